@@ -1,0 +1,29 @@
+"""Auto Seg-Loss: segmentation metrics as differentiable, parameterised losses.
+
+``load_loss("voc-miou-bezier")`` gives a loss for a training loop; ``SegmentationScores`` the metrics
+it stands for; ``SearchSpace`` the coordinates in which such losses are searched.
+"""
+
+from autoseg_core.metrics import SegmentationScores
+from autoseg_core.scores import METRICS
+from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
+from autoseg_core.surfaces.space import Constraints, SearchSpace
+from autoseg_core.surrogates import AutoSegLoss
+from autoseg_core.zoo import load_loss, load_spec, zoo_names
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METRICS",
+    "AutoSegLoss",
+    "Constraints",
+    "LossSpec",
+    "LossTerm",
+    "Provenance",
+    "SearchSpace",
+    "SegmentationScores",
+    "SpecError",
+    "load_loss",
+    "load_spec",
+    "zoo_names",
+]

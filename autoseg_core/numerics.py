@@ -1,0 +1,30 @@
+"""Numerical guards: the only home of eps, safe division and working precision."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Precision in which probabilities and sums are taken: float64 stays, everything else is float32.
+
+    A batch has up to a few million pixels; bf16 and fp16 cannot count past 256 and 2048.
+    """
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def eps(dtype: torch.dtype) -> float:
+    """Spacing of ``dtype`` at one, used as the floor of a square root (see ``surfaces.bezier``)."""
+    return float(torch.finfo(dtype).eps)
+
+
+def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Return ``numerator / denominator``, and 0 where the denominator is not positive.
+
+    Both ``where`` are needed: without the inner one, autograd multiplies the outer zero by an
+    infinite slope and the gradient of an empty class becomes NaN. NaN operands stay NaN.
+    """
+    usable = ~(denominator <= 0)
+    quotient = numerator / torch.where(usable, denominator, torch.ones_like(denominator))
+    return torch.where(usable, quotient, torch.zeros_like(quotient))

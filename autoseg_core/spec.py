@@ -1,0 +1,196 @@
+"""LossSpec: a searched loss as data.
+
+A spec is JSON: reading one executes nothing. It holds one or more weighted terms and where they
+come from; numbers round-trip exactly. The file carries a format number: a reader refuses
+files that are newer than itself instead of guessing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from autoseg_core.scores import get_metric
+from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.space import Constraints, SearchSpace
+
+FORMAT = 1
+Point = tuple[float, float]
+
+
+class SpecError(ValueError):
+    """A loss file or spec that cannot be used; the message says what to mend."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class LossTerm(_Model):
+    """One surrogate: ``weight * (1 - score)``.
+
+    metric, surface: names of ``scores.METRICS`` and ``surfaces.SURFACES``. pieces: of every curve.
+    control_points: for each curve of the metric, its (u, v) points with both ends, in [0, 1], u in
+    order from 0 to 1. absent: a class without target pixels in the batch is left out of the mean
+    ("ignore") or scores 0 ("zero", as released). tolerance: pixels, boundary metrics only.
+    drop_background: see ``metrics.evaluator``. truth_table, monotone: which constraints the curves
+    keep (``surfaces.space.Constraints``); they are checked.
+    """
+
+    metric: str
+    surface: str = "bezier"
+    pieces: Annotated[int, Field(ge=1)]
+    control_points: tuple[tuple[Point, ...], ...]
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    absent: Literal["ignore", "zero"] = "ignore"
+    tolerance: Annotated[int, Field(ge=0)] = 5
+    drop_background: bool = False
+    truth_table: bool = True
+    monotone: bool = True
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, name: str) -> str:
+        return get_metric(name).name
+
+    @field_validator("surface")
+    @classmethod
+    def _known_surface(cls, name: str) -> str:
+        return get_surface(name).name
+
+    @model_validator(mode="after")
+    def _check_points(self) -> LossTerm:
+        names = get_metric(self.metric).curves
+        if len(self.control_points) != len(names):
+            raise ValueError(
+                f"{self.metric} has {len(names)} curves ({', '.join(names)}), "
+                f"got {len(self.control_points)}."
+            )
+        count = get_surface(self.surface).inner_points(self.pieces) + 2
+        for name, curve in zip(names, self.control_points, strict=True):
+            _check_curve(f"Curve {name!r}", curve, count, self.truth_table, self.monotone)
+        return self
+
+    @classmethod
+    def from_theta(cls, space: SearchSpace, theta: Any, **settings: Any) -> LossTerm:
+        """The term at search coordinates theta (d,) of ``space``; ``settings`` are other fields."""
+        points = space.control_points(theta).tolist()
+        return cls(
+            metric=space.metric,
+            surface=space.surface,
+            pieces=space.pieces,
+            control_points=tuple(tuple((u, v) for u, v in curve) for curve in points),
+            truth_table=space.constraints.truth_table,
+            monotone=space.constraints.monotone,
+            **settings,
+        )
+
+    def space(self) -> SearchSpace:
+        """The search space this term is a point of."""
+        constraints = Constraints(self.truth_table, self.monotone)
+        return SearchSpace(self.metric, self.surface, self.pieces, constraints)
+
+
+class Provenance(_Model):
+    """Where a loss was found, with what, and how well it did. All fields are optional.
+
+    reward: score on the hold-out in [0, 1]. reported: published or measured scores in percent,
+    ``{"VOC val, R101-DeepLabV3+": {"mIoU": 80.97}}``.
+    """
+
+    dataset: str | None = None
+    network: str | None = None
+    lr: float | None = None
+    batch: int | None = None
+    iterations: int | None = None
+    seed: int | None = None
+    reward: float | None = None
+    code_version: str | None = None
+    source: str | None = None
+    note: str | None = None
+    reported: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+
+class LossSpec(_Model):
+    """A loss: the sum of its terms, and its provenance. See ``load_spec`` to read one by name."""
+
+    format: Literal[1] = FORMAT
+    name: str
+    terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
+    provenance: Provenance = Provenance()
+
+    def to_json(self) -> str:
+        """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
+        return self.model_dump_json(indent=1, exclude_none=True) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write ``to_json`` to ``path`` in one step: a reader never sees half a file."""
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        partial.write_text(self.to_json())
+        partial.replace(target)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "the text") -> LossSpec:
+        """Parse and check JSON text; ``origin`` names it in a ``SpecError``."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SpecError(
+                f"{origin} is not complete JSON (line {error.lineno}, column {error.colno}: "
+                f"{error.msg}). It may be truncated; write it again or restore a copy."
+            ) from None
+        _check_format(data, origin)
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise SpecError(f"{origin} is not a loss spec:\n{_explain(error)}") from None
+
+
+def _check_curve(
+    name: str, curve: tuple[Point, ...], count: int, truth_table: bool, monotone: bool
+) -> None:
+    if len(curve) != count:
+        raise ValueError(f"{name}: expected {count} control points with both ends, got {len(curve)}.")
+    if not all(math.isfinite(x) and 0 <= x <= 1 for point in curve for x in point):
+        raise ValueError(f"{name}: control points must lie in [0, 1], got {list(curve)}.")
+    u, v = zip(*curve, strict=True)
+    if (u[0], u[-1]) != (0, 1):
+        raise ValueError(f"{name}: u must run from 0 to 1, got {u[0]} to {u[-1]}.")
+    if truth_table and (v[0], v[-1]) != (0, 1):
+        raise ValueError(
+            f"{name}: the truth table needs v = 0 and 1 at the ends, got {v[0]} and {v[-1]}; "
+            "set truth_table to false if this is meant."
+        )
+    for axis, values, needed in (("u", u, True), ("v", v, monotone)):
+        if needed and list(values) != sorted(values):
+            hint = "; set monotone to false if this is meant" if axis == "v" else ""
+            raise ValueError(f"{name}: {axis} must not fall, got {list(values)}{hint}.")
+
+
+def _check_format(data: Any, origin: str) -> None:
+    if not isinstance(data, dict):
+        raise SpecError(f"{origin} holds a JSON {type(data).__name__}, expected an object.")
+    version = data.get("format", FORMAT)
+    if isinstance(version, int) and version > FORMAT:
+        raise SpecError(
+            f"{origin} has format {version}; this version reads up to {FORMAT}. "
+            "Upgrade autoseg_core to read it."
+        )
+
+
+def _explain(error: ValidationError) -> str:
+    """One line a problem: where in the file, what is wrong, and the known keys for an unknown one."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "(file)"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            model = {"terms": LossTerm, "provenance": Provenance}.get(str(problem["loc"][0]), LossSpec)
+            message = f"unknown key; known keys: {', '.join(model.model_fields)}"
+        lines.append(f"  {where}: {message}")
+    return "\n".join(lines)

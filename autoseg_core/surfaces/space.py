@@ -1,0 +1,141 @@
+"""The search space: unit cube of coordinates theta <-> control points of a metric's curves.
+
+d: coordinates; G: curves of the metric; K: control points of a curve, ends included.
+
+Coordinate-wise, B_1 = theta_1 and B_i = B_{i-1} + theta_i (1 - B_{i-1}) (ASL, arXiv 2010.07930,
+sec. 3.3 and released code). With ends fixed at (0, 0) and (1, 1) this builds in both constraints of
+the paper: the truth table and monotonicity. Each can be lifted for its ablation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from autoseg_core.scores import get_metric
+from autoseg_core.surfaces import get_surface
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a curve must obey.
+
+    ``truth_table``: v is 0 at x = 0 and 1 at x = 1; without it both ends are searched too.
+    ``monotone``: v never falls; without it each v is free. u is always in order.
+    """
+
+    truth_table: bool = True
+    monotone: bool = True
+
+
+class SearchSpace:
+    """Coordinates of one metric's surrogate.
+
+    Arguments: ``metric`` and ``surface`` by name, ``pieces`` (the metric's default when None),
+    ``constraints``. Raises ``ValueError`` for unknown names or fewer than one inner point.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        surface: str = "bezier",
+        pieces: int | None = None,
+        constraints: Constraints | None = None,
+    ) -> None:
+        row = get_metric(metric)
+        family = get_surface(surface)
+        self.metric = row.name
+        self.surface = family.name
+        self.pieces = row.pieces[surface] if pieces is None else pieces
+        self.constraints = constraints or Constraints()
+        self.curves = row.curves
+        self.inner = family.inner_points(self.pieces) if self.pieces >= 1 else 0
+        if self.inner < 1:
+            least = 1 if family.inner_points(1) else 2
+            raise ValueError(
+                f"A {surface} curve needs at least {least} pieces to have something to search; "
+                f"got pieces={pieces}."
+            )
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates d."""
+        return len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """One name a coordinate, such as ``and.B1.u``, in the order of theta."""
+        ends = [] if self.constraints.truth_table else ["start.v", "end.v"]
+        inner = [f"B{i}.{axis}" for i in range(1, self.inner + 1) for axis in "uv"]
+        return [f"{curve}.{name}" for curve in self.curves for name in inner + ends]
+
+    def identity(self) -> Array:
+        """theta (d,) of the identity curves, from which a search starts."""
+        line = np.linspace(0.0, 1.0, self.inner + 2)
+        curve = np.stack([line, line], axis=1)
+        return self.theta(np.stack([curve] * len(self.curves)))
+
+    def control_points(self, theta: ArrayLike) -> Array:
+        """Map theta (d,) in [0, 1] to control points (G, K, 2) in [0, 1], ends included."""
+        flat = np.asarray(theta, dtype=np.float64)
+        if flat.shape != (self.dim,):
+            raise ValueError(
+                f"Expected {self.dim} coordinates for {self.metric}, got shape {flat.shape}."
+            )
+        if not np.all((flat >= 0) & (flat <= 1)):
+            raise ValueError(f"Coordinates must lie in [0, 1]; got {flat.tolist()}.")
+        return np.stack([self._decode(row) for row in flat.reshape(len(self.curves), -1)])
+
+    def theta(self, control_points: ArrayLike) -> Array:
+        """Inverse of ``control_points``: (G, K, 2) -> (d,).
+
+        Where an earlier point has reached 1 the coordinate does not matter and is given as 0.
+        """
+        points = np.asarray(control_points, dtype=np.float64)
+        expected = (len(self.curves), self.inner + 2, 2)
+        if points.shape != expected:
+            raise ValueError(
+                f"Expected control points of shape {expected} (curves, points with both ends, uv) "
+                f"for {self.metric}, got {points.shape}."
+            )
+        return np.concatenate([self._encode(curve) for curve in points])
+
+    def _decode(self, row: Array) -> Array:
+        inner = row[: 2 * self.inner].reshape(self.inner, 2)
+        start, end = (0.0, 1.0) if self.constraints.truth_table else row[2 * self.inner :]
+        u = _accumulate(inner[:, 0], 0.0)
+        v = inner[:, 1]
+        if self.constraints.monotone:
+            v = _accumulate(v, start)
+            end = end if self.constraints.truth_table else v[-1] + end * (1 - v[-1])
+        return np.column_stack([np.concatenate([[0.0], u, [1.0]]), np.concatenate([[start], v, [end]])])
+
+    def _encode(self, curve: Array) -> Array:
+        start, end = curve[0, 1], curve[-1, 1]
+        u = _differentiate(curve[1:-1, 0], 0.0)
+        v = curve[1:-1, 1]
+        if self.constraints.monotone:
+            end = _differentiate(np.array([end]), v[-1])[0]
+            v = _differentiate(v, start)
+        ends = [] if self.constraints.truth_table else [start, end]
+        return np.concatenate([np.column_stack([u, v]).ravel(), ends])
+
+
+def _accumulate(steps: Array, start: float) -> Array:
+    """B_i = B_{i-1} + theta_i (1 - B_{i-1}), from B_0 = start."""
+    points = []
+    for step in steps:
+        start = start + step * (1 - start)
+        points.append(start)
+    return np.array(points)
+
+
+def _differentiate(points: Array, start: float) -> Array:
+    """theta_i = (B_i - B_{i-1}) / (1 - B_{i-1}); 0 where nothing is left to climb."""
+    before = np.concatenate([[start], points[:-1]])
+    room = 1 - before
+    return np.divide(points - before, room, out=np.zeros_like(points), where=room > 0)

@@ -1,0 +1,48 @@
+"""The zoo: published and own searched losses, one JSON file each, by name."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from autoseg_core.spec import LossSpec, SpecError
+from autoseg_core.surrogates import AutoSegLoss
+
+
+def zoo_names() -> list[str]:
+    """Names that ``load_spec`` and ``load_loss`` know, sorted."""
+    files = resources.files(__name__).iterdir()
+    return sorted(f.name.removesuffix(".json") for f in files if f.name.endswith(".json"))
+
+
+def load_spec(name_or_path: str | Path) -> LossSpec:
+    """Read a spec from the zoo by name, or from a JSON file by path.
+
+    A string that ends in ``.json`` or contains a slash is a path. Raises ``SpecError`` for an
+    unknown name (listing the known ones) and for a file that is not a valid spec, and
+    ``FileNotFoundError`` for a missing file.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".json") or "/" in text:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise FileNotFoundError(f"No loss file at {path}; names in the zoo: {_known()}.")
+        return LossSpec.from_json(path.read_text(errors="replace"), origin=str(path))
+    if text not in zoo_names():
+        raise SpecError(
+            f"Unknown loss {text!r}; known losses: {_known()}. A path must end in .json."
+        )
+    file = resources.files(__name__) / f"{text}.json"
+    return LossSpec.from_json(file.read_text(), origin=f"zoo/{text}.json")
+
+
+def load_loss(name_or_path: str | Path, ignore_index: int = 255) -> AutoSegLoss:
+    """The loss of a spec: ``loss(logits (N, C, H, W), target (N, H, W)) -> scalar``.
+
+    See ``load_spec`` for names and errors, ``AutoSegLoss`` for shapes.
+    """
+    return AutoSegLoss(load_spec(name_or_path), ignore_index)
+
+
+def _known() -> str:
+    return ", ".join(zoo_names())
