@@ -1,0 +1,108 @@
+"""Every configuration key this project adds to Detectron2, each born here once."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+from detectron2.projects.deeplab import add_deeplab_config
+
+
+def add_auto_seg_loss_config(cfg: CfgNode) -> None:
+    """Add the keys of Auto Seg-Loss, and those of DeepLab that it builds on."""
+    add_deeplab_config(cfg)
+    _add_model_keys(cfg)
+    _add_search_keys(cfg)
+    _add_study_keys(cfg)
+
+
+def _add_model_keys(cfg: CfgNode) -> None:
+    # Loss of the semantic head: a name of auto_seg_loss.losses.SEM_SEG_LOSS_REGISTRY, one of
+    # `cross_entropy`, `hard_pixel_mining`, `auto_seg_loss`.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    # For `auto_seg_loss`: a name of the zoo, or the path of a .json spec.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC = ""
+    # A ResNet of basic blocks, small enough for a CPU (`build_small_resnet_backbone`):
+    # blocks, output channels and stride of the stages res2 .. res5.
+    cfg.MODEL.SMALL_RESNET = CfgNode()
+    cfg.MODEL.SMALL_RESNET.BLOCKS = [1, 1, 1, 1]
+    cfg.MODEL.SMALL_RESNET.CHANNELS = [16, 32, 64, 64]
+    cfg.MODEL.SMALL_RESNET.STRIDES = [1, 2, 2, 1]
+    # Learning rate of the head relative to SOLVER.BASE_LR (10 in the released code).
+    cfg.SOLVER.HEAD_LR_FACTOR = 1.0
+    # Keep decoded images and labels in memory (as large as the data set, uncompressed).
+    cfg.INPUT.CACHE = False
+    # Void pixels and absent classes in evaluation, `strict` or `paper`: autoseg_core.metrics.
+    cfg.TEST.PROTOCOL = "strict"
+    # Radius in pixels of the trimap (BIoU) and of the boundary match (BF1), at full resolution.
+    cfg.TEST.TOLERANCE = 5
+    # Released rule on VOC: class 0 makes no trimap and no boundary score.
+    cfg.TEST.DROP_BACKGROUND = False
+
+
+def _add_search_keys(cfg: CfgNode) -> None:
+    cfg.SEARCH = CfgNode()
+    # What is searched: a metric (mIoU, FWIoU, mAcc, gAcc, BIoU, BF1), which is also the reward, and
+    # a surface (`bezier`, `linear`). PIECES 0 takes the metric's default.
+    cfg.SEARCH.METRIC = "mIoU"
+    cfg.SEARCH.SURFACE = "bezier"
+    cfg.SEARCH.PIECES = 0
+    # The two constraints of the paper, and a class absent from a batch: `ignore` or `zero`.
+    cfg.SEARCH.TRUTH_TABLE = True
+    cfg.SEARCH.MONOTONE = True
+    cfg.SEARCH.ABSENT = "ignore"
+    # Name of the found loss; "" makes one from metric, surface and data set.
+    cfg.SEARCH.NAME = ""
+    # Agent: `ppo` (the paper's) or `random`; candidates a round, rounds.
+    cfg.SEARCH.AGENT = "ppo"
+    cfg.SEARCH.ROUNDS = 12
+    cfg.SEARCH.SAMPLES = 32
+
+    # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
+    # the round's samples on the mean itself).
+    cfg.SEARCH.PPO = CfgNode()
+    # Standard deviation of the truncated normal at the first and last round (in coordinates [0, 1]).
+    cfg.SEARCH.PPO.SIGMA = 0.2
+    cfg.SEARCH.PPO.SIGMA_FINAL = 0.2
+    # Adam steps a round, their learning rate, and the clip of the likelihood ratio.
+    cfg.SEARCH.PPO.EPOCHS = 60
+    cfg.SEARCH.PPO.LR = 0.2
+    cfg.SEARCH.PPO.CLIP = 0.2
+    # Advantage against the round's `mean` reward or the reward of the policy's mean, `mu`.
+    cfg.SEARCH.PPO.BASELINE = "mean"
+    # Likelihood ratio per `coordinate` (released) or `joint`.
+    cfg.SEARCH.PPO.RATIO = "coordinate"
+    # Adam's moments across rounds: `persistent` (released) or `fresh`.
+    cfg.SEARCH.PPO.ADAM = "persistent"
+
+    # The proxy: iterations with the candidate loss. Everything else is SOLVER, INPUT and MODEL.
+    cfg.SEARCH.PROXY = CfgNode()
+    cfg.SEARCH.PROXY.MAX_ITER = 1000
+    # Cross-entropy training that all proxies start from. WEIGHTS: file to use, made when missing;
+    # "" is OUTPUT_DIR/warm_start.pth. MAX_ITER 0: proxies start from MODEL.WEIGHTS as it is.
+    cfg.SEARCH.WARM_START = CfgNode()
+    cfg.SEARCH.WARM_START.WEIGHTS = ""
+    cfg.SEARCH.WARM_START.MAX_ITER = 0
+    cfg.SEARCH.WARM_START.BASE_LR = 0.02
+
+    # Images that give the reward. DATASETS: registered names; () carves them from DATASETS.TRAIN:
+    # this share of it, in blocks of BLOCK consecutive images (video frames), chosen by SEED.
+    cfg.SEARCH.HOLDOUT = CfgNode()
+    cfg.SEARCH.HOLDOUT.DATASETS = ()
+    cfg.SEARCH.HOLDOUT.FRACTION = 0.2
+    cfg.SEARCH.HOLDOUT.BLOCK = 1
+    cfg.SEARCH.HOLDOUT.SEED = 0
+
+    # The final choice: the policy's mean, the identity and the TOP_K best candidates, each
+    # evaluated with RESEEDS fresh seeds.
+    cfg.SEARCH.SELECTION = CfgNode()
+    cfg.SEARCH.SELECTION.TOP_K = 3
+    cfg.SEARCH.SELECTION.RESEEDS = 3
+
+
+def _add_study_keys(cfg: CfgNode) -> None:
+    cfg.STUDY = CfgNode()
+    # Losses to compare: names of the loss registry, names of the zoo, or paths of specs.
+    cfg.STUDY.LOSSES = ["cross_entropy"]
+    # Seeds; each loss is trained once with each, all from MODEL.WEIGHTS.
+    cfg.STUDY.SEEDS = [1, 2, 3]
+    # The score to print first.
+    cfg.STUDY.TARGET = "mIoU"

@@ -1,0 +1,200 @@
+"""From a data set's dict to the tensors of a semantic segmentation model.
+
+Letters: H, W size after the augmentations, px; C number of classes.
+
+Why not detectron2.data.DatasetMapper: it reads labels as grey levels, so a palette PNG turns into
+the brightness of its colours, and it leaves a data set's own void value as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.data import MetadataCatalog
+from detectron2.data import detection_utils as utils
+from detectron2.data import transforms as T
+
+from .labels import read_label
+from .verify import size_mismatch
+
+# Decoded files of this process, by all that their content depends on. See SemSegMapper, `cache`.
+_DECODED: dict[tuple[Any, ...], np.ndarray] = {}
+
+
+def clear_cache() -> None:
+    """Forgets all decoded files that mappers with `cache=True` have kept in this process."""
+    _DECODED.clear()
+
+
+class SemSegMapper:
+    """Reads, augments and tensorises one image and, for training, its label.
+
+    Called with a data set dict ("file_name", "sem_seg_file_name", …), which stays untouched, it
+    returns a copy with
+
+        image    (3, H, W) uint8, 0..255, channels as `image_format` says
+        sem_seg  (H, W) int64, 0..C-1 or `ignore_value`; in training only
+        height, width  of the file, before augmentation
+
+    Images smaller than the crop stay smaller: the model pads the batch, images with zeros and
+    labels with its ignore value.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        is_train: bool,
+        *,
+        augmentations: list[T.Augmentation | T.Transform],
+        image_format: str,
+        num_classes: int,
+        ignore_label: int,
+        ignore_value: int = 255,
+        cache: bool = False,
+    ):
+        """
+        Args:
+            is_train: labels are read in training only.
+            augmentations: applied to image and label alike.
+            image_format: "BGR" or a mode of Pillow, as in detection_utils.read_image.
+            num_classes: C.
+            ignore_label: the value that means "void" in the label files.
+            ignore_value: the value that means "void" in `sem_seg`.
+            cache: keep decoded files in memory, so that many short trainings in one process decode
+                each once. The store is shared by all mappers of the process and bounded by the
+                data set: 4 bytes a pixel, 480x360 pixels x 367 images = 250 MB. Each worker
+                process of a loader has its own and loses it when the loader ends; so it pays with
+                DATALOADER.NUM_WORKERS 0. Files must not change meanwhile.
+        """
+        self.is_train = is_train
+        self.augmentations = T.AugmentationList(augmentations)
+        self.image_format = image_format
+        self.num_classes = num_classes
+        self.ignore_label = ignore_label
+        self.ignore_value = ignore_value
+        self.cache = cache
+        mode = "training" if is_train else "inference"
+        logging.getLogger(__name__).info("Augmentations used in %s: %s", mode, augmentations)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+        """Reads INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE; the rest is metadata."""
+        num_classes, ignore_label = _labels_of(
+            cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
+        )
+        return {
+            "is_train": is_train,
+            "augmentations": build_augmentations(cfg, is_train),
+            "image_format": cfg.INPUT.FORMAT,
+            "num_classes": num_classes,
+            "ignore_label": ignore_label,
+            "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE,
+            "cache": cfg.INPUT.CACHE,
+        }
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+        """See the class. Raises OSError on unreadable files, ValueError on unfit labels."""
+        result = dict(dataset_dict)
+        image = self._image(result["file_name"])
+        utils.check_image_size(result, image)  # also fills in height and width
+        label = self._label(result, (image.shape[0], image.shape[1])) if self.is_train else None
+        inputs = T.AugInput(image, sem_seg=label)
+        self.augmentations(inputs)
+        result["image"] = torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))
+        if label is not None:
+            result["sem_seg"] = torch.from_numpy(inputs.sem_seg.astype(np.int64))
+        return result
+
+    def _image(self, path: str) -> np.ndarray:
+        key = (path, self.image_format)
+        if (image := _DECODED.get(key)) is not None:
+            return image
+        try:
+            image = utils.read_image(path, format=self.image_format)
+        except FileNotFoundError:
+            raise
+        except (OSError, SyntaxError) as error:
+            raise OSError(f"cannot read image {path}: {error}") from error
+        return self._keep(key, image)
+
+    def _label(self, item: dict[str, Any], image_size: tuple[int, int]) -> np.ndarray:
+        path = item.get("sem_seg_file_name")
+        if path is None:
+            raise ValueError(
+                f"no label is known for {item['file_name']}: training needs sem_seg_file_name"
+            )
+        key = (path, self.num_classes, self.ignore_label, self.ignore_value)
+        label = _DECODED.get(key)
+        if label is None:
+            label = read_label(
+                path,
+                num_classes=self.num_classes,
+                ignore_label=self.ignore_label,
+                ignore_value=self.ignore_value,
+            )
+            self._keep(key, label)
+        height, width = label.shape
+        if (height, width) != image_size:
+            raise ValueError(size_mismatch(item["file_name"], image_size, path, (height, width)))
+        return label
+
+    def _keep(self, key: tuple[Any, ...], array: np.ndarray) -> np.ndarray:
+        if self.cache:
+            array.flags.writeable = False  # an augmentation in place would spoil it for everyone
+            _DECODED[key] = array
+        return array
+
+
+def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
+    """Detectron2's DeepLab recipe: resize, crop, flip in training; resize only in inference.
+
+    A size of 0 (INPUT.MIN_SIZE_TRAIN, MIN_SIZE_TEST) leaves images as they are.
+    """
+    if not is_train:
+        return [T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, "choice")]
+    augmentations: list[T.Augmentation] = [
+        T.ResizeShortestEdge(
+            cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING
+        )
+    ]
+    if cfg.INPUT.CROP.ENABLED:
+        augmentations.append(
+            T.RandomCrop_CategoryAreaConstraint(
+                cfg.INPUT.CROP.TYPE,
+                cfg.INPUT.CROP.SIZE,
+                cfg.INPUT.CROP.SINGLE_CATEGORY_MAX_AREA,
+                cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE,
+            )
+        )
+    if cfg.INPUT.RANDOM_FLIP != "none":
+        augmentations.append(
+            T.RandomFlip(
+                horizontal=cfg.INPUT.RANDOM_FLIP == "horizontal",
+                vertical=cfg.INPUT.RANDOM_FLIP == "vertical",
+            )
+        )
+    return augmentations
+
+
+def _labels_of(names: tuple[str, ...]) -> tuple[int, int]:
+    """(number of classes, ignore label) that all named data sets share."""
+    if not names:
+        raise ValueError("no data set is named: set DATASETS.TRAIN and DATASETS.TEST")
+    found = {}
+    for name in names:
+        metadata = MetadataCatalog.get(name)
+        classes = metadata.get("stuff_classes", None)
+        if classes is None:
+            raise ValueError(
+                f"data set {name!r} has no stuff_classes in its metadata; is it registered?"
+            )
+        found[name] = (len(classes), metadata.get("ignore_label", 255))
+    if len(set(found.values())) > 1:
+        raise ValueError(
+            f"data sets used together must agree in (number of classes, ignore label), got {found}"
+        )
+    return found[names[0]]

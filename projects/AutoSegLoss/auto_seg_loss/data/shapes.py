@@ -1,0 +1,41 @@
+"""shapes: the generated set of datasets/make_shapes.py, in VOC's layout and VOC's colours."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .catalog import Pairs, dataset_folder, listed_pairs, register
+
+# Name and colour (RGB, VOC's palette) in the order of the indices; 255 is void.
+CLASSES = {
+    "background": (0, 0, 0),
+    "ellipse": (128, 0, 0),
+    "polygon": (0, 128, 0),
+    "square": (128, 128, 0),
+    "bar": (0, 0, 128),
+    "disc": (128, 0, 128),
+    "triangle": (0, 128, 128),
+}
+IGNORE_LABEL = 255
+SPLITS = ("train", "val", "test")
+REMEDY = (
+    "Make it with: python datasets/make_shapes.py --root {root} , "
+    "or let DETECTRON2_DATASETS name the directory that holds shapes/."
+)
+
+
+def load_shapes(split: str) -> Pairs:
+    """The pairs of "train", "val" or "test"."""
+    return listed_pairs(dataset_folder("shapes", REMEDY), split)
+
+
+def register_shapes() -> None:
+    """Registers shapes_sem_seg_{train,val,test}."""
+    for split in SPLITS:
+        register(
+            f"shapes_sem_seg_{split}",
+            partial(load_shapes, split),
+            classes=CLASSES.keys(),
+            colours=CLASSES.values(),
+            ignore_label=IGNORE_LABEL,
+        )

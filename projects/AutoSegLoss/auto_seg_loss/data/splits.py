@@ -1,0 +1,105 @@
+"""The search set and the hold-out set, carved from the training images; the guard of the test set.
+
+A search trains on the first and is rewarded on the second; the test set must meet neither, or the
+reported score has been searched for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .catalog import LISTED, Pairs
+
+FILE_KEYS = ("file_name", "sem_seg_file_name")
+
+
+class SplitError(ValueError):
+    """Two sets that must be disjoint share files."""
+
+
+def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pairs, Pairs]:
+    """Cuts a set in two, by blocks of consecutive images; equal arguments give equal halves.
+
+    Consecutive means sorted by file name. In a film (CamVid) neighbouring frames are nearly equal:
+    with single images held out, the hold-out set would test memory. A block of a few seconds
+    leaves only its two ends next to training images.
+
+    Args:
+        dicts: the set; its order does not matter.
+        fraction: share of the blocks to hold out, in (0, 1); at least one block goes to each side.
+        seed: of the choice of blocks.
+        block: images per block, >= 1; the last block may be shorter.
+
+    Returns:
+        (search, holdout), each sorted by file name.
+
+    Raises:
+        ValueError: an argument out of range, or fewer than two blocks.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction to hold out must lie in (0, 1), got {fraction}")
+    if block < 1:
+        raise ValueError(f"a block holds 1 or more images, got {block}")
+    items = sorted(dicts, key=lambda item: str(item["file_name"]))
+    blocks = [items[start : start + block] for start in range(0, len(items), block)]
+    if len(blocks) < 2:
+        raise ValueError(
+            f"{len(items)} images in blocks of {block} make {len(blocks)} block(s); "
+            "a search set and a hold-out set need two: use smaller blocks or more images"
+        )
+    count = min(max(round(fraction * len(blocks)), 1), len(blocks) - 1)
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(blocks))
+    held = set(order[:count].tolist())
+    search = [item for i, part in enumerate(blocks) if i not in held for item in part]
+    holdout = [item for i, part in enumerate(blocks) if i in held for item in part]
+    return search, holdout
+
+
+def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
+    """What to write down of a split: sizes, digests of the file names, and the held-out names.
+
+    Plain JSON types. Only names count, not folders: the same set on another machine gives the same
+    record.
+    """
+    return {
+        "search_images": len(search),
+        "search_digest": _digest(search),
+        "holdout_images": len(holdout),
+        "holdout_digest": _digest(holdout),
+        "holdout_names": [os.path.basename(item["file_name"]) for item in holdout],
+    }
+
+
+def assert_disjoint(
+    first: Sequence[dict[str, Any]],
+    second: Sequence[dict[str, Any]],
+    first_name: str = "the hold-out set",
+    second_name: str = "the test set",
+) -> None:
+    """Refuses two sets that share an image or a label file, links followed.
+
+    Raises:
+        SplitError: naming the shared files.
+    """
+    shared = sorted(_real_files(first) & _real_files(second))
+    if shared:
+        more = f" and {len(shared) - LISTED} more" if len(shared) > LISTED else ""
+        raise SplitError(
+            f"{first_name} and {second_name} share {len(shared)} files: "
+            f"{', '.join(shared[:LISTED])}{more}; "
+            "scores on a test set that the search has seen mean nothing: use disjoint sets"
+        )
+
+
+def _real_files(dicts: Sequence[dict[str, Any]]) -> set[str]:
+    return {os.path.realpath(item[key]) for item in dicts for key in FILE_KEYS if item.get(key)}
+
+
+def _digest(dicts: Pairs) -> str:
+    names = "\n".join(os.path.basename(item["file_name"]) for item in dicts)
+    return hashlib.sha256(names.encode()).hexdigest()

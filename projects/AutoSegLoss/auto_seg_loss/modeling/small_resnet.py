@@ -1,0 +1,37 @@
+"""A ResNet small enough to train on a CPU in minutes, from Detectron2's own blocks."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY
+from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, ResNet
+
+
+@BACKBONE_REGISTRY.register()
+def build_small_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
+    """ResNet of basic blocks with the stages of MODEL.SMALL_RESNET.
+
+    Stem (stride 4) and norm are those of MODEL.RESNETS. Returns the features of
+    MODEL.RESNETS.OUT_FEATURES.
+    """
+    norm = cfg.MODEL.RESNETS.NORM
+    channels = cfg.MODEL.RESNETS.STEM_OUT_CHANNELS
+    stem = BasicStem(in_channels=input_shape.channels, out_channels=channels, norm=norm)
+    small = cfg.MODEL.SMALL_RESNET
+    stages = []
+    for blocks, out_channels, stride in zip(
+        small.BLOCKS, small.CHANNELS, small.STRIDES, strict=True
+    ):
+        stages.append(
+            ResNet.make_stage(
+                BasicBlock,
+                num_blocks=blocks,
+                stride_per_block=[stride] + [1] * (blocks - 1),
+                in_channels=channels,
+                out_channels=out_channels,
+                norm=norm,
+            )
+        )
+        channels = out_channels
+    return ResNet(stem, stages, out_features=cfg.MODEL.RESNETS.OUT_FEATURES)

@@ -1,0 +1,169 @@
+"""A search from a config: sets, start, proxy, agent and journal put together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from auto_seg_loss.data import assert_disjoint, carve, split_record
+from auto_seg_loss.proxy import DetectronProxy
+from auto_seg_loss.setup import ConfigError
+from auto_seg_loss.trainer import Dicts, Trainer
+from auto_seg_loss.warm_start import warm_start
+from autoseg_core import Constraints, LossSpec, Provenance, SearchSpace, __version__
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from rl.agents import agent_class
+from rl.agents.base import Agent
+from rl.callbacks import ProgressBar
+from rl.events import SearchResult, SearchSettings
+from rl.executors.serial import SerialExecutor
+from rl.figures import draw_curves
+from rl.journal import Journal
+from rl.search import run_search
+from rl.tensorboard import TensorBoard
+
+logger = logging.getLogger(__name__)
+
+
+def search(cfg: CfgNode, resume: bool) -> LossSpec:
+    """Run or resume the search of ``cfg``; writes everything below OUTPUT_DIR.
+
+    journal.jsonl, split.json, tensorboard/, curves.png and, at the end, searched_loss.json.
+    """
+    output = Path(cfg.OUTPUT_DIR)
+    space = build_space(cfg)
+    train_dicts, holdout = build_sets(cfg)
+    (output / "split.json").write_text(json.dumps(split_record(train_dicts, holdout), indent=1))
+    settings = SearchSettings(
+        rounds=cfg.SEARCH.ROUNDS,
+        samples=cfg.SEARCH.SAMPLES,
+        seed=cfg.SEED,
+        top_k=cfg.SEARCH.SELECTION.TOP_K,
+        reseeds=cfg.SEARCH.SELECTION.RESEEDS,
+    )
+    header = journal_header(cfg, space, settings, split_record(train_dicts, holdout))
+    path = output / "journal.jsonl"
+    with Journal.resume(path, header) if resume else Journal.create(path, header) as journal:
+        proxy = build_proxy(cfg, space, train_dicts, holdout)
+        result = run_search(
+            build_agent(cfg, space),
+            SerialExecutor(proxy),
+            journal,
+            settings,
+            [ProgressBar(), TensorBoard(output / "tensorboard", space)],
+            identity=space.identity(),
+        )
+    spec = found_spec(cfg, proxy, result)
+    spec.save(output / "searched_loss.json")
+    figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
+    figure.savefig(output / "curves.png", dpi=120)
+    logger.info("%s\nFound loss: %s", result.selection.report(), output / "searched_loss.json")
+    return spec
+
+
+def build_space(cfg: CfgNode) -> SearchSpace:
+    """The search space that SEARCH names."""
+    return SearchSpace(
+        cfg.SEARCH.METRIC,
+        cfg.SEARCH.SURFACE,
+        cfg.SEARCH.PIECES or None,
+        Constraints(cfg.SEARCH.TRUTH_TABLE, cfg.SEARCH.MONOTONE),
+    )
+
+
+def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
+    """Images to train proxies on and to score them on; both kept apart from DATASETS.TEST."""
+    train_dicts = _records(cfg.DATASETS.TRAIN)
+    hold = cfg.SEARCH.HOLDOUT
+    if hold.DATASETS:
+        holdout = _records(hold.DATASETS)
+    else:
+        train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
+    assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
+    assert_disjoint(holdout, _records(cfg.DATASETS.TEST))
+    assert_disjoint(train_dicts, _records(cfg.DATASETS.TEST), "the search set")
+    return train_dicts, holdout
+
+
+def build_proxy(
+    cfg: CfgNode, space: SearchSpace, train_dicts: Dicts, holdout: Dicts
+) -> DetectronProxy:
+    """The proxy at its warm start."""
+    proxy_cfg = cfg.clone()
+    proxy_cfg.defrost()
+    proxy_cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    proxy_cfg.freeze()
+    model = Trainer.build_model(proxy_cfg)
+    start = warm_start(proxy_cfg, model, train_dicts)
+    proxy_cfg.defrost()
+    proxy_cfg.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
+    proxy_cfg.freeze()
+    name = cfg.DATASETS.TRAIN[0]
+    return DetectronProxy(proxy_cfg, space, model, start, train_dicts, holdout, name)
+
+
+def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
+    """The agent that SEARCH.AGENT names, at the identity."""
+    settings: dict[str, Any] = {}
+    if cfg.SEARCH.AGENT == "ppo":
+        ppo = cfg.SEARCH.PPO
+        settings = {
+            "rounds": cfg.SEARCH.ROUNDS,
+            "sigma": ppo.SIGMA,
+            "sigma_final": ppo.SIGMA_FINAL,
+            "lr": ppo.LR,
+            "epochs": ppo.EPOCHS,
+            "clip": ppo.CLIP,
+            "baseline": ppo.BASELINE,
+            "ratio": ppo.RATIO,
+            "adam": ppo.ADAM,
+        }
+    return agent_class(cfg.SEARCH.AGENT)(space.identity(), seed=cfg.SEED, **settings)
+
+
+def journal_header(
+    cfg: CfgNode, space: SearchSpace, settings: SearchSettings, split: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything the result depends on; a resume with anything else is refused."""
+    config = yaml.safe_load(cfg.dump())
+    for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD", "TEST"):
+        value = config.pop(key)
+        if key == "TEST":
+            config["TEST"] = {k: value[k] for k in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
+    return {"config": config, "settings": asdict(settings), "space": space.names, "split": split}
+
+
+def found_spec(cfg: CfgNode, proxy: DetectronProxy, result: SearchResult) -> LossSpec:
+    """The chosen theta as a spec with its provenance."""
+    dataset = cfg.DATASETS.TRAIN[0]
+    default = f"{dataset.split('_')[0]}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
+    provenance = Provenance(
+        dataset=dataset,
+        network=f"{cfg.MODEL.SEM_SEG_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}",
+        lr=cfg.SOLVER.BASE_LR,
+        batch=cfg.SOLVER.IMS_PER_BATCH,
+        iterations=cfg.SEARCH.PROXY.MAX_ITER,
+        seed=cfg.SEED,
+        reward=result.reward,
+        code_version=__version__,
+        source="search_net.py",
+    )
+    spec = proxy.spec(np.asarray(result.theta), cfg.SEARCH.NAME or default)
+    return spec.model_copy(update={"provenance": provenance})
+
+
+def check_search(cfg: CfgNode) -> None:
+    """Refuse what cannot be searched before any time is spent."""
+    if cfg.SEED < 0:
+        raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
+    build_agent(cfg, build_space(cfg))
+
+
+def _records(names: tuple[str, ...]) -> Dicts:
+    return [record for name in names for record in DatasetCatalog.get(name)]

@@ -1,0 +1,92 @@
+"""What every script does before it starts: config, logging, seeds, and checks that fail early."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.data import check_num_classes, verify_dataset
+from detectron2.config import CfgNode, get_cfg
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.engine import default_setup
+from detectron2.utils import comm
+
+# A resumed run may differ from its first part in these, which do not change what is trained.
+FREE_KEYS = ("DATALOADER.NUM_WORKERS", "OUTPUT_DIR", "SOLVER.CHECKPOINT_PERIOD", "TEST", "VIS_PERIOD")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message says which key to change."""
+
+
+def load_config(config_file: str, opts: list[str]) -> CfgNode:
+    """Defaults, then ``config_file`` (YAML), then ``opts`` (KEY VALUE ...); not frozen."""
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    if config_file:
+        cfg.merge_from_file(config_file)
+    try:
+        cfg.merge_from_list(opts)
+    except (AssertionError, KeyError) as error:
+        raise ConfigError(f"Bad option in {opts}: {error}. Options are KEY VALUE pairs.") from None
+    return cfg
+
+
+def setup(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
+    """Config, checks, output directory, log files and seeds of a script; frozen.
+
+    ``checks`` of the script itself run with the common ones, before anything is written.
+    """
+    cfg = load_config(args.config_file, args.opts)
+    cfg.freeze()
+    for check in (*checks, check_datasets):
+        check(cfg)
+    default_setup(cfg, args)
+    return cfg
+
+
+def check_datasets(cfg: CfgNode) -> None:
+    """Look at every file of DATASETS and at the number of classes before anything starts."""
+    if not comm.is_main_process():
+        return
+    for name in dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)):
+        if name not in DatasetCatalog.list():
+            ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
+            raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
+        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, MetadataCatalog.get(name), name)
+        verify_dataset(name, DatasetCatalog.get(name))
+
+
+def check_resume(cfg: CfgNode) -> None:
+    """Refuse to resume a run whose ``OUTPUT_DIR/config.yaml`` says something else."""
+    path = Path(cfg.OUTPUT_DIR) / "config.yaml"
+    if not path.is_file():
+        return
+    with path.open() as file:
+        before = flatten(yaml.safe_load(file))
+    now = flatten(yaml.safe_load(cfg.dump()))
+    differences = [
+        f"  {key}: {before.get(key)!r} -> {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith(FREE_KEYS)
+    ]
+    if differences:
+        raise ConfigError(
+            f"--resume with another config than {path}:\n" + "\n".join(differences)
+            + "\nResume with the old values, or choose another OUTPUT_DIR."
+        )
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dict -> {"A.B.C": value}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,99 @@
+"""Detectron2 trainer with this project's mapper, evaluator, optimiser and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.evaluation import SegmentationScoresEvaluator
+from detectron2.config import CfgNode
+from detectron2.data import (
+    DatasetCatalog,
+    MetadataCatalog,
+    build_detection_test_loader,
+    build_detection_train_loader,
+)
+from detectron2.engine import DefaultTrainer
+from detectron2.projects.deeplab import build_lr_scheduler
+from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from torch import nn
+
+Dicts = list[dict[str, Any]]
+
+
+class Trainer(DefaultTrainer):
+    """``DefaultTrainer`` for semantic segmentation scored by the six metrics."""
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
+        """Loader over DATASETS.TRAIN."""
+        return build_train_loader(cfg)
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
+        """Loader over one data set, an image at a time."""
+        return build_test_loader(cfg, DatasetCatalog.get(dataset_name))
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationScoresEvaluator:
+        """Evaluator of the six scores with the settings of TEST."""
+        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """SGD of SOLVER, with its own learning rate for the head."""
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
+        """Detectron2's schedules, and DeepLab's WarmupPolyLR."""
+        return build_lr_scheduler(cfg, optimizer)
+
+
+def build_train_loader(cfg: CfgNode, dicts: Dicts | None = None) -> Iterable[Any]:
+    """Endless loader over ``dicts``, or over DATASETS.TRAIN when None."""
+    return build_detection_train_loader(cfg, mapper=SemSegMapper(cfg, True), dataset=dicts)
+
+
+def build_test_loader(cfg: CfgNode, dicts: Dicts) -> Iterable[Any]:
+    """Loader over ``dicts``, once, in order, an image at a time."""
+    return build_detection_test_loader(
+        dicts, mapper=SemSegMapper(cfg, False), num_workers=cfg.DATALOADER.NUM_WORKERS
+    )
+
+
+def build_evaluator(cfg: CfgNode, dicts: Dicts, dataset_name: str) -> SegmentationScoresEvaluator:
+    """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST."""
+    metadata = MetadataCatalog.get(dataset_name)
+    return SegmentationScoresEvaluator(
+        dicts,
+        metadata.stuff_classes,
+        metadata.ignore_label,
+        protocol=cfg.TEST.PROTOCOL,
+        tolerance=cfg.TEST.TOLERANCE,
+        drop_background=cfg.TEST.DROP_BACKGROUND,
+    )
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD over backbone and head; the head's rate is BASE_LR times SOLVER.HEAD_LR_FACTOR."""
+    solver = cfg.SOLVER
+    groups = []
+    for part, factor in ((model.backbone, 1.0), (model.sem_seg_head, solver.HEAD_LR_FACTOR)):
+        groups += get_default_optimizer_params(
+            part,
+            base_lr=solver.BASE_LR * factor,
+            weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+            bias_lr_factor=solver.BIAS_LR_FACTOR,
+            weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        )
+    sgd = maybe_add_gradient_clipping(cfg, torch.optim.SGD)
+    return sgd(
+        groups,
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        nesterov=solver.NESTEROV,
+        weight_decay=solver.WEIGHT_DECAY,
+    )

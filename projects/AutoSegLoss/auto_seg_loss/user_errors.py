@@ -1,0 +1,22 @@
+"""Errors a user can mend are shown as one line, not as a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from auto_seg_loss.data import DatasetError, SplitError
+from auto_seg_loss.setup import ConfigError
+from autoseg_core import SpecError
+from rl.journal import JournalError
+
+
+@contextmanager
+def explain_user_errors() -> Iterator[None]:
+    """Print such an error's message to stderr and exit with status 2; others pass through."""
+    try:
+        yield
+    except (ConfigError, DatasetError, SplitError, SpecError, JournalError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,93 @@
+"""The shared start of all proxies: one cross-entropy training, made once and kept in a file.
+
+From scratch a surrogate of mIoU learns far slower than cross entropy; from a common start, short
+trainings already tell losses apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from auto_seg_loss.proxy import quiet, train
+from auto_seg_loss.setup import ConfigError
+from auto_seg_loss.trainer import Dicts
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+# What the weights depend on; a file made under other settings is refused.
+_SECTIONS = ("MODEL", "INPUT", "SOLVER", "DATASETS", "SEED")
+
+
+def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor]:
+    """State dict that proxies start from.
+
+    Loads MODEL.WEIGHTS (if any) into ``model``, whose loss is cross entropy, and trains it for
+    SEARCH.WARM_START.MAX_ITER iterations on ``dicts``; the result is kept in
+    SEARCH.WARM_START.WEIGHTS and used from there the next time. Raises ``ConfigError`` if that
+    file was made with other settings.
+    """
+    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
+    if cfg.SEARCH.WARM_START.MAX_ITER == 0:
+        return _copy(model)
+    path = Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
+    settings = _settings(cfg, dicts)
+    if not path.is_file():
+        logger.info("Training the shared warm start (cross entropy) into %s", path)
+        with quiet():
+            train(_training_config(cfg), model, dicts, cfg.SEED)
+        _save(path, {"model": model.state_dict(), "settings": settings})
+    return _load(path, settings)
+
+
+def _training_config(cfg: CfgNode) -> CfgNode:
+    warm = cfg.clone()
+    warm.defrost()
+    warm.SOLVER.MAX_ITER = cfg.SEARCH.WARM_START.MAX_ITER
+    warm.SOLVER.BASE_LR = cfg.SEARCH.WARM_START.BASE_LR
+    warm.freeze()
+    return warm
+
+
+def _settings(cfg: CfgNode, dicts: Dicts) -> str:
+    warm = _training_config(cfg)
+    parts = [f"{name}: {getattr(warm, name)}" for name in _SECTIONS]
+    names = [Path(item["file_name"]).name for item in dicts]
+    return hashlib.sha256("\n".join(parts + names).encode()).hexdigest()
+
+
+def _save(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _load(path: Path, settings: str) -> dict[str, Tensor]:
+    try:
+        # weights_only: a weights file is data and executes nothing.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        made_with, state = content["settings"], content["model"]
+    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise ConfigError(
+            f"{path} is not a warm start made by search_net.py ({error}); delete it to make it "
+            "again, or set SEARCH.WARM_START.WEIGHTS to another file."
+        ) from None
+    if made_with != settings:
+        raise ConfigError(
+            f"The warm start {path} was made with other MODEL, INPUT, SOLVER, DATASETS, SEED or "
+            "hold-out settings; delete it to make it again, or set SEARCH.WARM_START.WEIGHTS to "
+            "another file."
+        )
+    return dict(state)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in model.state_dict().items()}
