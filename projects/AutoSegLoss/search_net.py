@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from auto_seg_loss.search import check_search, search
-from auto_seg_loss.setup import setup
+from auto_seg_loss.preflight import setup
 from auto_seg_loss.user_errors import explain_user_errors
 
 

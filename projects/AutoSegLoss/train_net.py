@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.setup import check_resume, setup
+from auto_seg_loss.preflight import check_resume, setup
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors
 from detectron2.checkpoint import DetectionCheckpointer

@@ -60,7 +60,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
                 ignore_label=self._ignore_label,
                 ignore_value=self.scores.ignore_index,
             )
-            self.scores.update(output["sem_seg"].argmax(dim=0).cpu(), target)
+            self.scores.update(output["sem_seg"].max(dim=0).indices.cpu(), target)
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
         """Return ``{"sem_seg": {score: percent}}`` on the main process, None on the others."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
+from auto_seg_loss.quiet import quiet
 from auto_seg_loss.trainer import (
     Dicts,
     build_evaluator,
@@ -95,17 +92,3 @@ def score(cfg: CfgNode, model: nn.Module, dicts: Dicts, dataset_name: str) -> di
     evaluator = build_evaluator(cfg, dicts, dataset_name)
     inference_on_dataset(model, build_test_loader(cfg, dicts), evaluator)
     return evaluator.scores.compute()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Detectron2's and our INFO lines and its report of exceptions that we handle."""
-    loggers = [logging.getLogger(name) for name in ("detectron2", "fvcore", "auto_seg_loss")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from auto_seg_loss.data import assert_disjoint, carve, split_record
 from auto_seg_loss.proxy import DetectronProxy
-from auto_seg_loss.setup import ConfigError
+from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.warm_start import warm_start
 from autoseg_core import Constraints, LossSpec, Provenance, SearchSpace, __version__

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from auto_seg_loss.data import DatasetError, SplitError
-from auto_seg_loss.setup import ConfigError
+from auto_seg_loss.preflight import ConfigError
 from autoseg_core import SpecError
 from rl.journal import JournalError
 

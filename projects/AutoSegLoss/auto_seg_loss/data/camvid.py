@@ -28,8 +28,8 @@ CLASSES = {
 IGNORE_LABEL = 11
 SPLITS = ("train", "val", "test")
 REMEDY = (
-    "Put the set there (train/ trainannot/ val/ valannot/ test/ testannot/; see datasets/README.md), "
-    "or let DETECTRON2_DATASETS name the directory that holds camvid/."
+    "Put the set there (train/, trainannot/, val/, …; see datasets/README.md), or let "
+    " DETECTRON2_DATASETS name the directory that holds camvid/."
 )
 
 

@@ -14,6 +14,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
 from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
 # A resumed run may differ from its first part in these, which do not change what is trained.
 FREE_KEYS = ("DATALOADER.NUM_WORKERS", "OUTPUT_DIR", "SOLVER.CHECKPOINT_PERIOD", "TEST", "VIS_PERIOD")
@@ -46,6 +47,7 @@ def setup(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNo
     for check in (*checks, check_datasets):
         check(cfg)
     default_setup(cfg, args)
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="auto_seg_loss")
     return cfg
 
 

@@ -1,0 +1,111 @@
+"""A comparison of losses: equal starts, equal iterations, equal seeds, one table.
+
+Each cell, a loss with a seed, is an ordinary training of ``train_net.py`` in a directory of its own;
+its result is written when it is complete, so finished cells are skipped the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+from auto_seg_loss.losses import loss_names
+from auto_seg_loss.quiet import quiet_console
+from auto_seg_loss.preflight import ConfigError, check_resume
+from auto_seg_loss.trainer import Trainer
+from autoseg_core import METRICS, load_spec
+from autoseg_core.scores import get_metric
+from detectron2.config import CfgNode
+from detectron2.utils.env import seed_all_rng
+from tabulate import tabulate
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+Scores = dict[str, float]
+
+
+def check_study(cfg: CfgNode) -> None:
+    """Refuse unknown losses, an unknown target, missing weights before any time is spent."""
+    get_metric(cfg.STUDY.TARGET)
+    labels = [loss_label(loss) for loss in cfg.STUDY.LOSSES]
+    if len(set(labels)) != len(labels) or not labels:
+        raise ConfigError(f"STUDY.LOSSES must name different losses, got {labels}.")
+    if not cfg.STUDY.SEEDS:
+        raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
+    if cfg.MODEL.WEIGHTS and not Path(cfg.MODEL.WEIGHTS).is_file():
+        raise ConfigError(
+            f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} does not exist; a warm start is made by search_net.py."
+        )
+
+
+def run_study(cfg: CfgNode) -> str:
+    """Train and score every cell that is not done; returns and writes the table (summary.md)."""
+    results: dict[str, list[Scores]] = {}
+    cells = [(loss, seed) for seed in cfg.STUDY.SEEDS for loss in cfg.STUDY.LOSSES]
+    for loss, seed in tqdm(cells, desc="study", unit="run", leave=False):
+        results.setdefault(loss_label(loss), []).append(_cell(cfg, loss, seed))
+    text = summary(results, cfg.STUDY.TARGET)
+    (Path(cfg.OUTPUT_DIR) / "summary.md").write_text(text + "\n")
+    return text
+
+
+def cell_config(cfg: CfgNode, loss: str, seed: int) -> CfgNode:
+    """The config of one cell, as ``train_net.py`` would take it."""
+    cell = cfg.clone()
+    cell.defrost()
+    known = loss in loss_names()
+    cell.MODEL.SEM_SEG_HEAD.LOSS_TYPE = loss if known else "auto_seg_loss"
+    cell.MODEL.SEM_SEG_HEAD.LOSS_SPEC = "" if known else loss
+    cell.SEED = seed
+    cell.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR) / loss_label(loss) / f"seed{seed}")
+    cell.freeze()
+    return cell
+
+
+def loss_label(loss: str) -> str:
+    """Name of a loss in tables and directories: registry name, or the spec's own name."""
+    return loss if loss in loss_names() else load_spec(loss).name
+
+
+def summary(results: dict[str, list[Scores]], target: str) -> str:
+    """Markdown table, a row a loss, the target first: mean ± sample deviation over seeds, in %."""
+    columns = [target, *(name for name in METRICS if name != target)]
+    rows = []
+    for label, runs in results.items():
+        cells = [mean_and_spread([run[name] for run in runs]) for name in columns]
+        rows.append([label, len(runs), *cells])
+    return tabulate(rows, headers=["loss", "seeds", *columns], tablefmt="github")
+
+
+def mean_and_spread(values: list[float]) -> str:
+    """``mean ± sample standard deviation``; the mean alone for a single value."""
+    mean = f"{np.mean(values):.2f}"
+    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"
+
+
+def _cell(cfg: CfgNode, loss: str, seed: int) -> Scores:
+    cell = cell_config(cfg, loss, seed)
+    output = Path(cell.OUTPUT_DIR)
+    done = output / "results.json"
+    check_resume(cell)
+    if not done.is_file():
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "config.yaml").write_text(cell.dump())
+        with quiet_console():
+            scores = _train_and_test(cell)
+        partial = done.with_suffix(".partial")
+        partial.write_text(json.dumps(scores, indent=1))
+        partial.replace(done)
+    return json.loads(done.read_text())
+
+
+def _train_and_test(cfg: CfgNode) -> Scores:
+    seed_all_rng(cfg.SEED)
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=False)
+    trainer.train()
+    scores = trainer._last_eval_results["sem_seg"]  # of the hook that evaluates after training
+    return {name: scores[name] for name in METRICS}

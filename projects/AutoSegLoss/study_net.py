@@ -1,0 +1,36 @@
+"""Compare losses: train each with every seed from the same start, and print one table.
+
+    python projects/AutoSegLoss/study_net.py --config-file CONFIG [KEY VALUE ...]
+
+Finished runs below OUTPUT_DIR are kept; running the command again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from auto_seg_loss.preflight import setup
+from auto_seg_loss.study import check_study, run_study
+from auto_seg_loss.user_errors import explain_user_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Command line of this script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML config")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the study of a config."""
+    arguments = parse_arguments()
+    with explain_user_errors():
+        cfg = setup(arguments, check_study)
+        print(run_study(cfg))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What a search expects of an agent: ask for thetas, tell it what they earned.
+
+Shapes: N thetas, D search coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+class Agent(Protocol):
+    """Ask/tell. Every choice it makes comes from its own generator, seeded in the constructor."""
+
+    @property
+    def mean(self) -> Vector:
+        """(D,) float64 in [0, 1]: the agent's present best guess."""
+        ...
+
+    @property
+    def spread(self) -> Vector:
+        """(D,) float64 >= 0: the scale, per coordinate, of what it would propose next."""
+        ...
+
+    def ask(self, n: int) -> Vector:
+        """Propose (n, D) float64 in [0, 1]. Asking draws from the generator; it learns nothing."""
+        ...
+
+    def tell(self, thetas: Vector, scores: Vector) -> None:
+        """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), finite."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that its future depends on, in plain JSON values, exact."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the agent that gave `state` was."""
+        ...
+
+
+def check_identity(identity: Vector) -> Vector:
+    """A float64 copy of identity; ValueError unless it is (D,), D >= 1, in [0, 1]."""
+    identity = np.array(identity, dtype=np.float64)
+    if identity.ndim != 1 or identity.size == 0:
+        raise ValueError(f"identity must have shape (D,) with D >= 1, got {identity.shape}")
+    if not bool(np.all((identity >= 0.0) & (identity <= 1.0))):
+        raise ValueError(f"identity must lie in [0, 1], got {identity.tolist()}")
+    return identity
+
+
+def check_told(thetas: Vector, scores: Vector, dim: int) -> tuple[Vector, Vector]:
+    """Both as float64; ValueError unless (N, dim) in [0, 1] and (N,) finite, N >= 1."""
+    thetas = np.array(thetas, dtype=np.float64)
+    scores = np.array(scores, dtype=np.float64)
+    if thetas.ndim != 2 or thetas.shape[1] != dim or scores.shape != thetas.shape[:1]:
+        raise ValueError(
+            f"tell expects thetas (N, {dim}) and scores (N,), got {thetas.shape} and {scores.shape}"
+        )
+    if len(thetas) == 0:
+        raise ValueError("tell expects at least one theta, got none")
+    if not bool(np.all((thetas >= 0.0) & (thetas <= 1.0))):
+        raise ValueError("tell expects thetas in [0, 1], as ask gave them")
+    if not bool(np.all(np.isfinite(scores))):
+        raise ValueError(
+            f"tell expects finite scores, got {scores.tolist()}; "
+            "give a failed candidate rl.proxy.FLOOR_REWARD"
+        )
+    return thetas, scores

@@ -1,0 +1,80 @@
+"""The parts of PPO that are mathematics: schedule, baselines, ratios, clipped objective.
+
+Shapes: N samples of a round, D search coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.agents.base import Vector
+
+LOGIT_MARGIN = 1e-3
+"""How close to 0 and 1 the initial mean may be: the logit of 0 or 1 itself is infinite."""
+
+_MAX_LOG_RATIO = 20.0
+"""Beyond it exp would overflow into inf * 0 = NaN in the backward pass; clipping acts far below."""
+
+
+def sigma_at(progress: float, start: float, final: float | None) -> float:
+    """Width of the policy at progress in [0, 1): constant, or linear from start to final."""
+    return start if final is None else start + (final - start) * progress
+
+
+def logit(mean: Vector) -> Vector:
+    """Inverse sigmoid of mean, after pulling it LOGIT_MARGIN away from 0 and 1."""
+    mean = np.clip(mean, LOGIT_MARGIN, 1.0 - LOGIT_MARGIN)
+    return np.log(mean) - np.log1p(-mean)
+
+
+def per_coordinate(log_ratio: Tensor) -> Tensor:
+    """(N, D) -> (N, D): every coordinate is an action of its own (the released code)."""
+    return log_ratio
+
+
+def joint(log_ratio: Tensor) -> Tensor:
+    """(N, D) -> (N, 1): the whole theta is one action (textbook PPO)."""
+    return log_ratio.sum(dim=1, keepdim=True)
+
+
+def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """mean(min(r A, clip(r, 1 - eps, 1 + eps) A)), to be maximised.
+
+    log_ratio (N, D) or (N, 1), log new/old likelihood; advantage (N,).
+    """
+    ratio = log_ratio.clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp()
+    weight = advantage[:, None]
+    return torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight).mean()
+
+
+def advantage_over_mean(thetas: Vector, scores: Vector) -> tuple[Vector, Vector]:
+    """All rows; R - mean(R), exactly 0 when all are equal (rounding would feed Adam noise)."""
+    if np.ptp(scores) == 0.0:
+        return thetas, np.zeros_like(scores)
+    return thetas, scores - scores.mean()
+
+
+def advantage_over_mu(thetas: Vector, scores: Vector) -> tuple[Vector, Vector]:
+    """Row 0 is the policy's mean: it is the baseline and leaves the gradient; R - R(mean)."""
+    return thetas[1:], scores[1:] - scores[0]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What rewards are compared with, and whether a round must hold the mean itself as row 0."""
+
+    advantage: Callable[[Vector, Vector], tuple[Vector, Vector]]
+    asks_mean: bool
+
+
+BASELINES = {
+    "mean": Baseline(advantage_over_mean, asks_mean=False),
+    "mu": Baseline(advantage_over_mu, asks_mean=True),
+}
+RATIOS = {"coordinate": per_coordinate, "joint": joint}
+ADAMS = {"persistent": True, "fresh": False}

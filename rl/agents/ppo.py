@@ -1,0 +1,185 @@
+"""PPO over a truncated normal, as in the paper (arXiv 2010.07930, section 3.3), in ask/tell form.
+
+Shapes: N samples of a round, D search coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.agents import truncated_normal
+from rl.agents.base import Vector, check_identity, check_told
+from rl.agents.objective import (
+    ADAMS,
+    BASELINES,
+    RATIOS,
+    clipped_objective,
+    logit,
+    sigma_at,
+)
+
+
+class PPO:
+    """mean = sigmoid(logits), sigma given; `epochs` Adam steps on the clipped objective a round.
+
+    A round without information (every advantage 0, as when all candidates failed) is skipped:
+    a step would follow nothing but the momentum of earlier rounds.
+
+    Args:
+        identity: (D,) in [0, 1], the first mean; coordinates are kept LOGIT_MARGIN from 0 and 1.
+        seed: of its generator.
+        sigma: width of the normal before truncation.
+        lr, epochs, clip: Adam's learning rate, steps a round, and epsilon of the clipping.
+        baseline: "mean" compares with the round's mean reward. "mu" (released) compares with the
+            reward of the policy's mean: `ask(n)` then returns the mean as row 0 and n - 1
+            samples, so the released 32 samples are n = 33.
+        ratio: "coordinate" (released) clips each coordinate's likelihood ratio, "joint" one for
+            the whole theta.
+        adam: "persistent" (released) keeps its moments over rounds, "fresh" starts every round
+            without any.
+        sigma_final: anneal sigma linearly towards it over `rounds`; None keeps sigma fixed.
+        rounds: length of the search; needed with sigma_final only.
+    """
+
+    def __init__(
+        self,
+        identity: Vector,
+        *,
+        seed: int,
+        sigma: float = 0.2,
+        lr: float = 0.2,
+        epochs: int = 60,
+        clip: float = 0.2,
+        baseline: Literal["mean", "mu"] = "mean",
+        ratio: Literal["coordinate", "joint"] = "coordinate",
+        adam: Literal["persistent", "fresh"] = "persistent",
+        sigma_final: float | None = None,
+        rounds: int | None = None,
+    ) -> None:
+        _check(sigma, lr, epochs, clip, sigma_final, rounds)
+        self._baseline = _pick("baseline", baseline, BASELINES)
+        self._ratio = _pick("ratio", ratio, RATIOS)
+        self._persistent = _pick("adam", adam, ADAMS)
+        self._sigmas, self._rounds = (sigma, sigma_final), rounds
+        self._lr, self._epochs, self._clip = lr, epochs, clip
+        self._logits = torch.from_numpy(logit(check_identity(identity))).requires_grad_()
+        self._adam = self._new_adam()
+        self._generator = np.random.default_rng(seed)
+        self._round = 0
+
+    @property
+    def mean(self) -> Vector:
+        """(D,): mean of the normal before truncation."""
+        mean: Vector = torch.sigmoid(self._logits.detach()).numpy()
+        return mean
+
+    @property
+    def sigma(self) -> float:
+        """Width that the next `ask` samples with."""
+        rounds = self._rounds or 1
+        return sigma_at(min(self._round, rounds - 1) / rounds, *self._sigmas)
+
+    @property
+    def spread(self) -> Vector:
+        """(D,): sigma for every coordinate."""
+        return np.full(self._logits.shape[0], self.sigma)
+
+    def ask(self, n: int) -> Vector:
+        """(n, D) in [0, 1]; with baseline "mu" row 0 is the mean. ValueError if n is too small."""
+        least = 2 if self._baseline.asks_mean else 1
+        if n < least:
+            raise ValueError(f"ask needs n >= {least} with this baseline, got {n}")
+        uniform = self._generator.random((n - least + 1, self._logits.shape[0]))
+        mean = torch.sigmoid(self._logits.detach())
+        thetas = truncated_normal.sample(torch.from_numpy(uniform), mean, self.sigma)
+        rows = [mean[None], thetas] if self._baseline.asks_mean else [thetas]
+        asked: Vector = torch.cat(rows).numpy()
+        return asked
+
+    def tell(self, thetas: Vector, scores: Vector) -> None:
+        """One round of learning. The policy that `ask` sampled from is the old policy."""
+        thetas, scores = check_told(thetas, scores, self._logits.shape[0])
+        samples, advantage = self._baseline.advantage(thetas, scores)
+        if advantage.any():
+            self._improve(torch.from_numpy(samples), torch.from_numpy(advantage))
+        self._round += 1
+
+    def _improve(self, samples: Tensor, advantage: Tensor) -> None:
+        if not self._persistent:
+            self._adam = self._new_adam()
+        old = self._log_prob(samples).detach()
+        for _ in range(self._epochs):
+            log_ratio = self._ratio(self._log_prob(samples) - old)
+            self._adam.zero_grad()
+            loss = -clipped_objective(log_ratio, advantage, self._clip)
+            torch.autograd.backward(loss)
+            self._adam.step()
+
+    def _log_prob(self, samples: Tensor) -> Tensor:
+        return truncated_normal.log_prob(samples, torch.sigmoid(self._logits), self.sigma)
+
+    def _new_adam(self) -> torch.optim.Adam:
+        return torch.optim.Adam([self._logits], lr=self._lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Logits, Adam's moments, generator and round; the settings belong to the constructor."""
+        moments = self._adam.state[self._logits]
+        return {
+            "logits": self._logits.tolist(),
+            "adam": {name: tensor.tolist() for name, tensor in moments.items()},
+            "generator": self._generator.bit_generator.state,
+            "round": self._round,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the agent that gave `state` was; ValueError for another D."""
+        logits = torch.tensor(state["logits"], dtype=torch.float64)
+        if logits.shape != self._logits.shape:
+            expected, came = tuple(self._logits.shape), tuple(logits.shape)
+            raise ValueError(f"this agent has logits of shape {expected}, the state {came}")
+        with torch.no_grad():
+            self._logits.copy_(logits)
+        self._adam = self._new_adam()
+        # The step count of Adam is float32 by its own convention, the moments follow the logits.
+        dtypes = {"step": torch.float32}
+        for name, values in state["adam"].items():
+            dtype = dtypes.get(name, torch.float64)
+            self._adam.state[self._logits][name] = torch.tensor(values, dtype=dtype)
+        self._generator.bit_generator.state = state["generator"]
+        self._round = int(state["round"])
+
+
+def _pick(key: str, name: str, known: dict[str, Any]) -> Any:
+    if name not in known:
+        raise ValueError(f"{key} must be one of {', '.join(sorted(known))}; got {name!r}")
+    return known[name]
+
+
+def _check(
+    sigma: float,
+    lr: float,
+    epochs: int,
+    clip: float,
+    sigma_final: float | None,
+    rounds: int | None,
+) -> None:
+    wrong = {
+        "sigma > 0": sigma > 0.0,
+        "lr > 0": lr > 0.0,
+        "epochs >= 1": epochs >= 1,
+        "0 < clip < 1": 0.0 < clip < 1.0,
+        "sigma_final >= 0": sigma_final is None or sigma_final >= 0.0,
+        "rounds >= 1 (the length of the search, needed to anneal sigma)": (
+            sigma_final is None or (rounds is not None and rounds >= 1)
+        ),
+    }
+    broken = [rule for rule, holds in wrong.items() if not holds]
+    if broken:
+        raise ValueError(
+            f"PPO expects {'; '.join(broken)}; got sigma={sigma}, lr={lr}, epochs={epochs}, "
+            f"clip={clip}, sigma_final={sigma_final}, rounds={rounds}"
+        )

@@ -1,0 +1,63 @@
+"""Uniform random search: the rival that every agent has to beat.
+
+Shapes: N thetas, D search coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rl.agents.base import Vector, check_identity, check_told
+
+_UNIFORM_DEVIATION = float(np.sqrt(1.0 / 12.0))
+
+
+class RandomSearch:
+    """Uniform on the cube; its mean is the best theta seen (the identity until told anything).
+
+    Args:
+        identity: (D,) in [0, 1].
+        seed: of its generator.
+    """
+
+    def __init__(self, identity: Vector, *, seed: int) -> None:
+        self._best = check_identity(identity)
+        self._best_score: float | None = None
+        self._generator = np.random.default_rng(seed)
+
+    @property
+    def mean(self) -> Vector:
+        """(D,): the best theta seen; the first of equals."""
+        return self._best.copy()
+
+    @property
+    def spread(self) -> Vector:
+        """(D,): the standard deviation of a uniform coordinate."""
+        return np.full_like(self._best, _UNIFORM_DEVIATION)
+
+    def ask(self, n: int) -> Vector:
+        """(n, D) uniform in [0, 1)."""
+        return self._generator.random((n, self._best.size))
+
+    def tell(self, thetas: Vector, scores: Vector) -> None:
+        """Remember the best."""
+        thetas, scores = check_told(thetas, scores, self._best.size)
+        top = int(np.argmax(scores))
+        if self._best_score is None or scores[top] > self._best_score:
+            self._best, self._best_score = thetas[top], float(scores[top])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best theta and score, and the generator."""
+        return {
+            "best": self._best.tolist(),
+            "best_score": self._best_score,
+            "generator": self._generator.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the agent that gave `state` was."""
+        self._best = check_identity(np.asarray(state["best"]))
+        self._best_score = state["best_score"]
+        self._generator.bit_generator.state = state["generator"]

@@ -1,0 +1,153 @@
+"""The side effects of a search: the base class of callbacks, and the progress bar."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TextIO
+
+from tqdm import tqdm
+
+from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart, SelectionEvent
+
+
+class Callback:
+    """Override what you need. Replayed candidates are told too: see `CandidateEvent.replayed`."""
+
+    def on_start(self, event: SearchStart) -> None:
+        """Before the first round."""
+
+    def on_candidate(self, event: CandidateEvent) -> None:
+        """After each evaluation; a new one is on the disk already."""
+
+    def on_round(self, event: RoundEvent) -> None:
+        """After the agent has been told a round."""
+
+    def on_selection(self, event: SelectionEvent) -> None:
+        """After the last round, before the final."""
+
+    def on_finish(self, result: SearchResult) -> None:
+        """After the final."""
+
+    def close(self) -> None:
+        """At the very end, also after an error; release what is held."""
+
+
+class CallbackList(Callback):
+    """Several callbacks as one, called in order."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = tuple(callbacks)
+
+    def on_start(self, event: SearchStart) -> None:
+        for callback in self._callbacks:
+            callback.on_start(event)
+
+    def on_candidate(self, event: CandidateEvent) -> None:
+        for callback in self._callbacks:
+            callback.on_candidate(event)
+
+    def on_round(self, event: RoundEvent) -> None:
+        for callback in self._callbacks:
+            callback.on_round(event)
+
+    def on_selection(self, event: SelectionEvent) -> None:
+        for callback in self._callbacks:
+            callback.on_selection(event)
+
+    def on_finish(self, result: SearchResult) -> None:
+        for callback in self._callbacks:
+            callback.on_finish(result)
+
+    def close(self) -> None:
+        for callback in self._callbacks:
+            callback.close()
+
+
+class ProgressBar(Callback):
+    """A tqdm bar on a terminal; elsewhere a line a round, so log files stay readable.
+
+    Both show the best and the mean reward and the time left, final included, estimated from the
+    evaluations of this run alone: replayed ones took no time.
+
+    Args:
+        stream: where to; standard error by default.
+        clock: seconds, for the lines' estimate.
+    """
+
+    def __init__(
+        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        self._bar: tqdm[NoReturn] | None = None
+        self._best = "none"
+
+    def on_start(self, event: SearchStart) -> None:
+        self._settings = event.settings
+        self._total = event.settings.max_evaluations
+        self._begin, self._new, self._left = self._clock(), 0, self._total - event.replayed
+        if event.replayed:
+            self._say(f"resuming: {event.replayed} evaluations are in the journal already")
+        if self._stream.isatty():
+            self._bar = tqdm(
+                total=self._total,
+                initial=event.replayed,
+                desc="search",
+                unit="eval",
+                file=self._stream,
+                dynamic_ncols=True,
+                smoothing=0.1,
+            )
+
+    def on_candidate(self, event: CandidateEvent) -> None:
+        if event.best is not None:
+            self._best = f"{event.best[1].reward:.4f}"
+        if not event.replayed:
+            self._new += 1
+            self._left -= 1
+            if self._bar is not None:
+                self._bar.update()
+
+    def on_round(self, event: RoundEvent) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"best {self._best} mean {event.reward_mean:.4f}")
+            return
+        failures = f"  failed {event.failures}" if event.failures else ""
+        self._say(
+            f"round {event.round + 1}/{self._settings.rounds}  best {self._best}  "
+            f"mean {event.reward_mean:.4f}{failures}  {self._eta()}"
+        )
+
+    def on_selection(self, event: SelectionEvent) -> None:
+        total = self._settings.search_evaluations
+        total += len(event.finalists) * self._settings.reseeds
+        self._left -= self._total - total
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.set_description_str("final")
+        else:
+            self._say(f"final: {len(event.finalists)} finalists  {self._eta()}")
+
+    def on_finish(self, result: SearchResult) -> None:
+        self.close()
+        self._say(result.selection.report())
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _eta(self) -> str:
+        """Time left at the pace of this run's own evaluations."""
+        if self._left <= 0:
+            return "0 s left"
+        if self._new == 0:
+            return "time left unknown"
+        seconds = (self._clock() - self._begin) / self._new * self._left
+        return f"{tqdm.format_interval(seconds)} left"
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)

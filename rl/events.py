@@ -1,0 +1,112 @@
+"""What a search tells its callbacks, and what it returns. Data only.
+
+Shapes: D search coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl.executors.serial import Candidate
+from rl.proxy import ProxyResult
+from rl.selection import Finalist, Selection
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How long a search is, and how it ends; `dataclasses.asdict` of it belongs into the header.
+
+    Args:
+        rounds: how often the agent is asked and told; >= 1.
+        samples: candidates a round; >= 1 (with PPO's baseline "mu" one of them is the mean).
+        seed: root of every candidate's seed; the agent has its own.
+        top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
+        reseeds: fresh seeds a finalist is evaluated with; >= 1, at least 3 to know the noise.
+    """
+
+    rounds: int
+    samples: int
+    seed: int = 0
+    top_k: int = 3
+    reseeds: int = 3
+
+    def __post_init__(self) -> None:
+        least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 1}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"{name} must be >= {bound}, got {getattr(self, name)}")
+
+    @property
+    def search_evaluations(self) -> int:
+        """Evaluations of all rounds."""
+        return self.rounds * self.samples
+
+    @property
+    def max_evaluations(self) -> int:
+        """Evaluations of rounds and final together, if all finalists are distinct."""
+        return self.search_evaluations + (2 + self.top_k) * self.reseeds
+
+
+@dataclass(frozen=True, eq=False)
+class SearchStart:
+    """What lies ahead: `replayed` evaluations are in the journal and cost nothing."""
+
+    settings: SearchSettings
+    identity: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    replayed: int
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateEvent:
+    """One evaluation is known: new and on the disk, or replayed from the journal.
+
+    `step` counts the evaluations of the search from 0; `best` is the best ok candidate of the
+    rounds so far (None before the first), which the final does not change.
+    """
+
+    stage: Literal["search", "selection"]
+    step: int
+    candidate: Candidate
+    result: ProxyResult
+    replayed: bool
+    best: tuple[Candidate, ProxyResult] | None
+
+
+@dataclass(frozen=True, eq=False)
+class RoundEvent:
+    """The agent has been told a round; mean and spread (D,) are those it continues with."""
+
+    round: int
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    reward_mean: float
+    failures: int
+    best: tuple[Candidate, ProxyResult] | None
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionEvent:
+    """The rounds are over; these finalists are evaluated next, each `reseeds` times."""
+
+    finalists: tuple[Finalist, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The chosen theta (D,), the policy's final mean (D,), and how the choice was made.
+
+    `reward` is the winner's mean over the fresh seeds.
+    """
+
+    theta: NDArray[np.float64]
+    reward: float
+    mean: NDArray[np.float64]
+    selection: Selection
+    evaluations: int
+    failures: int

@@ -1,0 +1,240 @@
+"""What a search remembers: append-only JSON lines that survive SIGKILL at any instant.
+
+The first line is a header {"format": 1, "kind": "header", ...settings}; every other line is a
+record with a "kind". A record is on the disk before `append` returns. A file is data: reading one
+parses JSON and executes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from rl.headers import differences
+from rl.locks import FileLock, LockedError
+
+FORMAT = 1
+"""Version of the files this module writes; older ones it reads, newer ones it refuses."""
+
+Record = dict[str, Any]
+
+_logger = logging.getLogger(__name__)
+
+
+class JournalError(RuntimeError):
+    """A journal that cannot be used as asked; the message says why and what to do."""
+
+
+class Journal:
+    """A journal open for appending, and the only one: a lock keeps a second search out.
+
+    Make one with `create` or `resume`; close it, or use it in a with statement.
+    """
+
+    def __init__(self, path: Path, lock: FileLock, header: Record, records: list[Record]) -> None:
+        self.path = path
+        self.header = header
+        self.records = records
+        self._lock = lock
+        self._file = path.open("ab")
+
+    @classmethod
+    def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
+        """Start a new journal; JournalError when there is one already, or a search runs there."""
+        path = Path(path)
+        lock = _lock(path)
+        try:
+            if path.exists():
+                raise JournalError(
+                    f"{path} exists already and is not overwritten: continue that search with "
+                    "--resume, or choose another output directory"
+                )
+            return cls._start(path, lock, header)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def resume(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
+        """Continue a journal; a torn last line is reported and cut off.
+
+        A journal that was killed before its header was complete, or never begun, starts afresh.
+        JournalError: the header differs (which keys, old -> new), a malformed line, a newer
+        format, or a search that still runs there.
+        """
+        path = Path(path)
+        lock = _lock(path)
+        try:
+            records, whole_bytes = _parse(path) if path.exists() else ([], 0)
+            if not records:
+                _logger.warning("%s holds nothing to resume; the search starts anew", path)
+                path.unlink(missing_ok=True)
+                return cls._start(path, lock, header)
+            _check_same(path, records[0], _complete(header))
+            os.truncate(path, whole_bytes)
+            return cls(path, lock, records[0], records[1:])
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _start(cls, path: Path, lock: FileLock, header: Mapping[str, Any]) -> Journal:
+        complete = _complete(header)
+        journal = cls(path, lock, complete, [])
+        journal._write(complete)
+        _sync_directory(path.parent)
+        return journal
+
+    def append(self, record: Mapping[str, Any]) -> Record:
+        """Write one record through to the disk; returns it as a reader will see it.
+
+        Numbers round-trip exactly; NaN and infinity become null; numpy values become plain ones.
+        """
+        plain: Record = _plain(record)
+        if not isinstance(plain.get("kind"), str) or plain["kind"] == "header":
+            raise ValueError(f"a record needs a kind other than 'header', got {plain!r}")
+        self._write(plain)
+        self.records.append(plain)
+        return plain
+
+    def _write(self, record: Record) -> None:
+        line = json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
+        self._file.write(line.encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file and let the next search in."""
+        self._file.close()
+        self._lock.release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_journal(path: str | Path) -> list[Record]:
+    """All records, the header first, for tools: takes no lock, changes nothing.
+
+    A torn last line is reported and left out; [] when not even the header is complete.
+    Raises JournalError for a malformed line or a newer format, FileNotFoundError.
+    """
+    return _parse(Path(path))[0]
+
+
+def _lock(path: Path) -> FileLock:
+    if not path.parent.is_dir():
+        raise JournalError(f"{path.parent} is not a directory; make it first")
+    try:
+        return FileLock(path.with_name(path.name + ".lock"))
+    except LockedError as error:
+        raise JournalError(
+            f"another search is running in {path.parent} ({error}); wait for it, stop it, or "
+            "choose another output directory"
+        ) from None
+
+
+def _sync_directory(path: Path) -> None:
+    # The name of a new file lives in its directory: without this a power cut loses all of it.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values: numpy unwrapped, NaN and infinity to None; the rest is for json to refuse."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _complete(header: Mapping[str, Any]) -> Record:
+    # Through JSON and back, so that it compares equal with what a reader gets.
+    complete: Record = json.loads(
+        json.dumps({"format": FORMAT, "kind": "header", **_plain(header)}, allow_nan=False)
+    )
+    return complete
+
+
+def _parse(path: Path) -> tuple[list[Record], int]:
+    """Records of the whole lines, header first, and how many bytes those lines take."""
+    content = path.read_bytes()
+    *lines, torn = content.split(b"\n")
+    if torn:
+        _logger.warning(
+            "%s: line %d is torn (%d bytes without an end, written as the search was killed); "
+            "it is left out, and what it held is evaluated again",
+            path,
+            len(lines) + 1,
+            len(torn),
+        )
+    records = [_parse_line(path, number, line) for number, line in enumerate(lines, start=1)]
+    return records, len(content) - len(torn)
+
+
+def _parse_line(path: Path, number: int, line: bytes) -> Record:
+    try:
+        record = json.loads(line.decode(), parse_constant=_refuse_constant)
+    except ValueError as error:  # JSON and UTF-8 errors both are
+        raise _malformed(path, number, str(error)) from None
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        raise _malformed(path, number, "expected an object with a 'kind'")
+    if (record["kind"] == "header") != (number == 1):
+        raise _malformed(path, number, "expected a header on line 1 and nowhere else")
+    if number == 1:
+        _check_format(path, record.get("format"))
+    return record
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _malformed(path: Path, number: int, problem: str) -> JournalError:
+    return JournalError(
+        f"{path}, line {number} is malformed: {problem}. The file was changed by something other "
+        "than a search; restore it, or start again in another output directory"
+    )
+
+
+def _check_format(path: Path, found: Any) -> None:
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise _malformed(path, 1, f"expected a format number, got {found!r}")
+    if found > FORMAT:
+        raise JournalError(
+            f"{path} has format {found}, this version reads up to {FORMAT}; it was written by a "
+            "newer version: update this one"
+        )
+
+
+def _check_same(path: Path, old: Record, new: Record) -> None:
+    rows = [f"  {row}" for row in differences(old, new) if not row.startswith("format:")]
+    if rows:
+        raise JournalError(
+            f"{path} belongs to a search with other settings (old -> new):\n"
+            + "\n".join(rows)
+            + "\nResume with the old settings, or start the new ones in another output directory"
+        )

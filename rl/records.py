@@ -1,0 +1,94 @@
+"""A search's events as journal records, and back.
+
+No record holds a time or a path: equally seeded searches write equal journals, byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rl.events import RoundEvent, SearchResult
+from rl.executors.serial import Candidate
+from rl.journal import Journal, JournalError, Record
+from rl.proxy import ProxyResult, result_from_json, result_to_json
+
+
+def candidates_of(journal: Journal) -> dict[str, Record]:
+    """id -> its record; JournalError for one that is there twice."""
+    known: dict[str, Record] = {}
+    for record in journal.records:
+        if record["kind"] == "candidate":
+            if record.get("id") in known:
+                raise JournalError(f"{journal.path} holds candidate {record['id']} twice")
+            known[record.get("id", "")] = record
+    return known
+
+
+def replay(journal: Journal, record: Record, candidate: Candidate) -> ProxyResult:
+    """The recorded result; JournalError unless theta and seed are what this search asks for."""
+    asked = {"seed": candidate.seed, "theta": candidate.theta.tolist()}
+    recorded = {key: record.get(key) for key in asked}
+    if asked != recorded:
+        raise JournalError(
+            f"{journal.path}: candidate {candidate.id} was recorded with {recorded}, this search "
+            f"asks for {asked}. The journal was changed, or code or libraries differ from those "
+            "it was written with: resume with those, or start in another output directory"
+        )
+    try:
+        return result_from_json(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise JournalError(
+            f"{journal.path}: candidate {candidate.id} is not a result ({error!r}); restore the "
+            "file, or start again in another output directory"
+        ) from None
+
+
+def candidate_record(candidate: Candidate, result: ProxyResult) -> Record:
+    """{"kind": "candidate", "id", "seed", "theta", "status", "reward", "scores", "reason"}."""
+    name = {"kind": "candidate", "id": candidate.id, "seed": candidate.seed}
+    return {**name, "theta": candidate.theta, **result_to_json(result)}
+
+
+def round_record(event: RoundEvent) -> Record:
+    """{"kind": "round", ...}; mean and sigma are those the agent continues with."""
+    best = event.best
+    return {
+        "kind": "round",
+        "round": event.round,
+        "mean": event.mean,
+        "sigma": event.spread,
+        "reward_mean": event.reward_mean,
+        "failures": event.failures,
+        "best_id": best[0].id if best else None,
+        "best_reward": best[1].reward if best else None,
+    }
+
+
+def result_record(result: SearchResult) -> Record:
+    """{"kind": "result", ...}: the chosen theta, and every finalist's rewards."""
+    selection = result.selection
+    finalists: list[dict[str, Any]] = [
+        {
+            "name": one.finalist.name,
+            "theta": one.finalist.theta,
+            "rewards": one.rewards,
+            "mean": one.mean,
+            "standard_error": one.standard_error,
+            "failures": one.failures,
+        }
+        for one in selection.estimates
+    ]
+    return {
+        "kind": "result",
+        "winner": selection.winner.finalist.name,
+        "theta": result.theta,
+        "reward": result.reward,
+        "mean": result.mean,
+        "evaluations": result.evaluations,
+        "failures": result.failures,
+        "finalists": finalists,
+        "difference": selection.comparison.difference,
+        "standard_error": selection.comparison.standard_error,
+        "beyond_noise": selection.comparison.beyond_noise,
+        "statement": selection.comparison.statement,
+    }

@@ -1,0 +1,196 @@
+"""The loop: agent x executor x journal. No side effect but the journal's; callbacks hold the rest.
+
+Resuming is replaying: the loop always runs from the start with the same seeded agent, and takes
+what the journal knows instead of evaluating it. So there is one path through the code, and a search
+killed at any instant ends as if it had never been.
+
+Shapes: N candidates of a round, D search coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl.agents.base import Agent
+from rl.callbacks import Callback, CallbackList
+from rl.events import (
+    CandidateEvent,
+    RoundEvent,
+    SearchResult,
+    SearchSettings,
+    SearchStart,
+    SelectionEvent,
+)
+from rl.executors.serial import Candidate, Executor
+from rl.journal import Journal, Record
+from rl.proxy import ProxyResult, result_from_json
+from rl.records import candidate_record, candidates_of, replay, result_record, round_record
+from rl.selection import Selection, choose_finalists, select
+
+__all__ = ["SearchResult", "SearchSettings", "candidate_seed", "run_search"]
+
+_STAGES = {"search": 0, "selection": 1}
+
+Evaluated = tuple[Candidate, ProxyResult]
+
+
+def candidate_seed(seed: int, stage: str, index: int) -> int:
+    """Seed in [0, 2^31) of round `index` ("search"), or of fresh seed `index` ("selection").
+
+    All candidates of a round share one, so they differ by theta only.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(_STAGES[stage], index))
+    return int(sequence.generate_state(1)[0]) >> 1
+
+
+def run_search(
+    agent: Agent,
+    executor: Executor,
+    journal: Journal,
+    settings: SearchSettings,
+    callbacks: Sequence[Callback] = (),
+    *,
+    identity: NDArray[np.float64] | None = None,
+) -> SearchResult:
+    """Search, then choose among mean, identity and the best by fresh seeds.
+
+    Args:
+        agent: freshly made, also when resuming: it is led again through what the journal holds.
+        executor: evaluates what the journal does not hold.
+        journal: open, new or resumed. Its header should pin all that the outcome depends on.
+        settings: length, seed and final.
+        callbacks: told of everything, replayed or new; closed at the end, also after an error.
+        identity: (D,) theta of the identity surface; None = the agent's first mean.
+
+    Raises:
+        JournalError: the journal holds another search's candidates.
+        Whatever a task or callback raises: the journal stays resumable.
+    """
+    start = agent.mean if identity is None else np.array(identity, dtype=np.float64)
+    search = _Search(agent, executor, journal, settings, CallbackList(callbacks), start)
+    try:
+        return search.run()
+    finally:
+        search.callbacks.close()
+
+
+class _Search:
+    """The state of one run: what the journal knew, and what has been seen so far."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        executor: Executor,
+        journal: Journal,
+        settings: SearchSettings,
+        callbacks: CallbackList,
+        identity: NDArray[np.float64],
+    ) -> None:
+        self.agent, self.executor, self.journal = agent, executor, journal
+        self.settings, self.callbacks, self.identity = settings, callbacks, identity
+        self.known = candidates_of(journal)
+        self.written = {(record["kind"], record.get("round")) for record in journal.records}
+        self.seen: list[Evaluated] = []
+        self.best: Evaluated | None = None
+        self.evaluations = self.failures = 0
+
+    def run(self) -> SearchResult:
+        agent = self.agent
+        self.callbacks.on_start(
+            SearchStart(self.settings, self.identity, agent.mean, agent.spread, len(self.known))
+        )
+        for index in range(self.settings.rounds):
+            self._round(index)
+        return self._finish(self._select())
+
+    def _round(self, index: int) -> None:
+        thetas = self.agent.ask(self.settings.samples)
+        seed = candidate_seed(self.settings.seed, "search", index)
+        candidates = [
+            Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)
+        ]
+        results = []
+        for candidate, result in self._evaluate(candidates):
+            self.seen.append((candidate, result))
+            results.append(result)
+        rewards = np.array([result.reward for result in results])
+        self.agent.tell(thetas, rewards)
+        failures = sum(result.status == "failed" for result in results)
+        event = RoundEvent(
+            index, self.agent.mean, self.agent.spread, float(rewards.mean()), failures, self.best
+        )
+        self._write_once(round_record(event))
+        self.callbacks.on_round(event)
+
+    def _select(self) -> Selection:
+        seen = [(candidate.id, candidate.theta, result) for candidate, result in self.seen]
+        finalists = choose_finalists(self.agent.mean, self.identity, seen, self.settings.top_k)
+        self.callbacks.on_selection(SelectionEvent(tuple(finalists)))
+        seeds = [
+            candidate_seed(self.settings.seed, "selection", m) for m in range(self.settings.reseeds)
+        ]
+        candidates = [
+            Candidate(f"s00c{i:02d}m{m}", finalist.theta, seed)
+            for i, finalist in enumerate(finalists)
+            for m, seed in enumerate(seeds)
+        ]
+        results = [result for _, result in self._evaluate(candidates, final=True)]
+        m = len(seeds)
+        return select(finalists, [results[i * m : (i + 1) * m] for i in range(len(finalists))])
+
+    def _finish(self, selection: Selection) -> SearchResult:
+        winner = selection.winner
+        result = SearchResult(
+            winner.finalist.theta,
+            winner.mean,
+            self.agent.mean,
+            selection,
+            self.evaluations,
+            self.failures,
+        )
+        self._write_once(result_record(result))
+        self.callbacks.on_finish(result)
+        return result
+
+    def _evaluate(self, candidates: list[Candidate], final: bool = False) -> Iterator[Evaluated]:
+        """Each candidate with its result, in order: from the journal, or evaluated and written."""
+        fresh = self.executor.run([one for one in candidates if one.id not in self.known])
+        for candidate in candidates:
+            replayed = candidate.id in self.known
+            if replayed:
+                result = replay(self.journal, self.known[candidate.id], candidate)
+            else:
+                result = self._take(candidate, *next(fresh))
+            if not final and result.status == "ok" and _better(result, self.best):
+                self.best = candidate, result
+            self.callbacks.on_candidate(
+                CandidateEvent(
+                    "selection" if final else "search",
+                    self.evaluations,
+                    candidate,
+                    result,
+                    replayed,
+                    self.best,
+                )
+            )
+            self.evaluations += 1
+            self.failures += result.status == "failed"
+            yield candidate, result
+
+    def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> ProxyResult:
+        if came.id != expected.id:
+            raise RuntimeError(f"the executor gave {came.id} where {expected.id} was due")
+        record = self.journal.append(candidate_record(expected, result))
+        # What was written is what is used: nothing may differ between this run and its replay.
+        return result_from_json(record)
+
+    def _write_once(self, record: Record) -> None:
+        if (record["kind"], record.get("round")) not in self.written:
+            self.journal.append(record)
+
+
+def _better(result: ProxyResult, best: Evaluated | None) -> bool:
+    return best is None or result.reward > best[1].reward

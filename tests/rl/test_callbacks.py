@@ -1,0 +1,102 @@
+"""Progress on a terminal and in a log file."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl.agents import PPO
+from rl.callbacks import Callback, CallbackList, ProgressBar
+from rl.executors import SerialExecutor
+from rl.journal import Journal
+from rl.proxies import Quadratic
+from rl.search import SearchSettings, run_search
+
+SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _run(path: Path, callback: Callback, fails=lambda theta: False) -> None:
+    agent = PPO(np.array([0.5, 0.5]), seed=0)
+    task = Quadratic([0.9, 0.1], noise=0.01, fails=fails)
+    with Journal.resume(path, {}) as journal:
+        run_search(agent, SerialExecutor(task), journal, SETTINGS, [callback])
+
+
+def _lines(path: Path, **options) -> list[str]:
+    stream, ticks = io.StringIO(), itertools.count()
+    _run(path, ProgressBar(stream, clock=lambda: 60.0 * next(ticks)), **options)
+    return stream.getvalue().splitlines()
+
+
+def test_a_line_a_round_where_there_is_no_terminal(tmp_path: Path) -> None:
+    first, second, final, *report = _lines(tmp_path / "journal.jsonl")
+    # 60 s for 3 of 12 evaluations, then 120 s for 6 of 12: 9 and 6 are left.
+    assert first.startswith("round 1/2  best 0.")
+    assert first.endswith("03:00 left")
+    assert "mean 0." in second
+    assert second.endswith("02:00 left")
+    assert final == "final: 3 finalists  03:00 left"
+    assert report[0].startswith("* ")
+    assert "identity" in report[-1]
+
+
+def test_failures_show(tmp_path: Path) -> None:
+    first, *_ = _lines(tmp_path / "journal.jsonl", fails=lambda theta: True)
+    assert "best none  mean 0.0000  failed 3" in first
+
+
+def test_replayed_evaluations_cost_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    _lines(path)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:6]))  # a round, and 1
+    resumed, first, second, *_ = _lines(path)
+    assert resumed == "resuming: 4 evaluations are in the journal already"
+    assert first.endswith("time left unknown")
+    assert second.endswith("03:00 left")  # 60 s for the 2 new ones, 6 are left
+    *_, final = [line for line in _lines(path) if line.startswith("final")]
+    assert final.endswith("0 s left")
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    stream = _Terminal()
+    _run(tmp_path / "journal.jsonl", ProgressBar(stream))
+    shown = stream.getvalue()
+    assert "search:" in shown
+    assert "best 0." in shown
+    assert "12/12" in shown
+    assert "identity" in shown.splitlines()[-1]
+
+
+def test_the_bar_is_closed_after_an_error(tmp_path: Path) -> None:
+    stream = _Terminal()
+    bar = ProgressBar(stream)
+
+    def explode(theta: np.ndarray) -> bool:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        _run(tmp_path / "journal.jsonl", bar, fails=explode)
+    assert stream.getvalue().endswith("\n")
+
+
+def test_a_list_calls_all_in_order() -> None:
+    calls: list[str] = []
+
+    class Named(Callback):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def close(self) -> None:
+            calls.append(self.name)
+
+    CallbackList([Named("a"), Named("b")]).close()
+    assert calls == ["a", "b"]

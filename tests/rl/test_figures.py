@@ -1,0 +1,43 @@
+"""Pictures of curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg_core.surfaces.space import SearchSpace
+from rl.figures import draw_curves, figure_to_image
+
+
+@pytest.mark.parametrize("metric", ["mAcc", "mIoU", "BF1"])
+@pytest.mark.parametrize("surface", ["bezier", "linear"])
+def test_a_panel_a_curve_and_a_line_a_theta(metric: str, surface: str, tmp_path: Path) -> None:
+    space = SearchSpace(metric, surface, 2)
+    thetas = [space.identity(), np.full(space.dim, 0.7)]
+    figure = draw_curves(space, thetas, ["identity", "searched"])
+    assert [panel.get_title() for panel in figure.axes] == list(space.curves)
+    _, identity, points, *_ = figure.axes[0].get_lines()
+    np.testing.assert_allclose(identity.get_ydata(), identity.get_xdata(), atol=1e-9)
+    assert len(points.get_xdata()) == space.control_points(thetas[0]).shape[1]
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["identity", "searched"]
+    figure.savefig(tmp_path / "curves.png")
+
+
+def test_image_has_the_figure_s_size() -> None:
+    space = SearchSpace("mIoU")
+    figure = draw_curves(space, [space.identity()], ["identity"])
+    image = figure_to_image(figure)
+    width, height = figure.canvas.get_width_height()
+    assert image.shape == (height, width, 3)
+    assert image.dtype == np.uint8
+    assert image.max() == 255
+    assert image.min() < 100
+
+
+def test_a_label_a_theta() -> None:
+    space = SearchSpace("mAcc")
+    with pytest.raises(ValueError, match="a label for each of 1 thetas, got 2"):
+        draw_curves(space, [space.identity()], ["a", "b"])

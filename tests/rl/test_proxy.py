@@ -1,0 +1,40 @@
+"""A reward that is not finite never enters as ok; results travel through JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from rl.proxy import FLOOR_REWARD, ProxyResult, failed, result_from_json, result_to_json
+
+
+@pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
+def test_a_reward_that_is_not_finite_fails(reward: float) -> None:
+    result = ProxyResult(reward, {"mIoU": reward})
+    assert (result.status, result.reward) == ("failed", FLOOR_REWARD)
+    assert str(reward) in result.reason
+
+
+def test_failed_has_the_floor_reward_and_the_reason() -> None:
+    assert failed("loss is NaN") == ProxyResult(0.0, {}, "failed", "loss is NaN")
+    assert ProxyResult(0.9, {}, "failed", "weights").reward == FLOOR_REWARD
+
+
+def test_unknown_status_is_refused() -> None:
+    with pytest.raises(ValueError, match="'ok' or 'failed', got 'fine'"):
+        ProxyResult(0.5, {}, "fine")
+
+
+@pytest.mark.parametrize(
+    "result", [ProxyResult(0.1 + 0.2, {"mIoU": 1 / 3}), failed("loss is NaN at step 3")]
+)
+def test_round_trip_is_exact(result: ProxyResult) -> None:
+    assert result_from_json(json.loads(json.dumps(result_to_json(result)))) == result
+
+
+def test_unmeasurable_scores_are_null_and_come_back_as_nan() -> None:
+    values = result_to_json(ProxyResult(0.5, {"BF1": math.nan}))
+    assert values["scores"] == {"BF1": None}
+    assert math.isnan(result_from_json(values).scores["BF1"])

@@ -1,0 +1,294 @@
+"""The loop: deterministic, and unmoved by kills at any point of its journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl.agents import PPO, RandomSearch
+from rl.callbacks import Callback
+from rl.events import CandidateEvent, RoundEvent, SearchStart, SelectionEvent
+from rl.executors import Candidate, SerialExecutor
+from rl.journal import Journal, JournalError, read_journal
+from rl.proxies import Quadratic
+from rl.proxy import ProxyResult
+from rl.search import SearchResult, SearchSettings, candidate_seed, run_search
+
+IDENTITY = np.array([0.5, 0.5, 0.5])
+SETTINGS = SearchSettings(rounds=3, samples=4, seed=3, top_k=2, reseeds=2)
+HEADER = dataclasses.asdict(SETTINGS)
+
+
+class _Counting:
+    """A noisy quadratic with failures and an unmeasurable score; counts its evaluations."""
+
+    def __init__(self, crash_at: int | None = None) -> None:
+        self.task = Quadratic([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: theta[0] > 0.8)
+        self.asked: list[tuple[tuple[float, ...], int]] = []
+        self.crash_at = crash_at
+
+    def evaluate(self, theta: np.ndarray, seed: int) -> ProxyResult:
+        if len(self.asked) == self.crash_at:
+            raise OSError("the disk is gone")
+        self.asked.append((tuple(theta), seed))
+        result = self.task.evaluate(theta, seed)
+        return dataclasses.replace(result, scores={**result.scores, "BF1": math.nan})
+
+
+class _Log(Callback):
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self.closed = 0
+
+    def on_start(self, event: SearchStart) -> None:
+        self.events.append(event)
+
+    on_candidate = on_round = on_selection = on_finish = on_start
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def _search(path: Path, task=None, agent=None, callbacks=(), **options) -> SearchResult:
+    agent = PPO(IDENTITY, seed=1, epochs=5) if agent is None else agent
+    with Journal.resume(path, HEADER) as journal:
+        executor = SerialExecutor(_Counting() if task is None else task)
+        return run_search(agent, executor, journal, SETTINGS, callbacks, **options)
+
+
+def _same(one: SearchResult, other: SearchResult) -> None:
+    np.testing.assert_array_equal(one.theta, other.theta)
+    np.testing.assert_array_equal(one.mean, other.mean)
+    assert one.reward == other.reward
+    assert one.selection.report() == other.selection.report()
+    assert (one.evaluations, one.failures) == (other.evaluations, other.failures)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, SearchResult]:
+    """An uninterrupted search: its journal's bytes, its result."""
+    path = tmp_path_factory.mktemp("whole") / "journal.jsonl"
+    result = _search(path)
+    return path.read_bytes(), result
+
+
+def _boundaries() -> range:
+    """Whole lines that may survive: from none to all (header, 12 + 3 rounds, final, result)."""
+    return range(0, 1 + 3 * (4 + 1) + 4 * 2 + 1 + 1)
+
+
+# What one search does.
+
+
+def test_two_seeded_searches_agree(whole, tmp_path: Path) -> None:
+    result = _search(tmp_path / "journal.jsonl")
+    _same(result, whole[1])
+    assert (tmp_path / "journal.jsonl").read_bytes() == whole[0]
+
+
+def test_journal_holds_every_step_in_order(whole) -> None:
+    records = [json.loads(line) for line in whole[0].splitlines()]
+    names = [record.get("id", record["kind"]) for record in records]
+    rounds = [f"r{r:02d}c{c:02d}" if c < 4 else "round" for r in range(3) for c in range(5)]
+    final = [f"s00c{i:02d}m{m}" for i in range(4) for m in range(2)]
+    assert names == ["header", *rounds, *final, "result"]
+    assert records[-1]["theta"] == whole[1].theta.tolist()
+    assert any(record.get("status") == "failed" and record["reason"] for record in records)
+
+
+def test_a_round_shares_one_seed_and_the_final_has_fresh_ones(tmp_path: Path) -> None:
+    task = _Counting()
+    _search(tmp_path / "journal.jsonl", task)
+    seeds = [seed for _, seed in task.asked]
+    search = [candidate_seed(3, "search", index) for index in range(3)]
+    final = [candidate_seed(3, "selection", index) for index in range(2)]
+    assert seeds == [seed for seed in search for _ in range(4)] + final * 4
+    assert len({*search, *final}) == 5
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_record_is_written_before_the_next_candidate_starts(tmp_path: Path) -> None:
+    path, ids = tmp_path / "journal.jsonl", []
+
+    class Reading:
+        def evaluate(self, theta: np.ndarray, seed: int) -> ProxyResult:
+            ids.append([r["id"] for r in read_journal(path) if r["kind"] == "candidate"])
+            return ProxyResult(0.5)
+
+    _search(path, Reading())
+    assert [len(seen) for seen in ids] == list(range(len(ids)))
+
+
+def test_finds_the_optimum(tmp_path: Path) -> None:
+    settings = SearchSettings(rounds=12, samples=16, reseeds=3)
+    task = Quadratic([0.8, 0.3, 0.6], noise=0.005)
+    with Journal.create(tmp_path / "journal.jsonl", {}) as journal:
+        result = run_search(PPO(IDENTITY, seed=0), SerialExecutor(task), journal, settings)
+    assert np.abs(result.theta - task.optimum).max() < 0.15
+    assert result.selection.comparison.beyond_noise
+
+
+def test_a_search_in_which_everything_fails_ends_with_the_identity(tmp_path: Path) -> None:
+    task = Quadratic([0.5, 0.5, 0.5], fails=lambda theta: True)
+    result = _search(tmp_path / "journal.jsonl", task)
+    np.testing.assert_array_equal(result.theta, IDENTITY)
+    assert result.failures == result.evaluations == 12 + 2  # the mean never moved: one finalist
+    assert np.isfinite(result.mean).all()
+
+
+def test_identity_may_differ_from_the_first_mean(tmp_path: Path) -> None:
+    identity = np.array([0.0, 0.5, 1.0])  # which the policy cannot start at exactly
+    agent, log = PPO(identity, seed=0), _Log()
+    _search(tmp_path / "journal.jsonl", agent=agent, callbacks=[log], identity=identity)
+    (event,) = log.of(SelectionEvent)
+    np.testing.assert_array_equal(event.finalists[0].theta, identity)
+
+
+def test_an_executor_out_of_order_is_refused(tmp_path: Path) -> None:
+    class Backwards(SerialExecutor):
+        def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
+            return super().run(candidates[::-1])
+
+    with (
+        Journal.create(tmp_path / "journal.jsonl", {}) as journal,
+        pytest.raises(RuntimeError, match="gave r00c03 where r00c00 was due"),
+    ):
+        run_search(PPO(IDENTITY, seed=0), Backwards(_Counting()), journal, SETTINGS)
+
+
+# Callbacks.
+
+
+def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
+    log = _Log()
+    result = _search(tmp_path / "journal.jsonl", callbacks=[log])
+    kinds = [type(event) for event in log.events]
+    one_round = [*[CandidateEvent] * 4, RoundEvent]
+    final = [SelectionEvent, *[CandidateEvent] * 8, SearchResult]
+    assert kinds == [SearchStart, *one_round * 3, *final]
+    assert [event.step for event in log.of(CandidateEvent)] == list(range(20))
+    assert log.events[-1] is result
+    assert log.closed == 1
+    bests = [event.best[1].reward for event in log.of(RoundEvent)]
+    assert bests == sorted(bests)
+    rewards = [e.result.reward for e in log.of(CandidateEvent) if e.stage == "search"]
+    assert bests[-1] == max(rewards)
+
+
+def test_replayed_candidates_are_told_as_such(whole, tmp_path: Path) -> None:
+    path, log = tmp_path / "journal.jsonl", _Log()
+    path.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:8]))  # 4 + round + 2
+    task = _Counting()
+    _search(path, task, callbacks=[log])
+    assert [e.replayed for e in log.of(CandidateEvent)] == [True] * 6 + [False] * 14
+    assert log.of(SearchStart)[0].replayed == 6
+    assert len(task.asked) == 14
+
+
+# Kills.
+
+
+@pytest.mark.parametrize("lines", _boundaries())
+def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:lines]))
+    _same(_search(path), whole[1])
+    assert path.read_bytes() == whole[0]
+
+
+@pytest.mark.parametrize("fraction", np.linspace(0.01, 0.99, 15))
+def test_resume_at_torn_bytes_is_identical(whole, tmp_path: Path, fraction: float) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
+    _same(_search(path), whole[1])
+    assert path.read_bytes() == whole[0]
+
+
+def test_random_search_resumes_too(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = _search(path, agent=RandomSearch(IDENTITY, seed=1))
+    path.write_bytes(path.read_bytes()[:900])
+    _same(_search(path, agent=RandomSearch(IDENTITY, seed=1)), first)
+
+
+def test_a_finished_search_replays_without_work(whole, tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(whole[0])
+    task = _Counting()
+    _same(_search(path, task), whole[1])
+    assert task.asked == []
+    assert path.read_bytes() == whole[0]
+
+
+def test_an_exception_propagates_and_the_journal_resumes(whole, tmp_path: Path) -> None:
+    path, log = tmp_path / "journal.jsonl", _Log()
+    with pytest.raises(OSError, match="the disk is gone"):
+        _search(path, _Counting(crash_at=7), callbacks=[log])
+    assert log.closed == 1
+    task = _Counting()
+    _same(_search(path, task), whole[1])
+    assert len(task.asked) == 20 - 7
+    assert path.read_bytes() == whole[0]
+
+
+def test_sigkill_at_random_instants_changes_nothing(tmp_path: Path) -> None:
+    script = str(Path(__file__).with_name("search_script.py"))
+    journals = []
+    for name, kills in [("whole", 0), ("killed", 25)]:
+        home = tmp_path / name
+        home.mkdir()
+        command = [sys.executable, script, str(home), str(kills)]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True)
+        journals.append((home / "journal.jsonl").read_bytes())
+    struck, lengths = map(int, ran.stdout.split())
+    assert struck >= 3
+    assert lengths >= 3  # they struck in different places
+    assert journals[0] == journals[1]
+
+
+# A journal that belongs to something else.
+
+
+def _edited(whole: bytes, path: Path, line: int, **changes) -> None:
+    lines = whole.splitlines(keepends=True)
+    record = {**json.loads(lines[line]), **changes}
+    lines[line] = json.dumps(record).encode() + b"\n"
+    path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"theta": [0.1, 0.2, 0.3]}, "candidate r00c00 was recorded with"),
+        ({"seed": 1}, "candidate r00c00 was recorded with"),
+        ({"id": "r00c01"}, "holds candidate r00c01 twice"),
+        ({"status": "fine"}, "candidate r00c00 is not a result"),
+        ({"reward": None}, "candidate r00c00 is not a result"),
+        ({"scores": 3}, "candidate r00c00 is not a result"),
+    ],
+)
+def test_foreign_candidates_are_refused(whole, tmp_path: Path, changes: dict, words: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    _edited(whole[0], path, 1, **changes)
+    with pytest.raises(JournalError, match=words):
+        _search(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("rounds", 0), ("samples", 0), ("seed", -1), ("top_k", -1), ("reseeds", 0)],
+)
+def test_wrong_settings_are_named(field: str, value: int) -> None:
+    with pytest.raises(ValueError, match=rf"{field} must be >= \d, got {value}"):
+        dataclasses.replace(SETTINGS, **{field: value})
