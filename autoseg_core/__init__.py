@@ -1,7 +1,7 @@
 """Auto Seg-Loss: segmentation metrics as differentiable, parameterised losses.
 
-``load_loss("voc-miou-bezier")`` gives a loss for a training loop; ``SegmentationScores`` the metrics
-it stands for; ``SearchSpace`` the coordinates in which such losses are searched.
+``load_loss("voc-miou-bezier")`` gives a loss for a training loop; ``SegmentationScores`` the exact
+metrics; ``SearchSpace`` the coordinates in which losses are searched.
 """
 
 from autoseg_core.metrics import SegmentationScores

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Precision in which probabilities and sums are taken: float64 stays, everything else is float32.
+    """Precision of probabilities and sums: float64 stays, everything else becomes float32.
 
     A batch has up to a few million pixels; bf16 and fp16 cannot count past 256 and 2048.
     """

@@ -4,8 +4,8 @@ C: classes. The same function scores exact counts (evaluation) and soft counts (
 metric and its surrogate cannot drift apart. To add a metric, write one function
 ``counts, present -> scalar`` and one row of ``METRICS``.
 
-``present`` (C,) bool says which classes enter an average over classes; ``present_classes`` holds the
-three rules for it.
+``present`` (C,) bool says which classes enter an average over classes; ``present_classes`` holds
+the three rules for it.
 """
 
 from __future__ import annotations
@@ -119,11 +119,17 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("mIoU", "image", "IoU", iou, union_seen, mean_iou, AND_OR, REGION_PIECES),
-        Metric("FWIoU", "image", "IoU", iou, union_seen, frequency_weighted_iou, AND_OR, REGION_PIECES),
+        Metric(
+            "FWIoU", "image", "IoU", iou, union_seen, frequency_weighted_iou, AND_OR, REGION_PIECES
+        ),
         Metric("mAcc", "image", "Acc", recall, target_seen, mean_accuracy, ("and",), REGION_PIECES),
-        Metric("gAcc", "image", "Acc", recall, target_seen, global_accuracy, ("and",), REGION_PIECES),
+        Metric(
+            "gAcc", "image", "Acc", recall, target_seen, global_accuracy, ("and",), REGION_PIECES
+        ),
         Metric("BIoU", "trimap", "BIoU", iou, union_seen, mean_iou, AND_OR, REGION_PIECES),
-        Metric("BF1", "boundary", "BF1", boundary_f1, boundary_seen, mean_boundary_f1, XOR, XOR_PIECES),
+        Metric(
+            "BF1", "boundary", "BF1", boundary_f1, boundary_seen, mean_boundary_f1, XOR, XOR_PIECES
+        ),
     )
 }
 

@@ -18,7 +18,7 @@ from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.space import Constraints, SearchSpace
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 Point = tuple[float, float]
 
 
@@ -155,7 +155,9 @@ def _check_curve(
     name: str, curve: tuple[Point, ...], count: int, truth_table: bool, monotone: bool
 ) -> None:
     if len(curve) != count:
-        raise ValueError(f"{name}: expected {count} control points with both ends, got {len(curve)}.")
+        raise ValueError(
+            f"{name}: expected {count} control points with both ends, got {len(curve)}."
+        )
     if not all(math.isfinite(x) and 0 <= x <= 1 for point in curve for x in point):
         raise ValueError(f"{name}: control points must lie in [0, 1], got {list(curve)}.")
     u, v = zip(*curve, strict=True)
@@ -184,13 +186,19 @@ def _check_format(data: Any, origin: str) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    """One line a problem: where in the file, what is wrong, and the known keys for an unknown one."""
+    """One line a problem: where it is, what is wrong, and the known keys for an unknown one."""
     lines = []
     for problem in error.errors(include_url=False):
         where = ".".join(str(part) for part in problem["loc"]) or "(file)"
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            model = {"terms": LossTerm, "provenance": Provenance}.get(str(problem["loc"][0]), LossSpec)
-            message = f"unknown key; known keys: {', '.join(model.model_fields)}"
+            message = f"unknown key; known keys: {', '.join(_fields(problem['loc'][0]))}"
         lines.append(f"  {where}: {message}")
     return "\n".join(lines)
+
+
+def _fields(section: int | str) -> list[str]:
+    """Keys of the part of a spec that a problem's location starts with."""
+    if section == "terms":
+        return list(LossTerm.model_fields)
+    return list(Provenance.model_fields if section == "provenance" else LossSpec.model_fields)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from rl.proxy import ProxyResult
 
@@ -22,9 +23,6 @@ MEAN = "mean"
 
 _SAME = 1e-6
 """Thetas closer than this in every coordinate draw the same curves and count as one."""
-
-_T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""97.5 % quantile of Student's t with 1 to 10 degrees of freedom (any table)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,20 +136,10 @@ def compare(winner: Estimate, identity: Estimate) -> Comparison:
             difference, error, False, f"{gain} with a single seed: its noise is unknown."
         )
     seeds = len(winner.rewards)
-    beyond = difference > student_t(seeds - 1) * error
+    beyond = difference > float(stats.t.ppf(0.975, seeds - 1)) * error
     verdict = "beyond the noise" if beyond else "NOT beyond the noise"
     statement = f"{gain} ± {error:.4f} over {seeds} paired seeds: {verdict} (t test, 5 %)."
     return Comparison(difference, error, beyond, statement)
-
-
-def student_t(degrees: int) -> float:
-    """97.5 % quantile of Student's t; above the table by Cornish and Fisher's expansion."""
-    if degrees <= len(_T_975):
-        return _T_975[degrees - 1]
-    z = 1.959964
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + first / degrees + second / degrees**2
 
 
 def _line(one: Estimate, won: bool) -> str:

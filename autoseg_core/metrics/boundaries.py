@@ -77,7 +77,8 @@ def boundary_counts(
 ) -> BoundaryCounts:
     """Count boundary pixels of every class, and those within ``tolerance`` pixels of the other's.
 
-    prediction, target: (N, H, W) int64; ``seen`` (N, H, W) bool says which pixels take part. Returns int64 counts (C,). Csurka et al. 2013; ASL, arXiv 2010.07930, eq. 4-5.
+    prediction, target: (N, H, W) int64. seen: (N, H, W) bool, pixels that take part. Returns int64
+    counts (C,). Csurka et al. 2013; ASL, arXiv 2010.07930, eq. 4-5.
     """
     edge_p = label_edges(prediction, seen, num_classes)
     edge_t = label_edges(target, seen, num_classes)
@@ -104,6 +105,8 @@ def _dilate_axis(sets: Tensor, radius: int, axis: int) -> Tensor:
     out, have = F.pad(sets, pad), 1
     while have < window:
         step = min(have, window - have)
-        out = out.narrow(axis, 0, out.shape[axis] - step) | out.narrow(axis, step, out.shape[axis] - step)
+        out = out.narrow(axis, 0, out.shape[axis] - step) | out.narrow(
+            axis, step, out.shape[axis] - step
+        )
         have += step
     return out.narrow(axis, 0, size)

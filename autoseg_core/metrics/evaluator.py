@@ -6,9 +6,9 @@ memory does not grow with the data set and two halves of it can be merged.
 Two protocols:
 - ``strict``: a void pixel changes nothing, anywhere: it is no edge, makes no edge, and what is
   predicted there is not looked at. A class without a target pixel is absent (Detectron2's rule).
-- ``paper``: the numbers of the released evaluator. Edges are those of the raw label maps, so the rim
-  of a void area is an edge of the target, and predictions inside void count as edges; BF1 looks
-  at void pixels too. A class is absent only when neither target nor prediction has it.
+- ``paper``: the numbers of the released evaluator. Edges are those of the raw label maps: the rim
+  of a void area is an edge of the target, predictions inside void count as edges, and BF1 looks at
+  void pixels too. A class is absent only when neither target nor prediction has it.
 
 With ``drop_background`` (the released rule on VOC, where class 0 is background) edges of class 0 do
 not enter the trimap, and BF1 averages the other classes; BIoU still averages all, as released.
@@ -89,8 +89,8 @@ class SegmentationScores:
     def update(self, prediction: Labels, target: Labels) -> None:
         """Add images.
 
-        prediction, target: integer label maps (H, W) or (N, H, W) of one shape, arrays or tensors on
-        one device. Targets are classes in [0, C) or ``ignore_index``; predictions are classes
+        prediction, target: integer label maps (H, W) or (N, H, W) of one shape, arrays or tensors
+        on one device. Targets are classes in [0, C) or ``ignore_index``; predictions are classes
         wherever the target is valid (``strict``) or everywhere (``paper``).
         Raises ``ValueError`` for other shapes, types or labels.
         """
@@ -113,8 +113,8 @@ class SegmentationScores:
         self, guess: Tensor, truth: Tensor, valid: Tensor, rules: _Rules
     ) -> dict[Region, Counts]:
         seen = torch.ones_like(valid) if rules.edges_see_void else valid
-        # In raw label maps void is one more label beside the classes: the pixels around it are edges
-        # of their class, its own pixels are edges of none.
+        # In raw label maps void is one more label beside the classes: the pixels around it are
+        # edges of their class, its own pixels are edges of none.
         raw = torch.where(valid, truth, torch.full_like(truth, self.num_classes))
         trimap = near_boundary(raw, seen, self.num_classes, self.tolerance, self.drop_background)
         return {
@@ -151,7 +151,9 @@ class SegmentationScores:
             counts = self.counts[metric.region].double()
             values = metric.per_class(counts)
             absent = torch.full_like(values, float("nan"))
-            columns[metric.column] = torch.where(self._present(metric, counts), values, absent).tolist()
+            columns[metric.column] = torch.where(
+                self._present(metric, counts), values, absent
+            ).tolist()
         return columns
 
     def _present(self, metric: Metric, counts: Counts, drop_background: bool = False) -> Tensor:
@@ -173,8 +175,9 @@ def _as_batch(labels: Labels, name: str) -> Tensor:
 
 
 def _check_labels(labels: Tensor, num_classes: int, name: str) -> None:
-    bad = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
+    bad = labels[(labels < 0) | (labels >= num_classes)].tolist()
     if bad:
         raise ValueError(
-            f"The {name} holds labels {bad[:10]} outside the classes 0..{num_classes - 1}."
+            f"The {name} holds labels {sorted(set(bad))[:10]} outside the classes "
+            f"0..{num_classes - 1}."
         )

@@ -112,7 +112,9 @@ class SearchSpace:
         if self.constraints.monotone:
             v = _accumulate(v, start)
             end = end if self.constraints.truth_table else v[-1] + end * (1 - v[-1])
-        return np.column_stack([np.concatenate([[0.0], u, [1.0]]), np.concatenate([[start], v, [end]])])
+        return np.column_stack(
+            [np.concatenate([[0.0], u, [1.0]]), np.concatenate([[start], v, [end]])]
+        )
 
     def _encode(self, curve: Array) -> Array:
         start, end = curve[0, 1], curve[-1, 1]
@@ -138,4 +140,5 @@ def _differentiate(points: Array, start: float) -> Array:
     """theta_i = (B_i - B_{i-1}) / (1 - B_{i-1}); 0 where nothing is left to climb."""
     before = np.concatenate([[start], points[:-1]])
     room = 1 - before
-    return np.divide(points - before, room, out=np.zeros_like(points), where=room > 0)
+    steps: Array = np.divide(points - before, room, out=np.zeros_like(points), where=room > 0)
+    return steps

@@ -55,7 +55,9 @@ class AutoSegLoss(nn.Module):
         mask = target != self.ignore_index
         probability = logits.to(working_dtype(logits.dtype)).softmax(dim=1)
         total = probability.new_zeros(())
-        for term, score in zip(self.spec.terms, self.scores(probability, target, mask), strict=True):
+        for term, score in zip(
+            self.spec.terms, self.scores(probability, target, mask), strict=True
+        ):
             total = total + term.weight * (1 - score)
         # Nothing to learn from: 0 * total is 0 but keeps the graph, which DDP and AMP rely on.
         return torch.where(mask.any(), total, torch.zeros_like(total))
@@ -64,7 +66,9 @@ class AutoSegLoss(nn.Module):
         """Surrogate score of every term, scalars; 1 where a term finds no class to look at."""
         scores = []
         for index, term in enumerate(self.spec.terms):
-            counts = soft_counts(term, self.get_buffer(f"points_{index}"), probability, target, mask)
+            counts = soft_counts(
+                term, self.get_buffer(f"points_{index}"), probability, target, mask
+            )
             metric = get_metric(term.metric)
             rule = _ABSENT[term.absent]
             present = present_classes(metric, counts, rule, term.drop_background)
@@ -119,8 +123,10 @@ def _check_input(logits: Tensor, target: Tensor, ignore_index: int) -> None:
     if target.device.type == "cpu":
         if bad.any():
             raise ValueError(
-                f"The target holds labels {target[bad].unique().tolist()[:10]} outside the classes "
-                f"0..{classes - 1}; void pixels must be {ignore_index} (ignore_index)."
+                f"The target holds labels {sorted(set(target[bad].tolist()))[:10]} outside the "
+                f"classes 0..{classes - 1}; void pixels must be {ignore_index} (ignore_index)."
             )
     else:
-        torch._assert_async(~bad.any(), f"A target label lies outside the classes 0..{classes - 1}.")
+        torch._assert_async(
+            ~bad.any(), f"A target label lies outside the classes 0..{classes - 1}."
+        )

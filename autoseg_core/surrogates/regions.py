@@ -3,7 +3,7 @@
 N: images; C: classes; H, W: pixels. With y one-hot and p the softmax, the truth table leaves one
 free curve to each operation: AND(y, p) = g_and(p) y and OR(y, p) = y + g_or(p) (1 - y). Hence
     I_c = sum of g_and(p_c) over pixels of class c,
-    U_c = T_c + sum of g_or(p_c) over the other pixels                (ASL, arXiv 2010.07930, sec. 3).
+    U_c = T_c + sum of g_or(p_c) over the other pixels          (ASL, arXiv 2010.07930, sec. 3).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.search import check_search, search
 from auto_seg_loss.preflight import setup
+from auto_seg_loss.search import check_search, search
 from auto_seg_loss.user_errors import explain_user_errors
 
 
@@ -22,7 +22,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML config")
     parser.add_argument("--resume", action="store_true", help="go on with OUTPUT_DIR/journal.jsonl")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py")
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
+    )
     return parser.parse_args()
 
 

@@ -20,7 +20,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML config")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py")
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
+    )
     return parser.parse_args()
 
 

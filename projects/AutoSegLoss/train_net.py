@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.preflight import check_resume, setup
-from auto_seg_loss.trainer import Trainer
-from auto_seg_loss.user_errors import explain_user_errors
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
+
+from auto_seg_loss.preflight import check_resume, setup
+from auto_seg_loss.trainer import Trainer
+from auto_seg_loss.user_errors import explain_user_errors
 
 
 def main(args: argparse.Namespace) -> dict:

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from rl.proxy import ProxyResult, failed
 from rl.selection import (
@@ -16,7 +15,6 @@ from rl.selection import (
     estimate,
     mean_and_error,
     select,
-    student_t,
 )
 
 IDENTITY, MEAN = np.array([0.5, 0.5]), np.array([0.4, 0.6])
@@ -40,11 +38,6 @@ def test_one_value_has_no_error_and_equal_values_none_at_all() -> None:
     assert mean == 0.3
     assert math.isnan(error)
     assert mean_and_error([0.1] * 3) == (0.1, 0.0)
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 5, 10, 11, 20, 100])
-def test_student_t_equals_scipy(degrees: int) -> None:
-    assert student_t(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=3e-3)
 
 
 def test_finalists_are_identity_mean_and_the_best() -> None:

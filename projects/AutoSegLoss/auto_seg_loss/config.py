@@ -59,7 +59,7 @@ def _add_search_keys(cfg: CfgNode) -> None:
     # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
     # the round's samples on the mean itself).
     cfg.SEARCH.PPO = CfgNode()
-    # Standard deviation of the truncated normal at the first and last round (in coordinates [0, 1]).
+    # Standard deviation of the truncated normal at the first and last round.
     cfg.SEARCH.PPO.SIGMA = 0.2
     cfg.SEARCH.PPO.SIGMA_FINAL = 0.2
     # Adam steps a round, their learning rate, and the clip of the likelihood ratio.

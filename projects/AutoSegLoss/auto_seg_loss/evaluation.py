@@ -6,11 +6,13 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-from auto_seg_loss.data.labels import read_label
-from autoseg_core import SegmentationScores
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from tabulate import tabulate
+
+from auto_seg_loss.data.labels import read_label
+from autoseg_core import SegmentationScores
+from autoseg_core.metrics.evaluator import Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         class_names: list[str],
         ignore_label: int,
         *,
-        protocol: str = "strict",
+        protocol: Protocol = "strict",
         tolerance: int = 5,
         drop_background: bool = False,
     ) -> None:

@@ -5,11 +5,12 @@ Every loss is a module ``loss(logits (N, C, H, W) float, target (N, H, W) int64)
 
 from __future__ import annotations
 
-from autoseg_core import load_loss
 from detectron2.config import CfgNode
 from detectron2.projects.deeplab.loss import DeepLabCE
 from fvcore.common.registry import Registry
 from torch import nn
+
+from autoseg_core import load_loss
 
 SEM_SEG_LOSS_REGISTRY = Registry("SEM_SEG_LOSS")
 SEM_SEG_LOSS_REGISTRY.__doc__ = """
@@ -27,9 +28,7 @@ def cross_entropy(cfg: CfgNode) -> nn.Module:
 @SEM_SEG_LOSS_REGISTRY.register()
 def hard_pixel_mining(cfg: CfgNode) -> nn.Module:
     """Cross entropy over the hardest fifth of the pixels, as in Detectron2's DeepLab."""
-    return DeepLabCE(
-        ignore_label=cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE, top_k_percent_pixels=0.2
-    )
+    return DeepLabCE(ignore_label=cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE, top_k_percent_pixels=0.2)
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -54,7 +53,5 @@ def build_loss(cfg: CfgNode) -> nn.Module:
     name = cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE
     if name not in SEM_SEG_LOSS_REGISTRY:
         known = ", ".join(loss_names())
-        raise ValueError(
-            f"Unknown MODEL.SEM_SEG_HEAD.LOSS_TYPE {name!r}; known losses: {known}."
-        )
+        raise ValueError(f"Unknown MODEL.SEM_SEG_HEAD.LOSS_TYPE {name!r}; known losses: {known}.")
     return SEM_SEG_LOSS_REGISTRY.get(name)(cfg)

@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from auto_seg_loss.config import add_auto_seg_loss_config
-from auto_seg_loss.data import check_num_classes, verify_dataset
 from detectron2.config import CfgNode, get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
+from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.data import check_num_classes, verify_dataset
+
 # A resumed run may differ from its first part in these, which do not change what is trained.
-FREE_KEYS = ("DATALOADER.NUM_WORKERS", "OUTPUT_DIR", "SOLVER.CHECKPOINT_PERIOD", "TEST", "VIS_PERIOD")
+FREE_KEYS = (
+    "DATALOADER.NUM_WORKERS",
+    "OUTPUT_DIR",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "TEST",
+    "VIS_PERIOD",
+)
 
 
 class ConfigError(ValueError):
@@ -78,7 +85,8 @@ def check_resume(cfg: CfgNode) -> None:
     ]
     if differences:
         raise ConfigError(
-            f"--resume with another config than {path}:\n" + "\n".join(differences)
+            f"--resume with another config than {path}:\n"
+            + "\n".join(differences)
             + "\nResume with the old values, or choose another OUTPUT_DIR."
         )
 

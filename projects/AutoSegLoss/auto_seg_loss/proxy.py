@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import torch
+from detectron2.config import CfgNode
+from detectron2.engine import SimpleTrainer, hooks
+from detectron2.evaluation import inference_on_dataset
+from detectron2.projects.deeplab import build_lr_scheduler
+from detectron2.utils.env import seed_all_rng
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.trainer import (
     Dicts,
@@ -13,14 +22,7 @@ from auto_seg_loss.trainer import (
     build_train_loader,
 )
 from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
-from detectron2.config import CfgNode
-from detectron2.engine import SimpleTrainer, hooks
-from detectron2.evaluation import inference_on_dataset
-from detectron2.projects.deeplab import build_lr_scheduler
-from detectron2.utils.env import seed_all_rng
-from numpy.typing import NDArray
 from rl.proxy import ProxyResult, failed
-from torch import Tensor, nn
 
 
 class DetectronProxy:
@@ -38,7 +40,7 @@ class DetectronProxy:
         self,
         cfg: CfgNode,
         space: SearchSpace,
-        model: nn.Module,
+        model: Any,
         start: dict[str, Tensor],
         search: Dicts,
         holdout: Dicts,

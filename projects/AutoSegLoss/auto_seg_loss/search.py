@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import yaml
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+
 from auto_seg_loss.data import assert_disjoint, carve, split_record
-from auto_seg_loss.proxy import DetectronProxy
 from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.proxy import DetectronProxy
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.warm_start import warm_start
 from autoseg_core import Constraints, LossSpec, Provenance, SearchSpace, __version__
-from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from rl.agents import agent_class
 from rl.agents.base import Agent
 from rl.callbacks import ProgressBar

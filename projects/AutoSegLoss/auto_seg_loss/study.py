@@ -1,7 +1,7 @@
 """A comparison of losses: equal starts, equal iterations, equal seeds, one table.
 
-Each cell, a loss with a seed, is an ordinary training of ``train_net.py`` in a directory of its own;
-its result is written when it is complete, so finished cells are skipped the next time.
+Each cell, a loss with a seed, is an ordinary training of ``train_net.py`` in its own directory; its
+result is written when it is complete, so finished cells are skipped the next time.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from auto_seg_loss.losses import loss_names
-from auto_seg_loss.quiet import quiet_console
-from auto_seg_loss.preflight import ConfigError, check_resume
-from auto_seg_loss.trainer import Trainer
-from autoseg_core import METRICS, load_spec
-from autoseg_core.scores import get_metric
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from tabulate import tabulate
 from tqdm import tqdm
+
+from auto_seg_loss.losses import loss_names
+from auto_seg_loss.preflight import ConfigError, check_resume
+from auto_seg_loss.quiet import quiet_console
+from auto_seg_loss.trainer import Trainer
+from autoseg_core import METRICS, load_spec
+from autoseg_core.scores import get_metric
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def check_study(cfg: CfgNode) -> None:
         raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
     if cfg.MODEL.WEIGHTS and not Path(cfg.MODEL.WEIGHTS).is_file():
         raise ConfigError(
-            f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} does not exist; a warm start is made by search_net.py."
+            f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} does not exist; search_net.py makes warm starts."
         )
 
 

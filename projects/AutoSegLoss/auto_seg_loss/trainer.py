@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from auto_seg_loss.data import SemSegMapper
-from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from detectron2.config import CfgNode
 from detectron2.data import (
     DatasetCatalog,
@@ -19,6 +17,9 @@ from detectron2.engine import DefaultTrainer
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import nn
+
+from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 
 Dicts = list[dict[str, Any]]
 

@@ -17,6 +17,13 @@ def explain_user_errors() -> Iterator[None]:
     """Print such an error's message to stderr and exit with status 2; others pass through."""
     try:
         yield
-    except (ConfigError, DatasetError, SplitError, SpecError, JournalError, FileNotFoundError) as error:
+    except (
+        ConfigError,
+        DatasetError,
+        SplitError,
+        SpecError,
+        JournalError,
+        FileNotFoundError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from auto_seg_loss.proxy import train
-from auto_seg_loss.quiet import quiet
-from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.trainer import Dicts
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from torch import Tensor, nn
+
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.proxy import train
+from auto_seg_loss.quiet import quiet
+from auto_seg_loss.trainer import Dicts
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ IGNORE_LABEL = 11
 SPLITS = ("train", "val", "test")
 REMEDY = (
     "Put the set there (train/, trainannot/, val/, …; see datasets/README.md), or let "
-    " DETECTRON2_DATASETS name the directory that holds camvid/."
+    "DETECTRON2_DATASETS name the directory that holds camvid/."
 )
 
 

@@ -79,10 +79,13 @@ def folder_pairs(images: Path, labels: Path) -> Pairs:
     image_files = _by_stem(images, IMAGE_SUFFIXES)
     label_files = _by_stem(labels, (".png",))
     problems = [
-        f"{len(lonely)} without a {partner}: {_some(lonely)}"
+        f"{len(lonely)} without {partner}: {_some(lonely)}"
         for lonely, partner in (
-            ([image_files[s] for s in image_files if s not in label_files], f"label in {labels}"),
-            ([label_files[s] for s in label_files if s not in image_files], f"image in {images}"),
+            ([image_files[s] for s in image_files if s not in label_files], f"a label in {labels}"),
+            (
+                [label_files[s] for s in label_files if s not in image_files],
+                f"an image in {images}",
+            ),
         )
         if lonely
     ]

@@ -3,7 +3,7 @@
 N: images; C: classes; H, W: pixels.
 
 ASPP's image pooling here is global, as in the DeepLabV3 paper: Detectron2's head pools over a
-window as large as the training crop, and then refuses every test image that is not a multiple of it.
+window as large as the training crop, and then refuses test images that are not a multiple of it.
 The parameters are the same, so weights of either head load into the other.
 """
 
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from auto_seg_loss.losses import build_loss
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from detectron2.projects.deeplab.semantic_seg import DeepLabV3PlusHead
 from torch import Tensor, nn
+
+from auto_seg_loss.losses import build_loss
 
 
 @SEM_SEG_HEADS_REGISTRY.register()

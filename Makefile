@@ -1,0 +1,89 @@
+# `make demo` and `make test` work on a machine that has Python >= 3.10 and make, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+BUSY := $(VENV)/.busy
+DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py detectron2_placeholder.py)
+
+DEMO := projects/AutoSegLoss/demo_shapes.py
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+LOGDIR ?= output
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv test check format-check lint types format demo tensorboard clean distclean
+
+help:
+	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
+	@echo 'make test         run the tests ($$PYTEST_ARGS)'
+	@echo 'make check        format, lint, types, tests: all that must hold before a commit'
+	@echo 'make format       reformat the code, mend what the linter can mend'
+	@echo 'make venv         install everything into $(VENV) (the other commands do it when needed)'
+	@echo 'make tensorboard  watch the searches and trainings below $(LOGDIR) ($$LOGDIR)'
+	@echo 'make clean        remove caches; make distclean: remove $(VENV) as well'
+
+# $(call step,what,command): one line with the time it took; the command's output only when it fails.
+define step
+	@start=$$(date +%s); printf '%-58s ' '$(1)'; log=$$(mktemp); \
+	if ( $(2) ) >"$$log" 2>&1; then \
+		printf '%4d s\n' $$(($$(date +%s) - start)); rm -f "$$log"; \
+	else \
+		printf 'failed after %d s\n' $$(($$(date +%s) - start)); cat "$$log"; rm -f "$$log" $(BUSY); exit 1; \
+	fi
+endef
+
+venv: $(READY)
+
+# The stamp is taken away first and comes last: a half-made environment does not count as made.
+# An environment is brought up to date in place, so a Detectron2 of your own in it survives; only one
+# whose making was cut off (.busy is still there), with packages perhaps half unpacked, is made anew.
+$(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2)
+	@rm -f $@
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "make: there is no $(PYTHON); say which Python >= 3.10 to use: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "make: expected Python >= 3.10, but $(PYTHON) is $$($(PYTHON) -V 2>&1);" \
+		     "say which to use: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $(PYTHON) cannot make virtual environments; install its venv package (python3-venv)"; exit 1; }
+	$(call step,Making $(VENV),test ! -e $(BUSY) && $(PY) -m pip --version || $(PYTHON) -m venv --clear $(VENV))
+	@touch $(BUSY)
+	$(call step,Installing pip and setuptools,$(PY) -m pip install -q -c constraints.txt -U pip setuptools)
+	$(call step,Installing PyTorch and the rest (5.5 GB),$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[dev]')
+	$(call step,Installing Detectron2,$(PY) tools/install_detectron2.py)
+	@rm $(BUSY)
+	@touch $@
+
+test: $(READY)
+	@$(PY) -m pytest -q $(PYTEST_ARGS)
+
+check: format-check lint types test
+
+format-check: $(READY)
+	$(call step,Format (ruff format),$(PY) -m ruff format --check --output-format concise .)
+
+lint: $(READY)
+	$(call step,Lint (ruff check),$(PY) -m ruff check .)
+
+types: $(READY)
+	$(call step,Types (mypy),$(PY) -m mypy)
+
+format: $(READY)
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+demo: $(READY)
+	@$(PY) $(DEMO) $(DEMO_ARGS)
+
+tensorboard: $(READY)
+	@$(PY) -m tensorboard.main --logdir $(LOGDIR)
+
+clean:
+	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf $(VENV)

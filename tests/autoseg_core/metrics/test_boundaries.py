@@ -1,0 +1,126 @@
+"""Exact boundary counts: edges, dilated class sets, the trimap; against one-hot twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import references
+import samples
+import torch
+
+from autoseg_core.metrics.boundaries import (
+    boundary_counts,
+    class_sets,
+    contains_label,
+    dilate_sets,
+    label_edges,
+    near_boundary,
+)
+
+SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
+
+
+def everywhere(labels: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(labels, dtype=torch.bool)
+
+
+def test_an_edge_is_inner_and_one_pixel_wide() -> None:
+    labels = torch.tensor([[[0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0]]])
+    expected = [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 1, 1], [1, 1, 0, 1, 1]]
+    assert label_edges(labels, everywhere(labels), 2)[0].int().tolist() == expected
+
+
+def test_the_image_border_is_not_an_edge() -> None:
+    labels = torch.zeros(1, 3, 4, dtype=torch.int64)
+    assert not label_edges(labels, everywhere(labels), 1).any()
+
+
+def test_diagonal_neighbours_count() -> None:
+    labels = torch.tensor([[[0, 0, 0], [0, 0, 0], [0, 0, 1]]])
+    expected = [[0, 0, 0], [0, 1, 1], [0, 1, 1]]
+    assert label_edges(labels, everywhere(labels), 2)[0].int().tolist() == expected
+
+
+def test_an_unseen_pixel_neither_is_nor_makes_an_edge() -> None:
+    labels = torch.tensor([[[0, 0, 255, 1, 1, 0]]])
+    edges = label_edges(labels, labels != 255, 2)
+    assert edges[0, 0].int().tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_label_beyond_the_classes_makes_edges_but_has_none() -> None:
+    labels = torch.tensor([[[0, 0, 2, 2, 1, 1]]])
+    edges = label_edges(labels, everywhere(labels), 2)
+    assert edges[0, 0].int().tolist() == [0, 1, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("radius", [0, 1, 2, 5, 8])
+@pytest.mark.parametrize("classes", [3, 62, 63, 130])
+def test_dilated_sets_equal_dilated_one_hot_maps(
+    shape: tuple[int, int, int], radius: int, classes: int
+) -> None:
+    rng = np.random.default_rng(radius)
+    labels = samples.label_maps(rng, classes, shape)
+    mask = rng.random(shape) < 0.2
+    maps = references.one_hot(np.where(mask, labels, -1), classes)
+    tensor = torch.from_numpy(labels)
+    sets = dilate_sets(class_sets(tensor, torch.from_numpy(mask), classes), radius)
+    dilated = references.dilate(maps, radius)
+    for label in {0, 1, 61, 62, 63, 124, classes - 1} & set(range(classes)):
+        holds = contains_label(sets, torch.full_like(tensor, label))
+        assert np.array_equal(holds.numpy(), dilated[:, label] > 0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("drop_background", [False, True])
+@pytest.mark.parametrize("radius", [0, 3])
+def test_the_trimap_equals_its_twin(
+    shape: tuple[int, int, int], drop_background: bool, radius: int
+) -> None:
+    rng = np.random.default_rng(1)
+    target = samples.with_void(rng, samples.label_maps(rng, 4, shape))
+    seen = target != samples.VOID
+    near = near_boundary(
+        torch.from_numpy(target), torch.from_numpy(seen), 4, radius, drop_background
+    )
+    truth = references.one_hot(target, 4)
+    expected = references.trimap(truth, seen, radius, drop_background)[:, 0]
+    assert np.array_equal(near.numpy(), expected > 0)
+
+
+@pytest.mark.parametrize("classes", [4, 70, 200])
+@pytest.mark.parametrize("tolerance", [0, 1, 5])
+def test_boundary_counts_equal_their_twin(classes: int, tolerance: int) -> None:
+    rng = np.random.default_rng(tolerance)
+    target = samples.label_maps(rng, classes)
+    prediction = np.where(rng.random(target.shape) < 0.7, target, samples.label_maps(rng, classes))
+    seen = samples.with_void(rng, target) != samples.VOID
+    counts = boundary_counts(
+        torch.from_numpy(prediction),
+        torch.from_numpy(target),
+        torch.from_numpy(seen),
+        classes,
+        tolerance,
+    )
+    true_maps, maps = (
+        references.one_hot(np.where(seen, labels, -1), classes) for labels in (target, prediction)
+    )
+    expected = references.boundary_counts(
+        references.edges(true_maps, seen), references.edges(maps, seen), tolerance
+    )
+    assert counts.target.tolist() == expected["T"].tolist()
+    assert counts.matched_target.tolist() == expected["TM"].tolist()
+    assert counts.prediction.tolist() == expected["P"].tolist()
+    assert counts.matched_prediction.tolist() == expected["PM"].tolist()
+
+
+def test_a_shift_within_the_tolerance_is_a_full_match() -> None:
+    target, prediction = (torch.zeros(1, 9, 12, dtype=torch.int64) for _ in range(2))
+    target[..., 6:] = 1
+    prediction[..., 8:] = 1
+    seen = everywhere(target)
+    near = boundary_counts(prediction, target, seen, 2, tolerance=2)
+    assert near.matched_target.tolist() == near.target.tolist() == [9, 9]
+    assert near.matched_prediction.tolist() == near.prediction.tolist() == [9, 9]
+    far = boundary_counts(prediction, target, seen, 2, tolerance=1)
+    assert far.matched_target.tolist() == far.matched_prediction.tolist() == [0, 0]

@@ -1,0 +1,150 @@
+"""SegmentationScores against the one-hot twin: protocols, streaming, kinds of input."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import references
+import samples
+import torch
+
+from autoseg_core import SegmentationScores
+from autoseg_core.scores import METRICS
+
+Array = np.ndarray[Any, Any]
+
+
+def images(
+    seed: int, classes: int = 5, shape: tuple[int, int, int] = (4, 14, 18)
+) -> tuple[Array, Array]:
+    """A prediction with every class, and a target without the last one, with void."""
+    rng = np.random.default_rng(seed)
+    target = samples.label_maps(rng, max(1, classes - 1), shape)
+    prediction = np.where(rng.random(shape) < 0.7, target, samples.label_maps(rng, classes, shape))
+    return prediction, samples.with_void(rng, target)
+
+
+def assert_same(scores: SegmentationScores, expected: tuple[Any, Any]) -> None:
+    computed, table = scores.compute(), scores.per_class()
+    assert list(computed) == list(METRICS)
+    np.testing.assert_allclose(
+        [computed[k] for k in expected[0]], list(expected[0].values()), 1e-12
+    )
+    assert sorted(table) == sorted(expected[1])
+    for column, values in expected[1].items():
+        np.testing.assert_allclose(table[column], values, rtol=1e-12, err_msg=column)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("drop_background", [False, True])
+@pytest.mark.parametrize("tolerance", [0, 1, 5])
+@pytest.mark.parametrize("classes", [1, 2, 5, 100])
+def test_scores_equal_the_one_hot_twin(
+    protocol: Any, drop_background: bool, tolerance: int, classes: int
+) -> None:
+    prediction, target = images(classes, classes)
+    settings = {"tolerance": tolerance, "protocol": protocol, "drop_background": drop_background}
+    scores = SegmentationScores(classes, **settings)
+    scores.update(prediction, target)
+    assert_same(scores, references.exact(prediction, target, classes, **settings))
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("shape", [(1, 1, 30), (1, 30, 1), (2, 2, 2), (1, 1, 1)])
+def test_thin_images(protocol: Any, shape: tuple[int, int, int]) -> None:
+    prediction, target = images(3, 3, shape)
+    scores = SegmentationScores(3, tolerance=2, protocol=protocol)
+    scores.update(prediction, target)
+    assert_same(scores, references.exact(prediction, target, 3, tolerance=2, protocol=protocol))
+
+
+@pytest.mark.parametrize("ignore_index", [-1, 0, 3, 11, 255])
+def test_any_void_label(ignore_index: int) -> None:
+    prediction, target = images(4)
+    target = np.where(target == ignore_index, 1, target)  # that class gives way to the void label
+    target = np.where(target == samples.VOID, ignore_index, target)
+    for protocol in ("strict", "paper"):
+        scores = SegmentationScores(5, ignore_index=ignore_index, protocol=protocol)  # type: ignore[arg-type]
+        scores.update(prediction, target)
+        expected = references.exact(
+            prediction, target, 5, ignore_index=ignore_index, protocol=protocol
+        )
+        # A void label inside [0, C) is no class of the target.
+        assert_same(scores, expected)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_parts_and_merge_give_what_all_at_once_gives(protocol: Any) -> None:
+    prediction, target = images(5)
+    whole, left, right = (SegmentationScores(5, protocol=protocol) for _ in range(3))
+    whole.update(prediction, target)
+    left.update(prediction[0], target[0])
+    left.update(prediction[1:2], target[1:2])
+    right.update(prediction[2:], target[2:])
+    right = pickle.loads(pickle.dumps(right))
+    assert left.merge(right) is left
+    assert left.compute() == whole.compute()
+    np.testing.assert_equal(left.per_class(), whole.per_class())
+
+
+def test_merging_into_a_new_one_and_reset() -> None:
+    prediction, target = images(6)
+    filled, fresh = SegmentationScores(5), SegmentationScores(5)
+    filled.update(prediction, target)
+    before = filled.compute()
+    assert fresh.merge(filled).compute() == before
+    fresh.reset()
+    assert all(math.isnan(score) for score in fresh.compute().values())
+    assert filled.compute() == before
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.int64])
+def test_every_integer_type(dtype: Any) -> None:
+    prediction, target = images(7)
+    expected = SegmentationScores(5, ignore_index=100)
+    target = np.where(target == samples.VOID, 100, target)
+    expected.update(prediction, target)
+    of_arrays, of_tensors = (SegmentationScores(5, ignore_index=100) for _ in range(2))
+    prediction, target = prediction.astype(dtype), target.astype(dtype)
+    of_arrays.update(prediction, target)
+    of_tensors.update(torch.from_numpy(prediction), torch.from_numpy(target))
+    assert of_arrays.compute() == of_tensors.compute() == expected.compute()
+
+
+@pytest.mark.parametrize("view", ["read-only", "flipped", "strided"])
+def test_arrays_as_image_readers_give_them(view: str) -> None:
+    """PIL gives read-only arrays, flips have negative strides."""
+    prediction, target = images(8)
+    expected = SegmentationScores(5)
+    expected.update(prediction, target)
+    if view == "read-only":
+        prediction.flags.writeable = target.flags.writeable = False
+    elif view == "flipped":
+        prediction, target = prediction[:, :, ::-1], target[:, :, ::-1]
+    else:
+        prediction, target = (x.repeat(2, axis=2)[..., ::2] for x in (prediction, target))
+    scores = SegmentationScores(5)
+    scores.update(prediction, target)
+    assert scores.compute() == expected.compute()
+
+
+def test_absent_classes_are_nan_and_left_out() -> None:
+    target = np.array([[0, 0, 0, 1, 1, 1]])
+    scores = SegmentationScores(4)
+    scores.update(target, target)
+    assert set(scores.compute().values()) == {1.0}
+    for column in scores.per_class().values():
+        assert column[:2] == [1, 1]
+        assert all(math.isnan(value) for value in column[2:])
+
+
+def test_inputs_are_left_alone() -> None:
+    prediction, target = images(9)
+    copies = prediction.copy(), target.copy()
+    SegmentationScores(5).update(prediction, target)
+    assert np.array_equal(prediction, copies[0])
+    assert np.array_equal(target, copies[1])

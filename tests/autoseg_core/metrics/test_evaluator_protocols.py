@@ -1,0 +1,154 @@
+"""SegmentationScores: void pixels, the two protocols by hand, and bad input."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+
+from autoseg_core import SegmentationScores
+
+NAN = math.nan
+
+
+def scores_of(
+    prediction: Any, target: Any, num_classes: int = 2, **settings: Any
+) -> dict[str, float]:
+    scores = SegmentationScores(num_classes, **settings)
+    scores.update(np.asarray(prediction), np.asarray(target))
+    return scores.compute()
+
+
+@pytest.mark.parametrize(
+    ("prediction", "tolerance", "strict", "paper"),
+    [
+        # Target 0 0 void 1 1. Strict sees no boundary at all; for the released evaluator the rim of
+        # the void is one (pixels 1 and 3), and so is a class border that is predicted inside it.
+        ([0, 0, 1, 1, 1], 0, (NAN, NAN), (1, 0.5)),  # edges 1, 2: only class 0 meets its rim
+        ([0, 0, 0, 1, 1], 0, (NAN, NAN), (1, 0.5)),  # edges 2, 3: only class 1
+        ([0, 0, 1, 1, 1], 1, (NAN, NAN), (1, 1)),
+        ([0, 0, 0, 0, 0], 1, (NAN, NAN), (0.25, 0)),  # class 0: 2 of 4; no predicted edge
+    ],
+)
+def test_the_rim_of_void_by_hand(
+    prediction: list[int], tolerance: int, strict: Any, paper: Any
+) -> None:
+    target = [[0, 0, 255, 1, 1]]
+    for protocol, expected in (("strict", strict), ("paper", paper)):
+        scores = scores_of([prediction], target, tolerance=tolerance, protocol=protocol)
+        assert (scores["BIoU"], scores["BF1"]) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_class_that_is_only_predicted_by_hand() -> None:
+    prediction, target = [[0, 2, 1, 1]], [[0, 0, 1, 1]]
+    assert scores_of(prediction, target, 3)["mIoU"] == pytest.approx((0.5 + 1) / 2)
+    assert scores_of(prediction, target, 3, protocol="paper")["mIoU"] == pytest.approx(0.5)
+
+
+def test_dropped_background_by_hand() -> None:
+    # Edges of the target: 2 | 3 (classes 0 and 1) and 5 | 6 (classes 1 and 0); tolerance 0.
+    target = [[0, 0, 0, 1, 1, 1, 0, 0]]
+    prediction = [[0, 0, 0, 1, 1, 0, 0, 0]]
+    kept = scores_of(prediction, target, tolerance=0)
+    # Trimap 2, 3, 5, 6: class 0 has 2 of union 3, class 1 has 1 of union 2.
+    assert kept["BIoU"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    # Predicted edges: class 0 at 2, 5; class 1 at 3, 4. Each class matches one of two.
+    assert kept["BF1"] == pytest.approx(0.5)
+    dropped = scores_of(prediction, target, tolerance=0, drop_background=True)
+    # Trimap 3, 5: class 0 has no target there (absent), class 1 has 1 of union 2.
+    assert dropped["BIoU"] == pytest.approx(0.5)
+    assert dropped["BF1"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("drop_background", [False, True])
+def test_strict_never_looks_inside_void(drop_background: bool) -> None:
+    rng = np.random.default_rng(0)
+    target = samples.with_void(rng, samples.label_maps(rng, 4))
+    prediction = samples.label_maps(rng, 5)
+    void = target == samples.VOID
+    settings = {"drop_background": drop_background}
+    expected = scores_of(prediction, target, 5, **settings)
+    for filling in (0, 4, samples.label_maps(rng, 5), 255, -1, 10**6):
+        other = np.where(void, filling, prediction)
+        assert scores_of(other, target, 5, **settings) == expected
+
+
+def test_pixels_beside_void_are_no_boundary_in_strict() -> None:
+    target = np.zeros((9, 9), dtype=np.int64)
+    target[3:6, 3:6] = 255
+    prediction = np.zeros_like(target)
+    prediction[4, 4] = 1
+    strict = scores_of(prediction, target)
+    assert (strict["BIoU"], strict["BF1"]) == pytest.approx((NAN, NAN), nan_ok=True)
+    assert strict["mIoU"] == 1
+    paper = scores_of(prediction, target, protocol="paper", tolerance=1)
+    assert paper["BIoU"] == 1
+    # Class 0: all 16 rim pixels lie within 1 of the 8 predicted edges around the dot, and these
+    # within 1 of the rim. Class 1: predicted only. Mean of 1 and 0.
+    assert paper["BF1"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
+def test_nothing_valid_gives_nan(protocol: Any) -> None:
+    void = np.full((1, 4, 4), 255)
+    assert all(math.isnan(v) for v in scores_of(void * 0, void, protocol=protocol).values())
+    nothing = np.zeros((0, 4, 4), dtype=np.int64)
+    assert all(math.isnan(v) for v in scores_of(nothing, nothing, protocol=protocol).values())
+
+
+LABELS = np.zeros((4, 5), dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "words"),
+    [
+        (LABELS, LABELS[:3], r"same shape; got \(1, 4, 5\) and \(1, 3, 5\)"),
+        (LABELS, np.stack([LABELS, LABELS]), r"same shape; got \(1, 4, 5\) and \(2, 4, 5\)"),
+        (LABELS[0], LABELS[0], r"prediction must have shape \(H, W\) or \(N, H, W\), got \(5,\)"),
+        (LABELS, LABELS[None, None], r"target must have shape .* got \(1, 1, 4, 5\)"),
+        (LABELS * 1.0, LABELS, "prediction must hold integer labels, got torch.float64"),
+        (LABELS, LABELS > 0, "target must hold integer labels, got torch.bool"),
+        (LABELS + 3, LABELS, r"prediction holds labels \[3\] outside the classes 0\.\.2"),
+        (
+            LABELS,
+            LABELS + 7,
+            r"target \(void is 255\) holds labels \[7\] outside the classes 0\.\.2",
+        ),
+        (LABELS, LABELS - 1, r"target \(void is 255\) holds labels \[-1\]"),
+        (LABELS + 255, LABELS, r"prediction holds labels \[255\] outside"),
+    ],
+)
+def test_bad_labels_are_named(prediction: Any, target: Any, words: str) -> None:
+    scores = SegmentationScores(3)
+    with pytest.raises(ValueError, match=words):
+        scores.update(prediction, target)
+    assert all(math.isnan(value) for value in scores.compute().values()), "nothing was added"
+
+
+def test_paper_needs_a_class_everywhere() -> None:
+    with pytest.raises(ValueError, match=r"prediction holds labels \[255\] outside"):
+        scores_of([[0, 255]], [[0, 255]], protocol="paper")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"protocol": "released"}, "Unknown protocol 'released'; known protocols: strict, paper"),
+        ({"num_classes": 0}, r"num_classes >= 1 .* got num_classes=0"),
+        ({"tolerance": -1}, r"tolerance >= 0; got num_classes=3, tolerance=-1"),
+    ],
+)
+def test_bad_settings(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        SegmentationScores(**{"num_classes": 3, **arguments})
+
+
+@pytest.mark.parametrize(
+    "other", [{"num_classes": 4}, {"tolerance": 3}, {"protocol": "paper"}, {"ignore_index": 0}]
+)
+def test_only_equal_settings_merge(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Cannot merge scores with different settings"):
+        SegmentationScores(3).merge(SegmentationScores(**{"num_classes": 3, **other}))

@@ -1,0 +1,68 @@
+"""Piecewise Bezier curves: the stable root, joints, curves by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import references
+import torch
+
+from autoseg_core.surfaces import bezier
+
+
+def tensor(*values: object) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_a_parabola_by_hand() -> None:
+    """Middle point (1/2, 0): u(t) = t and v(t) = t², so v = x²."""
+    x = torch.linspace(0, 1, 11, dtype=torch.float64)
+    points = tensor((0, 0), (0.5, 0), (1, 1))
+    torch.testing.assert_close(bezier.value(points, x), x**2, rtol=1e-14, atol=1e-15)
+    torch.testing.assert_close(bezier.slope(points, x)[1:-1], 2 * x[1:-1], rtol=1e-14, atol=0)
+
+
+def test_a_square_root_by_hand() -> None:
+    """Middle point (0, 1/2): u(t) = t² and v(t) = t, so v = sqrt(x)."""
+    x = tensor(1e-12, 1e-6, 0.01, 0.25, 0.81)
+    points = tensor((0, 0), (0, 0.5), (1, 1))
+    torch.testing.assert_close(bezier.value(points, x), x.sqrt(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(bezier.slope(points, x), 0.5 / x.sqrt(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-17, 1e-12, 1e-9, 1e-7, 1e-5])
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_root_is_stable_near_the_identity(offset: float, sign: int, dtype: torch.dtype) -> None:
+    """The textbook root divides by 2a - 1; the released curve was off by up to 0.19 here."""
+    points = tensor((0, 0), (0.5 + sign * offset, 0.5), (1, 1))
+    x = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    expected = references.curve("bezier", points.numpy(), x.numpy())
+    value = bezier.value(points.to(dtype), x.to(dtype)).double()
+    rounding = 8 * torch.finfo(dtype).eps
+    np.testing.assert_allclose(value.numpy(), expected, atol=rounding)
+
+
+def test_the_curve_passes_through_its_joints() -> None:
+    points = tensor((0, 0), (0.1, 0.5), (0.2, 0.6), (0.7, 0.7), (0.8, 0.9), (0.9, 0.9), (1, 1))
+    torch.testing.assert_close(bezier.value(points, points[::2, 0]), points[::2, 1])
+
+
+@pytest.mark.parametrize("u", [1e-3, 1e-6, 1e-9])
+def test_narrow_pieces(u: float) -> None:
+    points = tensor((0, 0), (u / 3, 0.4), (u, 0.5), (0.5, 0.5), (1, 1))
+    x = tensor(u / 9, u / 2, u, 2 * u, 0.5)
+    expected = references.curve("bezier", points.numpy(), x.numpy())
+    np.testing.assert_allclose(bezier.value(points, x).numpy(), expected, rtol=1e-9)
+
+
+def test_a_vertical_tangent_has_a_bounded_slope_and_gradient() -> None:
+    """Limit: du/dt is 0 at the start; the floor under the root keeps the slope near eps^-1/2."""
+    points = tensor((0, 0), (0, 1), (1, 1))
+    x = tensor(1e-300, 1e-30, 1e-20).requires_grad_()
+    bezier.value(points, x).sum().backward()
+    slope = bezier.slope(points, x.detach())
+    assert x.grad is not None
+    limit = torch.finfo(torch.float64).eps ** -0.5
+    assert 0 < float(slope.max()) <= limit
+    assert 0 < float(x.grad.max()) <= 2 * limit

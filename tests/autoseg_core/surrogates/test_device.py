@@ -1,0 +1,100 @@
+"""The loss on an accelerator: no host sync in forward, nothing left on the host.
+
+Shown without one: fake CUDA tensors have shapes and devices but no data. An operation that mixes
+devices fails on them, and one that hands data to the host (``item``, ``nonzero``, boolean indexing)
+raises. Where a GPU is present, CUDA's own sync detector looks too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import samples
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+
+EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
+READS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal")
+
+
+class NoReads(TorchDispatchMode):
+    """Fails on operations whose result needs data on the host."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        by_mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if by_mask or any(name.startswith(read) for read in READS):
+            raise AssertionError(f"{func} reads data on the host")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("absent", ["ignore", "zero"])
+@EVERY
+def test_no_host_sync_on_fake_cuda_tensors(metric: str, surface: str, absent: Any) -> None:
+    loss = samples.loss_of(samples.term(metric, surface, absent=absent, drop_background=True))
+    with FakeTensorMode() as mode:
+        state = {name: mode.from_tensor(b).to("cuda") for name, b in loss.named_buffers()}
+        logits = torch.empty(2, 5, 14, 18, device="cuda", dtype=torch.float16, requires_grad=True)
+        target = torch.empty(2, 14, 18, device="cuda", dtype=torch.int64)
+        value = torch.func.functional_call(loss, state, (logits, target))
+    assert value.device.type == "cuda"
+    assert value.dtype == torch.float32
+    assert value.shape == ()
+    assert value.requires_grad
+
+
+def test_control_points_left_on_the_host_are_noticed() -> None:
+    loss = samples.loss_of(samples.term("mIoU"))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        logits = torch.empty(2, 5, 14, 18, device="cuda")
+        target = torch.empty(2, 14, 18, device="cuda", dtype=torch.int64)
+        with pytest.raises(RuntimeError, match="device"):
+            loss(logits, target)
+
+
+@EVERY
+def test_no_reads_on_the_meta_device(metric: str, surface: str) -> None:
+    loss = samples.loss_of(samples.term(metric, surface)).to("meta")
+    logits = torch.empty(2, 5, 14, 18, device="meta", requires_grad=True)
+    target = torch.empty(2, 14, 18, device="meta", dtype=torch.int64)
+    with NoReads():
+        value = loss(logits, target)
+        (gradient,) = torch.autograd.grad(value, logits)
+    assert value.device.type == gradient.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    "read", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: bool((x > 0).any())]
+)
+def test_the_detectors_detect(read: Any) -> None:
+    with (
+        FakeTensorMode(),
+        pytest.raises((DataDependentOutputException, DynamicOutputShapeException)),
+    ):
+        read(torch.empty(3, device="cuda"))
+    with NoReads(), pytest.raises(AssertionError, match="reads data on the host"):
+        read(torch.ones(3))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@EVERY
+def test_no_host_sync_on_a_gpu(metric: str, surface: str) -> None:
+    loss = samples.loss_of(samples.term(metric, surface))
+    logits, target = samples.batch(0)
+    expected = loss(logits, target)
+    loss, logits, target = loss.cuda(), logits.cuda().requires_grad_(), target.cuda()
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        value = loss(logits, target)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    value.backward()
+    torch.testing.assert_close(value.detach().cpu(), expected)
+    assert logits.grad is not None and logits.grad.isfinite().all()

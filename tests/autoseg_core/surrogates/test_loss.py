@@ -1,0 +1,131 @@
+"""AutoSegLoss as a module: inputs and their errors, state, copies, precision of the result."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import samples
+import torch
+
+from autoseg_core import AutoSegLoss
+
+EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
+LOSS = samples.loss_of(samples.term("mIoU"), samples.term("BF1", weight=0.5))
+LOGITS = torch.zeros(2, 3, 4, 5)
+TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "words"),
+    [
+        (LOGITS[0], TARGET, r"logits of shape \(N, C, H, W\) .* got \(3, 4, 5\) and torch.float32"),
+        (LOGITS.long(), TARGET, r"and a float dtype, got \(2, 3, 4, 5\) and torch.int64"),
+        (
+            LOGITS,
+            TARGET[:1],
+            r"int64 target of shape \(2, 4, 5\) .* got torch.int64 of shape \(1, 4",
+        ),
+        (LOGITS, TARGET[:, :2], r"int64 target of shape \(2, 4, 5\) .* of shape \(2, 2, 5\)"),
+        (LOGITS, LOGITS, r"int64 target of shape \(2, 4, 5\) .* got torch.float32 of shape \(2, 3"),
+        (LOGITS, TARGET.int(), r"Expected an int64 target .* got torch.int32"),
+        (LOGITS, TARGET + 3, r"labels \[3\] outside the classes 0\.\.2; void pixels must be 255"),
+        (LOGITS, TARGET - 1, r"labels \[-1\] outside the classes 0\.\.2; .*ignore_index"),
+    ],
+)
+def test_bad_input_is_named(logits: Any, target: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        LOSS(logits, target)
+
+
+def test_the_first_ten_bad_labels_are_listed() -> None:
+    target = torch.arange(20).view(1, 4, 5)
+    with pytest.raises(ValueError, match=r"labels \[3, 4, 5, 6, 7, 8, 9, 10, 11, 12\] outside"):
+        LOSS(LOGITS[:1], target)
+
+
+def test_another_void_label_is_named() -> None:
+    loss = AutoSegLoss(LOSS.spec, ignore_index=11)
+    assert loss(LOGITS, TARGET + 11) == 0
+    with pytest.raises(ValueError, match=r"labels \[255\] .* void pixels must be 11"):
+        loss(LOGITS, TARGET + 255)
+
+
+@EVERY
+@pytest.mark.parametrize("shape", [(0, 3, 4, 5), (1, 3, 1, 1), (1, 3, 1, 7), (1, 3, 7, 1)])
+def test_empty_and_thin_batches(metric: str, surface: str, shape: tuple[int, ...]) -> None:
+    loss = samples.loss_of(samples.term(metric, surface))
+    logits = torch.zeros(shape, requires_grad=True)
+    target = torch.arange(shape[0] * shape[2] * shape[3]).view(shape[0], *shape[2:]) % 3
+    value = loss(logits, target)
+    value.backward()
+    assert value.shape == ()
+    assert value.isfinite() and 0 <= value <= 1
+    assert logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_layouts_give_the_same_value() -> None:
+    logits, target = samples.batch(0)
+    expected = LOSS(logits, target)
+    assert LOSS(logits.to(memory_format=torch.channels_last), target) == expected
+    assert LOSS(logits, target.mT.contiguous().mT) == expected
+
+
+@EVERY
+def test_the_loss_lies_between_0_and_1(metric: str, surface: str) -> None:
+    for seed in range(5):
+        value = samples.loss_of(samples.term(metric, surface, seed))(*samples.batch(seed))
+        assert 0 <= value <= 1
+
+
+def test_equal_input_gives_an_equal_loss_and_gradient() -> None:
+    logits, target = samples.batch(1)
+    runs = []
+    for _ in range(2):
+        x = logits.clone().requires_grad_()
+        value = LOSS(x, target)
+        runs.append((value, *torch.autograd.grad(value, x)))
+    assert torch.equal(runs[0][0], runs[1][0])
+    assert torch.equal(runs[0][1], runs[1][1])
+
+
+def test_control_points_are_buffers_and_nothing_is_trained() -> None:
+    assert list(LOSS.parameters()) == []
+    assert {name: tuple(b.shape) for name, b in LOSS.named_buffers()} == {
+        "points_0": (2, 5, 2),
+        "points_1": (4, 3, 2),
+    }
+    for term, points in zip(LOSS.spec.terms, LOSS.buffers(), strict=True):
+        assert torch.equal(points, torch.tensor(term.control_points, dtype=torch.float64))
+    assert list(LOSS.state_dict()) == ["points_0", "points_1"]
+
+
+def test_to_moves_the_control_points() -> None:
+    moved = copy.deepcopy(LOSS).to("meta")
+    assert all(b.device.type == "meta" for b in moved.buffers())
+    assert all(b.device.type == "cpu" for b in LOSS.buffers())
+
+
+def test_a_checkpoint_restores_the_control_points(tmp_path: Any) -> None:
+    torch.save(LOSS.state_dict(), tmp_path / "loss.pth")
+    other = samples.loss_of(samples.term("mIoU", seed=5), samples.term("BF1", seed=5, weight=0.5))
+    batch = samples.batch(2)
+    assert other(*batch) != LOSS(*batch)
+    other.load_state_dict(torch.load(tmp_path / "loss.pth", weights_only=True))
+    assert other(*batch) == LOSS(*batch)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, copy.copy, lambda loss: pickle.loads(pickle.dumps(loss))]
+)
+def test_copies_are_equal(copied: Any) -> None:
+    twin = copied(LOSS)
+    assert twin.spec == LOSS.spec
+    assert twin.ignore_index == LOSS.ignore_index
+    assert twin(*samples.batch(3)) == LOSS(*samples.batch(3))
+
+
+def test_print_tells_what_it_is() -> None:
+    assert repr(LOSS) == "AutoSegLoss(sample: 1 mIoU + 0.5 BF1, ignore_index=255)"

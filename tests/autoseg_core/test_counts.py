@@ -1,0 +1,58 @@
+"""Counts are additive vectors."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+
+from autoseg_core.counts import BoundaryCounts, RegionCounts
+
+
+def vector(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+def test_region_counts_add_field_by_field() -> None:
+    total = RegionCounts(vector(1, 2), vector(1, 0), vector(3, 4)) + RegionCounts(
+        vector(10, 20), vector(10, 0), vector(30, 40)
+    )
+    assert isinstance(total, RegionCounts)
+    assert [t.tolist() for t in total.tensors()] == [[11, 22], [11, 0], [33, 44]]
+
+
+def test_boundary_counts_add_field_by_field() -> None:
+    one = BoundaryCounts(vector(4), vector(3), vector(2), vector(1))
+    total = one + one
+    assert isinstance(total, BoundaryCounts)
+    assert total.target.tolist() == [8]
+    assert total.matched_target.tolist() == [6]
+    assert total.prediction.tolist() == [4]
+    assert total.matched_prediction.tolist() == [2]
+
+
+def test_tensors_can_rebuild_the_counts() -> None:
+    counts = RegionCounts(vector(1), vector(2), vector(3))
+    assert RegionCounts(*counts.tensors()) == counts
+
+
+def test_double_keeps_large_counts_exact() -> None:
+    pixels = 2**53 - 1
+    counts = RegionCounts(vector(pixels), vector(pixels), vector(pixels)).double().cpu()
+    assert counts.union.dtype == torch.float64
+    assert int(counts.union) == pixels
+
+
+def test_counts_are_frozen() -> None:
+    counts = RegionCounts(vector(1), vector(2), vector(3))
+    with pytest.raises(FrozenInstanceError):
+        counts.target = vector(5)  # type: ignore[misc]
+
+
+def test_gradients_flow_through_a_sum() -> None:
+    soft = torch.ones(2, requires_grad=True)
+    total = RegionCounts(soft, soft, soft) + RegionCounts(soft, 2 * soft, soft)
+    total.intersection.sum().backward()
+    assert soft.grad is not None
+    assert soft.grad.tolist() == [3, 3]

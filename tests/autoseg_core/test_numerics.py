@@ -1,0 +1,51 @@
+"""Guards: division without a denominator, working precision."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from autoseg_core.numerics import eps, safe_divide, working_dtype
+
+
+def test_division_is_plain_where_it_can_be() -> None:
+    a, b = torch.tensor([1.0, 2.0, -3.0]), torch.tensor([4.0, 0.5, 2.0])
+    assert torch.equal(safe_divide(a, b), a / b)
+
+
+@pytest.mark.parametrize("denominator", [0.0, -1.0])
+def test_without_a_denominator_value_and_gradients_are_zero(denominator: float) -> None:
+    a = torch.tensor(3.0, requires_grad=True)
+    b = torch.tensor(denominator, requires_grad=True)
+    quotient = safe_divide(a, b)
+    quotient.backward()
+    assert quotient.item() == 0
+    assert a.grad is not None and a.grad.item() == 0
+    assert b.grad is not None and b.grad.item() == 0
+
+
+@pytest.mark.parametrize(("a", "b"), [(math.nan, 1.0), (1.0, math.nan), (math.nan, math.nan)])
+def test_nan_stays_nan(a: float, b: float) -> None:
+    assert safe_divide(torch.tensor(a), torch.tensor(b)).isnan()
+
+
+@pytest.mark.parametrize(
+    ("given", "working"),
+    [
+        (torch.float64, torch.float64),
+        (torch.float32, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+    ],
+)
+def test_half_precision_is_widened(given: torch.dtype, working: torch.dtype) -> None:
+    assert working_dtype(given) == working
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_eps_is_the_spacing_at_one(dtype: torch.dtype) -> None:
+    one = torch.ones((), dtype=dtype)
+    assert one + eps(dtype) > one
+    assert one + eps(dtype) / 2 == one

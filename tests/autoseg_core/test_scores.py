@@ -1,0 +1,104 @@
+"""Scores of hand-made counts; which classes are averaged."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
+from autoseg_core.scores import METRICS, get_metric, present_classes
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+# Class 0: 6 of 8 pixels found, union 10. Class 1: 1 of 2, union 4. Class 2: no target, union 1.
+# Class 3: in neither.
+REGIONS = RegionCounts(double(8, 2, 0, 0), double(6, 1, 0, 0), double(10, 4, 1, 0))
+# Class 0: precision 3/4, recall 1/2. Class 1: no match. Class 2: predicted only. Class 3: neither.
+BOUNDARIES = BoundaryCounts(
+    target=double(4, 5, 0, 0),
+    matched_target=double(2, 0, 0, 0),
+    prediction=double(8, 5, 3, 0),
+    matched_prediction=double(6, 0, 0, 0),
+)
+F1 = 2 * 0.75 * 0.5 / (0.75 + 0.5)
+
+
+def counts_of(name: str) -> Counts:
+    return BOUNDARIES if METRICS[name].region == "boundary" else REGIONS
+
+
+def score(name: str, rule: str, drop_background: bool = False) -> float:
+    metric, counts = METRICS[name], counts_of(name)
+    present = present_classes(metric, counts, rule, drop_background)  # type: ignore[arg-type]
+    return float(metric.score(counts, present))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "defined", "none"),
+    [
+        ("mIoU", (0.6 + 0.25) / 2, (0.6 + 0.25) / 3, (0.6 + 0.25) / 4),
+        ("BIoU", (0.6 + 0.25) / 2, (0.6 + 0.25) / 3, (0.6 + 0.25) / 4),
+        ("mAcc", (0.75 + 0.5) / 2, (0.75 + 0.5) / 2, (0.75 + 0.5) / 4),
+        ("FWIoU", 0.8 * 0.6 + 0.2 * 0.25, 0.8 * 0.6 + 0.2 * 0.25, 0.8 * 0.6 + 0.2 * 0.25),
+        ("gAcc", 0.7, 0.7, 0.7),
+        ("BF1", F1 / 2, F1 / 3, F1 / 4),
+    ],
+)
+def test_scores_by_hand(name: str, target: float, defined: float, none: float) -> None:
+    assert score(name, "target") == pytest.approx(target, rel=1e-14)
+    assert score(name, "defined") == pytest.approx(defined, rel=1e-14)
+    assert score(name, "none") == pytest.approx(none, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_only_boundary_metrics_drop_the_background(name: str) -> None:
+    if METRICS[name].region == "boundary":
+        assert score(name, "target", drop_background=True) == 0  # class 1 is what is left
+    else:
+        assert score(name, "target", drop_background=True) == score(name, "target")
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_without_any_pixel_the_score_is_zero_with_finite_gradients(name: str) -> None:
+    metric = METRICS[name]
+    fields = len(counts_of(name).tensors())
+    empty = [torch.zeros(3, dtype=torch.float64, requires_grad=True) for _ in range(fields)]
+    counts = type(counts_of(name))(*empty)
+    value = metric.score(counts, present_classes(metric, counts, "none"))
+    value.backward()
+    assert value.item() == 0
+    assert all(t.grad is None or bool(t.grad.isfinite().all()) for t in empty)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_nan_count_is_not_hidden(name: str) -> None:
+    counts = counts_of(name)
+    spoiled = type(counts)(*(torch.where(t > 0, math.nan, t) for t in counts.tensors()))
+    metric = METRICS[name]
+    assert metric.score(spoiled, torch.ones(4, dtype=torch.bool)).isnan()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_perfect_counts_score_one(name: str) -> None:
+    kind = type(counts_of(name))
+    pixels = double(5, 1, 7)
+    counts = kind(*[pixels] * len(counts_of(name).tensors()))
+    assert METRICS[name].score(counts, torch.ones(3, dtype=torch.bool)).item() == 1
+
+
+def test_the_catalog_names_its_rows() -> None:
+    assert list(METRICS) == ["mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"]
+    assert all(get_metric(name).name == name for name in METRICS)
+
+
+def test_an_unknown_metric_lists_the_known_ones() -> None:
+    with pytest.raises(
+        ValueError, match=r"Unknown metric 'miou'; known metrics: mIoU, FWIoU, mAcc"
+    ):
+        get_metric("miou")

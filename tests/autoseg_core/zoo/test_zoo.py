@@ -1,0 +1,145 @@
+"""The zoo: published losses by name, equal to their source and to the slow twin."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import references
+import samples
+import torch
+
+from autoseg_core import AutoSegLoss, LossSpec, load_loss, load_spec
+from autoseg_core.spec import SpecError
+from autoseg_core.zoo import zoo_names
+
+PUBLISHED = {
+    "voc-miou-bezier": "mIoU_new",
+    "voc-miou-bezier-paper": "mIoU_old",
+    "voc-fwiou-bezier": "FWIoU_log",
+    "voc-fwiou-bezier-config": "FWIoU_config",
+    "voc-biou-bezier": "BIoU",
+    "voc-bf1-bezier": "BF1",
+    "voc-macc-bezier": "mAcc",
+    "voc-gacc-bezier": "gAcc_config",
+    "voc-gacc-bezier-log": "gAcc_log_decode_head",
+}
+EVERY = pytest.mark.parametrize("name", zoo_names())
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, Any]:
+    """The published vectors by id, where the file they were taken from lies beside the repo."""
+    beside = Path(__file__).parents[4] / "shared" / "data"
+    path = Path(os.environ.get("AUTOSEGLOSS_SHARED", beside)) / "searched_params.json"
+    if not path.is_file():
+        pytest.skip(f"no {path}; set AUTOSEGLOSS_SHARED to the folder that holds the file")
+    return {entry["id"]: entry for entry in json.loads(path.read_text())}
+
+
+def test_the_published_losses_are_there() -> None:
+    assert set(PUBLISHED) <= set(zoo_names())
+
+
+@pytest.mark.parametrize(("name", "identifier"), PUBLISHED.items())
+def test_control_points_are_the_published_vectors(
+    name: str, identifier: str, vectors: dict[str, Any]
+) -> None:
+    entry, (term,) = vectors[identifier], load_spec(name).terms
+    assert term.metric == entry["metric"]
+    assert (term.surface, term.pieces) == (entry["parameterization"], entry["pieces"])
+    inner = [x for curve in term.control_points for point in curve[1:-1] for x in point]
+    assert inner == entry["theta"]
+    assert term.drop_background == entry["drop_bg"]
+    assert term.tolerance == (entry["tol"] or 5)
+
+
+@pytest.mark.parametrize(("name", "identifier"), PUBLISHED.items())
+def test_reported_scores_and_source_are_kept(
+    name: str, identifier: str, vectors: dict[str, Any]
+) -> None:
+    entry, provenance = vectors[identifier], load_spec(name).provenance
+    assert provenance.source == entry["source"]
+    tables = provenance.reported.values()
+    for key in ("log_final", "paper_table_voc", "paper_table_cityscapes"):
+        assert entry["reported"][key] is None or entry["reported"][key] in tables
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"),
+    [
+        (name, "zero" if name.split("-")[1] in ("miou", "macc", "biou") else None)
+        for name in PUBLISHED
+    ],
+)
+def test_released_semantics_of_absent_classes(name: str, absent: str | None) -> None:
+    (term,) = load_spec(name).terms
+    assert absent is None or term.absent == absent
+
+
+@EVERY
+@pytest.mark.parametrize("seed", range(2))
+def test_the_loss_equals_the_slow_twin(name: str, seed: int) -> None:
+    loss = load_loss(name)
+    logits, target = samples.batch(seed, classes=7, present=5)
+
+    def twin(logits: torch.Tensor) -> float:
+        terms = [(term.weight, term.model_dump()) for term in loss.spec.terms]
+        return sum(w * references.surrogate_loss(term, logits, target) for w, term in terms)
+
+    assert float(loss(logits, target)) == pytest.approx(twin(logits), rel=1e-9)
+    # In float32 a small loss is 1 - score: as exact as the spacing of numbers near 1.
+    spacing = 2 * torch.finfo(torch.float32).eps
+    single = logits.float()
+    assert float(loss(single, target)) == pytest.approx(twin(single), rel=1e-6, abs=spacing)
+
+
+@EVERY
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+def test_value_and_gradient_are_finite(name: str, scale: float) -> None:
+    loss = load_loss(name)
+    logits, target = samples.batch(3)
+    logits = (scale * logits).float().requires_grad_()
+    value = loss(logits, target)
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    assert scale != 1 or gradient.any()
+
+
+@EVERY
+def test_every_file_is_canonical(name: str) -> None:
+    spec = load_spec(name)
+    assert spec.name == name
+    assert LossSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_void_label_can_be_chosen() -> None:
+    loss = load_loss("voc-miou-bezier", ignore_index=11)
+    assert isinstance(loss, AutoSegLoss)
+    assert loss.ignore_index == 11
+
+
+@pytest.mark.parametrize("name", ["voc-miou", "", "VOC-mIoU-bezier", "..", "__init__"])
+def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(
+        SpecError, match=r"Unknown loss .*; known losses: .*voc-miou-bezier.*\.json"
+    ):
+        load_loss(name)
+
+
+@pytest.mark.parametrize("path", ["nowhere.json", "no/such/file", Path("nowhere")])
+def test_a_missing_file_is_named(path: str | Path) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"No loss file at {path}; names in the zoo: "):
+        load_loss(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\x80\x04K\x01.", b'{"name": "cut'])
+def test_a_broken_file_is_named_and_nothing_is_executed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    with pytest.raises(SpecError, match=r"broken\.json is not complete JSON"):
+        load_loss(path)

@@ -1,0 +1,191 @@
+"""auto_seg_loss.data.catalog, camvid, shapes: registration, pairing, words for what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from auto_seg_loss.data import camvid, read_label, register_camvid, register_shapes, shapes
+from auto_seg_loss.data.catalog import datasets_root, folder_pairs, listed_pairs
+
+REPOSITORY = Path(__file__).parents[4]
+NAMES = [
+    f"{name}_sem_seg_{split}" for name in ("camvid", "shapes") for split in ("train", "val", "test")
+]
+
+
+def touch(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_importing_the_package_registers_the_sets(name):
+    assert name in DatasetCatalog.list()
+    metadata = MetadataCatalog.get(name)
+    classes = 11 if name.startswith("camvid") else 7
+    assert len(metadata.stuff_classes) == len(metadata.stuff_colors) == classes
+    assert metadata.ignore_label == (11 if name.startswith("camvid") else 255)
+    assert metadata.evaluator_type == "sem_seg"
+
+
+def test_registering_twice_is_harmless():
+    register_camvid()
+    register_shapes()
+    assert set(NAMES) <= set(DatasetCatalog.list())
+
+
+def test_shapes_agrees_with_the_script_that_makes_it():
+    script = REPOSITORY / "datasets" / "make_shapes.py"
+    if not script.is_file():
+        pytest.skip("needs datasets/make_shapes.py of the source tree")
+    spec = importlib.util.spec_from_file_location("make_shapes_of_test_catalog", script)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+    assert tuple(shapes.CLASSES) == module.CLASSES
+    assert shapes.IGNORE_LABEL == module.VOID
+    colours = module.voc_colour_map()[: len(shapes.CLASSES)]
+    np.testing.assert_array_equal(list(shapes.CLASSES.values()), colours)
+
+
+def test_shapes_made_by_the_script_are_found(root):
+    script = REPOSITORY / "datasets" / "make_shapes.py"
+    if not script.is_file():
+        pytest.skip("needs datasets/make_shapes.py of the source tree")
+    sizes = ["--height", "48", "--width", "64", "--train", "2", "--val", "1", "--test", "1"]
+    subprocess.run([sys.executable, str(script), "--root", str(root), *sizes], check=True)
+    first, second = DatasetCatalog.get("shapes_sem_seg_train")
+    assert first["image_id"] == "train_00000" and second["image_id"] == "train_00001"
+    assert first["file_name"] == str(root / "shapes/JPEGImages/train_00000.jpg")
+    assert first["sem_seg_file_name"] == str(root / "shapes/SegmentationClass/train_00000.png")
+    label = read_label(first["sem_seg_file_name"], num_classes=7, ignore_label=255)
+    assert label.shape == (48, 64)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".JPG"])
+def test_camvid_pairs_are_sorted_and_images_may_be_jpeg_or_png(root, suffix):
+    touch(root / "camvid/train", f"b{suffix}", f"a{suffix}", ".hidden.png", "notes.txt")
+    touch(root / "camvid/trainannot", "a.png", "b.png")
+    pairs = DatasetCatalog.get("camvid_sem_seg_train")
+    assert [pair["image_id"] for pair in pairs] == ["a", "b"]
+    assert pairs[0]["file_name"] == str(root / f"camvid/train/a{suffix}")
+    assert pairs[0]["sem_seg_file_name"] == str(root / "camvid/trainannot/a.png")
+
+
+def test_the_root_is_read_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    assert datasets_root() == Path("datasets")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    assert datasets_root() == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "remedy"),
+    [
+        ("shapes_sem_seg_val", "shapes", r"python datasets/make_shapes\.py --root "),
+        ("camvid_sem_seg_val", "camvid", r"see datasets/README\.md\), or let DETECTRON2_DATASETS"),
+    ],
+)
+def test_a_missing_set_says_where_it_looked_and_what_to_do(root, name, folder, remedy):
+    with pytest.raises(FileNotFoundError, match=remedy) as caught:
+        DatasetCatalog.get(name)
+    assert f"{root / folder} is no directory (its parent is DETECTRON2_DATASETS)" in str(
+        caught.value
+    )
+
+
+def test_a_missing_set_without_the_variable(tmp_path, monkeypatch):
+    monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    words = "the default of an unset DETECTRON2_DATASETS"
+    with pytest.raises(FileNotFoundError, match=words) as caught:
+        camvid.load_camvid("train")
+    assert str(tmp_path / "datasets" / "camvid") in str(caught.value)
+
+
+def test_lonely_files_are_listed(tmp_path):
+    touch(tmp_path / "i", "a.jpg", "b.jpg")
+    touch(tmp_path / "l", "a.png", "c.png")
+    with pytest.raises(FileNotFoundError, match="images and labels do not pair up") as caught:
+        folder_pairs(tmp_path / "i", tmp_path / "l")
+    words = str(caught.value)
+    assert f"1 without a label in {tmp_path / 'l'}: {tmp_path / 'i/b.jpg'}" in words
+    assert f"1 without an image in {tmp_path / 'i'}: {tmp_path / 'l/c.png'}" in words
+
+
+def test_only_the_first_ten_lonely_files_are_named(tmp_path):
+    touch(tmp_path / "i", *(f"{k:02d}.jpg" for k in range(13)))
+    touch(tmp_path / "l", "00.png")
+    with pytest.raises(FileNotFoundError, match=r"12 without a label .*10\.jpg and 2 more"):
+        folder_pairs(tmp_path / "i", tmp_path / "l")
+
+
+def test_two_images_of_one_stem(tmp_path):
+    touch(tmp_path / "i", "a.jpg", "a.png")
+    touch(tmp_path / "l", "a.png")
+    with pytest.raises(ValueError, match=r"two files of one stem in .*: a\.jpg, a\.png"):
+        folder_pairs(tmp_path / "i", tmp_path / "l")
+
+
+def test_missing_and_empty_folders(tmp_path):
+    touch(tmp_path / "i", "a.jpg")
+    with pytest.raises(FileNotFoundError, match=r"directory not found: .*nowhere"):
+        folder_pairs(tmp_path / "i", tmp_path / "nowhere")
+    touch(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match=r"no \.png files in .*empty"):
+        folder_pairs(tmp_path / "i", tmp_path / "empty")
+
+
+def test_lists_of_voc(tmp_path):
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    touch(lists)
+    (lists / "train.txt").write_text("b\na\n\n")
+    pairs = listed_pairs(tmp_path, "train")
+    assert [pair["image_id"] for pair in pairs] == ["b", "a"]
+    with pytest.raises(FileNotFoundError, match=r"no list of the val images: .*val\.txt"):
+        listed_pairs(tmp_path, "val")
+    (lists / "empty.txt").write_text("\n")
+    with pytest.raises(ValueError, match=r"empty\.txt lists no images"):
+        listed_pairs(tmp_path, "empty")
+    (lists / "twice.txt").write_text("a\nb\na\n")
+    with pytest.raises(ValueError, match=r"twice\.txt lists images twice: a$"):
+        listed_pairs(tmp_path, "twice")
+
+
+def _camvid_root():
+    candidates = [os.environ.get("DETECTRON2_DATASETS"), REPOSITORY.parent / "shared" / "data"]
+    return next((Path(c) for c in candidates if c and (Path(c) / "camvid").is_dir()), None)
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 367), ("val", 101), ("test", 233)])
+def test_the_real_camvid(split, count, monkeypatch):
+    root = _camvid_root()
+    if root is None:
+        pytest.skip(
+            "CamVid is not here: set DETECTRON2_DATASETS to the directory that holds camvid/"
+        )
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
+    pairs = DatasetCatalog.get(f"camvid_sem_seg_{split}")
+    assert len(pairs) == count
+    for pair in pairs[:: count // 8]:
+        label = read_label(pair["sem_seg_file_name"], num_classes=11, ignore_label=11)
+        assert label.shape == (360, 480)
+        assert set(np.unique(label).tolist()) <= {*range(11), 255}

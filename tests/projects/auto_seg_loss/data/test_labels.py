@@ -1,0 +1,94 @@
+"""auto_seg_loss.data.labels: palette indices, grey levels, and void in one value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_seg_loss.data import read_label
+
+INDICES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.uint8)
+
+
+def write_palette(path, indices, palette=(0, 0, 0, 128, 0, 0, 0, 128, 0, 255, 255, 255)):
+    picture = Image.fromarray(indices)
+    picture.putpalette(list(palette))
+    picture.save(path)
+    return path
+
+
+def test_palette_files_give_indices_not_brightness(tmp_path):
+    path = write_palette(tmp_path / "a.png", INDICES)
+    with Image.open(path) as picture:
+        assert picture.mode == "P"
+        assert np.asarray(picture.convert("L"))[0, 1] == 38  # what reading as grey would give
+    label = read_label(path, num_classes=3, ignore_label=3)
+    np.testing.assert_array_equal(label, [[0, 1, 2], [2, 1, 255]])
+    assert label.dtype == np.uint8
+
+
+def test_grey_files_give_levels_and_their_void_is_mapped(tmp_path):
+    Image.fromarray(np.array([[0, 10, 11]], dtype=np.uint8)).save(tmp_path / "a.png")
+    label = read_label(tmp_path / "a.png", num_classes=11, ignore_label=11)
+    np.testing.assert_array_equal(label, [[0, 10, 255]])
+
+
+def test_sixteen_bit_files(tmp_path):
+    Image.fromarray(np.array([[0, 2, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
+    label = read_label(tmp_path / "a.png", num_classes=3, ignore_label=65535)
+    np.testing.assert_array_equal(label, [[0, 2, 255]])
+
+
+def test_the_ignore_value_can_be_chosen(tmp_path):
+    path = write_palette(tmp_path / "a.png", INDICES)
+    label = read_label(path, num_classes=3, ignore_label=3, ignore_value=200)
+    np.testing.assert_array_equal(label, [[0, 1, 2], [2, 1, 200]])
+
+
+def test_a_void_value_inside_the_classes_is_void(tmp_path):
+    path = write_palette(tmp_path / "a.png", INDICES)
+    label = read_label(path, num_classes=4, ignore_label=0)
+    np.testing.assert_array_equal(label, [[255, 1, 2], [2, 1, 3]])
+
+
+@pytest.mark.parametrize("value", [3, 254, 255])
+def test_a_value_that_is_neither_class_nor_void(tmp_path, value):
+    Image.fromarray(np.array([[0, value]], dtype=np.uint8)).save(tmp_path / "odd.png")
+    words = rf"odd\.png: label values {value} are neither a class \(0\.\.2\) nor .*\(11\)"
+    with pytest.raises(ValueError, match=words):
+        read_label(tmp_path / "odd.png", num_classes=3, ignore_label=11)
+
+
+def test_values_above_8_bits_do_not_wrap(tmp_path):
+    Image.fromarray(np.array([[0, 256]], dtype=np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="label values 256 are"):
+        read_label(tmp_path / "a.png", num_classes=3, ignore_label=255)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_colour_files_are_refused(tmp_path, mode):
+    Image.new(mode, (2, 2)).save(tmp_path / "colour.png")
+    with pytest.raises(ValueError, match=rf"colour\.png: .* holds colours \(mode {mode}\)"):
+        read_label(tmp_path / "colour.png", num_classes=3, ignore_label=255)
+
+
+@pytest.mark.parametrize("ignore_value", [2, 256])
+def test_an_unfit_ignore_value(tmp_path, ignore_value):
+    words = rf"outside the 3 classes and fit 8 bits, 3\.\.255; got {ignore_value}"
+    with pytest.raises(ValueError, match=words):
+        read_label(tmp_path / "a.png", num_classes=3, ignore_label=9, ignore_value=ignore_value)
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.png"):
+        read_label(tmp_path / "none.png", num_classes=3, ignore_label=255)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(OSError, match=r"cannot read label .*broken\.png"):
+        read_label(tmp_path / "broken.png", num_classes=3, ignore_label=255)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 3, (64, 64)).astype(np.uint8)).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OSError, match=r"cannot read label .*cut\.png"):
+        read_label(tmp_path / "cut.png", num_classes=3, ignore_label=255)

@@ -1,0 +1,111 @@
+"""auto_seg_loss.data.splits: reproducible halves in blocks, and no file in two sets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from auto_seg_loss.data import SplitError, assert_disjoint, carve, split_record
+
+
+def pairs(count, folder="train"):
+    return [
+        {"file_name": f"{folder}/{i:04d}.jpg", "sem_seg_file_name": f"{folder}annot/{i:04d}.png"}
+        for i in range(count)
+    ]
+
+
+def names(dicts):
+    return [item["file_name"] for item in dicts]
+
+
+@pytest.mark.parametrize("block", [1, 7, 30])
+def test_halves_are_disjoint_complete_and_sorted(block):
+    search, holdout = carve(pairs(100), 0.25, seed=3, block=block)
+    assert sorted(names(search) + names(holdout)) == names(pairs(100))
+    assert names(search) == sorted(names(search)) and names(holdout) == sorted(names(holdout))
+    assert_disjoint(holdout, search)
+
+
+def test_the_fraction_counts_blocks():
+    assert [len(part) for part in carve(pairs(100), 0.25, seed=0)] == [75, 25]
+    assert [len(part) for part in carve(pairs(100), 0.25, seed=0, block=10)] in ([80, 20], [70, 30])
+
+
+@pytest.mark.parametrize(("fraction", "sizes"), [(0.01, [9, 1]), (0.99, [1, 9])])
+def test_no_side_is_empty(fraction, sizes):
+    assert [len(part) for part in carve(pairs(10), fraction, seed=0)] == sizes
+
+
+def test_equal_seeds_agree_in_any_order_and_others_differ():
+    expected = carve(pairs(60), 0.3, seed=5, block=4)
+    assert carve(pairs(60)[::-1], 0.3, seed=5, block=4) == expected
+    assert any(carve(pairs(60), 0.3, seed=s, block=4) != expected for s in range(5))
+
+
+def test_frozen_choice():
+    # Written down with the first version: a journal's split must mean the same for ever.
+    _, holdout = carve(pairs(8), 0.25, seed=0)
+    assert names(holdout) == ["train/0002.jpg", "train/0004.jpg"]
+
+
+def test_blocks_stay_together():
+    _, holdout = carve(pairs(100), 0.3, seed=1, block=10)
+    indices = [int(name[6:10]) for name in names(holdout)]
+    assert {i // 10 for i in indices} == {i // 10 for i in indices if i % 10 == 0}
+    assert len(indices) == 10 * len({i // 10 for i in indices})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"fraction": 0.0}, r"must lie in \(0, 1\), got 0.0"),
+        ({"fraction": 1.0}, r"must lie in \(0, 1\), got 1.0"),
+        ({"block": 0}, "1 or more images, got 0"),
+        ({"block": 10}, r"10 images in blocks of 10 make 1 block\(s\).*smaller blocks"),
+    ],
+)
+def test_bad_arguments(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        carve(pairs(10), **{"fraction": 0.5, "seed": 0, **arguments})
+
+
+def test_the_record_is_json_and_forgets_folders():
+    record = split_record(*carve(pairs(10), 0.2, seed=0))
+    elsewhere = split_record(*carve(pairs(10, "/other/train"), 0.2, seed=0))
+    assert json.loads(json.dumps(record)) == record == elsewhere
+    assert (record["search_images"], record["holdout_images"]) == (8, 2)
+    assert len(record["holdout_names"]) == 2
+    assert record != split_record(*carve(pairs(10), 0.4, seed=0))
+
+
+def test_sets_that_meet_are_refused():
+    first, second = pairs(6)[:4], pairs(6)[2:]
+    words = r"the hold-out set and the test set share 4 files: .*0002\.jpg.*disjoint"
+    with pytest.raises(SplitError, match=words):
+        assert_disjoint(first, second)
+    with pytest.raises(ValueError, match="the reward set and camvid_val share"):
+        assert_disjoint(first, second, "the reward set", "camvid_val")
+    assert_disjoint(pairs(6)[:3], pairs(6)[3:])
+
+
+def test_a_shared_label_is_enough():
+    other = [{"file_name": "copy.jpg", "sem_seg_file_name": "trainannot/0000.png"}]
+    with pytest.raises(SplitError, match=r"share 1 files: .*trainannot/0000\.png"):
+        assert_disjoint(pairs(1), other)
+
+
+def test_links_are_followed(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.jpg").touch()
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    first = [{"file_name": str(tmp_path / "train" / "a.jpg")}]
+    second = [{"file_name": str(tmp_path / "test" / "a.jpg")}]
+    with pytest.raises(SplitError, match=r"train/a\.jpg"):
+        assert_disjoint(first, second)
+
+
+def test_only_the_first_ten_files_are_named():
+    with pytest.raises(SplitError, match=r"share 24 files: .* and 14 more"):
+        assert_disjoint(pairs(12), pairs(12))

@@ -1,0 +1,142 @@
+"""auto_seg_loss.data.verify: every problem of the files, at once, before training."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from detectron2.data import Metadata
+from PIL import Image
+
+from auto_seg_loss.data import DatasetError, check_num_classes, verify_dataset
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Writes an image and a label, (H, W) each, and returns their dict."""
+
+    def write(stem="a", image=(20, 30), label=(20, 30), suffix=".jpg"):
+        rng = np.random.default_rng(0)
+        item = {
+            "file_name": str(tmp_path / f"{stem}{suffix}"),
+            "sem_seg_file_name": str(tmp_path / f"{stem}_label.png"),
+        }
+        noise = rng.integers(0, 256, (*image, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(item["file_name"])
+        classes = rng.integers(0, 3, label).astype(np.uint8)
+        Image.fromarray(classes).save(item["sem_seg_file_name"])
+        return item
+
+    return write
+
+
+def cut(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    with open(path, "wb") as file:
+        file.write(data[: len(data) * 2 // 3])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_good_files_pass(pair, suffix):
+    verify_dataset("good", [pair("a", suffix=suffix), pair("b", suffix=suffix)])
+
+
+def test_an_image_without_a_label_passes(pair):
+    item = pair()
+    del item["sem_seg_file_name"]
+    verify_dataset("images", [item])
+
+
+@pytest.mark.parametrize("key", ["file_name", "sem_seg_file_name"])
+def test_a_missing_file_is_named(pair, key):
+    item = pair()
+    item[key] += ".gone"
+    with pytest.raises(DatasetError, match=r"data set 'd': 1 problems in 1 images") as caught:
+        verify_dataset("d", [item])
+    assert f"{item[key]}: no such file" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_truncated_image_is_named(pair, suffix):
+    item = pair(suffix=suffix)
+    cut(item["file_name"])
+    with pytest.raises(DatasetError, match=r"unreadable \(") as caught:
+        verify_dataset("d", [item])
+    assert item["file_name"] in str(caught.value)
+
+
+def test_a_truncated_label_is_named(pair):
+    item = pair(label=(200, 300), image=(200, 300))
+    cut(item["sem_seg_file_name"])
+    with pytest.raises(DatasetError, match=r"_label\.png: unreadable"):
+        verify_dataset("d", [item])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture"])
+def test_a_file_that_is_no_picture_is_named(pair, content):
+    item = pair()
+    with open(item["file_name"], "wb") as file:
+        file.write(content)
+    with pytest.raises(DatasetError, match=r"a\.jpg: unreadable \(cannot identify"):
+        verify_dataset("d", [item])
+
+
+def test_bytes_after_the_end_are_harmless(pair):
+    item = pair()
+    with open(item["file_name"], "ab") as file:
+        file.write(b"written by some phone")
+    verify_dataset("d", [item])
+
+
+def test_different_sizes_are_named_with_both_files(pair):
+    item = pair(image=(20, 30), label=(10, 30))
+    words = r"differ in size: .*a\.jpg is 20x30 \(HxW\), .*a_label\.png is 10x30"
+    with pytest.raises(DatasetError, match=words):
+        verify_dataset("d", [item])
+
+
+def test_a_turned_photograph_has_the_size_that_detectron2_sees(pair):
+    item = pair(image=(20, 30), label=(30, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter
+    with Image.open(item["file_name"]) as picture:
+        picture.save(item["file_name"], exif=exif)
+    verify_dataset("d", [item])
+
+
+def test_a_colour_label_is_refused(pair):
+    item = pair()
+    Image.new("RGB", (30, 20)).save(item["sem_seg_file_name"])
+    with pytest.raises(DatasetError, match="this file holds colours, mode RGB"):
+        verify_dataset("d", [item])
+
+
+def test_all_problems_come_in_one_error(pair):
+    items = [{"file_name": f"gone/{k}.jpg"} for k in range(13)]
+    with pytest.raises(DatasetError, match=r"13 problems in 14 images") as caught:
+        verify_dataset("d", [*items, pair()])
+    words = str(caught.value)
+    assert words.count("no such file") == 10 and words.endswith("and 3 more")
+
+
+def test_an_empty_set_is_refused():
+    with pytest.raises(DatasetError, match="data set 'd' has no images"):
+        verify_dataset("d", [])
+
+
+def test_number_of_classes():
+    metadata = Metadata(name="d", stuff_classes=["road", "sky"])
+    check_num_classes(2, metadata, "d")
+    words = (
+        r"the head has 19 classes, data set 'd' has 2 \(road, sky\); "
+        r"set MODEL\.SEM_SEG_HEAD\.NUM_CLASSES to 2"
+    )
+    with pytest.raises(ValueError, match=words):
+        check_num_classes(19, metadata, "d")
+
+
+def test_metadata_without_classes():
+    with pytest.raises(ValueError, match="'d' has no stuff_classes"):
+        check_num_classes(2, SimpleNamespace(get=lambda name, default: default), "d")

@@ -1,0 +1,214 @@
+"""modeling/semantic_seg.py: any loss, any image size, weights of Detectron2's own head."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.modeling import build_model
+from torch import nn
+
+from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace, load_spec
+
+HEAD = "MODEL.SEM_SEG_HEAD."
+LOSSES = {
+    "cross_entropy": (HEAD + "LOSS_TYPE", "cross_entropy"),
+    "hard_pixel_mining": (HEAD + "LOSS_TYPE", "hard_pixel_mining"),
+    **{
+        name: (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", name)
+        for name in ("voc-miou-bezier", "voc-gacc-bezier", "voc-biou-bezier", "voc-bf1-bezier")
+    },
+}
+SIZES = [(480, 360), (360, 480), (97, 131), (64, 64), (33, 200)]
+
+
+def training_batch(images: int = 4, height: int = 32, width: int = 48) -> list[dict]:
+    """Images whose class can be seen: class k is grey level 30 k, in vertical stripes."""
+    generator = torch.Generator().manual_seed(0)
+    batch = []
+    for _ in range(images):
+        stripes = torch.randint(7, (width // 8,), generator=generator).repeat_interleave(8)
+        labels = stripes.expand(height, width)
+        noise = torch.randn(3, height, width, generator=generator)
+        image = (labels * 30 + 10 * noise).clamp(0, 255).byte()
+        batch.append({"image": image, "sem_seg": labels.clone(), "height": height, "width": width})
+    return batch
+
+
+def picture(height: int, width: int) -> dict:
+    generator = torch.Generator().manual_seed(height)
+    image = torch.randint(256, (3, height, width), generator=generator, dtype=torch.uint8)
+    return {"image": image, "height": height, "width": width}
+
+
+def spec_with(tmp_path, name: str, metric: str, pieces: int, value: float) -> str:
+    """Path of a spec whose coordinates all are `value`."""
+    space = SearchSpace(metric, pieces=pieces)
+    term = LossTerm.from_theta(space, [value] * space.dim)
+    path = tmp_path / f"{name}.json"
+    LossSpec(name=name, terms=(term,)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_training_lowers_every_loss(make_cfg, name):
+    torch.manual_seed(0)
+    model = build_model(make_cfg(*LOSSES[name])).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    batch, values = training_batch(), []
+    for _ in range(12):
+        losses = model(batch)
+        assert list(losses) == ["loss_sem_seg"]
+        optimizer.zero_grad()
+        losses["loss_sem_seg"].backward()
+        gradients = [p.grad for p in model.parameters()]
+        assert all(g is not None and g.isfinite().all() for g in gradients)
+        assert any(g.abs().max() > 0 for g in gradients)
+        optimizer.step()
+        values.append(float(losses["loss_sem_seg"].detach()))
+    assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name.startswith("voc-")])
+def test_a_batch_of_void_keeps_gradients_finite(make_cfg, name):
+    model = build_model(make_cfg(*LOSSES[name])).train()
+    batch = [{**item, "sem_seg": torch.full_like(item["sem_seg"], 255)} for item in training_batch(2)]
+    loss = model(batch)["loss_sem_seg"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_loss_sees_logits_at_full_size_and_the_target(make_cfg):
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            seen.append((logits, target))
+            return logits.mean()
+
+    model = build_model(make_cfg()).train()
+    model.sem_seg_head.loss = Spy()
+    batch = training_batch()
+    model(batch)
+    logits, target = seen[0]
+    assert logits.shape == (4, 7, 32, 48) and logits.requires_grad
+    assert torch.equal(target, torch.stack([item["sem_seg"] for item in batch]))
+
+
+def test_loss_weight_scales_the_loss(make_cfg):
+    batch, values = training_batch(), []
+    for weight in (1.0, 2.5):
+        torch.manual_seed(0)
+        model = build_model(make_cfg(HEAD + "LOSS_WEIGHT", weight)).train()
+        torch.manual_seed(0)  # dropout
+        values.append(model(batch)["loss_sem_seg"].item())
+    assert values[1] == pytest.approx(2.5 * values[0])
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
+def test_images_of_any_size_are_segmented_after_64x64_crops(make_cfg, size):
+    cfg = make_cfg("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [64, 64])
+    model = build_model(cfg).eval()
+    with torch.no_grad():
+        (output,) = model([picture(*size)])
+    assert output["sem_seg"].shape == (7, *size)
+    assert output["sem_seg"].isfinite().all()
+
+
+@pytest.mark.parametrize("size", SIZES[:3], ids=lambda size: f"{size[1]}x{size[0]}")
+def test_detectron2s_own_head_refuses_them(make_cfg, size):
+    # Why AnyLossDeepLabV3PlusHead pools globally; when this fails, Detectron2 has been mended.
+    cfg = make_cfg(
+        *("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [64, 64]),
+        *(HEAD + "NAME", "DeepLabV3PlusHead"),
+    )
+    model = build_model(cfg).eval()
+    with torch.no_grad(), pytest.raises(ValueError, match="pool_kernel_size"):
+        model([picture(*size)])
+
+
+def test_pooling_is_global(make_cfg):
+    head = build_model(make_cfg("INPUT.CROP.SIZE", [64, 64])).sem_seg_head
+    pools = [m for m in head.modules() if isinstance(m, nn.AdaptiveAvgPool2d | nn.AvgPool2d)]
+    assert [getattr(pool, "output_size", None) for pool in pools] == [1]
+
+
+@pytest.mark.parametrize("theirs_first", [True, False])
+def test_weights_pass_between_detectron2s_head_and_ours(make_cfg, tmp_path, theirs_first):
+    ours = build_model(make_cfg(*LOSSES["voc-miou-bezier"])).eval()
+    theirs = build_model(
+        make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", "INPUT.CROP.ENABLED", False)
+    ).eval()
+    one, other = (theirs, ours) if theirs_first else (ours, theirs)
+    DetectionCheckpointer(one, str(tmp_path)).save("weights")
+    DetectionCheckpointer(other).load(str(tmp_path / "weights.pth"))
+    image = [picture(48, 64)]
+    with torch.no_grad():
+        assert torch.equal(one(image)[0]["sem_seg"], other(image)[0]["sem_seg"])
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (("mIoU", 2, 0.2), ("mIoU", 2, 0.7)),
+        (("mIoU", 2, 0.2), ("mIoU", 3, 0.7)),
+        (("mIoU", 2, 0.2), ("BF1", 1, 0.7)),
+        (("mIoU", 2, 0.2), None),
+        (None, ("mIoU", 2, 0.7)),
+    ],
+    ids=["equal shapes", "other pieces", "other metric", "from searched", "from cross entropy"],
+)
+def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, new):
+    def model_with(name: str, spec: tuple | None) -> nn.Module:
+        if spec is None:
+            return build_model(make_cfg())
+        path = spec_with(tmp_path, name, *spec)
+        return build_model(
+            make_cfg(HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", path)
+        )
+
+    before, after = model_with("old", old).train(), model_with("new", new).train()
+    expected = [value.clone() for value in after.sem_seg_head.loss.state_dict().values()]
+    logits, target = torch.randn(2, 7, 8, 8), torch.randint(7, (2, 8, 8))
+    value = after.sem_seg_head.loss(logits, target)
+    DetectionCheckpointer(before, str(tmp_path)).save("old")
+    left_over = DetectionCheckpointer(after).load(str(tmp_path / "old.pth"))
+    assert "model" not in left_over
+    loss = after.sem_seg_head.loss
+    assert isinstance(loss, AutoSegLoss) == (new is not None)
+    assert all(map(torch.equal, loss.state_dict().values(), expected))
+    assert torch.equal(loss(logits, target), value)
+    weights = {k: v for k, v in after.state_dict().items() if ".loss." not in k}
+    assert all(torch.equal(before.state_dict()[key], value) for key, value in weights.items())
+
+
+def test_a_round_trip_keeps_the_control_points(make_cfg, tmp_path):
+    options = LOSSES["voc-miou-bezier"]
+    one, two = build_model(make_cfg(*options)), build_model(make_cfg(*options))
+    DetectionCheckpointer(one, str(tmp_path)).save("model")
+    DetectionCheckpointer(two).load(str(tmp_path / "model.pth"))
+    assert all(map(torch.equal, one.state_dict().values(), two.state_dict().values()))
+    assert two.sem_seg_head.loss.spec == load_spec("voc-miou-bezier")
+
+
+def test_a_strict_load_of_another_loss_works_too(make_cfg):
+    old, new = build_model(make_cfg(*LOSSES["voc-miou-bezier"])), build_model(make_cfg())
+    new.load_state_dict(old.state_dict(), strict=True)
+    old.load_state_dict(new.state_dict(), strict=True)
+
+
+def test_the_callers_state_dict_is_left_alone(make_cfg):
+    old, new = build_model(make_cfg(*LOSSES["voc-miou-bezier"])), build_model(make_cfg())
+    state = old.state_dict()
+    keys = list(state)
+    new.load_state_dict(state, strict=True)
+    assert list(state) == keys
+
+
+def test_an_image_is_trained_whole_when_crops_are_off(make_cfg):
+    model = build_model(make_cfg("INPUT.CROP.ENABLED", False)).train()
+    loss = model(training_batch(2, 48, 64))["loss_sem_seg"]
+    assert math.isfinite(loss.item())

@@ -1,0 +1,50 @@
+"""modeling/small_resnet.py: the stages of the config."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from auto_seg_loss.modeling import build_small_resnet_backbone
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import build_backbone
+
+SMALL = "MODEL.SMALL_RESNET."
+
+
+@pytest.mark.parametrize(
+    "blocks, channels, strides, reach",
+    [
+        ([1, 1, 1, 1], [8, 12, 16, 20], [1, 2, 2, 1], 16),
+        ([1, 2, 1, 2], [8, 12, 16, 20], [1, 2, 2, 2], 32),
+    ],
+)
+def test_shapes_are_those_of_the_config(make_cfg, blocks, channels, strides, reach):
+    cfg = make_cfg(
+        *(SMALL + "BLOCKS", blocks, SMALL + "CHANNELS", channels, SMALL + "STRIDES", strides)
+    )
+    network = build_backbone(cfg)
+    shapes = network.output_shape()
+    assert (shapes["res2"].channels, shapes["res2"].stride) == (channels[0], 4)
+    assert (shapes["res5"].channels, shapes["res5"].stride) == (channels[3], reach)
+    features = network(torch.zeros(2, 3, 64, 96))
+    assert features["res2"].shape == (2, channels[0], 16, 24)
+    assert features["res5"].shape == (2, channels[3], 64 // reach, 96 // reach)
+    assert [len(stage) for stage in network.stages] == blocks
+
+
+def test_stages_after_the_last_wanted_one_are_not_computed(make_cfg):
+    cfg = make_cfg("MODEL.RESNETS.OUT_FEATURES", ["res2", "res3"])
+    features = build_small_resnet_backbone(cfg, ShapeSpec(channels=3))(torch.zeros(1, 3, 32, 32))
+    assert sorted(features) == ["res2", "res3"]
+
+
+def test_lists_of_different_lengths_are_refused(make_cfg):
+    with pytest.raises(ValueError):
+        build_backbone(make_cfg(SMALL + "BLOCKS", [1, 1, 1]))
+
+
+def test_every_weight_gets_a_gradient(make_cfg):
+    network = build_backbone(make_cfg())
+    features = network(torch.randn(2, 3, 32, 32))
+    sum(feature.square().mean() for feature in features.values()).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

@@ -1,0 +1,90 @@
+"""config.py, and the YAML files: each loads, and what can be built is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.preflight import load_config
+from auto_seg_loss.search import build_agent, build_space
+from detectron2.config import get_cfg
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.modeling import build_model
+
+from autoseg_core import load_spec
+
+CONFIGS = Path(__file__).parents[3] / "projects" / "AutoSegLoss" / "configs"
+FILES = sorted(CONFIGS.rglob("*.yaml"))
+NAMES = [str(path.relative_to(CONFIGS)) for path in FILES]
+BASES = [name for name in NAMES if Path(name).name.startswith("Base-")]
+RUNNABLE = [name for name in NAMES if name not in BASES]
+
+
+def load(name: str):
+    cfg = load_config(str(CONFIGS / name), ["MODEL.DEVICE", "cpu"])
+    cfg.freeze()
+    return cfg
+
+
+def test_there_are_configs_for_both_data_sets():
+    assert len(BASES) >= 4
+    assert len(RUNNABLE) >= 8
+    assert {Path(name).parent.name for name in RUNNABLE} >= {"shapes", "camvid"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_loads(name):
+    assert load(name).MODEL.SEM_SEG_HEAD.NAME == "AnyLossDeepLabV3PlusHead"
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_every_runnable_config_builds_a_model_for_its_data_sets(name):
+    cfg = load(name)
+    sets = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    assert cfg.DATASETS.TRAIN and cfg.DATASETS.TEST
+    for data_set in sets:
+        assert data_set in DatasetCatalog.list()
+        classes = MetadataCatalog.get(data_set).stuff_classes
+        assert len(classes) == cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    build_model(cfg)
+
+
+@pytest.mark.parametrize("name", [n for n in RUNNABLE if Path(n).name.startswith("search-")])
+def test_every_search_config_gives_a_space_and_an_agent(name):
+    cfg = load(name)
+    space = build_space(cfg)
+    assert build_agent(cfg, space).mean.shape == (space.dim,)
+    assert space.metric.lower() in name
+
+
+@pytest.mark.parametrize("name", [n for n in RUNNABLE if Path(n).name.startswith("study-")])
+def test_every_study_config_compares_losses_that_are_known_or_searched(name):
+    cfg = load(name)
+    assert cfg.STUDY.TARGET.lower() in name and len(cfg.STUDY.SEEDS) >= 3
+    assert cfg.STUDY.LOSSES[0] == "cross_entropy"
+    for loss in cfg.STUDY.LOSSES[1:]:
+        assert loss.endswith("/searched_loss.json") or load_spec(loss).name == loss
+
+
+def test_runnable_configs_write_to_different_places():
+    outputs = [load(name).OUTPUT_DIR for name in RUNNABLE]
+    assert len(set(outputs)) == len(outputs)
+
+
+def test_the_defaults_of_the_search_are_the_released_ones():
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    ppo = cfg.SEARCH.PPO
+    released = {"SIGMA": 0.2, "EPOCHS": 60, "LR": 0.2, "CLIP": 0.2}
+    assert {key: ppo[key] for key in released} == released
+    assert (ppo.RATIO, ppo.ADAM, ppo.BASELINE) == ("coordinate", "persistent", "mean")
+    assert cfg.SEARCH.SAMPLES == 32
+
+
+def test_adding_keys_leaves_those_of_detectron2_alone():
+    plain, ours = get_cfg(), get_cfg()
+    add_auto_seg_loss_config(ours)
+    assert plain.SOLVER.BASE_LR == ours.SOLVER.BASE_LR
+    assert plain.MODEL.RESNETS.DEPTH == ours.MODEL.RESNETS.DEPTH
+    assert plain.TEST.EVAL_PERIOD == ours.TEST.EVAL_PERIOD

@@ -1,0 +1,238 @@
+"""preflight.py: a mistake is found before anything is trained or written."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from auto_seg_loss.data import DatasetError
+from auto_seg_loss.preflight import (
+    FREE_KEYS,
+    ConfigError,
+    check_datasets,
+    check_resume,
+    flatten,
+    load_config,
+    setup,
+)
+from detectron2.utils import logger as detectron2_logger
+from PIL import Image
+
+CLASSES = "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
+
+
+@pytest.fixture
+def own_shapes(shapes, tmp_path, monkeypatch) -> Path:
+    """A copy of the data set to spoil."""
+    root = tmp_path / "datasets"
+    shutil.copytree(shapes, root)
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
+    return root / "shapes"
+
+
+@pytest.fixture
+def run_setup(tiny_config, tmp_path):
+    """``run_setup(KEY, VALUE, ...)``: setup with the tiny config; log handlers go afterwards."""
+    output = tmp_path / "output"
+
+    def run(*options, checks=()):
+        opts = ["OUTPUT_DIR", str(output), *map(str, options)]
+        return setup(argparse.Namespace(config_file=str(tiny_config), opts=opts), *checks)
+
+    run.output = output
+    names = ("detectron2", "fvcore", "auto_seg_loss")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(one.level, list(one.handlers), one.propagate) for one in loggers]
+    yield run
+    for one, (level, handlers, propagate) in zip(loggers, before, strict=True):
+        for handler in set(one.handlers) - set(handlers):
+            one.removeHandler(handler)
+            handler.close()
+        one.setLevel(level)
+        one.propagate = propagate
+    detectron2_logger.setup_logger.cache_clear()
+    detectron2_logger._cached_log_stream.cache_clear()
+
+
+# --- load_config ---
+
+
+def test_options_win_over_the_file_and_the_file_over_defaults(tiny_config):
+    cfg = load_config(str(tiny_config), ["SOLVER.MAX_ITER", "7"])
+    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.IMS_PER_BATCH) == (7, 2)
+    assert cfg.SOLVER.MOMENTUM == 0.9
+    assert not cfg.is_frozen()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["SOLVER.MAX_ITERS", "3"], r"SOLVER\.MAX_ITERS"),
+        (["SEARCH.PPO.SIGMAS", "3"], r"SEARCH\.PPO\.SIGMAS"),
+        (["SOLVER.MAX_ITER"], "KEY VALUE"),
+        (["SOLVER.MAX_ITER", "many"], r"SOLVER\.MAX_ITER"),
+        (["SOLVER", "3"], "SOLVER"),
+    ],
+)
+def test_a_bad_option_is_named(tiny_config, options, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(str(tiny_config), options)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("SOLVER:\n  MAX_ITERS: 3\n", r"SOLVER\.MAX_ITERS"),
+        ("SOLVER:\n  MAX_ITER: many\n", r"SOLVER\.MAX_ITER"),
+        ("SOLVER: [\n", "mine.yaml"),
+    ],
+    ids=["unknown key", "wrong type", "truncated"],
+)
+def test_a_bad_config_file_says_what_is_wrong(tiny_config, tmp_path, text, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f'_BASE_: "{tiny_config}"\n{text}')
+    with pytest.raises(ConfigError, match=words):
+        load_config(str(path), [])
+
+
+def test_a_missing_config_file_is_named(tmp_path):
+    with pytest.raises((ConfigError, FileNotFoundError), match=r"nothing\.yaml"):
+        load_config(str(tmp_path / "nothing.yaml"), [])
+
+
+# --- check_datasets ---
+
+
+def test_a_sound_set_passes(shapes, make_cfg):
+    check_datasets(make_cfg())
+
+
+def test_the_number_of_classes_must_be_the_sets(shapes, make_cfg):
+    # A ConfigError, so that the scripts show it as one line.
+    words = r"the head has 5 classes, .*has 7 .*set MODEL\.SEM_SEG_HEAD\.NUM_CLASSES to 7"
+    with pytest.raises((ConfigError, DatasetError), match=words):
+        check_datasets(make_cfg(CLASSES, 5))
+
+
+@pytest.mark.parametrize("key", ["DATASETS.TRAIN", "DATASETS.TEST"])
+def test_an_unknown_set_lists_the_known_ones(shapes, make_cfg, key):
+    with pytest.raises(ConfigError, match="'voc'; known: .*camvid_sem_seg_test, .*shapes_sem_seg_"):
+        check_datasets(make_cfg(key, "('voc',)"))
+
+
+def test_a_missing_root_says_how_to_make_the_set(make_cfg, tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"make_shapes\.py --root"):
+        check_datasets(make_cfg())
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("folder, suffix", [("JPEGImages", "jpg"), ("SegmentationClass", "png")])
+def test_a_missing_file_is_named(own_shapes, make_cfg, split, folder, suffix):
+    path = own_shapes / folder / f"{split}_00001.{suffix}"
+    path.unlink()
+    with pytest.raises(DatasetError, match=f"{path.name}: no such file"):
+        check_datasets(make_cfg())
+
+
+def test_a_truncated_image_is_named(own_shapes, make_cfg):
+    path = own_shapes / "JPEGImages" / "train_00002.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(DatasetError, match=r"train_00002\.jpg: unreadable"):
+        check_datasets(make_cfg())
+
+
+def test_image_and_label_of_different_size_are_named(own_shapes, make_cfg):
+    path = own_shapes / "SegmentationClass" / "train_00003.png"
+    Image.new("L", (10, 10)).save(path)
+    with pytest.raises(DatasetError, match=r"differ in size: .*train_00003\.jpg is 48x64 \(HxW\)"):
+        check_datasets(make_cfg())
+
+
+# --- setup ---
+
+
+def test_setup_writes_the_config_and_freezes_it(shapes, run_setup):
+    cfg = run_setup()
+    assert cfg.is_frozen()
+    assert flatten(cfg) == flatten(load_config(str(run_setup.output / "config.yaml"), []))
+    assert (run_setup.output / "log.txt").is_file()
+
+
+def test_setup_writes_nothing_when_a_file_is_missing(own_shapes, run_setup):
+    (own_shapes / "JPEGImages" / "test_00002.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"test_00002\.jpg"):
+        run_setup()
+    assert not run_setup.output.exists()
+
+
+def test_setup_writes_nothing_when_a_check_of_the_script_refuses(shapes, run_setup):
+    def refuse(cfg):
+        raise ConfigError("no")
+
+    with pytest.raises(ConfigError, match="no"):
+        run_setup(checks=[refuse])
+    assert not run_setup.output.exists()
+
+
+# --- check_resume ---
+
+
+@pytest.fixture
+def saved(make_cfg):
+    """``saved(KEY, VALUE, ...)``: the config, written as a first run would have."""
+
+    def save(*options):
+        cfg = make_cfg(*options)
+        Path(cfg.OUTPUT_DIR).mkdir()
+        (Path(cfg.OUTPUT_DIR) / "config.yaml").write_text(cfg.dump())
+        return cfg
+
+    return save
+
+
+def test_the_same_config_may_resume(saved):
+    check_resume(saved())
+
+
+def test_without_a_first_run_there_is_nothing_to_compare(make_cfg):
+    check_resume(make_cfg())
+
+
+def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
+    saved()
+    other = make_cfg("SOLVER.MAX_ITER", 9, "MODEL.SEM_SEG_HEAD.LOSS_TYPE", "hard_pixel_mining")
+    with pytest.raises(ConfigError, match="Resume with the old values") as error:
+        check_resume(other)
+    assert [line for line in str(error.value).splitlines() if line.startswith("  ")] == [
+        "  MODEL.SEM_SEG_HEAD.LOSS_TYPE: 'cross_entropy' -> 'hard_pixel_mining'",
+        "  SOLVER.MAX_ITER: 4 -> 9",
+    ]
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("DATALOADER.NUM_WORKERS", 1),
+        ("SOLVER.CHECKPOINT_PERIOD", 3),
+        ("TEST.EVAL_PERIOD", 2),
+        ("VIS_PERIOD", 2),
+    ],
+)
+def test_free_keys_may_change(saved, make_cfg, key, value):
+    assert key.startswith(FREE_KEYS)
+    saved()
+    check_resume(make_cfg(key, value))
+
+
+def test_the_place_may_change(saved, make_cfg, tmp_path):
+    cfg = saved()
+    Path(cfg.OUTPUT_DIR).rename(tmp_path / "moved")
+    check_resume(make_cfg("OUTPUT_DIR", tmp_path / "moved"))
+
+
+def test_flatten_gives_dotted_keys():
+    assert flatten({"A": {"B": 1, "C": {"D": []}}, "E": None}) == {"A.B": 1, "A.C.D": [], "E": None}

@@ -1,0 +1,51 @@
+"""quiet.py: silence, and the loggers as they were."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+from auto_seg_loss.quiet import LOGGERS, quiet, quiet_console
+
+
+@pytest.fixture(params=LOGGERS)
+def logger(request):
+    """One of the silenced loggers, at INFO."""
+    logger = logging.getLogger(request.param)
+    before = logger.level, list(logger.handlers), logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.handlers = []
+    yield logger
+    logger.setLevel(before[0])
+    logger.handlers, logger.propagate = before[1], before[2]
+
+
+def test_quiet_drops_every_record_but_critical_ones_and_those_of_others(logger, caplog):
+    with quiet():
+        logger.error("handled")
+        logging.getLogger("another").warning("heard")
+        logger.critical("broken")
+    logger.info("again")
+    assert [record.message for record in caplog.records] == ["heard", "broken", "again"]
+
+
+@pytest.mark.parametrize("manager", [quiet, quiet_console])
+def test_levels_come_back_after_an_error(logger, manager):
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    with pytest.raises(KeyError), manager():
+        raise KeyError
+    assert (logger.level, handler.level) == (logging.INFO, logging.INFO)
+
+
+def test_quiet_console_leaves_the_log_file_alone(logger, capsys):
+    file = io.StringIO()
+    logger.handlers = [logging.StreamHandler(sys.stdout), logging.StreamHandler(file)]
+    with quiet_console():
+        logger.info("detail")
+        logger.error("trouble")
+    assert capsys.readouterr().out == "trouble\n"
+    assert file.getvalue() == "detail\ntrouble\n"

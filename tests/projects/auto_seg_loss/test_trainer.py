@@ -1,0 +1,120 @@
+"""trainer.py: loaders, optimiser, schedule and evaluator of this project."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from auto_seg_loss.trainer import (
+    Trainer,
+    build_evaluator,
+    build_optimizer,
+    build_test_loader,
+    build_train_loader,
+)
+from detectron2.data import DatasetCatalog
+from detectron2.modeling import build_model
+from detectron2.utils.env import seed_all_rng
+
+TRAIN, TEST = "shapes_sem_seg_train", "shapes_sem_seg_test"
+
+
+def batches(loader, count):
+    return list(itertools.islice(loader, count))
+
+
+def test_the_train_loader_gives_crops_with_labels(shapes, make_cfg):
+    for batch in batches(build_train_loader(make_cfg()), 4):
+        assert len(batch) == 2
+        for item in batch:
+            assert item["image"].shape == (3, 32, 32) and item["image"].dtype == torch.uint8
+            assert item["sem_seg"].shape == (32, 32) and item["sem_seg"].dtype == torch.int64
+            assert set(item["sem_seg"].unique().tolist()) <= {*range(7), 255}
+
+
+def test_equal_seeds_give_equal_batches(shapes, make_cfg):
+    def images(seed):
+        seed_all_rng(seed)
+        return [item["image"] for batch in batches(build_train_loader(make_cfg()), 5) for item in batch]
+
+    first, again, other = images(3), images(3), images(4)
+    assert all(map(torch.equal, first, again))
+    assert not all(map(torch.equal, first, other))
+
+
+def test_the_train_loader_takes_the_records_it_is_given(shapes, make_cfg):
+    dicts = DatasetCatalog.get(TRAIN)[:2]
+    loader = build_train_loader(make_cfg(), dicts)
+    seen = {item["file_name"] for batch in batches(loader, 6) for item in batch}
+    assert seen == {item["file_name"] for item in dicts}
+
+
+def test_the_test_loader_gives_whole_images_once_in_order(shapes, make_cfg):
+    dicts = DatasetCatalog.get(TEST)
+    items = [item for (item,) in build_test_loader(make_cfg(), dicts)]
+    assert [item["file_name"] for item in items] == [item["file_name"] for item in dicts]
+    assert all(item["image"].shape == (3, 48, 64) for item in items)
+
+
+@pytest.mark.parametrize("factor", [1.0, 10.0])
+def test_the_head_has_a_learning_rate_of_its_own(make_cfg, factor):
+    cfg = make_cfg("SOLVER.HEAD_LR_FACTOR", factor, "SOLVER.BASE_LR", 0.02)
+    model = build_model(cfg)
+    optimizer = build_optimizer(cfg, model)
+    rates = {
+        id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]
+    }
+    assert {rates[id(p)] for p in model.backbone.parameters()} == {0.02}
+    assert {rates[id(p)] for p in model.sem_seg_head.parameters()} == {pytest.approx(0.02 * factor)}
+    assert len(rates) == len(list(model.parameters()))
+
+
+def test_weight_decay_of_norms_is_separate(make_cfg):
+    cfg = make_cfg("SOLVER.WEIGHT_DECAY", 0.001, "SOLVER.WEIGHT_DECAY_NORM", 0.0)
+    optimizer = build_optimizer(cfg, build_model(cfg))
+    decays = {group["weight_decay"] for group in optimizer.param_groups}
+    assert decays == {0.0, 0.001}
+
+
+def test_gradient_clipping_is_honoured(make_cfg):
+    options = ("SOLVER.CLIP_GRADIENTS.ENABLED", True, "SOLVER.CLIP_GRADIENTS.CLIP_VALUE", 1e-9)
+    cfg = make_cfg(*options, "SOLVER.WEIGHT_DECAY", 0.0, "SOLVER.BASE_LR", 1.0)
+    layer = build_model(cfg)
+    optimizer = build_optimizer(cfg, layer)
+    before = [p.detach().clone() for p in layer.parameters()]
+    for parameter in layer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    moved = max(float((p - q).abs().max()) for p, q in zip(layer.parameters(), before, strict=True))
+    assert moved < 1e-6
+
+
+def test_the_schedule_is_deeplabs_poly(make_cfg):
+    cfg = make_cfg("SOLVER.MAX_ITER", 10, "SOLVER.BASE_LR", 1.0)
+    optimizer = build_optimizer(cfg, build_model(cfg))
+    scheduler = Trainer.build_lr_scheduler(cfg, optimizer)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([(1 - i / 10) ** 0.9 for i in range(10)])
+
+
+def test_the_evaluator_has_the_settings_of_test(shapes, make_cfg):
+    cfg = make_cfg("TEST.PROTOCOL", "paper", "TEST.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True)
+    for evaluator in (
+        build_evaluator(cfg, DatasetCatalog.get(TEST), TEST),
+        Trainer.build_evaluator(cfg, TEST),
+    ):
+        scores = evaluator.scores
+        assert (scores.protocol, scores.tolerance, scores.drop_background) == ("paper", 2, True)
+        assert (scores.num_classes, scores.ignore_index) == (7, 255)
+
+
+def test_the_trainer_scores_a_model(shapes, make_cfg):
+    cfg = make_cfg("DATASETS.TEST", f"('{TEST}', 'shapes_sem_seg_val')")
+    results = Trainer.test(cfg, build_model(cfg))
+    assert set(results) == {TEST, "shapes_sem_seg_val"}
+    assert 0 <= results[TEST]["sem_seg"]["mIoU"] <= 100

@@ -1,0 +1,202 @@
+"""A tiny made data set, a tiny network for it, and the scripts as a user runs them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT / "projects" / "AutoSegLoss"
+SERVER = Path(__file__).with_name("helpers") / "script_server.py"
+
+# 32x32 crops of 48x64 images, a network of 10 000 weights: an iteration takes some 15 ms.
+TINY = f"""
+_BASE_: "{PROJECT / "configs" / "shapes" / "Base-Shapes.yaml"}"
+MODEL:
+  RESNETS:
+    STEM_OUT_CHANNELS: 8
+  SMALL_RESNET:
+    CHANNELS: [8, 12, 16, 16]
+  SEM_SEG_HEAD:
+    PROJECT_CHANNELS: [4]
+    ASPP_CHANNELS: 8
+    CONVS_DIM: 8
+INPUT:
+  CROP:
+    SIZE: [32, 32]
+SOLVER:
+  IMS_PER_BATCH: 2
+  MAX_ITER: 4
+SEARCH:
+  ROUNDS: 2
+  SAMPLES: 2
+  PROXY:
+    MAX_ITER: 2
+  WARM_START:
+    MAX_ITER: 2
+  HOLDOUT:
+    FRACTION: 0.25
+  SELECTION:
+    TOP_K: 1
+    RESEEDS: 1
+"""
+
+
+@pytest.fixture(scope="session")
+def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with a `shapes` of 8 training, 2 validation and 3 test images."""
+    path = ROOT / "datasets" / "make_shapes.py"
+    spec = importlib.util.spec_from_file_location("make_tiny_shapes", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    root = tmp_path_factory.mktemp("datasets")
+    module.make_shapes(root, module.Parameters(height=48, width=64, train=8, val=2, test=3))
+    return root
+
+
+@pytest.fixture
+def shapes(shapes_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny data set, known to this process."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(shapes_root))
+    return shapes_root
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Path of the YAML config of a tiny network on `shapes`."""
+    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def make_cfg(tiny_config: Path, tmp_path: Path) -> Callable[..., Any]:
+    """``make_cfg(KEY, VALUE, ...)``: the tiny config with options, frozen; writes below tmp_path."""
+    from auto_seg_loss.preflight import load_config
+
+    def make(*options: Any) -> Any:
+        output = ["OUTPUT_DIR", str(tmp_path / "output")]
+        cfg = load_config(str(tiny_config), output + [str(option) for option in options])
+        cfg.freeze()
+        return cfg
+
+    return make
+
+
+@dataclass
+class Run:
+    """A script that was started; `wait` for its end before looking at the rest."""
+
+    server: ScriptServer
+    pid: int
+    out: Path
+    err: Path
+    status: int | None = None
+
+    def wait(self) -> Run:
+        if self.status is None:
+            self.status = self.server.ask({"wait": self.pid})
+        return self
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def kill_when(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """SIGKILL as soon as the condition holds; fails if it does not hold in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                self.kill()
+                pytest.fail(f"waited in vain for a moment to kill; stderr:\n{self.stderr}")
+            time.sleep(0.0005)
+        self.kill()
+
+    @property
+    def stdout(self) -> str:
+        return self.out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self.err.read_text()
+
+    def assert_ok(self) -> Run:
+        self.wait()
+        assert self.status == 0, f"exit status {self.status}\n{self.stdout}\n{self.stderr}"
+        return self
+
+    def refusal(self) -> str:
+        """What a user reads who made a mistake: ``error: ...``, status 2, no traceback."""
+        self.wait()
+        assert "Traceback" not in self.stderr + self.stdout, self.stdout + self.stderr
+        assert self.status == 2, f"exit status {self.status}\n{self.stdout}\n{self.stderr}"
+        assert self.stderr.startswith("error: "), self.stderr
+        return self.stderr
+
+
+@dataclass
+class ScriptServer:
+    """Starts the project's scripts with the tiny data set; see helpers/script_server.py."""
+
+    directory: Path
+    datasets: Path
+    _server: Any = field(init=False)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(SERVER)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._server = subprocess.Popen(command, env=environment, **pipes)  # type: ignore[call-overload]
+        assert int(self._server.stdout.readline()) > 0
+
+    def ask(self, message: dict[str, Any]) -> int:
+        print(json.dumps(message), file=self._server.stdin, flush=True)
+        return int(self._server.stdout.readline())
+
+    def start(self, script: str, *arguments: Any, **environment: str) -> Run:
+        """Start a script of projects/AutoSegLoss by name, in a directory of the tests."""
+        self._count += 1
+        out, err = (self.directory / f"{self._count}.{kind}" for kind in ("out", "err"))
+        job = {
+            "script": str(PROJECT / script),
+            "arguments": [str(argument) for argument in arguments],
+            "directory": str(self.directory),
+            "environment": {"DETECTRON2_DATASETS": str(self.datasets), **environment},
+            "stdout": str(out),
+            "stderr": str(err),
+        }
+        return Run(self, self.ask({"start": job}), out, err)
+
+    def run(self, script: str, *arguments: Any, **environment: str) -> Run:
+        """Start a script and wait for its end."""
+        return self.start(script, *arguments, **environment).wait()
+
+    def close(self) -> None:
+        self._server.kill()  # has nothing to lose, and an orderly end takes seconds
+        self._server.wait()
+        self._server.stdin.close()
+        self._server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def scripts(
+    tmp_path_factory: pytest.TempPathFactory, shapes_root: Path
+) -> Iterator[ScriptServer]:
+    """Runs the project's scripts on the tiny data set."""
+    server = ScriptServer(tmp_path_factory.mktemp("scripts"), shapes_root)
+    yield server
+    server.close()

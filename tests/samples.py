@@ -1,0 +1,64 @@
+"""Small made data that several tests share: label maps, logits and losses.
+
+N: images; C: classes; H, W: pixels. Every function draws from the generator it is given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
+from autoseg_core.scores import METRICS
+from autoseg_core.surfaces import SURFACES
+
+VOID = 255
+TERMS = [(metric, surface) for metric in METRICS for surface in SURFACES]
+
+
+def label_maps(
+    rng: np.random.Generator, classes: int, shape: tuple[int, int, int] = (2, 14, 18)
+) -> np.ndarray[Any, Any]:
+    """Blocks of 3x3 pixels with some noise: areas, thin parts and lone pixels; (N, H, W) int64."""
+    images, height, width = shape
+    blocks = rng.integers(classes, size=(images, -(-height // 3), -(-width // 3)))
+    labels = blocks.repeat(3, axis=1).repeat(3, axis=2)[:, :height, :width]
+    noise = rng.random(shape) < 0.05
+    return np.where(noise, rng.integers(classes, size=shape), labels)
+
+
+def with_void(
+    rng: np.random.Generator, labels: np.ndarray[Any, Any], value: int = VOID
+) -> np.ndarray[Any, Any]:
+    """The labels with about a fifth of their pixels void, in patches and alone."""
+    patches = label_maps(rng, 5, (labels.shape[0], *labels.shape[1:])) == 0
+    return np.where(patches, value, labels)
+
+
+def batch(seed: int, classes: int = 5, present: int = 4) -> tuple[Tensor, Tensor]:
+    """Float64 logits (2, C, 14, 18), and a target of the first ``present`` classes and void."""
+    rng = np.random.default_rng(seed)
+    target = with_void(rng, label_maps(rng, present))
+    logits = rng.normal(scale=2, size=(2, classes, 14, 18))
+    return torch.from_numpy(logits), torch.from_numpy(target)
+
+
+def sure_logits(labels: np.ndarray[Any, Any], classes: int) -> Tensor:
+    """Float32 logits of ±1e4: their softmax is exactly 0 or 1. Void counts as class 0."""
+    inside = torch.from_numpy(np.where(labels < classes, labels, 0))
+    one_hot = torch.nn.functional.one_hot(inside, classes).movedim(-1, 1)
+    return one_hot.float() * 2e4 - 1e4
+
+
+def term(metric: str, surface: str = "bezier", seed: int = 0, **settings: Any) -> LossTerm:
+    """A term with random control points."""
+    space = SearchSpace(metric, surface)
+    theta = np.random.default_rng(seed).uniform(0.02, 0.98, space.dim)
+    return LossTerm.from_theta(space, theta, **settings)
+
+
+def loss_of(*terms: LossTerm, ignore_index: int = VOID) -> AutoSegLoss:
+    return AutoSegLoss(LossSpec(name="sample", terms=terms), ignore_index)

@@ -1,0 +1,121 @@
+"""Imports point one way: autoseg_core <- rl <- auto_seg_loss <- scripts.
+
+The checker parses sources and looks at every import, also those inside functions.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = {"torch", "numpy", "pydantic", "autoseg_core"}
+# tensorboard is reached through torch.utils.tensorboard.
+RL = CORE | {"gymnasium", "scipy", "tqdm", "tensorboard", "matplotlib", "rl"}
+ALLOWED = {"autoseg_core": CORE, "rl": RL}
+PROJECT = ROOT / "projects" / "AutoSegLoss"
+SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} | {
+    "tools",
+    "datasets",
+    "tests",
+    "benchmarks",
+}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Dotted names of the modules that a source text imports; relative ones start with a dot."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ("import_module", "__import__")
+        ):
+            yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant))
+
+
+def outside(source: str, allowed: set[str]) -> set[str]:
+    """Top-level packages that the source may not import."""
+    tops = {name.split(".")[0] for name in imported(source)}
+    return tops - allowed - set(sys.stdlib_module_names)
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def short(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+LAYERED = [path for package in ALLOWED for path in sources(ROOT / package)]
+
+
+@pytest.mark.parametrize("path", LAYERED, ids=short)
+def test_a_layer_imports_only_what_lies_below(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    assert outside(path.read_text(), ALLOWED[package]) == set()
+
+
+@pytest.mark.parametrize("path", sources(PROJECT / "auto_seg_loss"), ids=short)
+def test_the_ring_never_imports_scripts(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imported(path.read_text())}
+    assert tops & SCRIPTS == set()
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "found"),
+    [
+        ("autoseg_core", "import rl", {"rl"}),
+        ("autoseg_core", "from rl.agents import ppo", {"rl"}),
+        ("autoseg_core", "import torch, detectron2.layers as layers", {"detectron2"}),
+        ("autoseg_core", "def f():\n    import gymnasium", {"gymnasium"}),
+        ("autoseg_core", "try:\n    from scipy import ndimage\nexcept ImportError: ...", {"scipy"}),
+        ("autoseg_core", "import importlib\nimportlib.import_module('rl.search')", {"rl"}),
+        ("autoseg_core", "from __future__ import annotations\nimport json\nimport torch.nn", set()),
+        ("rl", "from detectron2.config import get_cfg", {"detectron2"}),
+        ("rl", "from auto_seg_loss import proxy", {"auto_seg_loss"}),
+        ("rl", "import gymnasium as gym\nfrom autoseg_core import SearchSpace", set()),
+        ("rl", "from ..projects import x", {""}),
+    ],
+)
+def test_the_checker_catches_what_it_should(package: str, source: str, found: set[str]) -> None:
+    assert outside(source, ALLOWED[package]) == found
+
+
+def matched_names(source: str, names: set[str]) -> set[str]:
+    """Names that the source compares with (``==``, ``in``, ``match``)."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            constants = [n for n in ast.walk(node) if isinstance(n, ast.Constant)]
+            found |= {n.value for n in constants if isinstance(n.value, str)} & names
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*LAYERED, *sources(PROJECT)],
+    ids=short,
+)
+def test_no_file_matches_a_metrics_name(path: Path) -> None:
+    from autoseg_core.scores import METRICS
+
+    assert matched_names(path.read_text(), set(METRICS)) == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if metric == 'mIoU': ...",
+        "x = 1 if name in ('BF1', 'BIoU', 'mIoU') else 2",
+        "match m:\n    case 'mIoU': ...",
+    ],
+)
+def test_the_matcher_catches_what_it_should(source: str) -> None:
+    assert matched_names(source, {"mIoU"}) == {"mIoU"}

@@ -1,0 +1,63 @@
+"""setup.cfg names what is there: an unlisted package would be missing from an installed copy."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = {
+    "autoseg_core": ROOT / "autoseg_core",
+    "rl": ROOT / "rl",
+    "auto_seg_loss": ROOT / "projects" / "AutoSegLoss" / "auto_seg_loss",
+}
+
+
+@pytest.fixture(scope="module")
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("package", SOURCES)
+def test_every_package_is_listed(package: str, setup_cfg: configparser.ConfigParser) -> None:
+    folder = SOURCES[package]
+    there = {init.parent for init in folder.rglob("__init__.py")}
+    names = {".".join((package, *path.relative_to(folder).parts)) for path in there}
+    listed = lines(setup_cfg["options"]["packages"])
+    assert {name for name in listed if name.split(".")[0] == package} == names
+
+
+def test_the_zoo_and_the_type_markers_are_package_data(
+    setup_cfg: configparser.ConfigParser,
+) -> None:
+    patterns = setup_cfg["options.package_data"]
+    for package, folder in SOURCES.items():
+        if (folder / "py.typed").exists():
+            assert "py.typed" in lines(patterns[package])
+    data = SOURCES["autoseg_core"] / "zoo"
+    if any(data.glob("*.json")):
+        assert "*.json" in lines(patterns["autoseg_core.zoo"])
+
+
+def test_every_requirement_has_a_pin(setup_cfg: configparser.ConfigParser) -> None:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    pinned = {
+        canonicalize_name(Requirement(line).name)
+        for line in lines((ROOT / "constraints.txt").read_text("utf-8"))
+    }
+    needed = [
+        setup_cfg["options"]["install_requires"],
+        *setup_cfg["options.extras_require"].values(),
+    ]
+    names = {canonicalize_name(Requirement(line).name) for text in needed for line in lines(text)}
+    assert names <= pinned
