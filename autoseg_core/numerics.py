@@ -19,6 +19,11 @@ def eps(dtype: torch.dtype) -> float:
     return float(torch.finfo(dtype).eps)
 
 
+def tiny(dtype: torch.dtype) -> float:
+    """Smallest normal number of ``dtype``; a slope over a narrower piece would overflow."""
+    return float(torch.finfo(dtype).tiny)
+
+
 def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Return ``numerator / denominator``, and 0 where the denominator is not positive.
 

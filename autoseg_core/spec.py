@@ -131,7 +131,7 @@ class LossSpec(_Model):
         """Write ``to_json`` to ``path`` in one step: a reader never sees half a file."""
         target = Path(path)
         partial = target.with_name(target.name + ".partial")
-        partial.write_text(self.to_json())
+        partial.write_text(self.to_json(), encoding="utf-8")
         partial.replace(target)
 
     @classmethod
@@ -139,10 +139,10 @@ class LossSpec(_Model):
         """Parse and check JSON text; ``origin`` names it in a ``SpecError``."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also numbers and nesting past all measure
             raise SpecError(
-                f"{origin} is not complete JSON (line {error.lineno}, column {error.colno}: "
-                f"{error.msg}). It may be truncated; write it again or restore a copy."
+                f"{origin} is not complete JSON ({error}). It may be truncated; write it again or "
+                "restore a copy."
             ) from None
         _check_format(data, origin)
         try:

@@ -62,3 +62,11 @@ def term(metric: str, surface: str = "bezier", seed: int = 0, **settings: Any) -
 
 def loss_of(*terms: LossTerm, ignore_index: int = VOID) -> AutoSegLoss:
     return AutoSegLoss(LossSpec(name="sample", terms=terms), ignore_index)
+
+
+def value_and_gradient(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss, and its gradient in the logits."""
+    logits = logits.clone().requires_grad_()
+    value = loss(logits, target)
+    (gradient,) = torch.autograd.grad(value, logits)
+    return value.detach(), gradient

@@ -164,7 +164,8 @@ class SegmentationScores:
 
 
 def _as_batch(labels: Labels, name: str) -> Tensor:
-    tensor = torch.as_tensor(labels)
+    # A copy: torch takes neither flipped nor read-only arrays, and image readers give both.
+    tensor = labels if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise ValueError(f"The {name} must hold integer labels, got {tensor.dtype}.")
     if tensor.ndim not in (2, 3):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autoseg_core.numerics import eps
+from autoseg_core.numerics import eps, tiny
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _locate(points: Tensor, x: Tensor) -> _Piece:
     u1, v1 = points[1:-1:2].unbind(1)
     u2, v2 = points[2::2].unbind(1)
     # A piece of width zero is met only at its own joint; any positive width keeps it finite there.
-    positive = (u2 - u0) > 0
+    positive = (u2 - u0) > tiny(u0.dtype)
     width = torch.where(positive, u2 - u0, torch.ones_like(u0))
     a = torch.where(positive, (u1 - u0) / width, torch.full_like(u0, 0.5))[index]
     s = ((x - u0[index]) / width[index]).clamp(0, 1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from autoseg_core.numerics import tiny
+
 
 def value(points: Tensor, x: Tensor) -> Tensor:
     """Height of the curve at ``x``; arguments, ends and jumps as in ``bezier.value``."""
@@ -31,5 +33,5 @@ def _locate(points: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _slopes(points: Tensor) -> Tensor:
     width, rise = (points[1:] - points[:-1]).unbind(1)
-    positive = width > 0
+    positive = width > tiny(width.dtype)
     return torch.where(positive, rise / torch.where(positive, width, torch.ones_like(width)), 0.0)

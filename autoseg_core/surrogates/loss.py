@@ -53,14 +53,15 @@ class AutoSegLoss(nn.Module):
         """
         _check_input(logits, target, self.ignore_index)
         mask = target != self.ignore_index
-        probability = logits.to(working_dtype(logits.dtype)).softmax(dim=1)
+        # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
+        known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
+        probability = known.to(working_dtype(logits.dtype)).softmax(dim=1)
         total = probability.new_zeros(())
         for term, score in zip(
             self.spec.terms, self.scores(probability, target, mask), strict=True
         ):
             total = total + term.weight * (1 - score)
-        # Nothing to learn from: 0 * total is 0 but keeps the graph, which DDP and AMP rely on.
-        return torch.where(mask.any(), total, torch.zeros_like(total))
+        return total
 
     def scores(self, probability: Tensor, target: Tensor, mask: Tensor) -> list[Tensor]:
         """Surrogate score of every term, scalars; 1 where a term finds no class to look at."""

@@ -27,13 +27,15 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
         path = Path(name_or_path)
         if not path.is_file():
             raise FileNotFoundError(f"No loss file at {path}; names in the zoo: {_known()}.")
-        return LossSpec.from_json(path.read_text(errors="replace"), origin=str(path))
+        return LossSpec.from_json(
+            path.read_text(encoding="utf-8", errors="replace"), origin=str(path)
+        )
     if text not in zoo_names():
         raise SpecError(
             f"Unknown loss {text!r}; known losses: {_known()}. A path must end in .json."
         )
     file = resources.files(__name__) / f"{text}.json"
-    return LossSpec.from_json(file.read_text(), origin=f"zoo/{text}.json")
+    return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{text}.json")
 
 
 def load_loss(name_or_path: str | Path, ignore_index: int = 255) -> AutoSegLoss:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent
 ROOT = PROJECT.parents[1]
-CONFIGS = PROJECT / "configs" / "shapes"
+CONFIGS = Path(os.path.relpath(PROJECT / "configs" / "shapes"))
 
 # A tenth of the work: shows that everything runs, not what the method can do.
 SMALL_SEARCH = shlex.split(

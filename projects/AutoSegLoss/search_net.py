@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.preflight import setup
-from auto_seg_loss.search import check_search, search
+from auto_seg_loss.preflight import prepare, start_run
+from auto_seg_loss.search import check_search, open_journal, search
 from auto_seg_loss.user_errors import explain_user_errors
 
 
@@ -32,8 +32,12 @@ def main() -> None:
     """Run the search of a config."""
     arguments = parse_arguments()
     with explain_user_errors():
-        cfg = setup(arguments, check_search)
-        search(cfg, arguments.resume)
+        cfg = prepare(arguments, check_search)
+        # The journal first: it refuses a second search and another config before anything is
+        # written over.
+        with open_journal(cfg, arguments.resume) as journal:
+            start_run(cfg, arguments, verbose=False)
+            search(cfg, journal)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.preflight import setup
+from auto_seg_loss.preflight import prepare, start_run
 from auto_seg_loss.study import check_study, run_study
 from auto_seg_loss.user_errors import explain_user_errors
 
@@ -30,7 +30,8 @@ def main() -> None:
     """Run the study of a config."""
     arguments = parse_arguments()
     with explain_user_errors():
-        cfg = setup(arguments, check_study)
+        cfg = prepare(arguments, check_study)
+        start_run(cfg, arguments, verbose=False)
         print(run_study(cfg))
 
 

@@ -193,9 +193,7 @@ class ScriptServer:
 
 
 @pytest.fixture(scope="session")
-def scripts(
-    tmp_path_factory: pytest.TempPathFactory, shapes_root: Path
-) -> Iterator[ScriptServer]:
+def scripts(tmp_path_factory: pytest.TempPathFactory, shapes_root: Path) -> Iterator[ScriptServer]:
     """Runs the project's scripts on the tiny data set."""
     server = ScriptServer(tmp_path_factory.mktemp("scripts"), shapes_root)
     yield server

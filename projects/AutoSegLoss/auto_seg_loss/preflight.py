@@ -16,6 +16,7 @@ from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import check_num_classes, verify_dataset
+from auto_seg_loss.quiet import hush_detectron2
 
 # A resumed run may differ from its first part in these, which do not change what is trained.
 FREE_KEYS = (
@@ -44,18 +45,30 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     return cfg
 
 
-def setup(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
-    """Config, checks, output directory, log files and seeds of a script; frozen.
+def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
+    """The frozen config of a script, checked; nothing is written yet.
 
-    ``checks`` of the script itself run with the common ones, before anything is written.
+    ``checks``, those of the script itself, run first; then those of the data sets.
     """
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
     for check in (*checks, check_datasets):
         check(cfg)
-    default_setup(cfg, args)
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="auto_seg_loss")
     return cfg
+
+
+def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -> None:
+    """Output directory, log files, config.yaml and seeds: Detectron2's setup, and our logger.
+
+    Without ``verbose`` Detectron2's INFO lines go to the log file only.
+    """
+    for name in ("detectron2", "fvcore", "auto_seg_loss"):
+        # Detectron2 caches its loggers by these arguments, which are those of default_setup.
+        named = {} if name == "detectron2" else {"name": name}
+        setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), **named)
+    if not verbose:
+        hush_detectron2()
+    default_setup(cfg, args)
 
 
 def check_datasets(cfg: CfgNode) -> None:

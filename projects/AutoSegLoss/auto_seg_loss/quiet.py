@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 LOGGERS = ("detectron2", "fvcore", "auto_seg_loss")
 
@@ -24,15 +25,16 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def hush_detectron2() -> None:
+    """From now on only this project's own lines, and warnings, reach the terminal."""
+    for handler in _console_handlers(("detectron2", "fvcore")):
+        handler.setLevel(logging.WARNING)
+
+
 @contextmanager
 def quiet_console() -> Iterator[None]:
     """Keep INFO and WARNING off the terminal; log files still get everything."""
-    handlers = [
-        handler
-        for name in LOGGERS
-        for handler in logging.getLogger(name).handlers
-        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stdout, sys.stderr)
-    ]
+    handlers = _console_handlers(LOGGERS)
     levels = [handler.level for handler in handlers]
     for handler in handlers:
         handler.setLevel(logging.ERROR)
@@ -41,3 +43,12 @@ def quiet_console() -> Iterator[None]:
     finally:
         for handler, level in zip(handlers, levels, strict=True):
             handler.setLevel(level)
+
+
+def _console_handlers(names: tuple[str, ...]) -> list[logging.StreamHandler[Any]]:
+    return [
+        handler
+        for name in names
+        for handler in logging.getLogger(name).handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stdout, sys.stderr)
+    ]

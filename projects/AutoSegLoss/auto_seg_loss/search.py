@@ -32,40 +32,48 @@ from rl.tensorboard import TensorBoard
 logger = logging.getLogger(__name__)
 
 
-def search(cfg: CfgNode, resume: bool) -> LossSpec:
-    """Run or resume the search of ``cfg``; writes everything below OUTPUT_DIR.
+def open_journal(cfg: CfgNode, resume: bool) -> Journal:
+    """The journal of the search of ``cfg``, new or resumed; raises ``JournalError`` as it does."""
+    header = journal_header(cfg, build_space(cfg), search_settings(cfg), build_sets(cfg))
+    path = Path(cfg.OUTPUT_DIR) / "journal.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Journal.resume(path, header) if resume else Journal.create(path, header)
 
-    journal.jsonl, split.json, tensorboard/, curves.png and, at the end, searched_loss.json.
+
+def search(cfg: CfgNode, journal: Journal) -> LossSpec:
+    """Run the search of ``cfg`` as far as ``journal`` does not hold it; returns the found loss.
+
+    Writes split.json, tensorboard/, curves.png and searched_loss.json below OUTPUT_DIR.
     """
     output = Path(cfg.OUTPUT_DIR)
-    space = build_space(cfg)
-    train_dicts, holdout = build_sets(cfg)
-    (output / "split.json").write_text(json.dumps(split_record(train_dicts, holdout), indent=1))
-    settings = SearchSettings(
+    space, sets = build_space(cfg), build_sets(cfg)
+    (output / "split.json").write_text(json.dumps(split_record(*sets), indent=1) + "\n")
+    proxy = build_proxy(cfg, space, *sets)
+    result = run_search(
+        build_agent(cfg, space),
+        SerialExecutor(proxy),
+        journal,
+        search_settings(cfg),
+        [ProgressBar(), TensorBoard(output / "tensorboard", space)],
+        identity=space.identity(),
+    )
+    spec = found_spec(cfg, proxy, result)
+    spec.save(output / "searched_loss.json")
+    figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
+    figure.savefig(output / "curves.png", dpi=120)
+    logger.info("Found loss: %s", output / "searched_loss.json")
+    return spec
+
+
+def search_settings(cfg: CfgNode) -> SearchSettings:
+    """Length, seed and final choice, from SEARCH."""
+    return SearchSettings(
         rounds=cfg.SEARCH.ROUNDS,
         samples=cfg.SEARCH.SAMPLES,
         seed=cfg.SEED,
         top_k=cfg.SEARCH.SELECTION.TOP_K,
         reseeds=cfg.SEARCH.SELECTION.RESEEDS,
     )
-    header = journal_header(cfg, space, settings, split_record(train_dicts, holdout))
-    path = output / "journal.jsonl"
-    with Journal.resume(path, header) if resume else Journal.create(path, header) as journal:
-        proxy = build_proxy(cfg, space, train_dicts, holdout)
-        result = run_search(
-            build_agent(cfg, space),
-            SerialExecutor(proxy),
-            journal,
-            settings,
-            [ProgressBar(), TensorBoard(output / "tensorboard", space)],
-            identity=space.identity(),
-        )
-    spec = found_spec(cfg, proxy, result)
-    spec.save(output / "searched_loss.json")
-    figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
-    figure.savefig(output / "curves.png", dpi=120)
-    logger.info("%s\nFound loss: %s", result.selection.report(), output / "searched_loss.json")
-    return spec
 
 
 def build_space(cfg: CfgNode) -> SearchSpace:
@@ -129,7 +137,7 @@ def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
 
 
 def journal_header(
-    cfg: CfgNode, space: SearchSpace, settings: SearchSettings, split: dict[str, Any]
+    cfg: CfgNode, space: SearchSpace, settings: SearchSettings, sets: tuple[Dicts, Dicts]
 ) -> dict[str, Any]:
     """Everything the result depends on; a resume with anything else is refused."""
     config = yaml.safe_load(cfg.dump())
@@ -137,7 +145,12 @@ def journal_header(
         value = config.pop(key)
         if key == "TEST":
             config["TEST"] = {k: value[k] for k in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
-    return {"config": config, "settings": asdict(settings), "space": space.names, "split": split}
+    return {
+        "config": config,
+        "settings": asdict(settings),
+        "space": space.names,
+        "split": split_record(*sets),
+    }
 
 
 def found_spec(cfg: CfgNode, proxy: DetectronProxy, result: SearchResult) -> LossSpec:

@@ -14,7 +14,6 @@ import numpy as np
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from tabulate import tabulate
-from tqdm import tqdm
 
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.preflight import ConfigError, check_resume
@@ -46,8 +45,11 @@ def run_study(cfg: CfgNode) -> str:
     """Train and score every cell that is not done; returns and writes the table (summary.md)."""
     results: dict[str, list[Scores]] = {}
     cells = [(loss, seed) for seed in cfg.STUDY.SEEDS for loss in cfg.STUDY.LOSSES]
-    for loss, seed in tqdm(cells, desc="study", unit="run", leave=False):
-        results.setdefault(loss_label(loss), []).append(_cell(cfg, loss, seed))
+    for number, (loss, seed) in enumerate(cells, start=1):
+        label, scores = loss_label(loss), _cell(cfg, loss, seed)
+        results.setdefault(label, []).append(scores)
+        shown = f"{cfg.STUDY.TARGET} {scores[cfg.STUDY.TARGET]:.2f}"
+        logger.info("%d/%d  %s, seed %d: %s", number, len(cells), label, seed, shown)
     text = summary(results, cfg.STUDY.TARGET)
     (Path(cfg.OUTPUT_DIR) / "summary.md").write_text(text + "\n")
     return text

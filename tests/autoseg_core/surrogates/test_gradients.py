@@ -17,25 +17,18 @@ from autoseg_core.surrogates.loss import AutoSegLoss, soft_counts
 EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
 
 
-def value_and_gradient(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    logits = logits.clone().requires_grad_()
-    value = loss(logits, target)
-    (gradient,) = torch.autograd.grad(value, logits)
-    return value.detach(), gradient
-
-
 @EVERY
 @pytest.mark.parametrize("absent", ["ignore", "zero"])
 def test_logits_at_void_pixels_change_nothing(metric: str, surface: str, absent: Any) -> None:
     loss = samples.loss_of(samples.term(metric, surface, absent=absent, tolerance=2))
     logits, target = samples.batch(0)
     void = (target == samples.VOID)[:, None]
-    value, gradient = value_and_gradient(loss, logits, target)
+    value, gradient = samples.value_and_gradient(loss, logits, target)
     assert (gradient.masked_select(void) == 0).all()
     assert gradient.any()
     for other in (-logits, logits.flip(1), torch.full_like(logits, 1e4), torch.zeros_like(logits)):
         changed = torch.where(void, other, logits)
-        same_value, same_gradient = value_and_gradient(loss, changed, target)
+        same_value, same_gradient = samples.value_and_gradient(loss, changed, target)
         assert torch.equal(value, same_value)
         assert torch.equal(gradient, same_gradient)
 
@@ -48,7 +41,7 @@ def test_a_batch_of_void_is_a_finite_zero_with_a_graph(
 ) -> None:
     loss = samples.loss_of(samples.term(metric, surface, absent=absent))
     logits, target = samples.batch(1)
-    value, gradient = value_and_gradient(
+    value, gradient = samples.value_and_gradient(
         loss, logits.to(dtype), torch.full_like(target, samples.VOID)
     )
     assert value == 0
@@ -63,7 +56,7 @@ def test_one_class_alone_has_finite_gradients(metric: str, surface: str, absent:
     """No boundary in the target, and every other class absent."""
     loss = samples.loss_of(samples.term(metric, surface, absent=absent))
     logits, target = samples.batch(2)
-    value, gradient = value_and_gradient(loss, logits, torch.full_like(target, 2))
+    value, gradient = samples.value_and_gradient(loss, logits, torch.full_like(target, 2))
     assert value.isfinite()
     assert gradient.isfinite().all()
 
@@ -74,8 +67,8 @@ def test_half_precision_is_close_to_double(metric: str, surface: str, dtype: tor
     loss = samples.loss_of(samples.term(metric, surface))
     logits, target = samples.batch(3)
     rounded = logits.to(dtype)
-    value, gradient = value_and_gradient(loss, rounded, target)
-    exact, slope = value_and_gradient(loss, rounded.double(), target)
+    value, gradient = samples.value_and_gradient(loss, rounded, target)
+    exact, slope = samples.value_and_gradient(loss, rounded.double(), target)
     assert value.dtype == torch.float32
     assert float(value) == pytest.approx(float(exact), rel=1e-4)
     assert gradient.isfinite().all()
@@ -92,9 +85,9 @@ def test_half_precision_is_close_to_double(metric: str, surface: str, dtype: tor
 def test_autocast_changes_nothing(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface))
     logits, target = samples.batch(4)
-    value, gradient = value_and_gradient(loss, logits.float(), target)
+    value, gradient = samples.value_and_gradient(loss, logits.float(), target)
     with torch.autocast("cpu", torch.bfloat16):
-        same_value, same_gradient = value_and_gradient(loss, logits.float(), target)
+        same_value, same_gradient = samples.value_and_gradient(loss, logits.float(), target)
     assert torch.equal(value, same_value)
     assert torch.equal(gradient, same_gradient)
 
@@ -119,7 +112,7 @@ def test_saturated_logits_and_steep_curves_have_finite_gradients(
 ) -> None:
     loss = samples.loss_of(steep_term(metric, surface))
     logits, target = samples.batch(5)
-    value, gradient = value_and_gradient(loss, (logits.sign() * scale).to(dtype), target)
+    value, gradient = samples.value_and_gradient(loss, (logits.sign() * scale).to(dtype), target)
     assert value.isfinite()
     assert gradient.isfinite().all()
 
@@ -163,29 +156,6 @@ def test_gradcheck_in_control_points(metric: str, surface: str) -> None:
     assert torch.autograd.gradcheck(score, (inner,))
     (gradient,) = torch.autograd.grad(score(inner), inner)
     assert gradient.any()
-
-
-def test_terms_add_up_in_value_and_gradient() -> None:
-    first = samples.term("mIoU", "bezier", weight=0.3)
-    second = samples.term("BF1", "bezier", weight=2.0)
-    alone = [term.model_copy(update={"weight": 1.0}) for term in (first, second)]
-    logits, target = samples.batch(9)
-    value, gradient = value_and_gradient(samples.loss_of(first, second), logits, target)
-    parts = [value_and_gradient(samples.loss_of(term), logits, target) for term in alone]
-    torch.testing.assert_close(value, 0.3 * parts[0][0] + 2 * parts[1][0])
-    torch.testing.assert_close(gradient, 0.3 * parts[0][1] + 2 * parts[1][1])
-
-
-def test_a_term_without_a_class_to_look_at_costs_nothing() -> None:
-    """An image of one class has no boundary: the boundary term rests, the other still teaches."""
-    region, edge = samples.term("mIoU"), samples.term("BF1")
-    logits, target = samples.batch(10)
-    flat = torch.zeros_like(target)
-    both, alone = samples.loss_of(region, edge), samples.loss_of(region)
-    value, gradient = value_and_gradient(both, logits, flat)
-    expected, slope = value_and_gradient(alone, logits, flat)
-    torch.testing.assert_close(value, expected)
-    torch.testing.assert_close(gradient, slope)
 
 
 def test_descent_reaches_the_target() -> None:

@@ -91,6 +91,29 @@ def test_equal_input_gives_an_equal_loss_and_gradient() -> None:
     assert torch.equal(runs[0][1], runs[1][1])
 
 
+def test_terms_add_up_in_value_and_gradient() -> None:
+    first = samples.term("mIoU", "bezier", weight=0.3)
+    second = samples.term("BF1", "bezier", weight=2.0)
+    alone = [term.model_copy(update={"weight": 1.0}) for term in (first, second)]
+    logits, target = samples.batch(9)
+    value, gradient = samples.value_and_gradient(samples.loss_of(first, second), logits, target)
+    parts = [samples.value_and_gradient(samples.loss_of(term), logits, target) for term in alone]
+    torch.testing.assert_close(value, 0.3 * parts[0][0] + 2 * parts[1][0])
+    torch.testing.assert_close(gradient, 0.3 * parts[0][1] + 2 * parts[1][1])
+
+
+def test_a_term_without_a_class_to_look_at_costs_nothing() -> None:
+    """An image of one class has no boundary: the boundary term rests, the other still teaches."""
+    region, edge = samples.term("mIoU"), samples.term("BF1")
+    logits, target = samples.batch(10)
+    flat = torch.zeros_like(target)
+    both, alone = samples.loss_of(region, edge), samples.loss_of(region)
+    value, gradient = samples.value_and_gradient(both, logits, flat)
+    expected, slope = samples.value_and_gradient(alone, logits, flat)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient, slope)
+
+
 def test_control_points_are_buffers_and_nothing_is_trained() -> None:
     assert list(LOSS.parameters()) == []
     assert {name: tuple(b.shape) for name, b in LOSS.named_buffers()} == {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from auto_seg_loss.config import add_auto_seg_loss_config
-from auto_seg_loss.preflight import load_config
-from auto_seg_loss.search import build_agent, build_space
 from detectron2.config import get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.modeling import build_model
 
+from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.preflight import load_config
+from auto_seg_loss.search import build_agent, build_space
 from autoseg_core import load_spec
 
 CONFIGS = Path(__file__).parents[3] / "projects" / "AutoSegLoss" / "configs"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss, loss_names
 from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
 
+from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss, loss_names
 from autoseg_core import AutoSegLoss, SpecError, load_spec, zoo_names
 
 HEAD = "MODEL.SEM_SEG_HEAD."
@@ -45,7 +45,9 @@ def test_an_unknown_name_lists_the_known_ones(make_cfg):
 
 
 def test_auto_seg_loss_without_a_spec_says_what_to_set(make_cfg):
-    with pytest.raises(ValueError, match=r"needs MODEL\.SEM_SEG_HEAD\.LOSS_SPEC: a name of the zoo"):
+    with pytest.raises(
+        ValueError, match=r"needs MODEL\.SEM_SEG_HEAD\.LOSS_SPEC: a name of the zoo"
+    ):
         build_loss(make_cfg(HEAD + "LOSS_TYPE", "auto_seg_loss"))
 
 
@@ -95,7 +97,9 @@ def test_hard_pixel_mining_keeps_the_hardest_fifth_of_the_valid_pixels(make_cfg,
 def test_a_user_registers_a_loss(make_cfg, batch, monkeypatch):
     class Margin(nn.Module):
         def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            return nn.functional.multi_margin_loss(logits.movedim(1, -1).flatten(0, 2), target.ravel())
+            return nn.functional.multi_margin_loss(
+                logits.movedim(1, -1).flatten(0, 2), target.ravel()
+            )
 
     def margin(cfg: object) -> nn.Module:
         return Margin()

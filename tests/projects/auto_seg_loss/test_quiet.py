@@ -7,6 +7,7 @@ import logging
 import sys
 
 import pytest
+
 from auto_seg_loss.quiet import LOGGERS, quiet, quiet_console
 
 

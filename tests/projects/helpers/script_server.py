@@ -20,16 +20,14 @@ from typing import Any
 
 def import_everything() -> None:
     """All that the scripts import, also what torch and Matplotlib load at their first use."""
-    import auto_seg_loss.search
-    import auto_seg_loss.study
     import numpy as np
     import torch
     import torch.utils.tensorboard
     from detectron2.utils.collect_env import collect_env_info
-    from rl.agents import PPO
-    from rl.figures import draw_curves
 
     from autoseg_core import SearchSpace
+    from rl.agents import PPO
+    from rl.figures import draw_curves
 
     collect_env_info()  # default_setup logs it, and so loads half of setuptools
 

@@ -1,6 +1,6 @@
 """Evaluates a set in two processes with unequal shares; rank 0 writes what each of them got.
 
-    two_processes.py DIRECTORY SHARE     DIRECTORY holds case.json, see test_evaluation.py
+two_processes.py DIRECTORY SHARE     DIRECTORY holds case.json, see test_evaluation.py
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from detectron2.utils import comm
 from torch import distributed, multiprocessing
+
+from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 
 
 def evaluate(rank: int, directory: Path, share: int) -> None:
@@ -21,7 +22,9 @@ def evaluate(rank: int, directory: Path, share: int) -> None:
         "gloo", init_method=f"file://{directory / 'meeting-point'}", rank=rank, world_size=2
     )
     case: dict[str, Any] = json.loads((directory / "case.json").read_text())
-    evaluator = SegmentationScoresEvaluator(case["dicts"], case["class_names"], case["ignore_label"])
+    evaluator = SegmentationScoresEvaluator(
+        case["dicts"], case["class_names"], case["ignore_label"]
+    )
     evaluator.reset()
     logits = torch.load(directory / "logits.pt", weights_only=True)
     for index in range(share) if rank == 0 else range(share, len(logits)):

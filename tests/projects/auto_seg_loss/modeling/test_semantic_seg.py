@@ -74,7 +74,9 @@ def test_training_lowers_every_loss(make_cfg, name):
 @pytest.mark.parametrize("name", [name for name in LOSSES if name.startswith("voc-")])
 def test_a_batch_of_void_keeps_gradients_finite(make_cfg, name):
     model = build_model(make_cfg(*LOSSES[name])).train()
-    batch = [{**item, "sem_seg": torch.full_like(item["sem_seg"], 255)} for item in training_batch(2)]
+    batch = [
+        {**item, "sem_seg": torch.full_like(item["sem_seg"], 255)} for item in training_batch(2)
+    ]
     loss = model(batch)["loss_sem_seg"]
     loss.backward()
     assert loss.item() == 0
@@ -166,9 +168,7 @@ def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, n
         if spec is None:
             return build_model(make_cfg())
         path = spec_with(tmp_path, name, *spec)
-        return build_model(
-            make_cfg(HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", path)
-        )
+        return build_model(make_cfg(HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", path))
 
     before, after = model_with("old", old).train(), model_with("new", new).train()
     expected = [value.clone() for value in after.sem_seg_head.loss.state_dict().values()]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from auto_seg_loss.modeling import build_small_resnet_backbone
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_backbone
+
+from auto_seg_loss.modeling import build_small_resnet_backbone
 
 SMALL = "MODEL.SMALL_RESNET."
 

@@ -1,0 +1,208 @@
+"""warm_start.py: made once, used from then on, refused when it belongs to something else."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+
+from auto_seg_loss import warm_start as warm_start_module
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.search import build_sets
+from auto_seg_loss.warm_start import warm_start
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Learning rate and length of every training that is started."""
+    started = []
+    original = warm_start_module.train
+
+    def spy(cfg, model, dicts, seed):
+        started.append((cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE))
+        original(cfg, model, dicts, seed)
+
+    monkeypatch.setattr(warm_start_module, "train", spy)
+    return started
+
+
+@pytest.fixture
+def start(shapes, make_cfg):
+    """``start(KEY, VALUE, ...)``: the weights proxies of that config would start from."""
+
+    def make(*options):
+        cfg = make_cfg(*options)
+        torch.manual_seed(0)
+        return warm_start(cfg, build_model(cfg), build_sets(cfg)[0])
+
+    return make
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "output" / "warm_start.pth"
+
+
+def same(one, other) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_it_is_trained_once_with_cross_entropy(start, trainings, path):
+    options = ("SEARCH.WARM_START.MAX_ITER", 3, "SEARCH.WARM_START.BASE_LR", 0.07)
+    first = start(*options)
+    assert trainings == [(0.07, 3, "cross_entropy")]
+    assert path.is_file()
+    written = path.stat().st_mtime_ns
+    assert same(start(*options), first)
+    assert len(trainings) == 1 and path.stat().st_mtime_ns == written
+
+
+def test_it_is_the_same_when_made_again(start, trainings, path):
+    first = start()
+    path.unlink()
+    assert same(start(), first)
+    assert len(trainings) == 2
+
+
+def test_it_may_lie_elsewhere_and_serve_several_searches(start, trainings, tmp_path):
+    elsewhere = tmp_path / "shared" / "start.pth"
+    options = ("SEARCH.WARM_START.WEIGHTS", elsewhere)
+    first = start(*options)
+    assert elsewhere.is_file()
+    again = start(*options, "OUTPUT_DIR", tmp_path / "other", "SEARCH.METRIC", "mAcc")
+    assert same(again, first) and len(trainings) == 1
+
+
+def test_nothing_is_left_beside_it(start, path):
+    start()
+    assert [file.name for file in path.parent.iterdir()] == ["warm_start.pth"]
+
+
+def test_an_interrupted_training_leaves_no_file(start, path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(warm_start_module, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("SEED", 2),
+        ("SEARCH.WARM_START.MAX_ITER", 3),
+        ("SEARCH.WARM_START.BASE_LR", 0.5),
+        ("SOLVER.IMS_PER_BATCH", 3),
+        ("INPUT.CROP.SIZE", [40, 40]),
+        ("MODEL.SEM_SEG_HEAD.ASPP_DILATIONS", [1, 2, 3]),
+        ("SEARCH.HOLDOUT.SEED", 1),
+        ("SEARCH.HOLDOUT.FRACTION", 0.5),
+    ],
+    ids=lambda options: options[0],
+)
+def test_one_made_with_other_settings_is_refused(start, trainings, path, options):
+    start()
+    with pytest.raises(ConfigError, match="made with other .* settings; delete it"):
+        start(*options)
+    assert len(trainings) == 1 and path.is_file()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("SEARCH.METRIC", "BIoU"),
+        ("SEARCH.ROUNDS", 5),
+        ("SEARCH.PROXY.MAX_ITER", 9),
+        ("SOLVER.MAX_ITER", 77),
+        ("DATALOADER.NUM_WORKERS", 0),
+    ],
+    ids=lambda options: options[0],
+)
+def test_settings_it_does_not_depend_on_may_differ(start, trainings, options):
+    first = start()
+    assert same(start(*options), first)
+    assert len(trainings) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no weights",
+        b"PK\x03\x04 half a zip",
+        pickle.dumps([1, 2], 2),
+        pickle.dumps({"model": 1}, 2),
+    ],
+    ids=["empty", "text", "truncated", "a list", "other keys"],
+)
+def test_a_file_that_is_none_is_refused(start, trainings, path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="not a warm start made by search_net") as error:
+        start()
+    assert trainings == [] and path.read_bytes() == content
+    message = str(error.value)
+    # One line, without torch's paragraphs on how to load the file all the same.
+    assert "delete it" in message and "\n" not in message and "weights_only" not in message
+
+
+def test_a_truncated_one_is_refused(start, path):
+    start()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match="not a warm start"):
+        start()
+
+
+class Bomb:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda item, path: path.write_bytes(pickle.dumps(item, 2))]
+)
+def test_code_in_a_file_is_not_executed(start, path, tmp_path, save):
+    path.parent.mkdir()
+    save({"model": Bomb(tmp_path / "executed"), "settings": ""}, path)
+    with pytest.raises(ConfigError, match="not a warm start"):
+        start()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_without_iterations_the_weights_are_those_of_the_model(start, trainings, path, make_cfg):
+    torch.manual_seed(0)
+    expected = build_model(make_cfg()).state_dict()
+    assert same(start("SEARCH.WARM_START.MAX_ITER", 0), expected)
+    assert trainings == [] and not path.exists()
+
+
+@pytest.mark.parametrize("iterations", [0, 2])
+def test_it_begins_with_the_weights_of_the_config(start, make_cfg, tmp_path, iterations):
+    torch.manual_seed(9)
+    given = build_model(make_cfg()).state_dict()
+    torch.save({"model": given}, tmp_path / "given.pth")
+    rate = ("SEARCH.WARM_START.MAX_ITER", iterations, "SEARCH.WARM_START.BASE_LR", 0.0)
+    state = start("MODEL.WEIGHTS", tmp_path / "given.pth", *rate)
+    learned = [key for key in given if "running" not in key and "num_batches" not in key]
+    assert all(torch.equal(state[key], given[key]) for key in learned)
+
+
+def test_later_training_leaves_the_returned_weights_alone(shapes, make_cfg):
+    cfg = make_cfg("SEARCH.WARM_START.MAX_ITER", 0)
+    model = build_model(cfg)
+    state = warm_start(cfg, model, build_sets(cfg)[0])
+    before = {key: value.clone() for key, value in state.items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    assert same(state, before)
