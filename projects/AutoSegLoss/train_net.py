@@ -13,14 +13,14 @@ from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from auto_seg_loss.preflight import check_resume, prepare, start_run
+from auto_seg_loss.preflight import check_loss, check_resume, prepare, start_run
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors
 
 
 def main(args: argparse.Namespace) -> dict:
     """Run in every process that ``launch`` starts; returns the evaluation's results."""
-    cfg = prepare(args, *([check_resume] if args.resume else []))
+    cfg = prepare(args, check_loss, *([check_resume] if args.resume else []))
     start_run(cfg, args)
     if args.eval_only:
         model = Trainer.build_model(cfg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import check_num_classes, verify_dataset
+from auto_seg_loss.losses import build_loss
 from auto_seg_loss.quiet import hush_detectron2
 
 # A resumed run may differ from its first part in these, which do not change what is trained.
@@ -33,27 +35,55 @@ class ConfigError(ValueError):
 
 
 def load_config(config_file: str, opts: list[str]) -> CfgNode:
-    """Defaults, then ``config_file`` (YAML), then ``opts`` (KEY VALUE ...); not frozen."""
+    """Defaults, then ``config_file`` (YAML), then ``opts`` (KEY VALUE ...); not frozen.
+
+    Raises ``ConfigError`` for a file that is not YAML, an unknown key and an unfit value.
+    """
     cfg = get_cfg()
     add_auto_seg_loss_config(cfg)
-    if config_file:
-        cfg.merge_from_file(config_file)
     try:
+        if config_file:
+            cfg.merge_from_file(config_file)
         cfg.merge_from_list(opts)
-    except (AssertionError, KeyError) as error:
-        raise ConfigError(f"Bad option in {opts}: {error}. Options are KEY VALUE pairs.") from None
+    except (AssertionError, KeyError, ValueError, yaml.YAMLError) as error:
+        where = " ".join([config_file, *opts])
+        raise ConfigError(
+            f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}Options are KEY VALUE pairs."
+        ) from None
     return cfg
+
+
+def _plain(error: Exception) -> str:
+    """Message of an error; that of a KeyError without the quotes around it."""
+    return str(error.args[0] if isinstance(error, KeyError) else error).rstrip(".!")
+
+
+def _known_keys(cfg: CfgNode, message: str) -> str:
+    """What an unknown key that a message names could have been: the keys of the same section."""
+    named = re.search(r"[Nn]on-existent(?: config)? key: ([A-Z0-9_.]+)", message)
+    if named is None:
+        return ""
+    node, section = cfg, ""
+    for part in named.group(1).split(".")[:-1]:
+        if not isinstance(node.get(part), CfgNode):
+            break
+        node, section = node[part], f"{section}{part}."
+    return f"Known keys: {', '.join(section + key for key in sorted(node))}. "
 
 
 def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
     """The frozen config of a script, checked; nothing is written yet.
 
-    ``checks``, those of the script itself, run first; then those of the data sets.
+    ``checks``, those of the script itself, run first; then those of the data sets. What they find
+    wrong with a value is a ``ConfigError``.
     """
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
     for check in (*checks, check_datasets):
-        check(cfg)
+        try:
+            check(cfg)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
     return cfg
 
 
@@ -81,6 +111,11 @@ def check_datasets(cfg: CfgNode) -> None:
             raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
         check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, MetadataCatalog.get(name), name)
         verify_dataset(name, DatasetCatalog.get(name))
+
+
+def check_loss(cfg: CfgNode) -> None:
+    """Refuse an unknown loss or an unusable spec before anything starts."""
+    build_loss(cfg)
 
 
 def check_resume(cfg: CfgNode) -> None:

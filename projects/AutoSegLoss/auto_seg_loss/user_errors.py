@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from auto_seg_loss.data import DatasetError, SplitError
+from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import SpecError
 from rl.journal import JournalError
@@ -20,6 +20,7 @@ def explain_user_errors() -> Iterator[None]:
     except (
         ConfigError,
         DatasetError,
+        LabelError,
         SplitError,
         SpecError,
         JournalError,

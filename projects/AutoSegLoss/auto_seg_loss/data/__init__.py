@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .camvid import register_camvid
 from .catalog import datasets_root
-from .labels import read_label
+from .labels import LabelError, read_label
 from .mapper import SemSegMapper, clear_cache
 from .shapes import register_shapes
 from .splits import SplitError, assert_disjoint, carve, split_record
@@ -17,6 +17,7 @@ from .verify import DatasetError, check_num_classes, verify_dataset
 
 __all__ = [
     "DatasetError",
+    "LabelError",
     "SemSegMapper",
     "SplitError",
     "assert_disjoint",

@@ -15,6 +15,10 @@ from PIL import Image
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
 
 
+class LabelError(ValueError):
+    """A label file that does not hold class indices, or holds indices of no class."""
+
+
 def read_label(
     path: str | os.PathLike[str], *, num_classes: int, ignore_label: int, ignore_value: int = 255
 ) -> np.ndarray:
@@ -33,8 +37,8 @@ def read_label(
         (H, W) uint8, values 0 .. C-1 or `ignore_value`.
 
     Raises:
-        ValueError: a colour file, a value that is neither class nor void, or an unfit
-            `ignore_value`.
+        LabelError: a colour file, or a value that is neither class nor void.
+        ValueError: an unfit `ignore_value`.
         OSError: the file is missing or unreadable.
     """
     if not num_classes <= ignore_value <= 255:
@@ -49,7 +53,7 @@ def read_label(
     wrong &= ~void
     if wrong.any():
         values = ", ".join(str(v) for v in np.unique(raw[wrong])[:10])
-        raise ValueError(
+        raise LabelError(
             f"{os.fspath(path)}: label values {values} are neither a class "
             f"(0..{num_classes - 1}) nor the data set's ignore label ({ignore_label}); "
             "correct the file, the data set's stuff_classes or its ignore_label"
@@ -62,7 +66,7 @@ def _read_indices(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         with PathManager.open(os.fspath(path), "rb") as file, Image.open(file) as picture:
             if picture.mode not in INDEX_MODES:
-                raise ValueError(
+                raise LabelError(
                     f"{os.fspath(path)}: a label file holds one class index per pixel "
                     f"(palette or grey), this one holds colours (mode {picture.mode})"
                 )
