@@ -19,12 +19,20 @@ from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.quiet import hush_detectron2
+from autoseg_core import load_spec
 
-# A resumed run may differ from its first part in these, which do not change what is trained.
+# Copy of the loss's spec in OUTPUT_DIR: a run is resumed with what it was started with.
+LOSS_FILE = "loss_spec.json"
+
+# A resumed run may differ from its first part in these, which do not change what is trained. Of the
+# loss it is the content that counts, not the name.
 FREE_KEYS = (
     "DATALOADER.NUM_WORKERS",
+    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
     "OUTPUT_DIR",
+    "SEARCH",
     "SOLVER.CHECKPOINT_PERIOD",
+    "STUDY",
     "TEST",
     "VIS_PERIOD",
 )
@@ -99,13 +107,24 @@ def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -
     if not verbose:
         hush_detectron2()
     default_setup(cfg, args)
+    if comm.is_main_process() and (text := loss_text(cfg)) is not None:
+        (Path(cfg.OUTPUT_DIR) / LOSS_FILE).write_text(text, encoding="utf-8")
+
+
+def loss_text(cfg: CfgNode) -> str | None:
+    """The spec that MODEL.SEM_SEG_HEAD.LOSS_SPEC names, as JSON; None for losses without one."""
+    head = cfg.MODEL.SEM_SEG_HEAD
+    return load_spec(head.LOSS_SPEC).to_json() if head.LOSS_TYPE == "auto_seg_loss" else None
 
 
 def check_datasets(cfg: CfgNode) -> None:
-    """Look at every file of DATASETS and at the number of classes before anything starts."""
+    """Look at every file of the data sets and at the number of classes before anything starts."""
     if not comm.is_main_process():
         return
-    for name in dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)):
+    if not cfg.DATASETS.TRAIN or not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TRAIN and DATASETS.TEST must each name a data set.")
+    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST, *cfg.SEARCH.HOLDOUT.DATASETS)
+    for name in dict.fromkeys(names):
         if name not in DatasetCatalog.list():
             ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
             raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
@@ -118,11 +137,21 @@ def check_loss(cfg: CfgNode) -> None:
     build_loss(cfg)
 
 
-def check_resume(cfg: CfgNode) -> None:
-    """Refuse to resume a run whose ``OUTPUT_DIR/config.yaml`` says something else."""
+def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
+    """Refuse to resume a run whose ``OUTPUT_DIR`` holds another config or another loss.
+
+    Keys that begin with one of ``free`` may differ. A directory without a run passes.
+    """
     path = Path(cfg.OUTPUT_DIR) / "config.yaml"
     if not path.is_file():
         return
+    loss = path.with_name(LOSS_FILE)
+    if loss.is_file() and loss.read_text(encoding="utf-8") != loss_text(cfg):
+        raise ConfigError(
+            f"The loss {cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC!r} is not the one this run was started "
+            f"with, kept in {loss}: name that file in MODEL.SEM_SEG_HEAD.LOSS_SPEC, or choose "
+            "another OUTPUT_DIR."
+        )
     with path.open() as file:
         before = flatten(yaml.safe_load(file))
     now = flatten(yaml.safe_load(cfg.dump()))

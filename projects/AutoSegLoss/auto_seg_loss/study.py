@@ -6,6 +6,7 @@ result is written when it is complete, so finished cells are skipped the next ti
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -16,13 +17,16 @@ from detectron2.utils.env import seed_all_rng
 from tabulate import tabulate
 
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.preflight import ConfigError, check_resume
+from auto_seg_loss.preflight import ConfigError, check_resume, loss_text
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.trainer import Trainer
 from autoseg_core import METRICS, load_spec
 from autoseg_core.scores import get_metric
 
 logger = logging.getLogger(__name__)
+
+# What may change between two calls without touching a finished cell's scores.
+FREE_KEYS = ("DATALOADER.NUM_WORKERS", "OUTPUT_DIR", "SEARCH", "STUDY", "VIS_PERIOD")
 
 Scores = dict[str, float]
 
@@ -93,16 +97,28 @@ def _cell(cfg: CfgNode, loss: str, seed: int) -> Scores:
     cell = cell_config(cfg, loss, seed)
     output = Path(cell.OUTPUT_DIR)
     done = output / "results.json"
-    check_resume(cell)
+    check_resume(cell, FREE_KEYS)
+    inputs = {"loss": loss_text(cell), "weights": _digest(cell.MODEL.WEIGHTS)}
     if not done.is_file():
         output.mkdir(parents=True, exist_ok=True)
         (output / "config.yaml").write_text(cell.dump())
         with quiet_console():
             scores = _train_and_test(cell)
         partial = done.with_suffix(".partial")
-        partial.write_text(json.dumps(scores, indent=1))
+        partial.write_text(json.dumps({"scores": scores, "inputs": inputs}, indent=1))
         partial.replace(done)
-    return json.loads(done.read_text())
+    result = json.loads(done.read_text())
+    if result["inputs"] != inputs:
+        raise ConfigError(
+            f"{output} was trained with another loss file or other weights of the same name; "
+            "delete it to train it again, or choose another OUTPUT_DIR."
+        )
+    return dict(result["scores"])
+
+
+def _digest(path: str) -> str | None:
+    """sha256 of the file the training starts from; None when it starts from scratch."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
 
 
 def _train_and_test(cfg: CfgNode) -> Scores:
