@@ -68,7 +68,11 @@ def global_accuracy(counts: RegionCounts, present: Tensor) -> Tensor:
 
 
 def mean_boundary_f1(counts: BoundaryCounts, present: Tensor) -> Tensor:
-    """BF1: mean over classes of ``boundary_f1``, from counts summed over the whole data set."""
+    """BF1: mean over classes of ``boundary_f1``, from counts summed over the whole data set.
+
+    Of soft counts with the released four free curves: edges may be negative, and a class whose
+    predicted edges do not sum to more than 0 scores 0 without a gradient.
+    """
     return class_mean(boundary_f1(counts), present)
 
 

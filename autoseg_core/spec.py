@@ -8,7 +8,6 @@ files that are newer than itself instead of guessing.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
-from autoseg_core.surfaces.space import Constraints, SearchSpace
+from autoseg_core.surfaces.space import Constraints, SearchSpace, check_curve
 
 FORMAT: Literal[1] = 1
 Point = tuple[float, float]
@@ -62,6 +61,12 @@ class LossTerm(_Model):
     def _known_surface(cls, name: str) -> str:
         return get_surface(name).name
 
+    @field_validator("control_points", mode="before")
+    @classmethod
+    def _tuples(cls, curves: Any) -> Any:
+        """Accept lists in place of tuples, from Python as from JSON."""
+        return _as_tuple(curves)
+
     @model_validator(mode="after")
     def _check_points(self) -> LossTerm:
         names = get_metric(self.metric).curves
@@ -72,7 +77,8 @@ class LossTerm(_Model):
             )
         count = get_surface(self.surface).inner_points(self.pieces) + 2
         for name, curve in zip(names, self.control_points, strict=True):
-            _check_curve(f"Curve {name!r}", curve, count, self.truth_table, self.monotone)
+            constraints = Constraints(self.truth_table, self.monotone)
+            check_curve(f"Curve {name!r}", curve, constraints, count)
         return self
 
     @classmethod
@@ -116,10 +122,13 @@ class Provenance(_Model):
 
 
 class LossSpec(_Model):
-    """A loss: the sum of its terms, and its provenance. See ``load_spec`` to read one by name."""
+    """A loss: the sum of its terms, and its provenance. See ``load_spec`` to read one by name.
+
+    name: letters, digits and ``_.+-``: it also names files and directories.
+    """
 
     format: Literal[1] = FORMAT
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*$")]
     terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
     provenance: Provenance = Provenance()
 
@@ -151,27 +160,8 @@ class LossSpec(_Model):
             raise SpecError(f"{origin} is not a loss spec:\n{_explain(error)}") from None
 
 
-def _check_curve(
-    name: str, curve: tuple[Point, ...], count: int, truth_table: bool, monotone: bool
-) -> None:
-    if len(curve) != count:
-        raise ValueError(
-            f"{name}: expected {count} control points with both ends, got {len(curve)}."
-        )
-    if not all(math.isfinite(x) and 0 <= x <= 1 for point in curve for x in point):
-        raise ValueError(f"{name}: control points must lie in [0, 1], got {list(curve)}.")
-    u, v = zip(*curve, strict=True)
-    if (u[0], u[-1]) != (0, 1):
-        raise ValueError(f"{name}: u must run from 0 to 1, got {u[0]} to {u[-1]}.")
-    if truth_table and (v[0], v[-1]) != (0, 1):
-        raise ValueError(
-            f"{name}: the truth table needs v = 0 and 1 at the ends, got {v[0]} and {v[-1]}; "
-            "set truth_table to false if this is meant."
-        )
-    for axis, values, needed in (("u", u, True), ("v", v, monotone)):
-        if needed and list(values) != sorted(values):
-            hint = "; set monotone to false if this is meant" if axis == "v" else ""
-            raise ValueError(f"{name}: {axis} must not fall, got {list(values)}{hint}.")
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def _check_format(data: Any, origin: str) -> None:
@@ -188,7 +178,11 @@ def _check_format(data: Any, origin: str) -> None:
 def _explain(error: ValidationError) -> str:
     """One line a problem: where it is, what is wrong, and the known keys for an unknown one."""
     lines = []
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    for problem in problems:
+        deeper = [p for p in problems if p["loc"][: len(problem["loc"])] == problem["loc"]]
+        if problem["type"] == "too_short" and len(deeper) > 1:
+            continue  # a broken term also leaves the list of terms short: say it once
         where = ".".join(str(part) for part in problem["loc"]) or "(file)"
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":

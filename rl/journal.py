@@ -48,15 +48,20 @@ class Journal:
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
-        """Start a new journal; JournalError when there is one already, or a search runs there."""
+        """Start a new journal in a directory made when missing.
+
+        JournalError: there is one with candidates already, or a search runs there. One without
+        candidates has nothing to lose and is replaced.
+        """
         path = Path(path)
         lock = _lock(path)
         try:
-            if path.exists():
+            if path.exists() and any(r["kind"] == "candidate" for r in _parse(path)[0]):
                 raise JournalError(
                     f"{path} exists already and is not overwritten: continue that search with "
                     "--resume, or choose another output directory"
                 )
+            path.unlink(missing_ok=True)
             return cls._start(path, lock, header)
         except BaseException:
             lock.release()
@@ -138,8 +143,7 @@ def read_journal(path: str | Path) -> list[Record]:
 
 
 def _lock(path: Path) -> FileLock:
-    if not path.parent.is_dir():
-        raise JournalError(f"{path.parent} is not a directory; make it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return FileLock(path.with_name(path.name + ".lock"))
     except LockedError as error:

@@ -45,7 +45,7 @@ def class_sets(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
 
 
 def dilate_sets(sets: Tensor, radius: int) -> Tensor:
-    """Union of the sets in the (2r+1) x (2r+1) window around each pixel; shape unchanged."""
+    """Union over the (2r+1) x (2r+1) window around each pixel of (..., H, W) int64 sets or bool."""
     return _dilate_axis(_dilate_axis(sets, radius, -1), radius, -2)
 
 
@@ -65,7 +65,7 @@ def near_boundary(
     edges = label_edges(target, seen, num_classes)
     if drop_background:
         edges = edges & (target != 0)
-    return dilate_sets(class_sets(target, edges, num_classes), radius).any(0)
+    return dilate_sets(edges, radius)
 
 
 def boundary_counts(

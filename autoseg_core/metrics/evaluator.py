@@ -5,7 +5,9 @@ memory does not grow with the data set and two halves of it can be merged.
 
 Two protocols:
 - ``strict``: a void pixel changes nothing, anywhere: it is no edge, makes no edge, and what is
-  predicted there is not looked at. A class without a target pixel is absent (Detectron2's rule).
+  predicted there is not looked at. A class without a target pixel (for BF1: without a target
+  edge) is absent, as in upstream Detectron2; its v0.6 still counts such a class as 0 once it is
+  predicted.
 - ``paper``: the numbers of the released evaluator. Edges are those of the raw label maps: the rim
   of a void area is an edge of the target, predictions inside void count as edges, and BF1 looks at
   void pixels too. A class is absent only when neither target nor prediction has it.
@@ -29,7 +31,7 @@ from autoseg_core.metrics.boundaries import boundary_counts, near_boundary
 from autoseg_core.metrics.regions import region_counts
 from autoseg_core.scores import METRICS, AbsentRule, Metric, Region, present_classes
 
-Protocol = Literal["strict", "paper"]
+ProtocolName = Literal["strict", "paper"]
 Labels = Tensor | NDArray[np.integer[Any]]
 
 
@@ -59,11 +61,11 @@ class SegmentationScores:
         num_classes: int,
         ignore_index: int = 255,
         tolerance: int = 5,
-        protocol: Protocol = "strict",
+        protocol: ProtocolName = "strict",
         drop_background: bool = False,
     ) -> None:
         if protocol not in _RULES:
-            known = ", ".join(get_args(Protocol))
+            known = ", ".join(get_args(ProtocolName))
             raise ValueError(f"Unknown protocol {protocol!r}; known protocols: {known}.")
         if num_classes < 1 or tolerance < 0:
             raise ValueError(

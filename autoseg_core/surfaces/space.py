@@ -9,6 +9,7 @@ the paper: the truth table and monotonicity. Each can be lifted for its ablation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,7 @@ class SearchSpace:
         """Inverse of ``control_points``: (G, K, 2) -> (d,).
 
         Where an earlier point has reached 1 the coordinate does not matter and is given as 0.
+        Raises ``ValueError`` for another shape and for points that break the constraints.
         """
         points = np.asarray(control_points, dtype=np.float64)
         expected = (len(self.curves), self.inner + 2, 2)
@@ -102,6 +104,8 @@ class SearchSpace:
                 f"Expected control points of shape {expected} (curves, points with both ends, uv) "
                 f"for {self.metric}, got {points.shape}."
             )
+        for name, curve in zip(self.curves, points, strict=True):
+            check_curve(f"Curve {name!r}", curve.tolist(), self.constraints)
         return np.concatenate([self._encode(curve) for curve in points])
 
     def _decode(self, row: Array) -> Array:
@@ -125,6 +129,33 @@ class SearchSpace:
             v = _differentiate(v, start)
         ends = [] if self.constraints.truth_table else [start, end]
         return np.concatenate([np.column_stack([u, v]).ravel(), ends])
+
+
+def check_curve(
+    name: str, curve: Sequence[Sequence[float]], constraints: Constraints, count: int | None = None
+) -> None:
+    """Raise ``ValueError`` unless ``curve``, (K, 2) with both ends, is one of a search space.
+
+    ``name`` begins the message; ``count`` is the K expected, if it is to be checked.
+    """
+    if count is not None and len(curve) != count:
+        raise ValueError(
+            f"{name}: expected {count} control points with both ends, got {len(curve)}."
+        )
+    if not all(0 <= x <= 1 for point in curve for x in point):  # NaN is not
+        raise ValueError(f"{name}: control points must lie in [0, 1], got {list(curve)}.")
+    u, v = zip(*curve, strict=True)
+    if (u[0], u[-1]) != (0, 1):
+        raise ValueError(f"{name}: u must run from 0 to 1, got {u[0]} to {u[-1]}.")
+    if constraints.truth_table and (v[0], v[-1]) != (0, 1):
+        raise ValueError(
+            f"{name}: the truth table needs v = 0 and 1 at the ends, got {v[0]} and {v[-1]}; "
+            "set truth_table to false if this is meant."
+        )
+    for axis, values, needed in (("u", u, True), ("v", v, constraints.monotone)):
+        if needed and list(values) != sorted(values):
+            hint = "; set monotone to false if this is meant" if axis == "v" else ""
+            raise ValueError(f"{name}: {axis} must not fall, got {list(values)}{hint}.")
 
 
 def _accumulate(steps: Array, start: float) -> Array:

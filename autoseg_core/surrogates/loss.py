@@ -48,8 +48,8 @@ class AutoSegLoss(nn.Module):
 
         logits: (N, C, H, W) float of any precision. target: (N, H, W) int64, in [0, C) or
         ``ignore_index``. A batch of void pixels alone gives 0 with a graph and zero gradients.
-        Raises ``ValueError`` for other shapes or dtypes, and for labels outside the classes (on an
-        accelerator, where looking would stall the stream, an assertion on the device).
+        Raises ``ValueError`` for other shapes or dtypes, and for labels outside the classes (on
+        CUDA, where looking would stall the stream, an assertion on the device).
         """
         _check_input(logits, target, self.ignore_index)
         mask = target != self.ignore_index
@@ -64,7 +64,11 @@ class AutoSegLoss(nn.Module):
         return total
 
     def scores(self, probability: Tensor, target: Tensor, mask: Tensor) -> list[Tensor]:
-        """Surrogate score of every term, scalars; 1 where a term finds no class to look at."""
+        """Surrogate score of every term: scalars, 1 where a term finds no class to look at.
+
+        probability: (N, C, H, W) float32 or float64 in [0, 1]. target: (N, H, W) int64, in [0, C)
+        wherever ``mask`` (N, H, W) bool is true.
+        """
         scores = []
         for index, term in enumerate(self.spec.terms):
             counts = soft_counts(
@@ -127,7 +131,7 @@ def _check_input(logits: Tensor, target: Tensor, ignore_index: int) -> None:
                 f"The target holds labels {sorted(set(target[bad].tolist()))[:10]} outside the "
                 f"classes 0..{classes - 1}; void pixels must be {ignore_index} (ignore_index)."
             )
-    else:
+    elif target.is_cuda:
         torch._assert_async(
             ~bad.any(), f"A target label lies outside the classes 0..{classes - 1}."
         )

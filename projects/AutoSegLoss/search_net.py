@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.preflight import prepare, start_run
+from auto_seg_loss.preflight import check_train_data, prepare, start_run
 from auto_seg_loss.search import check_search, open_journal, search
 from auto_seg_loss.user_errors import explain_user_errors
 
@@ -32,7 +32,7 @@ def main() -> None:
     """Run the search of a config."""
     arguments = parse_arguments()
     with explain_user_errors():
-        cfg = prepare(arguments, check_search)
+        cfg = prepare(arguments, check_train_data, check_search)
         # The journal first: it refuses a second search and another config before anything is
         # written over.
         with open_journal(cfg, arguments.resume) as journal:

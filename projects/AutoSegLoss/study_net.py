@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from auto_seg_loss.preflight import prepare, start_run
+from auto_seg_loss.preflight import check_train_data, prepare, start_run
 from auto_seg_loss.study import check_study, run_study
 from auto_seg_loss.user_errors import explain_user_errors
 
@@ -30,7 +30,7 @@ def main() -> None:
     """Run the study of a config."""
     arguments = parse_arguments()
     with explain_user_errors():
-        cfg = prepare(arguments, check_study)
+        cfg = prepare(arguments, check_study, check_train_data)
         start_run(cfg, arguments, verbose=False)
         print(run_study(cfg))
 

@@ -7,20 +7,46 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from auto_seg_loss.preflight import check_loss, check_resume, prepare, start_run
+from auto_seg_loss.preflight import (
+    begin_training,
+    check_loss,
+    check_resume,
+    check_train_data,
+    prepare,
+    start_run,
+)
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors
 
 
-def main(args: argparse.Namespace) -> dict:
-    """Run in every process that ``launch`` starts; returns the evaluation's results."""
-    cfg = prepare(args, check_loss, *([check_resume] if args.resume else []))
+def main() -> None:
+    """Check everything once, then train or evaluate in as many processes as asked for."""
+    arguments = default_argument_parser().parse_args()
+    checks = [] if arguments.eval_only else [check_train_data]
+    checks += [check_resume] if arguments.resume else []
+    with explain_user_errors():
+        cfg = prepare(arguments, check_loss, *checks)
+        launch(
+            run,
+            arguments.num_gpus,
+            num_machines=arguments.num_machines,
+            machine_rank=arguments.machine_rank,
+            dist_url=arguments.dist_url,
+            args=(cfg, arguments),
+        )
+
+
+def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
+    """One process of the training or evaluation; returns the evaluation's results."""
     start_run(cfg, args)
     if args.eval_only:
         model = Trainer.build_model(cfg)
@@ -30,19 +56,13 @@ def main(args: argparse.Namespace) -> dict:
         if comm.is_main_process():
             verify_results(cfg, results)
         return results
+    if comm.is_main_process():
+        begin_training(cfg, args.resume)
+    comm.synchronize()
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
     return trainer.train()
 
 
 if __name__ == "__main__":
-    arguments = default_argument_parser().parse_args()
-    with explain_user_errors():
-        launch(
-            main,
-            arguments.num_gpus,
-            num_machines=arguments.num_machines,
-            machine_rank=arguments.machine_rank,
-            dist_url=arguments.dist_url,
-            args=(arguments,),
-        )
+    main()

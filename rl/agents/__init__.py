@@ -11,7 +11,7 @@ from rl.agents.random_search import RandomSearch
 __all__ = ["AGENTS", "PPO", "Agent", "RandomSearch", "agent_class"]
 
 AGENTS: dict[str, Callable[..., Agent]] = {"ppo": PPO, "random": RandomSearch}
-"""name -> class; each is called as ``cls(identity, seed=..., **options)``."""
+"""name -> class; each is called as ``cls(identity, seed=..., rounds=..., **options)``."""
 
 
 def agent_class(name: str) -> Callable[..., Agent]:

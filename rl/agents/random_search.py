@@ -20,9 +20,10 @@ class RandomSearch:
     Args:
         identity: (D,) in [0, 1].
         seed: of its generator.
+        rounds: length of the search, which makes no difference to it.
     """
 
-    def __init__(self, identity: Vector, *, seed: int) -> None:
+    def __init__(self, identity: Vector, *, seed: int, rounds: int | None = None) -> None:
         self._best = check_identity(identity)
         self._best_score: float | None = None
         self._generator = np.random.default_rng(seed)

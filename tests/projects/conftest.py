@@ -84,7 +84,7 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_cfg(tiny_config: Path, tmp_path: Path) -> Callable[..., Any]:
-    """``make_cfg(KEY, VALUE, ...)``: the tiny config with options, frozen; writes below tmp_path."""
+    """``make_cfg(KEY, VALUE, ...)``: the tiny config with options, frozen; output in tmp_path."""
     from auto_seg_loss.preflight import load_config
 
     def make(*options: Any) -> Any:
@@ -141,10 +141,10 @@ class Run:
     def refusal(self) -> str:
         """What a user reads who made a mistake: ``error: ...``, status 2, no traceback."""
         self.wait()
-        assert "Traceback" not in self.stderr + self.stdout, self.stdout + self.stderr
+        assert "Traceback" not in self.stderr, self.stderr
         assert self.status == 2, f"exit status {self.status}\n{self.stdout}\n{self.stderr}"
-        assert self.stderr.startswith("error: "), self.stderr
-        return self.stderr
+        assert self.stderr.count("error: ") == 1, self.stderr
+        return self.stderr[self.stderr.index("error: ") :]
 
 
 @dataclass
@@ -167,29 +167,49 @@ class ScriptServer:
         print(json.dumps(message), file=self._server.stdin, flush=True)
         return int(self._server.stdout.readline())
 
-    def start(self, script: str, *arguments: Any, **environment: str) -> Run:
-        """Start a script of projects/AutoSegLoss by name, in a directory of the tests."""
+    def start(
+        self, script: str, *arguments: Any, directory: Path | None = None, **environment: str
+    ) -> Run:
+        """Start a script of projects/AutoSegLoss by name, in `directory` or one of the tests."""
         self._count += 1
         out, err = (self.directory / f"{self._count}.{kind}" for kind in ("out", "err"))
         job = {
             "script": str(PROJECT / script),
             "arguments": [str(argument) for argument in arguments],
-            "directory": str(self.directory),
+            "directory": str(directory or self.directory),
             "environment": {"DETECTRON2_DATASETS": str(self.datasets), **environment},
             "stdout": str(out),
             "stderr": str(err),
         }
         return Run(self, self.ask({"start": job}), out, err)
 
-    def run(self, script: str, *arguments: Any, **environment: str) -> Run:
+    def run(self, script: str, *arguments: Any, **settings: Any) -> Run:
         """Start a script and wait for its end."""
-        return self.start(script, *arguments, **environment).wait()
+        return self.start(script, *arguments, **settings).wait()
 
     def close(self) -> None:
         self._server.kill()  # has nothing to lose, and an orderly end takes seconds
         self._server.wait()
         self._server.stdin.close()
         self._server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def as_user(shapes_root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``as_user(script, argument, ..., cwd=...)``: a script in a new interpreter, 5 s an import."""
+
+    def run(script: str, *arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "DETECTRON2_DATASETS": str(shapes_root),
+        }
+        command = [sys.executable, str(PROJECT / script), *map(str, arguments)]
+        done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
 
 
 @pytest.fixture(scope="session")

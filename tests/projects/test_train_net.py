@@ -1,16 +1,270 @@
-import time
+"""train_net.py as a user runs it: trains, resumes, evaluates, and refuses in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from autoseg_core import METRICS
+
+HEAD = "MODEL.SEM_SEG_HEAD."
+SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
+SETTINGS = (*SEARCHED, "SOLVER.MAX_ITER", 6, "SOLVER.CHECKPOINT_PERIOD", 2)
 
 
-def test_x(scripts, tiny_config, tmp_path):
-    for i in range(2):
-        t = time.time()
-        r = scripts.run("train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", tmp_path)
-        r.assert_ok()
-        print(time.time() - t)
-        t = time.time()
-        r = scripts.run(
-            "search_net.py", "--config-file", tiny_config, "OUTPUT_DIR", tmp_path / f"s{i}"
-        )
-        r.assert_ok()
-        print(time.time() - t)
-    assert 0
+@pytest.fixture(scope="module")
+def trained(as_user, tiny_config, tmp_path_factory) -> Path:
+    """The output of a training of six iterations; its terminal is in stdout.txt, stderr.txt."""
+    directory = tmp_path_factory.mktemp("train")
+    run = as_user(
+        "train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", "run", *SETTINGS, cwd=directory
+    )
+    (directory / "run" / "stdout.txt").write_text(run.stdout)
+    (directory / "run" / "stderr.txt").write_text(run.stderr)
+    return directory / "run"
+
+
+@pytest.fixture
+def copy(trained, tmp_path) -> Path:
+    """The same, to go on with."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def train(scripts, tiny_config):
+    """``train(OUTPUT_DIR, argument, ...)`` with SETTINGS unless options say otherwise."""
+
+    def run(output: Path, *arguments, options=()):
+        options = ("OUTPUT_DIR", output, *SETTINGS, *options)
+        return scripts.run("train_net.py", "--config-file", tiny_config, *arguments, *options)
+
+    return run
+
+
+def metrics(output: Path) -> dict[str, list[tuple[int, float]]]:
+    """Name -> (iteration, value) of every row of metrics.json that has it."""
+    rows: dict[str, list[tuple[int, float]]] = {}
+    for line in (output / "metrics.json").read_text().splitlines():
+        row = json.loads(line)
+        for name, value in row.items():
+            rows.setdefault(name, []).append((row["iteration"], value))
+    return rows
+
+
+def printed_scores(text: str) -> list[str]:
+    """Detectron2's lines to copy and paste, the last of them the six numbers."""
+    return re.findall(r"copypaste: (.*)", text)
+
+
+# --- a training ---
+
+
+def test_it_writes_checkpoints_and_the_config(trained):
+    names = {path.name for path in trained.iterdir()}
+    checkpoints = {"model_0000001.pth", "model_0000003.pth", "model_final.pth"}
+    assert names >= {*checkpoints, "last_checkpoint", "config.yaml", "log.txt", "metrics.json"}
+    assert (trained / "last_checkpoint").read_text() == "model_final.pth"
+
+
+def test_it_reports_the_six_scores(trained):
+    rows = metrics(trained)
+    assert all(np.isfinite(value) for _, value in rows["total_loss"])
+    scores = [rows[f"sem_seg/{name}"] for name in METRICS]
+    assert all(len(row) == 1 and 0 <= row[0][1] <= 100 for row in scores)
+    names, numbers = printed_scores((trained / "stdout.txt").read_text())[-2:]
+    assert names == ",".join(METRICS)
+    assert numbers.split(",") == [f"{row[0][1]:.4f}" for row in scores]
+
+
+def test_it_warns_of_nothing(trained):
+    assert "Warning" not in (trained / "stderr.txt").read_text()
+
+
+def test_it_prints_a_table_of_the_classes(trained):
+    text = (trained / "stdout.txt").read_text()
+    for name in ("background", "ellipse", "polygon", "square", "bar", "disc", "triangle"):
+        assert re.search(rf"^{name} +[-\d.]+ +[-\d.]+ +[-\d.]+ +[-\d.]+$", text, re.MULTILINE)
+
+
+def test_it_writes_tensorboard_events(trained):
+    events = EventAccumulator(str(trained))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert tags >= {"total_loss", "lr", *(f"sem_seg/{name}" for name in METRICS)}
+
+
+# --- resume ---
+
+
+def test_resume_goes_on_after_the_last_checkpoint(copy, train):
+    (copy / "model_final.pth").unlink()
+    (copy / "last_checkpoint").write_text("model_0000003.pth")
+    run = train(copy, "--resume").assert_ok()
+    assert "Starting training from iteration 4" in run.stdout
+    checkpoint = torch.load(copy / "model_final.pth", weights_only=True)
+    assert checkpoint["iteration"] == 5
+    assert [at for at, _ in metrics(copy)["total_loss"]] == [5, 5]  # before, and after the resume
+
+
+def test_resume_keeps_the_optimisers_momentum(trained):
+    """Detectron2 0.6 leaves it out of its checkpoints, and so restarts it; later versions do not."""
+
+    def keys(tree: object) -> set[str]:
+        if not isinstance(tree, dict):
+            return set()
+        return {str(key) for key in tree}.union(*map(keys, tree.values()))
+
+    assert "momentum_buffer" in keys(torch.load(trained / "model_final.pth", weights_only=True))
+
+
+def test_a_killed_training_is_resumed(scripts, tiny_config, tmp_path):
+    output = tmp_path / "run"
+    command = ("train_net.py", "--config-file", tiny_config)
+    options = ("OUTPUT_DIR", output, "SOLVER.MAX_ITER", 60, "SOLVER.CHECKPOINT_PERIOD", 5)
+    run = scripts.start(*command, *options)
+    last = output / "last_checkpoint"
+    run.kill_when(lambda: last.exists() and last.stat().st_size > 0)
+    assert run.status == -9 and not (output / "model_final.pth").exists()
+    again = scripts.run(*command, "--resume", *options).assert_ok()
+    start = int(re.search(r"Starting training from iteration (\d+)", again.stdout).group(1))
+    assert start in range(5, 60, 5)
+    assert (output / "model_final.pth").exists()
+
+
+def test_resume_of_nothing_starts_from_the_beginning(train, tmp_path):
+    run = train(tmp_path / "new", "--resume").assert_ok()
+    assert "Starting training from iteration 0" in run.stdout
+
+
+def test_resume_with_another_config_says_what_differs_and_changes_nothing(copy, train):
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    run = train(copy, "--resume", options=("SOLVER.MAX_ITER", 8, "SOLVER.BASE_LR", 0.5))
+    text = run.refusal()
+    rows = [line.strip() for line in text.splitlines() if " -> " in line]
+    assert len(rows) == 2
+    assert re.fullmatch(r"SOLVER\.BASE_LR: [\d.]+ -> 0\.5", rows[0])
+    assert rows[1] == "SOLVER.MAX_ITER: 6 -> 8"
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+
+def test_resume_with_another_loss_is_refused(copy, train):
+    text = train(copy, "--resume", options=(HEAD + "LOSS_SPEC", "voc-macc-bezier")).refusal()
+    assert "voc-macc-bezier" in text
+
+
+# --- evaluation ---
+
+
+def test_eval_only_gives_the_scores_of_the_end_of_training(trained, train, tmp_path):
+    weights = ("MODEL.WEIGHTS", trained / "model_final.pth")
+    run = train(tmp_path / "eval", "--eval-only", options=weights).assert_ok()
+    before = printed_scores((trained / "stdout.txt").read_text())
+    assert printed_scores(run.stdout) == before
+    assert not (tmp_path / "eval" / "model_final.pth").exists()
+
+
+def test_eval_only_with_resume_takes_the_last_checkpoint(copy, train):
+    run = train(copy, "--resume", "--eval-only").assert_ok()
+    before = printed_scores((copy / "stdout.txt").read_text())
+    assert printed_scores(run.stdout) == before
+
+
+def test_the_paper_protocol_gives_other_numbers(trained, train, tmp_path):
+    options = ("MODEL.WEIGHTS", trained / "model_final.pth", "TEST.PROTOCOL", "paper")
+    run = train(tmp_path / "eval", "--eval-only", options=options).assert_ok()
+    assert printed_scores(run.stdout) != printed_scores((trained / "stdout.txt").read_text())
+
+
+def test_eval_during_training_is_written_too(train, tmp_path):
+    train(tmp_path / "run", options=("TEST.EVAL_PERIOD", 4)).assert_ok()
+    assert len(metrics(tmp_path / "run")["sem_seg/mIoU"]) == 2
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("SOLVER.MAX_ITERS", 3), r"SOLVER\.MAX_ITERS.*SOLVER\.MAX_ITER"),
+        (("SOLVER.MAX_ITER", "many"), r"SOLVER\.MAX_ITER"),
+        ((HEAD + "LOSS_TYPE", "dice"), "'dice'.*auto_seg_loss, cross_entropy, hard_pixel_mining"),
+        ((HEAD + "LOSS_SPEC", ""), r"needs MODEL\.SEM_SEG_HEAD\.LOSS_SPEC"),
+        ((HEAD + "LOSS_SPEC", "voc-miou"), "'voc-miou'.*voc-macc-bezier, voc-miou-bezier"),
+        ((HEAD + "LOSS_SPEC", "none.json"), r"none\.json"),
+        ((HEAD + "NUM_CLASSES", 5), "5 classes.* 7 .*NUM_CLASSES to 7"),
+        (("DATASETS.TRAIN", "('shape',)"), "'shape'.*shapes_sem_seg_train"),
+        (("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
+        (("MODEL.WEIGHTS", "none.pth"), r"none\.pth"),
+        (("TEST.PROTOCOL", "lax"), "'lax'.*strict, paper"),
+        (("TEST.TOLERANCE", -1), "tolerance"),
+        ((HEAD + "IGNORE_VALUE", 3), r"7\.\.255; got 3"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value[0]}={value[1]}",
+)
+def test_a_mistake_in_the_options_is_one_line_and_nothing_is_written(
+    train, tmp_path, options, words
+):
+    text = train(tmp_path / "run", options=options).refusal()
+    assert re.search(words, text), text
+    assert text.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_config_file_is_one_line(scripts, tmp_path):
+    assert "none.yaml" in scripts.run("train_net.py", "--config-file", "none.yaml").refusal()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("{", "not complete JSON"),
+        ('{"format": 99, "name": "x", "terms": []}', "format 99; this version reads up to 1"),
+        ('{"name": "x", "terms": []}', "terms"),
+    ],
+    ids=["truncated", "newer", "empty"],
+)
+def test_a_broken_loss_file_is_named(train, tmp_path, text, words):
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    refusal = train(tmp_path / "run", options=(HEAD + "LOSS_SPEC", path)).refusal()
+    assert str(path) in refusal and words in refusal
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def own_shapes(shapes_root, tmp_path) -> Path:
+    return Path(shutil.copytree(shapes_root / "shapes", tmp_path / "datasets" / "shapes"))
+
+
+def test_a_missing_image_is_named_before_anything_is_written(
+    scripts, tiny_config, own_shapes, tmp_path
+):
+    (own_shapes / "JPEGImages" / "test_00001.jpg").unlink()
+    run = scripts.run(
+        *("train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", tmp_path / "run"),
+        DETECTRON2_DATASETS=str(own_shapes.parent),
+    )
+    assert "test_00001.jpg: no such file" in run.refusal()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_label_outside_the_classes_names_the_file(scripts, tiny_config, own_shapes, tmp_path):
+    path = own_shapes / "SegmentationClass" / "test_00002.png"
+    label = np.array(Image.open(path))
+    label[3, 4] = 42
+    Image.fromarray(label).save(path)
+    run = scripts.run(
+        *("train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", tmp_path / "run"),
+        DETECTRON2_DATASETS=str(own_shapes.parent),
+    )
+    text = run.refusal()
+    assert "test_00002.png: label values 42" in text and "(0..6)" in text

@@ -45,13 +45,17 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.METRIC = "mIoU"
     cfg.SEARCH.SURFACE = "bezier"
     cfg.SEARCH.PIECES = 0
+    # For BIoU and BF1: radius in pixels inside the loss, at training resolution (the reward's is
+    # TEST.TOLERANCE, at full resolution). TEST.DROP_BACKGROUND holds for loss and reward alike.
+    cfg.SEARCH.TOLERANCE = 5
     # The two constraints of the paper, and a class absent from a batch: `ignore` or `zero`.
     cfg.SEARCH.TRUTH_TABLE = True
     cfg.SEARCH.MONOTONE = True
     cfg.SEARCH.ABSENT = "ignore"
     # Name of the found loss; "" makes one from metric, surface and data set.
     cfg.SEARCH.NAME = ""
-    # Agent: `ppo` (the paper's) or `random`; candidates a round, rounds.
+    # Agent: `ppo` (the paper's), `random`, or one added to rl.agents.AGENTS; its options are those
+    # of the node that bears its name in capitals. Rounds, candidates a round.
     cfg.SEARCH.AGENT = "ppo"
     cfg.SEARCH.ROUNDS = 12
     cfg.SEARCH.SAMPLES = 32
@@ -59,7 +63,8 @@ def _add_search_keys(cfg: CfgNode) -> None:
     # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
     # the round's samples on the mean itself).
     cfg.SEARCH.PPO = CfgNode()
-    # Standard deviation of the truncated normal at the first and last round.
+    # Standard deviation of the truncated normal in the first round, and where it is heading to,
+    # linearly, at the end of the last.
     cfg.SEARCH.PPO.SIGMA = 0.2
     cfg.SEARCH.PPO.SIGMA_FINAL = 0.2
     # Adam steps a round, their learning rate, and the clip of the likelihood ratio.

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from auto_seg_loss.data.labels import read_label
 from autoseg_core import SegmentationScores
-from autoseg_core.metrics.evaluator import Protocol
+from autoseg_core.metrics.evaluator import ProtocolName
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         class_names: list[str],
         ignore_label: int,
         *,
-        protocol: Protocol = "strict",
+        protocol: ProtocolName = "strict",
         tolerance: int = 5,
         drop_background: bool = False,
     ) -> None:

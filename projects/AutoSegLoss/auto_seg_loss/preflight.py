@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,21 +14,24 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
 from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.quiet import hush_detectron2
-from autoseg_core import load_spec
+from autoseg_core import SegmentationScores, load_spec
 
-# Copy of the loss's spec in OUTPUT_DIR: a run is resumed with what it was started with.
-LOSS_FILE = "loss_spec.json"
+# What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
+# --eval-only too.
+RUN_FILE = "run.json"
 
 # A resumed run may differ from its first part in these, which do not change what is trained. Of the
 # loss it is the content that counts, not the name.
 FREE_KEYS = (
     "DATALOADER.NUM_WORKERS",
+    "INPUT.CACHE",
     "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
     "OUTPUT_DIR",
     "SEARCH",
@@ -53,11 +57,9 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
         if config_file:
             cfg.merge_from_file(config_file)
         cfg.merge_from_list(opts)
-    except (AssertionError, KeyError, ValueError, yaml.YAMLError) as error:
+    except (AssertionError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
         where = " ".join([config_file, *opts])
-        raise ConfigError(
-            f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}Options are KEY VALUE pairs."
-        ) from None
+        raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
     return cfg
 
 
@@ -76,18 +78,18 @@ def _known_keys(cfg: CfgNode, message: str) -> str:
         if not isinstance(node.get(part), CfgNode):
             break
         node, section = node[part], f"{section}{part}."
-    return f"Known keys: {', '.join(section + key for key in sorted(node))}. "
+    return f"Known keys: {', '.join(section + key for key in sorted(node))}."
 
 
 def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
     """The frozen config of a script, checked; nothing is written yet.
 
-    ``checks``, those of the script itself, run first; then those of the data sets. What they find
-    wrong with a value is a ``ConfigError``.
+    Runs the common checks, and then ``checks``, those of the script. What they find wrong with a
+    value is a ``ConfigError``.
     """
     cfg = load_config(args.config_file, args.opts)
     cfg.freeze()
-    for check in (*checks, check_datasets):
+    for check in (check_weights, check_evaluation, check_test_data, *checks):
         try:
             check(cfg)
         except ValueError as error:
@@ -107,8 +109,6 @@ def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -
     if not verbose:
         hush_detectron2()
     default_setup(cfg, args)
-    if comm.is_main_process() and (text := loss_text(cfg)) is not None:
-        (Path(cfg.OUTPUT_DIR) / LOSS_FILE).write_text(text, encoding="utf-8")
 
 
 def loss_text(cfg: CfgNode) -> str | None:
@@ -117,13 +117,21 @@ def loss_text(cfg: CfgNode) -> str | None:
     return load_spec(head.LOSS_SPEC).to_json() if head.LOSS_TYPE == "auto_seg_loss" else None
 
 
-def check_datasets(cfg: CfgNode) -> None:
-    """Look at every file of the data sets and at the number of classes before anything starts."""
-    if not comm.is_main_process():
-        return
-    if not cfg.DATASETS.TRAIN or not cfg.DATASETS.TEST:
-        raise ConfigError("DATASETS.TRAIN and DATASETS.TEST must each name a data set.")
-    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST, *cfg.SEARCH.HOLDOUT.DATASETS)
+def check_test_data(cfg: CfgNode) -> None:
+    """Look at every file of DATASETS.TEST and at the number of classes before anything starts."""
+    _check_data(cfg, "DATASETS.TEST", cfg.DATASETS.TEST)
+
+
+def check_train_data(cfg: CfgNode) -> None:
+    """The same for DATASETS.TRAIN and the hold-out of a search."""
+    _check_data(cfg, "DATASETS.TRAIN", cfg.DATASETS.TRAIN)
+    if cfg.SEARCH.HOLDOUT.DATASETS:
+        _check_data(cfg, "SEARCH.HOLDOUT.DATASETS", cfg.SEARCH.HOLDOUT.DATASETS)
+
+
+def _check_data(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
+    if not names:
+        raise ConfigError(f"{key} must name a data set.")
     for name in dict.fromkeys(names):
         if name not in DatasetCatalog.list():
             ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
@@ -133,38 +141,79 @@ def check_datasets(cfg: CfgNode) -> None:
 
 
 def check_loss(cfg: CfgNode) -> None:
-    """Refuse an unknown loss or an unusable spec before anything starts."""
+    """Refuse an unknown loss or an unusable spec."""
     build_loss(cfg)
 
 
-def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
-    """Refuse to resume a run whose ``OUTPUT_DIR`` holds another config or another loss.
+def check_weights(cfg: CfgNode) -> None:
+    """Refuse MODEL.WEIGHTS that do not exist; remote names are fetched, as they will be later."""
+    if cfg.MODEL.WEIGHTS:
+        local_weights(cfg.MODEL.WEIGHTS)
 
-    Keys that begin with one of ``free`` may differ. A directory without a run passes.
+
+def local_weights(name: str) -> Path:
+    """The file of MODEL.WEIGHTS, which may be a path, a URL or a ``detectron2://`` name."""
+    path = Path(PathManager.get_local_path(name))
+    if not path.is_file():
+        raise ConfigError(
+            f"MODEL.WEIGHTS {name} does not exist. Warm starts are made by search_net.py, "
+            "checkpoints by train_net.py."
+        )
+    return path
+
+
+def check_evaluation(cfg: CfgNode) -> None:
+    """Refuse values of TEST that cannot be evaluated with."""
+    SegmentationScores(
+        cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
+        tolerance=cfg.TEST.TOLERANCE,
+        protocol=cfg.TEST.PROTOCOL,
+        drop_background=cfg.TEST.DROP_BACKGROUND,
+    )
+
+
+def begin_training(cfg: CfgNode, resume: bool) -> None:
+    """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
+
+    Call it on the main process, after ``check_resume`` when resuming.
     """
-    path = Path(cfg.OUTPUT_DIR) / "config.yaml"
+    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
+    if resume and path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name("last_checkpoint").unlink(missing_ok=True)
+    record = {"config": yaml.safe_load(cfg.dump()), "loss": loss_text(cfg)}
+    partial = path.with_name(RUN_FILE + ".partial")
+    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    partial.replace(path)
+
+
+def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
+    """Refuse to go on in an ``OUTPUT_DIR`` whose training had another config or another loss.
+
+    Keys that begin with one of ``free`` may differ. A directory without a training passes.
+    """
+    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if not path.is_file():
         return
-    loss = path.with_name(LOSS_FILE)
-    if loss.is_file() and loss.read_text(encoding="utf-8") != loss_text(cfg):
-        raise ConfigError(
-            f"The loss {cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC!r} is not the one this run was started "
-            f"with, kept in {loss}: name that file in MODEL.SEM_SEG_HEAD.LOSS_SPEC, or choose "
-            "another OUTPUT_DIR."
-        )
-    with path.open() as file:
-        before = flatten(yaml.safe_load(file))
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        before, loss = flatten(record["config"]), record["loss"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
     now = flatten(yaml.safe_load(cfg.dump()))
     differences = [
         f"  {key}: {before.get(key)!r} -> {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith(FREE_KEYS)
+        if before.get(key) != now.get(key) and not key.startswith(free)
     ]
+    if loss != loss_text(cfg):
+        differences.append("  MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
     if differences:
         raise ConfigError(
-            f"--resume with another config than {path}:\n"
+            f"{path.parent} holds a training with another config:\n"
             + "\n".join(differences)
-            + "\nResume with the old values, or choose another OUTPUT_DIR."
+            + "\nGo on with the old values, or choose another OUTPUT_DIR."
         )
 
 

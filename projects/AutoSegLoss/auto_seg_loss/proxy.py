@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.engine import SimpleTrainer, hooks
+from detectron2.engine import AMPTrainer, SimpleTrainer, hooks
 from detectron2.evaluation import inference_on_dataset
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.utils.env import seed_all_rng
@@ -51,30 +51,34 @@ class DetectronProxy:
 
     def evaluate(self, theta: NDArray[np.float64], seed: int) -> ProxyResult:
         """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason."""
-        loss = AutoSegLoss(self.spec(theta), self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+        spec = candidate_spec(self.cfg, self.space, theta)
+        loss = AutoSegLoss(spec, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
         self.model.sem_seg_head.loss = loss.to(self.cfg.MODEL.DEVICE)
-        self.model.load_state_dict(self.start, strict=False)
+        self.model.load_state_dict(self.start)
         with quiet():
             try:
                 train(self.cfg, self.model, self.search, seed)
             except FloatingPointError as error:
                 return failed(str(error).splitlines()[0])
-            broken = [n for n, p in self.model.named_parameters() if not p.isfinite().all()]
+            broken = [n for n, v in self.model.state_dict().items() if not v.isfinite().all()]
             if broken:
                 return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
             scores = score(self.cfg, self.model, self.holdout, self.dataset_name)
         return ProxyResult(scores[self.space.metric], scores)
 
-    def spec(self, theta: NDArray[np.float64], name: str = "candidate") -> LossSpec:
-        """The loss at theta (d,)."""
-        term = LossTerm.from_theta(
-            self.space,
-            theta,
-            absent=self.cfg.SEARCH.ABSENT,
-            tolerance=self.cfg.TEST.TOLERANCE,
-            drop_background=self.cfg.TEST.DROP_BACKGROUND,
-        )
-        return LossSpec(name=name, terms=(term,))
+
+def candidate_spec(
+    cfg: CfgNode, space: SearchSpace, theta: NDArray[np.float64], name: str = "candidate"
+) -> LossSpec:
+    """The loss at theta (d,) of ``space``, with the settings of SEARCH."""
+    term = LossTerm.from_theta(
+        space,
+        theta,
+        absent=cfg.SEARCH.ABSENT,
+        tolerance=cfg.SEARCH.TOLERANCE,
+        drop_background=cfg.TEST.DROP_BACKGROUND,
+    )
+    return LossSpec(name=name, terms=(term,))
 
 
 def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
@@ -84,7 +88,8 @@ def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
     """
     seed_all_rng(seed)
     optimizer = build_optimizer(cfg, model)
-    trainer = SimpleTrainer(model, build_train_loader(cfg, dicts), optimizer)
+    kind = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
+    trainer = kind(model, build_train_loader(cfg, dicts), optimizer)
     trainer.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
     trainer.train(0, cfg.SOLVER.MAX_ITER)
 

@@ -8,16 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
+from torch import Tensor
 
 from auto_seg_loss.data import assert_disjoint, carve, split_record
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.proxy import DetectronProxy
+from auto_seg_loss.proxy import DetectronProxy, candidate_spec
 from auto_seg_loss.trainer import Dicts, Trainer
-from auto_seg_loss.warm_start import warm_start
+from auto_seg_loss.warm_start import state_digest, warm_start
 from autoseg_core import Constraints, LossSpec, Provenance, SearchSpace, __version__
 from rl.agents import agent_class
 from rl.agents.base import Agent
@@ -25,7 +26,7 @@ from rl.callbacks import ProgressBar
 from rl.events import SearchResult, SearchSettings
 from rl.executors.serial import SerialExecutor
 from rl.figures import draw_curves
-from rl.journal import Journal
+from rl.journal import Journal, JournalError
 from rl.search import run_search
 from rl.tensorboard import TensorBoard
 
@@ -49,6 +50,7 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     space, sets = build_space(cfg), build_sets(cfg)
     (output / "split.json").write_text(json.dumps(split_record(*sets), indent=1) + "\n")
     proxy = build_proxy(cfg, space, *sets)
+    pin_start(journal, proxy.start)
     result = run_search(
         build_agent(cfg, space),
         SerialExecutor(proxy),
@@ -57,7 +59,7 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
         [ProgressBar(), TensorBoard(output / "tensorboard", space)],
         identity=space.identity(),
     )
-    spec = found_spec(cfg, proxy, result)
+    spec = found_spec(cfg, result)
     spec.save(output / "searched_loss.json")
     figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
     figure.savefig(output / "curves.png", dpi=120)
@@ -118,22 +120,11 @@ def build_proxy(
 
 
 def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
-    """The agent that SEARCH.AGENT names, at the identity."""
-    settings: dict[str, Any] = {}
-    if cfg.SEARCH.AGENT == "ppo":
-        ppo = cfg.SEARCH.PPO
-        settings = {
-            "rounds": cfg.SEARCH.ROUNDS,
-            "sigma": ppo.SIGMA,
-            "sigma_final": ppo.SIGMA_FINAL,
-            "lr": ppo.LR,
-            "epochs": ppo.EPOCHS,
-            "clip": ppo.CLIP,
-            "baseline": ppo.BASELINE,
-            "ratio": ppo.RATIO,
-            "adam": ppo.ADAM,
-        }
-    return agent_class(cfg.SEARCH.AGENT)(space.identity(), seed=cfg.SEED, **settings)
+    """The agent that SEARCH.AGENT names, at the identity, with the options of its own node."""
+    make = agent_class(cfg.SEARCH.AGENT)
+    node = cfg.SEARCH.get(cfg.SEARCH.AGENT.upper(), {})
+    options = {key.lower(): value for key, value in node.items()}
+    return make(space.identity(), seed=cfg.SEED, rounds=cfg.SEARCH.ROUNDS, **options)
 
 
 def journal_header(
@@ -153,7 +144,7 @@ def journal_header(
     }
 
 
-def found_spec(cfg: CfgNode, proxy: DetectronProxy, result: SearchResult) -> LossSpec:
+def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
     """The chosen theta as a spec with its provenance."""
     dataset = cfg.DATASETS.TRAIN[0]
     default = f"{dataset.split('_')[0]}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
@@ -168,15 +159,51 @@ def found_spec(cfg: CfgNode, proxy: DetectronProxy, result: SearchResult) -> Los
         code_version=__version__,
         source="search_net.py",
     )
-    spec = proxy.spec(np.asarray(result.theta), cfg.SEARCH.NAME or default)
+    spec = candidate_spec(cfg, build_space(cfg), result.theta, cfg.SEARCH.NAME or default)
     return spec.model_copy(update={"provenance": provenance})
 
 
 def check_search(cfg: CfgNode) -> None:
-    """Refuse what cannot be searched before any time is spent."""
+    """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
     if cfg.SEED < 0:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
-    build_agent(cfg, build_space(cfg))
+    space = build_space(cfg)
+    build_agent(cfg, space).ask(search_settings(cfg).samples)
+    candidate_spec(cfg, space, space.identity())
+    build_sets(cfg)
+
+
+def pin_start(journal: Journal, start: dict[str, Tensor]) -> None:
+    """Tie a journal to the weights its proxies start from, and warn when the machine differs.
+
+    Raises ``JournalError`` when the journal was written with other weights.
+    """
+    record = {"kind": "start", "weights": state_digest(start), "machine": _machine()}
+    known = [r for r in journal.records if r["kind"] == "start"]
+    if not known:
+        journal.append(record)
+        return
+    if known[0]["weights"] != record["weights"]:
+        raise JournalError(
+            f"{journal.path} was written with another warm start; put that file back, or start "
+            "again in another OUTPUT_DIR."
+        )
+    if known[0]["machine"] != record["machine"]:
+        logger.warning(
+            "The search was started with %s and goes on with %s: results may differ from an "
+            "uninterrupted run.",
+            known[0]["machine"],
+            record["machine"],
+        )
+
+
+def _machine() -> dict[str, Any]:
+    """What equal results depend on beside seed and config."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
 
 
 def _records(names: tuple[str, ...]) -> Dicts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ from detectron2.utils.env import seed_all_rng
 from tabulate import tabulate
 
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.preflight import ConfigError, check_resume, loss_text
+from auto_seg_loss.preflight import (
+    ConfigError,
+    begin_training,
+    check_resume,
+    local_weights,
+    loss_text,
+)
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.trainer import Trainer
 from autoseg_core import METRICS, load_spec
@@ -32,17 +39,17 @@ Scores = dict[str, float]
 
 
 def check_study(cfg: CfgNode) -> None:
-    """Refuse unknown losses, an unknown target, missing weights before any time is spent."""
+    """Refuse unknown losses, an unknown target and unfit seeds before any time is spent."""
     get_metric(cfg.STUDY.TARGET)
     labels = [loss_label(loss) for loss in cfg.STUDY.LOSSES]
     if len(set(labels)) != len(labels) or not labels:
         raise ConfigError(f"STUDY.LOSSES must name different losses, got {labels}.")
     if not cfg.STUDY.SEEDS:
         raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
-    if cfg.MODEL.WEIGHTS and not Path(cfg.MODEL.WEIGHTS).is_file():
-        raise ConfigError(
-            f"MODEL.WEIGHTS {cfg.MODEL.WEIGHTS} does not exist; search_net.py makes warm starts."
-        )
+    if not all(isinstance(seed, int) and seed >= 0 for seed in cfg.STUDY.SEEDS):
+        raise ConfigError(f"STUDY.SEEDS must be whole numbers >= 0, got {list(cfg.STUDY.SEEDS)}.")
+    if len(cfg.DATASETS.TEST) != 1:
+        raise ConfigError(f"A study scores one data set, DATASETS.TEST names {cfg.DATASETS.TEST}.")
 
 
 def run_study(cfg: CfgNode) -> str:
@@ -78,7 +85,10 @@ def loss_label(loss: str) -> str:
 
 
 def summary(results: dict[str, list[Scores]], target: str) -> str:
-    """Markdown table, a row a loss, the target first: mean ± sample deviation over seeds, in %."""
+    """Markdown table, a row a loss, the target first: mean ± sample deviation over seeds, in %.
+
+    A run that diverged makes its row NaN.
+    """
     columns = [target, *(name for name in METRICS if name != target)]
     rows = []
     for label, runs in results.items():
@@ -100,8 +110,7 @@ def _cell(cfg: CfgNode, loss: str, seed: int) -> Scores:
     check_resume(cell, FREE_KEYS)
     inputs = {"loss": loss_text(cell), "weights": _digest(cell.MODEL.WEIGHTS)}
     if not done.is_file():
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "config.yaml").write_text(cell.dump())
+        begin_training(cell, resume=False)
         with quiet_console():
             scores = _train_and_test(cell)
         partial = done.with_suffix(".partial")
@@ -113,18 +122,23 @@ def _cell(cfg: CfgNode, loss: str, seed: int) -> Scores:
             f"{output} was trained with another loss file or other weights of the same name; "
             "delete it to train it again, or choose another OUTPUT_DIR."
         )
-    return dict(result["scores"])
+    return {name: math.nan if v is None else v for name, v in result["scores"].items()}
 
 
 def _digest(path: str) -> str | None:
     """sha256 of the file the training starts from; None when it starts from scratch."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
+    return hashlib.sha256(local_weights(path).read_bytes()).hexdigest() if path else None
 
 
-def _train_and_test(cfg: CfgNode) -> Scores:
+def _train_and_test(cfg: CfgNode) -> dict[str, float | None]:
+    """The six scores in percent; None for those of a training that diverged."""
     seed_all_rng(cfg.SEED)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=False)
-    trainer.train()
+    try:
+        trainer.train()
+    except FloatingPointError as error:  # an outcome of this loss, not of the study
+        logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).splitlines()[0])
+        return dict.fromkeys(METRICS)
     scores = trainer._last_eval_results["sem_seg"]  # of the hook that evaluates after training
     return {name: scores[name] for name in METRICS}

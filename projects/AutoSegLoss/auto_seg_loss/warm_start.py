@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
     path = Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
     settings = _settings(cfg, dicts)
     if not path.is_file():
-        logger.info("Training the shared warm start (cross entropy) into %s", path)
+        iterations = cfg.SEARCH.WARM_START.MAX_ITER
+        logger.info("Training the shared warm start, %d iterations, into %s", iterations, path)
         with quiet():
             train(_training_config(cfg), model, dicts, cfg.SEED)
         _save(path, {"model": model.state_dict(), "settings": settings})
@@ -67,7 +69,7 @@ def _settings(cfg: CfgNode, dicts: Dicts) -> str:
 
 def _save(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two searches may make one
     torch.save(content, partial)
     partial.replace(path)
 
@@ -93,3 +95,12 @@ def _load(path: Path, settings: str) -> dict[str, Tensor]:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in model.state_dict().items()}
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """sha256 of a state dict's names and values."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

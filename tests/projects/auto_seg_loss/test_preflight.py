@@ -104,7 +104,7 @@ def test_the_number_of_classes_must_be_the_sets(shapes, make_cfg):
 
 @pytest.mark.parametrize("key", ["DATASETS.TRAIN", "DATASETS.TEST"])
 def test_an_unknown_set_lists_the_known_ones(shapes, make_cfg, key):
-    with pytest.raises(ConfigError, match="'voc'; known: .*camvid_sem_seg_test, .*shapes_sem_seg_"):
+    with pytest.raises(ConfigError, match=r"'voc'; known: .*camvid_sem_seg_test, .*shapes_"):
         check_datasets(make_cfg(key, "('voc',)"))
 
 
@@ -147,7 +147,7 @@ def test_the_config_is_frozen_and_nothing_written(shapes, run_prepare, tmp_path)
 
 def test_nothing_is_written_when_a_file_is_missing(own_shapes, run_prepare, tmp_path):
     (own_shapes / "JPEGImages" / "test_00002.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"test_00002\.jpg"):
+    with pytest.raises(ValueError, match=r"test_00002\.jpg"):
         run_prepare()
     assert not (tmp_path / "output").exists()
 

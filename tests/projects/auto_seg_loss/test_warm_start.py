@@ -107,7 +107,7 @@ def test_an_interrupted_training_leaves_no_file(start, path, monkeypatch):
 )
 def test_one_made_with_other_settings_is_refused(start, trainings, path, options):
     start()
-    with pytest.raises(ConfigError, match="made with other .* settings; delete it"):
+    with pytest.raises(ConfigError, match=r"made with other .* settings; delete it"):
         start(*options)
     assert len(trainings) == 1 and path.is_file()
 

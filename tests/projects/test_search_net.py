@@ -1,0 +1,346 @@
+"""search_net.py as a user runs it: a tiny search, killed and resumed, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from autoseg_core import METRICS, SearchSpace, load_loss, load_spec
+from rl.journal import read_journal
+
+TEST = "shapes_sem_seg_test"
+# header; 2 rounds of 2 candidates, each with a round record; 2 or 3 finalists; result
+CANDIDATES, ROUNDS = 4, 2
+
+
+@pytest.fixture(scope="module")
+def finished(as_user, tiny_config, tmp_path_factory) -> Path:
+    """The output of an uninterrupted search, as the user's terminal saw it in terminal.txt."""
+    directory = tmp_path_factory.mktemp("search")
+    run = as_user("search_net.py", "--config-file", tiny_config, "OUTPUT_DIR", "run", cwd=directory)
+    (directory / "run" / "terminal.txt").write_text(run.stdout + run.stderr)
+    return directory / "run"
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    """The same, to go on with."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def command(tiny_config):
+    """``command(OUTPUT_DIR, argument, ..., options=...)``: arguments for ``scripts``."""
+
+    def build(output: Path, *arguments, options=()):
+        tiny = ("search_net.py", "--config-file", tiny_config)
+        return (*tiny, *arguments, "OUTPUT_DIR", output, *options)
+
+    return build
+
+
+def files(output: Path) -> dict[str, bytes]:
+    """Path to content of all files below a directory."""
+    paths = [path for path in output.rglob("*") if path.is_file()]
+    return {str(path.relative_to(output)): path.read_bytes() for path in paths}
+
+
+def lines(output: Path) -> int:
+    """Whole lines of the journal."""
+    journal = output / "journal.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def of_kind(output: Path, kind: str) -> list[dict]:
+    return [record for record in read_journal(output / "journal.jsonl") if record["kind"] == kind]
+
+
+# --- what a search leaves behind ---
+
+
+def test_it_writes_everything_it_promises(finished):
+    names = {path.name for path in finished.iterdir()}
+    results = {"searched_loss.json", "journal.jsonl", "split.json", "curves.png", "tensorboard"}
+    assert names >= {*results, "warm_start.pth", "config.yaml", "log.txt"}
+    assert not [name for name in names if name.endswith(".partial")]
+    with Image.open(finished / "curves.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_the_terminal_shows_progress_an_eta_and_the_end(finished):
+    text = (finished / "terminal.txt").read_text()
+    assert re.search(r"round 1/2 .*best 0\.\d+ .*left", text)
+    assert "identity" in text and str(Path("run") / "searched_loss.json") in text
+    assert "Warning" not in text
+    assert "Start inference" not in text and "Starting training" not in text
+
+
+def test_the_journal_holds_every_candidate(finished):
+    header, *_ = read_journal(finished / "journal.jsonl")
+    assert header["settings"]["rounds"] == 2 and header["config"]["SEARCH"]["METRIC"] == "mIoU"
+    records = of_kind(finished, "candidate")
+    search = [record for record in records if record["id"].startswith("r")]
+    assert [record["id"] for record in search] == ["r00c00", "r00c01", "r01c00", "r01c01"]
+    assert len({record["seed"] for record in search}) == ROUNDS
+    for record in records:
+        assert record["status"] == "ok" and record["reward"] == record["scores"]["mIoU"]
+        assert set(record["scores"]) == set(METRICS)
+    finalists = [record for record in records if record["id"].startswith("s")]
+    assert {record["seed"] for record in finalists}.isdisjoint(r["seed"] for r in search)
+
+
+def test_the_found_loss_is_the_winner_of_the_journal(finished):
+    (result,) = of_kind(finished, "result")
+    spec = load_spec(finished / "searched_loss.json")
+    points = SearchSpace("mIoU").control_points(np.array(result["theta"])).tolist()
+    assert [list(map(list, curve)) for curve in spec.terms[0].control_points] == points
+    assert spec.name == "shapes-mIoU-bezier".lower()
+    assert spec.provenance.reward == result["reward"]
+    assert spec.provenance.dataset == "shapes_sem_seg_train"
+
+
+def test_the_found_loss_trains(finished):
+    loss = load_loss(finished / "searched_loss.json")
+    logits = torch.randn(2, 7, 8, 8, requires_grad=True)
+    target = torch.randint(7, (2, 8, 8))
+    loss(logits, target).backward()
+    assert logits.grad.isfinite().all() and logits.grad.abs().max() > 0
+
+
+def test_train_net_takes_the_found_loss(finished, scripts, tiny_config, tmp_path):
+    head = "MODEL.SEM_SEG_HEAD."
+    scripts.run(
+        *("train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", tmp_path / "run"),
+        *(head + "LOSS_TYPE", "auto_seg_loss"),
+        *(head + "LOSS_SPEC", finished / "searched_loss.json"),
+        *("MODEL.WEIGHTS", finished / "warm_start.pth", "SOLVER.MAX_ITER", 2),
+    ).assert_ok()
+    assert (tmp_path / "run" / "model_final.pth").exists()
+
+
+def test_search_set_hold_out_and_test_set_are_disjoint(finished, shapes_root):
+    split = json.loads((finished / "split.json").read_text())
+    lists = shapes_root / "shapes" / "ImageSets" / "Segmentation"
+    train, test = (
+        {f"{stem}.jpg" for stem in (lists / f"{name}.txt").read_text().split()}
+        for name in ("train", "test")
+    )
+    held = set(split["holdout_names"])
+    assert len(held) == split["holdout_images"] == 2
+    assert held < train and split["search_images"] == len(train) - len(held)
+    assert not held & test
+
+
+def test_tensorboard_shows_rewards_policy_and_curves(finished):
+    events = EventAccumulator(str(finished / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    scalars, images = set(events.Tags()["scalars"]), set(events.Tags()["images"])
+    names = SearchSpace("mIoU").names
+    assert scalars >= {"search/reward", "search/best", "search/round_mean", "selection/reward"}
+    assert scalars >= {f"policy_mean/{name}" for name in names}
+    assert scalars >= {f"policy_spread/{name}" for name in names}
+    assert images == {"curves"}
+    search = [r for r in of_kind(finished, "candidate") if r["id"].startswith("r")]
+    written = [event.value for event in events.Scalars("search/reward")]
+    np.testing.assert_allclose(written, [record["reward"] for record in search], rtol=1e-6)
+
+
+# --- interruptions ---
+
+
+def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, finished, tmp_path):
+    """One campaign of SIGKILLs in one directory; each --resume runs to the next moment."""
+    output = tmp_path / "run"
+    warm_start = output / "warm_start.pth"
+    result = output / "searched_loss.json"
+
+    def kill(when, *arguments) -> None:
+        run = scripts.start(*command(output, *arguments))
+        run.kill_when(when)
+        assert run.status == -9, f"the search was over before it could be killed\n{run.stderr}"
+
+    kill(lambda: lines(output) == 1)
+    assert not warm_start.exists(), "this kill was to strike before or in the warm start"
+    kill(warm_start.exists, "--resume")
+    kill(lambda: lines(output) >= 2, "--resume")  # between candidates
+    before = lines(output)
+
+    def in_a_candidate() -> bool:
+        if lines(output) == before:
+            return False
+        time.sleep(0.02)
+        return True
+
+    kill(in_a_candidate, "--resume")
+    first_final = 1 + CANDIDATES + ROUNDS + 1
+    kill(lambda: lines(output) >= first_final, "--resume")  # in the selection
+    assert not of_kind(output, "result") and not result.exists()
+    kill(lambda: b'"kind": "result"' in (output / "journal.jsonl").read_bytes(), "--resume")
+    scripts.run(*command(output, "--resume")).assert_ok()
+    for name in ("searched_loss.json", "journal.jsonl", "split.json"):
+        assert (output / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_a_torn_last_line_is_evaluated_again(scripts, command, finished, copy):
+    journal = copy / "journal.jsonl"
+    whole = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(whole[:3]) + whole[3][:40])
+    (copy / "searched_loss.json").unlink()
+    scripts.run(*command(copy, "--resume")).assert_ok()
+    assert journal.read_bytes() == (finished / "journal.jsonl").read_bytes()
+    expected = (finished / "searched_loss.json").read_bytes()
+    assert (copy / "searched_loss.json").read_bytes() == expected
+
+
+def test_a_lost_warm_start_is_made_again_alike(scripts, command, finished, copy):
+    (copy / "warm_start.pth").unlink()
+    journal = copy / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
+    scripts.run(*command(copy, "--resume")).assert_ok()
+    assert journal.read_bytes() == (finished / "journal.jsonl").read_bytes()
+
+
+def test_resuming_a_finished_search_changes_no_result(scripts, command, finished, copy):
+    scripts.run(*command(copy, "--resume")).assert_ok()
+    for name in ("searched_loss.json", "journal.jsonl", "split.json", "warm_start.pth"):
+        assert (copy / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_the_same_search_gives_the_same_result_elsewhere(scripts, command, finished, tmp_path):
+    scripts.run(*command(tmp_path / "run", "--resume")).assert_ok()  # of nothing: starts anew
+    expected = (finished / "searched_loss.json").read_bytes()
+    assert (tmp_path / "run" / "searched_loss.json").read_bytes() == expected
+
+
+# --- refusals ---
+
+
+def test_resume_with_another_config_lists_what_differs_and_changes_nothing(scripts, command, copy):
+    before = files(copy)
+    options = ("SOLVER.BASE_LR", 0.123, "SEARCH.HOLDOUT.SEED", 4, "SEARCH.ROUNDS", 3)
+    text = scripts.run(*command(copy, "--resume", options=options)).refusal()
+    rows = {row.split(":")[0].strip() for row in text.splitlines() if row[:2] == "  "}
+    assert rows == {
+        "config.SOLVER.BASE_LR",
+        "config.SEARCH.HOLDOUT.SEED",
+        "config.SEARCH.ROUNDS",
+        "settings.rounds",
+        "split.holdout_digest",
+        "split.holdout_names",
+        "split.search_digest",
+    }
+    assert re.search(r"config\.SOLVER\.BASE_LR: [\d.]+ -> 0\.123$", text, re.MULTILINE)
+    assert files(copy) == before
+
+
+def test_a_second_search_in_the_same_place_is_refused_and_changes_nothing(scripts, command, copy):
+    before = files(copy)
+    options = ("SEARCH.HOLDOUT.SEED", 4)
+    text = scripts.run(*command(copy, options=options)).refusal()
+    assert "exists already" in text and "--resume" in text
+    assert files(copy) == before
+
+
+def test_two_searches_at_a_time_are_refused_by_the_lock(scripts, command, tmp_path):
+    output = tmp_path / "run"
+    slow = ("SEARCH.WARM_START.MAX_ITER", 5000)
+    first = scripts.start(*command(output, options=slow))
+    try:
+        end = time.monotonic() + 60
+        while lines(output) == 0 and time.monotonic() < end:
+            time.sleep(0.01)
+        text = scripts.run(*command(output, "--resume", options=slow)).refusal()
+    finally:
+        first.kill()
+    assert "another search is running" in text
+
+
+def test_a_damaged_journal_is_refused_and_left_alone(scripts, command, copy):
+    journal = copy / "journal.jsonl"
+    content = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*content[:2], b"no json\n", *content[3:]]))
+    before = files(copy)
+    text = scripts.run(*command(copy, "--resume")).refusal()
+    assert "journal.jsonl, line 3 is malformed" in text
+    assert files(copy) == before
+
+
+def test_a_warm_start_of_other_settings_is_refused(scripts, command, finished, tmp_path):
+    options = (
+        *("SEARCH.WARM_START.WEIGHTS", finished / "warm_start.pth"),
+        *("SEARCH.WARM_START.BASE_LR", 0.001),
+    )
+    text = scripts.run(*command(tmp_path / "run", options=options)).refusal()
+    assert "was made with other" in text and "delete it" in text
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("SEARCH.METRIC", "IoU"), "'IoU'.*mIoU, FWIoU, mAcc, gAcc, BIoU, BF1"),
+        (("SEARCH.SURFACE", "spline"), "'spline'.*bezier, linear"),
+        (("SEARCH.AGENT", "sgd"), "'sgd'.*ppo, random"),
+        (("SEARCH.PPO.BASELINE", "median"), "mean, mu.*'median'"),
+        (("SEARCH.ABSENT", "keep"), "ignore.*zero"),
+        (("SEARCH.SAMPLES", 0), "samples must be >= 1, got 0"),
+        (("SEARCH.SELECTION.RESEEDS", 0), "reseeds must be >= 1, got 0"),
+        (
+            ("SEARCH.HOLDOUT.DATASETS", f"('{TEST}',)"),
+            "hold-out set and the test set share 6 files",
+        ),
+        (("SEARCH.HOLDOUT.DATASETS", "('voc',)"), "'voc'.*shapes_sem_seg_val"),
+        (("SEARCH.HOLDOUT.FRACTION", 1.5), r"\(0, 1\), got 1\.5"),
+        (("SEARCH.HOLDOUT.BLOCK", 100), "use smaller blocks or more images"),
+        (("SEARCH.PPO.SIGMAS", 0.1), r"SIGMAS.*SEARCH\.PPO\.SIGMA"),
+        (("TEST.PROTOCOL", "lax"), "'lax'.*strict, paper"),
+        (("SEED", -1), "SEED"),
+        (("MODEL.WEIGHTS", "none.pth"), r"none\.pth"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value[0]}={value[1]}",
+)
+def test_a_mistake_in_the_options_is_one_line_and_nothing_is_written(
+    scripts, command, tmp_path, options, words
+):
+    text = scripts.run(*command(tmp_path / "run", options=options)).refusal()
+    assert re.search(words, text), text
+    assert text.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+# --- other searches ---
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PPO.BASELINE", "mu"),
+        ("SEARCH.METRIC", "gAcc", "SEARCH.AGENT", "random", "SEARCH.WARM_START.MAX_ITER", 0),
+    ],
+    ids=["BIoU, linear, mu", "gAcc, random, no warm start"],
+)
+def test_other_metrics_surfaces_and_agents_are_searched(scripts, command, tmp_path, options):
+    output = tmp_path / "run"
+    options = (*options, "SEARCH.ROUNDS", 1, "SEARCH.PROXY.MAX_ITER", 1)
+    scripts.run(*command(output, options=options)).assert_ok()
+    term = load_spec(output / "searched_loss.json").terms[0]
+    assert term.metric == options[1]
+    assert all(r["reward"] == r["scores"][term.metric] for r in of_kind(output, "candidate"))
+
+
+def test_a_search_in_which_every_candidate_fails_says_so_and_ends(scripts, command, tmp_path):
+    output = tmp_path / "run"
+    options = ("SOLVER.BASE_LR", 1e20, "SEARCH.ROUNDS", 1, "SEARCH.PROXY.MAX_ITER", 3)
+    run = scripts.run(*command(output, options=options)).assert_ok()
+    records = of_kind(output, "candidate")
+    assert {(record["status"], record["reward"]) for record in records} == {("failed", 0.0)}
+    assert all(record["reason"] for record in records)
+    assert "failed 2" in run.stderr
