@@ -145,4 +145,5 @@ def compare(winner: Estimate, identity: Estimate) -> Comparison:
 def _line(one: Estimate, won: bool) -> str:
     failures = f"  ({one.failures} of {len(one.rewards)} failed)" if one.failures else ""
     mark = "*" if won else " "
-    return f"{mark} {one.finalist.name:<10} {one.mean:.4f} ± {one.standard_error:.4f}{failures}"
+    spread = "" if math.isnan(one.standard_error) else f" ± {one.standard_error:.4f}"
+    return f"{mark} {one.finalist.name:<10} {one.mean:.4f}{spread}{failures}"

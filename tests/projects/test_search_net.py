@@ -18,8 +18,8 @@ from autoseg_core import METRICS, SearchSpace, load_loss, load_spec
 from rl.journal import read_journal
 
 TEST = "shapes_sem_seg_test"
-# header; 2 rounds of 2 candidates, each with a round record; 2 or 3 finalists; result
-CANDIDATES, ROUNDS = 4, 2
+# A journal: header, start; rounds of two candidates and a round record; finalists; result
+BEFORE, ROUNDS, SAMPLES = 2, 2, 2
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, f
     kill(lambda: lines(output) == 1)
     assert not warm_start.exists(), "this kill was to strike before or in the warm start"
     kill(warm_start.exists, "--resume")
-    kill(lambda: lines(output) >= 2, "--resume")  # between candidates
+    kill(lambda: lines(output) > BEFORE, "--resume")  # between candidates
     before = lines(output)
 
     def in_a_candidate() -> bool:
@@ -181,7 +181,7 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, f
         return True
 
     kill(in_a_candidate, "--resume")
-    first_final = 1 + CANDIDATES + ROUNDS + 1
+    first_final = BEFORE + ROUNDS * (SAMPLES + 1) + 1
     kill(lambda: lines(output) >= first_final, "--resume")  # in the selection
     assert not of_kind(output, "result") and not result.exists()
     kill(lambda: b'"kind": "result"' in (output / "journal.jsonl").read_bytes(), "--resume")
@@ -193,7 +193,7 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, f
 def test_a_torn_last_line_is_evaluated_again(scripts, command, finished, copy):
     journal = copy / "journal.jsonl"
     whole = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(whole[:3]) + whole[3][:40])
+    journal.write_bytes(b"".join(whole[:4]) + whole[4][:40])
     (copy / "searched_loss.json").unlink()
     scripts.run(*command(copy, "--resume")).assert_ok()
     assert journal.read_bytes() == (finished / "journal.jsonl").read_bytes()
@@ -204,7 +204,7 @@ def test_a_torn_last_line_is_evaluated_again(scripts, command, finished, copy):
 def test_a_lost_warm_start_is_made_again_alike(scripts, command, finished, copy):
     (copy / "warm_start.pth").unlink()
     journal = copy / "journal.jsonl"
-    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:4]))
     scripts.run(*command(copy, "--resume")).assert_ok()
     assert journal.read_bytes() == (finished / "journal.jsonl").read_bytes()
 

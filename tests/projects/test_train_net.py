@@ -115,7 +115,7 @@ def test_resume_goes_on_after_the_last_checkpoint(copy, train):
 
 
 def test_resume_keeps_the_optimisers_momentum(trained):
-    """Detectron2 0.6 leaves it out of its checkpoints, and so restarts it; later versions do not."""
+    """Detectron2 0.6 leaves it out of its checkpoints; later versions do not."""
 
     def keys(tree: object) -> set[str]:
         if not isinstance(tree, dict):

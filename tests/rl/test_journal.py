@@ -78,9 +78,18 @@ def test_create_refuses_an_existing_journal(path: Path) -> None:
     Journal.resume(path, HEADER).close()  # the refusal let go of the lock
 
 
-def test_create_needs_the_directory(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="is not a directory"):
-        Journal.create(tmp_path / "missing" / "journal.jsonl", HEADER)
+def test_create_makes_the_directory(tmp_path: Path) -> None:
+    with Journal.create(tmp_path / "new" / "deep" / "journal.jsonl", HEADER) as journal:
+        assert journal.path.is_file()
+
+
+def test_create_replaces_a_journal_without_candidates(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path, HEADER) as journal:
+        journal.append({"kind": "start"})
+    with Journal.create(path, {**HEADER, "other": 1}) as journal:
+        assert journal.records == []
+    assert len(read_journal(path)) == 1
 
 
 def test_resume_appends(path: Path) -> None:

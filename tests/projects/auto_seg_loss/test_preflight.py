@@ -13,12 +13,17 @@ from auto_seg_loss.data import DatasetError
 from auto_seg_loss.preflight import (
     FREE_KEYS,
     ConfigError,
-    check_datasets,
+    begin_training,
+    check_evaluation,
     check_resume,
+    check_test_data,
+    check_train_data,
+    check_weights,
     flatten,
     load_config,
     prepare,
 )
+from autoseg_core import load_spec
 
 CLASSES = "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
 
@@ -89,11 +94,25 @@ def test_a_missing_config_file_is_named(tmp_path):
         load_config(str(tmp_path / "nothing.yaml"), [])
 
 
-# --- check_datasets ---
+# --- data, weights and evaluation ---
 
 
-def test_a_sound_set_passes(shapes, make_cfg):
-    check_datasets(make_cfg())
+def check_datasets(cfg) -> None:
+    """Both checks, in the order of the scripts."""
+    check_test_data(cfg)
+    check_train_data(cfg)
+
+
+def test_sound_sets_pass(shapes, make_cfg):
+    check_datasets(make_cfg("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)"))
+
+
+def test_an_evaluation_needs_no_training_data(own_shapes, make_cfg):
+    for path in (own_shapes / "JPEGImages").glob("train_*"):
+        path.unlink()
+    check_test_data(make_cfg())
+    with pytest.raises(DatasetError, match="8 problems in 8 images"):
+        check_train_data(make_cfg())
 
 
 def test_the_number_of_classes_must_be_the_sets(shapes, make_cfg):
@@ -103,6 +122,12 @@ def test_the_number_of_classes_must_be_the_sets(shapes, make_cfg):
 
 
 @pytest.mark.parametrize("key", ["DATASETS.TRAIN", "DATASETS.TEST"])
+def test_an_empty_list_of_sets_is_refused(shapes, make_cfg, key):
+    with pytest.raises(ConfigError, match=f"{key} must name a data set"):
+        check_datasets(make_cfg(key, "()"))
+
+
+@pytest.mark.parametrize("key", ["DATASETS.TRAIN", "DATASETS.TEST", "SEARCH.HOLDOUT.DATASETS"])
 def test_an_unknown_set_lists_the_known_ones(shapes, make_cfg, key):
     with pytest.raises(ConfigError, match=r"'voc'; known: .*camvid_sem_seg_test, .*shapes_"):
         check_datasets(make_cfg(key, "('voc',)"))
@@ -137,6 +162,24 @@ def test_image_and_label_of_different_size_are_named(own_shapes, make_cfg):
         check_datasets(make_cfg())
 
 
+def test_missing_weights_are_named(make_cfg, tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.pth does not exist"):
+        check_weights(make_cfg("MODEL.WEIGHTS", tmp_path / "none.pth"))
+    check_weights(make_cfg("MODEL.WEIGHTS", ""))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("TEST.PROTOCOL", "lax"), r"'lax'.*strict, paper"),
+        (("TEST.TOLERANCE", -1), r"tolerance >= 0.*tolerance=-1"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused(make_cfg, options, words):
+    with pytest.raises(ValueError, match=words):
+        check_evaluation(make_cfg(*options))
+
+
 # --- prepare ---
 
 
@@ -166,12 +209,11 @@ def test_nothing_is_written_when_a_check_of_the_script_refuses(shapes, run_prepa
 
 @pytest.fixture
 def saved(make_cfg):
-    """``saved(KEY, VALUE, ...)``: the config, written as a first run would have."""
+    """``saved(KEY, VALUE, ...)``: the config, recorded as a first run would have."""
 
     def save(*options):
         cfg = make_cfg(*options)
-        Path(cfg.OUTPUT_DIR).mkdir()
-        (Path(cfg.OUTPUT_DIR) / "config.yaml").write_text(cfg.dump())
+        begin_training(cfg, resume=False)
         return cfg
 
     return save
@@ -188,7 +230,7 @@ def test_without_a_first_run_there_is_nothing_to_compare(make_cfg):
 def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
     saved()
     other = make_cfg("SOLVER.MAX_ITER", 9, "MODEL.SEM_SEG_HEAD.LOSS_TYPE", "hard_pixel_mining")
-    with pytest.raises(ConfigError, match="Resume with the old values") as error:
+    with pytest.raises(ConfigError, match="holds a training with another config") as error:
         check_resume(other)
     assert [line for line in str(error.value).splitlines() if line.startswith("  ")] == [
         "  MODEL.SEM_SEG_HEAD.LOSS_TYPE: 'cross_entropy' -> 'hard_pixel_mining'",
@@ -215,6 +257,47 @@ def test_the_place_may_change(saved, make_cfg, tmp_path):
     cfg = saved()
     Path(cfg.OUTPUT_DIR).rename(tmp_path / "moved")
     check_resume(make_cfg("OUTPUT_DIR", tmp_path / "moved"))
+
+
+SEARCHED = ("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "auto_seg_loss", "MODEL.SEM_SEG_HEAD.LOSS_SPEC")
+
+
+def test_of_the_loss_the_content_counts_not_the_name(saved, make_cfg, tmp_path):
+    saved(*SEARCHED, "voc-miou-bezier")
+    path = tmp_path / "same.json"
+    load_spec("voc-miou-bezier").save(path)
+    check_resume(make_cfg(*SEARCHED, path))
+    load_spec("voc-macc-bezier").save(path)
+    with pytest.raises(ConfigError, match=r"LOSS_SPEC: names a loss with other content"):
+        check_resume(make_cfg(*SEARCHED, path))
+
+
+def test_a_fresh_training_leaves_no_older_checkpoint_to_resume(saved):
+    cfg = saved()
+    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    last.write_text("model_final.pth")
+    begin_training(cfg, resume=True)
+    assert last.exists()
+    begin_training(cfg, resume=False)
+    assert not last.exists()
+
+
+def test_resuming_a_run_without_a_record_keeps_its_checkpoint(make_cfg):
+    """As a run of Detectron2's own tools, or one whose record was lost."""
+    cfg = make_cfg()
+    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    last.parent.mkdir()
+    last.write_text("model_0000003.pth")
+    begin_training(cfg, resume=True)
+    assert last.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 1, "loss": null}'])
+def test_a_damaged_record_is_named(saved, make_cfg, text):
+    path = Path(saved().OUTPUT_DIR) / "run.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.json is damaged"):
+        check_resume(make_cfg())
 
 
 def test_flatten_gives_dotted_keys():

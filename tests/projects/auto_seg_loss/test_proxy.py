@@ -11,7 +11,7 @@ from detectron2.modeling import build_model
 from torch import nn
 
 from auto_seg_loss import proxy as proxy_module
-from auto_seg_loss.proxy import DetectronProxy, score, train
+from auto_seg_loss.proxy import DetectronProxy, candidate_spec, score, train
 from auto_seg_loss.search import build_sets, build_space
 from autoseg_core import AutoSegLoss
 
@@ -94,7 +94,7 @@ def test_the_candidates_loss_trains(make_proxy, monkeypatch):
     )
     proxy.evaluate(theta(proxy, 0), 5)
     assert isinstance(seen[0], AutoSegLoss)
-    assert seen[0].spec == proxy.spec(theta(proxy, 0))
+    assert seen[0].spec == candidate_spec(proxy.cfg, proxy.space, theta(proxy, 0))
 
 
 @pytest.mark.parametrize("metric", ["mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"])
@@ -181,15 +181,16 @@ def test_a_bug_is_raised_not_hidden(make_proxy, monkeypatch):
         proxy.evaluate(proxy.space.identity(), 5)
 
 
-def test_the_spec_has_the_settings_of_search_and_test(make_proxy):
-    proxy = make_proxy(
+def test_the_spec_has_the_settings_of_the_search(make_cfg):
+    cfg = make_cfg(
         *("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PIECES", 3),
-        *("SEARCH.ABSENT", "zero", "TEST.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True),
+        *("SEARCH.ABSENT", "zero", "SEARCH.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True),
     )
-    term = proxy.spec(proxy.space.identity(), "mine").terms[0]
+    space = build_space(cfg)
+    term = candidate_spec(cfg, space, space.identity()).terms[0]
     assert (term.metric, term.surface, term.pieces) == ("BIoU", "linear", 3)
     assert (term.absent, term.tolerance, term.drop_background) == ("zero", 2, True)
-    np.testing.assert_allclose(proxy.space.theta(term.control_points), proxy.space.identity())
+    np.testing.assert_allclose(space.theta(term.control_points), space.identity())
 
 
 def test_train_counts_the_iterations_and_follows_the_schedule(shapes, make_cfg):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.data import SplitError
@@ -17,12 +18,14 @@ from auto_seg_loss.search import (
     check_search,
     found_spec,
     journal_header,
+    pin_start,
     search_settings,
 )
 from autoseg_core import METRICS, LossSpec, SearchSpace
 from rl.agents import PPO, RandomSearch
 from rl.events import SearchResult
 from rl.headers import differences
+from rl.journal import Journal, JournalError
 from rl.proxy import ProxyResult
 from rl.selection import Estimate, Finalist, select
 
@@ -101,15 +104,18 @@ def test_every_key_of_ppo_reaches_the_agent(make_cfg, key, value):
         (("SEARCH.PPO.ADAM", "warm"), "adam.*fresh, persistent"),
         (("SEARCH.PIECES", -1), "pieces"),
         (("SEED", -1), "SEED"),
+        (("SEARCH.SAMPLES", 0), "samples must be >= 1, got 0"),
+        (("SEARCH.ABSENT", "keep"), r"ignore.*zero"),
+        (("SEARCH.HOLDOUT.BLOCK", 100), "use smaller blocks or more images"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_searched_is_refused_with_what_can(make_cfg, options, words):
+def test_what_cannot_be_searched_is_refused_with_what_can(shapes, make_cfg, options, words):
     with pytest.raises(ValueError, match=words):
         check_search(make_cfg(*options))
 
 
-def test_a_sound_config_passes(make_cfg):
+def test_a_sound_config_passes(shapes, make_cfg):
     check_search(make_cfg())
 
 
@@ -235,10 +241,8 @@ def test_the_found_spec_says_where_it_comes_from(shapes, make_cfg, metric, piece
     options = ("SEARCH.METRIC", metric, "SEARCH.PIECES", pieces, "SEARCH.WARM_START.MAX_ITER", 0)
     cfg = make_cfg(*options, "SEARCH.PROXY.MAX_ITER", 17)
     space = build_space(cfg)
-    proxy = build_proxy(cfg, space, *build_sets(cfg))
-    assert proxy.cfg.SOLVER.MAX_ITER == 17
     theta = np.random.default_rng(0).random(space.dim)
-    spec = found_spec(cfg, proxy, result_at(theta))
+    spec = found_spec(cfg, result_at(theta))
     assert spec.name == f"shapes-{metric.lower()}-bezier"
     assert LossSpec.from_json(spec.to_json()) == spec
     found = [np.array(curve) for curve in spec.terms[0].control_points]
@@ -251,9 +255,7 @@ def test_the_found_spec_says_where_it_comes_from(shapes, make_cfg, metric, piece
 
 def test_a_name_can_be_given(shapes, make_cfg):
     cfg = make_cfg("SEARCH.NAME", "my-loss", "SEARCH.WARM_START.MAX_ITER", 0)
-    space = build_space(cfg)
-    proxy = build_proxy(cfg, space, *build_sets(cfg))
-    assert found_spec(cfg, proxy, result_at(space.identity())).name == "my-loss"
+    assert found_spec(cfg, result_at(build_space(cfg).identity())).name == "my-loss"
 
 
 def test_the_proxy_starts_from_cross_entropy_whatever_the_config_names(shapes, make_cfg):
@@ -262,3 +264,37 @@ def test_the_proxy_starts_from_cross_entropy_whatever_the_config_names(shapes, m
     proxy = build_proxy(cfg, build_space(cfg), *build_sets(cfg))
     assert proxy.cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE == "cross_entropy"
     assert not any(".loss." in key for key in proxy.start)
+
+
+def test_the_proxy_trains_as_long_as_the_search_says(shapes, make_cfg):
+    cfg = make_cfg("SEARCH.PROXY.MAX_ITER", 17)
+    assert build_proxy(cfg, build_space(cfg), *build_sets(cfg)).cfg.SOLVER.MAX_ITER == 17
+
+
+# --- the start of the proxies ---
+
+
+def pinned(path, value: float) -> Journal:
+    """A journal that was written with weights of this value."""
+    journal = Journal.create(path, {}) if not path.exists() else Journal.resume(path, {})
+    with journal:
+        pin_start(journal, {"weight": torch.full((3,), value)})
+    return journal
+
+
+def test_a_journal_is_tied_to_the_weights_proxies_start_from(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    pinned(path, 1.0)
+    written = path.read_bytes()
+    pinned(path, 1.0)
+    assert path.read_bytes() == written
+    with pytest.raises(JournalError, match="another warm start"):
+        pinned(path, 2.0)
+
+
+def test_another_machine_is_warned_of(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "journal.jsonl"
+    pinned(path, 1.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    pinned(path, 1.0)
+    assert "'threads': 99" in caplog.text and "may differ" in caplog.text
