@@ -181,7 +181,8 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     if resume and path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_name("last_checkpoint").unlink(missing_ok=True)
+    if not resume:
+        path.with_name("last_checkpoint").unlink(missing_ok=True)
     record = {"config": yaml.safe_load(cfg.dump()), "loss": loss_text(cfg)}
     partial = path.with_name(RUN_FILE + ".partial")
     partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
