@@ -98,6 +98,11 @@ def test_the_journal_holds_every_candidate(finished):
     assert {record["seed"] for record in finalists}.isdisjoint(r["seed"] for r in search)
 
 
+def test_candidates_differ(finished):
+    """Else equal results would prove nothing below."""
+    assert len({record["reward"] for record in of_kind(finished, "candidate")}) > 4
+
+
 def test_the_found_loss_is_the_winner_of_the_journal(finished):
     (result,) = of_kind(finished, "result")
     spec = load_spec(finished / "searched_loss.json")

@@ -13,26 +13,28 @@ from autoseg_core import METRICS
 
 SPEC = "voc-miou-bezier"
 LOSSES = ("cross_entropy", SPEC)
-SETTINGS = ("STUDY.LOSSES", str(list(LOSSES)), "STUDY.SEEDS", "[1, 2]", "SOLVER.MAX_ITER", 3)
+SETTINGS = ("STUDY.LOSSES", str(list(LOSSES)), "STUDY.SEEDS", "[1, 2]", "SOLVER.MAX_ITER", 30)
 
 
 @pytest.fixture(scope="module")
-def finished(as_user, tiny_config, tmp_path_factory) -> Path:
+def finished(as_user, tiny_config, weights, tmp_path_factory) -> Path:
     """The output of a study of two losses and two seeds; what it printed is in stdout.txt."""
     directory = tmp_path_factory.mktemp("study")
-    run = as_user(
-        "study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", "run", *SETTINGS, cwd=directory
-    )
+    command = ("study_net.py", "--config-file", tiny_config)
+    options = ("OUTPUT_DIR", "run", "MODEL.WEIGHTS", weights, *SETTINGS)
+    run = as_user(*command, *options, cwd=directory)
     (directory / "run" / "stdout.txt").write_text(run.stdout)
     (directory / "run" / "stderr.txt").write_text(run.stderr)
     return directory / "run"
 
 
 @pytest.fixture
-def study(scripts, tiny_config):
+def study(scripts, tiny_config, weights):
+    """``study(OUTPUT_DIR, KEY, VALUE, ...)`` with SETTINGS unless options say otherwise."""
+
     def run(output: Path, *options):
-        command = ("study_net.py", "--config-file", tiny_config)
-        return scripts.run(*command, "OUTPUT_DIR", output, *SETTINGS, *options)
+        command = ("study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
+        return scripts.run(*command, "MODEL.WEIGHTS", weights, *SETTINGS, *options)
 
     return run
 
@@ -59,6 +61,12 @@ def test_the_table_is_the_mean_and_spread_of_the_cells(finished):
             assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
 
+def test_losses_and_seeds_make_a_difference(finished):
+    """Else equal scores would prove nothing below."""
+    found = {scores(finished, loss, seed)["mIoU"] for loss in LOSSES for seed in (1, 2)}
+    assert len(found) == 4
+
+
 def test_the_table_is_kept_in_a_file(finished):
     written = table((finished / "summary.md").read_text())
     assert written == table((finished / "stdout.txt").read_text())
@@ -79,7 +87,9 @@ def test_a_second_run_keeps_finished_cells(finished, study):
 
 
 def test_a_cell_is_what_train_net_makes_of_its_config(finished, scripts, tmp_path):
-    config = finished / SPEC / "seed2" / "config.yaml"
+    record = json.loads((finished / SPEC / "seed2" / "run.json").read_text())
+    config = tmp_path / "cell.yaml"
+    config.write_text(json.dumps(record["config"]))  # JSON is YAML
     run = scripts.run("train_net.py", "--config-file", config, "OUTPUT_DIR", tmp_path / "run")
     numbers = re.findall(r"copypaste: (.*)", run.assert_ok().stdout)[-1]
     assert numbers.split(",") == [f"{scores(finished, SPEC, 2)[name]:.4f}" for name in METRICS]
@@ -101,6 +111,12 @@ def test_all_cells_start_from_the_same_weights(scripts, study, tiny_config, tmp_
     names = ("cross_entropy", "shapes-miou-bezier")
     found = [str(scores(output, loss, seed)) for loss in names for seed in (1, 2)]
     assert len(set(found)) == 1
+
+
+def test_a_training_that_diverges_is_a_row_of_nan(study, tmp_path):
+    options = ("SOLVER.BASE_LR", 1e20, "STUDY.SEEDS", "[1]", "STUDY.LOSSES", "['cross_entropy']")
+    (_, row) = table(study(tmp_path / "run", *options).assert_ok().stdout)
+    assert row == ["cross_entropy", "1", *["nan"] * 6]
 
 
 @pytest.mark.parametrize(

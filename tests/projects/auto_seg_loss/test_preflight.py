@@ -53,7 +53,7 @@ def run_prepare(tiny_config, tmp_path):
 
 def test_options_win_over_the_file_and_the_file_over_defaults(tiny_config):
     cfg = load_config(str(tiny_config), ["SOLVER.MAX_ITER", "7"])
-    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.IMS_PER_BATCH) == (7, 2)
+    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.IMS_PER_BATCH) == (7, 4)
     assert cfg.SOLVER.MOMENTUM == 0.9
     assert not cfg.is_frozen()
 
@@ -63,7 +63,7 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tiny_config):
     [
         (["SOLVER.MAX_ITERS", "3"], r"SOLVER\.MAX_ITERS"),
         (["SEARCH.PPO.SIGMAS", "3"], r"SEARCH\.PPO\.SIGMAS"),
-        (["SOLVER.MAX_ITER"], "KEY VALUE"),
+        (["SOLVER.MAX_ITER"], "list of pairs"),
         (["SOLVER.MAX_ITER", "many"], r"SOLVER\.MAX_ITER"),
         (["SOLVER", "3"], "SOLVER"),
     ],

@@ -67,6 +67,12 @@ def test_a_new_proxy_gives_the_same_result(make_proxy):
     assert same(weights(one), weights(two))
 
 
+def test_workers_of_the_loader_do_not_disturb_that(make_proxy):
+    proxy = make_proxy("DATALOADER.NUM_WORKERS", 1, "INPUT.CACHE", False)
+    results = [proxy.evaluate(theta(proxy, 0), seed) for seed in (5, 6, 5)]
+    assert str(results[0]) == str(results[2])
+
+
 def test_another_seed_or_theta_gives_other_weights(make_proxy):
     proxy = make_proxy()
     trained = []

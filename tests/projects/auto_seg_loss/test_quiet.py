@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from auto_seg_loss.quiet import LOGGERS, quiet, quiet_console
+from auto_seg_loss.quiet import LOGGERS, hush_detectron2, quiet, quiet_console
 
 
 @pytest.fixture(params=LOGGERS)
@@ -50,3 +50,12 @@ def test_quiet_console_leaves_the_log_file_alone(logger, capsys):
         logger.error("trouble")
     assert capsys.readouterr().out == "trouble\n"
     assert file.getvalue() == "detail\ntrouble\n"
+
+
+def test_hush_detectron2_keeps_warnings_and_this_projects_lines(logger, capsys):
+    logger.handlers = [logging.StreamHandler(sys.stdout)]
+    hush_detectron2()
+    logger.info("detail")
+    logger.warning("trouble")
+    ours = logger.name == "auto_seg_loss"
+    assert capsys.readouterr().out == ("detail\n" if ours else "") + "trouble\n"

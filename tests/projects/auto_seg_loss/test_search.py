@@ -249,7 +249,7 @@ def test_the_found_spec_says_where_it_comes_from(shapes, make_cfg, metric, piece
     np.testing.assert_array_equal(np.stack(found), space.control_points(theta))
     origin = spec.provenance
     assert (origin.dataset, origin.seed, origin.reward) == (TRAIN, 1, 0.625)
-    assert (origin.batch, origin.iterations, origin.lr) == (2, 17, cfg.SOLVER.BASE_LR)
+    assert (origin.batch, origin.iterations, origin.lr) == (4, 17, cfg.SOLVER.BASE_LR)
     assert "AnyLossDeepLabV3PlusHead" in origin.network
 
 

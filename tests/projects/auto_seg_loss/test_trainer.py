@@ -27,7 +27,7 @@ def batches(loader, count):
 
 def test_the_train_loader_gives_crops_with_labels(shapes, make_cfg):
     for batch in batches(build_train_loader(make_cfg()), 4):
-        assert len(batch) == 2
+        assert len(batch) == 4
         for item in batch:
             assert item["image"].shape == (3, 32, 32) and item["image"].dtype == torch.uint8
             assert item["sem_seg"].shape == (32, 32) and item["sem_seg"].dtype == torch.int64

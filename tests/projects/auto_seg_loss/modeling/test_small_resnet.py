@@ -44,6 +44,12 @@ def test_lists_of_different_lengths_are_refused(make_cfg):
         build_backbone(make_cfg(SMALL + "BLOCKS", [1, 1, 1]))
 
 
+def test_a_stage_that_cannot_be_is_refused_when_it_is_built(make_cfg):
+    """Detectron2's BasicBlock has a shortcut only where the number of channels changes."""
+    with pytest.raises(ValueError, match="SMALL_RESNET"):
+        build_backbone(make_cfg(SMALL + "CHANNELS", [8, 8, 16, 16]))
+
+
 def test_every_weight_gets_a_gradient(make_cfg):
     network = build_backbone(make_cfg())
     features = network(torch.randn(2, 3, 32, 32))
