@@ -83,17 +83,22 @@ class LossTerm(_Model):
 
     @classmethod
     def from_theta(cls, space: SearchSpace, theta: Any, **settings: Any) -> LossTerm:
-        """The term at search coordinates theta (d,) of ``space``; ``settings`` are other fields."""
-        points = space.control_points(theta).tolist()
-        return cls(
-            metric=space.metric,
-            surface=space.surface,
-            pieces=space.pieces,
-            control_points=tuple(tuple((u, v) for u, v in curve) for curve in points),
-            truth_table=space.constraints.truth_table,
-            monotone=space.constraints.monotone,
-            **settings,
-        )
+        """The term at search coordinates theta (d,) of ``space``; ``settings`` are other fields.
+
+        Raises ``SpecError`` for settings that do not fit, ``ValueError`` for such a theta.
+        """
+        values = {
+            "metric": space.metric,
+            "surface": space.surface,
+            "pieces": space.pieces,
+            "control_points": space.control_points(theta).tolist(),
+            "truth_table": space.constraints.truth_table,
+            "monotone": space.constraints.monotone,
+        }
+        try:
+            return cls(**values, **settings)
+        except ValidationError as error:
+            raise SpecError("Not a loss term: " + "; ".join(_explain(error))) from None
 
     def space(self) -> SearchSpace:
         """The search space this term is a point of."""
@@ -157,7 +162,8 @@ class LossSpec(_Model):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise SpecError(f"{origin} is not a loss spec:\n{_explain(error)}") from None
+            lines = "".join(f"\n  {line}" for line in _explain(error))
+            raise SpecError(f"{origin} is not a loss spec:{lines}") from None
 
 
 def _as_tuple(value: Any) -> Any:
@@ -175,7 +181,7 @@ def _check_format(data: Any, origin: str) -> None:
         )
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError) -> list[str]:
     """One line a problem: where it is, what is wrong, and the known keys for an unknown one."""
     lines = []
     problems = error.errors(include_url=False)
@@ -187,8 +193,8 @@ def _explain(error: ValidationError) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = f"unknown key; known keys: {', '.join(_fields(problem['loc'][0]))}"
-        lines.append(f"  {where}: {message}")
-    return "\n".join(lines)
+        lines.append(f"{where}: {message}")
+    return lines
 
 
 def _fields(section: int | str) -> list[str]:

@@ -33,12 +33,10 @@ def demo(scripts, tmp_path, monkeypatch) -> ModuleType:
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "SMALL_SEARCH", TINY_SEARCH)
     monkeypatch.setattr(module, "SMALL_STUDY", TINY_STUDY)
-    # The demo sets it for its steps; this puts it back.
-    monkeypatch.setenv("DETECTRON2_DATASETS", "nowhere")
 
-    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         _, script, *arguments = command
-        sets = os.environ["DETECTRON2_DATASETS"]
+        sets = env.get("DETECTRON2_DATASETS", "nowhere")
         step = scripts.run(
             os.path.abspath(script), *arguments, directory=tmp_path, DETECTRON2_DATASETS=sets
         )
@@ -56,7 +54,7 @@ def test_it_prints_the_table_and_files_that_exist_and_goes_on_where_it_stopped(
     monkeypatch.setattr(sys, "argv", ["demo_shapes.py", "--budget", "small"])
     demo.main()
     text = capfd.readouterr().out
-    commands = re.findall(r"^\$ python (\S+)", text, re.MULTILINE)
+    commands = re.findall(r"^\$ .*?python (\S+)", text, re.MULTILINE)
     names = ["make_shapes.py", "search_net.py", "study_net.py"]
     assert [Path(command).name for command in commands] == names
     assert all(Path(command).is_file() for command in commands)
@@ -88,7 +86,7 @@ def test_output_says_where_to_write(demo, tmp_path, monkeypatch):
 
 
 def test_it_stops_at_the_first_step_that_fails(demo, monkeypatch, capfd):
-    def fail(command: list[str]) -> subprocess.CompletedProcess[str]:
+    def fail(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 3)
 
     monkeypatch.setattr(demo.subprocess, "run", fail)

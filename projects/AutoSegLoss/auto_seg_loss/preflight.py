@@ -19,6 +19,7 @@ from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import check_num_classes, verify_dataset
+from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.quiet import hush_detectron2
 from autoseg_core import SegmentationScores, load_spec
@@ -163,9 +164,11 @@ def local_weights(name: str) -> Path:
 
 
 def check_evaluation(cfg: CfgNode) -> None:
-    """Refuse values of TEST that cannot be evaluated with."""
+    """Refuse values of TEST, and a void label, that cannot be evaluated with."""
+    head = cfg.MODEL.SEM_SEG_HEAD
+    check_ignore_value(head.NUM_CLASSES, head.IGNORE_VALUE)
     SegmentationScores(
-        cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
+        head.NUM_CLASSES,
         tolerance=cfg.TEST.TOLERANCE,
         protocol=cfg.TEST.PROTOCOL,
         drop_background=cfg.TEST.DROP_BACKGROUND,

@@ -17,7 +17,7 @@ from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from tabulate import tabulate
 
-from auto_seg_loss.losses import loss_names
+from auto_seg_loss.losses import build_loss, loss_names
 from auto_seg_loss.preflight import (
     ConfigError,
     begin_training,
@@ -41,6 +41,13 @@ Scores = dict[str, float]
 def check_study(cfg: CfgNode) -> None:
     """Refuse unknown losses, an unknown target and unfit seeds before any time is spent."""
     get_metric(cfg.STUDY.TARGET)
+    for loss in cfg.STUDY.LOSSES:
+        try:
+            build_loss(cell_config(cfg, loss, seed=0))
+        except ValueError as error:
+            raise ConfigError(
+                f"STUDY.LOSSES: {error} Names of the registry: {', '.join(loss_names())}."
+            ) from None
     labels = [loss_label(loss) for loss in cfg.STUDY.LOSSES]
     if len(set(labels)) != len(labels) or not labels:
         raise ConfigError(f"STUDY.LOSSES must name different losses, got {labels}.")
@@ -48,6 +55,8 @@ def check_study(cfg: CfgNode) -> None:
         raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
     if not all(isinstance(seed, int) and seed >= 0 for seed in cfg.STUDY.SEEDS):
         raise ConfigError(f"STUDY.SEEDS must be whole numbers >= 0, got {list(cfg.STUDY.SEEDS)}.")
+    if len(set(cfg.STUDY.SEEDS)) != len(cfg.STUDY.SEEDS):
+        raise ConfigError(f"STUDY.SEEDS must differ, got {list(cfg.STUDY.SEEDS)}.")
     if len(cfg.DATASETS.TEST) != 1:
         raise ConfigError(f"A study scores one data set, DATASETS.TEST names {cfg.DATASETS.TEST}.")
 

@@ -27,6 +27,16 @@ Dicts = list[dict[str, Any]]
 class Trainer(DefaultTrainer):
     """``DefaultTrainer`` for semantic segmentation scored by the six metrics."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Detectron2 0.6 leaves the optimiser out; a resumed training needs its momentum."""
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Inverse of ``state_dict``; checkpoints without an optimiser are taken as they are."""
+        super().load_state_dict(state_dict)
+        if "_trainer" in state_dict:
+            self._trainer.load_state_dict(state_dict["_trainer"])
+
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
         """Loader over DATASETS.TRAIN."""

@@ -14,7 +14,10 @@ from rl.journal import JournalError
 
 @contextmanager
 def explain_user_errors() -> Iterator[None]:
-    """Print such an error's message to stderr and exit with status 2; others pass through."""
+    """Print such an error's message to stderr and exit with status 2; others pass through.
+
+    A training that diverged counts as one: its loss or its learning rate is the user's.
+    """
     try:
         yield
     except (
@@ -25,6 +28,12 @@ def explain_user_errors() -> Iterator[None]:
         SpecError,
         JournalError,
         FileNotFoundError,
+        FloatingPointError,
     ) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _message(error: Exception) -> str:
+    """Its words; of one that a data loader's worker sent, without the worker's traceback."""
+    return str(error).rpartition(f"{type(error).__name__}: ")[2].strip()

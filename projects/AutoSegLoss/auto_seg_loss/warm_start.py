@@ -81,8 +81,8 @@ def _load(path: Path, settings: str) -> dict[str, Tensor]:
         made_with, state = content["settings"], content["model"]
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ConfigError(
-            f"{path} is not a warm start made by search_net.py ({error}); delete it to make it "
-            "again, or set SEARCH.WARM_START.WEIGHTS to another file."
+            f"{path} is not a warm start made by search_net.py ({type(error).__name__}); delete it "
+            "to make it again, or set SEARCH.WARM_START.WEIGHTS to another file."
         ) from None
     if made_with != settings:
         raise ConfigError(

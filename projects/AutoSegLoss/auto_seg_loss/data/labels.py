@@ -41,11 +41,7 @@ def read_label(
         ValueError: an unfit `ignore_value`.
         OSError: the file is missing or unreadable.
     """
-    if not num_classes <= ignore_value <= 255:
-        raise ValueError(
-            f"the ignore value must lie outside the {num_classes} classes and fit 8 bits, "
-            f"{num_classes}..255; got {ignore_value}"
-        )
+    check_ignore_value(num_classes, ignore_value)
     raw = _read_indices(path)
     label = raw.astype(np.uint8)
     void = raw == ignore_label
@@ -60,6 +56,15 @@ def read_label(
         )
     label[void] = ignore_value
     return label
+
+
+def check_ignore_value(num_classes: int, ignore_value: int) -> None:
+    """Raises ValueError unless `ignore_value` lies outside the classes 0 .. C-1 and fits 8 bits."""
+    if not num_classes <= ignore_value <= 255:
+        raise ValueError(
+            f"the ignore value must lie outside the {num_classes} classes and fit 8 bits, "
+            f"{num_classes}..255; got {ignore_value}"
+        )
 
 
 def _read_indices(path: str | os.PathLike[str]) -> np.ndarray:

@@ -23,6 +23,12 @@ def build_small_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     for blocks, out_channels, stride in zip(
         small.BLOCKS, small.CHANNELS, small.STRIDES, strict=True
     ):
+        if stride > 1 and channels == out_channels:
+            raise ValueError(
+                "MODEL.SMALL_RESNET: Detectron2's BasicBlock can change the resolution only where "
+                f"the channels change; a stage of stride {stride} goes from {channels} channels "
+                f"to {out_channels}."
+            )
         stages.append(
             ResNet.make_stage(
                 BasicBlock,
