@@ -137,6 +137,14 @@ class LossSpec(_Model):
     terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
     provenance: Provenance = Provenance()
 
+    @classmethod
+    def of_terms(cls, name: str, *terms: LossTerm) -> LossSpec:
+        """The sum of ``terms`` under a name; raises ``SpecError`` for an unfit name."""
+        try:
+            return cls(name=name, terms=terms)
+        except ValidationError as error:
+            raise SpecError("Not a loss spec: " + "; ".join(_explain(error))) from None
+
     def to_json(self) -> str:
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
         return self.model_dump_json(indent=1, exclude_none=True) + "\n"

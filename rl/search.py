@@ -77,6 +77,21 @@ def run_search(
         search.callbacks.close()
 
 
+def check_proposals(
+    agent: str, thetas: NDArray[np.float64], expected: tuple[int, int]
+) -> NDArray[np.float64]:
+    """What an agent was asked for: (N, D) float64 in [0, 1]; else ValueError names the agent."""
+    points = np.asarray(thetas, dtype=np.float64)
+    if points.shape != expected:
+        raise ValueError(
+            f"{agent}.ask({expected[0]}) must give an array of shape {expected}, "
+            f"gave {points.shape}"
+        )
+    if not np.all((points >= 0) & (points <= 1)):  # NaN is not
+        raise ValueError(f"{agent}.ask must give coordinates in [0, 1], gave {points.tolist()}")
+    return points
+
+
 class _Search:
     """The state of one run: what the journal knew, and what has been seen so far."""
 
@@ -107,7 +122,8 @@ class _Search:
         return self._finish(self._select())
 
     def _round(self, index: int) -> None:
-        thetas = self.agent.ask(self.settings.samples)
+        asked = (self.settings.samples, self.identity.size)
+        thetas = check_proposals(type(self.agent).__name__, self.agent.ask(asked[0]), asked)
         seed = candidate_seed(self.settings.seed, "search", index)
         candidates = [
             Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)

@@ -35,7 +35,7 @@ def test_the_losses_and_metrics_of_the_readme(capsys: pytest.CaptureFixture[str]
         "target": torch.randint(0, 21, (2, 8, 8)),
         "prediction": torch.randint(0, 21, (2, 8, 8)),
     }
-    exec(code_block("load_loss("), names)
+    exec(code_block("criterion = load_loss("), names)
     assert names["logits"].grad.isfinite().all()
-    exec(code_block("SegmentationScores("), names)
+    exec(code_block("scores = SegmentationScores("), names)
     assert set(names["scores"].compute()) == {"mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"}

@@ -32,7 +32,8 @@ class AutoSegLoss(nn.Module):
 
     spec: what to compute. ignore_index: target value of void pixels; they change nothing.
     Control points are buffers ``points_<term>`` of shape (G, K, 2): ``.to()`` moves them and
-    ``state_dict`` holds them.
+    ``state_dict`` holds them. Loading a state with other points is an error: the spec says what the
+    loss is, and a checkpoint must not change it unseen.
     """
 
     def __init__(self, spec: LossSpec, ignore_index: int = 255) -> None:
@@ -42,6 +43,7 @@ class AutoSegLoss(nn.Module):
         for index, term in enumerate(spec.terms):
             points = torch.tensor(term.control_points, dtype=torch.float64)
             self.register_buffer(f"points_{index}", points)
+        self.register_load_state_dict_pre_hook(_refuse_other_points)  # type: ignore[no-untyped-call]
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar in float32 (float64 for float64 logits).
@@ -109,6 +111,26 @@ def soft_counts(
         classes = probability.shape[1]
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
     return soft_region_counts(probability, target, mask, curves)
+
+
+def _refuse_other_points(
+    loss: AutoSegLoss,
+    state: dict[str, Tensor],
+    prefix: str,
+    metadata: object,
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
+) -> None:
+    for name, points in loss.named_buffers():
+        other = state.get(prefix + name)
+        if other is not None and not torch.equal(other.to(points), points):
+            errors.append(
+                f"{prefix}{name} holds other control points than the spec {loss.spec.name!r}; "
+                "build the loss from the spec it was saved with, or leave its keys out."
+            )
+            state[prefix + name] = points  # torch copies what it can before it raises
 
 
 def _check_input(logits: Tensor, target: Tensor, ignore_index: int) -> None:

@@ -49,7 +49,7 @@ def main() -> None:
         ("search/curves.png", "its surfaces"),
         ("search/journal.jsonl", "every candidate"),
         ("study/summary.md", "the table above"),
-        ("search/tensorboard", f"tensorboard --logdir {output}"),
+        ("search/tensorboard", f"make tensorboard LOGDIR={shlex.quote(str(output))}"),
     ):
         print(f"  {output / name}: {what}")
 
@@ -65,7 +65,8 @@ def run_demo(output: Path, search_options: list[str], study_options: list[str]) 
         *("--config-file", str(CONFIGS / "search-miou.yaml"), *resume),
         *("OUTPUT_DIR", str(search), *search_options),
     )
-    losses = ["cross_entropy", str(search / "searched_loss.json")]
+    found = [str(search / name) for name in ("identity_loss.json", "searched_loss.json")]
+    losses = ["cross_entropy", *found]
     script(
         PROJECT / "study_net.py",
         *("--config-file", str(CONFIGS / "study-miou.yaml")),
@@ -78,8 +79,11 @@ def script(path: Path, *arguments: str) -> None:
     """Print and run one script; stop when it fails (it has said why)."""
     command = [sys.executable, os.path.relpath(path), *arguments]
     settings = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-    print("$ " + shlex.join([*settings, "python", *command[1:]]), flush=True)
-    status = subprocess.run(command, env={**os.environ, **ENVIRONMENT}).returncode
+    print("$ " + shlex.join([*settings, os.path.relpath(sys.executable), *command[1:]]), flush=True)
+    try:
+        status = subprocess.run(command, env={**os.environ, **ENVIRONMENT}).returncode
+    except KeyboardInterrupt:  # the step has said so
+        status = 130
     if status:
         sys.exit(status)
 

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
@@ -18,6 +20,7 @@ from detectron2.utils import comm
 
 from auto_seg_loss.preflight import (
     begin_training,
+    check_eval_only,
     check_loss,
     check_resume,
     check_train_data,
@@ -31,10 +34,14 @@ from auto_seg_loss.user_errors import explain_user_errors
 def main() -> None:
     """Check everything once, then train or evaluate in as many processes as asked for."""
     arguments = default_argument_parser().parse_args()
-    checks = [] if arguments.eval_only else [check_train_data]
-    checks += [check_resume] if arguments.resume else []
+    checks: list[Callable[[CfgNode], None]] = [check_loss]
+    if arguments.eval_only:
+        checks.append(partial(check_eval_only, resume=arguments.resume))
+    else:
+        checks.append(check_train_data)
+        checks += [check_resume] if arguments.resume else []
     with explain_user_errors():
-        cfg = prepare(arguments, check_loss, *checks)
+        cfg = prepare(arguments, *checks)
         launch(
             run,
             arguments.num_gpus,

@@ -54,23 +54,25 @@ def test_it_prints_the_table_and_files_that_exist_and_goes_on_where_it_stopped(
     monkeypatch.setattr(sys, "argv", ["demo_shapes.py", "--budget", "small"])
     demo.main()
     text = capfd.readouterr().out
-    commands = re.findall(r"^\$ .*?python (\S+)", text, re.MULTILINE)
+    commands = re.findall(r"^\$ .*?/python (\S+)", text, re.MULTILINE)
     names = ["make_shapes.py", "search_net.py", "study_net.py"]
     assert [Path(command).name for command in commands] == names
     assert all(Path(command).is_file() for command in commands)
-    head, first, second = re.findall(r"^\| *\w.*$", text, re.MULTILINE)
+    head, first, middle, last = re.findall(r"^\| *\w.*$", text, re.MULTILINE)
     assert [cell.strip() for cell in head.strip("|").split("|")] == ["loss", "seeds", *METRICS]
-    assert first.startswith("| cross_entropy") and second.startswith("| shapes-miou-bezier")
-    assert first.count("±") == second.count("±") == 6
+    assert first.startswith("| cross_entropy")
+    assert middle.startswith("| shapes-miou-bezier-identity")
+    assert last.startswith("| shapes-miou-bezier ")
+    assert first.count("±") == middle.count("±") == last.count("±") == 6
     listed = re.findall(r"^  (\S+): ", text.partition("Files:")[2], re.MULTILINE)
     assert len(listed) >= 5 and all(Path(path).exists() for path in listed)
     assert load_spec(Path("output/demo-small/search/searched_loss.json")).terms[0].metric == "mIoU"
 
     results = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}
-    assert len(results) == 4
+    assert len(results) == 6
     demo.main()
     again = capfd.readouterr().out
-    assert re.findall(r"^\| *\w.*$", again, re.MULTILINE) == [head, first, second]
+    assert re.findall(r"^\| *\w.*$", again, re.MULTILINE) == [head, first, middle, last]
     assert {path: path.stat().st_mtime_ns for path in results} == results
 
 

@@ -221,12 +221,18 @@ def test_resuming_a_finished_search_changes_no_result(scripts, command, finished
 
 
 def test_the_same_search_gives_the_same_result_elsewhere(scripts, command, finished, tmp_path):
+    (tmp_path / "run").mkdir()
     scripts.run(*command(tmp_path / "run", "--resume")).assert_ok()  # of nothing: starts anew
     expected = (finished / "searched_loss.json").read_bytes()
     assert (tmp_path / "run" / "searched_loss.json").read_bytes() == expected
 
 
 # --- refusals ---
+
+
+def test_resume_where_nothing_is_is_refused(scripts, command, tmp_path):
+    text = scripts.run(*command(tmp_path / "typo", "--resume")).refusal()
+    assert "typo to resume from" in text and not (tmp_path / "typo").exists()
 
 
 def test_resume_with_another_config_lists_what_differs_and_changes_nothing(scripts, command, copy):
@@ -344,7 +350,9 @@ def test_other_metrics_surfaces_and_agents_are_searched(scripts, command, tmp_pa
 def test_a_search_in_which_every_candidate_fails_says_so_and_ends(scripts, command, tmp_path):
     output = tmp_path / "run"
     options = ("SOLVER.BASE_LR", 1e20, "SEARCH.ROUNDS", 1, "SEARCH.PROXY.MAX_ITER", 3)
-    run = scripts.run(*command(output, options=options)).assert_ok()
+    run = scripts.run(*command(output, options=options))
+    assert "All 3 evaluations failed" in run.refusal() and "BASE_LR" in run.stderr
+    assert not (output / "searched_loss.json").exists()
     records = of_kind(output, "candidate")
     assert {(record["status"], record["reward"]) for record in records} == {("failed", 0.0)}
     assert all(record["reason"] for record in records)

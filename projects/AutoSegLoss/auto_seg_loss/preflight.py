@@ -54,12 +54,15 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     """
     cfg = get_cfg()
     add_auto_seg_loss_config(cfg)
+    for option in opts:
+        if option.startswith("--"):
+            raise ConfigError(f"{option} must stand before the KEY VALUE pairs.")
     try:
         if config_file:
             cfg.merge_from_file(config_file)
         cfg.merge_from_list(opts)
     except (AssertionError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
-        where = " ".join([config_file, *opts])
+        where = f"{config_file or 'defaults'} and KEY VALUE options"
         raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
     return cfg
 
@@ -142,8 +145,14 @@ def _check_data(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
 
 
 def check_loss(cfg: CfgNode) -> None:
-    """Refuse an unknown loss or an unusable spec."""
+    """Refuse an unknown loss, an unusable spec, and a spec that would not be used."""
     build_loss(cfg)
+    head = cfg.MODEL.SEM_SEG_HEAD
+    if head.LOSS_SPEC and head.LOSS_TYPE != "auto_seg_loss":
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.LOSS_SPEC {head.LOSS_SPEC!r} is not used by LOSS_TYPE "
+            f'{head.LOSS_TYPE!r}; set LOSS_TYPE to "auto_seg_loss", or LOSS_SPEC to "".'
+        )
 
 
 def check_weights(cfg: CfgNode) -> None:
@@ -161,6 +170,16 @@ def local_weights(name: str) -> Path:
             "checkpoints by train_net.py."
         )
     return path
+
+
+def check_eval_only(cfg: CfgNode, resume: bool) -> None:
+    """Refuse to score a network that nobody has trained."""
+    checkpoint = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    if not cfg.MODEL.WEIGHTS and not (resume and checkpoint.is_file()):
+        raise ConfigError(
+            "--eval-only has no weights: give MODEL.WEIGHTS, or --resume for the last checkpoint "
+            f"of OUTPUT_DIR {cfg.OUTPUT_DIR}."
+        )
 
 
 def check_evaluation(cfg: CfgNode) -> None:

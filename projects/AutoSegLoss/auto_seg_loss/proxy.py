@@ -78,7 +78,7 @@ def candidate_spec(
         tolerance=cfg.SEARCH.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
     )
-    return LossSpec(name=name, terms=(term,))
+    return LossSpec.of_terms(name, term)
 
 
 def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:

@@ -33,11 +33,11 @@ def hush_detectron2() -> None:
 
 @contextmanager
 def quiet_console() -> Iterator[None]:
-    """Keep INFO and WARNING off the terminal; log files still get everything."""
+    """Keep INFO lines off the terminal; warnings pass, and log files still get everything."""
     handlers = _console_handlers(LOGGERS)
     levels = [handler.level for handler in handlers]
     for handler in handlers:
-        handler.setLevel(logging.ERROR)
+        handler.setLevel(logging.WARNING)
     try:
         yield
     finally:

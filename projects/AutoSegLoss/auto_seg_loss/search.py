@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def open_journal(cfg: CfgNode, resume: bool) -> Journal:
     """The journal of the search of ``cfg``, new or resumed; raises ``JournalError`` as it does."""
     header = journal_header(cfg, build_space(cfg), search_settings(cfg), build_sets(cfg))
     path = Path(cfg.OUTPUT_DIR) / "journal.jsonl"
+    if resume and not path.parent.is_dir():
+        raise JournalError(f"There is no {path.parent} to resume from; check OUTPUT_DIR.")
     path.parent.mkdir(parents=True, exist_ok=True)
     return Journal.resume(path, header) if resume else Journal.create(path, header)
 
@@ -44,7 +47,8 @@ def open_journal(cfg: CfgNode, resume: bool) -> Journal:
 def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     """Run the search of ``cfg`` as far as ``journal`` does not hold it; returns the found loss.
 
-    Writes split.json, tensorboard/, curves.png and searched_loss.json below OUTPUT_DIR.
+    Writes split.json, tensorboard/, curves.png, searched_loss.json and identity_loss.json below
+    OUTPUT_DIR. Raises ``ConfigError`` when every candidate failed.
     """
     output = Path(cfg.OUTPUT_DIR)
     space, sets = build_space(cfg), build_sets(cfg)
@@ -59,8 +63,17 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
         [ProgressBar(), TensorBoard(output / "tensorboard", space)],
         identity=space.identity(),
     )
+    if result.failures == result.evaluations:
+        raise ConfigError(
+            f"All {result.failures} evaluations failed, so there is no loss to save; the reasons "
+            f"are in {journal.path}. A smaller SOLVER.BASE_LR often helps; start again in another "
+            "OUTPUT_DIR."
+        )
     spec = found_spec(cfg, result)
     spec.save(output / "searched_loss.json")
+    # The unsearched curves, to compare with: what the surrogate gains alone, the search has not.
+    identity = candidate_spec(cfg, space, space.identity(), f"{spec.name}-identity")
+    identity.save(output / "identity_loss.json")
     figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
     figure.savefig(output / "curves.png", dpi=120)
     logger.info("Found loss: %s", output / "searched_loss.json")
@@ -146,10 +159,8 @@ def journal_header(
 
 def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
     """The chosen theta as a spec with its provenance."""
-    dataset = cfg.DATASETS.TRAIN[0]
-    default = f"{dataset.split('_')[0]}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
     provenance = Provenance(
-        dataset=dataset,
+        dataset=cfg.DATASETS.TRAIN[0],
         network=f"{cfg.MODEL.SEM_SEG_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}",
         lr=cfg.SOLVER.BASE_LR,
         batch=cfg.SOLVER.IMS_PER_BATCH,
@@ -159,8 +170,15 @@ def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
         code_version=__version__,
         source="search_net.py",
     )
-    spec = candidate_spec(cfg, build_space(cfg), result.theta, cfg.SEARCH.NAME or default)
+    spec = candidate_spec(cfg, build_space(cfg), result.theta, loss_name(cfg))
     return spec.model_copy(update={"provenance": provenance})
+
+
+def loss_name(cfg: CfgNode) -> str:
+    """SEARCH.NAME, or a name made of data set, metric and surface."""
+    dataset = re.sub(r"[^A-Za-z0-9.+-]", "-", cfg.DATASETS.TRAIN[0].split("_")[0])
+    default = f"{dataset}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
+    return cfg.SEARCH.NAME or default
 
 
 def check_search(cfg: CfgNode) -> None:
@@ -169,7 +187,12 @@ def check_search(cfg: CfgNode) -> None:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
     space = build_space(cfg)
     build_agent(cfg, space).ask(search_settings(cfg).samples)
-    candidate_spec(cfg, space, space.identity())
+    candidate_spec(cfg, space, space.identity(), loss_name(cfg))
+    if cfg.SEARCH.PROXY.MAX_ITER < 1 or cfg.SEARCH.WARM_START.MAX_ITER < 0:
+        raise ConfigError(
+            "Expected SEARCH.PROXY.MAX_ITER >= 1 and SEARCH.WARM_START.MAX_ITER >= 0, got "
+            f"{cfg.SEARCH.PROXY.MAX_ITER} and {cfg.SEARCH.WARM_START.MAX_ITER}."
+        )
     build_sets(cfg)
 
 

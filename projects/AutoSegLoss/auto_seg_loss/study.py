@@ -50,7 +50,10 @@ def check_study(cfg: CfgNode) -> None:
             ) from None
     labels = [loss_label(loss) for loss in cfg.STUDY.LOSSES]
     if len(set(labels)) != len(labels) or not labels:
-        raise ConfigError(f"STUDY.LOSSES must name different losses, got {labels}.")
+        raise ConfigError(
+            f"STUDY.LOSSES must name different losses, got {labels}; the name of a found "
+            "loss is SEARCH.NAME, or `name` in its file."
+        )
     if not cfg.STUDY.SEEDS:
         raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
     if not all(isinstance(seed, int) and seed >= 0 for seed in cfg.STUDY.SEEDS):

@@ -27,11 +27,14 @@ def explain_user_errors() -> Iterator[None]:
         SplitError,
         SpecError,
         JournalError,
-        FileNotFoundError,
         FloatingPointError,
+        OSError,
     ) as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; what is finished is kept", file=sys.stderr)
+        sys.exit(130)
 
 
 def _message(error: Exception) -> str:

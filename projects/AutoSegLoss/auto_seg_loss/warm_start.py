@@ -86,9 +86,9 @@ def _load(path: Path, settings: str) -> dict[str, Tensor]:
         ) from None
     if made_with != settings:
         raise ConfigError(
-            f"The warm start {path} was made with other MODEL, INPUT, SOLVER, DATASETS, SEED or "
-            "hold-out settings; delete it to make it again, or set SEARCH.WARM_START.WEIGHTS to "
-            "another file."
+            f"The warm start {path} was made with other SEARCH.WARM_START, "
+            "SEARCH.HOLDOUT, MODEL, INPUT, SOLVER, DATASETS or SEED settings; delete it to make it "
+            "again, or set SEARCH.WARM_START.WEIGHTS to another file."
         )
     return dict(state)
 

@@ -131,13 +131,15 @@ def test_to_moves_the_control_points() -> None:
     assert all(b.device.type == "cpu" for b in LOSS.buffers())
 
 
-def test_a_checkpoint_restores_the_control_points(tmp_path: Any) -> None:
+def test_a_checkpoint_holds_the_control_points_and_refuses_others(tmp_path: Any) -> None:
     torch.save(LOSS.state_dict(), tmp_path / "loss.pth")
+    state = torch.load(tmp_path / "loss.pth", weights_only=True)
+    AutoSegLoss(LOSS.spec).load_state_dict(state)
     other = samples.loss_of(samples.term("mIoU", seed=5), samples.term("BF1", seed=5, weight=0.5))
-    batch = samples.batch(2)
-    assert other(*batch) != LOSS(*batch)
-    other.load_state_dict(torch.load(tmp_path / "loss.pth", weights_only=True))
-    assert other(*batch) == LOSS(*batch)
+    before = other(*samples.batch(2))
+    with pytest.raises(RuntimeError, match="points_0 holds other control points than the spec"):
+        other.load_state_dict(state)
+    assert other(*samples.batch(2)) == before
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ PUBLISHED = {
     "voc-gacc-bezier": "gAcc_config",
     "voc-gacc-bezier-log": "gAcc_log_decode_head",
 }
-# sha256 of the control points as JSON, first 16 digits: a slip of the hand shows without the source.
+# sha256 of the control points as JSON, 16 digits: a slip of the hand shows without the source.
 DIGESTS = {
     "voc-bf1-bezier": "7411d3b1b9fec41c",
     "voc-biou-bezier": "ae02cf92a843c1d4",

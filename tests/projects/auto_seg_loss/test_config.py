@@ -64,7 +64,10 @@ def test_every_study_config_compares_losses_that_are_known_or_searched(name):
     assert cfg.STUDY.TARGET.lower() in name and len(cfg.STUDY.SEEDS) >= 3
     assert cfg.STUDY.LOSSES[0] == "cross_entropy"
     for loss in cfg.STUDY.LOSSES[1:]:
-        assert loss.endswith("/searched_loss.json") or load_spec(loss).name == loss
+        assert (
+            loss.endswith(("/identity_loss.json", "/searched_loss.json"))
+            or load_spec(loss).name == loss
+        )
 
 
 def test_runnable_configs_write_to_different_places():
