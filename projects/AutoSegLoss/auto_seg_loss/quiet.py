@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 LOGGERS = ("detectron2", "fvcore", "auto_seg_loss")
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> AbstractContextManager[None]:
     """Drop all records of Detectron2 and of this project, also its report of a handled error."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    return _at_level([logging.getLogger(name) for name in LOGGERS], logging.CRITICAL)
+
+
+def quiet_console() -> AbstractContextManager[None]:
+    """Keep INFO lines off the terminal; warnings pass, and log files still get everything."""
+    return _at_level(_console_handlers(LOGGERS), logging.WARNING)
 
 
 def hush_detectron2() -> None:
@@ -32,17 +28,15 @@ def hush_detectron2() -> None:
 
 
 @contextmanager
-def quiet_console() -> Iterator[None]:
-    """Keep INFO lines off the terminal; warnings pass, and log files still get everything."""
-    handlers = _console_handlers(LOGGERS)
-    levels = [handler.level for handler in handlers]
-    for handler in handlers:
-        handler.setLevel(logging.WARNING)
+def _at_level(items: Sequence[logging.Logger | logging.Handler], level: int) -> Iterator[None]:
+    before = [item.level for item in items]
+    for item in items:
+        item.setLevel(level)
     try:
         yield
     finally:
-        for handler, level in zip(handlers, levels, strict=True):
-            handler.setLevel(level)
+        for item, old in zip(items, before, strict=True):
+            item.setLevel(old)
 
 
 def _console_handlers(names: tuple[str, ...]) -> list[logging.StreamHandler[Any]]:
