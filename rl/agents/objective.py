@@ -29,7 +29,8 @@ def sigma_at(progress: float, start: float, final: float | None) -> float:
 def logit(mean: Vector) -> Vector:
     """Inverse sigmoid of mean, after pulling it LOGIT_MARGIN away from 0 and 1."""
     mean = np.clip(mean, LOGIT_MARGIN, 1.0 - LOGIT_MARGIN)
-    return np.log(mean) - np.log1p(-mean)
+    logits: Vector = np.log(mean) - np.log1p(-mean)
+    return logits
 
 
 def per_coordinate(log_ratio: Tensor) -> Tensor:
