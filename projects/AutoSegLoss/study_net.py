@@ -7,28 +7,14 @@ Finished runs below OUTPUT_DIR are kept; running the command again goes on where
 
 from __future__ import annotations
 
-import argparse
-
-from auto_seg_loss.preflight import check_train_data, prepare, start_run
+from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
 from auto_seg_loss.study import check_study, run_study
 from auto_seg_loss.user_errors import explain_user_errors
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Command line of this script."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML config")
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
-    )
-    return parser.parse_args()
-
-
 def main() -> None:
     """Run the study of a config."""
-    arguments = parse_arguments()
+    arguments = script_parser(__doc__).parse_args()
     with explain_user_errors():
         cfg = prepare(arguments, check_study, check_train_data)
         start_run(cfg, arguments, verbose=False)

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
@@ -23,6 +22,7 @@ from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.quiet import hush_detectron2
 from autoseg_core import SegmentationScores, load_spec
+from rl.headers import differences
 
 # What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
 # --eval-only too.
@@ -45,6 +45,18 @@ FREE_KEYS = (
 
 class ConfigError(ValueError):
     """A configuration that cannot be run; the message says which key to change."""
+
+
+def script_parser(description: str | None) -> argparse.ArgumentParser:
+    """``--config-file`` and KEY VALUE pairs, as in train_net.py; a script adds what is its own."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML config")
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
+    )
+    return parser
 
 
 def load_config(config_file: str, opts: list[str]) -> CfgNode:
@@ -221,31 +233,15 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
         return
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        before, loss = flatten(record["config"]), record["loss"]
+        changes, loss = differences(record["config"], yaml.safe_load(cfg.dump())), record["loss"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
-    now = flatten(yaml.safe_load(cfg.dump()))
-    differences = [
-        f"  {key}: {before.get(key)!r} -> {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith(free)
-    ]
+    changes = [change for change in changes if not change.startswith(free)]
     if loss != loss_text(cfg):
-        differences.append("  MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
-    if differences:
+        changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
+    if changes:
         raise ConfigError(
             f"{path.parent} holds a training with another config:\n"
-            + "\n".join(differences)
-            + "\nGo on with the old values, or choose another OUTPUT_DIR."
+            + "".join(f"  {change}\n" for change in changes)
+            + "Go on with the old values, or choose another OUTPUT_DIR."
         )
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dict -> {"A.B.C": value}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

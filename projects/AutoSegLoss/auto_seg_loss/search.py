@@ -40,7 +40,6 @@ def open_journal(cfg: CfgNode, resume: bool) -> Journal:
     path = Path(cfg.OUTPUT_DIR) / "journal.jsonl"
     if resume and not path.parent.is_dir():
         raise JournalError(f"There is no {path.parent} to resume from; check OUTPUT_DIR.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     return Journal.resume(path, header) if resume else Journal.create(path, header)
 
 

@@ -19,7 +19,6 @@ from auto_seg_loss.preflight import (
     check_test_data,
     check_train_data,
     check_weights,
-    flatten,
     load_config,
     prepare,
 )
@@ -233,7 +232,7 @@ def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
     with pytest.raises(ConfigError, match="holds a training with another config") as error:
         check_resume(other)
     assert [line for line in str(error.value).splitlines() if line.startswith("  ")] == [
-        "  MODEL.SEM_SEG_HEAD.LOSS_TYPE: 'cross_entropy' -> 'hard_pixel_mining'",
+        '  MODEL.SEM_SEG_HEAD.LOSS_TYPE: "cross_entropy" -> "hard_pixel_mining"',
         "  SOLVER.MAX_ITER: 4 -> 9",
     ]
 
@@ -298,7 +297,3 @@ def test_a_damaged_record_is_named(saved, make_cfg, text):
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"run\.json is damaged"):
         check_resume(make_cfg())
-
-
-def test_flatten_gives_dotted_keys():
-    assert flatten({"A": {"B": 1, "C": {"D": []}}, "E": None}) == {"A.B": 1, "A.C.D": [], "E": None}

@@ -7,9 +7,7 @@ images. Frames are neighbours in a film: cut a hold-out set in blocks (splits.ca
 
 from __future__ import annotations
 
-from functools import partial
-
-from .catalog import Pairs, dataset_folder, folder_pairs, register
+from .catalog import Pairs, dataset_folder, folder_pairs, register_splits
 
 # Name and colour (RGB) in the order of the indices; 11 is void.
 CLASSES = {
@@ -26,7 +24,6 @@ CLASSES = {
     "bicyclist": (0, 128, 192),
 }
 IGNORE_LABEL = 11
-SPLITS = ("train", "val", "test")
 REMEDY = (
     "Put the set there (train/, trainannot/, val/, …; see datasets/README.md), or let "
     "DETECTRON2_DATASETS name the directory that holds camvid/."
@@ -41,11 +38,4 @@ def load_camvid(split: str) -> Pairs:
 
 def register_camvid() -> None:
     """Registers camvid_sem_seg_{train,val,test}."""
-    for split in SPLITS:
-        register(
-            f"camvid_sem_seg_{split}",
-            partial(load_camvid, split),
-            classes=CLASSES.keys(),
-            colours=CLASSES.values(),
-            ignore_label=IGNORE_LABEL,
-        )
+    register_splits("camvid", load_camvid, classes=CLASSES, ignore_label=IGNORE_LABEL)

@@ -8,7 +8,8 @@ DETECTRON2_DATASETS may be set late.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,24 @@ def register(
         ignore_label=ignore_label,
         evaluator_type="sem_seg",
     )
+
+
+def register_splits(
+    name: str,
+    load: Callable[[str], Pairs],
+    *,
+    classes: Mapping[str, tuple[int, int, int]],
+    ignore_label: int,
+) -> None:
+    """Enters `<name>_sem_seg_{train,val,test}`; `load` takes the split, `classes` name -> RGB."""
+    for split in ("train", "val", "test"):
+        register(
+            f"{name}_sem_seg_{split}",
+            partial(load, split),
+            classes=classes.keys(),
+            colours=classes.values(),
+            ignore_label=ignore_label,
+        )
 
 
 def folder_pairs(images: Path, labels: Path) -> Pairs:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from .catalog import Pairs, dataset_folder, listed_pairs, register
+from .catalog import Pairs, dataset_folder, listed_pairs, register_splits
 
 # Name and colour (RGB, VOC's palette) in the order of the indices; 255 is void.
 CLASSES = {
@@ -17,7 +15,6 @@ CLASSES = {
     "triangle": (0, 128, 128),
 }
 IGNORE_LABEL = 255
-SPLITS = ("train", "val", "test")
 REMEDY = (
     "Make it with: python datasets/make_shapes.py --root {root} , "
     "or let DETECTRON2_DATASETS name the directory that holds shapes/."
@@ -31,11 +28,4 @@ def load_shapes(split: str) -> Pairs:
 
 def register_shapes() -> None:
     """Registers shapes_sem_seg_{train,val,test}."""
-    for split in SPLITS:
-        register(
-            f"shapes_sem_seg_{split}",
-            partial(load_shapes, split),
-            classes=CLASSES.keys(),
-            colours=CLASSES.values(),
-            ignore_label=IGNORE_LABEL,
-        )
+    register_splits("shapes", load_shapes, classes=CLASSES, ignore_label=IGNORE_LABEL)
