@@ -1,4 +1,7 @@
-"""The contract between a search and what it optimises: theta, seed -> ProxyResult.
+"""The contracts between a search and what it optimises.
+
+`ProxyTask`: theta, seed, budget -> ProxyResult, one candidate at a time. `TrainingTask`: one
+training whose theta may change on the way.
 
 Shapes: D search coordinates.
 """
@@ -12,6 +15,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from autoseg_core import METRICS, SearchSpace
 
 FLOOR_REWARD = 0.0
 """What a failed candidate earns: the lowest value a score in [0, 1] can take."""
@@ -49,16 +54,80 @@ class ProxyResult:
 
 
 class ProxyTask(Protocol):
-    """A cheap stand-in for the real training: equal theta and seed give an equal result."""
+    """A cheap stand-in for the real training: equal arguments give an equal result.
 
-    def evaluate(self, theta: NDArray[np.float64], seed: int) -> ProxyResult:
+    A task may also have these attributes; `space_of` and `score_names_of` read them:
+        space: SearchSpace, the space that its thetas are coordinates of.
+        score_names: tuple of str, the names of the scores that it can give, in a fixed order.
+    """
+
+    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta, (D,) float64 in [0, 1].
 
+        budget, in (0, 1], is the share of the full evaluation to spend: the same training, stopped
+        there. A task that has no cheaper form ignores it.
+
         Numbers that blow up (a loss or weights turned non-finite) are an answer: return
-        ``failed(reason)``. Anything else that goes wrong is a bug: raise it, the search stops and
-        its journal stays resumable.
+        ``failed(reason)``. Anything else that goes wrong is raised.
         """
         ...
+
+
+class TrainingTask(Protocol):
+    """One training run, led step by step; what LossSchedule-v0 makes an episode of.
+
+    Equal calls in an equal order give equal results. ``space`` and ``score_names`` as for
+    `ProxyTask`.
+    """
+
+    def start(self, seed: int) -> ProxyResult:
+        """Begin anew: untrained (or warm-started) weights, and the scores they have."""
+        ...
+
+    def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
+        """Train on with theta (D,) for this share, in (0, 1], of the whole training, and score.
+
+        The network is not reset. RuntimeError before `start`.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of this run depends on: numbers, strings, lists, dicts and tensors."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the run that gave `state` was."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What one step of a training gave.
+
+    Args:
+        result: the scores at its end; failed when the training blew up, which ends it.
+        loss: mean training loss over the step; NaN when there is none.
+    """
+
+    result: ProxyResult
+    loss: float = math.nan
+
+
+def space_of(task: object) -> SearchSpace | None:
+    """The task's own search space, or None when it does not say."""
+    return getattr(task, "space", None)
+
+
+def score_names_of(task: object) -> tuple[str, ...]:
+    """The scores a task gives; the catalog of metrics when it does not say."""
+    return tuple(getattr(task, "score_names", METRICS))
+
+
+def check_budget(budget: float) -> float:
+    """budget, a share of the full evaluation; ValueError unless in (0, 1]."""
+    if not 0.0 < budget <= 1.0:
+        raise ValueError(f"budget is a share of the full evaluation, in (0, 1]; got {budget}")
+    return budget
 
 
 def failed(reason: str) -> ProxyResult:

@@ -9,8 +9,9 @@ the paper: the truth table and monotonicity. Each can be lifted for its ablation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,6 +62,32 @@ class SearchSpace:
                 f"A {surface} curve needs at least {least} pieces to have something to search; "
                 f"got pieces={pieces}."
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What makes this space, in plain JSON values; ``from_dict`` makes it again."""
+        return {
+            "metric": self.metric,
+            "surface": self.surface,
+            "pieces": self.pieces,
+            "truth_table": self.constraints.truth_table,
+            "monotone": self.constraints.monotone,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SearchSpace:
+        """Inverse of ``to_dict``; raises ``KeyError`` for a missing value, ``ValueError``."""
+        constraints = Constraints(values["truth_table"], values["monotone"])
+        return cls(values["metric"], values["surface"], values["pieces"], constraints)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when every theta means the same curves of the same metric in both."""
+        return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.to_dict().values()))
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.metric!r}, {self.surface!r}, {self.pieces}, {self.constraints})"
 
     @property
     def dim(self) -> int:

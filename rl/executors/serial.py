@@ -17,11 +17,12 @@ from rl.proxy import ProxyResult, ProxyTask
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One evaluation to make: a name unique in its search, theta (D,) in [0, 1], and the seed."""
+    """One evaluation to make: a name unique in its search, theta (D,) in [0, 1], seed, budget."""
 
     id: str
     theta: NDArray[np.float64]
     seed: int
+    budget: float = 1.0
 
 
 class Executor(Protocol):
@@ -47,4 +48,5 @@ class SerialExecutor:
     def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
         """Yield (candidate, result) in order."""
         for candidate in candidates:
-            yield candidate, self.task.evaluate(candidate.theta.copy(), candidate.seed)
+            result = self.task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
+            yield candidate, result

@@ -1,7 +1,98 @@
-"""Proxies that need no dataset: problems with a known answer, for tests and comparisons."""
+"""Proxies by name, and how a proxy given by a user in any form becomes a task.
+
+A row names its factory as "module:function", so that naming one imports nothing else. A named
+factory takes ``space`` (the SearchSpace asked for, or None) beside its own keywords.
+"""
 
 from __future__ import annotations
 
-from rl.proxies.quadratic import Quadratic
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
-__all__ = ["Quadratic"]
+from autoseg_core import SearchSpace
+from rl.proxies.quadratic import Quadratic
+from rl.proxy import ProxyTask, TrainingTask, space_of
+
+__all__ = ["PROXIES", "Quadratic", "make_task", "training_of"]
+
+PROXIES = {
+    "quadratic": "rl.proxies.quadratic:from_space",
+    "rastrigin": "rl.proxies.multimodal:rastrigin",
+    "two_peaks": "rl.proxies.multimodal:two_peaks",
+    "shapes": "rl.proxies.shapes:from_space",
+    "replay": "rl.proxies.replay:from_journals",
+}
+"""name -> its factory."""
+
+
+def make_task(
+    proxy: str | ProxyTask,
+    kwargs: Mapping[str, Any] | None = None,
+    space: SearchSpace | None = None,
+) -> tuple[ProxyTask, SearchSpace]:
+    """The task that ``proxy`` stands for, and the space of its thetas.
+
+    Args:
+        proxy: a name of PROXIES, "module:factory" of your own, or a task.
+        kwargs: keywords of the factory; none for a task that is made already.
+        space: the space asked for; None leaves it to the proxy, and to mIoU's if it has none.
+
+    Raises:
+        ValueError: unknown name, a proxy of another space, kwargs for a finished task.
+        TypeError: the thing has no ``evaluate``.
+        ImportError, AttributeError: "module:factory" is not there.
+    """
+    task = _task(proxy, dict(kwargs or {}), space)
+    if not callable(getattr(task, "evaluate", None)) and not callable(
+        getattr(task, "advance", None)
+    ):
+        raise TypeError(
+            f"a proxy needs evaluate(theta, seed, budget) -> ProxyResult; {proxy!r} gave "
+            f"{type(task).__name__}, which has none"
+        )
+    own = space_of(task)
+    if own is not None and space is not None and own != space:
+        raise ValueError(
+            f"the proxy scores thetas of {own}, asked for was {space}; leave metric, surface and "
+            "pieces out, or make the proxy for the space you want"
+        )
+    return task, own or space or SearchSpace("mIoU")
+
+
+def training_of(task: object) -> TrainingTask:
+    """The task as one training to be led step by step; TypeError when it cannot be."""
+    if callable(getattr(task, "advance", None)):
+        return task  # type: ignore[return-value]
+    if callable(getattr(task, "training", None)):
+        training: TrainingTask = task.training()  # type: ignore[attr-defined]
+        return training
+    raise TypeError(
+        f"{type(task).__name__} cannot be led step by step: it has neither training() nor the "
+        "methods of rl.proxy.TrainingTask. rl.proxies.blend.Blend(task) makes a model of a "
+        "training from its scores"
+    )
+
+
+def _task(proxy: str | ProxyTask, kwargs: dict[str, Any], space: SearchSpace | None) -> ProxyTask:
+    if not isinstance(proxy, str):
+        if kwargs:
+            raise ValueError(
+                f"proxy_kwargs {sorted(kwargs)} are for a factory; the proxy given is made already"
+            )
+        return proxy
+    if ":" in proxy:
+        task: ProxyTask = _factory(proxy)(**kwargs)
+        return task
+    if proxy not in PROXIES:
+        raise ValueError(
+            f"unknown proxy {proxy!r}; known: {', '.join(PROXIES)}, or 'module:factory' of your own"
+        )
+    task = _factory(PROXIES[proxy])(space=space, **kwargs)
+    return task
+
+
+def _factory(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return factory

@@ -28,9 +28,9 @@ SETTINGS = SearchSettings(rounds=4, samples=5, seed=3, top_k=2, reseeds=2)
 
 
 class _Slow(Quadratic):
-    def evaluate(self, theta: np.ndarray, seed: int) -> ProxyResult:
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
         time.sleep(0.004)
-        return super().evaluate(theta, seed)
+        return super().evaluate(theta, seed, budget)
 
 
 def search(directory: Path) -> None:

@@ -35,11 +35,11 @@ class _Counting:
         self.asked: list[tuple[tuple[float, ...], int]] = []
         self.crash_at = crash_at
 
-    def evaluate(self, theta: np.ndarray, seed: int) -> ProxyResult:
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
         if len(self.asked) == self.crash_at:
             raise OSError("the disk is gone")
         self.asked.append((tuple(theta), seed))
-        result = self.task.evaluate(theta, seed)
+        result = self.task.evaluate(theta, seed, budget)
         return dataclasses.replace(result, scores={**result.scores, "BF1": math.nan})
 
 
@@ -122,7 +122,7 @@ def test_record_is_written_before_the_next_candidate_starts(tmp_path: Path) -> N
     path, ids = tmp_path / "journal.jsonl", []
 
     class Reading:
-        def evaluate(self, theta: np.ndarray, seed: int) -> ProxyResult:
+        def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
             ids.append([r["id"] for r in read_journal(path) if r["kind"] == "candidate"])
             return ProxyResult(0.5)
 

@@ -49,7 +49,7 @@ class DetectronProxy:
         self.cfg, self.space, self.model, self.start = cfg, space, model, start
         self.search, self.holdout, self.dataset_name = search, holdout, dataset_name
 
-    def evaluate(self, theta: NDArray[np.float64], seed: int) -> ProxyResult:
+    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason."""
         spec = candidate_spec(self.cfg, self.space, theta)
         loss = AutoSegLoss(spec, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)

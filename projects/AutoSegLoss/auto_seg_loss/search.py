@@ -151,7 +151,7 @@ def journal_header(
     return {
         "config": config,
         "settings": asdict(settings),
-        "space": space.names,
+        "space": space.to_dict(),
         "split": split_record(*sets),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from typing import Any
 
@@ -142,3 +143,12 @@ def test_bad_coordinates(theta: Any, words: str) -> None:
 def test_bad_control_points() -> None:
     with pytest.raises(ValueError, match=r"control points of shape \(1, 5, 2\) .* got \(1, 4, 2\)"):
         SearchSpace("mAcc").theta(np.zeros((1, 4, 2)))
+
+
+@pytest.mark.parametrize("constraints", [Constraints(), Constraints(truth_table=False)])
+def test_a_space_survives_json(constraints: Constraints) -> None:
+    space = SearchSpace("BF1", "linear", 3, constraints)
+    again = SearchSpace.from_dict(json.loads(json.dumps(space.to_dict())))
+    assert again == space
+    assert hash(again) == hash(space)
+    assert again != SearchSpace("BF1", "linear", 3, Constraints(monotone=False))

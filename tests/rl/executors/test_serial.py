@@ -13,7 +13,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.seeds: list[int] = []
 
-    def evaluate(self, theta: np.ndarray, seed: int) -> ProxyResult:
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
         self.seeds.append(seed)
         if theta[0] > 0.9:
             raise KeyError("a bug")
