@@ -88,6 +88,7 @@ class ProgressBar(Callback):
         self._settings = event.settings
         self._total = event.settings.max_evaluations
         self._begin, self._new, self._left = self._clock(), 0, self._total - event.replayed
+        self._done = 0
         if event.replayed:
             self._say(f"resuming: {event.replayed} evaluations are in the journal already")
         if self._stream.isatty():
@@ -102,6 +103,7 @@ class ProgressBar(Callback):
             )
 
     def on_candidate(self, event: CandidateEvent) -> None:
+        self._done += 1
         if event.best is not None:
             self._best = f"{event.best[1].reward:.4f}"
         if not event.replayed:
@@ -114,15 +116,16 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.set_postfix_str(f"best {self._best} mean {event.reward_mean:.4f}")
             return
+        stopped = f"  stopped {event.stopped}" if event.stopped else ""
         failures = f"  failed {event.failures}" if event.failures else ""
         self._say(
             f"round {event.round + 1}/{self._settings.rounds}  best {self._best}  "
-            f"mean {event.reward_mean:.4f}{failures}  {self._eta()}"
+            f"mean {event.reward_mean:.4f}{stopped}{failures}  {self._eta()}"
         )
 
     def on_selection(self, event: SelectionEvent) -> None:
-        total = self._settings.search_evaluations
-        total += len(event.finalists) * self._settings.reseeds
+        # Fewer than planned: failures climb no rungs, and finalists may coincide.
+        total = self._done + len(event.finalists) * self._settings.reseeds
         self._left -= self._total - total
         self._total = total
         if self._bar is not None:

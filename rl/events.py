@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl.executors.serial import Candidate
+from rl.halving import check_rungs, evaluations
 from rl.proxy import ProxyResult
 from rl.selection import Finalist, Selection
 
@@ -26,6 +27,8 @@ class SearchSettings:
         seed: root of every candidate's seed; the agent has its own.
         top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
         reseeds: fresh seeds a finalist is evaluated with; >= 1, at least 3 to know the noise.
+        rungs: budgets in (0, 1), rising, at which candidates may be stopped; () = none is.
+        keep: the share of a round's candidates that goes on from each rung; in (0, 1).
     """
 
     rounds: int
@@ -33,8 +36,11 @@ class SearchSettings:
     seed: int = 0
     top_k: int = 3
     reseeds: int = 3
+    rungs: tuple[float, ...] = ()
+    keep: float = 0.5
 
     def __post_init__(self) -> None:
+        check_rungs(self.rungs, self.keep)
         least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 1}
         for name, bound in least.items():
             if getattr(self, name) < bound:
@@ -42,8 +48,8 @@ class SearchSettings:
 
     @property
     def search_evaluations(self) -> int:
-        """Evaluations of all rounds."""
-        return self.rounds * self.samples
+        """Evaluations of all rounds, those on rungs counted one each, if none fails."""
+        return self.rounds * evaluations(self.samples, self.rungs, self.keep)
 
     @property
     def max_evaluations(self) -> int:
@@ -66,11 +72,12 @@ class SearchStart:
 class CandidateEvent:
     """One evaluation is known: new and on the disk, or replayed from the journal.
 
-    `step` counts the evaluations of the search from 0; `best` is the best ok candidate of the
-    rounds so far (None before the first), which the final does not change.
+    `stage` is "rung" for an evaluation at a part of the budget. `step` counts the evaluations of
+    the search from 0; `best` is the best ok candidate of the rounds so far, at full budget (None
+    before the first), which the final does not change.
     """
 
-    stage: Literal["search", "selection"]
+    stage: Literal["search", "rung", "selection"]
     step: int
     candidate: Candidate
     result: ProxyResult
@@ -80,14 +87,25 @@ class CandidateEvent:
 
 @dataclass(frozen=True, eq=False)
 class RoundEvent:
-    """The agent has been told a round; mean and spread (D,) are those it continues with."""
+    """The agent has been told a round; mean and spread (D,) are those it continues with.
+
+    Told were thetas (N, D) and rewards (N,); `failures` and `stopped` of them failed, or were
+    stopped at a rung.
+    """
 
     round: int
     mean: NDArray[np.float64]
     spread: NDArray[np.float64]
-    reward_mean: float
+    thetas: NDArray[np.float64]
+    rewards: NDArray[np.float64]
     failures: int
+    stopped: int
     best: tuple[Candidate, ProxyResult] | None
+
+    @property
+    def reward_mean(self) -> float:
+        """Mean of the rewards told."""
+        return float(self.rewards.mean())
 
 
 @dataclass(frozen=True, eq=False)

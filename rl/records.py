@@ -9,15 +9,16 @@ from typing import Any
 
 from rl.events import RoundEvent, SearchResult
 from rl.executors.serial import Candidate
+from rl.halving import Ended
 from rl.journal import Journal, JournalError, Record
 from rl.proxy import ProxyResult, result_from_json, result_to_json
 
 
 def candidates_of(journal: Journal) -> dict[str, Record]:
-    """id -> its record; JournalError for one that is there twice."""
+    """id -> the record of its evaluation; JournalError for one that is there twice."""
     known: dict[str, Record] = {}
     for record in journal.records:
-        if record["kind"] == "candidate":
+        if record["kind"] in ("candidate", "rung"):
             if record.get("id") in known:
                 raise JournalError(f"{journal.path} holds candidate {record['id']} twice")
             known[record.get("id", "")] = record
@@ -44,14 +45,35 @@ def replay(journal: Journal, record: Record, candidate: Candidate) -> ProxyResul
 
 
 def candidate_record(candidate: Candidate, result: ProxyResult) -> Record:
-    """{"kind": "candidate", "id", "seed", "theta", "status", "reward", "scores", "reason"}."""
+    """{"kind": "candidate", "id", "seed", "theta", "status", "reward", "scores", "reason"}.
+
+    One evaluated at a part of the budget has the kind "rung", and its "budget".
+    """
     name = {"kind": "candidate", "id": candidate.id, "seed": candidate.seed}
+    if candidate.budget < 1.0:
+        name |= {"kind": "rung", "budget": candidate.budget}
     return {**name, "theta": candidate.theta, **result_to_json(result)}
+
+
+def stopped_record(candidate_id: str, end: Ended, told: float) -> Record:
+    """{"kind": "stopped", ...}: the candidate ended at a rung, and what the agent is told.
+
+    "status" is "stopped" for one that lost, "failed" for one that failed there.
+    """
+    return {
+        "kind": "stopped",
+        "id": candidate_id,
+        "budget": end.evaluation.budget,
+        "status": "failed" if end.failed else "stopped",
+        "reward": told,
+        "reason": end.result.reason,
+    }
 
 
 def round_record(event: RoundEvent) -> Record:
     """{"kind": "round", ...}; mean and sigma are those the agent continues with."""
     best = event.best
+    stopped = {"stopped": event.stopped} if event.stopped else {}
     return {
         "kind": "round",
         "round": event.round,
@@ -59,6 +81,7 @@ def round_record(event: RoundEvent) -> Record:
         "sigma": event.spread,
         "reward_mean": event.reward_mean,
         "failures": event.failures,
+        **stopped,
         "best_id": best[0].id if best else None,
         "best_reward": best[1].reward if best else None,
     }

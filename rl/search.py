@@ -10,6 +10,7 @@ Shapes: N candidates of a round, D search coordinates.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +26,31 @@ from rl.events import (
     SelectionEvent,
 )
 from rl.executors.serial import Candidate, Executor
+from rl.halving import Ended, climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult, result_from_json
-from rl.records import candidate_record, candidates_of, replay, result_record, round_record
+from rl.records import (
+    candidate_record,
+    candidates_of,
+    replay,
+    result_record,
+    round_record,
+    stopped_record,
+)
 from rl.selection import Selection, choose_finalists, select
 
-__all__ = ["SearchResult", "SearchSettings", "candidate_seed", "run_search"]
+__all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
 _STAGES = {"search": 0, "selection": 1}
 
+_HOPELESS = 8
+"""So many failures with nothing but failures before them end a search: it would learn nothing."""
+
 Evaluated = tuple[Candidate, ProxyResult]
+
+
+class SearchError(RuntimeError):
+    """A search that cannot come to anything; the message says why and what to do."""
 
 
 def candidate_seed(seed: int, stage: str, index: int) -> int:
@@ -67,7 +83,8 @@ def run_search(
 
     Raises:
         JournalError: the journal holds another search's candidates.
-        Whatever a task or callback raises: the journal stays resumable.
+        SearchError: every candidate failed, eight or more of them, from the first on.
+        Whatever an executor or callback raises: the journal stays resumable.
     """
     start = agent.mean if identity is None else np.array(identity, dtype=np.float64)
     search = _Search(agent, executor, journal, settings, CallbackList(callbacks), start)
@@ -107,7 +124,7 @@ class _Search:
         self.agent, self.executor, self.journal = agent, executor, journal
         self.settings, self.callbacks, self.identity = settings, callbacks, identity
         self.known = candidates_of(journal)
-        self.written = {(record["kind"], record.get("round")) for record in journal.records}
+        self.written = set(map(_key, journal.records))
         self.seen: list[Evaluated] = []
         self.best: Evaluated | None = None
         self.evaluations = self.failures = 0
@@ -128,18 +145,28 @@ class _Search:
         candidates = [
             Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)
         ]
-        results = []
-        for candidate, result in self._evaluate(candidates):
-            self.seen.append((candidate, result))
-            results.append(result)
-        rewards = np.array([result.reward for result in results])
+        rungs, keep = self.settings.rungs, self.settings.keep
+        ends = climb(candidates, rungs, keep, self._evaluate)
+        rewards = np.array(told_rewards(ends))
         self.agent.tell(thetas, rewards)
-        failures = sum(result.status == "failed" for result in results)
-        event = RoundEvent(
-            index, self.agent.mean, self.agent.spread, float(rewards.mean()), failures, self.best
-        )
+        for candidate, end, reward in zip(candidates, ends, rewards, strict=True):
+            if end.evaluation.budget < 1.0:
+                self._write_once(stopped_record(candidate.id, end, float(reward)))
+        failures, stopped = sum(end.failed for end in ends), sum(end.stopped for end in ends)
+        mean, spread = self.agent.mean, self.agent.spread
+        event = RoundEvent(index, mean, spread, thetas, rewards, failures, stopped, self.best)
         self._write_once(round_record(event))
         self.callbacks.on_round(event)
+        self._check_hope(ends)
+
+    def _check_hope(self, ends: Sequence[Ended]) -> None:
+        if self.best is None and self.failures == self.evaluations >= _HOPELESS:
+            raise SearchError(
+                f"all of the first {self.failures} evaluations failed, so there is nothing to "
+                f"learn from; the last: {ends[-1].result.reason}. The journal "
+                f"{self.journal.path} holds every reason: mend it, and start again in another "
+                "output directory"
+            )
 
     def _select(self) -> Selection:
         seen = [(candidate.id, candidate.theta, result) for candidate, result in self.seen]
@@ -171,7 +198,9 @@ class _Search:
         self.callbacks.on_finish(result)
         return result
 
-    def _evaluate(self, candidates: list[Candidate], final: bool = False) -> Iterator[Evaluated]:
+    def _evaluate(
+        self, candidates: Sequence[Candidate], final: bool = False
+    ) -> Iterator[Evaluated]:
         """Each candidate with its result, in order: from the journal, or evaluated and written."""
         fresh = self.executor.run([one for one in candidates if one.id not in self.known])
         for candidate in candidates:
@@ -180,21 +209,20 @@ class _Search:
                 result = replay(self.journal, self.known[candidate.id], candidate)
             else:
                 result = self._take(candidate, *next(fresh))
-            if not final and result.status == "ok" and _better(result, self.best):
-                self.best = candidate, result
+            stage = _stage(candidate, final)
+            if stage == "search":
+                self._remember(candidate, result)
             self.callbacks.on_candidate(
-                CandidateEvent(
-                    "selection" if final else "search",
-                    self.evaluations,
-                    candidate,
-                    result,
-                    replayed,
-                    self.best,
-                )
+                CandidateEvent(stage, self.evaluations, candidate, result, replayed, self.best)
             )
             self.evaluations += 1
             self.failures += result.status == "failed"
             yield candidate, result
+
+    def _remember(self, candidate: Candidate, result: ProxyResult) -> None:
+        self.seen.append((candidate, result))
+        if result.status == "ok" and (self.best is None or result.reward > self.best[1].reward):
+            self.best = candidate, result
 
     def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> ProxyResult:
         if came.id != expected.id:
@@ -204,9 +232,16 @@ class _Search:
         return result_from_json(record)
 
     def _write_once(self, record: Record) -> None:
-        if (record["kind"], record.get("round")) not in self.written:
+        if _key(record) not in self.written:
             self.journal.append(record)
 
 
-def _better(result: ProxyResult, best: Evaluated | None) -> bool:
-    return best is None or result.reward > best[1].reward
+def _stage(candidate: Candidate, final: bool) -> Literal["search", "rung", "selection"]:
+    if final:
+        return "selection"
+    return "search" if candidate.budget == 1.0 else "rung"
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    """What a record is about: there is one of each in a journal."""
+    return record["kind"], record.get("round"), record.get("id")

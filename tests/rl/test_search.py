@@ -20,7 +20,7 @@ from rl.executors import Candidate, SerialExecutor
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult
-from rl.search import SearchResult, SearchSettings, candidate_seed, run_search
+from rl.search import SearchError, SearchResult, SearchSettings, candidate_seed, run_search
 
 IDENTITY = np.array([0.5, 0.5, 0.5])
 SETTINGS = SearchSettings(rounds=3, samples=4, seed=3, top_k=2, reseeds=2)
@@ -139,12 +139,29 @@ def test_finds_the_optimum(tmp_path: Path) -> None:
     assert result.selection.comparison.beyond_noise
 
 
-def test_a_search_in_which_everything_fails_ends_with_the_identity(tmp_path: Path) -> None:
+def test_a_short_search_in_which_everything_fails_ends_with_the_identity(tmp_path: Path) -> None:
     task = Quadratic([0.5, 0.5, 0.5], fails=lambda theta: True)
-    result = _search(tmp_path / "journal.jsonl", task)
+    settings = dataclasses.replace(SETTINGS, rounds=1)
+    with Journal.create(tmp_path / "journal.jsonl", {}) as journal:
+        result = run_search(PPO(IDENTITY, seed=0), SerialExecutor(task), journal, settings)
     np.testing.assert_array_equal(result.theta, IDENTITY)
-    assert result.failures == result.evaluations == 12 + 2  # the mean never moved: one finalist
+    assert result.failures == result.evaluations == 4 + 2  # the mean never moved: one finalist
     assert np.isfinite(result.mean).all()
+
+
+def test_a_search_stops_when_nothing_but_failures_came(tmp_path: Path) -> None:
+    task = Quadratic([0.5, 0.5, 0.5], fails=lambda theta: True)
+    path = tmp_path / "journal.jsonl"
+    for _ in range(2):  # resuming it does not help, and says the same
+        with pytest.raises(SearchError, match=r"all of the first 8 .* configured to fail"):
+            _search(path, task)
+    assert sum(r["kind"] == "candidate" for r in read_journal(path)) == 8
+
+
+def test_one_good_candidate_keeps_a_search_going(tmp_path: Path) -> None:
+    task = _Counting()
+    task.task.fails = lambda theta: len(task.asked) != 2
+    assert _search(tmp_path / "journal.jsonl", task).evaluations >= 12 + 2
 
 
 def test_identity_may_differ_from_the_first_mean(tmp_path: Path) -> None:

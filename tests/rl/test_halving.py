@@ -1,0 +1,168 @@
+"""Successive halving: who goes on, what the agent is told, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl.agents import PPO
+from rl.callbacks import Callback
+from rl.events import CandidateEvent, RoundEvent, SelectionEvent
+from rl.executors import Candidate, SerialExecutor
+from rl.halving import Ended, climb, evaluations, survivors, told_rewards
+from rl.journal import Journal
+from rl.proxies import Quadratic
+from rl.proxy import ProxyResult, failed
+from rl.search import SearchResult, SearchSettings, run_search
+
+SETTINGS = SearchSettings(
+    rounds=3, samples=8, seed=3, top_k=2, reseeds=2, rungs=(0.25, 0.5), keep=0.5
+)
+
+
+def _result(reward: float) -> ProxyResult:
+    return failed("broke") if reward < 0 else ProxyResult(reward)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "keep", "expected"),
+    [
+        ([0.1, 0.4, 0.3, 0.2], 0.5, [1, 2]),
+        ([0.1, 0.4, 0.3], 0.5, [1, 2]),  # ceil(1.5)
+        ([0.2, 0.2, 0.2, 0.2], 0.5, [0, 1]),
+        ([0.3, -1, -1, -1], 0.5, [0]),
+        ([-1, -1], 0.5, []),
+        ([0.3, 0.4], 0.1, [1]),
+        ([], 0.5, []),
+    ],
+)
+def test_the_best_of_those_that_are_ok_go_on(
+    rewards: list[float], keep: float, expected: list[int]
+) -> None:
+    assert survivors(list(map(_result, rewards)), keep) == expected
+
+
+@pytest.mark.parametrize(
+    ("samples", "rungs", "keep", "expected"),
+    [
+        (8, (), 0.5, 8),
+        (8, (0.5,), 0.5, 12),
+        (12, (0.25, 0.5), 0.5, 12 + 6 + 3),
+        (1, (0.5,), 0.5, 2),
+    ],
+)
+def test_the_number_of_evaluations(samples: int, rungs, keep: float, expected: int) -> None:
+    assert evaluations(samples, rungs, keep) == expected
+
+
+def test_a_stopped_candidate_is_never_told_as_better_than_one_that_went_on() -> None:
+    # (reward, rungs passed); the last two went through to the full budget.
+    rows = [(0.9, 0), (0.1, 0), (-1, 0), (0.35, 1), (0.2, 1), (-1, 1), (0.3, 2), (0.6, 2)]
+    budgets = {0: 0.25, 1: 0.5, 2: 1.0}
+    ends = [
+        Ended(Candidate("x", np.zeros(1), 0, budgets[passed]), _result(reward), passed)
+        for reward, passed in rows
+    ]
+    assert told_rewards(ends) == [0.2, 0.1, 0.0, 0.3, 0.2, 0.0, 0.3, 0.6]
+    assert [end.stopped for end in ends] == [True, True, False, True, True, False, False, False]
+
+
+def test_a_failure_at_full_budget_caps_nobody() -> None:
+    ends = [
+        Ended(Candidate("x", np.zeros(1), 0, 0.5), _result(0.4), 0),
+        Ended(Candidate("y", np.zeros(1), 0, 1.0), _result(-1), 1),
+    ]
+    assert told_rewards(ends) == [0.4, 0.0]
+
+
+def test_a_round_climbs_its_rungs() -> None:
+    asked: list[list[tuple[str, float]]] = []
+    rewards = {"a": 0.1, "b": 0.4, "c": 0.3, "d": -1.0}
+
+    def evaluate(candidates):
+        asked.append([(one.id, one.budget) for one in candidates])
+        return [(one, _result(rewards[one.id[0]])) for one in candidates]
+
+    candidates = [Candidate(name, np.zeros(1), 7) for name in rewards]
+    ends = climb(candidates, (0.25, 0.5), 0.5, evaluate)
+    assert asked == [
+        [("ak0", 0.25), ("bk0", 0.25), ("ck0", 0.25), ("dk0", 0.25)],
+        [("bk1", 0.5), ("ck1", 0.5)],
+        [("b", 1.0)],
+    ]
+    assert [end.passed for end in ends] == [0, 2, 1, 0]
+    assert [end.evaluation.id for end in ends] == ["ak0", "b", "ck1", "dk0"]
+
+
+class _Log(Callback):
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def on_candidate(self, event: CandidateEvent) -> None:
+        self.events.append(event)
+
+    on_round = on_selection = on_candidate  # type: ignore[assignment]
+
+
+def _search(path: Path, settings: SearchSettings = SETTINGS, callbacks=()) -> SearchResult:
+    task = Quadratic([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: theta[0] > 0.85)
+    agent = PPO(np.full(3, 0.5), seed=1, epochs=5)
+    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
+        return run_search(agent, SerialExecutor(task), journal, settings, callbacks)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[object]]:
+    path, log = tmp_path_factory.mktemp("whole") / "journal.jsonl", _Log()
+    _search(path, callbacks=[log])
+    return path.read_bytes(), log.events
+
+
+def test_the_journal_says_who_was_stopped_and_where(whole) -> None:
+    records = [json.loads(line) for line in whole[0].splitlines()]
+    first = [r for r in records if r.get("id", "").startswith("r00c")]
+    by_kind = {
+        kind: [r for r in first if r["kind"] == kind] for kind in ("rung", "candidate", "stopped")
+    }
+    assert [r["budget"] for r in by_kind["rung"]] == [0.25] * 8 + [0.5] * 4
+    ended = {r["id"] for r in by_kind["candidate"]} | {r["id"] for r in by_kind["stopped"]}
+    assert ended == {f"r00c{i:02d}" for i in range(8)}
+    assert len(by_kind["candidate"]) == 2
+    assert {r["status"] for r in records if r["kind"] == "stopped"} == {"stopped", "failed"}
+    worst = min(r["reward"] for r in by_kind["candidate"])
+    assert all(r["reward"] <= worst for r in by_kind["stopped"])
+
+
+def test_callbacks_hear_of_rungs_and_the_best_has_the_full_budget(whole) -> None:
+    events = whole[1]
+    stages = [e.stage for e in events if isinstance(e, CandidateEvent)]
+    assert stages.count("rung") == 3 * (8 + 4)
+    rounds = [e for e in events if isinstance(e, RoundEvent)]
+    assert all(e.stopped + e.failures + 2 == 8 for e in rounds)
+    assert all(e.best is not None and e.best[0].budget == 1.0 for e in rounds)
+    (final,) = [e for e in events if isinstance(e, SelectionEvent)]
+    assert all("k" not in one.name for one in final.finalists)
+
+
+@pytest.mark.parametrize("fraction", np.linspace(0.02, 0.99, 12))
+def test_resume_with_rungs_is_identical(whole, tmp_path: Path, fraction: float) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
+    _search(path)
+    assert path.read_bytes() == whole[0]
+
+
+@pytest.mark.parametrize("rungs", [(0.5, 0.25), (0.5, 0.5), (0.0,), (1.0,)])
+def test_wrong_rungs_are_named(rungs: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"rising within \(0, 1\); got"):
+        dataclasses.replace(SETTINGS, rungs=rungs)
+
+
+@pytest.mark.parametrize("keep", [0.0, 1.0])
+def test_a_wrong_share_is_named(keep: float) -> None:
+    with pytest.raises(ValueError, match="share that goes on"):
+        dataclasses.replace(SETTINGS, keep=keep)
