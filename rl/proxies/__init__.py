@@ -27,14 +27,15 @@ PROXIES = {
 
 
 def make_task(
-    proxy: str | ProxyTask,
+    proxy: str | ProxyTask | TrainingTask,
     kwargs: Mapping[str, Any] | None = None,
     space: SearchSpace | None = None,
-) -> tuple[ProxyTask, SearchSpace]:
+) -> tuple[Any, SearchSpace]:
     """The task that ``proxy`` stands for, and the space of its thetas.
 
     Args:
-        proxy: a name of PROXIES, "module:factory" of your own, or a task.
+        proxy: a name of PROXIES, "module:factory" of your own, or a task (a ProxyTask, or what
+            `training_of` takes).
         kwargs: keywords of the factory; none for a task that is made already.
         space: the space asked for; None leaves it to the proxy, and to mIoU's if it has none.
 
@@ -60,12 +61,13 @@ def make_task(
     return task, own or space or SearchSpace("mIoU")
 
 
-def training_of(task: object) -> TrainingTask:
+def training_of(task: Any) -> TrainingTask:
     """The task as one training to be led step by step; TypeError when it cannot be."""
     if callable(getattr(task, "advance", None)):
-        return task  # type: ignore[return-value]
+        given: TrainingTask = task
+        return given
     if callable(getattr(task, "training", None)):
-        training: TrainingTask = task.training()  # type: ignore[attr-defined]
+        training: TrainingTask = task.training()
         return training
     raise TypeError(
         f"{type(task).__name__} cannot be led step by step: it has neither training() nor the "
@@ -74,7 +76,9 @@ def training_of(task: object) -> TrainingTask:
     )
 
 
-def _task(proxy: str | ProxyTask, kwargs: dict[str, Any], space: SearchSpace | None) -> ProxyTask:
+def _task(
+    proxy: str | ProxyTask | TrainingTask, kwargs: dict[str, Any], space: SearchSpace | None
+) -> Any:
     if not isinstance(proxy, str):
         if kwargs:
             raise ValueError(
@@ -82,14 +86,12 @@ def _task(proxy: str | ProxyTask, kwargs: dict[str, Any], space: SearchSpace | N
             )
         return proxy
     if ":" in proxy:
-        task: ProxyTask = _factory(proxy)(**kwargs)
-        return task
+        return _factory(proxy)(**kwargs)
     if proxy not in PROXIES:
         raise ValueError(
             f"unknown proxy {proxy!r}; known: {', '.join(PROXIES)}, or 'module:factory' of your own"
         )
-    task = _factory(PROXIES[proxy])(space=space, **kwargs)
-    return task
+    return _factory(PROXIES[proxy])(space=space, **kwargs)
 
 
 def _factory(path: str) -> Callable[..., Any]:

@@ -37,3 +37,11 @@ def test_configured_failures() -> None:
 def test_wrong_shape_is_an_error_not_a_failure() -> None:
     with pytest.raises(ValueError, match=r"shape \(2,\), got \(3,\)"):
         Quadratic([0.5, 0.5]).evaluate(np.zeros(3), 0)
+
+
+def test_it_can_be_led_step_by_step() -> None:
+    task, theta = Quadratic([0.5, 0.5], noise=0.01), np.array([0.1, 0.2])
+    training = task.training()
+    training.start(3)
+    assert training.advance(theta, 1.0).result == task.evaluate(theta, 3)
+    assert task.evaluate(task.optimum, 0).reward <= task.maximum == 1.0

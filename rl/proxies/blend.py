@@ -1,0 +1,90 @@
+"""A model of a training, made from the scores of single thetas: for tests of agents on schedules.
+
+It shows whether an agent can lead a schedule, not how schedules fare on a network.
+
+Shapes: D search coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl.proxies.progress import add_share
+from rl.proxy import ProxyResult, ProxyTask, TrainingStep, failed, score_names_of, space_of
+
+
+class Blend:
+    """`TrainingTask` over a task: every step adds its share of what its theta earns alone.
+
+        score(t) = sum over the steps i so far of share_i * f(theta_i, seed),    score(0) = 0
+
+    f is the task's full evaluation, for the reward and for each of its scores. So a constant theta
+    ends at exactly f(theta), the best schedule is the best theta held throughout, and the order of
+    the steps does not matter: what a real training may learn from an order is not in this model.
+    The loss of a step is 1 - f(theta_i). A theta that fails alone fails the training, for good.
+    """
+
+    def __init__(self, task: ProxyTask) -> None:
+        self.task = task
+        self.space = space_of(task)
+        self.score_names = score_names_of(task)
+        self._seed: int | None = None
+        self._progress = 0.0
+        self._reward = 0.0  # mean of f over the progress so far; the scores likewise
+        self._scores: dict[str, float] = {}
+        self._reason = ""
+
+    def start(self, seed: int) -> ProxyResult:
+        """Begin anew; reward and scores are 0."""
+        self._seed = seed
+        self._progress = self._reward = 0.0
+        self._scores = dict.fromkeys(self.score_names, 0.0)
+        self._reason = ""
+        return self._result()
+
+    def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
+        """Add this share, in (0, 1], of theta (D,); ValueError past the end of the training.
+
+        RuntimeError before `start`.
+        """
+        if self._seed is None:
+            raise RuntimeError("this training has not begun; call start(seed) first")
+        progress = add_share(self._progress, share)
+        if self._reason:
+            return TrainingStep(failed(self._reason))
+        alone = self.task.evaluate(theta, self._seed)
+        if alone.status == "failed":
+            self._reason = alone.reason
+            return TrainingStep(failed(self._reason))
+        # Running means, not sums: equal values leave a mean untouched to the last bit.
+        weight = 1.0 if self._progress == 0.0 else min(1.0, share / progress)
+        self._reward += weight * (alone.reward - self._reward)
+        for name, score in alone.scores.items():
+            mean = self._scores.get(name, 0.0)
+            self._scores[name] = mean + weight * (score - mean)
+        self._progress = progress
+        return TrainingStep(self._result(), 1.0 - alone.reward)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seed, progress, means so far and the reason of a failure: plain values."""
+        return {
+            "seed": self._seed,
+            "progress": self._progress,
+            "reward": self._reward,
+            "scores": dict(self._scores),
+            "reason": self._reason,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the training that gave `state` was."""
+        self._seed = state["seed"]
+        self._progress, self._reward = state["progress"], state["reward"]
+        self._scores = dict(state["scores"])
+        self._reason = state["reason"]
+
+    def _result(self) -> ProxyResult:
+        scores = {name: self._progress * mean for name, mean in self._scores.items()}
+        return ProxyResult(self._progress * self._reward, scores)

@@ -1,0 +1,95 @@
+"""Two proxies with a known optimum and traps on the way to it; they answer in microseconds.
+
+Shapes: D search coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg_core import SearchSpace
+from rl.proxies.known import KnownOptimum, mean_square
+
+Array = NDArray[np.float64]
+
+_WAVES = 4.0
+"""Local maxima of Rastrigin's function along each edge of the cube."""
+_DEPTH = 10.0 * (_WAVES / 10.24) ** 2
+"""Rastrigin's amplitude 10 belongs to a cube 10.24 waves wide; this keeps the ratio to the bowl."""
+
+_LOW, _LOW_WIDTH, _HIGH_WIDTH = 0.7, 0.35, 0.2
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+class Rastrigin(KnownOptimum):
+    """An egg box on a bowl: about 4^D local maxima, the highest at the optimum.
+
+        reward = 1 - mean_i(z_i^2 + A (1 - cos(2 pi z_i))) / worst,    z = 4 (theta - optimum)
+
+    with worst >= the mean anywhere in the cube. Rastrigin, "Systems of Extremal Control" (1974), as
+    generalised to D dimensions by Mühlenbein, Schomisch and Born, "The Parallel Genetic Algorithm
+    as Function Optimizer" (1991); there A = 10 and 10.24 waves span the cube, here 4 do.
+    """
+
+    def value(self, theta: Array) -> float:
+        """The reward of theta (D,) without noise."""
+        farthest = _WAVES * np.maximum(self.optimum, 1.0 - self.optimum)
+        worst = float(np.mean(farthest**2)) + 2.0 * _DEPTH
+        z = _WAVES * (theta - self.optimum)
+        return 1.0 - float(np.mean(z**2 + _DEPTH * (1.0 - np.cos(2.0 * np.pi * z)))) / worst
+
+
+class TwoPeaks(KnownOptimum):
+    """A broad peak of 0.7 at ``decoy`` and a narrow one of 1 at the optimum: following the slope
+    leads astray from nearly everywhere.
+
+        reward = max(0.7 exp(-d_decoy^2 / (2 * 0.35^2)), exp(-d_optimum^2 / (2 * 0.2^2)))
+
+    where d^2 is the mean square distance over the coordinates.
+    """
+
+    def __init__(self, optimum: Array, decoy: Array, **settings: Any) -> None:
+        super().__init__(optimum, **settings)
+        self.decoy = np.asarray(decoy, dtype=np.float64)
+        if self.decoy.shape != self.optimum.shape:
+            raise ValueError(
+                f"decoy and optimum must have one shape, got {self.decoy.shape} and "
+                f"{self.optimum.shape}"
+            )
+
+    def value(self, theta: Array) -> float:
+        """The reward of theta (D,) without noise."""
+        low = _LOW * _bell(mean_square(theta, self.decoy), _LOW_WIDTH)
+        return max(low, _bell(mean_square(theta, self.optimum), _HIGH_WIDTH))
+
+
+def rastrigin(space: SearchSpace | None = None, noise: float = 0.0) -> Rastrigin:
+    """Rastrigin's function on a search space, mIoU's by default."""
+    space = space or SearchSpace("mIoU")
+    return Rastrigin(0.15 + 0.7 * _scattered(space.dim), noise=noise, space=space)
+
+
+def two_peaks(space: SearchSpace | None = None, noise: float = 0.0) -> TwoPeaks:
+    """Two peaks on a search space, mIoU's by default; the low one beside the identity's theta.
+
+    A search that starts from the identity starts on the slope of the wrong peak.
+    """
+    space = space or SearchSpace("mIoU")
+    start = space.identity()
+    decoy = np.clip(start + 0.1 * (_scattered(space.dim) - 0.5), 0.0, 1.0)
+    # The high one lies on the other side of the cube's middle, seen from the identity.
+    optimum = np.where(start > 0.5, 0.25, 0.75) + 0.3 * (_scattered(space.dim) - 0.5)
+    return TwoPeaks(optimum, decoy, noise=noise, space=space)
+
+
+def _bell(square: float, width: float) -> float:
+    return math.exp(-square / (2.0 * width**2))
+
+
+def _scattered(dim: int) -> Array:
+    """(dim,) in [0, 1): multiples of the golden ratio, which no grid or symmetry meets."""
+    return np.array([(0.3 + _GOLDEN * i) % 1.0 for i in range(1, dim + 1)])

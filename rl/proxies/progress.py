@@ -1,0 +1,22 @@
+"""How far a training has come, as a share of the whole."""
+
+from __future__ import annotations
+
+_ROUNDING = 1e-9
+"""Shares such as 1/7 are rounded; closer than this to a bound counts as being there."""
+
+
+def add_share(progress: float, share: float) -> float:
+    """progress in [0, 1] after one more share, in (0, 1]; exactly 1.0 where the shares sum to 1.
+
+    ValueError for a share outside (0, 1], or one that goes past the end of the training.
+    """
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"share is a part of the whole training, in (0, 1]; got {share}")
+    after = progress + share
+    if after > 1.0 + _ROUNDING:
+        raise ValueError(
+            f"a share of {share} goes past the end: {progress:.6g} of the training is done; "
+            "start(seed) begins another"
+        )
+    return 1.0 if after > 1.0 - _ROUNDING else after

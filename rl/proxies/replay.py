@@ -1,0 +1,253 @@
+"""A proxy made of what searches have measured: agents compared in milliseconds on real rewards.
+
+Shapes: N candidates, D search coordinates.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from autoseg_core import SearchSpace
+from rl.journal import JournalError, Record, read_journal
+from rl.proxies.blend import Blend
+from rl.proxies.known import normal_error
+from rl.proxies.regression import Regression, fit, held_out
+from rl.proxy import ProxyResult, check_budget, result_from_json
+
+Array = NDArray[np.float64]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReplayError:
+    """How far the answers of a `Replay` are to be trusted.
+
+    Args:
+        candidates: evaluations that it rests on.
+        thetas: different thetas among them.
+        failed: candidates left out because they had failed.
+        spread: standard deviation of the rewards.
+        rmse: root mean square error of the reward expected at a theta that was held out, against
+            its evaluations: the model's error and their noise together.
+        noise: standard deviation of one evaluation about the mean of its theta, as fitted.
+    """
+
+    candidates: int
+    thetas: int
+    failed: int
+    spread: float
+    rmse: float
+    noise: float
+
+    @property
+    def explained(self) -> float:
+        """Share of the rewards' variance that is foreseen at held-out thetas; <= 0: nothing is."""
+        return 1.0 - (self.rmse / self.spread) ** 2 if self.spread > 0.0 else math.nan
+
+    def __str__(self) -> str:
+        return (
+            f"regression over {self.candidates} evaluations of {self.thetas} thetas "
+            f"({self.failed} failed ones left out): held-out RMSE {self.rmse:.4f} where rewards "
+            f"spread by {self.spread:.4f} (R^2 {self.explained:.2f}); noise of one evaluation "
+            f"{self.noise:.4f}"
+        )
+
+
+class Replay:
+    """`ProxyTask` and known optimum over a regression of recorded rewards and scores.
+
+    The reward is the regression's mean, clipped to [0, 1]; each score likewise. It depends on theta
+    alone: the budget is ignored, and the seed counts with noise only. ``error`` says how far to
+    trust it. Nothing ever fails here: failed candidates were left out, so where a real search fails
+    the answer is a guess from the neighbours.
+
+    Args:
+        regression: outputs (reward, *score_names).
+        space: of theta.
+        score_names: names of the other outputs.
+        error: what the regression misses.
+        noise: add a normal error of ``error.noise`` to the reward, as a real evaluation has;
+            `normal_error` says what it depends on.
+    """
+
+    def __init__(
+        self,
+        regression: Regression,
+        space: SearchSpace,
+        score_names: tuple[str, ...],
+        error: ReplayError,
+        noise: bool = False,
+    ) -> None:
+        self.regression, self.space, self.score_names = regression, space, score_names
+        self.error = error
+        self.noise = error.noise if noise else 0.0
+
+    def evaluate(self, theta: Array, seed: int, budget: float = 1.0) -> ProxyResult:
+        """Answer for theta (D,) in [0, 1]; ValueError for another shape."""
+        check_budget(budget)
+        theta = np.asarray(theta, dtype=np.float64)
+        if theta.shape != (self.space.dim,):
+            raise ValueError(f"theta must have shape ({self.space.dim},), got {theta.shape}")
+        values = self.regression.mean(theta[None])[0]
+        if self.noise != 0.0:
+            values[0] += self.noise * normal_error(theta, seed)
+        reward, *scores = np.clip(values, 0.0, 1.0).tolist()
+        named = dict(zip(self.score_names, scores, strict=True))
+        if self.space.metric in named:
+            named[self.space.metric] = reward  # the same number, noise and all
+        return ProxyResult(reward, named)
+
+    def training(self) -> Blend:
+        """The rewards as a training to be led step by step."""
+        return Blend(self)
+
+    @property
+    def optimum(self) -> Array:
+        """theta (D,) of the regression's highest reward, by a local search from many points."""
+        return self._best[0].copy()
+
+    @property
+    def maximum(self) -> float:
+        """The reward at ``optimum``, without noise."""
+        return self._best[1]
+
+    @cached_property
+    def _best(self) -> tuple[Array, float]:
+        rewards = self.regression.values[:, 0]
+        known = self.regression.thetas[np.argsort(-rewards, kind="stable")[:8]]
+        starts = [*known, *np.random.default_rng(0).random((24, self.space.dim))]
+        bounds = [(0.0, 1.0)] * self.space.dim
+        found = [minimize(self._loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+        best = min(found, key=lambda result: float(result.fun))
+        theta = np.clip(best.x, 0.0, 1.0)
+        return theta, float(np.clip(-self._loss(theta), 0.0, 1.0))
+
+    def _loss(self, theta: Array) -> float:
+        return -float(self.regression.mean(theta[None])[0, 0])
+
+
+def from_journals(
+    journal: str | Path | Sequence[str | Path],
+    space: SearchSpace | None = None,
+    noise: bool = False,
+) -> Replay:
+    """The proxy over the candidates of one or several journals, finished or still growing.
+
+    Candidates of the rounds and of the final selection count alike; those that failed, and those
+    at a part of the budget, are left out. That the journals tell of one and the same training, not
+    only of one space, is for the caller to see to.
+
+    Args:
+        journal: path or paths of ``journal.jsonl``.
+        space: the space asked for; None = the journals' own.
+        noise: see `Replay`.
+
+    Raises:
+        ValueError: no journal, one without space or of another space, or fewer different thetas
+            than 2 D.
+        rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
+    """
+    paths = [Path(journal)] if isinstance(journal, str | Path) else [Path(one) for one in journal]
+    if not paths:
+        raise ValueError("expected the path of at least one journal, got none")
+    journals = {path: read_journal(path) for path in paths}
+    space = _common_space(journals, space)
+    results = [
+        _candidate(path, record, space)
+        for path, records in journals.items()
+        for record in records
+        if record["kind"] == "candidate"
+    ]
+    good = [(theta, result) for theta, result in results if result.status == "ok"]
+    thetas = np.array([theta for theta, _ in good]).reshape(len(good), space.dim)
+    _check_enough(paths, thetas)
+    names = _measured([result for _, result in good])
+    values = np.array([[r.reward, *(r.scores[name] for name in names)] for _, r in good])
+    regression = fit(thetas, values)
+    error = _estimate(regression, len(results) - len(good))
+    if not error.explained > 0.0:
+        _logger.warning("this replay foresees nothing of the rewards: %s; use more data", error)
+    return Replay(regression, space, names, error, noise)
+
+
+def _common_space(journals: dict[Path, list[Record]], space: SearchSpace | None) -> SearchSpace:
+    for path, records in journals.items():
+        own = _space(path, records)
+        if space is not None and own != space:
+            raise ValueError(
+                f"{path} is of a search over {own}, expected {space}: rewards of different "
+                "spaces do not mix; leave it out, or ask for its own space"
+            )
+        space = own
+    assert space is not None
+    return space
+
+
+def _space(path: Path, records: list[Record]) -> SearchSpace:
+    if not records:
+        raise ValueError(f"{path} holds no header yet; wait for its search to begin")
+    try:
+        return SearchSpace.from_dict(records[0]["space"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path}: the header\'s "space" must be a SearchSpace.to_dict(), got '
+            f"{records[0].get('space')!r} ({error!r}). Journals of older versions have none: "
+            "repeat that search"
+        ) from None
+
+
+def _candidate(path: Path, record: Record, space: SearchSpace) -> tuple[Array, ProxyResult]:
+    try:
+        theta = np.array(record["theta"], dtype=np.float64)
+        space.control_points(theta)  # checks shape and range
+        return theta, result_from_json(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise JournalError(
+            f"{path}: candidate {record.get('id')!r} is not one of {space} ({error!r}); the file "
+            "was changed by something other than a search: restore it"
+        ) from None
+
+
+def _check_enough(paths: list[Path], thetas: Array) -> None:
+    different, least = len(np.unique(thetas, axis=0)), 2 * thetas.shape[1]
+    if different < least:
+        raise ValueError(
+            f"a regression over {thetas.shape[1]} coordinates needs candidates of at least "
+            f"{least} different thetas that did not fail, found {different} in "
+            f"{', '.join(map(str, paths))}; let the search run on, or add journals"
+        )
+
+
+def _measured(results: list[ProxyResult]) -> tuple[str, ...]:
+    """Scores that every candidate has, in the order of the first."""
+    return tuple(
+        name
+        for name in results[0].scores
+        if all(math.isfinite(result.scores.get(name, math.nan)) for result in results)
+    )
+
+
+def _estimate(regression: Regression, failed: int) -> ReplayError:
+    rewards, expected = (
+        regression.values[:, 0],
+        held_out(regression.thetas, regression.values[:, :1])[:, 0],
+    )
+    spread = float(rewards.std())
+    return ReplayError(
+        candidates=len(rewards),
+        thetas=len(np.unique(regression.thetas, axis=0)),
+        failed=failed,
+        spread=spread,
+        rmse=float(np.sqrt(np.mean((rewards - expected) ** 2))),
+        noise=spread * math.sqrt(regression.kernel.noise),
+    )

@@ -1,0 +1,150 @@
+"""The network behind the proxy `shapes`, one step of its descent, its scores and its warm start.
+
+All of it draws from generators of its own; torch's global generator is left alone.
+
+Letters: N images, C classes, H, W pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoseg_core import SegmentationScores
+from rl.proxies.shape_images import CLASSES, TRAIN, VOID, image_sets
+
+WARM_ITERATIONS, WARM_LR, WARM_SEED = 60, 0.2, 0
+BATCH, MOMENTUM = 16, 0.9
+TOLERANCE = 1
+"""Of boundary metrics, pixels; the images are 32 pixels wide."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Network(nn.Module):
+    """14 645 weights; two levels of resolution, so that thin things stay sharp."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(3, 16, 3, padding=1)
+        self.coarse = nn.Conv2d(16, 32, 3, stride=2, padding=1)
+        self.context = nn.Conv2d(32, 32, 3, padding=2, dilation=2)
+        self.norm = nn.GroupNorm(8, 32)
+        self.head = nn.Conv2d(48, len(CLASSES), 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """pixels (N, 3, H, W) float32 -> logits (N, C, H, W)."""
+        fine = F.relu(self.fine(pixels))
+        coarse = F.relu(self.norm(self.context(F.relu(self.coarse(fine)))))
+        wide = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+        logits: Tensor = self.head(torch.cat([fine, wide], dim=1))
+        return logits
+
+
+class WarmStart(NamedTuple):
+    """The weights that every training begins with, and their six scores."""
+
+    weights: dict[str, Tensor]
+    scores: dict[str, float]
+
+
+@lru_cache(maxsize=1)
+def warm_start() -> WarmStart:
+    """Made by cross entropy at first use in a process; shared, not to be changed."""
+    network = empty_network()
+    _initialise(network, torch.Generator().manual_seed(WARM_SEED))
+    optimizer = make_optimizer(network)
+    loss = nn.CrossEntropyLoss(ignore_index=VOID)
+    with one_thread():
+        for i in range(WARM_ITERATIONS):
+            rate = learning_rate(WARM_LR, i, WARM_ITERATIONS)
+            descend(network, optimizer, loss, batch_of(WARM_SEED, i), rate)
+        return WarmStart(copy.deepcopy(dict(network.state_dict())), score(network))
+
+
+def empty_network() -> Network:
+    """A network whose weights are still to be loaded."""
+    # On the meta device a layer draws no weights: torch's global generator is not touched.
+    with torch.device("meta"):
+        network = Network()
+    return network.to_empty(device="cpu")
+
+
+def _initialise(network: Network, generator: torch.Generator) -> None:
+    """He's normal weights, zero biases, and the identity of the norm."""
+    for name, weight in network.named_parameters():
+        if weight.ndim > 1:
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+        else:
+            nn.init.constant_(weight, 1.0 if name == "norm.weight" else 0.0)
+
+
+def make_optimizer(network: Network) -> torch.optim.SGD:
+    """Descent with momentum, at rest; `descend` sets its learning rate."""
+    return torch.optim.SGD(network.parameters(), momentum=MOMENTUM)
+
+
+def learning_rate(first: float, iteration: int, iterations: int) -> float:
+    """The "poly" schedule: first (1 - iteration / iterations)^0.9."""
+    return float(first * (1.0 - iteration / iterations) ** 0.9)
+
+
+def batch_of(seed: int, iteration: int) -> Tensor:
+    """Training images of a batch, (BATCH,) int64: each epoch is a fresh order of all, cut up."""
+    epoch, place = divmod(iteration, TRAIN // BATCH)
+    order = np.random.default_rng([seed, epoch]).permutation(TRAIN)
+    return torch.from_numpy(order[place * BATCH : (place + 1) * BATCH])
+
+
+def descend(
+    network: Network, optimizer: torch.optim.SGD, loss: Loss, batch: Tensor, rate: float
+) -> float:
+    """One step on the training images ``batch`` (N,) int64; the loss before it.
+
+    FloatingPointError when that is not finite; the weights are then as they were.
+    """
+    images = image_sets()[0]
+    with torch.enable_grad():  # an agent's code may have switched gradients off
+        value = loss(network(images.pixels[batch]), images.labels[batch])
+    if not value.isfinite():
+        raise FloatingPointError(f"the loss is {value.item()}")
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.param_groups[0]["lr"] = rate
+    optimizer.step()
+    return value.item()
+
+
+def check_weights(network: Network) -> None:
+    """FloatingPointError unless all weights are finite."""
+    broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
+    if broken:
+        raise FloatingPointError(f"{len(broken)} weights are not finite, {broken[0]} first")
+
+
+@torch.no_grad()
+def score(network: Network) -> dict[str, float]:
+    """The six exact scores on the validation images, in [0, 1]."""
+    images = image_sets()[1]
+    scores = SegmentationScores(len(CLASSES), VOID, TOLERANCE)
+    scores.update(network(images.pixels).argmax(dim=1), images.labels)
+    return scores.compute()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: a sum that is split among several rounds in another way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,157 @@
+"""A real segmentation training that takes about a second: a tiny network on generated images.
+
+Every training begins at one warm start, made by cross entropy once a process: from scratch a
+surrogate learns too slowly for a short training to tell losses apart. All of it runs on one CPU
+thread, from generators of its own: equal arguments give equal bits, whatever ran before.
+
+Letters: D search coordinates.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg_core import METRICS, AutoSegLoss, LossSpec, LossTerm, SearchSpace
+from rl.proxies.progress import add_share
+from rl.proxies.shape_images import VOID
+from rl.proxies.shape_network import (
+    TOLERANCE,
+    batch_of,
+    check_weights,
+    descend,
+    empty_network,
+    learning_rate,
+    make_optimizer,
+    one_thread,
+    score,
+    warm_start,
+)
+from rl.proxy import ProxyResult, TrainingStep, check_budget, failed
+
+ITERATIONS, LR = 40, 0.2
+"""Of a whole training, unless given."""
+
+
+class ShapesTraining:
+    """`TrainingTask`: gradient descent with momentum on 1 - surrogate(theta), from the warm start.
+
+    The learning rate falls as (1 - i / iterations)^0.9, and the batch of iteration i depends on
+    (seed, i): neither on how the training is cut into steps.
+
+    Args:
+        space: of theta; its metric, exact on the validation images, is the reward.
+        iterations: of the whole training; a step ends at a whole one, by rounding.
+        lr: the first learning rate.
+    """
+
+    score_names = tuple(METRICS)
+
+    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
+        if iterations < 1 or not lr > 0.0:
+            raise ValueError(
+                f"expected iterations >= 1 and lr > 0, got iterations={iterations} and lr={lr}"
+            )
+        self.space, self.iterations, self.lr = space, iterations, lr
+        self._seed: int | None = None
+        self._progress, self._iteration = 0.0, 0
+        self._network = empty_network()
+        self._optimizer = make_optimizer(self._network)
+
+    def start(self, seed: int) -> ProxyResult:
+        """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
+        warm = warm_start()
+        self._seed, self._progress, self._iteration = seed, 0.0, 0
+        self._network.load_state_dict(warm.weights)
+        self._optimizer = make_optimizer(self._network)
+        return self._result(warm.scores)
+
+    def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
+        """Train on with theta (D,) in [0, 1] for this share, in (0, 1], and score.
+
+        A loss or weights that are not finite give a failed result. RuntimeError before `start`;
+        ValueError past the end of the training, and for a theta that is not of the space.
+        """
+        if self._seed is None:
+            raise RuntimeError("this training has not begun; call start(seed) first")
+        loss = candidate_loss(self.space, theta)
+        self._progress = add_share(self._progress, share)
+        with one_thread():
+            try:
+                mean = self._train(loss, self._seed, round(self._progress * self.iterations))
+            except FloatingPointError as error:
+                return TrainingStep(failed(f"{error} at iteration {self._iteration}"))
+            return TrainingStep(self._result(score(self._network)), mean)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seed, progress, weights and momentum: a copy, of plain values and tensors."""
+        state = {
+            "seed": self._seed,
+            "progress": self._progress,
+            "iteration": self._iteration,
+            "weights": dict(self._network.state_dict()),
+            "optimizer": self._optimizer.state_dict(),
+        }
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the training that gave `state` was; one of equal arguments."""
+        self._seed, self._progress = state["seed"], state["progress"]
+        self._iteration = state["iteration"]
+        self._network.load_state_dict(state["weights"])
+        self._optimizer = make_optimizer(self._network)
+        # A copy: the optimiser goes on with the very tensors that it is given.
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+
+    def _train(self, loss: AutoSegLoss, seed: int, end: int) -> float:
+        """The mean loss of the iterations up to ``end``; NaN when there are none."""
+        losses = []
+        while self._iteration < end:
+            rate = learning_rate(self.lr, self._iteration, self.iterations)
+            batch = batch_of(seed, self._iteration)
+            losses.append(descend(self._network, self._optimizer, loss, batch, rate))
+            self._iteration += 1
+        check_weights(self._network)
+        return sum(losses) / len(losses) if losses else math.nan
+
+    def _result(self, scores: dict[str, float]) -> ProxyResult:
+        return ProxyResult(scores[self.space.metric], dict(scores))
+
+
+class Shapes:
+    """`ProxyTask`: a whole `ShapesTraining` (its arguments) with one theta.
+
+    budget b is the same training, stopped after b of its iterations, at least one.
+    """
+
+    score_names = tuple(METRICS)
+
+    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
+        self.space, self.iterations, self.lr = space, iterations, lr
+
+    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
+        """Score theta (D,) in [0, 1]; ValueError when it is not of the space."""
+        training = self.training()
+        training.start(seed)
+        return training.advance(theta, max(check_budget(budget), 1.0 / self.iterations)).result
+
+    def training(self) -> ShapesTraining:
+        """The same training, to be led step by step."""
+        return ShapesTraining(self.space, self.iterations, self.lr)
+
+
+def from_space(
+    space: SearchSpace | None = None, iterations: int = ITERATIONS, lr: float = LR
+) -> Shapes:
+    """The proxy on a search space, mIoU's by default."""
+    return Shapes(space or SearchSpace("mIoU"), iterations, lr)
+
+
+def candidate_loss(space: SearchSpace, theta: NDArray[np.float64]) -> AutoSegLoss:
+    """The loss at theta (D,) of the space; ValueError when theta is not of it."""
+    term = LossTerm.from_theta(space, theta, tolerance=TOLERANCE)
+    return AutoSegLoss(LossSpec.of_terms("candidate", term), VOID)

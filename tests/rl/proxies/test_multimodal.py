@@ -1,0 +1,114 @@
+"""The optimum is where it is said to be, and there are traps on the way."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from autoseg_core import METRICS, SearchSpace
+from rl.proxies.known import KnownOptimum
+from rl.proxies.multimodal import TwoPeaks, rastrigin, two_peaks
+
+SPACES = [SearchSpace(metric, surface) for metric in METRICS for surface in ("bezier", "linear")]
+MAKE = pytest.mark.parametrize("make", [rastrigin, two_peaks])
+SPACE = pytest.mark.parametrize("space", SPACES, ids=lambda s: f"{s.metric}-{s.surface}")
+
+
+def _climb(task: KnownOptimum, start: np.ndarray) -> tuple[np.ndarray, float]:
+    found = minimize(
+        lambda theta: -task.value(theta),
+        start,
+        method="L-BFGS-B",
+        bounds=[(0, 1)] * len(start),
+    )
+    return found.x, -float(found.fun)
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+@MAKE
+@SPACE
+def test_the_maximum_is_one_at_the_optimum_and_nowhere_else(make, space: SearchSpace) -> None:
+    task = make(space)
+    assert task.evaluate(task.optimum, 0).reward == 1.0
+    assert task.evaluate(task.optimum, 0).scores["rmse"] == 0.0
+    rewards = [task.value(x) for x in np.random.default_rng(0).random((500, space.dim))]
+    assert min(rewards) >= 0.0 and max(rewards) < 1.0
+    step = np.random.default_rng(1).normal(scale=0.01, size=(50, space.dim))
+    assert max(task.value(x) for x in task.optimum + step) < 1.0
+
+
+@MAKE
+@SPACE
+def test_the_optimum_is_inside_and_far_from_where_one_would_look(make, space: SearchSpace) -> None:
+    task = make(space)
+    assert np.all((task.optimum > 0.1) & (task.optimum < 0.9))
+    assert _distance(task.optimum, space.identity()) > 0.15
+    assert _distance(task.optimum, np.full(space.dim, 0.5)) > 0.15
+    assert len(np.unique(task.optimum.round(6))) == space.dim
+
+
+@MAKE
+def test_local_search_finds_it_from_beside_it(make) -> None:
+    task = make(SearchSpace("mAcc"))
+    theta, reward = _climb(task, task.optimum + 0.04)
+    assert theta == pytest.approx(task.optimum, abs=1e-3)
+    assert reward == pytest.approx(1.0, abs=1e-5)
+
+
+def test_rastrigin_has_many_local_maxima() -> None:
+    task = rastrigin(SearchSpace("mAcc"))
+    starts = np.random.default_rng(0).random((40, 6))
+    tops = [_climb(task, start) for start in starts]
+    assert len({tuple(theta.round(2)) for theta, _ in tops}) > 20
+    assert np.mean([reward < 0.999 for _, reward in tops]) > 0.9
+
+
+@pytest.mark.parametrize("metric", ["mIoU", "mAcc", "BF1"])
+def test_two_peaks_deceives_a_search_from_the_identity(metric: str) -> None:
+    space = SearchSpace(metric)
+    task = two_peaks(space)
+    theta, reward = _climb(task, space.identity())
+    assert reward == pytest.approx(0.7, abs=1e-4)
+    assert theta == pytest.approx(task.decoy, abs=0.01)
+
+
+def test_two_peaks_values_by_hand() -> None:
+    task = TwoPeaks([0.9, 0.9], [0.1, 0.1])
+    assert task.value(np.array([0.1, 0.1])) == 0.7
+    assert task.value(np.array([0.1, 0.5])) == pytest.approx(0.7 * np.exp(-0.08 / (2 * 0.1225)))
+    assert task.value(np.array([0.9, 0.7])) == pytest.approx(np.exp(-0.02 / (2 * 0.04)))
+
+
+@MAKE
+def test_noise_and_shapes_are_checked_as_in_the_quadratic(make) -> None:
+    space = SearchSpace("mAcc")
+    task, clean = make(space, noise=0.02), make(space)
+    thetas = np.random.default_rng(0).random((200, 6)) * 0.2 + 0.4
+    errors = [task.evaluate(x, 1).reward - clean.evaluate(x, 1).reward for x in thetas]
+    assert np.std(errors) == pytest.approx(0.02, rel=0.2)
+    assert task.evaluate(thetas[0], 1) == task.evaluate(thetas[0], 1)
+    with pytest.raises(ValueError, match=r"shape \(6,\), got \(5,\)"):
+        task.evaluate(np.zeros(5), 0)
+    with pytest.raises(ValueError, match=r"budget .* in \(0, 1\]"):
+        task.evaluate(thetas[0], 0, 0.0)
+
+
+@MAKE
+def test_it_travels_between_processes_and_can_be_led(make) -> None:
+    task = make(SearchSpace("mAcc"), noise=0.1)
+    theta = np.full(6, 0.3)
+    assert pickle.loads(pickle.dumps(task)).evaluate(theta, 4) == task.evaluate(theta, 4)
+    training = task.training()
+    training.start(4)
+    assert training.advance(theta, 1.0).result == task.evaluate(theta, 4)
+
+
+def test_decoy_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"one shape, got \(1,\) and \(2,\)"):
+        TwoPeaks([0.9, 0.9], [0.1])

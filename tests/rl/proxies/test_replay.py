@@ -1,0 +1,246 @@
+"""A proxy made of journals: its answers, and whether what it says of its error is true."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoseg_core import SearchSpace
+from rl.agents import PPO
+from rl.executors import SerialExecutor
+from rl.journal import Journal, JournalError
+from rl.proxies import Quadratic
+from rl.proxies.replay import Replay, from_journals
+from rl.search import SearchSettings, run_search
+
+SPACE = SearchSpace("mAcc")
+OPTIMUM = np.array([0.2, 0.8, 0.3, 0.7, 0.4, 0.6])
+NOISE = 0.01
+
+
+def _true(theta: np.ndarray) -> float:
+    return 0.6 - 0.4 * float(np.mean((theta - OPTIMUM) ** 2)) - 0.3 * abs(theta[0] - 0.2)
+
+
+def _record(index: int, theta: np.ndarray, reward: float, **changes: Any) -> dict[str, Any]:
+    scores = {"mAcc": reward, "mIoU": reward / 2, "BF1": None}
+    record = {"kind": "candidate", "id": f"r00c{index:02}", "seed": 1, "theta": theta.tolist()}
+    return {**record, "status": "ok", "reward": reward, "scores": scores, "reason": "", **changes}
+
+
+def _records(count: int, seed: int = 0, noise: float = NOISE) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+    thetas = rng.random((count, SPACE.dim))
+    return [_record(i, t, _true(t) + noise * rng.normal()) for i, t in enumerate(thetas)]
+
+
+def _write(path: Path, records: list[dict[str, Any]], space: dict[str, Any] | None = None) -> Path:
+    header = {"format": 1, "kind": "header", "space": space or SPACE.to_dict()}
+    path.write_text("".join(json.dumps(one) + "\n" for one in [header, *records]))
+    return path
+
+
+def _replay(tmp_path: Path, count: int = 60, **settings: Any) -> Replay:
+    return from_journals(_write(tmp_path / f"{count}.jsonl", _records(count)), **settings)
+
+
+def _fresh_rmse(task: Replay, noise: float) -> float:
+    rng = np.random.default_rng(99)
+    thetas = rng.random((300, SPACE.dim))
+    errors = [task.evaluate(t, 0).reward - _true(t) - noise * rng.normal() for t in thetas]
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+@pytest.mark.parametrize("count", [30, 60, 150])
+def test_the_error_it_states_is_that_on_fresh_thetas(tmp_path: Path, count: int) -> None:
+    task = _replay(tmp_path, count)
+    assert task.error.candidates == count
+    assert task.error.rmse == pytest.approx(_fresh_rmse(task, NOISE), rel=0.35)
+
+
+def test_more_data_make_a_smaller_error(tmp_path: Path) -> None:
+    few, many = _replay(tmp_path, 20), _replay(tmp_path, 150)
+    assert many.error.rmse < few.error.rmse
+    assert _fresh_rmse(many, 0.0) < 0.5 * _fresh_rmse(few, 0.0)
+    assert many.error.explained > 0.8
+    assert many.error.noise == pytest.approx(NOISE, rel=0.5)
+
+
+def test_the_statement_says_what_it_rests_on(tmp_path: Path) -> None:
+    records = [*_records(60), _record(60, OPTIMUM, 0.0, status="failed", reason="loss is NaN")]
+    again = [_record(61 + i, np.array(one["theta"]), 0.5) for i, one in enumerate(records[:2])]
+    task = from_journals(_write(tmp_path / "journal.jsonl", [*records, *again]))
+    error = task.error
+    assert (error.candidates, error.thetas, error.failed) == (62, 60, 1)
+    assert str(error).startswith("regression over 62 evaluations of 60 thetas (1 failed ones left")
+    assert f"RMSE {error.rmse:.4f}" in str(error) and f"R^2 {error.explained:.2f}" in str(error)
+    assert error.explained == pytest.approx(1 - error.rmse**2 / error.spread**2)
+
+
+def test_rewards_without_a_rule_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    records = [_record(i, rng.random(6), rng.uniform(0.4, 0.6)) for i in range(40)]
+    with caplog.at_level(logging.WARNING):
+        task = from_journals(_write(tmp_path / "journal.jsonl", records))
+    assert task.error.explained <= 0
+    assert f"foresees nothing of the rewards: {task.error}" in caplog.text
+
+
+def test_answers_depend_on_theta_alone(tmp_path: Path) -> None:
+    task, again = _replay(tmp_path), _replay(tmp_path)
+    theta = np.full(6, 0.3)
+    result = task.evaluate(theta, 1)
+    assert result == task.evaluate(theta, 2) == task.evaluate(theta, 1, budget=0.1)
+    assert result == again.evaluate(theta, 1)
+    assert result == pickle.loads(pickle.dumps(task)).evaluate(theta, 1)
+    with pytest.raises(ValueError, match="budget is a share"):
+        task.evaluate(theta, 1, budget=0.0)
+
+
+def test_scores_are_answered_too_those_that_all_candidates_have(tmp_path: Path) -> None:
+    task = _replay(tmp_path)
+    result = task.evaluate(OPTIMUM, 0)
+    assert tuple(result.scores) == task.score_names == ("mAcc", "mIoU")
+    assert result.scores["mAcc"] == result.reward
+    assert result.scores["mIoU"] == pytest.approx(result.reward / 2, rel=0.02)
+
+
+def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
+    task, clean = _replay(tmp_path, noise=True), _replay(tmp_path)
+    thetas = np.random.default_rng(0).random((200, 6))
+    errors = [task.evaluate(t, 1).reward - clean.evaluate(t, 1).reward for t in thetas]
+    assert np.std(errors) == pytest.approx(task.error.noise, rel=0.2)
+    first = task.evaluate(thetas[0], 1)
+    assert first == task.evaluate(thetas[0], 1) != task.evaluate(thetas[0], 2)
+    assert first.scores["mAcc"] == first.reward
+
+
+def test_the_optimum_is_the_models_highest_point_and_near_the_true_one(tmp_path: Path) -> None:
+    task = _replay(tmp_path, 150)
+    assert task.evaluate(task.optimum, 0).reward == task.maximum
+    thetas = np.random.default_rng(0).random((2000, 6))
+    assert max(task.evaluate(t, 0).reward for t in thetas) <= task.maximum
+    assert _true(task.optimum) > _true(OPTIMUM) - 0.03
+    assert np.array_equal(task.optimum, _replay(tmp_path, 150).optimum)
+
+
+def test_rewards_stay_in_their_range(tmp_path: Path) -> None:
+    records = [
+        _record(i, t, float(t[0] > 0.5))
+        for i, t in enumerate(np.random.default_rng(0).random((60, 6)))
+    ]
+    task = from_journals(_write(tmp_path / "journal.jsonl", records))
+    rewards = [task.evaluate(t, 0).reward for t in np.random.default_rng(1).random((300, 6))]
+    assert min(rewards) == 0.0
+    assert max(rewards) == 1.0
+
+
+def test_several_journals_are_one(tmp_path: Path) -> None:
+    records = _records(60)
+    parts = [_write(tmp_path / "a", records[:25]), _write(tmp_path / "b", records[25:])]
+    whole = from_journals(_write(tmp_path / "c", records))
+    assert from_journals(parts).evaluate(OPTIMUM, 0) == whole.evaluate(OPTIMUM, 0)
+    assert from_journals([str(part) for part in parts]).error == whole.error
+
+
+def test_a_real_search_rounds_and_selection_alike(tmp_path: Path) -> None:
+    settings = SearchSettings(rounds=4, samples=8, seed=3, top_k=2, reseeds=2)
+    quadratic = Quadratic(OPTIMUM, noise=0.01, fails=lambda t: bool(t[0] > 0.6), space=SPACE)
+    header = {**dataclasses.asdict(settings), "space": SPACE.to_dict()}
+    with Journal.create(tmp_path / "journal.jsonl", header) as journal:
+        agent = PPO(SPACE.identity(), seed=1, epochs=5)
+        result = run_search(agent, SerialExecutor(quadratic), journal, settings)
+    error = from_journals(tmp_path / "journal.jsonl").error
+    assert error.failed == result.failures
+    assert error.candidates == result.evaluations - result.failures > 32 - result.failures
+    assert error.thetas < error.candidates  # the finalists were evaluated again
+
+
+def test_evaluations_at_a_part_of_the_budget_are_left_out(tmp_path: Path) -> None:
+    rungs = [_record(i, OPTIMUM, 0.1, kind="rung", budget=0.5) for i in range(9)]
+    records = _records(30)
+    with_rungs = from_journals(_write(tmp_path / "a", [*records, *rungs]))
+    assert with_rungs.error == from_journals(_write(tmp_path / "b", records)).error
+
+
+def test_it_can_be_led_step_by_step(tmp_path: Path) -> None:
+    task = _replay(tmp_path)
+    training = task.training()
+    training.start(0)
+    training.advance(OPTIMUM, 0.5)
+    assert training.advance(OPTIMUM, 0.5).result == task.evaluate(OPTIMUM, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"theta": [0.5] * 5}, "Expected 6 coordinates"),
+        ({"theta": [0.5] * 5 + [1.5]}, r"must lie in \[0, 1\]"),
+        ({"theta": None}, "r00c05"),
+        ({"reward": "high"}, "restore it"),
+        ({"scores": 3}, "restore it"),
+    ],
+)
+def test_a_damaged_candidate_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    records = _records(30)
+    records[5] |= change
+    with pytest.raises(JournalError, match=words):
+        from_journals(_write(tmp_path / "journal.jsonl", records))
+
+
+def test_a_malformed_line_is_the_journals_error(tmp_path: Path) -> None:
+    path = _write(tmp_path / "journal.jsonl", _records(30))
+    path.write_text(path.read_text().replace('"ok"', '"ok', 1))
+    with pytest.raises(JournalError, match="line 2 is malformed"):
+        from_journals(path)
+
+
+def test_a_missing_empty_or_short_journal_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        from_journals(tmp_path / "none.jsonl")
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(ValueError, match="holds no header yet"):
+        from_journals(tmp_path / "empty.jsonl")
+    with pytest.raises(ValueError, match=r"at least 12 different thetas .* found 0 in"):
+        from_journals(_write(tmp_path / "begun.jsonl", []))
+    same = [_record(i, OPTIMUM, 0.5) for i in range(40)]
+    with pytest.raises(ValueError, match=r"found 1 in .* let the search run on"):
+        from_journals(_write(tmp_path / "same.jsonl", same))
+    with pytest.raises(ValueError, match="at least one journal"):
+        from_journals([])
+
+
+def test_spaces_must_be_known_and_one(tmp_path: Path) -> None:
+    path = _write(tmp_path / "macc.jsonl", _records(30))
+    other = _write(tmp_path / "gacc.jsonl", _records(30), SearchSpace("gAcc").to_dict())
+    assert from_journals(path, space=SearchSpace("mAcc")).space == SPACE
+    with pytest.raises(ValueError, match=r"gacc.jsonl is of a search over .*gAcc.*mAcc"):
+        from_journals([path, other])
+    with pytest.raises(ValueError, match=r"macc.jsonl is of a search over .*mAcc.*mIoU"):
+        from_journals(path, space=SearchSpace("mIoU"))
+    old = tmp_path / "old.jsonl"
+    old.write_text('{"format": 1, "kind": "header"}\n')
+    with pytest.raises(ValueError, match=r'"space" must be .* got None .* older versions'):
+        from_journals(old)
+
+
+def test_theta_of_another_shape_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"shape \(6,\), got \(5,\)"):
+        _replay(tmp_path).evaluate(np.zeros(5), 0)
+
+
+def test_the_share_explained_of_nothing_is_not_a_number(tmp_path: Path) -> None:
+    records = [_record(i, t, 0.5) for i, t in enumerate(np.random.default_rng(0).random((20, 6)))]
+    task = from_journals(_write(tmp_path / "journal.jsonl", records))
+    assert math.isnan(task.error.explained)
+    assert task.evaluate(OPTIMUM, 0).reward == pytest.approx(0.5)

@@ -1,0 +1,192 @@
+"""A real training: exact, interruptible, and one on which theta matters."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autoseg_core import METRICS, SearchSpace
+from rl.proxies.shape_network import BATCH, TRAIN, Network, batch_of, warm_start
+from rl.proxies.shapes import Shapes, ShapesTraining, from_space
+
+SPACE = SearchSpace("mAcc")
+THETA = np.array([0.2, 0.6, 0.3, 0.5, 0.7, 0.4])
+SHORT = 6  # iterations
+
+
+def _short(metric: str = "mAcc", surface: str = "bezier") -> Shapes:
+    return from_space(SearchSpace(metric, surface), iterations=SHORT)
+
+
+def _stored(state: dict[str, Any]) -> dict[str, Any]:
+    """The state as it comes out of a file that may hold nothing but data."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def test_equal_arguments_give_equal_bits_whatever_ran_before() -> None:
+    task = _short()
+    first = task.evaluate(THETA, 1)
+    torch.manual_seed(7)
+    task.evaluate(1 - THETA, 2)
+    assert task.evaluate(THETA, 1) == first
+    assert _short().evaluate(THETA, 1) == first
+    assert task.evaluate(THETA, 2) != first
+    assert task.evaluate(1 - THETA, 1) != first
+
+
+def test_global_state_of_torch_is_left_alone() -> None:
+    warm_start.cache_clear()
+    torch.manual_seed(3)
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    with torch.no_grad():
+        _short().evaluate(THETA, 1)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_warm_start_is_made_again_exactly() -> None:
+    first = warm_start()
+    warm_start.cache_clear()
+    second = warm_start()
+    assert first.scores == second.scores
+    assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    expected = _short().evaluate(THETA, 1)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert _short().evaluate(THETA, 1) == expected
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 12])
+def test_steps_with_one_theta_are_one_evaluation(steps: int) -> None:
+    task = _short()
+    training = task.training()
+    training.start(1)
+    for _ in range(steps):
+        step = training.advance(THETA, 1 / steps)
+    assert step.result == task.evaluate(THETA, 1)
+
+
+def test_start_gives_the_scores_of_the_warm_start_again_and_again() -> None:
+    training = _short().training()
+    first = training.start(1)
+    assert first.scores == warm_start().scores
+    trained = training.advance(THETA, 0.5)
+    assert trained.result != first
+    assert training.start(1) == first
+    assert training.advance(THETA, 0.5) == trained  # no momentum is left over
+
+
+def test_budget_is_the_same_training_stopped_earlier() -> None:
+    task = _short()
+    training = task.training()
+    training.start(1)
+    assert task.evaluate(THETA, 1, 0.5) == training.advance(THETA, 0.5).result
+    assert task.evaluate(THETA, 1, 0.5) != task.evaluate(THETA, 1)
+    assert task.evaluate(THETA, 1, 1e-3) == task.evaluate(THETA, 1, 1 / SHORT)  # at least one
+    with pytest.raises(ValueError, match="budget is a share"):
+        task.evaluate(THETA, 1, 1.5)
+
+
+def test_state_continues_exactly() -> None:
+    training, other = _short().training(), _short().training()
+    training.start(1)
+    training.advance(THETA, 0.5)
+    state = training.state_dict()
+    stored = _stored(state)
+    expected = training.advance(1 - THETA, 0.5)
+    for snapshot in (stored, state):  # neither changed while the training went on
+        other.load_state_dict(snapshot)
+        assert other.advance(1 - THETA, 0.5) == expected
+        ours, theirs = training.state_dict(), other.state_dict()
+        assert all(torch.equal(w, theirs["weights"][n]) for n, w in ours["weights"].items())
+        for index, one in ours["optimizer"]["state"].items():
+            again = theirs["optimizer"]["state"][index]["momentum_buffer"]
+            assert torch.equal(one["momentum_buffer"], again)
+
+
+def test_a_step_too_short_for_an_iteration_has_no_loss() -> None:
+    training = _short().training()
+    start = training.start(1)
+    step = training.advance(THETA, 0.01)
+    assert step.result == start
+    assert math.isnan(step.loss)
+
+
+def test_numbers_that_blow_up_fail_with_a_reason() -> None:
+    result = from_space(SPACE, iterations=SHORT, lr=1e30).evaluate(THETA, 1)
+    assert (result.status, result.reward) == ("failed", 0.0)
+    assert "at iteration" in result.reason
+    last = from_space(SPACE, iterations=1, lr=math.inf).evaluate(THETA, 1)
+    assert "weights are not finite" in last.reason
+
+
+@pytest.mark.parametrize("surface", ["bezier", "linear"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_and_surface_can_be_the_objective(metric: str, surface: str) -> None:
+    task = from_space(SearchSpace(metric, surface), iterations=1)
+    result = task.evaluate(task.space.identity(), 0)
+    assert result.status == "ok"
+    assert tuple(result.scores) == task.score_names
+    assert result.reward == result.scores[metric]
+    assert all(0.0 < score < 1.0 for score in result.scores.values())
+
+
+@pytest.mark.parametrize(
+    ("metric", "good"),
+    [
+        ("mAcc", [0.33, 0.99, 0.32, 0.79, 0.87, 0.39]),
+        ("mIoU", [0.51, 0.95, 0.14, 0.95, 0.31, 0.42, 0.83, 0.41, 0.55, 0.03, 0.75, 0.54]),
+    ],
+)
+def test_theta_matters_more_than_the_seed(metric: str, good: list[float]) -> None:
+    """Whole trainings: bad, identity and good lie more than a point apart, seeds within one."""
+    task = from_space(SearchSpace(metric))
+    bad = np.tile([0.9, 0.1], task.space.dim // 2)
+    thetas = (bad, task.space.identity(), np.array(good))
+    rewards = [task.evaluate(theta, 1).reward for theta in thetas]
+    assert np.all(np.diff(rewards) > 0.01)
+    assert task.evaluate(thetas[-1], 2).reward == pytest.approx(rewards[-1], abs=0.01)
+
+
+def test_a_batch_depends_on_seed_and_iteration_and_an_epoch_shows_all_images() -> None:
+    epoch = [batch_of(1, i) for i in range(TRAIN // BATCH)]
+    assert sorted(torch.cat(epoch).tolist()) == list(range(TRAIN))
+    assert not torch.equal(epoch[0], batch_of(2, 0))
+    assert not torch.equal(epoch[0], batch_of(1, TRAIN // BATCH))
+
+
+def test_the_network_has_as_many_weights_as_it_says() -> None:
+    count = sum(weight.numel() for weight in Network().parameters())
+    assert f"{count:,}".replace(",", " ") in str(Network.__doc__)
+
+
+def test_it_travels_between_processes() -> None:
+    task = _short()
+    assert pickle.loads(pickle.dumps(task)).evaluate(THETA, 1) == task.evaluate(THETA, 1)
+
+
+def test_misuse_is_explained() -> None:
+    training = ShapesTraining(SPACE)
+    with pytest.raises(RuntimeError, match=r"call start\(seed\) first"):
+        training.advance(THETA, 0.5)
+    with pytest.raises(ValueError, match="iterations >= 1 and lr > 0, got iterations=0"):
+        ShapesTraining(SPACE, iterations=0)
+    with pytest.raises(ValueError, match="Expected 6 coordinates"):
+        _short().evaluate(THETA[:5], 1)
