@@ -20,6 +20,7 @@ import numpy as np
 
 from rl.headers import differences
 from rl.locks import FileLock, LockedError
+from rl.signals import uninterrupted
 
 FORMAT = 1
 """Version of the files this module writes; older ones it reads, newer ones it refuses."""
@@ -94,8 +95,13 @@ class Journal:
     def _start(cls, path: Path, lock: FileLock, header: Mapping[str, Any]) -> Journal:
         complete = _complete(header)
         journal = cls(path, lock, complete, [])
-        journal._write(complete)
-        _sync_directory(path.parent)
+        try:
+            with uninterrupted():
+                journal._write(complete)
+                _sync_directory(path.parent)
+        except BaseException:
+            journal.close()
+            raise
         return journal
 
     def append(self, record: Mapping[str, Any]) -> Record:
@@ -106,8 +112,9 @@ class Journal:
         plain: Record = _plain(record)
         if not isinstance(plain.get("kind"), str) or plain["kind"] == "header":
             raise ValueError(f"a record needs a kind other than 'header', got {plain!r}")
-        self._write(plain)
-        self.records.append(plain)
+        with uninterrupted():
+            self._write(plain)
+            self.records.append(plain)
         return plain
 
     def _write(self, record: Record) -> None:

@@ -1,7 +1,48 @@
-"""Executors: candidates in, results out, in the order of the candidates."""
+"""Executors by name: who evaluates candidates, in the order of the candidates.
+
+A row names its factory as "module:function", so that the one who evaluates here needs no Ray.
+"""
 
 from __future__ import annotations
 
-from rl.executors.serial import Candidate, Executor, SerialExecutor
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["Candidate", "Executor", "SerialExecutor"]
+from rl.executors.base import Candidate, Executor
+from rl.executors.serial import SerialExecutor
+from rl.proxy import ProxyTask
+
+__all__ = ["EXECUTORS", "Candidate", "Executor", "SerialExecutor", "make_executor"]
+
+EXECUTORS = {
+    "serial": "rl.executors.serial:make_serial",
+    "ray": "rl.executors.ray:RayExecutor",
+}
+"""name -> its factory, called as ``factory(make, **options)``."""
+
+
+def make_executor(name: str, make: Callable[[], ProxyTask], **options: Any) -> Executor:
+    """The executor of that name for the task that ``make()`` gives.
+
+    Args:
+        name: a name of EXECUTORS.
+        make: called without arguments; `serial` calls it here and now, `ray` in each worker, so
+            for `ray` it must be picklable.
+        options: keywords of the factory; ``max_retries`` and ``timeout`` of all of them.
+
+    Raises:
+        ValueError: unknown name, an option it does not have, a wrong value.
+        ImportError: it needs an extra that is not installed.
+    """
+    if name not in EXECUTORS:
+        raise ValueError(f"unknown executor {name!r}; known: {', '.join(EXECUTORS)}")
+    module, _, function = EXECUTORS[name].partition(":")
+    factory: Callable[..., Executor] = getattr(importlib.import_module(module), function)
+    known = list(inspect.signature(factory).parameters)[1:]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(
+            f"executor {name!r} has no option {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+    return factory(make, **options)

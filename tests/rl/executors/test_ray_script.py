@@ -1,0 +1,146 @@
+"""Ray started by a script of a user's, in any directory: it finds the modules, ends, and dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ray")
+
+from rl.agents import RandomSearch
+from rl.executors import SerialExecutor
+from rl.journal import Journal
+from rl.proxies import Quadratic
+from rl.search import SearchSettings, run_search
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = SearchSettings(rounds=3, samples=4, seed=3, top_k=1, reseeds=2)
+
+HELPER = """
+import time
+from rl.proxies import Quadratic
+
+class Slow(Quadratic):
+    def evaluate(self, theta, seed, budget=1.0):
+        time.sleep(0.05)
+        return super().evaluate(theta, seed, budget)
+"""
+
+SCRIPT = f"""
+import json, os, signal, sys
+import numpy as np
+import ray
+from my_task import Slow
+from rl.agents import RandomSearch
+from rl.executors import make_executor
+from rl.journal import Journal
+from rl.search import SearchSettings, run_search
+
+class Mine(Slow):
+    def __init__(self):
+        super().__init__([0.8, 0.3], noise=0.02)
+
+def stop(signum, frame):
+    raise SystemExit(9)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
+    with Journal.create(sys.argv[1], {{}}) as journal:
+        with make_executor("ray", Mine, workers=2) as executor:
+            run_search(
+                RandomSearch(np.array([0.5, 0.5]), seed=1), executor, journal, {SETTINGS!r}
+            )
+    print(json.dumps({{
+        "stopped": not ray.is_initialized(),
+        "handler": signal.getsignal(signal.SIGTERM) is stop,
+        "children": open(f"/proc/self/task/{{os.getpid()}}/children").read().split(),
+    }}))
+"""
+
+
+def _start(home: Path) -> subprocess.Popen[str]:
+    scripts = home / "scripts"
+    scripts.mkdir()
+    (scripts / "my_task.py").write_text(HELPER)
+    (scripts / "my_search.py").write_text(SCRIPT)
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_ADDRESS", None)
+    return subprocess.Popen(
+        [sys.executable, "../scripts/my_search.py", str(home / "journal.jsonl")],
+        cwd=elsewhere,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _serial(path: Path) -> bytes:
+    """Begin or end that search here."""
+    task = Quadratic([0.8, 0.3], noise=0.02)
+    with Journal.resume(path, {}) as journal, SerialExecutor(task) as executor:
+        run_search(RandomSearch(np.array([0.5, 0.5]), seed=1), executor, journal, SETTINGS)
+    return path.read_bytes()
+
+
+def _descendants(pid: int) -> set[int]:
+    """Of a process, those in other sessions as well."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if fields[0] != "Z":
+            parents[int(stat.parent.name)] = int(fields[1])
+    found, new = set(), {pid}
+    while new:
+        new = {child for child, parent in parents.items() if parent in new}
+        found |= new
+    return found
+
+
+def _alive(pids: set[int]) -> set[int]:
+    states = {}
+    for pid in pids:
+        path = Path(f"/proc/{pid}/stat")
+        if path.exists():
+            states[pid] = path.read_text().rpartition(")")[2].split()[0]
+    return {pid for pid, state in states.items() if state != "Z"}
+
+
+def test_a_script_in_another_directory(tmp_path: Path) -> None:
+    out, err = (script := _start(tmp_path)).communicate(timeout=200)
+    assert script.returncode == 0, err
+    assert json.loads(out) == {"stopped": True, "handler": True, "children": []}
+    assert err == ""
+    assert (tmp_path / "journal.jsonl").read_bytes() == _serial(tmp_path / "serial.jsonl")
+
+
+def test_a_killed_driver_leaves_nothing_behind_but_its_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    script = _start(tmp_path)
+    end = time.monotonic() + 200
+    while not path.exists() or path.read_bytes().count(b"\n") < 5:
+        assert script.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    processes = _descendants(script.pid)
+    script.send_signal(signal.SIGKILL)
+    script.communicate()
+    before = path.read_bytes()
+    assert _serial(path) == _serial(tmp_path / "serial.jsonl")
+    assert len(before) < len(path.read_bytes())
+    assert len(processes) >= 4  # two workers and what Ray needs itself
+    while _alive(processes):
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,255 @@
+"""Asked to stop: whole writes first, then out. And time limits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rl.journal import Journal, read_journal
+from rl.signals import Interrupted, TimeLimitExceeded, interruptible, time_limit, uninterrupted
+
+BOTH = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+
+
+def _send(signum: int) -> None:
+    """The signal, handled before this returns."""
+    os.kill(os.getpid(), signum)
+    time.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Python's own handlers (a background job's Ctrl-C is ignored), checked and put back."""
+    old = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    }
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    for signum, handler in old.items():
+        signal.signal(signum, handler)
+
+
+# Interrupted.
+
+
+@BOTH
+def test_a_signal_raises(signum: int) -> None:
+    with pytest.raises(Interrupted) as caught, interruptible():
+        _send(signum)
+        pytest.fail("went on")
+    assert str(caught.value) == f"stopped by {signal.Signals(signum).name}"
+    assert caught.value.signum == signum
+    assert caught.value.exit_code == {signal.SIGINT: 130, signal.SIGTERM: 143}[signum]
+
+
+def test_except_exception_does_not_swallow_it() -> None:
+    with pytest.raises(Interrupted), interruptible():
+        try:
+            _send(signal.SIGTERM)
+        except Exception:
+            pytest.fail("swallowed")
+
+
+@BOTH
+def test_a_write_is_finished_first(signum: int) -> None:
+    steps = []
+    with pytest.raises(Interrupted) as caught, interruptible():
+        with uninterrupted():
+            with uninterrupted():
+                _send(signum)
+                steps.append("inner")
+            steps.append("outer")
+        steps.append("after")
+    assert steps == ["inner", "outer"]
+    assert caught.value.signum == signum
+
+
+def test_a_write_that_fails_still_stops() -> None:
+    with pytest.raises(Interrupted) as caught, interruptible(), uninterrupted():
+        _send(signal.SIGTERM)
+        raise OSError("disk full")
+    assert isinstance(caught.value.__context__, OSError)
+
+
+def test_a_second_signal_stops_the_clean_up() -> None:
+    steps = []
+    with pytest.raises(Interrupted) as caught, interruptible():
+        try:
+            _send(signal.SIGTERM)
+        finally:
+            steps.append("cleaning")
+            _send(signal.SIGINT)
+            steps.append("cleaned")
+    assert steps == ["cleaning"]
+    assert caught.value.signum == signal.SIGINT
+
+
+def test_a_signal_that_got_lost_acts_at_the_next_write() -> None:
+    wrote = False
+    with pytest.raises(Interrupted), interruptible():
+        with contextlib.suppress(BaseException):  # as Python does with what a __del__ raises
+            _send(signal.SIGTERM)
+        with uninterrupted():
+            wrote = True
+        pytest.fail("went on")
+    assert wrote
+
+
+def test_signals_without_interruptible_are_pythons() -> None:
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        _send(signal.SIGINT)
+
+
+def test_a_signal_of_an_earlier_block_is_forgotten() -> None:
+    with pytest.raises(Interrupted), interruptible():
+        _send(signal.SIGINT)
+    with interruptible(), uninterrupted():
+        pass
+
+
+def test_an_inner_block_leaves_the_outer_one_in_charge() -> None:
+    with pytest.raises(Interrupted), interruptible():
+        with interruptible():
+            pass
+        _send(signal.SIGTERM)
+
+
+def test_what_was_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interruptible():
+        _send(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_other_threads_have_no_signals_to_handle() -> None:
+    seen = []
+
+    def work() -> None:
+        with interruptible(), uninterrupted():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
+
+
+@BOTH
+def test_a_forked_child_has_the_former_handlers(signum: int) -> None:
+    with interruptible():
+        child = os.fork()
+        if child == 0:
+            try:
+                _send(signum)
+            except KeyboardInterrupt:  # as the loop of a data loader's worker expects it
+                os._exit(10)
+            except BaseException:
+                os._exit(11)
+            os._exit(12)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == {signal.SIGINT: 10, signal.SIGTERM: -signal.SIGTERM}[signum]
+
+
+def test_data_loader_workers_stop_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    from torch.utils.data import DataLoader
+
+    with interruptible():
+        loader = iter(DataLoader(range(100), num_workers=1))  # type: ignore[arg-type]
+        next(loader)
+        (worker,) = loader._workers  # type: ignore[attr-defined]
+        os.kill(worker.pid, signal.SIGINT)  # a terminal's Ctrl-C goes to all of them
+        time.sleep(0.1)
+        del loader
+        worker.join(10)
+    assert worker.exitcode == 0
+    assert capfd.readouterr() == ("", "")
+
+
+@BOTH
+def test_a_journal_keeps_whole_lines(signum: int, tmp_path) -> None:
+    class _Signalling(Journal):
+        def _write(self, record: dict) -> None:
+            if record["kind"] == "b":
+                _send(signum)
+            super()._write(record)
+
+    path = tmp_path / "journal.jsonl"
+    with pytest.raises(Interrupted), interruptible(), _Signalling.create(path, {}) as journal:
+        for kind in "abc":
+            journal.append({"kind": kind})
+    assert [record["kind"] for record in read_journal(path)] == ["header", "a", "b"]
+    assert path.read_bytes().endswith(b"\n")
+
+
+# Time limits.
+
+
+def test_a_limit_strikes() -> None:
+    start = time.monotonic()
+    words = re.escape("not finished after 0.05 s")
+    with pytest.raises(TimeLimitExceeded, match=words), time_limit(0.05):
+        time.sleep(30)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("seconds", [None, 30.0])
+def test_what_is_in_time_goes_on(seconds: float | None) -> None:
+    with time_limit(seconds):
+        done = True
+    assert done
+
+
+def test_what_swallows_the_limit_was_not_in_time() -> None:
+    with pytest.raises(TimeLimitExceeded), time_limit(0.02):
+        try:
+            time.sleep(30)
+        except BaseException:
+            done = True
+    assert done
+
+
+@pytest.mark.parametrize("strikes", [False, True])
+def test_an_outer_timer_goes_on(strikes: bool) -> None:
+    outer = []
+    handler = signal.signal(signal.SIGALRM, lambda signum, frame: outer.append(signum))
+    timer = signal.setitimer(signal.ITIMER_REAL, 100.0)
+    try:
+        with pytest.raises(TimeLimitExceeded), time_limit(0.2):
+            time.sleep(30)
+        assert 90.0 < signal.getitimer(signal.ITIMER_REAL)[0] < 99.9
+        if strikes:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(TimeLimitExceeded), time_limit(0.2):
+                time.sleep(30)
+            time.sleep(0.05)
+        assert outer == [signal.SIGALRM] * strikes
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def test_a_thread_has_no_time_limit() -> None:
+    errors = []
+
+    def work() -> None:
+        try:
+            with time_limit(1.0):
+                pass
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1
+    assert "main thread" in errors[0] and "the ray executor" in errors[0]
