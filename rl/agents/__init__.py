@@ -1,21 +1,37 @@
-"""Agents by name. A new agent is one module and one row here."""
+"""Agents by name. A new agent is one module and one row here.
+
+A row names its class as "module:class", so that naming one imports nothing: an agent whose library
+is an extra costs those nothing who do without.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 from rl.agents.base import Agent
+from rl.agents.cma_es import CMAES
 from rl.agents.ppo import PPO
 from rl.agents.random_search import RandomSearch
 
-__all__ = ["AGENTS", "PPO", "Agent", "RandomSearch", "agent_class"]
+__all__ = ["AGENTS", "CMAES", "PPO", "Agent", "RandomSearch", "agent_class"]
 
-AGENTS: dict[str, Callable[..., Agent]] = {"ppo": PPO, "random": RandomSearch}
-"""name -> class; each is called as ``cls(identity, seed=..., rounds=..., **options)``."""
+AGENTS = {
+    "ppo": "rl.agents.ppo:PPO",
+    "random": "rl.agents.random_search:RandomSearch",
+    "cma_es": "rl.agents.cma_es:CMAES",
+    "tpe": "rl.agents.tpe:TPE",
+}
+"""name -> its class, which is called as ``cls(identity, seed=..., rounds=..., **options)``."""
 
 
 def agent_class(name: str) -> Callable[..., Agent]:
-    """The class of that name; ValueError that lists the known ones."""
+    """The class of that name.
+
+    ValueError that lists the known ones; ImportError that says how to install what it needs.
+    """
     if name not in AGENTS:
         raise ValueError(f"unknown agent {name!r}; known agents: {', '.join(sorted(AGENTS))}")
-    return AGENTS[name]
+    module, _, attribute = AGENTS[name].partition(":")
+    make: Callable[..., Agent] = getattr(importlib.import_module(module), attribute)
+    return make

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
+UNIFORM_DEVIATION = float(np.sqrt(1.0 / 12.0))
+"""Standard deviation of a uniform coordinate: the spread of an agent that knows nothing."""
+
 
 class Agent(Protocol):
     """Ask/tell. Every choice it makes comes from its own generator, seeded in the constructor."""

@@ -1,4 +1,4 @@
-"""The parts of PPO that are mathematics: schedule, baselines, ratios, clipped objective.
+"""The parts of PPO that are mathematics: schedules, baselines, ratios, clipped objective.
 
 Shapes: N samples of a round, D search coordinates.
 """
@@ -22,8 +22,19 @@ _MAX_LOG_RATIO = 20.0
 
 
 def sigma_at(progress: float, start: float, final: float | None) -> float:
-    """Width of the policy at progress in [0, 1): constant, or linear from start to final."""
+    """Width of the policy at progress in [0, 1): constant, or linear from start to final.
+
+    Progress never gets to 1, so a final width of 0 is approached and never sampled with.
+    """
     return start if final is None else start + (final - start) * progress
+
+
+def lr_at(progress: float, lr: float, warmup: float) -> float:
+    """Learning rate at progress in [0, 1) of a round: linear from 0 to lr over the first `warmup`.
+
+    warmup, in [0, 1], is a share of the round's steps; 0 is a constant rate.
+    """
+    return lr if progress >= warmup else lr * progress / warmup
 
 
 def logit(mean: Vector) -> Vector:

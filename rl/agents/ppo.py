@@ -19,6 +19,7 @@ from rl.agents.objective import (
     RATIOS,
     clipped_objective,
     logit,
+    lr_at,
     sigma_at,
 )
 
@@ -41,7 +42,9 @@ class PPO:
             the whole theta.
         adam: "persistent" (released) keeps its moments over rounds, "fresh" starts every round
             without any.
-        sigma_final: anneal sigma linearly towards it over `rounds`; None keeps sigma fixed.
+        warmup: share of a round's steps, in [0, 1], over which the learning rate rises from 0.
+        sigma_final: anneal sigma linearly towards it over `rounds`, 0 allowed, as no round is at
+            the very end; None keeps sigma fixed.
         rounds: length of the search; needed with sigma_final only.
     """
 
@@ -57,15 +60,16 @@ class PPO:
         baseline: Literal["mean", "mu"] = "mean",
         ratio: Literal["coordinate", "joint"] = "coordinate",
         adam: Literal["persistent", "fresh"] = "persistent",
+        warmup: float = 0.0,
         sigma_final: float | None = None,
         rounds: int | None = None,
     ) -> None:
-        _check(sigma, lr, epochs, clip, sigma_final, rounds)
+        _check(sigma, lr, epochs, clip, warmup, sigma_final, rounds)
         self._baseline = _pick("baseline", baseline, BASELINES)
         self._ratio = _pick("ratio", ratio, RATIOS)
         self._persistent = _pick("adam", adam, ADAMS)
         self._sigmas, self._rounds = (sigma, sigma_final), rounds
-        self._lr, self._epochs, self._clip = lr, epochs, clip
+        self._lr, self._epochs, self._clip, self._warmup = lr, epochs, clip, warmup
         self._logits = torch.from_numpy(logit(check_identity(identity))).requires_grad_()
         self._adam = self._new_adam()
         self._generator = np.random.default_rng(seed)
@@ -112,7 +116,10 @@ class PPO:
         if not self._persistent:
             self._adam = self._new_adam()
         old = self._log_prob(samples).detach()
-        for _ in range(self._epochs):
+        for epoch in range(self._epochs):
+            # The middle of the epoch: at its start the first step of a warm-up would have rate 0.
+            progress = (epoch + 0.5) / self._epochs
+            self._adam.param_groups[0]["lr"] = lr_at(progress, self._lr, self._warmup)
             log_ratio = self._ratio(self._log_prob(samples) - old)
             self._adam.zero_grad()
             loss = -clipped_objective(log_ratio, advantage, self._clip)
@@ -164,6 +171,7 @@ def _check(
     lr: float,
     epochs: int,
     clip: float,
+    warmup: float,
     sigma_final: float | None,
     rounds: int | None,
 ) -> None:
@@ -172,6 +180,7 @@ def _check(
         "lr > 0": lr > 0.0,
         "epochs >= 1": epochs >= 1,
         "0 < clip < 1": 0.0 < clip < 1.0,
+        "0 <= warmup <= 1": 0.0 <= warmup <= 1.0,
         "sigma_final >= 0": sigma_final is None or sigma_final >= 0.0,
         "rounds >= 1 (the length of the search, needed to anneal sigma)": (
             sigma_final is None or (rounds is not None and rounds >= 1)
@@ -181,5 +190,5 @@ def _check(
     if broken:
         raise ValueError(
             f"PPO expects {'; '.join(broken)}; got sigma={sigma}, lr={lr}, epochs={epochs}, "
-            f"clip={clip}, sigma_final={sigma_final}, rounds={rounds}"
+            f"clip={clip}, warmup={warmup}, sigma_final={sigma_final}, rounds={rounds}"
         )

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rl.agents.base import Vector, check_identity, check_told
-
-_UNIFORM_DEVIATION = float(np.sqrt(1.0 / 12.0))
+from rl.agents.base import UNIFORM_DEVIATION, Vector, check_identity, check_told
 
 
 class RandomSearch:
@@ -36,7 +34,7 @@ class RandomSearch:
     @property
     def spread(self) -> Vector:
         """(D,): the standard deviation of a uniform coordinate."""
-        return np.full_like(self._best, _UNIFORM_DEVIATION)
+        return np.full_like(self._best, UNIFORM_DEVIATION)
 
     def ask(self, n: int) -> Vector:
         """(n, D) uniform in [0, 1)."""

@@ -13,6 +13,7 @@ from rl.agents.objective import (
     clipped_objective,
     joint,
     logit,
+    lr_at,
     per_coordinate,
     sigma_at,
 )
@@ -81,3 +82,11 @@ def test_logit_inverts_the_sigmoid_and_is_finite_at_the_walls() -> None:
     mean = np.array([0.0, 0.25, 1.0])
     back = 1.0 / (1.0 + np.exp(-logit(mean)))
     np.testing.assert_allclose(back, [LOGIT_MARGIN, 0.25, 1.0 - LOGIT_MARGIN], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("progress", "warmup", "rate"),
+    [(0.0, 0.0, 0.2), (0.0, 0.5, 0.0), (0.25, 0.5, 0.1), (0.5, 0.5, 0.2), (0.9, 0.5, 0.2)],
+)
+def test_learning_rate(progress: float, warmup: float, rate: float) -> None:
+    assert lr_at(progress, 0.2, warmup) == pytest.approx(rate)

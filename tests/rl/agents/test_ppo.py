@@ -103,12 +103,41 @@ def test_sigma_is_annealed_over_the_rounds_and_stays() -> None:
     np.testing.assert_allclose(seen, [0.2, 0.15, 0.1, 0.05, 0.05])
 
 
+def test_sigma_annealed_to_zero_never_gets_there() -> None:
+    agent = PPO(IDENTITY, seed=0, sigma_final=0.0, rounds=100, epochs=3)
+    for index in range(103):  # also past the rounds it was told of
+        assert agent.sigma >= 0.2 / 100 * (1 - 1e-9)
+        thetas = agent.ask(4)
+        assert len(np.unique(thetas, axis=0)) == 4, index
+        agent.tell(thetas, thetas.mean(axis=1))
+    assert np.isfinite(agent.mean).all()
+
+
+def test_warmup_by_hand() -> None:
+    # Two steps of a fresh Adam with a gradient of one sign are of size rate each, to first order:
+    # with a warm-up over both, taken in the middle of each, the rates are lr / 4 and 3 lr / 4.
+    told = np.array([[0.7], [0.3]]), np.array([1.0, 0.0])
+    steady, warm = (PPO(np.array([0.5]), seed=0, lr=1e-4, epochs=2, warmup=w) for w in (0.0, 1.0))
+    for agent in (steady, warm):
+        agent.tell(*told)
+    logits = [agent.state_dict()["logits"][0] for agent in (steady, warm)]
+    np.testing.assert_allclose(logits, [2e-4, 1e-4], rtol=1e-3)
+
+
+def test_warmup_begins_anew_each_round() -> None:
+    # One step a round: each is in the middle of a warm-up, at half the rate.
+    agent = PPO(np.array([0.5]), seed=0, lr=1e-4, epochs=1, warmup=1.0, adam="fresh")
+    for _ in range(3):
+        agent.tell(np.array([[0.7], [0.3]]), np.array([1.0, 0.0]))
+    assert agent.state_dict()["logits"][0] == pytest.approx(1.5e-4, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {},
         {"baseline": "mu", "ratio": "joint"},
-        {"adam": "fresh", "sigma_final": 0.05, "rounds": 6},
+        {"adam": "fresh", "sigma_final": 0.05, "rounds": 6, "warmup": 0.3},
     ],
 )
 def test_state_through_json_continues_identically(options: dict) -> None:
@@ -139,6 +168,7 @@ def test_state_of_another_dimension_is_refused() -> None:
         ({"sigma": 0.0}, "sigma > 0"),
         ({"clip": 1.5}, "0 < clip < 1"),
         ({"epochs": 0}, "epochs >= 1"),
+        ({"warmup": 1.5}, "0 <= warmup <= 1"),
         ({"sigma_final": 0.1}, "length of the search"),
         ({"baseline": "median"}, "baseline must be one of mean, mu; got 'median'"),
         ({"ratio": "all"}, "ratio must be one of coordinate, joint"),

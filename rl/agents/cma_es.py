@@ -1,0 +1,132 @@
+"""CMA-ES (Hansen, arXiv 1604.00772), by the library `cmaes`, with restarts.
+
+A round is a generation: it learns from the order of the rewards only, so no scale of rewards, and
+no failed candidate at the floor, can upset it.
+
+Shapes: N samples of a round, D search coordinates.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+from cmaes import CMA
+
+from rl.agents.base import Vector
+from rl.agents.history import HistoryAgent
+
+_SPREAD_DRAWS = 1000
+"""Samples behind `spread`: a standard deviation within 2 %."""
+
+
+class CMAES(HistoryAgent):
+    """A normal distribution whose mean, step size and covariance follow the better half.
+
+    The first `ask(n)` fixes the population at n for good: give every round n samples. Samples that
+    leave [0, 1] are drawn again, at most 100 times, then clipped.
+
+    Args:
+        identity: (D,) in [0, 1], the first mean.
+        seed: of its generator.
+        rounds: length of the search, which makes no difference to it.
+        sigma: standard deviation of the first samples, in every coordinate.
+        restarts: when the library says that it has converged (or nothing can be learned), begin
+            again around a mean drawn uniformly, with the first sigma. False: learn no more.
+    """
+
+    def __init__(
+        self,
+        identity: Vector,
+        *,
+        seed: int,
+        rounds: int | None = None,
+        sigma: float = 0.2,
+        restarts: bool = True,
+    ) -> None:
+        if not sigma > 0.0:
+            raise ValueError(f"CMA-ES expects sigma > 0, got {sigma}")
+        super().__init__(identity, seed=seed)
+        self._sigma, self._restarts = sigma, restarts
+        self._begin()
+
+    def _begin(self) -> None:
+        self._generator = np.random.default_rng(self._seed)
+        self._cma: CMA | None = None
+        self._converged = False
+        self._score = -math.inf  # the best of this run, from one start to the next
+        self._former = (-math.inf, self._identity)  # best score and last mean of the best run ended
+
+    @property
+    def mean(self) -> Vector:
+        """(D,): mean of the distribution, of the run that has seen the best score.
+
+        So a restart, whose mean is drawn blindly, does not replace what was found before until it
+        has seen better.
+        """
+        if self._cma is None or self._former[0] >= self._score:
+            return self._former[1].copy()
+        return _inside(self._cma.mean)
+
+    @property
+    def spread(self) -> Vector:
+        """(D,): standard deviation of the distribution, before the bounds cut it.
+
+        Measured on 1000 samples of a copy, as the library does not tell its covariance.
+        """
+        if self._cma is None:
+            return np.full_like(self._identity, self._sigma)
+        twin = copy.deepcopy(self._cma)
+        twin.reseed_rng(0)
+        twin.set_bounds(None)
+        deviation: Vector = np.std([twin.ask() for _ in range(_SPREAD_DRAWS)], axis=0)
+        return deviation
+
+    def _propose(self, n: int) -> Vector:
+        if self._cma is None:
+            if n < 2:
+                raise ValueError(
+                    "CMA-ES learns from the order within a round and needs n >= 2, got 1; "
+                    "use 4 + 3 ln(D) or more"
+                )
+            self._cma = self._start(self._identity, n)
+        if n != self._cma.population_size:
+            raise ValueError(
+                f"CMA-ES has a fixed population: the first ask was for {self._cma.population_size} "
+                f"and every other must be, this one is for {n}"
+            )
+        return np.array([self._cma.ask() for _ in range(n)])
+
+    def _learn(self, thetas: Vector, scores: Vector) -> None:
+        if self._cma is None or len(thetas) != self._cma.population_size:
+            population = self._cma.population_size if self._cma else "what ask gives"
+            raise ValueError(
+                f"CMA-ES learns from a whole population ({population}), got {len(thetas)} thetas"
+            )
+        self._score = max(self._score, float(scores.max()))
+        if not self._converged:
+            self._cma.tell(list(zip(thetas, -scores, strict=True)))  # the library minimises
+            self._converged = self._cma.should_stop()
+        if self._converged and self._restarts:
+            self._restart(self._cma)
+
+    def _restart(self, ended: CMA) -> None:
+        self._former = max(self._former, (self._score, _inside(ended.mean)), key=lambda run: run[0])
+        self._cma = self._start(self._generator.random(self._identity.size), ended.population_size)
+        self._score, self._converged = -math.inf, False
+
+    def _start(self, mean: Vector, population: int) -> CMA:
+        return CMA(
+            mean=mean,
+            sigma=self._sigma,
+            bounds=np.tile([0.0, 1.0], (mean.size, 1)),
+            seed=int(self._generator.integers(2**32)),
+            population_size=population,
+        )
+
+
+def _inside(mean: Vector) -> Vector:
+    # A weighted mean of points in the cube, but for rounding.
+    inside: Vector = np.clip(mean, 0.0, 1.0)
+    return inside

@@ -1,0 +1,142 @@
+"""CMA-ES: its population, its restarts, and what it says of its distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl.agents import CMAES
+from rl.proxies import Quadratic
+
+IDENTITY = np.array([0.2, 0.8, 0.5])
+
+
+def _play(agent: CMAES, task: Quadratic, rounds: int, samples: int = 8) -> None:
+    for index in range(rounds):
+        thetas = agent.ask(samples)
+        agent.tell(thetas, np.array([task.evaluate(theta, index).reward for theta in thetas]))
+
+
+def test_the_first_samples_are_normal_around_the_identity() -> None:
+    agent = CMAES(np.full(2, 0.5), seed=0, sigma=0.05)
+    np.testing.assert_array_equal(agent.spread, [0.05, 0.05])
+    thetas = agent.ask(2000)
+    np.testing.assert_allclose(thetas.mean(axis=0), 0.5, atol=0.005)
+    np.testing.assert_allclose(thetas.std(axis=0), 0.05, rtol=0.06)
+
+
+def test_spread_is_that_of_what_is_asked_next() -> None:
+    # The better half lies along the first coordinate, so the distribution stretches along it.
+    agent = CMAES(np.full(2, 0.5), seed=0, sigma=0.02)
+    for _ in range(15):
+        thetas = agent.ask(400)
+        agent.tell(thetas, 1.0 - (thetas[:, 1] - 0.5) ** 2)
+    spread = agent.spread
+    asked = agent.ask(400)
+    np.testing.assert_allclose(spread, asked.std(axis=0), rtol=0.15)
+    assert spread[0] > 2.0 * spread[1]
+
+
+def test_asking_for_the_spread_changes_nothing() -> None:
+    curious, other = CMAES(IDENTITY, seed=0), CMAES(IDENTITY, seed=0)
+    for _ in range(3):
+        for agent in (curious, other):
+            _play(agent, Quadratic([0.5, 0.5, 0.5]), rounds=1)
+        _ = curious.spread
+    np.testing.assert_array_equal(curious.ask(8), other.ask(8))
+
+
+def test_only_the_order_of_the_scores_counts() -> None:
+    first, second = CMAES(IDENTITY, seed=0), CMAES(IDENTITY, seed=0)
+    for _ in range(3):
+        thetas = first.ask(6)
+        first.tell(thetas, thetas[:, 0])
+        second.tell(second.ask(6), np.exp(5.0 * thetas[:, 0]))
+    np.testing.assert_array_equal(first.mean, second.mean)
+
+
+def test_it_maximises() -> None:
+    agent = CMAES(IDENTITY, seed=0)
+    _play(agent, Quadratic([0.7, 0.3, 0.1]), rounds=40)
+    np.testing.assert_allclose(agent.mean, [0.7, 0.3, 0.1], atol=1e-3)
+
+
+@pytest.mark.parametrize("optimum", [0.0, 1.0])
+def test_an_optimum_in_a_corner_is_reached(optimum: float) -> None:
+    agent = CMAES(IDENTITY, seed=0)
+    _play(agent, Quadratic(np.full(3, optimum)), rounds=40)
+    np.testing.assert_allclose(agent.mean, optimum, atol=0.02)
+
+
+def test_after_convergence_it_starts_elsewhere_and_keeps_what_it_found() -> None:
+    agent = CMAES(IDENTITY, seed=0)
+    task = Quadratic([0.7, 0.3, 0.1])
+    agent.ask(8)
+    fresh = agent.spread
+    for _ in range(200):
+        _play(agent, task, rounds=1)
+        if np.allclose(agent.spread, fresh, rtol=1e-6):
+            break
+    else:
+        pytest.fail("never restarted")
+    np.testing.assert_allclose(agent.mean, task.optimum, atol=1e-4)
+    assert abs(agent.ask(8).mean(axis=0) - task.optimum).max() > 0.1
+    agent.tell(np.full((8, 3), 0.9), np.linspace(0.1, 0.2, 8))  # worse: not a reason to move
+    np.testing.assert_allclose(agent.mean, task.optimum, atol=1e-4)
+    best = np.tile(np.linspace(0.4, 0.5, 8)[:, None], 3)
+    agent.tell(best, np.linspace(1.1, 1.2, 8))
+    assert abs(agent.mean - task.optimum).max() > 0.05
+
+
+def test_without_restarts_it_stays_where_it_converged() -> None:
+    agent = CMAES(IDENTITY, seed=0, restarts=False)
+    _play(agent, Quadratic([0.7, 0.3, 0.1]), rounds=200)
+    np.testing.assert_allclose(agent.mean, [0.7, 0.3, 0.1], atol=1e-6)
+    assert np.isfinite(agent.ask(8)).all()
+    assert agent.spread.max() < 1e-4
+
+
+def test_where_nothing_can_be_learned_it_restarts_in_the_end() -> None:
+    agent = CMAES(IDENTITY, seed=0)
+    agent.ask(8)
+    fresh, spreads = agent.spread, []
+    for _ in range(30):
+        agent.tell(agent.ask(8), np.zeros(8))
+        spreads.append(agent.spread)
+    assert sum(np.allclose(spread, fresh, rtol=1e-6) for spread in spreads) == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([1], r"needs n >= 2, got 1"),
+        ([0], r"n >= 1, got 0"),
+        ([6, 7], r"the first ask was for 6 and every other must be, this one is for 7"),
+    ],
+)
+def test_a_population_it_cannot_have_is_refused(sizes: list[int], words: str) -> None:
+    agent = CMAES(IDENTITY, seed=0)
+    with pytest.raises(ValueError, match=words):
+        for size in sizes:
+            agent.ask(size)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [(4, r"whole population \(4\), got 3"), (0, r"\(what ask gives\), got 3")]
+)
+def test_news_of_a_part_of_the_population_is_refused(asked: int, words: str) -> None:
+    agent = CMAES(IDENTITY, seed=0)
+    if asked:
+        agent.ask(asked)
+    with pytest.raises(ValueError, match=words):
+        agent.tell(np.full((3, 3), 0.5), np.arange(3.0))
+
+
+def test_a_width_of_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="sigma > 0, got 0"):
+        CMAES(IDENTITY, seed=0, sigma=0.0)
+
+
+def test_state_of_another_dimension_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 coordinates, the state 3"):
+        CMAES(np.full(2, 0.5), seed=0).load_state_dict(CMAES(IDENTITY, seed=0).state_dict())

@@ -1,0 +1,60 @@
+"""Agents with options, written in one line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl.agents import PPO
+from rl.agents.variants import parse_variants
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("ppo", ["ppo"]),
+        ("ppo, random", ["ppo", "random"]),
+        ("ppo:baseline=mu,ratio=joint,random", ["ppo:baseline=mu,ratio=joint", "random"]),
+        ("ppo,ppo:clip=0.1,ppo:clip=0.3", ["ppo", "ppo:clip=0.1", "ppo:clip=0.3"]),
+    ],
+)
+def test_labels_are_as_written(text: str, labels: list[str]) -> None:
+    assert [variant.label for variant in parse_variants(text)] == labels
+
+
+def test_values_are_json_or_text() -> None:
+    (variant,) = parse_variants("x:a=1,b=0.5,c=true,d=null,e=joint,f=1e-3")
+    assert dict(variant.options) == {
+        "a": 1,
+        "b": 0.5,
+        "c": True,
+        "d": None,
+        "e": "joint",
+        "f": 0.001,
+    }
+
+
+def test_options_reach_the_agent() -> None:
+    (variant,) = parse_variants("ppo:sigma=0.3,sigma_final=0.1")
+    agent = variant.make(np.array([0.5]), seed=0, rounds=2)
+    assert isinstance(agent, PPO)
+    agent.tell(agent.ask(2), np.arange(2.0))
+    assert agent.sigma == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pppo", "unknown agent 'pppo'"),
+        ("ppo:colour=red", "agent ppo:colour=red: .*colour"),
+        ("ppo:clip=7", "agent ppo:clip=7: .*0 < clip < 1"),
+        ("ppo:clip", "expected agent:option=value"),
+        ("ppo:=1", "expected agent:option=value"),
+        ("ppo,random,ppo", "named twice"),
+        ("ppo,,random", "unknown agent ''"),
+    ],
+)
+def test_mistakes_are_named(text: str, words: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=words):
+        for variant in parse_variants(text):
+            variant.make(np.array([0.5]), seed=0, rounds=2)
