@@ -1,23 +1,27 @@
-"""Pictures of a search: the curves that thetas stand for.
+"""Pictures of a search: the curves that thetas stand for, and how its regret fell.
 
-Shapes: C curves of a space, D search coordinates.
+Shapes: C curves of a space, D search coordinates, K seeds, B evaluations.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core.surfaces import evaluate_curve
 from autoseg_core.surfaces.space import SearchSpace
+from rl.regret import band
 
 _RESOLUTION = 201
+
+_LEAST_REGRET = 1e-12
+"""Drawn for less: the logarithm of a regret of 0 is not on paper."""
 
 
 def draw_curves(
@@ -30,7 +34,7 @@ def draw_curves(
     """
     if len(thetas) != len(labels):
         raise ValueError(f"expected a label for each of {len(thetas)} thetas, got {len(labels)}")
-    figure = Figure(figsize=(3.2 * len(space.curves), 3.4), layout="constrained")
+    figure = Figure(figsize=(3.2 * len(space.curves), 3.4), layout="compressed")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(space.curves), squeeze=False)[0]
     x = torch.linspace(0.0, 1.0, _RESOLUTION, dtype=torch.float64)
@@ -46,8 +50,32 @@ def draw_curves(
     return figure
 
 
+def draw_regret(title: str, regrets: Mapping[str, ArrayLike]) -> Figure:
+    """A line for each agent, its mean regret over the evaluations, in a band of ± standard error.
+
+    Args:
+        title: what was searched.
+        regrets: label -> (K, B) regret >= 0 of each seed after each evaluation.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    for label, curves in regrets.items():
+        mean, error = band(curves)
+        low, middle, high = (
+            np.maximum(y, _LEAST_REGRET) for y in (mean - error, mean, mean + error)
+        )
+        x = np.arange(1, mean.size + 1)
+        (line,) = panel.plot(x, middle, label=label)
+        panel.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    panel.set(title=title, xlabel="evaluations", ylabel="simple regret", yscale="log")
+    panel.grid(color="0.9")
+    panel.legend(fontsize="small")
+    return figure
+
+
 def figure_to_image(figure: Figure) -> NDArray[np.uint8]:
-    """Render a figure from `draw_curves`: (H, W, 3) uint8 RGB."""
+    """Render a figure of this module: (H, W, 3) uint8 RGB."""
     width, height = figure.canvas.get_width_height()
     pixels = io.BytesIO()
     figure.savefig(pixels, format="rgba", dpi=figure.dpi)

@@ -1,0 +1,290 @@
+"""LossSchedule-v0: one training is the episode, and each step sets theta for the next part of it.
+
+Shapes: D search coordinates, S scores, G curves of the metric, K control points of a curve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Box
+from numpy.typing import ArrayLike
+
+from rl.envs.actions import action_space, theta_of
+from rl.envs.observations import (
+    UNKNOWN,
+    Field,
+    Observation,
+    field_slices,
+    measured,
+    observation_space,
+    pack,
+    score_vector,
+)
+from rl.envs.problem import asked_space, check_count, check_render_mode
+from rl.envs.rendering import Frame, draw_frame, say_that_nothing_is_rendered
+from rl.headers import differences
+from rl.proxies import make_task, training_of
+from rl.proxy import ProxyResult, ProxyTask, TrainingStep, TrainingTask, score_names_of
+
+HIGHEST_LOSS = 2.0
+"""Where an observed loss is clipped; a surrogate loss, 1 - score, lies about [0, 1]."""
+
+Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
+
+
+class LossScheduleEnv(gymnasium.Env[Observation, Any]):
+    """
+    ## Description
+
+    A loss that changes while it trains. One training run of the proxy is the episode; each step
+    sets the surrogate's coordinates theta for the next part of it, 1/`steps` of the whole, and the
+    network is *not* reset in between. So, unlike in `autoseg/LossSearch-v0`, an action changes the
+    state that later ones act on.
+
+    ## Action Space
+
+    `Box(0, 1, (D,), float32)`: theta itself, named by `env.unwrapped.space.names`; D is 12 for
+    mIoU. With `normalize_action=True` it is `Box(-1, 1, (D,), float32)`, and
+    theta = (action + 1) / 2. An action of another shape or beyond the bounds raises
+    `gymnasium.error.InvalidAction`.
+
+    ## Observation Space
+
+    A flat `Box` of float32. `env.unwrapped.observation_fields` maps the field's name to its slice,
+    and `env.unwrapped.score_names` names the S scores in order.
+
+    | Num            | Field      | Observation                                            | Min | Max |
+    |----------------|------------|--------------------------------------------------------|-----|-----|
+    | 0              | `progress` | share of the training that is done                     | 0   | 1   |
+    | 1 .. S         | `scores`   | present scores, clipped to [0, 1]; -1: not measured    | -1  | 1   |
+    | S+1            | `loss`     | mean training loss of the last step, clipped to [0, 2]; -1: none yet, or not measured | -1 | 2 |
+    | S+2 .. S+D+1   | `theta`    | last theta; the identity surfaces before the first     | 0   | 1   |
+
+    `theta` is in [0, 1] also with `normalize_action=True`.
+
+    ## Rewards
+
+    The gain of the validation score: the score after the step less the score before it, counted
+    from 0. So the rewards of an episode sum to its final score (up to rounding), and the first
+    reward holds also what the network scored at the start. When a training blows up its score
+    falls to the floor 0, and the reward is the loss of all that was gained.
+
+    ## Starting State
+
+    Reset draws a seed from `np_random` and begins a training with it: untrained or warm-started
+    weights, whichever the proxy has, and their scores.
+
+    ## Episode End
+
+    Termination: the training is done, after `steps` steps, or it has blown up. There is no
+    truncation.
+
+    ## Information
+
+    `reset` and `step` give
+
+    - `scores`: dict of every score that was measured, by name.
+    - `losses`: `{"training": mean loss of the step}`, empty where there is none.
+    - `control_points`: (G, K, 2) float64, the curves that theta stands for, ends included.
+    - `theta`: (D,) float64, as used; the identity surfaces' after a reset.
+    - `status`, `reason`: "ok" and "", or "failed" and why.
+    - `seed`: the training's seed.
+
+    Nothing in it differs between equally seeded runs.
+
+    ## Arguments
+
+    ```python
+    >>> import gymnasium as gym
+    >>> env = gym.make("rl:autoseg/LossSchedule-v0", proxy="quadratic", metric="mAcc", steps=4)
+    >>> observation, info = env.reset(seed=0)
+    >>> rewards = [env.step([0.2, 0.3, 0.4, 0.5, 0.7, 0.8])[1] for _ in range(4)]
+    >>> [round(reward, 3) for reward in rewards], round(sum(rewards), 3)
+    ([0.25, 0.25, 0.25, 0.25], 0.999)
+
+    ```
+
+    | Parameter          | Type            | Default       | Description                          |
+    |--------------------|-----------------|---------------|--------------------------------------|
+    | `proxy`            | **str / object** | `"quadratic"` | name in `rl.proxies.PROXIES`, `"module:factory"`, or an object that has `training()` or is a `rl.proxy.TrainingTask`, which then serves this environment only |
+    | `proxy_kwargs`     | **dict**        | `None`        | keywords of the proxy's factory      |
+    | `metric`           | **str**         | `None`        | metric whose surrogate trains        |
+    | `surface`          | **str**         | `None`        | family of curves                     |
+    | `pieces`           | **int**         | `None`        | pieces of a curve                    |
+    | `steps`            | **int**         | `10`          | steps of an episode                  |
+    | `normalize_action` | **bool**        | `False`       | `Box(-1, 1)` for libraries that insist on it |
+    | `render_mode`      | **str**         | `None`        | `"rgb_array"`: surfaces (identity, current) and the episode's score over its progress |
+
+    Without metric, surface and pieces the space is the proxy's own. With one of them, the others
+    default to mIoU, bezier and the metric's number of pieces. `reset` takes no options.
+
+    ## State
+
+    `state_dict()` is all that the rest of the run depends on: the training's state, the episode's
+    and the generator's. It can be saved by `torch.save` and read by
+    `torch.load(path, weights_only=True)`. A new environment of the same arguments that is given it
+    (`load_state_dict`) continues exactly; `observation()` is what the agent would see there.
+
+    ## Version History
+
+    * v0: initial version.
+    """  # noqa: E501  (a table's row is one line)
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (gymnasium's form)
+    action_space: Box[Any]
+
+    def __init__(
+        self,
+        proxy: str | ProxyTask | TrainingTask = "quadratic",
+        proxy_kwargs: Mapping[str, Any] | None = None,
+        metric: str | None = None,
+        surface: str | None = None,
+        pieces: int | None = None,
+        steps: int = 10,
+        normalize_action: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self.render_mode = check_render_mode(render_mode, self.metadata)
+        self.steps = check_count("steps", steps)
+        asked = asked_space(metric, surface, pieces)
+        task, self.space = make_task(proxy, proxy_kwargs, asked)
+        self.training = training_of(task)
+        self.score_names = score_names_of(self.training)
+        self._fields = (
+            Field("progress", 1, 0.0, 1.0),
+            Field("scores", len(self.score_names), UNKNOWN, 1.0),
+            Field("loss", 1, UNKNOWN, HIGHEST_LOSS),
+            Field("theta", self.space.dim, 0.0, 1.0),
+        )
+        self.action_space = action_space(self.space.dim, normalize_action)
+        self.observation_space = observation_space(self._fields)
+        self.observation_fields = field_slices(self._fields)
+        self._episode: _Episode | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin a training anew."""
+        super().reset(seed=seed)
+        drawn = int(self.np_random.integers(2**31))
+        self._episode = _Episode(drawn, self.space.identity().tolist())
+        self._episode.take(TrainingStep(self.training.start(drawn)))
+        return self.observation(), self._info()
+
+    def step(self, action: ArrayLike) -> Step:
+        """Train on with the theta of an action, for 1/steps of the whole training."""
+        episode = self._under_way()
+        if self._ended(episode):
+            raise ResetNeeded("the episode is over; call reset() before step()")
+        theta = theta_of(action, self.action_space)
+        before = episode.values[-1] if episode.step > 0 else 0.0
+        done = self.training.advance(theta.copy(), 1.0 / self.steps)
+        episode.theta, episode.step = theta.tolist(), episode.step + 1
+        episode.take(done)
+        reward = episode.values[-1] - before
+        return self.observation(), reward, self._ended(episode), False, self._info()
+
+    def observation(self) -> Observation:
+        """What the agent sees now; ResetNeeded before the first reset."""
+        episode = self._under_way()
+        known = math.isfinite(episode.loss)
+        return pack(
+            self._fields,
+            {
+                "progress": episode.step / self.steps,
+                "scores": score_vector(episode.scores, self.score_names),
+                "loss": np.clip(episode.loss, 0.0, HIGHEST_LOSS) if known else UNKNOWN,
+                "theta": episode.theta,
+            },
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers, strings, lists, dicts and tensors; ResetNeeded before the first reset."""
+        episode = self._under_way()
+        return {
+            "settings": self._settings(),
+            "training": self.training.state_dict(),
+            "episode": asdict(episode),
+            "np_random": self.np_random.bit_generator.state,
+            "np_random_seed": self.np_random_seed,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where the environment that gave `state` was; ValueError for other settings."""
+        unlike = differences(state["settings"], self._settings())
+        if unlike:
+            raise ValueError(
+                "the state is of another environment; make this one with the same arguments. State "
+                f"-> this one: {'; '.join(unlike)}"
+            )
+        self.training.load_state_dict(state["training"])
+        self._episode = _Episode(**deepcopy(state["episode"]))
+        self.np_random = np.random.Generator(np.random.PCG64())
+        self.np_random.bit_generator.state = state["np_random"]
+        self._np_random_seed = state["np_random_seed"]
+
+    def render(self) -> Frame | None:
+        """(H, W, 3) uint8, always of one size; None, and a warning, without a render_mode."""
+        if self.render_mode is None:
+            say_that_nothing_is_rendered("autoseg/LossSchedule-v0")
+            return None
+        thetas = {"identity": self.space.identity()}
+        values: list[float] = []
+        if self._episode is not None:
+            values = self._episode.values
+            thetas["current"] = np.array(self._episode.theta)
+        progress = [step / self.steps for step in range(len(values))]
+        return draw_frame(self.space, thetas, {"score": (progress, values)}, "progress")
+
+    def _settings(self) -> dict[str, Any]:
+        names = list(self.score_names)
+        return {"space": self.space.to_dict(), "steps": self.steps, "score_names": names}
+
+    def _under_way(self) -> _Episode:
+        if self._episode is None:
+            raise ResetNeeded("no episode was begun; call reset() first")
+        return self._episode
+
+    def _ended(self, episode: _Episode) -> bool:
+        return episode.step >= self.steps or (episode.step > 0 and episode.status == "failed")
+
+    def _info(self) -> dict[str, Any]:
+        episode = self._under_way()
+        return {
+            "scores": dict(episode.scores),
+            "losses": measured({"training": episode.loss}),
+            "control_points": self.space.control_points(episode.theta),
+            "theta": np.array(episode.theta),
+            "status": episode.status,
+            "reason": episode.reason,
+            "seed": episode.seed,
+        }
+
+
+@dataclass
+class _Episode:
+    """Where an episode stands, in plain values; ``values`` holds the score after each step."""
+
+    seed: int
+    theta: list[float]
+    step: int = 0
+    loss: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+    status: str = "ok"
+    reason: str = ""
+
+    def take(self, done: TrainingStep) -> None:
+        """Note what a step, or the start, gave."""
+        result: ProxyResult = done.result
+        self.scores, self.loss = measured(result.scores), float(done.loss)
+        self.values.append(float(result.reward))
+        self.status, self.reason = result.status, result.reason

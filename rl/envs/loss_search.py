@@ -1,0 +1,285 @@
+"""LossSearch-v0: each step proposes one theta, and its proxy score is the reward.
+
+Shapes: D search coordinates, S scores, G curves of the metric, K control points of a curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Box
+from numpy.typing import ArrayLike, NDArray
+
+from rl.envs.actions import action_space, theta_of
+from rl.envs.observations import (
+    UNKNOWN,
+    Field,
+    Observation,
+    field_slices,
+    measured,
+    observation_space,
+    pack,
+    score_vector,
+)
+from rl.envs.problem import asked_space, check_count, check_render_mode
+from rl.envs.rendering import Frame, draw_frame, say_that_nothing_is_rendered
+from rl.executors import Candidate
+from rl.proxies import make_task
+from rl.proxy import ProxyResult, ProxyTask, score_names_of
+
+Theta = NDArray[np.float64]
+Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
+
+
+class LossSearchEnv(gymnasium.Env[Observation, Any]):
+    """
+    ## Description
+
+    Searching a segmentation loss, as in [Auto Seg-Loss](https://arxiv.org/abs/2010.07930). The
+    loss is a metric's differentiable surrogate, whose surfaces have D free coordinates theta. Each
+    step proposes one theta; a proxy task (a short training of a small network, or a stand-in for
+    it) scores it by the exact metric on held-out images.
+
+    The problem is a bandit with a continuous action: no step changes what a later one earns. An
+    episode of one step (`horizon=1`) is therefore the natural form; longer ones let an agent see
+    what the candidates before have earned.
+
+    ## Action Space
+
+    `Box(0, 1, (D,), float32)`: theta itself, named by `env.unwrapped.space.names`; D is 12 for
+    mIoU. With `normalize_action=True` it is `Box(-1, 1, (D,), float32)`, and
+    theta = (action + 1) / 2. An action of another shape or beyond the bounds raises
+    `gymnasium.error.InvalidAction`.
+
+    ## Observation Space
+
+    A flat `Box` of float32. `env.unwrapped.observation_fields` maps the field's name to its slice,
+    and `env.unwrapped.score_names` names the S scores in order.
+
+    | Num           | Field         | Observation                                    | Min | Max |
+    |---------------|---------------|------------------------------------------------|-----|-----|
+    | 0 .. D-1      | `last_action` | last theta; the identity surfaces before it    | 0   | 1   |
+    | D .. D+S-1    | `last_scores` | its scores, clipped to [0, 1]; -1: not measured | -1  | 1   |
+    | D+S           | `best`        | best reward of the episode; -1 before the first | -1  | 1   |
+    | D+S+1         | `budget_used` | share of the episode's candidates that is used | 0   | 1   |
+
+    `last_action` is theta in [0, 1] also with `normalize_action=True`.
+
+    ## Rewards
+
+    The score of the proposed theta: the metric on the proxy's held-out images, in [0, 1]. A theta
+    whose training blows up earns 0, and `info` says so.
+
+    ## Starting State
+
+    Nothing has been proposed: `last_action` is the identity surfaces' theta, scores and best are
+    -1. Reset draws the episode's evaluation seed from `np_random`; all candidates of an episode
+    are evaluated under it and so differ by theta only.
+
+    ## Episode End
+
+    Termination: `horizon` candidates were scored. There is no truncation.
+
+    ## Information
+
+    `reset` gives `seed`; `step` gives
+
+    - `scores`: dict of every score that was measured, by name.
+    - `control_points`: (G, K, 2) float64, the curves that theta stands for, ends included.
+    - `theta`: (D,) float64, as evaluated.
+    - `status`, `reason`: "ok" and "", or "failed" and why.
+    - `candidate_id`: "e00003c00" is the first candidate of the fourth episode since the last
+      seeded reset.
+    - `seed`: the evaluation seed of the episode.
+
+    Nothing in it differs between equally seeded runs.
+
+    ## Arguments
+
+    ```python
+    >>> import gymnasium as gym
+    >>> env = gym.make("rl:autoseg/LossSearch-v0", proxy="quadratic", metric="mAcc")
+    >>> env.action_space
+    Box(0.0, 1.0, (6,), float32)
+    >>> observation, info = env.reset(seed=0)
+    >>> fields = env.unwrapped.observation_fields
+    >>> observation[fields["last_action"]]
+    array([0.25      , 0.25      , 0.33333334, 0.33333334, 0.5       ,
+           0.5       ], dtype=float32)
+    >>> _, reward, terminated, _, info = env.step([0.5] * 6)
+    >>> round(reward, 3), terminated, info["candidate_id"]
+    (0.958, True, 'e00000c00')
+
+    ```
+
+    | Parameter          | Type            | Default       | Description                          |
+    |--------------------|-----------------|---------------|--------------------------------------|
+    | `proxy`            | **str / object** | `"quadratic"` | name in `rl.proxies.PROXIES`, `"module:factory"`, or a `rl.proxy.ProxyTask` |
+    | `proxy_kwargs`     | **dict**        | `None`        | keywords of the proxy's factory      |
+    | `metric`           | **str**         | `None`        | metric whose surrogate is searched   |
+    | `surface`          | **str**         | `None`        | family of curves                     |
+    | `pieces`           | **int**         | `None`        | pieces of a curve                    |
+    | `horizon`          | **int**         | `1`           | candidates of an episode             |
+    | `normalize_action` | **bool**        | `False`       | `Box(-1, 1)` for libraries that insist on it |
+    | `render_mode`      | **str**         | `None`        | `"rgb_array"`: surfaces (identity, last, best) and the rewards since the last seeded reset |
+
+    Without metric, surface and pieces the space is the proxy's own. With one of them, the others
+    default to mIoU, bezier and the metric's number of pieces. `reset` takes no options.
+
+    ## Vectorized environment
+
+    `gymnasium.make_vec("rl:autoseg/LossSearch-v0", num_envs=8, ...)` gives
+    `rl.envs.loss_search_vector.LossSearchVectorEnv`: n candidates a step, evaluated in parallel.
+
+    ## Version History
+
+    * v0: initial version.
+    """  # noqa: E501  (a table's row is one line)
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (gymnasium's form)
+    action_space: Box[Any]
+
+    def __init__(
+        self,
+        proxy: str | ProxyTask = "quadratic",
+        proxy_kwargs: Mapping[str, Any] | None = None,
+        metric: str | None = None,
+        surface: str | None = None,
+        pieces: int | None = None,
+        horizon: int = 1,
+        normalize_action: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self.render_mode = check_render_mode(render_mode, self.metadata)
+        self.horizon = check_count("horizon", horizon)
+        self.task, self.space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
+        if not callable(getattr(self.task, "evaluate", None)):
+            raise TypeError(
+                f"{type(self.task).__name__} scores no single theta: it has no "
+                "evaluate(theta, seed, budget); trainings are for autoseg/LossSchedule-v0"
+            )
+        self.score_names = score_names_of(self.task)
+        self._fields = (
+            Field("last_action", self.space.dim, 0.0, 1.0),
+            Field("last_scores", len(self.score_names), UNKNOWN, 1.0),
+            Field("best", 1, UNKNOWN, 1.0),
+            Field("budget_used", 1, 0.0, 1.0),
+        )
+        self.action_space = action_space(self.space.dim, normalize_action)
+        self.observation_space = observation_space(self._fields)
+        self.observation_fields = field_slices(self._fields)
+        self._episodes = 0
+        self._episode: _Episode | None = None
+        self._history = _History()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode; a seed also restarts the count of episodes and the history drawn."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._episodes, self._history = 0, _History()
+        drawn = int(self.np_random.integers(2**31))
+        self._episode = _Episode(self._episodes, drawn, self.space.identity())
+        self._episodes += 1
+        return self._observation(self._episode), {"seed": drawn}
+
+    def step(self, action: ArrayLike) -> Step:
+        """Score the theta of an action. An exception of the task leaves the episode as it was."""
+        candidate = self.propose(action)
+        theta = candidate.theta.copy()
+        return self._conclude(candidate, self.task.evaluate(theta, candidate.seed))
+
+    def propose(self, action: ArrayLike) -> Candidate:
+        """The evaluation that a step with this action would make; changes nothing.
+
+        Raises gymnasium.error.InvalidAction, or ResetNeeded when no episode is under way.
+        """
+        episode = self._episode
+        if episode is None or episode.used >= self.horizon:
+            raise ResetNeeded("the episode is over or none was begun; call reset() before step()")
+        return Candidate(
+            f"e{episode.number:05d}c{episode.used:02d}",
+            theta_of(action, self.action_space),
+            episode.seed,
+        )
+
+    def render(self) -> Frame | None:
+        """(H, W, 3) uint8, always of one size; None, and a warning, without a render_mode."""
+        if self.render_mode is None:
+            say_that_nothing_is_rendered("autoseg/LossSearch-v0")
+            return None
+        rewards = self._history.rewards
+        count = list(range(1, len(rewards) + 1))
+        best = np.maximum.accumulate(rewards).tolist() if rewards else []
+        return draw_frame(
+            self.space,
+            {"identity": self.space.identity(), **self._history.thetas},
+            {"reward": (count, rewards), "best": (count, best)},
+            "candidate",
+        )
+
+    def _conclude(self, candidate: Candidate, result: ProxyResult) -> Step:
+        """Take the result of what was proposed into the episode."""
+        episode = self._episode
+        assert episode is not None
+        episode.used += 1
+        episode.theta = candidate.theta
+        episode.scores = measured(result.scores)
+        episode.best = max(episode.best, result.reward)
+        if self.render_mode is not None:  # what nobody draws is not kept
+            self._history.add(candidate.theta, result.reward)
+        info = {
+            "scores": dict(episode.scores),
+            "control_points": self.space.control_points(candidate.theta),
+            "theta": candidate.theta.copy(),
+            "status": result.status,
+            "reason": result.reason,
+            "candidate_id": candidate.id,
+            "seed": candidate.seed,
+        }
+        ended = episode.used >= self.horizon
+        return self._observation(episode), float(result.reward), ended, False, info
+
+    def _observation(self, episode: _Episode) -> Observation:
+        best = UNKNOWN if episode.used == 0 else max(episode.best, 0.0)
+        return pack(
+            self._fields,
+            {
+                "last_action": episode.theta,
+                "last_scores": score_vector(episode.scores, self.score_names),
+                "best": best,
+                "budget_used": episode.used / self.horizon,
+            },
+        )
+
+
+@dataclass
+class _Episode:
+    """Where an episode stands."""
+
+    number: int
+    seed: int
+    theta: Theta
+    scores: dict[str, float] = field(default_factory=dict)
+    best: float = float("-inf")
+    used: int = 0
+
+
+@dataclass
+class _History:
+    """What render draws: all rewards since the last seeded reset, the last and the best theta."""
+
+    rewards: list[float] = field(default_factory=list)
+    thetas: dict[str, Theta] = field(default_factory=dict)
+
+    def add(self, theta: Theta, reward: float) -> None:
+        if not self.rewards or reward > max(self.rewards):
+            self.thetas["best"] = theta
+        self.thetas = {"last": theta, "best": self.thetas["best"]}
+        self.rewards.append(float(reward))

@@ -1,0 +1,180 @@
+"""The native vector form of LossSearch-v0: n candidates a step, evaluated together.
+
+Shapes: N environments, D search coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from gymnasium.error import InvalidAction
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import ArrayLike, NDArray
+
+from autoseg_core import SearchSpace
+from rl.envs.loss_search import LossSearchEnv
+from rl.envs.observations import Observation
+from rl.envs.problem import OncePerProcess, asked_space, check_count
+from rl.executors import Candidate, Executor, make_executor
+from rl.proxies import make_task
+from rl.proxy import ProxyResult, ProxyTask, score_names_of
+
+VectorStep = tuple[
+    Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+]
+
+
+class LossSearchVectorEnv(SyncVectorEnv):
+    """
+    ## Description
+
+    N environments `autoseg/LossSearch-v0` that step together: a step's N candidates are evaluated
+    by an executor, so that they may run in parallel. Everything it returns is what
+    `gymnasium.vector.SyncVectorEnv` of N such environments returns in its same-step mode, dtypes,
+    masks and seeds (seed, seed + 1, ...) included; the executor changes the time only.
+
+    `metadata["autoreset_mode"]` is `AutoresetMode.SAME_STEP`: an episode that ends is followed by
+    the next one's first observation in the same step, and its own last observation and info are in
+    `infos["final_obs"]` and `infos["final_info"]`. With gymnasium's default, the next-step mode,
+    every second step of one-step episodes would evaluate nothing.
+
+    An action that is refused leaves all N environments as they were. An evaluation that raises or
+    takes too long is retried or counted as failed, as `rl.executors` says; N environments stepped
+    one by one would let the exception through.
+
+    ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
+
+    `LossSearchEnv`'s, batched along a first axis of length N.
+
+    ## Arguments
+
+    ```python
+    >>> import gymnasium as gym
+    >>> envs = gym.make_vec("rl:autoseg/LossSearch-v0", num_envs=8, proxy="quadratic")
+    >>> envs
+    LossSearchVectorEnv(autoseg/LossSearch-v0, num_envs=8)
+    >>> _ = envs.reset(seed=0)
+    >>> _, rewards, terminations, _, infos = envs.step(envs.action_space.sample())
+    >>> rewards.shape, terminations.all().item(), infos["final_info"]["candidate_id"][0]
+    ((8,), True, 'e00000c00')
+    >>> envs.close()
+
+    ```
+
+    | Parameter         | Type             | Default    | Description                                |
+    |-------------------|------------------|------------|--------------------------------------------|
+    | `num_envs`        | **int**          | `1`        | environments, that is candidates a step    |
+    | `executor`        | **str / object** | `"serial"` | name in `rl.executors`, or an executor of your own for this very problem, which is left open at the end |
+    | `executor_kwargs` | **dict**         | `None`     | keywords of a named executor               |
+
+    The others are `LossSearchEnv`'s. A named proxy is built once in this process (for its space),
+    and once more in each worker process of an executor that has some.
+
+    ## Version History
+
+    * v0: initial version.
+    """  # noqa: E501  (a table's row is one line)
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        executor: str | Executor = "serial",
+        executor_kwargs: Mapping[str, Any] | None = None,
+        *,
+        proxy: str | ProxyTask = "quadratic",
+        proxy_kwargs: Mapping[str, Any] | None = None,
+        metric: str | None = None,
+        surface: str | None = None,
+        pieces: int | None = None,
+        horizon: int = 1,
+        normalize_action: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        count = check_count("num_envs", num_envs)
+        asked = asked_space(metric, surface, pieces)
+        make = OncePerProcess(proxy, proxy_kwargs, asked)
+        task, space = make_task(make(), space=asked)
+        self._awaited = [_Awaited(space, score_names_of(task)) for _ in range(count)]
+        make_env = partial(
+            LossSearchEnv,
+            horizon=horizon,
+            normalize_action=normalize_action,
+            render_mode=render_mode,
+        )
+        # Its autoreset, batching and masks are the library's; ours is who evaluates, and when.
+        super().__init__(
+            [partial(make_env, awaited) for awaited in self._awaited],
+            autoreset_mode=AutoresetMode.SAME_STEP,
+        )
+        self._searches = cast("list[LossSearchEnv]", self.envs)
+        self._steps = 0
+        self._own_executor = isinstance(executor, str)
+        self._executor = _executor(executor, make, executor_kwargs)
+
+    def step(self, actions: ArrayLike) -> VectorStep:
+        """Evaluate the N candidates of actions (N, D), then step every environment with its own.
+
+        Raises gymnasium.error.InvalidAction, or ResetNeeded before the first reset.
+        """
+        batch = list(np.asarray(actions))
+        if len(batch) != self.num_envs:
+            raise InvalidAction(f"expected {self.num_envs} actions, one a row; got {len(batch)}")
+        candidates = [
+            env.propose(action) for env, action in zip(self._searches, batch, strict=True)
+        ]
+        results = self._evaluate(candidates)
+        for awaited, result in zip(self._awaited, results, strict=True):
+            awaited.result = result
+        return super().step(batch)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the environments, and the executor if it was made here."""
+        super().close_extras(**kwargs)
+        if self._own_executor:
+            self._executor.close()
+
+    def _evaluate(self, candidates: Sequence[Candidate]) -> list[ProxyResult]:
+        # Each environment names its own candidates; an executor needs names unique among all.
+        named = [
+            replace(candidate, id=f"s{self._steps:06d}n{index:03d}")
+            for index, candidate in enumerate(candidates)
+        ]
+        self._steps += 1
+        came = list(self._executor.run(named))
+        if [candidate.id for candidate, _ in came] != [candidate.id for candidate in named]:
+            raise RuntimeError(
+                f"{type(self._executor).__name__}.run must give a result for each candidate, in "
+                f"order; asked for {[one.id for one in named]}, got {[one.id for one, _ in came]}"
+            )
+        return [result for _, result in came]
+
+
+class _Awaited:
+    """The task of one of the environments: it answers with the result that the executor gave."""
+
+    def __init__(self, space: SearchSpace, score_names: tuple[str, ...]) -> None:
+        self.space, self.score_names = space, score_names
+        self.result: ProxyResult | None = None
+
+    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
+        if self.result is None:
+            raise RuntimeError("an environment of a LossSearchVectorEnv cannot step alone")
+        result, self.result = self.result, None
+        return result
+
+
+def _executor(
+    executor: str | Executor, make: OncePerProcess, kwargs: Mapping[str, Any] | None
+) -> Executor:
+    if isinstance(executor, str):
+        return make_executor(executor, make, **(kwargs or {}))
+    if kwargs:
+        raise ValueError(
+            f"executor_kwargs {sorted(kwargs)} are for an executor given by name; "
+            f"{type(executor).__name__} is made already"
+        )
+    return executor

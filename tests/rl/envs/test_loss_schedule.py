@@ -1,0 +1,273 @@
+"""LossSchedule-v0: one training, led step by step."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.error import InvalidAction, ResetNeeded, UnsupportedMode
+from numpy.typing import NDArray
+
+from autoseg_core import SearchSpace
+from rl.envs import LossScheduleEnv
+from rl.proxies import Quadratic, make_task
+from rl.proxies.blend import Blend
+from rl.proxy import ProxyResult, TrainingStep, failed
+
+SPACE = SearchSpace("mAcc")
+HALF = np.full(6, 0.5)
+
+
+class _Scripted:
+    """A training whose scores and losses are written down beforehand."""
+
+    space = SPACE
+    score_names = ("a", "b")
+
+    def __init__(self, start: ProxyResult, *steps: TrainingStep) -> None:
+        self.first, self.steps = start, list(steps)
+        self.asked: list[tuple[list[float], float]] = []
+
+    def start(self, seed: int) -> ProxyResult:
+        self.asked.clear()
+        return self.first
+
+    def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
+        self.asked.append((theta.tolist(), share))
+        return self.steps[len(self.asked) - 1]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"asked": len(self.asked)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.asked = [([], 0.0)] * state["asked"]
+
+
+def _ok(score: float, loss: float = math.nan, **scores: float) -> TrainingStep:
+    return TrainingStep(ProxyResult(score, scores), loss)
+
+
+def _fields(env: LossScheduleEnv, observation: NDArray[np.float32]) -> dict[str, list[float]]:
+    return {
+        name: observation[part].round(5).tolist() for name, part in env.observation_fields.items()
+    }
+
+
+def test_an_episode_by_hand() -> None:
+    training = _Scripted(
+        ProxyResult(0.3, {"a": 0.3, "b": math.nan}),
+        _ok(0.5, 0.75, a=0.5),
+        _ok(0.25, 9.0, a=1.5, b=0.5),
+        _ok(0.75),
+    )
+    env = LossScheduleEnv(training, steps=3)
+    observation, info = env.reset(seed=0)
+    identity = SPACE.identity()
+    assert _fields(env, observation) == {
+        "progress": [0],
+        "scores": [pytest.approx(0.3), -1],
+        "loss": [-1],
+        "theta": identity.astype(np.float32).round(5).tolist(),
+    }
+    np.testing.assert_array_equal(info["theta"], identity)
+    assert (info["scores"], info["losses"]) == ({"a": 0.3}, {})
+
+    steps = [env.step([value] * 6) for value in (0.25, 0.5, 0.75)]
+    assert [step[1] for step in steps] == [0.5, -0.25, 0.5]  # counted from 0, not from the start
+    assert [step[2] for step in steps] == [False, False, True]
+    assert not any(step[3] for step in steps)
+    fields = [_fields(env, step[0]) for step in steps]
+    assert [field["progress"][0] for field in fields] == pytest.approx([1 / 3, 2 / 3, 1], abs=1e-5)
+    assert [field["scores"] for field in fields] == [[0.5, -1], [1, 0.5], [-1, -1]]
+    assert [field["loss"] for field in fields] == [[0.75], [2], [-1]]
+    assert [field["theta"] for field in fields] == [[0.25] * 6, [0.5] * 6, [0.75] * 6]
+    assert training.asked == [([value] * 6, 1 / 3) for value in (0.25, 0.5, 0.75)]
+    assert steps[1][4]["losses"] == {"training": 9.0}
+    assert steps[1][4]["scores"] == {"a": 1.5, "b": 0.5}
+    assert steps[1][4]["seed"] == info["seed"]
+    np.testing.assert_array_equal(
+        steps[1][4]["control_points"], SPACE.control_points(HALF), strict=True
+    )
+
+
+def test_rewards_sum_to_the_final_score() -> None:
+    env = LossScheduleEnv("quadratic", metric="mAcc", steps=7)
+    env.reset(seed=1)
+    actions = np.random.default_rng(0).random((7, 6))
+    steps = [env.step(action) for action in actions]
+    assert sum(step[1] for step in steps) == pytest.approx(steps[-1][4]["scores"]["reward"])
+    assert steps[-1][2]
+
+
+def test_a_training_that_blows_up_loses_what_it_gained() -> None:
+    training = _Scripted(ProxyResult(0.25), _ok(0.5), TrainingStep(failed("the loss is nan")))
+    env = LossScheduleEnv(training, steps=5)
+    env.reset(seed=0)
+    env.step(HALF)
+    observation, reward, terminated, truncated, info = env.step(HALF)
+    assert (reward, terminated, truncated) == (-0.5, True, False)
+    assert (info["status"], info["reason"], info["scores"]) == ("failed", "the loss is nan", {})
+    assert _fields(env, observation)["scores"] == [-1, -1]
+    with pytest.raises(ResetNeeded, match="the episode is over"):
+        env.step(HALF)
+    env.reset()
+    assert env.step(HALF)[4]["status"] == "ok"
+
+
+def test_normalized_actions_mean_the_same_thetas() -> None:
+    plain, normalized = (
+        LossScheduleEnv("quadratic", normalize_action=normalize) for normalize in (False, True)
+    )
+    plain.reset(seed=0), normalized.reset(seed=0)
+    np.testing.assert_equal(plain.step([0.25] * 12), normalized.step([-0.5] * 12))
+
+
+def test_wrong_use() -> None:
+    env = LossScheduleEnv(steps=1)
+    for call in (env.state_dict, env.observation, lambda: env.step(np.full(12, 0.5))):
+        with pytest.raises(ResetNeeded, match=r"no episode was begun; call reset\(\) first"):
+            call()
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match=r"shape \(12,\), got \(6,\)"):
+        env.step(HALF)
+    assert env.step(np.full(12, 0.5))[2]  # the refused one used nothing up
+    with pytest.raises(UnsupportedMode, match="unknown render_mode"):
+        LossScheduleEnv(render_mode="ansi")
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
+        LossScheduleEnv(steps=0)
+
+
+def test_a_task_without_steps_is_refused() -> None:
+    class Whole:
+        def evaluate(self, theta: Any, seed: int, budget: float = 1.0) -> ProxyResult:
+            return ProxyResult(0.5)
+
+    with pytest.raises(TypeError, match="Whole cannot be led step by step"):
+        LossScheduleEnv(Whole())
+
+
+def _noisy(**options: Any) -> LossScheduleEnv:
+    return LossScheduleEnv("quadratic", {"noise": 0.05}, "mAcc", steps=4, **options)
+
+
+def _shapes(**options: Any) -> LossScheduleEnv:
+    return LossScheduleEnv("shapes", {"iterations": 8}, "mIoU", steps=4, **options)
+
+
+def _play(env: LossScheduleEnv, actions: NDArray[np.float64]) -> list[Any]:
+    """Step, and reset after the end of an episode; all that came."""
+    played: list[Any] = []
+    for action in actions:
+        played.append(env.step(action))
+        if played[-1][2]:
+            played.append(env.reset())
+    return played
+
+
+def _actions(env: LossScheduleEnv, count: int) -> NDArray[np.float64]:
+    return np.random.default_rng(2).random((count, env.space.dim))
+
+
+def test_equal_seeds_give_equal_runs() -> None:
+    env, other = _noisy(), _noisy()
+    for each in (env, other):
+        each.reset(seed=1)
+    actions = _actions(env, 10)
+    first = _play(env, actions)
+    np.testing.assert_equal(first, _play(other, actions))
+    env.reset(seed=1)
+    np.testing.assert_equal(first, _play(env, actions))
+    env.reset(seed=2)
+    assert env.step(actions[0])[1] != first[0][1]
+
+
+@pytest.mark.parametrize("make", [_noisy, _shapes])
+@pytest.mark.parametrize("done", [0, 3, 5])
+def test_a_saved_episode_goes_on_exactly(make: Any, done: int, tmp_path: Path) -> None:
+    env = make()
+    env.reset(seed=1)
+    actions = _actions(env, 9)
+    _play(env, actions[:done])
+    observation = env.observation()
+    torch.save(env.state_dict(), tmp_path / "episode.pth")
+    rest = _play(env, actions[done:])  # goes on, and must not change what was saved
+
+    restored = make()
+    restored.load_state_dict(torch.load(tmp_path / "episode.pth", weights_only=True))
+    np.testing.assert_array_equal(restored.observation(), observation)
+    assert restored.np_random_seed == env.np_random_seed
+    np.testing.assert_equal(_play(restored, actions[done:]), rest)
+
+
+def test_a_state_can_be_loaded_twice() -> None:
+    env = _noisy()
+    env.reset(seed=1)
+    actions = _actions(env, 5)
+    _play(env, actions[:1])
+    state = env.state_dict()
+    first = _play(env, actions)
+    env.load_state_dict(state)
+    np.testing.assert_equal(_play(env, actions), first)
+    env.load_state_dict(state)
+    np.testing.assert_equal(_play(env, actions), first)
+
+
+def test_a_state_of_another_environment_is_refused() -> None:
+    env = _noisy()
+    env.reset(seed=1)
+    other = LossScheduleEnv("quadratic", metric="mAcc", steps=5)
+    with pytest.raises(ValueError, match=r"of another environment; .*: steps: 4 -> 5"):
+        other.load_state_dict(env.state_dict())
+    other = LossScheduleEnv("quadratic", metric="gAcc", steps=4)
+    with pytest.raises(ValueError, match=r'space.metric: "mAcc" -> "gAcc"'):
+        other.load_state_dict(env.state_dict())
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+@pytest.mark.parametrize("make", [_noisy, _shapes])
+def test_a_copy_goes_on_as_the_original(make: Any, clone: Any) -> None:
+    env = make()
+    env.reset(seed=5)
+    actions = _actions(env, 5)
+    _play(env, actions[:1])
+    twin = clone(env)
+    np.testing.assert_equal(_play(env, actions[1:]), _play(twin, actions[1:]))
+
+
+def test_shapes_train_on_where_they_were() -> None:
+    """A constant theta, set step by step, is the training of that theta at once."""
+    env = _shapes()
+    _, start = env.reset(seed=3)
+    theta = env.space.identity()
+    steps = [env.step(theta) for _ in range(4)]
+    task, _ = make_task("shapes", {"iterations": 8}, env.space)
+    whole = task.evaluate(theta, start["seed"])
+    assert steps[-1][4]["scores"] == whole.scores
+    assert sum(step[1] for step in steps) == pytest.approx(whole.reward)
+
+
+def test_frames() -> None:
+    env = LossScheduleEnv(Blend(Quadratic(HALF, space=SPACE)), steps=3, render_mode="rgb_array")
+    empty = env.render()
+    env.reset(seed=0)
+    before = env.render()
+    env.step([0.9, 0.1] * 3)
+    after = env.render()
+    assert empty is not None
+    assert empty.shape == before.shape == after.shape == (340, 640, 3)
+    assert before.dtype == np.uint8
+    assert not np.array_equal(before, after)
+    env.reset(seed=0)
+    assert np.array_equal(env.render(), before)
+
+
+def test_rendering_without_a_mode_says_so() -> None:
+    env = LossScheduleEnv()
+    with pytest.warns(UserWarning, match="autoseg/LossSchedule-v0"):
+        assert env.render() is None

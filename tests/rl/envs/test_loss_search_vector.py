@@ -1,0 +1,232 @@
+"""The native vector form gives what separate environments give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
+
+from autoseg_core import SearchSpace
+from rl.envs import LossSearchVectorEnv
+from rl.executors import Candidate, SerialExecutor
+from rl.proxies import Quadratic
+from rl.proxy import ProxyResult
+
+ID = "rl:autoseg/LossSearch-v0"
+N, DIM = 3, 6
+
+
+def _some_fail(theta: NDArray[np.float64]) -> bool:
+    return bool(theta[0] > 0.7)
+
+
+def _task() -> Quadratic:
+    space = SearchSpace("mAcc")
+    return Quadratic(np.full(DIM, 0.5), noise=0.05, fails=_some_fail, space=space)
+
+
+def _native(**options: Any) -> LossSearchVectorEnv:
+    env = gymnasium.make_vec(ID, num_envs=N, **{"proxy": _task(), **options})
+    assert isinstance(env, LossSearchVectorEnv)
+    return env
+
+
+def _separate(**options: Any) -> VectorEnv:
+    same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    options = {"proxy": _task(), **options}
+    env = gymnasium.make_vec(
+        ID, num_envs=N, vectorization_mode="sync", vector_kwargs=same_step, **options
+    )
+    assert type(env) is SyncVectorEnv
+    return env
+
+
+def _actions(count: int) -> Iterator[NDArray[np.float32]]:
+    generator = np.random.default_rng(11)
+    yield from generator.random((count, N, DIM), dtype=np.float32)
+
+
+def _same(one: Any, other: Any) -> None:
+    """Equal to the last bit, types and dtypes included."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        one, other = list(one.values()), [other[key] for key in one]
+    if isinstance(one, list | tuple) or (isinstance(one, np.ndarray) and one.dtype == object):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            _same(a, b)
+    elif isinstance(one, np.ndarray):
+        np.testing.assert_array_equal(one, other, strict=True)
+    else:
+        assert one == other
+
+
+def test_the_comparison_can_fail() -> None:
+    for one, other in [
+        ({"a": 1}, {"a": 1, "b": 2}),
+        (np.zeros(2), np.zeros(2, np.float32)),
+        (np.array([None, np.ones(2)], object), np.array([None, np.zeros(2)], object)),
+        ([True], [1]),
+    ]:
+        with pytest.raises(AssertionError):
+            _same(one, other)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_exactly_what_separate_environments_give(horizon: int) -> None:
+    native, separate = _native(horizon=horizon), _separate(horizon=horizon)
+    for name in ("single_action_space", "action_space", "observation_space"):
+        assert getattr(native, name) == getattr(separate, name)
+    _same(native.reset(seed=4), separate.reset(seed=4))
+    failures = 0
+    for actions in _actions(8):
+        came = native.step(actions)
+        _same(came, separate.step(actions))
+        infos = came[4].get("final_info", came[4])
+        failures += sum(infos["status"] == "failed")
+    assert 0 < failures < 8 * N  # both kinds of result were compared
+    _same(native.reset(), separate.reset())
+    _same(native.reset(seed=[9, 8, 7]), separate.reset(seed=[9, 8, 7]))
+    native.close()
+    separate.close()
+
+
+def test_environments_out_of_step() -> None:
+    native, separate = _native(horizon=3), _separate(horizon=3)
+    _same(native.reset(seed=4), separate.reset(seed=4))
+    for number, actions in enumerate(_actions(8)):
+        if number == 2:
+            some = [
+                env.reset(options={"reset_mask": np.array([True, False, False])})
+                for env in (native, separate)
+            ]
+            _same(*some)
+        came = native.step(actions)
+        _same(came, separate.step(actions))
+    assert came[2].tolist() == [True, False, False]  # it ends when the others do not
+
+
+def test_one_step_episodes_evaluate_something_at_every_step() -> None:
+    env = _native()
+    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    env.reset(seed=0)
+    for number, actions in enumerate(_actions(3)):
+        _, _, terminations, _, infos = env.step(actions)
+        assert terminations.all()
+        assert infos["_final_info"].all()
+        assert infos["final_info"]["candidate_id"].tolist() == [f"e{number:05d}c00"] * N
+
+
+class _Backwards:
+    """An executor that evaluates from the last to the first, and notes all it was asked."""
+
+    def __init__(self, turned: bool = False) -> None:
+        self.serial = SerialExecutor(_task())
+        self.turned = turned
+        self.asked: list[str] = []
+        self.closed = False
+
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
+        self.asked += [candidate.id for candidate in candidates]
+        results = list(self.serial.run(candidates[::-1]))
+        return iter(results if self.turned else results[::-1])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_executor_of_one_s_own() -> None:
+    executor = _Backwards()
+    env, separate = _native(executor=executor), _separate()
+    env.reset(seed=4), separate.reset(seed=4)
+    for actions in _actions(3):
+        _same(env.step(actions), separate.step(actions))
+    env.reset(seed=4)
+    env.step(actions)
+    assert len(set(executor.asked)) == 4 * N  # no id twice, also after a seeded reset
+    env.close()
+    assert not executor.closed
+
+
+def test_ray_s_workers_give_the_same() -> None:
+    pytest.importorskip("ray")
+    # By name, since a worker does not know this file's functions.
+    named = {"proxy": "quadratic", "proxy_kwargs": {"noise": 0.1}, "metric": "mAcc"}
+    env = _native(executor="ray", executor_kwargs={"workers": 2}, horizon=2, **named)
+    separate = _separate(horizon=2, **named)
+    _same(env.reset(seed=4), separate.reset(seed=4))
+    for actions in _actions(3):
+        _same(env.step(actions), separate.step(actions))
+    env.close()
+
+
+def test_results_out_of_order_are_refused() -> None:
+    env = _native(executor=_Backwards(turned=True))
+    env.reset(seed=4)
+    with pytest.raises(RuntimeError, match="a result for each candidate, in order"):
+        env.step(next(_actions(1)))
+
+
+def test_a_named_executor_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr(SerialExecutor, "close", lambda self: closed.append(self))
+    env = _native(executor="serial", executor_kwargs={"max_retries": 0})
+    env.close()
+    assert len(closed) == 1
+
+
+def test_a_named_proxy_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import rl.proxies.quadratic as module
+
+    built = []
+    make = module.from_space
+    monkeypatch.setattr(module, "from_space", lambda **kw: built.append(kw) or make(**kw))
+    env = _native(proxy="quadratic", metric="mAcc")
+    env.reset(seed=0)
+    env.step(next(_actions(1)))
+    assert len(built) == 1
+
+
+def test_a_refused_action_changes_nothing() -> None:
+    env, separate = _native(horizon=3), _separate(horizon=3)
+    env.reset(seed=4), separate.reset(seed=4)
+    bad = np.full((N, DIM), 0.5)
+    bad[-1, 0] = np.nan
+    with pytest.raises(InvalidAction, match=r"must lie in \[0, 1\]"):
+        env.step(bad)
+    with pytest.raises(InvalidAction, match="expected 3 actions, one a row; got 2"):
+        env.step(bad[:2])
+    actions = next(_actions(1))
+    _same(env.step(actions), separate.step(actions))
+
+
+def test_wrong_use() -> None:
+    with pytest.raises(ResetNeeded, match="none was begun"):
+        _native().step(np.full((N, DIM), 0.5))
+    with pytest.raises(ValueError, match="unknown executor 'slurm'; known: serial"):
+        _native(executor="slurm")
+    with pytest.raises(
+        ValueError, match=r"executor_kwargs \['timeout'\] are for an executor given"
+    ):
+        _native(executor=_Backwards(), executor_kwargs={"timeout": 1})
+    with pytest.raises(ValueError, match="num_envs must be a whole number of at least 1"):
+        LossSearchVectorEnv(0)
+    env = _native()
+    env.reset(seed=0)
+    with pytest.raises(RuntimeError, match="cannot step alone"):
+        env.envs[0].step(np.full(DIM, 0.5))
+
+
+def test_frames_of_all() -> None:
+    env = _native(render_mode="rgb_array")
+    env.reset(seed=0)
+    env.step(next(_actions(1)))
+    frames = env.render()
+    assert [frame.shape for frame in frames] == [(340, 640, 3)] * N

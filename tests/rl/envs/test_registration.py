@@ -1,0 +1,85 @@
+"""The environments as Gymnasium's registry knows them; what ``import rl`` does."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+
+import rl
+from rl.envs import LossScheduleEnv, LossSearchEnv, LossSearchVectorEnv
+
+KWARGS = {
+    "autoseg/LossSearch-v0": {"proxy_kwargs": {"noise": 0.1}, "metric": "mAcc", "horizon": 2},
+    "autoseg/LossSchedule-v0": {"proxy_kwargs": {"noise": 0.1}, "metric": "mAcc", "steps": 2},
+}
+CLASSES = {"autoseg/LossSearch-v0": LossSearchEnv, "autoseg/LossSchedule-v0": LossScheduleEnv}
+
+
+def _run(source: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_prefix_finds_them_in_a_new_process() -> None:
+    source = (
+        "import gymnasium\n"
+        "for name in ('LossSearch', 'LossSchedule'):\n"
+        "    env = gymnasium.make(f'rl:autoseg/{name}-v0', proxy='quadratic', metric='mAcc')\n"
+        "    env.reset(seed=0)\n"
+        "    print(env, env.step(env.action_space.sample())[2])\n"
+    )
+    first, second = _run(source).splitlines()
+    assert "LossSearchEnv<autoseg/LossSearch-v0>" in first
+    assert first.endswith("True")
+    assert "LossScheduleEnv<autoseg/LossSchedule-v0>" in second
+    assert second.endswith("False")
+
+
+def test_importing_rl_is_cheap() -> None:
+    source = "import sys, rl; print({'torch', 'matplotlib', 'rl.envs'} & set(sys.modules))"
+    assert _run(source).strip() == "set()"
+
+
+def test_loading_it_again_registers_nothing_twice() -> None:
+    importlib.reload(rl)  # Gymnasium warns of an id that is there already; warnings are errors
+
+
+@pytest.mark.parametrize("name", KWARGS)
+def test_a_spec_survives_json(name: str) -> None:
+    env = gymnasium.make(f"rl:{name}", **KWARGS[name])
+    assert type(env.unwrapped) is CLASSES[name]
+    assert env.spec is not None
+    twin = gymnasium.make(EnvSpec.from_json(env.spec.to_json()))
+    action = np.full(6, 0.3)
+    for each in (env, twin):
+        each.reset(seed=3)
+    np.testing.assert_equal(env.step(action), twin.step(action))
+
+
+def test_the_vector_form_s_spec_survives_json() -> None:
+    name = "autoseg/LossSearch-v0"
+    env = gymnasium.make_vec(f"rl:{name}", num_envs=2, **KWARGS[name])
+    assert type(env.unwrapped) is LossSearchVectorEnv
+    assert env.spec is not None
+    twin = gymnasium.make_vec(EnvSpec.from_json(env.spec.to_json()))
+    assert (type(twin.unwrapped), twin.num_envs) == (LossSearchVectorEnv, 2)
+    action = np.full((2, 6), 0.3)
+    for each in (env, twin):
+        each.reset(seed=3)
+    np.testing.assert_equal(env.step(action), twin.step(action))
+
+
+@pytest.mark.parametrize("name", ["loss_search", "loss_search_vector", "loss_schedule"])
+def test_the_examples_of_the_docstrings(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"rl.envs.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
