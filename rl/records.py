@@ -28,6 +28,8 @@ def candidates_of(journal: Journal) -> dict[str, Record]:
 def replay(journal: Journal, record: Record, candidate: Candidate) -> ProxyResult:
     """The recorded result; JournalError unless theta and seed are what this search asks for."""
     asked = {"seed": candidate.seed, "theta": candidate.theta.tolist()}
+    if candidate.budget < 1.0:
+        asked["budget"] = candidate.budget
     recorded = {key: record.get(key) for key in asked}
     if asked != recorded:
         raise JournalError(

@@ -1,65 +1,92 @@
 """A search in TensorBoard.
 
-Tags, each over the number of the evaluation unless said otherwise:
-search/reward, search/best, search/failed; scores/<name>; over rounds: search/round_mean,
-policy_mean/<coordinate>, policy_spread/<coordinate>, curves (image); at the end: selection/reward
-(over the fresh seeds' evaluations), report (text).
+The search's own run. Over the number of the evaluation: search/reward, search/best, search/failed,
+scores/<name>; with rungs, rungs/<budget>: rewards at that part of the budget. Over rounds, where
+step r is the policy that proposes round r: search/round_mean (of the round before),
+policy_mean/<coordinate>, policy_spread/<coordinate>, curves (image), and as histograms what was
+proposed and told, proposed/<coordinate> and proposed/reward. At the end: selection/reward (over the
+fresh seeds' evaluations), report (text).
+
+A run for each candidate of full budget, candidates/<id>: its row of the HPARAMS tab, with
+theta/<coordinate> and round, and in the same run its metrics, reward and scores/<name>. All rows
+have the same keys; with keys that differ, TensorBoard hides columns.
+
+Shapes: N candidates of a round, D search coordinates.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams, scalar
+from torch.utils.tensorboard.writer import FileWriter
 
-from autoseg_core.surfaces.space import SearchSpace
+from autoseg_core import METRICS, SearchSpace
 from rl.callbacks import Callback
 from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart
 from rl.figures import draw_curves, figure_to_image
 
 _EVENT_FILES = "events.out.tfevents.*"
+_CANDIDATES = "candidates"
+_BINS = np.linspace(0.0, 1.0, 31)  # the same for every round, so that histograms compare
 
 
 class TensorBoard(Callback):
     """Writes events into a directory of its own.
 
     Event files already there are removed first: a resumed search tells its callbacks everything
-    again, so the new file is whole, and no point appears twice.
+    again, so the new files are whole, and no point appears twice.
 
     Args:
         directory: for this search's events only; made if missing.
         space: names the coordinates and draws the curves.
+        score_names: the metrics of every candidate's row; NaN where a candidate has none.
     """
 
-    def __init__(self, directory: str | Path, space: SearchSpace) -> None:
+    def __init__(
+        self, directory: str | Path, space: SearchSpace, score_names: Sequence[str] = tuple(METRICS)
+    ) -> None:
         self._directory = Path(directory)
         self._space = space
+        self._score_names = tuple(score_names)
         self._writer: SummaryWriter | None = None
+        self._round = 0
 
     def on_start(self, event: SearchStart) -> None:
-        for old in self._directory.glob(_EVENT_FILES):
-            old.unlink()
+        remove_events(self._directory)
         self._writer = SummaryWriter(str(self._directory))
-        self._identity = event.identity
+        self._identity, self._round = event.identity, 0
         self._write_policy(event.mean, event.spread, 0)
+        self._write_curves({"policy mean": event.mean}, 0)
 
     def on_candidate(self, event: CandidateEvent) -> None:
         if event.stage == "selection":
             self._scalar("selection/reward", event.result.reward, event.step)
-            return
-        self._scalar("search/reward", event.result.reward, event.step)
-        self._scalar("search/failed", float(event.result.status == "failed"), event.step)
-        if event.best is not None:
-            self._scalar("search/best", event.best[1].reward, event.step)
-        for name, score in event.result.scores.items():
-            self._scalar(f"scores/{name}", score, event.step)
+        elif event.stage == "rung":
+            self._scalar(f"rungs/{event.candidate.budget:g}", event.result.reward, event.step)
+        elif event.stage == "search":
+            self._scalar("search/reward", event.result.reward, event.step)
+            self._scalar("search/failed", float(event.result.status == "failed"), event.step)
+            if event.best is not None:
+                self._scalar("search/best", event.best[1].reward, event.step)
+            for name, score in event.result.scores.items():
+                self._scalar(f"scores/{name}", score, event.step)
+            self._write_row(event)
 
     def on_round(self, event: RoundEvent) -> None:
-        step = event.round + 1  # 0 is the policy before the first round
+        for name, values in zip(self._space.names, event.thetas.T, strict=True):
+            self._histogram(f"proposed/{name}", values, event.round)
+        self._histogram("proposed/reward", event.rewards, event.round)
+        self._round = step = event.round + 1
         self._scalar("search/round_mean", event.reward_mean, step)
         self._write_policy(event.mean, event.spread, step)
+        best = {} if event.best is None else {"best candidate": event.best[0].theta}
+        self._write_curves({"policy mean": event.mean, **best}, step)
         self._open().flush()
 
     def on_finish(self, result: SearchResult) -> None:
@@ -71,20 +98,57 @@ class TensorBoard(Callback):
             self._writer.close()
             self._writer = None
 
+    def _write_row(self, event: CandidateEvent) -> None:
+        """The candidate's own run; its file is closed at once: there may be thousands."""
+        result = event.result
+        scores = {f"scores/{n}": result.scores.get(n, math.nan) for n in self._score_names}
+        metrics = {"reward": result.reward, **scores}
+        row = dict(zip(self._space.names, event.candidate.theta.tolist(), strict=True))
+        named = {f"theta/{name}": value for name, value in row.items()}
+        # The summary of the experiment is left out: TensorBoard takes the first that it meets for
+        # all searches below its LOGDIR. Without, it shows the union of what they have.
+        _, begin, end = hparams({**named, "round": float(self._round)}, metrics)
+        writer = FileWriter(str(self._directory / _CANDIDATES / event.candidate.id))
+        try:
+            writer.add_summary(begin)
+            for tag, value in metrics.items():
+                writer.add_summary(scalar(tag, value), event.step)
+            if result.status == "ok":
+                writer.add_summary(end)  # says "success"; without it the status is "unknown"
+        finally:
+            writer.close()
+
     def _write_policy(
         self, mean: NDArray[np.float64], spread: NDArray[np.float64], step: int
     ) -> None:
         for name, centre, width in zip(self._space.names, mean, spread, strict=True):
             self._scalar(f"policy_mean/{name}", float(centre), step)
             self._scalar(f"policy_spread/{name}", float(width), step)
-        figure = draw_curves(self._space, [self._identity, mean], ["identity", "policy mean"])
+
+    def _write_curves(self, thetas: dict[str, NDArray[np.float64]], step: int) -> None:
+        lines = {"identity": self._identity, **thetas}
+        figure = draw_curves(self._space, list(lines.values()), list(lines))
         self._open().add_image("curves", figure_to_image(figure), step, dataformats="HWC")
 
     def _scalar(self, tag: str, value: float, step: int) -> None:
         if np.isfinite(value):  # a score that could not be measured leaves a gap
             self._open().add_scalar(tag, value, step)
 
+    def _histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
+        self._open().add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)
+
     def _open(self) -> SummaryWriter:
         if self._writer is None:
             raise RuntimeError("TensorBoard writes between on_start and close only")
         return self._writer
+
+
+def remove_events(directory: Path) -> None:
+    """Remove the event files of an earlier `TensorBoard` in this directory, and nothing else."""
+    for old in directory.glob(_EVENT_FILES):
+        old.unlink()
+    for run in (directory / _CANDIDATES).glob("*/"):
+        for old in run.glob(_EVENT_FILES):
+            old.unlink()
+        if not any(run.iterdir()):
+            run.rmdir()

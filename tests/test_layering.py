@@ -15,7 +15,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE = {"torch", "numpy", "pydantic", "autoseg_core"}
 # tensorboard is reached through torch.utils.tensorboard.
-RL = CORE | {"gymnasium", "scipy", "tqdm", "tensorboard", "matplotlib", "rl"}
+LIBRARIES = {
+    "gymnasium",
+    "scipy",
+    "sklearn",
+    "threadpoolctl",
+    "cmaes",
+    "tqdm",
+    "tabulate",
+    "tensorboard",
+    "matplotlib",
+}
+EXTRAS = {"optuna", "ray"}
+RL = CORE | LIBRARIES | EXTRAS | {"rl"}
 ALLOWED = {"autoseg_core": CORE, "rl": RL}
 PROJECT = ROOT / "projects" / "AutoSegLoss"
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} | {

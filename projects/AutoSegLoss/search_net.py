@@ -1,4 +1,5 @@
-"""Search a loss: PPO over the surfaces of a metric's surrogate, rewarded with the exact metric.
+"""Search a loss: an agent, PPO for one, shapes the surfaces of a metric's surrogate and is rewarded
+with the exact metric.
 
     python projects/AutoSegLoss/search_net.py --config-file CONFIG [--resume] [KEY VALUE ...]
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
 from auto_seg_loss.search import check_search, open_journal, search
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
         cfg = prepare(arguments, check_train_data, check_search)
         # The journal first: it refuses a second search and another config before anything is
         # written over.
-        with open_journal(cfg, arguments.resume) as journal:
+        with say_how_to_go_on("--resume"), open_journal(cfg, arguments.resume) as journal:
             start_run(cfg, arguments, verbose=False)
             search(cfg, journal)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
 from auto_seg_loss.study import check_study, run_study
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 
 def main() -> None:
@@ -17,8 +17,9 @@ def main() -> None:
     arguments = script_parser(__doc__).parse_args()
     with explain_user_errors():
         cfg = prepare(arguments, check_study, check_train_data)
-        start_run(cfg, arguments, verbose=False)
-        print(run_study(cfg))
+        with say_how_to_go_on():
+            start_run(cfg, arguments, verbose=False)
+            print(run_study(cfg))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from auto_seg_loss.preflight import (
     start_run,
 )
 from auto_seg_loss.trainer import Trainer
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 
 def main() -> None:
@@ -42,14 +42,15 @@ def main() -> None:
         checks += [check_resume] if arguments.resume else []
     with explain_user_errors():
         cfg = prepare(arguments, *checks)
-        launch(
-            run,
-            arguments.num_gpus,
-            num_machines=arguments.num_machines,
-            machine_rank=arguments.machine_rank,
-            dist_url=arguments.dist_url,
-            args=(cfg, arguments),
-        )
+        with say_how_to_go_on(*([] if arguments.eval_only else ["--resume"])):
+            launch(
+                run,
+                arguments.num_gpus,
+                num_machines=arguments.num_machines,
+                machine_rank=arguments.machine_rank,
+                dist_url=arguments.dist_url,
+                args=(cfg, arguments),
+            )
 
 
 def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:

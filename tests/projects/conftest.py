@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def weights(tiny_config: Path, shapes_root: Path, tmp_path_factory: pytest.TempP
     from detectron2.modeling import build_model
 
     from auto_seg_loss.preflight import load_config
-    from auto_seg_loss.proxy import train
+    from auto_seg_loss.training import train
 
     cfg = load_config(str(tiny_config), ["SOLVER.MAX_ITER", "100"])
     torch.manual_seed(0)
@@ -139,15 +140,27 @@ class Run:
         os.kill(self.pid, signal.SIGKILL)
         self.wait()
 
-    def kill_when(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """SIGKILL as soon as the condition holds; fails if it does not hold in time."""
+    def stop_when(
+        self, condition: Callable[[], bool], signum: int = signal.SIGKILL, seconds: float = 60
+    ) -> Run:
+        """Send the signal as soon as the condition holds; fails if it does not hold in time."""
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
                 self.kill()
-                pytest.fail(f"waited in vain for a moment to kill; stderr:\n{self.stderr}")
+                pytest.fail(f"waited in vain for a moment to stop; stderr:\n{self.stderr}")
             time.sleep(0.0005)
-        self.kill()
+        os.kill(self.pid, signum)
+        return self.wait()
+
+    def interruption(self) -> list[str]:
+        """The arguments of the command that a user is told to go on with, script first."""
+        assert "Traceback" not in self.stderr, self.stderr
+        (line,) = [row for row in self.stderr.splitlines() if row.startswith("interrupted")]
+        what, _, command = line.partition("go on with: python ")
+        assert what == "interrupted; what is finished is kept; ", line
+        script, *arguments = shlex.split(command)
+        return [Path(script).name, *arguments]
 
     @property
     def stdout(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -154,6 +155,8 @@ def test_tensorboard_shows_rewards_policy_and_curves(finished):
     assert scalars >= {f"policy_mean/{name}" for name in names}
     assert scalars >= {f"policy_spread/{name}" for name in names}
     assert images == {"curves"}
+    rows = {path.name for path in (finished / "tensorboard" / "candidates").iterdir()}
+    assert rows == {"r00c00", "r00c01", "r01c00", "r01c01"}
     search = [r for r in of_kind(finished, "candidate") if r["id"].startswith("r")]
     written = [event.value for event in events.Scalars("search/reward")]
     np.testing.assert_allclose(written, [record["reward"] for record in search], rtol=1e-6)
@@ -170,7 +173,7 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, f
 
     def kill(when, *arguments) -> None:
         run = scripts.start(*command(output, *arguments))
-        run.kill_when(when)
+        run.stop_when(when)
         assert run.status == -9, f"the search was over before it could be killed\n{run.stderr}"
 
     kill(lambda: lines(output) == 1)
@@ -193,6 +196,35 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, f
     scripts.run(*command(output, "--resume")).assert_ok()
     for name in ("searched_loss.json", "journal.jsonl", "split.json"):
         assert (output / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_a_search_that_is_asked_to_stop_says_how_to_go_on(scripts, command, finished, tmp_path):
+    """SIGINT between the candidates of a round, SIGTERM in the next; each time as it was told."""
+    output = tmp_path / "run"
+    arguments = command(output)
+    for signum, enough in ((signal.SIGINT, BEFORE + 1), (signal.SIGTERM, BEFORE + SAMPLES + 2)):
+        run = scripts.start(*arguments).stop_when(lambda n=enough: lines(output) >= n, signum)
+        assert run.status == 128 + signum, run.stderr
+        assert (output / "journal.jsonl").read_bytes().endswith(b"\n")
+        arguments = run.interruption()
+        assert arguments[0] == "search_net.py" and arguments.count("--resume") == 1
+    assert not of_kind(output, "result")
+    scripts.run(*arguments).assert_ok()
+    for name in ("searched_loss.json", "journal.jsonl"):
+        assert (output / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_ray_goes_on_with_a_serial_search_and_writes_the_same(scripts, command, finished, copy):
+    """Two workers, from the first candidate to the end."""
+    pytest.importorskip("ray")
+    journal = copy / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[: BEFORE + 1]))
+    (copy / "searched_loss.json").unlink()
+    node = "SEARCH.EXECUTOR."
+    options = (node + "NAME", "ray", node + "WORKERS", 2, node + "CPUS", 0.01)
+    scripts.run(*command(copy, "--resume", options=options)).assert_ok()
+    for name in ("searched_loss.json", "journal.jsonl"):
+        assert (copy / name).read_bytes() == (finished / name).read_bytes(), name
 
 
 def test_a_torn_last_line_is_evaluated_again(scripts, command, finished, copy):
@@ -335,8 +367,9 @@ def test_a_mistake_in_the_options_is_one_line_and_nothing_is_written(
     [
         ("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PPO.BASELINE", "mu"),
         ("SEARCH.METRIC", "gAcc", "SEARCH.AGENT", "random", "SEARCH.WARM_START.MAX_ITER", 0),
+        ("SEARCH.METRIC", "mAcc", "SEARCH.AGENT", "cma_es"),
     ],
-    ids=["BIoU, linear, mu", "gAcc, random, no warm start"],
+    ids=["BIoU, linear, mu", "gAcc, random, no warm start", "mAcc, cma_es"],
 )
 def test_other_metrics_surfaces_and_agents_are_searched(scripts, command, tmp_path, options):
     output = tmp_path / "run"
@@ -345,6 +378,19 @@ def test_other_metrics_surfaces_and_agents_are_searched(scripts, command, tmp_pa
     term = load_spec(output / "searched_loss.json").terms[0]
     assert term.metric == options[1]
     assert all(r["reward"] == r["scores"][term.metric] for r in of_kind(output, "candidate"))
+
+
+def test_losers_of_a_round_are_stopped_early(scripts, command, tmp_path):
+    output = tmp_path / "run"
+    options = ("SEARCH.HALVING.BUDGETS", "(0.4,)", "SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 4)
+    scripts.run(*command(output, options=options)).assert_ok()
+    rungs = of_kind(output, "rung")
+    assert [record["id"] for record in rungs] == [f"r00c{i:02d}k0" for i in range(4)]
+    whole = {r["id"] for r in of_kind(output, "candidate") if r["id"].startswith("r")}
+    best = sorted(rungs, key=lambda record: -record["reward"])[:2]
+    assert whole == {record["id"].removesuffix("k0") for record in best}
+    rows = {path.name for path in (output / "tensorboard" / "candidates").iterdir()}
+    assert rows == whole
 
 
 def test_a_search_in_which_every_candidate_fails_says_so_and_ends(scripts, command, tmp_path):

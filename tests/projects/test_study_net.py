@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,18 @@ def test_the_table_is_the_mean_and_spread_of_the_cells(finished):
         for name, cell in zip(METRICS, row[2:], strict=True):
             values = [scores(finished, row[0], seed)[name] for seed in (1, 2)]
             assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+
+
+def test_a_study_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config, weights, tmp_path):
+    """The same command does; the cell that is finished is kept."""
+    output = tmp_path / "run"
+    done = output / "cross_entropy" / "seed1" / "results.json"
+    command = ("study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
+    settings = ("MODEL.WEIGHTS", weights, *SETTINGS, "SOLVER.MAX_ITER", 200)
+    run = scripts.start(*command, *settings).stop_when(done.exists, signal.SIGINT)
+    assert run.status == 130, run.stderr
+    assert run.interruption() == [str(argument) for argument in (*command, *settings)]
+    assert not (output / "summary.md").exists()
 
 
 def test_losses_and_seeds_make_a_difference(finished):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -139,12 +140,24 @@ def test_a_killed_training_is_resumed(scripts, tiny_config, tmp_path):
     options = ("OUTPUT_DIR", output, "SOLVER.MAX_ITER", 60, "SOLVER.CHECKPOINT_PERIOD", 5)
     run = scripts.start(*command, *options)
     last = output / "last_checkpoint"
-    run.kill_when(lambda: last.exists() and last.stat().st_size > 0)
+    run.stop_when(lambda: last.exists() and last.stat().st_size > 0)
     assert run.status == -9 and not (output / "model_final.pth").exists()
     again = scripts.run(*command, "--resume", *options).assert_ok()
     start = int(re.search(r"Starting training from iteration (\d+)", again.stdout).group(1))
     assert start in range(5, 60, 5)
     assert (output / "model_final.pth").exists()
+
+
+def test_a_training_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config, tmp_path):
+    output = tmp_path / "run"
+    last = output / "last_checkpoint"
+    command = ("train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
+    options = ("SOLVER.CHECKPOINT_PERIOD", 10, "SOLVER.MAX_ITER", 100_000)
+    run = scripts.start(*command, *options)
+    run.stop_when(lambda: last.exists() and last.stat().st_size > 0, signal.SIGTERM)
+    assert run.status == 143, run.stderr
+    told = run.interruption()
+    assert told == [*map(str, told[:1]), "--resume", *map(str, (*command[1:], *options))]
 
 
 def test_resume_of_nothing_starts_from_the_beginning(train, tmp_path):

@@ -1,34 +1,54 @@
-"""TensorBoard events, read back with TensorBoard's own reader."""
+"""TensorBoard events, read back with TensorBoard's own readers."""
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard import context
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.get_experiment import Handler as GetExperiment
+from tensorboard.plugins.hparams.list_session_groups import Handler as ListSessionGroups
 
 from autoseg_core.surfaces.space import SearchSpace
 from rl.agents import PPO
-from rl.executors import SerialExecutor
+from rl.events import CandidateEvent, SearchSettings, SearchStart
+from rl.executors import Candidate, SerialExecutor
 from rl.journal import Journal, read_journal
 from rl.proxies import Quadratic
-from rl.search import SearchSettings, run_search
+from rl.proxy import ProxyResult, failed
+from rl.search import run_search
 from rl.tensorboard import TensorBoard
 
 SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)
 SPACE = SearchSpace("mAcc")
+SCORES = ("reward", "rmse")
+NAMES = [f"r{round_:02d}c{i:02d}" for round_ in range(2) for i in range(3)]
 
 
-def _run(home: Path) -> EventAccumulator:
+def _search(home: Path, settings: SearchSettings = SETTINGS, **task: Any) -> list[dict[str, Any]]:
+    """A search with its events in home/events; returns its journal."""
     identity = SPACE.identity()
-    task = Quadratic(np.full(SPACE.dim, 0.6), noise=0.01)
+    proxy = Quadratic(np.full(SPACE.dim, 0.6), noise=0.01, **task)
     with Journal.resume(home / "journal.jsonl", {}) as journal:
-        callbacks = [TensorBoard(home / "events", SPACE)]
+        callbacks = [TensorBoard(home / "events", SPACE, SCORES)]
         agent = PPO(identity, seed=0)
-        run_search(agent, SerialExecutor(task), journal, SETTINGS, callbacks, identity=identity)
-    (file,) = (home / "events").glob("events.out.tfevents.*")
-    events = EventAccumulator(str(file))
+        run_search(agent, SerialExecutor(proxy), journal, settings, callbacks, identity=identity)
+    return read_journal(home / "journal.jsonl")
+
+
+def _read(run: Path) -> EventAccumulator:
+    (file,) = run.glob("events.out.tfevents.*")
+    events = EventAccumulator(str(file), size_guidance={"histograms": 0, "images": 0})
     events.Reload()
     return events
 
@@ -38,14 +58,23 @@ def _scalars(events: EventAccumulator) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in tags}
 
 
+def _everything(home: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Scalars of all runs, by the run's name."""
+    runs = {path.parent for path in (home / "events").rglob("events.out.tfevents.*")}
+    return {str(run.relative_to(home)): _scalars(_read(run)) for run in sorted(runs)}
+
+
+# --- the search's own run ---
+
+
 def test_tags_and_values(tmp_path: Path) -> None:
-    events = _run(tmp_path)
+    records = _search(tmp_path)
+    events = _read(tmp_path / "events")
     scalars = _scalars(events)
     policy = [f"policy_{kind}/{name}" for kind in ("mean", "spread") for name in SPACE.names]
     search = ["search/reward", "search/best", "search/failed", "search/round_mean"]
     scores = ["scores/reward", "scores/rmse", "selection/reward"]
     assert sorted(scalars) == sorted([*policy, *search, *scores])
-    records = read_journal(tmp_path / "journal.jsonl")
     rewards = [r["reward"] for r in records if r["kind"] == "candidate" and r["id"][0] == "r"]
     steps, values = zip(*scalars["search/reward"], strict=True)
     assert steps == tuple(range(6))
@@ -58,15 +87,210 @@ def test_tags_and_values(tmp_path: Path) -> None:
     assert "report/text_summary" in events.Tags()["tensors"]
 
 
+def test_histograms_show_what_each_round_proposed(tmp_path: Path) -> None:
+    records = _search(tmp_path)
+    events = _read(tmp_path / "events")
+    tags = {f"proposed/{name}" for name in SPACE.names} | {"proposed/reward"}
+    assert set(events.Tags()["histograms"]) == tags
+    candidates = {r["id"]: r for r in records if r["kind"] == "candidate"}
+    for index, name in enumerate(SPACE.names):
+        for step, histogram in enumerate(events.Histograms(f"proposed/{name}")):
+            proposed = [candidates[one]["theta"][index] for one in NAMES[3 * step : 3 * step + 3]]
+            told = histogram.histogram_value
+            assert (histogram.step, told.num) == (step, 3)
+            np.testing.assert_allclose([told.min, told.max], [min(proposed), max(proposed)])
+            np.testing.assert_allclose(told.sum, sum(proposed))
+
+
+def test_the_curves_of_a_round_hold_the_best_candidate(tmp_path: Path) -> None:
+    """One more line than before the first round: the picture has another legend."""
+    _search(tmp_path)
+    images = [one.encoded_image_string for one in _read(tmp_path / "events").Images("curves")]
+    other = tmp_path / "other"
+    _search(other, fails=lambda theta: bool(np.any(theta != SPACE.identity())))  # no best
+    without = [one.encoded_image_string for one in _read(other / "events").Images("curves")]
+    assert images[0] == without[0]
+    assert images[1] != without[1]
+
+
+# --- a run for each candidate ---
+
+
+def _hparams(events: Path) -> tuple[Any, list[Any]]:
+    """What the HPARAMS tab gets for this LOGDIR: the experiment and its session groups."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(events))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(events))
+    backend = Context(base_plugin.TBContext(data_provider=provider))
+    request = context.RequestContext()
+    experiment = GetExperiment(
+        request, backend, "", api_pb2.GetExperimentRequest(include_metrics=True)
+    ).run()
+    columns = [api_pb2.ColParams(hparam=one.name) for one in experiment.hparam_infos]
+    columns += [api_pb2.ColParams(metric=one.name) for one in experiment.metric_infos]
+    asked = api_pb2.ListSessionGroupsRequest(
+        start_index=0,
+        slice_size=1000,
+        col_params=columns,
+        include_metrics=True,
+        allowed_statuses=[
+            api_pb2.STATUS_UNKNOWN,
+            api_pb2.STATUS_SUCCESS,
+            api_pb2.STATUS_FAILURE,
+            api_pb2.STATUS_RUNNING,
+        ],
+    )
+    groups = ListSessionGroups(request, backend, "", asked).run()
+    return experiment, list(groups.session_groups)
+
+
+def _values(group: Any) -> tuple[dict[str, float], dict[str, float]]:
+    hparams = {name: value.number_value for name, value in group.hparams.items()}
+    return hparams, {one.name.tag: one.value for one in group.metric_values}
+
+
+HPARAMS = {*(f"theta/{name}" for name in SPACE.names), "round"}
+ROW = {"reward", "scores/reward", "scores/rmse"}
+
+
+def test_every_candidate_is_a_row_with_all_keys(tmp_path: Path) -> None:
+    records = _search(tmp_path)
+    experiment, groups = _hparams(tmp_path / "events")
+    assert {one.name for one in experiment.hparam_infos} == HPARAMS
+    assert {one.name.tag for one in experiment.metric_infos} == ROW
+    assert len(groups) == len(NAMES)
+    rows = {group.sessions[0].name: _values(group) for group in groups}
+    candidates = {r["id"]: r for r in records if r["kind"] == "candidate"}
+    for name in NAMES:
+        hparams, metrics = rows[f"candidates/{name}"]
+        expected = dict(zip(SPACE.names, candidates[name]["theta"], strict=True))
+        assert hparams == {
+            **{f"theta/{key}": value for key, value in expected.items()},
+            "round": NAMES.index(name) // 3,
+        }
+        scores = {f"scores/{key}": value for key, value in candidates[name]["scores"].items()}
+        assert metrics == pytest.approx({"reward": candidates[name]["reward"], **scores}, rel=1e-6)
+
+
+def test_a_rows_metrics_lie_in_its_own_run_and_no_other(tmp_path: Path) -> None:
+    _search(tmp_path)
+    runs = {path.parent for path in (tmp_path / "events").rglob("events.out.tfevents.*")}
+    events = tmp_path / "events"
+    assert runs == {events, *(events / "candidates" / name for name in NAMES)}
+    for index, name in enumerate(NAMES):
+        scalars = _scalars(_read(events / "candidates" / name))
+        assert set(scalars) == ROW
+        assert [step for points in scalars.values() for step, _ in points] == [index] * len(ROW)
+
+
+def test_a_failed_candidate_has_the_same_keys(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def first(theta: np.ndarray) -> bool:  # so no score is known when the first row is written
+        seen.append(float(theta[0]))
+        return len(seen) == 1
+
+    _search(tmp_path, fails=first)
+    _, groups = _hparams(tmp_path / "events")
+    rows = {group.sessions[0].name: group for group in groups}
+    assert len(rows) == len(NAMES)
+    hparams, metrics = _values(rows["candidates/r00c00"])
+    assert set(hparams) == HPARAMS and set(metrics) == ROW
+    assert metrics["reward"] == 0.0 and math.isnan(metrics["scores/rmse"])
+    assert rows["candidates/r00c00"].sessions[0].status == api_pb2.STATUS_UNKNOWN
+    assert rows["candidates/r00c01"].sessions[0].status == api_pb2.STATUS_SUCCESS
+
+
+def test_two_searches_below_one_logdir_show_the_columns_of_both(tmp_path: Path) -> None:
+    _search(tmp_path / "one")
+    space = SearchSpace("mAcc", "linear", pieces=4)
+    board = TensorBoard(tmp_path / "other" / "events", space, ("loss",))
+    _start(board, space)
+    board.on_candidate(_event(space, "search", 0, ProxyResult(0.5, {"loss": 0.25})))
+    board.close()
+    experiment, groups = _hparams(tmp_path)
+    other = {f"theta/{name}" for name in space.names}
+    assert {one.name for one in experiment.hparam_infos} == HPARAMS | other
+    assert {one.name.tag for one in experiment.metric_infos} == ROW | {"scores/loss"}
+    assert len(groups) == len(NAMES) + 1
+
+
+# --- rungs ---
+
+
+def _start(board: TensorBoard, space: SearchSpace = SPACE) -> None:
+    identity = space.identity()
+    board.on_start(SearchStart(SETTINGS, identity, identity, np.full(space.dim, 0.1), 0))
+
+
+def _event(
+    space: SearchSpace, stage: Any, step: int, result: ProxyResult, budget: float = 1.0
+) -> CandidateEvent:
+    candidate = Candidate(f"c{step}", space.identity(), 0, budget)
+    return CandidateEvent(stage, step, candidate, result, False, None)
+
+
+def test_rungs_are_tags_of_their_own_and_no_rows(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path, SPACE, SCORES)
+    _start(board)
+    for step, (budget, result) in enumerate(
+        [(0.25, ProxyResult(0.5)), (0.25, failed("it")), (0.5, ProxyResult(0.75))]
+    ):
+        board.on_candidate(_event(SPACE, "rung", step, result, budget))
+    board.on_candidate(_event(SPACE, "a stage of tomorrow", 3, ProxyResult(1.0)))
+    board.close()
+    scalars = _scalars(_read(tmp_path))
+    assert scalars["rungs/0.25"] == [(0, 0.5), (1, 0.0)]
+    assert scalars["rungs/0.5"] == [(2, 0.75)]
+    assert not [tag for tag in scalars if tag.startswith(("search/", "scores/"))]
+    assert not (tmp_path / "candidates").exists()
+
+
+def test_a_search_with_rungs_is_written(tmp_path: Path) -> None:
+    _search(tmp_path, SearchSettings(rounds=1, samples=4, rungs=(0.25,), top_k=1, reseeds=1))
+    assert len(_scalars(_read(tmp_path / "events"))["rungs/0.25"]) == 4
+    assert len(list((tmp_path / "events" / "candidates").iterdir())) == 2
+
+
+# --- again and again ---
+
+
 @pytest.mark.parametrize("lines", [3, 7, 100])
 def test_resuming_duplicates_nothing(tmp_path: Path, lines: int) -> None:
-    first, path = _scalars(_run(tmp_path)), tmp_path / "journal.jsonl"
+    _search(tmp_path)
+    first, path = _everything(tmp_path), tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:lines]))
-    assert _scalars(_run(tmp_path)) == first
+    _search(tmp_path)
+    assert _everything(tmp_path) == first
+
+
+def test_the_rows_of_an_earlier_search_are_gone(tmp_path: Path) -> None:
+    _search(tmp_path)
+    (tmp_path / "journal.jsonl").unlink()
+    _search(tmp_path, SearchSettings(rounds=1, samples=1, top_k=1, reseeds=1))
+    assert [path.name for path in (tmp_path / "events" / "candidates").iterdir()] == ["r00c00"]
 
 
 def test_other_files_of_the_directory_stay(tmp_path: Path) -> None:
-    (tmp_path / "events").mkdir()
-    (tmp_path / "events" / "notes.txt").write_text("mine")
-    _run(tmp_path)
-    assert (tmp_path / "events" / "notes.txt").read_text() == "mine"
+    notes = [tmp_path / "events" / "notes.txt", tmp_path / "events" / "candidates" / "x" / "notes"]
+    for path in notes:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    _search(tmp_path)
+    assert [path.read_text() for path in notes] == ["mine", "mine"]
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    def open_files() -> set[str]:
+        links = Path("/proc/self/fd").iterdir()
+        return {os.readlink(one) for one in links if one.is_symlink()}
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to count what is open")
+    board = TensorBoard(tmp_path, SPACE, SCORES)
+    _start(board)
+    for step in range(20):
+        board.on_candidate(_event(SPACE, "search", step, ProxyResult(0.5)))
+    assert not [name for name in open_files() if "candidates" in name]
+    board.close()
+    assert not [name for name in open_files() if str(tmp_path) in name]

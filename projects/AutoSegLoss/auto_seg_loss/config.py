@@ -54,8 +54,9 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.ABSENT = "ignore"
     # Name of the found loss; "" makes one from metric, surface and data set.
     cfg.SEARCH.NAME = ""
-    # Agent: `ppo` (the paper's), `random`, or one added to rl.agents.AGENTS; its options are those
-    # of the node that bears its name in capitals. Rounds, candidates a round.
+    # Agent: `ppo` (the paper's), `cma_es`, `tpe` (extra [agents]), `random`, or one added to
+    # rl.agents.AGENTS; its options are those of the node that bears its name in capitals. Rounds,
+    # candidates a round.
     cfg.SEARCH.AGENT = "ppo"
     cfg.SEARCH.ROUNDS = 12
     cfg.SEARCH.SAMPLES = 32
@@ -77,6 +78,46 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.PPO.RATIO = "coordinate"
     # Adam's moments across rounds: `persistent` (released) or `fresh`.
     cfg.SEARCH.PPO.ADAM = "persistent"
+    # Share of a round's steps, in [0, 1], over which the learning rate rises from 0 (released: 0).
+    cfg.SEARCH.PPO.WARMUP = 0.0
+
+    # CMA-ES. SAMPLES is its population: 4 + 3 ln(coordinates) or more.
+    cfg.SEARCH.CMA_ES = CfgNode()
+    # Standard deviation of the first round, in every coordinate.
+    cfg.SEARCH.CMA_ES.SIGMA = 0.2
+    # Begin again around a random mean when it has converged; False: learn no more.
+    cfg.SEARCH.CMA_ES.RESTARTS = True
+
+    # Tree-structured Parzen estimator.
+    cfg.SEARCH.TPE = CfgNode()
+    # Proposals are uniform until this many rewards are known, and in the first round always.
+    cfg.SEARCH.TPE.STARTUP = 10
+    # Model the coordinates jointly; False: each by itself.
+    cfg.SEARCH.TPE.MULTIVARIATE = False
+
+    # Successive halving within a round; () is off. BUDGETS: rising shares of PROXY.MAX_ITER, in
+    # (0, 1), at which a round's candidates are compared, such as (0.25, 0.5); each is a training of
+    # its own. KEEP: the share, in (0, 1), that goes on from each to the next, and from the last to
+    # the full length.
+    cfg.SEARCH.HALVING = CfgNode()
+    cfg.SEARCH.HALVING.BUDGETS = ()
+    cfg.SEARCH.HALVING.KEEP = 0.5
+
+    # Who evaluates, `serial` (this process) or `ray` (extra [ray]; worker processes here, or on the
+    # cluster of RAY_ADDRESS). No result depends on it, so a search may be resumed with another.
+    cfg.SEARCH.EXECUTOR = CfgNode()
+    cfg.SEARCH.EXECUTOR.NAME = "serial"
+    # For `ray`. Worker processes (0: as many as the resources allow), and what each takes of them:
+    # CPUS, which Ray counts but does not enforce (0: as many as torch has threads, so set
+    # OMP_NUM_THREADS=1 for a worker a core; 1 on a GPU), and GPUS, used if MODEL.DEVICE is one:
+    # 0.5 puts two workers on each. Both with a point: 1.0.
+    cfg.SEARCH.EXECUTOR.WORKERS = 0
+    cfg.SEARCH.EXECUTOR.CPUS = 0.0
+    cfg.SEARCH.EXECUTOR.GPUS = 1.0
+    # A candidate whose evaluation breaks (an exception, a worker that dies) is tried again so many
+    # times, and then fails with reward 0. TIMEOUT: whole seconds for one attempt; 0: no limit.
+    cfg.SEARCH.EXECUTOR.MAX_RETRIES = 2
+    cfg.SEARCH.EXECUTOR.TIMEOUT = 0
 
     # The proxy: iterations with the candidate loss. Everything else is SOLVER, INPUT and MODEL.
     cfg.SEARCH.PROXY = CfgNode()

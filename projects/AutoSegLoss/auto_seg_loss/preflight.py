@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
@@ -98,12 +99,19 @@ def _known_keys(cfg: CfgNode, message: str) -> str:
 
 
 def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
-    """The frozen config of a script, checked; nothing is written yet.
+    """The frozen config of a script, checked; nothing is written yet. See ``checked_config``."""
+    return checked_config(args.config_file, args.opts, *checks)
+
+
+def checked_config(
+    config_file: str, opts: Sequence[Any], *checks: Callable[[CfgNode], None]
+) -> CfgNode:
+    """The frozen config of a file and KEY VALUE options, checked.
 
     Runs the common checks, and then ``checks``, those of the script. What they find wrong with a
     value is a ``ConfigError``.
     """
-    cfg = load_config(args.config_file, args.opts)
+    cfg = load_config(config_file, [str(option) for option in opts])
     cfg.freeze()
     for check in (check_weights, check_evaluation, check_test_data, *checks):
         try:

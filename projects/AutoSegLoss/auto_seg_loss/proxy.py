@@ -1,28 +1,28 @@
-"""The Detectron2 proxy: a short training with a candidate loss, scored exactly on the hold-out."""
+"""The Detectron2 proxy: a short training with a candidate loss, scored exactly on the hold-out.
+
+`from_config` makes one of a search's config: ``proxy="auto_seg_loss.proxy:from_config"`` in rl.
+"""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.engine import AMPTrainer, SimpleTrainer, hooks
-from detectron2.evaluation import inference_on_dataset
-from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from auto_seg_loss.quiet import quiet
-from auto_seg_loss.trainer import (
-    Dicts,
-    build_evaluator,
-    build_optimizer,
-    build_test_loader,
-    build_train_loader,
-)
-from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
-from rl.proxy import ProxyResult, failed
+from auto_seg_loss.preflight import check_train_data, checked_config
+from auto_seg_loss.problem import build_sets, build_space, check_problem
+from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.trainer import Dicts, Trainer
+from auto_seg_loss.training import DetectronTraining
+from auto_seg_loss.warm_start import warm_start
+from autoseg_core import METRICS, SearchSpace
+from rl.proxy import ProxyResult, check_budget
 
 
 class DetectronProxy:
@@ -35,6 +35,8 @@ class DetectronProxy:
     and weights are replaced. start: the model's state dict to start from. search, holdout: records
     to train on and to score. dataset_name: whose metadata describes both.
     """
+
+    score_names = tuple(METRICS)
 
     def __init__(
         self,
@@ -50,52 +52,66 @@ class DetectronProxy:
         self.search, self.holdout, self.dataset_name = search, holdout, dataset_name
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
-        """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason."""
-        spec = candidate_spec(self.cfg, self.space, theta)
-        loss = AutoSegLoss(spec, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
-        self.model.sem_seg_head.loss = loss.to(self.cfg.MODEL.DEVICE)
-        self.model.load_state_dict(self.start)
-        with quiet():
-            try:
-                train(self.cfg, self.model, self.search, seed)
-            except FloatingPointError as error:
-                return failed(str(error).splitlines()[0])
-            broken = [n for n, v in self.model.state_dict().items() if not v.isfinite().all()]
-            if broken:
-                return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
-            scores = score(self.cfg, self.model, self.holdout, self.dataset_name)
-        return ProxyResult(scores[self.space.metric], scores)
+        """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason.
+
+        A budget below 1 is the same training, schedule and data included, stopped after
+        round(budget * MAX_ITER) iterations, 1 at least.
+        """
+        training = self._training(self.model)
+        training.begin(seed)
+        return training.advance(theta, check_budget(budget)).result
+
+    def training(self) -> DetectronTraining:
+        """One training to be led step by step, with a network of its own."""
+        return self._training(copy.deepcopy(self.model))
+
+    def _training(self, model: Any) -> DetectronTraining:
+        return DetectronTraining(
+            self.cfg, self.space, model, self.start, self.search, self.holdout, self.dataset_name
+        )
 
 
-def candidate_spec(
-    cfg: CfgNode, space: SearchSpace, theta: NDArray[np.float64], name: str = "candidate"
-) -> LossSpec:
-    """The loss at theta (d,) of ``space``, with the settings of SEARCH."""
-    term = LossTerm.from_theta(
-        space,
-        theta,
-        absent=cfg.SEARCH.ABSENT,
-        tolerance=cfg.SEARCH.TOLERANCE,
-        drop_background=cfg.TEST.DROP_BACKGROUND,
-    )
-    return LossSpec.of_terms(name, term)
+def from_config(config_file: str, opts: Sequence[Any] = ()) -> DetectronProxy:
+    """The proxy that search_net.py would search with, from its config file and KEY VALUE options.
 
-
-def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
-    """Train ``model`` in place for SOLVER.MAX_ITER iterations on ``dicts``.
-
-    Raises ``FloatingPointError`` when the loss turns non-finite.
+    Makes the warm start when its file is missing, and writes nothing else. Raises ``ConfigError``,
+    ``DatasetError`` and ``SplitError`` as search_net.py does.
     """
-    seed_all_rng(seed)
-    optimizer = build_optimizer(cfg, model)
-    kind = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
-    trainer = kind(model, build_train_loader(cfg, dicts), optimizer)
-    trainer.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
-    trainer.train(0, cfg.SOLVER.MAX_ITER)
+    cfg = checked_config(config_file, opts, check_train_data, check_problem)
+    return build_proxy(cfg, *build_sets(cfg))
 
 
-def score(cfg: CfgNode, model: nn.Module, dicts: Dicts, dataset_name: str) -> dict[str, float]:
-    """The six exact scores of ``model`` on ``dicts``, in [0, 1]."""
-    evaluator = build_evaluator(cfg, dicts, dataset_name)
-    inference_on_dataset(model, build_test_loader(cfg, dicts), evaluator)
-    return evaluator.scores.compute()
+def build_proxy(cfg: CfgNode, train_dicts: Dicts, holdout: Dicts) -> DetectronProxy:
+    """The proxy of a search's config at its warm start, which is made when its file is missing."""
+    proxy_cfg = proxy_config(cfg)
+    model = build_network(proxy_cfg)
+    start = warm_start(proxy_cfg, model, train_dicts)
+    return proxy_at(start, proxy_cfg, model, train_dicts, holdout)
+
+
+def proxy_at(
+    start: dict[str, Tensor], cfg: CfgNode, model: Any, train_dicts: Dicts, holdout: Dicts
+) -> DetectronProxy:
+    """The proxy that starts from given weights; cfg and model of ``proxy_config``."""
+    short = cfg.clone()
+    short.defrost()
+    short.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
+    short.freeze()
+    name = cfg.DATASETS.TRAIN[0]
+    return DetectronProxy(short, build_space(cfg), model, start, train_dicts, holdout, name)
+
+
+def proxy_config(cfg: CfgNode) -> CfgNode:
+    """A search's config as the network of its proxies sees it: with cross entropy for a loss."""
+    proxy_cfg = cfg.clone()
+    proxy_cfg.defrost()
+    proxy_cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    proxy_cfg.freeze()
+    return proxy_cfg
+
+
+def build_network(cfg: CfgNode) -> Any:
+    """The network with weights drawn from SEED, whoever has drawn from the generators before."""
+    with undisturbed(cfg.MODEL.DEVICE):
+        seed_all_rng(cfg.SEED)
+        return Trainer.build_model(cfg)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,26 @@ from typing import Any
 import torch
 import yaml
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from torch import Tensor
 
-from auto_seg_loss.data import assert_disjoint, carve, split_record
+from auto_seg_loss.data import split_record
+from auto_seg_loss.executor import check_executor, open_executor
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.proxy import DetectronProxy, candidate_spec
-from auto_seg_loss.trainer import Dicts, Trainer
-from auto_seg_loss.warm_start import state_digest, warm_start
-from autoseg_core import Constraints, LossSpec, Provenance, SearchSpace, __version__
-from rl.agents import agent_class
+from auto_seg_loss.problem import (
+    build_sets,
+    build_space,
+    candidate_spec,
+    check_problem,
+    loss_name,
+)
+from auto_seg_loss.proxy import build_proxy
+from auto_seg_loss.trainer import Dicts
+from auto_seg_loss.warm_start import state_digest
+from autoseg_core import LossSpec, Provenance, SearchSpace, __version__
+from rl.agents import AGENTS, agent_class
 from rl.agents.base import Agent
 from rl.callbacks import ProgressBar
 from rl.events import SearchResult, SearchSettings
-from rl.executors.serial import SerialExecutor
 from rl.figures import draw_curves
 from rl.journal import Journal, JournalError
 from rl.search import run_search
@@ -52,16 +57,18 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     output = Path(cfg.OUTPUT_DIR)
     space, sets = build_space(cfg), build_sets(cfg)
     (output / "split.json").write_text(json.dumps(split_record(*sets), indent=1) + "\n")
-    proxy = build_proxy(cfg, space, *sets)
+    proxy = build_proxy(cfg, *sets)
     pin_start(journal, proxy.start)
-    result = run_search(
-        build_agent(cfg, space),
-        SerialExecutor(proxy),
-        journal,
-        search_settings(cfg),
-        [ProgressBar(), TensorBoard(output / "tensorboard", space)],
-        identity=space.identity(),
-    )
+    with open_executor(cfg, proxy) as executor:
+        del proxy  # with workers, nobody needs a network here
+        result = run_search(
+            build_agent(cfg, space),
+            executor,
+            journal,
+            search_settings(cfg),
+            [ProgressBar(), TensorBoard(output / "tensorboard", space)],
+            identity=space.identity(),
+        )
     if result.failures == result.evaluations:
         raise ConfigError(
             f"All {result.failures} evaluations failed, so there is no loss to save; the reasons "
@@ -87,48 +94,9 @@ def search_settings(cfg: CfgNode) -> SearchSettings:
         seed=cfg.SEED,
         top_k=cfg.SEARCH.SELECTION.TOP_K,
         reseeds=cfg.SEARCH.SELECTION.RESEEDS,
+        rungs=tuple(cfg.SEARCH.HALVING.BUDGETS),
+        keep=cfg.SEARCH.HALVING.KEEP,
     )
-
-
-def build_space(cfg: CfgNode) -> SearchSpace:
-    """The search space that SEARCH names."""
-    return SearchSpace(
-        cfg.SEARCH.METRIC,
-        cfg.SEARCH.SURFACE,
-        cfg.SEARCH.PIECES or None,
-        Constraints(cfg.SEARCH.TRUTH_TABLE, cfg.SEARCH.MONOTONE),
-    )
-
-
-def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
-    """Images to train proxies on and to score them on; both kept apart from DATASETS.TEST."""
-    train_dicts = _records(cfg.DATASETS.TRAIN)
-    hold = cfg.SEARCH.HOLDOUT
-    if hold.DATASETS:
-        holdout = _records(hold.DATASETS)
-    else:
-        train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
-    assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
-    assert_disjoint(holdout, _records(cfg.DATASETS.TEST))
-    assert_disjoint(train_dicts, _records(cfg.DATASETS.TEST), "the search set")
-    return train_dicts, holdout
-
-
-def build_proxy(
-    cfg: CfgNode, space: SearchSpace, train_dicts: Dicts, holdout: Dicts
-) -> DetectronProxy:
-    """The proxy at its warm start."""
-    proxy_cfg = cfg.clone()
-    proxy_cfg.defrost()
-    proxy_cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
-    proxy_cfg.freeze()
-    model = Trainer.build_model(proxy_cfg)
-    start = warm_start(proxy_cfg, model, train_dicts)
-    proxy_cfg.defrost()
-    proxy_cfg.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
-    proxy_cfg.freeze()
-    name = cfg.DATASETS.TRAIN[0]
-    return DetectronProxy(proxy_cfg, space, model, start, train_dicts, holdout, name)
 
 
 def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
@@ -143,17 +111,30 @@ def journal_header(
     cfg: CfgNode, space: SearchSpace, settings: SearchSettings, sets: tuple[Dicts, Dicts]
 ) -> dict[str, Any]:
     """Everything the result depends on; a resume with anything else is refused."""
-    config = yaml.safe_load(cfg.dump())
-    for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD", "TEST"):
-        value = config.pop(key)
-        if key == "TEST":
-            config["TEST"] = {k: value[k] for k in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
     return {
-        "config": config,
+        "config": pinned_config(cfg),
         "settings": asdict(settings),
         "space": space.to_dict(),
         "split": split_record(*sets),
     }
+
+
+def pinned_config(cfg: CfgNode) -> dict[str, Any]:
+    """The part of a config that a search's result depends on.
+
+    Left out are the executor, for another may go on with a search, and the options of agents that
+    are not used.
+    """
+    config: dict[str, Any] = yaml.safe_load(cfg.dump())
+    for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD"):
+        del config[key]
+    test = config.pop("TEST")
+    config["TEST"] = {key: test[key] for key in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
+    node = config["SEARCH"]
+    del node["EXECUTOR"]
+    for agent in set(AGENTS) - {node["AGENT"]}:
+        node.pop(agent.upper(), None)
+    return config
 
 
 def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
@@ -173,26 +154,14 @@ def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
     return spec.model_copy(update={"provenance": provenance})
 
 
-def loss_name(cfg: CfgNode) -> str:
-    """SEARCH.NAME, or a name made of data set, metric and surface."""
-    dataset = re.sub(r"[^A-Za-z0-9.+-]", "-", cfg.DATASETS.TRAIN[0].split("_")[0])
-    default = f"{dataset}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
-    return cfg.SEARCH.NAME or default
-
-
 def check_search(cfg: CfgNode) -> None:
     """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
-    if cfg.SEED < 0:
-        raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
-    space = build_space(cfg)
-    build_agent(cfg, space).ask(search_settings(cfg).samples)
-    candidate_spec(cfg, space, space.identity(), loss_name(cfg))
-    if cfg.SEARCH.PROXY.MAX_ITER < 1 or cfg.SEARCH.WARM_START.MAX_ITER < 0:
-        raise ConfigError(
-            "Expected SEARCH.PROXY.MAX_ITER >= 1 and SEARCH.WARM_START.MAX_ITER >= 0, got "
-            f"{cfg.SEARCH.PROXY.MAX_ITER} and {cfg.SEARCH.WARM_START.MAX_ITER}."
-        )
-    build_sets(cfg)
+    check_problem(cfg)
+    try:
+        build_agent(cfg, build_space(cfg)).ask(search_settings(cfg).samples)
+    except ImportError as error:
+        raise ConfigError(f"SEARCH.AGENT {cfg.SEARCH.AGENT!r}: {error}") from None
+    check_executor(cfg)
 
 
 def pin_start(journal: Journal, start: dict[str, Tensor]) -> None:
@@ -226,7 +195,3 @@ def _machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-
-
-def _records(names: tuple[str, ...]) -> Dicts:
-    return [record for name in names for record in DatasetCatalog.get(name)]

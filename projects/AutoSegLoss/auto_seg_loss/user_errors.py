@@ -1,7 +1,10 @@
-"""Errors a user can mend are shown as one line, not as a traceback."""
+"""Errors a user can mend are one line, not a traceback; so is an interruption, which says how to
+go on."""
 
 from __future__ import annotations
 
+import multiprocessing
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +13,20 @@ from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import SpecError
 from rl.journal import JournalError
+from rl.search import SearchError
+from rl.signals import Interrupted, interruptible
 
 
 @contextmanager
 def explain_user_errors() -> Iterator[None]:
     """Print such an error's message to stderr and exit with status 2; others pass through.
 
-    A training that diverged counts as one: its loss or its learning rate is the user's.
+    A training that diverged counts as one: its loss or its learning rate is the user's. SIGINT and
+    SIGTERM end what is in here as an exception does, with status 130 or 143.
     """
     try:
-        yield
+        with interruptible():
+            yield
     except (
         ConfigError,
         DatasetError,
@@ -27,14 +34,39 @@ def explain_user_errors() -> Iterator[None]:
         SplitError,
         SpecError,
         JournalError,
+        SearchError,
         FloatingPointError,
         OSError,
     ) as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept", file=sys.stderr)
-        sys.exit(130)
+    except Interrupted as stop:
+        print("interrupted; nothing was begun", file=sys.stderr)
+        sys.exit(stop.exit_code)
+
+
+@contextmanager
+def say_how_to_go_on(*options: str) -> Iterator[None]:
+    """An interruption in here prints the command that goes on: the present one with ``options``.
+
+    Inside ``explain_user_errors``, around the part that keeps what it has finished.
+    """
+    try:
+        yield
+    except Interrupted as stop:
+        for process in multiprocessing.active_children():
+            if not process.daemon:  # the other GPUs' processes, which Python would wait for
+                process.terminate()
+        command = command_line(sys.argv, *options)
+        print(f"interrupted; what is finished is kept; go on with: {command}", file=sys.stderr)
+        sys.exit(stop.exit_code)
+
+
+def command_line(argv: list[str], *options: str) -> str:
+    """``argv`` as one types it in a shell, with those ``options`` that it lacks, first."""
+    script, *arguments = argv
+    missing = [option for option in options if option not in arguments]
+    return shlex.join(["python", script, *missing, *arguments])
 
 
 def _message(error: Exception) -> str:

@@ -19,9 +19,10 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.proxy import train
 from auto_seg_loss.quiet import quiet
+from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.trainer import Dicts
+from auto_seg_loss.training import train
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +41,27 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
     DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
     if cfg.SEARCH.WARM_START.MAX_ITER == 0:
         return _copy(model)
-    path = Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
+    path = warm_start_file(cfg)
     settings = _settings(cfg, dicts)
     if not path.is_file():
         iterations = cfg.SEARCH.WARM_START.MAX_ITER
         logger.info("Training the shared warm start, %d iterations, into %s", iterations, path)
-        with quiet():
+        with quiet(), undisturbed(cfg.MODEL.DEVICE):
             train(_training_config(cfg), model, dicts, cfg.SEED)
         _save(path, {"model": model.state_dict(), "settings": settings})
-    return _load(path, settings)
+    made_with, state = read_warm_start(path)
+    if made_with != settings:
+        raise ConfigError(
+            f"The warm start {path} was made with other SEARCH.WARM_START, "
+            "SEARCH.HOLDOUT, MODEL, INPUT, SOLVER, DATASETS or SEED settings; delete it to make it "
+            "again, or set SEARCH.WARM_START.WEIGHTS to another file."
+        )
+    return state
+
+
+def warm_start_file(cfg: CfgNode) -> Path:
+    """Where the warm start is kept."""
+    return Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
 
 
 def _training_config(cfg: CfgNode) -> CfgNode:
@@ -74,23 +87,20 @@ def _save(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _load(path: Path, settings: str) -> dict[str, Tensor]:
+def read_warm_start(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """A file that ``warm_start`` wrote: a digest of the settings it was made with, and the weights.
+
+    ``ConfigError`` for any other file.
+    """
     try:
         # weights_only: a weights file is data and executes nothing.
         content = torch.load(path, map_location="cpu", weights_only=True)
-        made_with, state = content["settings"], content["model"]
+        return content["settings"], dict(content["model"])
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ConfigError(
             f"{path} is not a warm start made by search_net.py ({type(error).__name__}); delete it "
             "to make it again, or set SEARCH.WARM_START.WEIGHTS to another file."
         ) from None
-    if made_with != settings:
-        raise ConfigError(
-            f"The warm start {path} was made with other SEARCH.WARM_START, "
-            "SEARCH.HOLDOUT, MODEL, INPUT, SOLVER, DATASETS or SEED settings; delete it to make it "
-            "again, or set SEARCH.WARM_START.WEIGHTS to another file."
-        )
-    return dict(state)
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from detectron2.modeling import build_model
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.preflight import load_config
-from auto_seg_loss.search import build_agent, build_space
+from auto_seg_loss.problem import build_space
+from auto_seg_loss.search import build_agent
 from autoseg_core import load_spec
 
 CONFIGS = Path(__file__).parents[3] / "projects" / "AutoSegLoss" / "configs"

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+import random
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
+from detectron2.utils.env import seed_all_rng
 from torch import nn
 
-from auto_seg_loss import proxy as proxy_module
-from auto_seg_loss.proxy import DetectronProxy, candidate_spec, score, train
-from auto_seg_loss.search import build_sets, build_space
+from auto_seg_loss import training as training_module
+from auto_seg_loss.data import DatasetError
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.problem import build_sets, build_space, candidate_spec
+from auto_seg_loss.proxy import DetectronProxy, build_proxy, from_config
+from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.trainer import build_train_loader
+from auto_seg_loss.training import score, train
 from autoseg_core import AutoSegLoss
 
 
@@ -92,15 +100,12 @@ def test_every_evaluation_starts_from_the_given_weights(make_proxy):
     assert counted == 0, "the start itself was trained"
 
 
-def test_the_candidates_loss_trains(make_proxy, monkeypatch):
+def test_the_loss_is_the_candidates(make_proxy):
     proxy = make_proxy()
-    seen = []
-    monkeypatch.setattr(
-        proxy_module, "train", lambda cfg, model, dicts, seed: seen.append(model.sem_seg_head.loss)
-    )
     proxy.evaluate(theta(proxy, 0), 5)
-    assert isinstance(seen[0], AutoSegLoss)
-    assert seen[0].spec == candidate_spec(proxy.cfg, proxy.space, theta(proxy, 0))
+    loss = proxy.model.sem_seg_head.loss
+    assert isinstance(loss, AutoSegLoss)
+    assert loss.spec == candidate_spec(proxy.cfg, proxy.space, theta(proxy, 0))
 
 
 @pytest.mark.parametrize("metric", ["mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"])
@@ -116,18 +121,17 @@ def test_the_reward_is_the_metric_of_the_scores(make_proxy, metric):
 
 def test_only_the_hold_out_is_scored_and_only_the_search_set_trained(make_proxy, monkeypatch):
     proxy = make_proxy()
-    calls = {}
-    monkeypatch.setattr(
-        proxy_module, "train", lambda cfg, model, dicts, seed: calls.update(train=dicts)
-    )
+    read = []
+    for name in ("build_train_loader", "build_test_loader"):
+        build = getattr(training_module, name)
 
-    def fake_score(cfg, model, dicts, name):
-        calls["score"] = dicts
-        return {"mIoU": 0.5}
+        def spy(cfg, dicts, name=name, build=build):
+            read.append((name, dicts))
+            return build(cfg, dicts)
 
-    monkeypatch.setattr(proxy_module, "score", fake_score)
+        monkeypatch.setattr(training_module, name, spy)
     proxy.evaluate(proxy.space.identity(), 5)
-    assert calls == {"train": proxy.search, "score": proxy.holdout}
+    assert read == [("build_train_loader", proxy.search), ("build_test_loader", proxy.holdout)]
 
 
 def test_a_huge_learning_rate_is_a_failed_candidate(make_proxy):
@@ -146,7 +150,7 @@ def test_a_loss_of_nan_is_a_failed_candidate_and_the_next_one_is_fine(make_proxy
     proxy = make_proxy()
     before = proxy.evaluate(proxy.space.identity(), 5)
     with monkeypatch.context() as patch:
-        patch.setattr(proxy_module, "AutoSegLoss", lambda *_: Broken())
+        patch.setattr(training_module, "AutoSegLoss", lambda *_: Broken())
         result = proxy.evaluate(proxy.space.identity(), 5)
     assert result.status == "failed" and result.reward == 0.0
     assert "iteration=0" in result.reason
@@ -167,10 +171,13 @@ def test_statistics_of_a_norm_that_are_not_finite_are_found(make_proxy, monkeypa
     """Weights may be finite while a batch norm's running mean is not: it scores garbage."""
     proxy = make_proxy()
 
-    def spoil(cfg, model, dicts, seed):
-        model.backbone.stem.conv1.norm.running_mean[0] = value
+    class Spoiling(nn.Module):
+        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            norm = proxy.model.backbone.stem.conv1.norm
+            norm.running_mean = torch.full_like(norm.running_mean, value)
+            return logits.mean()
 
-    monkeypatch.setattr(proxy_module, "train", spoil)
+    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_: Spoiling())
     result = proxy.evaluate(proxy.space.identity(), 5)
     assert result.status == "failed"
     assert "not finite" in result.reason
@@ -182,21 +189,9 @@ def test_a_bug_is_raised_not_hidden(make_proxy, monkeypatch):
             raise TypeError("a bug")
 
     proxy = make_proxy()
-    monkeypatch.setattr(proxy_module, "AutoSegLoss", lambda *_: Wrong())
+    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_: Wrong())
     with pytest.raises(TypeError, match="a bug"):
         proxy.evaluate(proxy.space.identity(), 5)
-
-
-def test_the_spec_has_the_settings_of_the_search(make_cfg):
-    cfg = make_cfg(
-        *("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PIECES", 3),
-        *("SEARCH.ABSENT", "zero", "SEARCH.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True),
-    )
-    space = build_space(cfg)
-    term = candidate_spec(cfg, space, space.identity()).terms[0]
-    assert (term.metric, term.surface, term.pieces) == ("BIoU", "linear", 3)
-    assert (term.absent, term.tolerance, term.drop_background) == ("zero", 2, True)
-    np.testing.assert_allclose(space.theta(term.control_points), space.identity())
 
 
 def test_train_counts_the_iterations_and_follows_the_schedule(shapes, make_cfg):
@@ -217,3 +212,152 @@ def test_evaluations_are_silent(make_proxy, capfd, caplog):
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
     assert not [r for r in caplog.records if "Start inference" in r.getMessage()]
+
+
+# --- budgets ---
+
+
+@pytest.mark.parametrize("budget, iterations", [(0.01, 1), (0.3, 2), (0.5, 4), (1.0, 7)])
+def test_a_budget_stops_the_same_training_early(make_proxy, budget, iterations):
+    """By hand: optimiser, schedule and data of the full training, so many iterations, a score."""
+    proxy = make_proxy("SOLVER.MAX_ITER", 7)
+    result = proxy.evaluate(theta(proxy, 0), 5, budget)
+    stopped = weights(proxy)
+    with undisturbed("cpu"):
+        proxy.model.load_state_dict(proxy.start)
+        seed_all_rng(5)
+        batches = iter(build_train_loader(proxy.cfg, proxy.search))
+        training_module.build_trainer(proxy.cfg, proxy.model, batches).train(0, iterations)
+        assert same(weights(proxy), stopped)
+        expected = score(proxy.cfg, proxy.model, proxy.holdout, proxy.dataset_name)
+    assert result.scores == expected and result.reward == expected["mIoU"]
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.1, math.nan])
+def test_a_budget_that_is_no_share_is_refused(make_proxy, budget):
+    with pytest.raises(ValueError, match=r"in \(0, 1\]"):
+        make_proxy().evaluate(np.full(12, 0.5), 5, budget)
+
+
+def test_the_generators_of_the_process_are_left_alone(make_proxy):
+    proxy = make_proxy()
+    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    proxy.evaluate(proxy.space.identity(), 5)
+    after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    assert before == after
+
+
+# --- from a search's config ---
+
+
+def test_the_proxy_starts_from_cross_entropy_whatever_the_config_names(shapes, make_cfg):
+    head = "MODEL.SEM_SEG_HEAD."
+    cfg = make_cfg(head + "LOSS_TYPE", "auto_seg_loss", head + "LOSS_SPEC", "voc-miou-bezier")
+    proxy = build_proxy(cfg, *build_sets(cfg))
+    assert proxy.cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE == "cross_entropy"
+    assert not any(".loss." in key for key in proxy.start)
+
+
+def test_the_proxy_trains_as_long_as_the_search_says(shapes, make_cfg):
+    cfg = make_cfg("SEARCH.PROXY.MAX_ITER", 17)
+    assert build_proxy(cfg, *build_sets(cfg)).cfg.SOLVER.MAX_ITER == 17
+
+
+@pytest.fixture
+def config(tiny_config, tmp_path):
+    """``config(KEY, VALUE, ...)``: keywords of ``from_config`` for the tiny search."""
+
+    def make(*options):
+        output = ("OUTPUT_DIR", str(tmp_path / "output"))
+        return {"config_file": str(tiny_config), "opts": [*output, *options]}
+
+    return make
+
+
+def test_from_config_gives_the_proxy_of_the_search(shapes, config, make_cfg, tmp_path):
+    torch.manual_seed(77)  # whatever was drawn before
+    proxy = from_config(**config())
+    cfg = make_cfg()
+    (tmp_path / "output" / "warm_start.pth").unlink()
+    searched = build_proxy(cfg, *build_sets(cfg))
+    assert same(proxy.start, searched.start)
+    assert proxy.space == searched.space and proxy.cfg.SOLVER.MAX_ITER == 3
+    assert proxy.score_names == ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
+    results = [one.evaluate(theta(one, 0), 5) for one in (proxy, searched)]
+    assert results[0] == results[1] and results[0].status == "ok"
+
+
+def test_without_a_warm_start_the_weights_are_drawn_from_the_seed(shapes, config):
+    starts = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(len(starts))
+        options = ("SEARCH.WARM_START.MAX_ITER", 0, "SEED", seed)
+        starts.append(from_config(**config(*options)).start)
+    assert same(starts[0], starts[1]) and not same(starts[0], starts[2])
+
+
+def test_from_config_writes_the_warm_start_and_nothing_else(shapes, config, tmp_path):
+    from_config(**config())
+    assert [path.name for path in (tmp_path / "output").iterdir()] == ["warm_start.pth"]
+    written = (tmp_path / "output" / "warm_start.pth").stat().st_mtime_ns
+    from_config(**config())
+    assert (tmp_path / "output" / "warm_start.pth").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("SEARCH.METRIC", "IoU"), "'IoU'.*mIoU, FWIoU"),
+        (("SEARCH.SURFACES", "bezier"), r"SURFACES.*SEARCH\.SURFACE"),
+        (("SEED", -1), "SEED"),
+        (("SEARCH.PROXY.MAX_ITER", 0), "SEARCH.PROXY.MAX_ITER >= 1"),
+        (("DATASETS.TRAIN", "('shapes_sem_seg_test',)"), "share"),
+        (("MODEL.WEIGHTS", "none.pth"), r"none\.pth"),
+        (("MODEL.SEM_SEG_HEAD.NUM_CLASSES", 9), "NUM_CLASSES"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_from_config_refuses_what_search_net_refuses(shapes, config, tmp_path, options, words):
+    with pytest.raises(ConfigError, match=words):
+        from_config(**config(*options))
+    assert not (tmp_path / "output").exists()
+
+
+def test_missing_data_are_told_as_by_the_scripts(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "nowhere"))
+    with pytest.raises((DatasetError, FileNotFoundError), match="DETECTRON2_DATASETS"):
+        from_config(**config())
+
+
+def test_gymnasium_finds_the_proxy_by_its_search_config(shapes, config):
+    env = gymnasium.make(
+        "rl:autoseg/LossSearch-v0",
+        proxy="auto_seg_loss.proxy:from_config",
+        proxy_kwargs=config(),
+    )
+    _, reset_info = env.reset(seed=3)
+    action = np.full(12, 0.4)
+    _, reward, terminated, _, info = env.step(action)
+    assert terminated and info["status"] == "ok" and 0 <= reward <= 1
+    searched = from_config(**config())
+    result = searched.evaluate(action, reset_info["seed"])
+    assert (reward, info["scores"]) == (result.reward, result.scores)
+    env.close()
+
+
+def test_gymnasium_leads_the_training_of_a_search_config(shapes, config):
+    env = gymnasium.make(
+        "rl:autoseg/LossSchedule-v0",
+        proxy="auto_seg_loss.proxy:from_config",
+        proxy_kwargs=config(),
+        steps=3,
+    )
+    _, reset_info = env.reset(seed=3)
+    rewards, terminated = [], False
+    while not terminated:
+        _, reward, terminated, _, _ = env.step(np.full(12, 0.4))
+        rewards.append(reward)
+    result = from_config(**config()).evaluate(np.full(12, 0.4), reset_info["seed"])
+    assert len(rewards) == 3
+    assert sum(rewards) == pytest.approx(result.reward, abs=1e-6)
+    env.close()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
+import sys
+
 import pytest
 
 from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.user_errors import command_line, explain_user_errors, say_how_to_go_on
 from autoseg_core import SpecError
 from rl.journal import JournalError
 
@@ -41,3 +46,41 @@ def test_success_says_nothing(capsys):
     with explain_user_errors():
         pass
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("signum, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_is_one_line_with_the_command_that_goes_on(
+    signum, status, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "argv", ["search_net.py", "--config-file", "a b.yaml", "SEED", "1"])
+    with (
+        pytest.raises(SystemExit) as stop,
+        explain_user_errors(),
+        say_how_to_go_on("--resume"),
+    ):
+        os.kill(os.getpid(), signum)
+    assert stop.value.code == status
+    assert capsys.readouterr().err == (
+        "interrupted; what is finished is kept; go on with: "
+        "python search_net.py --resume --config-file 'a b.yaml' SEED 1\n"
+    )
+
+
+def test_before_anything_is_written_there_is_nothing_to_go_on_with(capsys):
+    with pytest.raises(SystemExit) as stop, explain_user_errors():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.value.code == 143
+    assert capsys.readouterr().err == "interrupted; nothing was begun\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, options, expected",
+    [
+        ("s.py --config-file f", ("--resume",), "python s.py --resume --config-file f"),
+        ("s.py --resume --config-file f", ("--resume",), "python s.py --resume --config-file f"),
+        ("s.py --config-file f A \"('x',)\"", (), "python s.py --config-file f A \"('x',)\""),
+    ],
+)
+def test_the_command_can_be_typed(arguments, options, expected):
+    typed = command_line(shlex.split(arguments), *options)
+    assert shlex.split(typed) == shlex.split(expected)

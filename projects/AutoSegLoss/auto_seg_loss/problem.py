@@ -1,0 +1,78 @@
+"""What a search config poses: the space of losses, the loss at a theta, the images."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from numpy.typing import NDArray
+
+from auto_seg_loss.data import assert_disjoint, carve
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.trainer import Dicts
+from autoseg_core import Constraints, LossSpec, LossTerm, SearchSpace
+
+
+def build_space(cfg: CfgNode) -> SearchSpace:
+    """The search space that SEARCH names."""
+    return SearchSpace(
+        cfg.SEARCH.METRIC,
+        cfg.SEARCH.SURFACE,
+        cfg.SEARCH.PIECES or None,
+        Constraints(cfg.SEARCH.TRUTH_TABLE, cfg.SEARCH.MONOTONE),
+    )
+
+
+def candidate_spec(
+    cfg: CfgNode, space: SearchSpace, theta: NDArray[np.float64], name: str = "candidate"
+) -> LossSpec:
+    """The loss at theta (d,) of ``space``, with the settings of SEARCH."""
+    term = LossTerm.from_theta(
+        space,
+        theta,
+        absent=cfg.SEARCH.ABSENT,
+        tolerance=cfg.SEARCH.TOLERANCE,
+        drop_background=cfg.TEST.DROP_BACKGROUND,
+    )
+    return LossSpec.of_terms(name, term)
+
+
+def loss_name(cfg: CfgNode) -> str:
+    """SEARCH.NAME, or a name made of data set, metric and surface."""
+    dataset = re.sub(r"[^A-Za-z0-9.+-]", "-", cfg.DATASETS.TRAIN[0].split("_")[0])
+    default = f"{dataset}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
+    return cfg.SEARCH.NAME or default
+
+
+def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
+    """Images to train proxies on and to score them on; both kept apart from DATASETS.TEST."""
+    train_dicts = _records(cfg.DATASETS.TRAIN)
+    hold = cfg.SEARCH.HOLDOUT
+    if hold.DATASETS:
+        holdout = _records(hold.DATASETS)
+    else:
+        train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
+    assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
+    assert_disjoint(holdout, _records(cfg.DATASETS.TEST))
+    assert_disjoint(train_dicts, _records(cfg.DATASETS.TEST), "the search set")
+    return train_dicts, holdout
+
+
+def check_problem(cfg: CfgNode) -> None:
+    """Refuse what no proxy can be built for; ``ValueError`` says why."""
+    if cfg.SEED < 0:
+        raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
+    space = build_space(cfg)
+    candidate_spec(cfg, space, space.identity(), loss_name(cfg))
+    if cfg.SEARCH.PROXY.MAX_ITER < 1 or cfg.SEARCH.WARM_START.MAX_ITER < 0:
+        raise ConfigError(
+            "Expected SEARCH.PROXY.MAX_ITER >= 1 and SEARCH.WARM_START.MAX_ITER >= 0, got "
+            f"{cfg.SEARCH.PROXY.MAX_ITER} and {cfg.SEARCH.WARM_START.MAX_ITER}."
+        )
+    build_sets(cfg)
+
+
+def _records(names: tuple[str, ...]) -> Dicts:
+    return [record for name in names for record in DatasetCatalog.get(name)]

@@ -1,0 +1,198 @@
+"""One short training, run in one go or led step by step with a loss that changes on the way."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.engine import AMPTrainer, SimpleTrainer, hooks
+from detectron2.evaluation import inference_on_dataset
+from detectron2.projects.deeplab import build_lr_scheduler
+from detectron2.utils.env import seed_all_rng
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from auto_seg_loss.problem import candidate_spec
+from auto_seg_loss.quiet import quiet
+from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
+from auto_seg_loss.trainer import (
+    Dicts,
+    build_evaluator,
+    build_optimizer,
+    build_test_loader,
+    build_train_loader,
+)
+from autoseg_core import METRICS, AutoSegLoss, SearchSpace
+from rl.proxies.progress import add_share
+from rl.proxy import ProxyResult, TrainingStep, failed
+
+
+class DetectronTraining:
+    """``TrainingTask``: SOLVER.MAX_ITER iterations from ``start``, cut into steps.
+
+    Nothing but the loss changes from a step to the next: network, momentum, learning-rate schedule
+    and order of the data go on. A training has random generators of its own, so neither a scoring
+    nor anything else that runs between two steps disturbs it: with a constant theta any cut gives
+    the weights of the uncut training, on a CPU bit for bit.
+
+    Args:
+        cfg: SOLVER, INPUT and MODEL describe the training; SOLVER.MAX_ITER its full length.
+        space: of the thetas.
+        model: its loss and weights are replaced.
+        start: the model's state dict to start from.
+        search, holdout: records to train on and to score.
+        dataset_name: whose metadata describes both.
+    """
+
+    score_names = tuple(METRICS)
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        space: SearchSpace,
+        model: Any,
+        start: dict[str, Tensor],
+        search: Dicts,
+        holdout: Dicts,
+        dataset_name: str,
+    ) -> None:
+        self.cfg, self.space, self.model, self._start = cfg, space, model, start
+        self._search, self._holdout, self._dataset_name = search, holdout, dataset_name
+        self._device = cfg.MODEL.DEVICE
+        self._trainer: SimpleTrainer | None = None
+        self._at_start: ProxyResult | None = None
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done since the start."""
+        return self._begun().iter
+
+    def begin(self, seed: int) -> None:
+        """Begin anew without scoring: start weights, fresh optimiser, data order of ``seed``."""
+        self._seed, self._progress, self._reason = seed, 0.0, ""
+        self.model.load_state_dict(self._start)
+        with quiet(), undisturbed(self._device):
+            seed_all_rng(seed)
+            self._batches = iter(build_train_loader(self.cfg, self._search))
+            self._trainer = build_trainer(self.cfg, self.model, self._batches)
+            self._random = random_states(self._device)
+
+    def start(self, seed: int) -> ProxyResult:
+        """Begin anew; the scores of the start weights, which are measured once."""
+        self.begin(seed)
+        if self._at_start is None:
+            self._at_start = self._score()
+        return self._at_start
+
+    def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
+        """Train on with theta (D,) until round(progress * MAX_ITER) iterations are done, and score.
+
+        The first step makes one iteration at least. ValueError past the end of the training,
+        RuntimeError before the start. A training that blew up has failed for good.
+        """
+        trainer = self._begun()
+        progress = add_share(self._progress, share)
+        if self._reason:
+            return TrainingStep(failed(self._reason))
+        spec = candidate_spec(self.cfg, self.space, theta)
+        loss = AutoSegLoss(spec, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+        self.model.sem_seg_head.loss = loss.to(self._device)
+        self._progress = progress
+        with quiet(), undisturbed(self._device):
+            set_random_states(self._random, self._device)
+            try:
+                mean_loss = _train_until(
+                    trainer, max(1, round(progress * self.cfg.SOLVER.MAX_ITER))
+                )
+            except FloatingPointError as error:
+                self._reason = str(error).splitlines()[0]
+                return TrainingStep(failed(self._reason))
+            finally:
+                self._random = random_states(self._device)
+        return TrainingStep(self._score(), mean_loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the state: weights, optimiser, schedule, iteration, generators, seed."""
+        trainer = self._begun()
+        return copy.deepcopy(
+            {
+                "seed": self._seed,
+                "progress": self._progress,
+                "reason": self._reason,
+                "model": dict(self.model.state_dict()),
+                "trainer": trainer.state_dict(),
+                "random": self._random,
+            }
+        )
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the training that gave ``state`` was.
+
+        The loader is built again from the seed, and the batches that were used are read again and
+        dropped: it costs the reading and augmenting of all iterations done, not their training.
+        With DATALOADER.NUM_WORKERS > 0 the same holds as long as that number is the same: each
+        worker has a seed and a share of its own.
+        """
+        self.begin(state["seed"])
+        trainer = self._begun()
+        with quiet(), undisturbed(self._device):
+            set_random_states(self._random, self._device)
+            for _ in range(state["trainer"]["iteration"]):
+                next(self._batches)
+        self.model.load_state_dict(state["model"])
+        with quiet():
+            trainer.load_state_dict(copy.deepcopy(state["trainer"]))
+        self._random = copy.deepcopy(state["random"])
+        self._progress, self._reason = state["progress"], state["reason"]
+
+    def _begun(self) -> SimpleTrainer:
+        if self._trainer is None:
+            raise RuntimeError("this training has not begun; call start(seed) first")
+        return self._trainer
+
+    def _score(self) -> ProxyResult:
+        broken = [n for n, v in self.model.state_dict().items() if not v.isfinite().all()]
+        if broken:
+            self._reason = f"{len(broken)} weights are not finite, {broken[0]} first"
+            return failed(self._reason)
+        with quiet(), undisturbed(self._device):
+            scores = score(self.cfg, self.model, self._holdout, self._dataset_name)
+        return ProxyResult(scores[self.space.metric], scores)
+
+
+def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterator[Any]) -> SimpleTrainer:
+    """The loop over ``batches`` with the optimiser and schedule of SOLVER."""
+    optimizer = build_optimizer(cfg, model)
+    kind = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
+    trainer = kind(model, batches, optimizer)
+    trainer.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
+    return trainer
+
+
+def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
+    """Train ``model`` in place for SOLVER.MAX_ITER iterations on ``dicts``.
+
+    Raises ``FloatingPointError`` when the loss turns non-finite.
+    """
+    seed_all_rng(seed)
+    trainer = build_trainer(cfg, model, iter(build_train_loader(cfg, dicts)))
+    trainer.train(0, cfg.SOLVER.MAX_ITER)
+
+
+def score(cfg: CfgNode, model: nn.Module, dicts: Dicts, dataset_name: str) -> dict[str, float]:
+    """The six exact scores of ``model`` on ``dicts``, in [0, 1]."""
+    evaluator = build_evaluator(cfg, dicts, dataset_name)
+    inference_on_dataset(model, build_test_loader(cfg, dicts), evaluator)
+    return evaluator.scores.compute()
+
+
+def _train_until(trainer: SimpleTrainer, iteration: int) -> float:
+    """Train until so many iterations are done; their mean loss, NaN when there were none."""
+    if trainer.iter >= iteration:
+        return math.nan
+    trainer.train(trainer.iter, iteration)
+    return float(np.mean([value for value, _ in trainer.storage.history("total_loss").values()]))

@@ -1,0 +1,100 @@
+"""problem.py: the space, the candidate's loss and the images that a search config names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog
+
+from auto_seg_loss.data import SplitError
+from auto_seg_loss.problem import build_sets, build_space, candidate_spec
+from autoseg_core import METRICS, SearchSpace
+
+TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
+HOLDOUT = "SEARCH.HOLDOUT."
+
+
+def names(dicts) -> list[str]:
+    return [item["image_id"] for item in dicts]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("surface", ["bezier", "linear"])
+def test_the_space_is_the_one_named(make_cfg, metric, surface):
+    space = build_space(make_cfg("SEARCH.METRIC", metric, "SEARCH.SURFACE", surface))
+    assert space.names == SearchSpace(metric, surface).names
+
+
+def test_pieces_and_constraints_are_those_of_the_config(make_cfg):
+    options = ("SEARCH.TRUTH_TABLE", False, "SEARCH.MONOTONE", False, "SEARCH.PIECES", 3)
+    space = build_space(make_cfg(*options))
+    assert space.pieces == 3
+    assert (space.constraints.truth_table, space.constraints.monotone) == (False, False)
+
+
+def test_the_spec_has_the_settings_of_the_search(make_cfg):
+    cfg = make_cfg(
+        *("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PIECES", 3),
+        *("SEARCH.ABSENT", "zero", "SEARCH.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True),
+    )
+    space = build_space(cfg)
+    term = candidate_spec(cfg, space, space.identity()).terms[0]
+    assert (term.metric, term.surface, term.pieces) == ("BIoU", "linear", 3)
+    assert (term.absent, term.tolerance, term.drop_background) == ("zero", 2, True)
+    np.testing.assert_allclose(space.theta(term.control_points), space.identity())
+
+
+# --- the sets ---
+
+
+@pytest.mark.parametrize("fraction, held", [(0.25, 2), (0.5, 4)])
+def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg, fraction, held):
+    search, holdout = build_sets(make_cfg(HOLDOUT + "FRACTION", fraction))
+    train, test = (names(DatasetCatalog.get(name)) for name in (TRAIN, TEST))
+    assert len(holdout) == held
+    assert sorted(names(search) + names(holdout)) == sorted(train)
+    assert not set(names(search) + names(holdout)) & set(test)
+
+
+def test_equal_seeds_carve_equally_and_others_otherwise(shapes, make_cfg):
+    def held(seed: int) -> list[str]:
+        return names(build_sets(make_cfg(HOLDOUT + "SEED", seed))[1])
+
+    assert held(0) == held(0)
+    assert len({tuple(held(seed)) for seed in range(5)}) > 1
+
+
+def test_a_hold_out_may_be_a_set_of_its_own(shapes, make_cfg):
+    search, holdout = build_sets(make_cfg(HOLDOUT + "DATASETS", f"('{VAL}',)"))
+    assert names(holdout) == names(DatasetCatalog.get(VAL))
+    assert names(search) == names(DatasetCatalog.get(TRAIN))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ((HOLDOUT + "DATASETS", f"('{TEST}',)"), "the hold-out set and the test set share 6 files"),
+        ((HOLDOUT + "DATASETS", f"('{TRAIN}',)"), "the search set and the hold-out set share"),
+        (("DATASETS.TEST", f"('{TRAIN}',)"), "the hold-out set and the test set share 4 files"),
+        (
+            (HOLDOUT + "DATASETS", f"('{VAL}',)", "DATASETS.TEST", f"('{TRAIN}',)"),
+            "the search set and the test set share 16 files",
+        ),
+    ],
+)
+def test_sets_that_meet_are_refused(shapes, make_cfg, options, words):
+    with pytest.raises(SplitError, match=words):
+        build_sets(make_cfg(*options))
+
+
+def test_a_link_to_a_test_image_is_seen_through(shapes, make_cfg, tmp_path, monkeypatch):
+    image = DatasetCatalog.get(TEST)[0]
+    disguise = tmp_path / "harmless.jpg"
+    disguise.symlink_to(image["file_name"])
+    records = [{"file_name": str(disguise), "sem_seg_file_name": image["sem_seg_file_name"]}]
+    DatasetCatalog.register("disguised", lambda: records)
+    try:
+        with pytest.raises(SplitError, match="share 2 files"):
+            build_sets(make_cfg(HOLDOUT + "DATASETS", "('disguised',)"))
+    finally:
+        DatasetCatalog.remove("disguised")

@@ -1,0 +1,51 @@
+"""random_states.py: every global generator kept, written, read and given back."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy as np
+import torch
+
+from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
+
+
+def draw() -> list[float]:
+    """From each generator; the second normal of a pair is kept inside NumPy's state."""
+    return [random.random(), random.gauss(0, 1), np.random.randn(), float(torch.rand(()))]
+
+
+def test_what_was_drawn_is_drawn_again():
+    draw()
+    states = random_states("cpu")
+    drawn = [draw() for _ in range(3)]
+    set_random_states(states, "cpu")
+    assert [draw() for _ in range(3)] == drawn
+
+
+def test_states_are_plain_data_on_the_disk():
+    draw()
+    file = io.BytesIO()
+    torch.save(random_states("cpu"), file)
+    drawn = draw()
+    file.seek(0)
+    set_random_states(torch.load(file, weights_only=True), "cpu")
+    assert draw() == drawn
+
+
+def test_a_copy_is_kept_not_the_generator_itself():
+    states = random_states("cpu")
+    drawn = [draw() for _ in range(400)]  # NumPy renews its 624 numbers in place
+    set_random_states(states, "cpu")
+    assert [draw() for _ in range(400)] == drawn
+
+
+def test_nothing_drawn_inside_is_seen_outside():
+    states = random_states("cpu")
+    expected = draw()
+    set_random_states(states, "cpu")
+    with undisturbed("cpu"):
+        draw()
+        torch.manual_seed(3)
+    assert draw() == expected

@@ -1,0 +1,256 @@
+"""training.py: a training led in steps is the uncut training, and goes on from a saved state."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from detectron2.modeling import build_model
+from torch import nn
+
+from auto_seg_loss import training as training_module
+from auto_seg_loss.problem import build_sets, build_space
+from auto_seg_loss.proxy import DetectronProxy
+from auto_seg_loss.training import DetectronTraining
+
+ITERATIONS = 6
+
+
+@pytest.fixture
+def make_proxy(shapes, make_cfg):
+    """``make_proxy(KEY, VALUE, ...)``: a proxy on the tiny set, from random weights."""
+
+    def make(*options) -> DetectronProxy:
+        cfg = make_cfg("SOLVER.MAX_ITER", ITERATIONS, "SOLVER.WARMUP_ITERS", 2, *options)
+        torch.manual_seed(0)
+        model = build_model(cfg)
+        start = {key: value.clone() for key, value in model.state_dict().items()}
+        search, holdout = build_sets(cfg)
+        name = cfg.DATASETS.TRAIN[0]
+        return DetectronProxy(cfg, build_space(cfg), model, start, search, holdout, name)
+
+    return make
+
+
+def theta(number: int) -> np.ndarray:
+    return np.random.default_rng(number).uniform(0.05, 0.95, 12)
+
+
+def weights(owner: DetectronProxy | DetectronTraining) -> dict[str, torch.Tensor]:
+    state = owner.model.state_dict()
+    return {key: value.clone() for key, value in state.items() if ".loss." not in key}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def disturb() -> None:
+    """What an agent, or another training, may do between two steps."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.rand(10)
+
+
+# --- any cut of a training gives the uncut one ---
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+def test_equal_steps_of_one_theta_end_where_evaluate_does(make_proxy, steps):
+    proxy = make_proxy()
+    whole = proxy.evaluate(theta(0), seed=5)
+    training = proxy.training()
+    training.start(5)
+    for _ in range(steps):
+        disturb()
+        step = training.advance(theta(0), 1 / steps)
+    assert step.result == whole
+    assert same(weights(training), weights(proxy))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3, 5)"),
+        ("DATALOADER.NUM_WORKERS", 2, "INPUT.CACHE", False),
+        ("DATALOADER.ASPECT_RATIO_GROUPING", True),
+    ],
+    ids=lambda options: options[0],
+)
+def test_also_with_other_schedules_and_loaders(make_proxy, options):
+    proxy = make_proxy(*options)
+    whole = proxy.evaluate(theta(0), seed=5)
+    training = proxy.training()
+    training.start(5)
+    training.advance(theta(0), 0.5)
+    assert training.advance(theta(0), 0.5).result == whole
+
+
+def test_two_trainings_and_evaluations_of_one_proxy_do_not_meet(make_proxy):
+    proxy = make_proxy()
+    whole = [proxy.evaluate(theta(i), seed=5 + i) for i in range(2)]
+    trainings = [proxy.training() for _ in range(2)]
+    for i, training in enumerate(trainings):
+        training.start(5 + i)
+    for _ in range(2):
+        steps = [training.advance(theta(i), 0.5) for i, training in enumerate(trainings)]
+        proxy.evaluate(theta(2), seed=9, budget=0.2)
+    assert [step.result for step in steps] == whole
+
+
+def test_shares_become_whole_iterations_and_end_at_the_last(make_proxy):
+    training = make_proxy().training()
+    training.start(5)
+    counts = []
+    for _ in range(7):
+        training.advance(theta(0), 1 / 7)
+        counts.append(training.iteration)
+    assert counts == [round(ITERATIONS * i / 7) for i in range(1, 8)]
+
+
+def test_the_first_step_trains_however_small_it_is(make_proxy):
+    training = make_proxy().training()
+    training.start(5)
+    training.advance(theta(0), 0.01)
+    assert training.iteration == 1
+    step = training.advance(theta(0), 0.01)  # the next iteration is not due
+    assert training.iteration == 1 and math.isnan(step.loss)
+
+
+def test_the_loss_of_each_step_is_that_of_its_theta(make_proxy):
+    """A change of theta changes what follows it, and nothing before."""
+    ends = []
+    for second in (1, 2):
+        training = make_proxy().training()
+        training.start(5)
+        first = training.advance(theta(0), 0.5)
+        last = training.advance(theta(second), 0.5)
+        ends.append((first, last, weights(training)))
+    (first, last, trained), (other_first, other_last, other_trained) = ends
+    assert first == other_first and math.isfinite(first.loss)
+    assert last.loss != other_last.loss and not same(trained, other_trained)
+
+
+def test_the_reported_loss_is_the_mean_over_the_step(make_proxy, monkeypatch):
+    values = iter([3.0, 1.0, 8.0, 9.0, 1.0, 2.0])
+
+    class Told(nn.Module):
+        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return 0 * logits.sum() + next(values)
+
+    training = make_proxy().training()
+    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_: Told())
+    training.start(5)
+    losses = [training.advance(theta(0), share).loss for share in (1 / 3, 1 / 6, 1 / 2)]
+    assert losses == pytest.approx([2.0, 8.0, 4.0])
+
+
+# --- beginning and ending ---
+
+
+def test_the_start_is_scored_and_does_not_depend_on_the_seed(make_proxy):
+    proxy = make_proxy()
+    training = proxy.training()
+    one, other = training.start(5), training.start(6)
+    assert one == other == proxy.training().start(7)
+    assert one.status == "ok" and set(one.scores) == set(training.score_names)
+    assert same(weights(training), proxy.start)
+
+
+def test_a_second_start_begins_anew(make_proxy):
+    training = make_proxy().training()
+    training.start(5)
+    first = training.advance(theta(0), 0.5)
+    training.advance(theta(1), 0.5)
+    training.start(5)
+    assert training.advance(theta(0), 0.5) == first
+
+
+def test_the_order_of_calls_is_checked(make_proxy):
+    training = make_proxy().training()
+    for call in (lambda: training.advance(theta(0), 0.5), training.state_dict):
+        with pytest.raises(RuntimeError, match=r"call start\(seed\) first"):
+            call()
+    training.start(5)
+    training.advance(theta(0), 1.0)
+    with pytest.raises(ValueError, match="past the end"):
+        training.advance(theta(0), 0.1)
+
+
+def test_a_training_that_blew_up_stays_failed_until_the_next_start(make_proxy, monkeypatch):
+    class Broken(nn.Module):
+        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return logits.sum() * math.nan
+
+    training = make_proxy().training()
+    training.start(5)
+    good = training.advance(theta(0), 0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module, "AutoSegLoss", lambda *_: Broken())
+        step = training.advance(theta(0), 0.2)
+    assert step.result.status == "failed" and "iteration=3" in step.result.reason
+    assert math.isnan(step.loss)
+    assert training.advance(theta(0), 0.3).result == step.result
+    training.start(5)
+    assert training.advance(theta(0), 0.5) == good
+
+
+# --- the state ---
+
+
+def through_a_file(state: dict) -> dict:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3, 5)"),
+        ("DATALOADER.NUM_WORKERS", 2, "INPUT.CACHE", False),
+        ("DATALOADER.ASPECT_RATIO_GROUPING", True),
+    ],
+    ids=lambda options: options[0] if options else "",
+)
+def test_a_saved_training_goes_on_bit_for_bit(make_proxy, options):
+    training = make_proxy(*options).training()
+    training.start(5)
+    training.advance(theta(0), 1 / 3)
+    state = training.state_dict()
+    expected = [training.advance(theta(i), 1 / 3) for i in (1, 2)]
+    disturb()
+    fresh = make_proxy(*options).training()
+    fresh.load_state_dict(through_a_file(state))
+    assert [fresh.advance(theta(i), 1 / 3) for i in (1, 2)] == expected
+    assert same(weights(fresh), weights(training))
+
+
+def test_a_state_is_a_copy_and_can_be_used_twice(make_proxy):
+    training = make_proxy().training()
+    training.start(5)
+    training.advance(theta(0), 0.5)
+    state = training.state_dict()
+    ends = []
+    for _ in range(2):
+        training.load_state_dict(state)
+        ends.append(training.advance(theta(1), 0.5))
+    assert ends[0] == ends[1]
+
+
+def test_a_failure_is_part_of_the_state(make_proxy):
+    proxy = make_proxy("SOLVER.BASE_LR", 1e20, "SOLVER.WARMUP_ITERS", 0)
+    training = proxy.training()
+    training.start(5)
+    step = training.advance(theta(0), 0.9)
+    assert step.result.status == "failed"
+    fresh = proxy.training()
+    fresh.load_state_dict(through_a_file(training.state_dict()))
+    assert fresh.advance(theta(0), 0.1).result == step.result
