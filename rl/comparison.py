@@ -1,0 +1,200 @@
+"""What a comparison of agents on one proxy shows: table, sentence, figure, TensorBoard.
+
+Shapes: K seeds, B evaluations of a run, R rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+from torch.utils.tensorboard import SummaryWriter
+
+from rl.figures import draw_regret
+from rl.regret import Run, expected_running_time, first_reach, offered_values, simple_regret
+from rl.selection import mean_and_error
+
+_Array = NDArray[np.float64]
+
+_DEFINITIONS = """\
+Regret: the optimum less the noise-free reward; mean ± standard error over {seeds} seeds, after \
+{budget} evaluations.
+Final regret: of the candidate that looked best. Regret of mean: of the agent's own best guess.
+Evaluations to {reference}'s reward: those of all seeds until each offers it, over the seeds that \
+do (expected running time; a seed that never does has spent its budget). A search offers the \
+better of best candidate and mean; {reference}'s reward is what it offers at its end, averaged \
+over its seeds. Factor: {reference}'s budget over these evaluations."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How soon an agent offers the reference's final reward.
+
+    Args:
+        evaluations: expected running time; the whole budget for the reference itself.
+        seeds: how many of its K seeds offer it.
+        factor: the reference's budget over evaluations; 0 when no seed does.
+    """
+
+    evaluations: float
+    seeds: int
+    factor: float
+
+
+class Comparison:
+    """Runs of several agents on one proxy, equal in number and length.
+
+    Args:
+        proxy: its name.
+        runs: label of an agent -> its K runs.
+        reference: the label whose final reward the others are to reach.
+        start: what the identity is worth, where every search begins.
+        optimum: the best reward there is, if known. A run that found better raises it.
+        remark: on the proxy, in words.
+    """
+
+    def __init__(
+        self,
+        proxy: str,
+        runs: dict[str, list[Run]],
+        reference: str,
+        *,
+        start: float,
+        optimum: float | None = None,
+        remark: str = "",
+    ) -> None:
+        self.proxy, self.runs, self.reference = proxy, runs, reference
+        every = [run for some in runs.values() for run in some]
+        found = max(start, *(max(run.values.max(), run.mean_values.max()) for run in every))
+        self.optimum = float(found if optimum is None else max(found, optimum))
+        remarks = [
+            f"the identity, where every search begins, has regret {self.optimum - start:.5f}"
+        ]
+        if optimum is None:
+            remarks.append("the optimum is not known: regret is against the best that was found")
+        self.start, self.remark = start, "; ".join([*remarks, remark] if remark else remarks)
+        self.seeds, self.budget = len(runs[reference]), every[0].values.size
+
+    def regrets(self, label: str) -> _Array:
+        """(K, B) simple regret of each seed after each evaluation."""
+        return np.stack([simple_regret(run, self.optimum) for run in self.runs[label]])
+
+    def mean_regrets(self, label: str) -> _Array:
+        """(K, R) regret of the agent's mean after each round."""
+        return np.stack([self.optimum - run.mean_values for run in self.runs[label]])
+
+    @property
+    def target(self) -> float:
+        """What the reference offers at its end, averaged over its seeds."""
+        return math.fsum(offered_values(run)[-1] for run in self.runs[self.reference]) / self.seeds
+
+    def reach(self, label: str) -> Reach:
+        """How soon that agent offers the target."""
+        if label == self.reference:
+            return Reach(self.budget, self.seeds, 1.0)
+        reached = [first_reach(offered_values(run), self.target) for run in self.runs[label]]
+        evaluations = expected_running_time(reached, self.budget)
+        seeds = sum(count is not None for count in reached)
+        return Reach(evaluations, seeds, self.budget / evaluations)
+
+    def rows(self) -> list[list[str]]:
+        """A row an agent, as the headers of `table` say."""
+        return [
+            [
+                self.proxy,
+                label,
+                _plus_minus(self.regrets(label)[:, -1]),
+                _plus_minus(self.mean_regrets(label)[:, -1]),
+                *self._cells(label),
+            ]
+            for label in self.runs
+        ]
+
+    def _cells(self, label: str) -> list[str]:
+        if label == self.reference:
+            return [str(self.budget), "-", "1"]
+        if self.start >= self.target:
+            return ["-", "-", "-"]  # the sentence says why
+        reach = self.reach(label)
+        share = f"{reach.seeds}/{self.seeds}"
+        if reach.seeds == 0:
+            return ["never", share, "-"]
+        return [f"{reach.evaluations:.0f}", share, f"{reach.factor:.2f}"]
+
+    def sentence(self) -> str:
+        """Which agent offers the reference's final reward soonest, and by what factor."""
+        others = {label: self.reach(label) for label in self.runs if label != self.reference}
+        goal = f"{self.reference}'s final reward ({self.target:.5f})"
+        if self.start >= self.target:
+            return f"{self.proxy}: {goal} is no better than the identity's: reaching it is no feat."
+        soonest = min(others, key=lambda label: others[label].evaluations, default=None)
+        if soonest is None or others[soonest].factor <= 1.0:
+            return f"{self.proxy}: no agent reaches {goal} with fewer candidates than its own."
+        reach = others[soonest]
+        return (
+            f"{self.proxy}: {soonest} reaches {goal} with the fewest candidates, "
+            f"{reach.evaluations:.0f} where {self.reference} had {self.budget}: "
+            f"{reach.factor:.2f} times fewer ({reach.seeds} of {self.seeds} seeds)."
+        )
+
+
+def report(comparisons: Sequence[Comparison]) -> str:
+    """GitHub Markdown: the table of all proxies, a sentence on each, and what the columns mean."""
+    first = comparisons[0]
+    reference = first.reference
+    headers = ["proxy", "agent", "final regret", "regret of mean"]
+    headers += [f"evaluations to {reference}'s reward", "seeds that reach it", "factor"]
+    rows = [row for one in comparisons for row in one.rows()]
+    table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+    sentences = [f"- {one.sentence()}" for one in comparisons]
+    remarks = [f"- {one.proxy}: {one.remark}." for one in comparisons]
+    definitions = _DEFINITIONS.format(seeds=first.seeds, budget=first.budget, reference=reference)
+    return "\n".join([table, "", *sentences, *remarks, "", definitions])
+
+
+def write_comparisons(comparisons: Sequence[Comparison], directory: Path) -> str:
+    """table.md, regret_<proxy>.png and tensorboard/ into a directory; returns the report."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = report(comparisons)
+    (directory / "table.md").write_text(text + "\n", encoding="utf-8")
+    for one in comparisons:
+        regrets = {label: one.regrets(label) for label in one.runs}
+        figure = draw_regret(one.proxy, regrets)
+        figure.savefig(directory / f"regret_{_file_name(one.proxy)}.png", dpi=150)
+    for label in comparisons[0].runs:
+        _write_events(comparisons, label, directory / "tensorboard" / _file_name(label))
+    return text
+
+
+def _write_events(comparisons: Sequence[Comparison], label: str, directory: Path) -> None:
+    """Over evaluations, averaged over seeds: regret/<proxy> and, a round, regret_of_mean/<proxy>.
+
+    A run an agent, a tag a proxy: TensorBoard then draws the agents of a proxy into one chart.
+    """
+    for old in directory.glob("events.out.tfevents.*"):
+        old.unlink()
+    with SummaryWriter(str(directory)) as writer:
+        for one in comparisons:
+            curves = {
+                f"regret/{one.proxy}": one.regrets(label).mean(axis=0),
+                f"regret_of_mean/{one.proxy}": one.mean_regrets(label).mean(axis=0),
+            }
+            for tag, curve in curves.items():
+                every = one.budget // curve.size
+                for index, value in enumerate(curve, start=1):
+                    writer.add_scalar(tag, float(value), index * every)
+
+
+def _plus_minus(values: _Array) -> str:
+    mean, error = mean_and_error(values.tolist())
+    return f"{mean:.5f}" if math.isnan(error) else f"{mean:.5f} ± {error:.5f}"
+
+
+def _file_name(label: str) -> str:
+    return re.sub(r"[^\w.=,-]", "_", label)

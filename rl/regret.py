@@ -1,0 +1,93 @@
+"""How good a search was, evaluation by evaluation: regret, and evaluations to a given reward.
+
+What counts is what a candidate is worth (its value), but which candidate counts is decided by what
+the agent saw: with a noisy proxy these differ, and a lucky candidate is chosen at its true worth.
+
+Shapes: B evaluations of a run, N of them a round, R = B / N rounds, K seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One agent under one seed.
+
+    Args:
+        values: (B,) what each candidate is worth, without noise.
+        seen: (B,) the reward that the agent was told of each.
+        mean_values: (R,) what the agent's mean was worth after each round; R divides B.
+    """
+
+    values: Array
+    seen: Array
+    mean_values: Array
+
+
+def incumbent_values(run: Run) -> Array:
+    """(B,): after each evaluation, the value of the candidate that looks best so far.
+
+    It looks best by the rewards told; of equal ones the first counts.
+    """
+    best = np.maximum.accumulate(run.seen)
+    is_new = np.concatenate([[True], run.seen[1:] > best[:-1]])
+    incumbent: Array = run.values[np.maximum.accumulate(np.where(is_new, np.arange(best.size), 0))]
+    return incumbent
+
+
+def simple_regret(run: Run, optimum: float) -> Array:
+    """(B,): optimum - value of the candidate that looks best so far."""
+    return optimum - incumbent_values(run)
+
+
+def offered_values(run: Run) -> Array:
+    """(B,): after each evaluation, the better of the incumbent and the agent's last mean.
+
+    These two are what a search's final choice compares under fresh seeds. A mean is known with the
+    last evaluation of its round.
+    """
+    samples = run.values.size // run.mean_values.size
+    known = np.concatenate([np.full(samples - 1, -np.inf), np.repeat(run.mean_values, samples)])
+    offered: Array = np.maximum(incumbent_values(run), known[: run.values.size])
+    return offered
+
+
+def first_reach(offered: ArrayLike, target: float) -> int | None:
+    """Evaluations, counted from 1, until ``offered`` (B,) is at least target; None if never."""
+    reached = np.flatnonzero(np.asarray(offered) >= target)
+    return int(reached[0]) + 1 if reached.size else None
+
+
+def expected_running_time(reached: Sequence[int | None], budget: int) -> float:
+    """Evaluations per success: those of all seeds over the number of seeds that reach the target.
+
+    A seed that never does has spent its whole budget; infinity when none does. ERT of Hansen,
+    Auger, Finck and Ros, "Real-Parameter Black-Box Optimization Benchmarking" (2009).
+
+    Args:
+        reached: for each of K seeds its `first_reach`.
+        budget: evaluations of a run.
+    """
+    successes = sum(count is not None for count in reached)
+    spent = sum(budget if count is None else count for count in reached)
+    return spent / successes if successes else math.inf
+
+
+def band(curves: ArrayLike) -> tuple[Array, Array]:
+    """(K, B) -> mean (B,) and standard error (B,) over the seeds; the error of one seed is 0.
+
+    For curves >= 0 the error is at most the mean, so mean - error can be drawn on a log axis.
+    """
+    curves = np.asarray(curves, dtype=np.float64)
+    if len(curves) == 1:
+        return curves[0], np.zeros_like(curves[0])
+    return curves.mean(axis=0), curves.std(axis=0, ddof=1) / math.sqrt(len(curves))

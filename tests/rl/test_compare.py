@@ -1,0 +1,162 @@
+"""The command line that compares agents, as a user runs it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg_core import SearchSpace
+from rl.agents import RandomSearch
+from rl.agents.variants import parse_variants
+from rl.compare import Plan, Problem, compare, main, run_agent
+from rl.journal import Journal
+from rl.proxies import Quadratic
+from rl.proxy import ProxyResult, failed
+
+TINY = ["--budget", "12", "--samples", "6", "--seeds", "2", "--metric", "mAcc"]
+
+
+def _table(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> str:
+    main([*TINY, "--output", str(directory), *arguments])
+    return capsys.readouterr().out
+
+
+def test_a_comparison_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    agents = "ppo,ppo:baseline=mu,ratio=joint,cma_es:sigma=0.3,random"
+    out = _table(
+        capsys, tmp_path, "--proxy", "quadratic", "--proxy", "two_peaks", "--agents", agents
+    )
+    rows = [line.split("|")[1:3] for line in out.splitlines() if line.startswith("| ")][1:]
+    labels = ["ppo", "ppo:baseline=mu,ratio=joint", "cma_es:sigma=0.3", "random"]
+    expected = [[proxy, label] for proxy in ("quadratic", "two_peaks") for label in labels]
+    assert [[cell.strip() for cell in row] for row in rows] == expected
+    assert (tmp_path / "table.md").read_text() == out
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "table.md",
+        "regret_quadratic.png",
+        "regret_two_peaks.png",
+        "tensorboard",
+    }
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 4
+
+
+def test_equal_arguments_give_an_equal_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--proxy", "quadratic", "--agents", "ppo,cma_es,random", "--noise", "0.05"]
+    first, second = (_table(capsys, tmp_path / name, *arguments) for name in "ab")
+    assert first == second
+    other = _table(capsys, tmp_path / "c", *arguments[:-1], "0.1")
+    assert first != other
+
+
+def test_the_table_has_tpe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("optuna")
+    out = _table(capsys, tmp_path, "--proxy", "quadratic", "--agents", "random,tpe")
+    assert "evaluations to random's reward" in out
+
+
+def _journal(path: Path) -> None:
+    space = SearchSpace("mAcc")
+    task = Quadratic(np.full(space.dim, 0.6))
+    thetas = np.random.default_rng(0).random((40, space.dim))
+    with Journal.create(path, {"space": space.to_dict()}) as journal:
+        for index, theta in enumerate(thetas):
+            reward = task.evaluate(theta, 0).reward
+            journal.append(
+                {
+                    "kind": "candidate",
+                    "id": f"r00c{index:02d}",
+                    "seed": 0,
+                    "theta": theta,
+                    "status": "ok",
+                    "reward": reward,
+                    "scores": {"mAcc": reward},
+                    "reason": "",
+                }
+            )
+
+
+def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _journal(tmp_path / "journal.jsonl")
+    arguments = ["--journal", str(tmp_path / "journal.jsonl"), "--agents", "cma_es,random"]
+    out = _table(capsys, tmp_path / "out", *arguments)
+    assert "| replay  | cma_es" in out
+    assert "held-out RMSE" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--proxy", "quadratic", "--agents", "ppo,pppo"], "unknown agent 'pppo'"),
+        (["--proxy", "quadratic", "--agents", "ppo:colour=1"], "agent ppo:colour=1: .*colour"),
+        (["--proxy", "quadratic", "--budget", "5"], "a multiple of 6 samples, got 5"),
+        (["--proxy", "quadratic", "--budget", "0"], "a multiple of 6 samples, got 0"),
+        (["--proxy", "quadratic", "--budget", "13"], "a multiple of 6 samples, got 13"),
+        (["--proxy", "quadratic", "--seeds", "0"], "seeds and samples >= 1, got 0"),
+        (["--proxy", "quadratic", "--samples", "1", "--agents", "cma_es"], "needs n >= 2, got 1"),
+        (["--proxy", "cubic"], "unknown proxy 'cubic'"),
+        (["--proxy", "nowhere_at_all:make"], "No module named 'nowhere_at_all'"),
+        (["--proxy", "replay"], "name them with --journal"),
+        (["--journal", "missing.jsonl"], "No such file.*missing.jsonl"),
+        ([], "name a --proxy or a --journal"),
+    ],
+)
+def test_mistakes_are_said_in_words(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agents = [] if "--agents" in arguments else ["--agents", "random"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*TINY, "--output", str(tmp_path / "out"), *agents, *arguments])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err.split("error:", 1)[1]
+    assert re.search(words, " ".join(error.split()))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_surface_needs_its_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--proxy", "quadratic", "--surface", "linear"])
+    assert "of a --metric: name one" in capsys.readouterr().err
+
+
+def test_a_run_keeps_worth_and_look_apart() -> None:
+    task = Quadratic(np.full(3, 0.5), noise=0.1, fails=lambda theta: bool(theta[0] < 0.3))
+    problem = Problem("noisy", task, np.full(3, 0.4))
+    run = run_agent(RandomSearch(problem.identity, seed=0), problem, Plan(40, 10, 1), seed=0)
+    thetas = RandomSearch(problem.identity, seed=0).ask(40)
+    bad = thetas[:, 0] < 0.3
+    assert 0 < bad.sum() < 40
+    expected = np.where(bad, 0.0, 1.0 - np.mean((thetas - 0.5) ** 2, axis=1))
+    np.testing.assert_allclose(run.values, expected)
+    np.testing.assert_array_equal(run.seen[bad], 0.0)
+    assert np.all(run.seen[~bad] != run.values[~bad])
+    assert run.mean_values.shape == (4,)
+
+
+class _Bare:
+    """A proxy that knows neither its optimum nor its worth without noise."""
+
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+        return failed("too low") if theta[0] < 0.1 else ProxyResult(float(theta[0]))
+
+
+def test_a_proxy_of_one_s_own_needs_only_evaluate() -> None:
+    problem = Problem("own", _Bare(), np.array([0.5, 0.5]))
+    (comparison,) = compare([problem], parse_variants("random,cma_es"), Plan(12, 6, 2))
+    assert comparison.reference == "random"
+    assert comparison.optimum == max(
+        run.values.max() for runs in comparison.runs.values() for run in runs
+    )
+    assert comparison.start == 0.5
+
+
+def test_the_mean_costs_no_evaluation_of_the_budget() -> None:
+    problem = Problem("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
+    (comparison,) = compare([problem], parse_variants("random"), Plan(12, 6, 1))
+    (run,) = comparison.runs["random"]
+    assert run.values.shape == (12,)
+    np.testing.assert_array_equal(run.mean_values, np.maximum.accumulate(run.values)[[5, 11]])

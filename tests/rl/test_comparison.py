@@ -1,0 +1,114 @@
+"""Table, sentence and files of a comparison whose numbers are made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rl.comparison import Comparison, report, write_comparisons
+from rl.regret import Run
+
+
+def _run(*values: float, mean: float = 0.0) -> Run:
+    seen = np.array(values)
+    return Run(seen, seen, np.array([0.0, mean]))
+
+
+def _comparison(start: float = 0.1, optimum: float | None = 1.0, remark: str = "") -> Comparison:
+    runs = {
+        "random": [_run(0.1, 0.1, 0.2, 0.2), _run(0.1, 0.1, 0.1, 0.4)],
+        "ppo": [_run(0.1, 0.2, 0.4, 0.5, mean=0.7), _run(0.2, 0.3, 0.4, 0.5)],
+        "tpe": [_run(0.1, 0.6, 0.8, 0.8), _run(0.1, 0.4, 0.5, 0.5)],
+    }
+    return Comparison("hill", runs, "ppo", start=start, optimum=optimum, remark=remark)
+
+
+def test_target_is_what_the_reference_offers_at_its_end() -> None:
+    assert _comparison().target == pytest.approx(0.6)  # means count: 0.7 and 0.5
+
+
+@pytest.mark.parametrize(
+    ("label", "evaluations", "seeds", "factor"),
+    [
+        ("ppo", 4, 2, 1.0),
+        ("tpe", 2 + 4, 1, 4 / 6),  # the second seed spent its four for nothing
+        ("random", np.inf, 0, 0.0),
+    ],
+)
+def test_reach(label: str, evaluations: float, seeds: int, factor: float) -> None:
+    reach = _comparison().reach(label)
+    assert (reach.evaluations, reach.seeds, reach.factor) == (evaluations, seeds, factor)
+
+
+def test_rows() -> None:
+    ours = {row[1]: row[2:] for row in _comparison().rows()}
+    # Final regrets 0.8 and 0.6, of the mean 1 and 1; the error of two is half their difference.
+    assert ours["random"] == ["0.70000 ± 0.10000", "1.00000 ± 0.00000", "never", "0/2", "-"]
+    assert ours["ppo"] == ["0.50000 ± 0.00000", "0.65000 ± 0.35000", "4", "-", "1"]
+    assert ours["tpe"][2:] == ["6", "1/2", "0.67"]
+
+
+def test_the_report_is_a_markdown_table_and_words() -> None:
+    table, words = report([_comparison(remark="error 0.01")]).split("\n\n", 1)
+    first, rule, *rows = table.splitlines()
+    assert first.split("|")[5].strip() == "evaluations to ppo's reward"
+    assert set(rule) == set("|-")
+    assert [row.split("|")[2].strip() for row in rows] == ["random", "ppo", "tpe"]
+    assert "hill: no agent reaches ppo's final reward (0.60000) with fewer" in words
+    assert "the identity, where every search begins, has regret 0.90000; error 0.01." in words
+    assert "over 2 seeds, after 4 evaluations" in words
+
+
+def test_the_sentence_names_who_is_soonest_and_by_what_factor() -> None:
+    runs = {"ppo": [_run(0.1, 0.2, 0.3, 0.4)], "tpe": [_run(0.2, 0.4, 0.4, 0.4)]}
+    sentence = Comparison("hill", runs, "ppo", start=0.0, optimum=1.0).sentence()
+    assert sentence == (
+        "hill: tpe reaches ppo's final reward (0.40000) with the fewest candidates, 2 where ppo "
+        "had 4: 2.00 times fewer (1 of 1 seeds)."
+    )
+
+
+def test_a_reference_that_never_left_the_start_is_named() -> None:
+    comparison = _comparison(start=0.6)
+    assert "is no better than the identity's" in comparison.sentence()
+    assert [row[4:] for row in comparison.rows()] == [["-"] * 3, ["4", "-", "1"], ["-"] * 3]
+
+
+def test_without_a_known_optimum_regret_is_against_the_best_found() -> None:
+    comparison = _comparison(optimum=None)
+    assert comparison.optimum == 0.8
+    assert "the optimum is not known" in comparison.remark
+
+
+def test_a_better_run_raises_a_wrong_optimum() -> None:
+    assert _comparison(optimum=0.75).optimum == 0.8
+
+
+def test_one_seed_has_no_error() -> None:
+    comparison = Comparison("hill", {"ppo": [_run(0.1, 0.2)]}, "ppo", start=0.0, optimum=1.0)
+    assert comparison.rows()[0][2] == "0.80000"
+    assert "no agent reaches" in comparison.sentence()
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard" / "ppo").mkdir(parents=True)
+    (tmp_path / "tensorboard" / "ppo" / "events.out.tfevents.0.old").write_bytes(b"")
+    text = write_comparisons([_comparison()], tmp_path)
+    assert (tmp_path / "table.md").read_text() == text + "\n"
+    assert (tmp_path / "regret_hill.png").read_bytes().startswith(b"\x89PNG")
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "ppo")).Reload()
+    curve = [(one.step, one.value) for one in events.Scalars("regret/hill")]
+    np.testing.assert_allclose(curve, [(1, 0.85), (2, 0.75), (3, 0.6), (4, 0.5)], rtol=1e-6)
+    means = [(one.step, one.value) for one in events.Scalars("regret_of_mean/hill")]
+    np.testing.assert_allclose(means, [(2, 1.0), (4, 0.65)], rtol=1e-6)
+    assert len(list((tmp_path / "tensorboard" / "ppo").iterdir())) == 1
+
+
+def test_labels_become_file_names(tmp_path: Path) -> None:
+    runs = {"ppo:baseline=mu": [_run(0.1, 0.2)]}
+    write_comparisons([Comparison("my.module:make", runs, "ppo:baseline=mu", start=0.0)], tmp_path)
+    assert (tmp_path / "tensorboard" / "ppo_baseline=mu").is_dir()
+    assert (tmp_path / "regret_my.module_make.png").is_file()
