@@ -78,7 +78,7 @@ def fit_kernel(thetas: Array, rewards: Array) -> Kernel:
     start = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
         np.full(thetas.shape[1], 1.0), _LENGTHS, nu=2.5
     ) + WhiteKernel(0.1, _NOISE)
-    model = GaussianProcessRegressor(start, normalize_y=True, random_state=0)
+    model = GaussianProcessRegressor(start, normalize_y=True)
     with warnings.catch_warnings():
         # It warns of each value at a bound, as a coordinate that does not matter has; whether the
         # fit is any good is what `held_out` measures.
@@ -102,8 +102,8 @@ class Regression:
         self.kernel, self.thetas, self.values = kernel, thetas, values
         self._centre = values.mean(axis=0)
         covariance = kernel(thetas, thetas) + kernel.noise * np.eye(len(thetas))
-        self._factor = cho_factor(covariance, lower=True)
-        self._weights: Array = cho_solve(self._factor, values - self._centre)
+        factor = cho_factor(covariance, lower=True)
+        self._weights: Array = cho_solve(factor, values - self._centre)
 
     def mean(self, thetas: Array) -> Array:
         """Expected values at thetas (M, D): (M, S)."""

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from autoseg_core import SearchSpace
-from rl.journal import JournalError, Record, read_journal
 from rl.proxies.blend import Blend
+from rl.proxies.evaluations import read_evaluations
 from rl.proxies.known import normal_error
 from rl.proxies.regression import Regression, fit, held_out
-from rl.proxy import ProxyResult, check_budget, result_from_json
+from rl.proxy import ProxyResult, check_budget
 
 Array = NDArray[np.float64]
 
@@ -158,83 +158,12 @@ def from_journals(
         rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
     """
     paths = [Path(journal)] if isinstance(journal, str | Path) else [Path(one) for one in journal]
-    if not paths:
-        raise ValueError("expected the path of at least one journal, got none")
-    journals = {path: read_journal(path) for path in paths}
-    space = _common_space(journals, space)
-    results = [
-        _candidate(path, record, space)
-        for path, records in journals.items()
-        for record in records
-        if record["kind"] == "candidate"
-    ]
-    good = [(theta, result) for theta, result in results if result.status == "ok"]
-    thetas = np.array([theta for theta, _ in good]).reshape(len(good), space.dim)
-    _check_enough(paths, thetas)
-    names = _measured([result for _, result in good])
-    values = np.array([[r.reward, *(r.scores[name] for name in names)] for _, r in good])
-    regression = fit(thetas, values)
-    error = _estimate(regression, len(results) - len(good))
+    data = read_evaluations(paths, space)
+    regression = fit(data.thetas, data.values)
+    error = _estimate(regression, data.failed)
     if not error.explained > 0.0:
         _logger.warning("this replay foresees nothing of the rewards: %s; use more data", error)
-    return Replay(regression, space, names, error, noise)
-
-
-def _common_space(journals: dict[Path, list[Record]], space: SearchSpace | None) -> SearchSpace:
-    for path, records in journals.items():
-        own = _space(path, records)
-        if space is not None and own != space:
-            raise ValueError(
-                f"{path} is of a search over {own}, expected {space}: rewards of different "
-                "spaces do not mix; leave it out, or ask for its own space"
-            )
-        space = own
-    assert space is not None
-    return space
-
-
-def _space(path: Path, records: list[Record]) -> SearchSpace:
-    if not records:
-        raise ValueError(f"{path} holds no header yet; wait for its search to begin")
-    try:
-        return SearchSpace.from_dict(records[0]["space"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'{path}: the header\'s "space" must be a SearchSpace.to_dict(), got '
-            f"{records[0].get('space')!r} ({error!r}). Journals of older versions have none: "
-            "repeat that search"
-        ) from None
-
-
-def _candidate(path: Path, record: Record, space: SearchSpace) -> tuple[Array, ProxyResult]:
-    try:
-        theta = np.array(record["theta"], dtype=np.float64)
-        space.control_points(theta)  # checks shape and range
-        return theta, result_from_json(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise JournalError(
-            f"{path}: candidate {record.get('id')!r} is not one of {space} ({error!r}); the file "
-            "was changed by something other than a search: restore it"
-        ) from None
-
-
-def _check_enough(paths: list[Path], thetas: Array) -> None:
-    different, least = len(np.unique(thetas, axis=0)), 2 * thetas.shape[1]
-    if different < least:
-        raise ValueError(
-            f"a regression over {thetas.shape[1]} coordinates needs candidates of at least "
-            f"{least} different thetas that did not fail, found {different} in "
-            f"{', '.join(map(str, paths))}; let the search run on, or add journals"
-        )
-
-
-def _measured(results: list[ProxyResult]) -> tuple[str, ...]:
-    """Scores that every candidate has, in the order of the first."""
-    return tuple(
-        name
-        for name in results[0].scores
-        if all(math.isfinite(result.scores.get(name, math.nan)) for result in results)
-    )
+    return Replay(regression, data.space, data.score_names, error, noise)
 
 
 def _estimate(regression: Regression, failed: int) -> ReplayError:
