@@ -1,4 +1,4 @@
-"""The README's code runs as it stands there."""
+"""The code of README.md and docs/ runs as it stands there."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, AGENTS = ROOT / "README.md", ROOT / "docs" / "agents.md"
 
 
-def code_block(containing: str) -> str:
-    """The indented block of the README that holds the given text."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", README.read_text(encoding="utf-8"), re.MULTILINE)
+def code_block(document: Path, containing: str) -> str:
+    """The indented block of a document that holds the given text."""
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", document.read_text("utf-8"), re.MULTILINE)
     (block,) = [block for block in blocks if containing in block]
     return "".join(line.removeprefix("    ") for line in block.splitlines(keepends=True))
+
+
+def run(document: Path, containing: str, **names: object) -> dict[str, object]:
+    """Run the block; the names it leaves."""
+    exec(code_block(document, containing), names)
+    return names
 
 
 def test_the_agent_of_the_readme_nears_the_optimum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(code_block("class Shrinking"), names)
+    names = run(README, "class Shrinking")
     assert names["result"].reward > 0.98  # 0.96 where it starts, 1 at the optimum
     assert "identity" in capsys.readouterr().out
 
@@ -35,7 +41,41 @@ def test_the_losses_and_metrics_of_the_readme(capsys: pytest.CaptureFixture[str]
         "target": torch.randint(0, 21, (2, 8, 8)),
         "prediction": torch.randint(0, 21, (2, 8, 8)),
     }
-    exec(code_block("criterion = load_loss("), names)
+    exec(code_block(README, "criterion = load_loss("), names)
     assert names["logits"].grad.isfinite().all()
-    exec(code_block("scores = SegmentationScores("), names)
+    exec(code_block(README, "scores = SegmentationScores("), names)
     assert set(names["scores"].compute()) == {"mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"}
+
+
+def test_the_environment_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run(AGENTS, 'render_mode="rgb_array"')
+    assert names["reward"] == names["info"]["scores"]["mIoU"]
+    assert names["terminated"]
+    assert names["picture"].ndim == 3
+    assert "ok" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("block", "least"), [("import PPO", 0.99), ("import SAC", 0.99)])
+def test_the_stable_baselines_of_the_docs_learn(
+    block: str, least: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    run(AGENTS, block)
+    assert float(capsys.readouterr().out.split()[0]) > least  # 0.953 where they start
+
+
+def test_the_thirty_lines_of_the_docs_learn(capsys: pytest.CaptureFixture[str]) -> None:
+    block = code_block(AGENTS, "class CrossEntropy")
+    assert len(block.strip().splitlines()) <= 31
+    run(AGENTS, "class CrossEntropy")
+    assert float(capsys.readouterr().out) > 0.99
+
+
+def test_the_schedule_of_the_docs_goes_on_where_it_was() -> None:
+    assert run(AGENTS, "LossSchedule-v0\", proxy")["first"] != 0.0
+
+
+def test_every_block_of_the_docs_is_run_or_needs_data() -> None:
+    """A block that begins with an import is a program, and one of the tests above runs it."""
+    programs = re.findall(r"^    import gymnasium", AGENTS.read_text("utf-8"), re.MULTILINE)
+    assert len(programs) == 5

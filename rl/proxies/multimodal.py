@@ -74,13 +74,13 @@ def rastrigin(space: SearchSpace | None = None, noise: float = 0.0) -> Rastrigin
 
 
 def two_peaks(space: SearchSpace | None = None, noise: float = 0.0) -> TwoPeaks:
-    """Two peaks on a search space, mIoU's by default; the low one beside the identity's theta.
+    """Two peaks on a search space, mIoU's by default; the low one near the identity's theta.
 
     A search that starts from the identity starts on the slope of the wrong peak.
     """
     space = space or SearchSpace("mIoU")
     start = space.identity()
-    decoy = np.clip(start + 0.1 * (_scattered(space.dim) - 0.5), 0.0, 1.0)
+    decoy = np.clip(start + 0.5 * (_scattered(space.dim) - 0.5), 0.0, 1.0)
     # The high one lies on the other side of the cube's middle, seen from the identity.
     optimum = np.where(start > 0.5, 0.25, 0.75) + 0.3 * (_scattered(space.dim) - 0.5)
     return TwoPeaks(optimum, decoy, noise=noise, space=space)

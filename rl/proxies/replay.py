@@ -107,6 +107,10 @@ class Replay:
             named[self.space.metric] = reward  # the same number, noise and all
         return ProxyResult(reward, named)
 
+    def value(self, theta: Array) -> float:
+        """The reward of theta (D,) without noise."""
+        return float(np.clip(self.regression.mean(np.asarray(theta)[None])[0, 0], 0.0, 1.0))
+
     def training(self) -> Blend:
         """The rewards as a training to be led step by step."""
         return Blend(self)
@@ -130,7 +134,7 @@ class Replay:
         found = [minimize(self._loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
         best = min(found, key=lambda result: float(result.fun))
         theta = np.clip(best.x, 0.0, 1.0)
-        return theta, float(np.clip(-self._loss(theta), 0.0, 1.0))
+        return theta, self.value(theta)
 
     def _loss(self, theta: Array) -> float:
         return -float(self.regression.mean(theta[None])[0, 0])

@@ -99,7 +99,7 @@ def test_its_best_guess_comes_near_the_optimum(agent: str, metric: str, distance
     assert distances.max() < distance
 
 
-# Two peaks: the identity lies beside the lower one, whose top has regret 0.3.
+# Two peaks: the identity lies on the slope of the lower one, whose top has regret 0.3.
 
 
 @pytest.mark.parametrize("metric", ["mIoU", "mAcc"])

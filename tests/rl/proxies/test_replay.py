@@ -120,6 +120,8 @@ def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
     thetas = np.random.default_rng(0).random((200, 6))
     errors = [task.evaluate(t, 1).reward - clean.evaluate(t, 1).reward for t in thetas]
     assert np.std(errors) == pytest.approx(task.error.noise, rel=0.2)
+    theta = task.regression.thetas[0]
+    assert task.value(theta) == clean.evaluate(theta, 0).reward
     first = task.evaluate(thetas[0], 1)
     assert first == task.evaluate(thetas[0], 1) != task.evaluate(thetas[0], 2)
     assert first.scores["mAcc"] == first.reward
