@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.executors.serial import Candidate
+from rl.executors.base import Candidate
 from rl.halving import check_rungs, evaluations
 from rl.proxy import ProxyResult
 from rl.selection import Finalist, Selection

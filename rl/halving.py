@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rl.executors.serial import Candidate
+from rl.executors.base import Candidate
 from rl.proxy import FLOOR_REWARD, ProxyResult
 
 

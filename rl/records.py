@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from rl.events import RoundEvent, SearchResult
-from rl.executors.serial import Candidate
+from rl.executors.base import Candidate
 from rl.halving import Ended
 from rl.journal import Journal, JournalError, Record
 from rl.proxy import ProxyResult, result_from_json, result_to_json

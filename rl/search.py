@@ -25,7 +25,7 @@ from rl.events import (
     SearchStart,
     SelectionEvent,
 )
-from rl.executors.serial import Candidate, Executor
+from rl.executors.base import Candidate, Executor
 from rl.halving import Ended, climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult, result_from_json

@@ -72,7 +72,7 @@ def test_the_thirty_lines_of_the_docs_learn(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_schedule_of_the_docs_goes_on_where_it_was() -> None:
-    assert run(AGENTS, "LossSchedule-v0\", proxy")["first"] != 0.0
+    assert run(AGENTS, 'LossSchedule-v0", proxy')["first"] != 0.0
 
 
 def test_every_block_of_the_docs_is_run_or_needs_data() -> None:

@@ -10,11 +10,18 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from rl.executors.base import Candidate, Executor
+from rl.executors.base import Candidate, Executor, ExecutorError
 from rl.executors.serial import SerialExecutor
 from rl.proxy import ProxyTask
 
-__all__ = ["EXECUTORS", "Candidate", "Executor", "SerialExecutor", "make_executor"]
+__all__ = [
+    "EXECUTORS",
+    "Candidate",
+    "Executor",
+    "ExecutorError",
+    "SerialExecutor",
+    "make_executor",
+]
 
 EXECUTORS = {
     "serial": "rl.executors.serial:make_serial",

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from rl.proxy import ProxyResult
 
 
+class ExecutorError(RuntimeError):
+    """Nothing can be evaluated, whatever the candidate: workers that cannot start, no room."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """One evaluation to make: a name unique in its search, theta (D,) in [0, 1], seed, budget."""

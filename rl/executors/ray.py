@@ -83,8 +83,9 @@ class RayExecutor:
     def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
         """Yield (candidate, result) in order; see `Executor.run`.
 
-        Raises RuntimeError: a worker could not make its task, the cluster has no room for the
-        workers, or the executor is closed.
+        Raises:
+            ExecutorError: a worker could not make its task, or the cluster has no room for all.
+            RuntimeError: the executor is closed.
         """
         check_ids(candidates)
         return self._run(list(candidates))

@@ -21,6 +21,8 @@ def connect(address: str | None) -> bool:
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not (log := logging.getLogger("ray")).level:
+        log.setLevel(logging.ERROR)
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
@@ -29,7 +31,7 @@ def connect(address: str | None) -> bool:
             address=address or os.environ.get("RAY_ADDRESS") or "local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            configure_logging=False,  # would put a handler on the root logger
         )
     finally:
         # Ray installs its own, which would keep a search from stopping in its own order.

@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rl.executors.attempts import Failure
+from rl.executors.base import ExecutorError
 from rl.executors.ray_cluster import connect, room
 from rl.executors.ray_worker import Job, Outcome, TooLong, Worker
 from rl.signals import uninterrupted
@@ -32,7 +33,7 @@ class WorkerPool:
         max_lost: how many workers in a row may die while they make their task.
         address: of the cluster; see `connect`.
 
-    Raises RuntimeError when the cluster has no room for them.
+    Raises ExecutorError when the cluster has no room for them.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class WorkerPool:
     def _size_for(self, workers: int | None) -> int:
         there = room(self._cpus, self._gpus)
         if there < (workers or 1):
-            raise RuntimeError(
+            raise ExecutorError(
                 f"{workers or 1} workers of {self._cpus:g} CPUs and {self._gpus:g} GPUs each do "
                 f"not fit: the cluster has room for {there}; ask for fewer or smaller ones"
             )
@@ -87,7 +88,7 @@ class WorkerPool:
     def finished(self, seconds: float) -> Iterator[tuple[Job, Outcome]]:
         """Wait so long for evaluations to end; those that did, and those that take too long.
 
-        Raises RuntimeError when a worker could not make its task.
+        Raises ExecutorError when a worker could not make its task.
         """
         for worker in self._ready(seconds):
             if worker.job is not None:
@@ -130,14 +131,14 @@ class WorkerPool:
             self._lost += 1
             _logger.warning("a worker died while it made its task: %s", error)
             if self._lost > self._max_lost:
-                raise RuntimeError(
+                raise ExecutorError(
                     f"workers die while they make their task, {self._lost} in a row; the last: "
                     f"{error}"
                 ) from None
             return
         if failure is not None:
             self._drop(worker)
-            raise RuntimeError(
+            raise ExecutorError(
                 f"a worker could not make its task: {failure.words}\nIn the worker:\n"
                 f"{failure.trace}"
             )

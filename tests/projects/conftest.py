@@ -157,9 +157,9 @@ class Run:
         """The arguments of the command that a user is told to go on with, script first."""
         assert "Traceback" not in self.stderr, self.stderr
         (line,) = [row for row in self.stderr.splitlines() if row.startswith("interrupted")]
-        what, _, command = line.partition("go on with: python ")
+        what, _, command = line.partition("go on with: ")
         assert what == "interrupted; what is finished is kept; ", line
-        script, *arguments = shlex.split(command)
+        _, script, *arguments = shlex.split(command)
         return [Path(script).name, *arguments]
 
     @property

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,7 +35,7 @@ class _Counting:
 
     def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
         if len(self.asked) == self.crash_at:
-            raise OSError("the disk is gone")
+            raise KeyboardInterrupt("stop")  # a mere Exception would be tried again
         self.asked.append((tuple(theta), seed))
         result = self.task.evaluate(theta, seed, budget)
         return dataclasses.replace(result, scores={**result.scores, "BF1": math.nan})
@@ -248,30 +246,15 @@ def test_a_finished_search_replays_without_work(whole, tmp_path: Path) -> None:
     assert path.read_bytes() == whole[0]
 
 
-def test_an_exception_propagates_and_the_journal_resumes(whole, tmp_path: Path) -> None:
+def test_a_stop_propagates_and_the_journal_resumes(whole, tmp_path: Path) -> None:
     path, log = tmp_path / "journal.jsonl", _Log()
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(KeyboardInterrupt):
         _search(path, _Counting(crash_at=7), callbacks=[log])
     assert log.closed == 1
     task = _Counting()
     _same(_search(path, task), whole[1])
     assert len(task.asked) == 20 - 7
     assert path.read_bytes() == whole[0]
-
-
-def test_sigkill_at_random_instants_changes_nothing(tmp_path: Path) -> None:
-    script = str(Path(__file__).with_name("search_script.py"))
-    journals = []
-    for name, kills in [("whole", 0), ("killed", 25)]:
-        home = tmp_path / name
-        home.mkdir()
-        command = [sys.executable, script, str(home), str(kills)]
-        ran = subprocess.run(command, check=True, capture_output=True, text=True)
-        journals.append((home / "journal.jsonl").read_bytes())
-    struck, lengths = map(int, ran.stdout.split())
-    assert struck >= 3
-    assert lengths >= 3  # they struck in different places
-    assert journals[0] == journals[1]
 
 
 # A journal that belongs to something else.

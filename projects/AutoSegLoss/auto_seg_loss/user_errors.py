@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import SpecError
+from rl.executors import ExecutorError
 from rl.journal import JournalError
 from rl.search import SearchError
 from rl.signals import Interrupted, interruptible
@@ -33,6 +34,7 @@ def explain_user_errors() -> Iterator[None]:
         LabelError,
         SplitError,
         SpecError,
+        ExecutorError,
         JournalError,
         SearchError,
         FloatingPointError,
@@ -57,16 +59,16 @@ def say_how_to_go_on(*options: str) -> Iterator[None]:
         for process in multiprocessing.active_children():
             if not process.daemon:  # the other GPUs' processes, which Python would wait for
                 process.terminate()
-        command = command_line(sys.argv, *options)
+        command = command_line([sys.orig_argv[0], *sys.argv], *options)
         print(f"interrupted; what is finished is kept; go on with: {command}", file=sys.stderr)
         sys.exit(stop.exit_code)
 
 
 def command_line(argv: list[str], *options: str) -> str:
-    """``argv`` as one types it in a shell, with those ``options`` that it lacks, first."""
-    script, *arguments = argv
+    """``argv``, Python first, as typed in a shell; ``options`` that it lacks follow the script."""
+    python, script, *arguments = argv
     missing = [option for option in options if option not in arguments]
-    return shlex.join(["python", script, *missing, *arguments])
+    return shlex.join([python, script, *missing, *arguments])
 
 
 def _message(error: Exception) -> str:

@@ -52,6 +52,7 @@ def test_success_says_nothing(capsys):
 def test_an_interruption_is_one_line_with_the_command_that_goes_on(
     signum, status, capsys, monkeypatch
 ):
+    monkeypatch.setattr(sys, "orig_argv", [".venv/bin/python", "-u", "search_net.py"])
     monkeypatch.setattr(sys, "argv", ["search_net.py", "--config-file", "a b.yaml", "SEED", "1"])
     with (
         pytest.raises(SystemExit) as stop,
@@ -62,7 +63,7 @@ def test_an_interruption_is_one_line_with_the_command_that_goes_on(
     assert stop.value.code == status
     assert capsys.readouterr().err == (
         "interrupted; what is finished is kept; go on with: "
-        "python search_net.py --resume --config-file 'a b.yaml' SEED 1\n"
+        ".venv/bin/python search_net.py --resume --config-file 'a b.yaml' SEED 1\n"
     )
 
 
@@ -76,9 +77,9 @@ def test_before_anything_is_written_there_is_nothing_to_go_on_with(capsys):
 @pytest.mark.parametrize(
     "arguments, options, expected",
     [
-        ("s.py --config-file f", ("--resume",), "python s.py --resume --config-file f"),
-        ("s.py --resume --config-file f", ("--resume",), "python s.py --resume --config-file f"),
-        ("s.py --config-file f A \"('x',)\"", (), "python s.py --config-file f A \"('x',)\""),
+        ("py s.py --config-file f", ("--resume",), "py s.py --resume --config-file f"),
+        ("py s.py --resume --config-file f", ("--resume",), "py s.py --resume --config-file f"),
+        ("py s.py --config-file f A \"('x',)\"", (), "py s.py --config-file f A \"('x',)\""),
     ],
 )
 def test_the_command_can_be_typed(arguments, options, expected):

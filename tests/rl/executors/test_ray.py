@@ -22,8 +22,9 @@ import ray
 import torch
 
 from rl.agents import PPO
-from rl.executors import Candidate, SerialExecutor, make_executor
+from rl.executors import Candidate, ExecutorError, SerialExecutor, make_executor
 from rl.executors.ray import RayExecutor
+from rl.executors.ray_cluster import room
 from rl.journal import Journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, ProxyTask, failed
@@ -45,7 +46,14 @@ def cluster() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+        ray.init(
+            "local",
+            num_cpus=4,
+            num_gpus=1,  # Ray counts what it is told; there need be none
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
     signal.signal(signal.SIGTERM, handler)
     yield
     ray.shutdown()
@@ -124,6 +132,10 @@ def _counts_threads(task: Scripted) -> ProxyResult:
     return ProxyResult(float(torch.get_num_threads()))
 
 
+def _names_its_gpu(task: Scripted) -> ProxyResult:
+    return ProxyResult(0.5, {"gpu": float(os.environ.get("CUDA_VISIBLE_DEVICES", "nan"))})
+
+
 def _takes_a_second(task: Scripted) -> ProxyResult:
     time.sleep(1.0)
     return ProxyResult(0.5, {"end": time.monotonic()})
@@ -147,6 +159,7 @@ ACTS = dict(
             _counts_threads,
             _takes_a_second,
             _notes_the_end,
+            _names_its_gpu,
         ]
     )
 )
@@ -169,7 +182,7 @@ def shared(cluster: None, shared_task: Scripted) -> Iterator[RayExecutor]:
     """An executor whose workers stay warm from test to test; made where torch has 3 threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
-    with RayExecutor(shared_task, workers=2, max_retries=1) as executor:
+    with RayExecutor(shared_task, workers=2, gpus=0.5, max_retries=1) as executor:
         torch.set_num_threads(threads)
         yield executor
 
@@ -247,8 +260,13 @@ def test_serial_and_ray_train_the_same_network(tmp_path: Path) -> None:
 # Order.
 
 
-def test_results_come_in_order_and_nobody_waits(shared: RayExecutor) -> None:
-    _results(shared, FINE, FINE)  # both workers are there
+def _have_both_workers(shared: RayExecutor, shared_task: Scripted) -> None:
+    while len(set(shared_task.marks("seed 300"))) < 2:
+        _results(shared, 300, 300)
+
+
+def test_results_come_in_order_and_nobody_waits(shared: RayExecutor, shared_task: Scripted) -> None:
+    _have_both_workers(shared, shared_task)
     candidates = _candidates(_takes_a_second, *[_notes_the_end] * 4)
     found = list(shared.run(candidates))
     assert [candidate for candidate, _ in found] == candidates
@@ -372,7 +390,7 @@ def _fatal() -> ProxyTask:
 def test_a_worker_that_cannot_be_made(make: Callable[[], ProxyTask], words: str) -> None:
     with (
         RayExecutor(make, workers=1, max_retries=0) as executor,
-        pytest.raises(RuntimeError, match=words),
+        pytest.raises(ExecutorError, match=words),
     ):
         _results(executor, FINE)
 
@@ -402,18 +420,31 @@ def test_workers_have_the_threads_that_this_process_had(shared: RayExecutor) -> 
 # Settings.
 
 
+def test_two_workers_share_a_gpu(shared: RayExecutor) -> None:
+    results = _results(shared, _names_its_gpu, _names_its_gpu, _names_its_gpu)
+    assert [result.scores["gpu"] for result in results] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "workers"),
+    [(1.0, 0.0, 4), (0.1, 0.0, 40), (1.5, 0.0, 2), (1.0, 0.5, 2), (0.0, 0.1, 10), (1.0, 2.0, 0)],
+)
+def test_room(cpus: float, gpus: float, workers: int) -> None:
+    assert room(cpus, gpus) == workers
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"workers": 5}, "5 workers of 1 CPUs and 0 GPUs each do not fit: .* room for 4"),
         ({"cpus": 5}, "1 workers of 5 CPUs and 0 GPUs each do not fit: .* room for 0"),
-        ({"gpus": 0.5}, "1 workers of 1 CPUs and 0.5 GPUs each do not fit: .* room for 0"),
+        ({"gpus": 2}, "1 workers of 1 CPUs and 2 GPUs each do not fit: .* room for 0"),
     ],
 )
 def test_a_cluster_without_room_is_named(task: Scripted, options: dict, words: str) -> None:
     with (
         RayExecutor(task, **options) as executor,
-        pytest.raises(RuntimeError, match=words),
+        pytest.raises(ExecutorError, match=words),
     ):
         _results(executor, FINE)
 
