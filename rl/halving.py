@@ -106,7 +106,7 @@ def told_rewards(ends: Sequence[Ended]) -> list[float]:
     """What the agent is told, (N,).
 
     A smaller budget may flatter: a stopped candidate is never told as better than the worst that
-    went further, which it lost to at equal budgets. A failed one earns FLOOR_REWARD.
+    went further, which it lost to at equal budgets, failed ones aside: those earn FLOOR_REWARD.
     """
     told = [FLOOR_REWARD] * len(ends)
     ceiling = math.inf

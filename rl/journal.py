@@ -25,6 +25,9 @@ from rl.signals import uninterrupted
 FORMAT = 1
 """Version of the files this module writes; older ones it reads, newer ones it refuses."""
 
+EVALUATIONS = ("candidate", "rung")
+"""Kinds of the records that cost an evaluation: what a journal is there to keep."""
+
 Record = dict[str, Any]
 
 _logger = logging.getLogger(__name__)
@@ -51,13 +54,13 @@ class Journal:
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
         """Start a new journal in a directory made when missing.
 
-        JournalError: there is one with candidates already, or a search runs there. One without
-        candidates has nothing to lose and is replaced.
+        JournalError: there is one with evaluations already, or a search runs there. One without
+        has nothing to lose and is replaced.
         """
         path = Path(path)
         lock = _lock(path)
         try:
-            if path.exists() and any(r["kind"] == "candidate" for r in _parse(path)[0]):
+            if path.exists() and any(r["kind"] in EVALUATIONS for r in _parse(path)[0]):
                 raise JournalError(
                     f"{path} exists already and is not overwritten: continue that search with "
                     "--resume, or choose another output directory"

@@ -76,7 +76,8 @@ class ProxyTask(Protocol):
 class TrainingTask(Protocol):
     """One training run, led step by step; what LossSchedule-v0 makes an episode of.
 
-    Equal calls in an equal order give equal results. ``space`` and ``score_names`` as for
+    Equal calls in an equal order give equal results. A run that has failed has failed for good:
+    each further step gives the same, until the next `start`. ``space`` and ``score_names`` as for
     `ProxyTask`.
     """
 
@@ -96,7 +97,7 @@ class TrainingTask(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the run that gave `state` was."""
+        """Continue exactly where the run that gave `state` was; ValueError for one unlike this."""
         ...
 
 

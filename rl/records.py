@@ -10,7 +10,7 @@ from typing import Any
 from rl.events import RoundEvent, SearchResult
 from rl.executors.base import Candidate
 from rl.halving import Ended
-from rl.journal import Journal, JournalError, Record
+from rl.journal import EVALUATIONS, Journal, JournalError, Record
 from rl.proxy import ProxyResult, result_from_json, result_to_json
 
 
@@ -18,7 +18,7 @@ def candidates_of(journal: Journal) -> dict[str, Record]:
     """id -> the record of its evaluation; JournalError for one that is there twice."""
     known: dict[str, Record] = {}
     for record in journal.records:
-        if record["kind"] in ("candidate", "rung"):
+        if record["kind"] in EVALUATIONS:
             if record.get("id") in known:
                 raise JournalError(f"{journal.path} holds candidate {record['id']} twice")
             known[record.get("id", "")] = record

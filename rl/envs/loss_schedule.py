@@ -131,7 +131,8 @@ class LossScheduleEnv(gymnasium.Env[Observation, Any]):
     `state_dict()` is all that the rest of the run depends on: the training's state, the episode's
     and the generator's. It can be saved by `torch.save` and read by
     `torch.load(path, weights_only=True)`. A new environment of the same arguments that is given it
-    (`load_state_dict`) continues exactly; `observation()` is what the agent would see there.
+    continues exactly: `env.reset()` first, for Gymnasium's wrappers ask for it, then
+    `env.unwrapped.load_state_dict(state)`; `observation()` is what the agent would see there.
 
     ## Version History
 

@@ -94,6 +94,8 @@ class LossSearchVectorEnv(SyncVectorEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
+        # First, for `close`, which the library also calls when the rest of this fails.
+        self._owned: Executor | None = None
         count = check_count("num_envs", num_envs)
         asked = asked_space(metric, surface, pieces)
         make = OncePerProcess(proxy, proxy_kwargs, asked)
@@ -112,8 +114,8 @@ class LossSearchVectorEnv(SyncVectorEnv):
         )
         self._searches = cast("list[LossSearchEnv]", self.envs)
         self._steps = 0
-        self._own_executor = isinstance(executor, str)
         self._executor = _executor(executor, make, executor_kwargs)
+        self._owned = self._executor if isinstance(executor, str) else None
 
     def step(self, actions: ArrayLike) -> VectorStep:
         """Evaluate the N candidates of actions (N, D), then step every environment with its own.
@@ -134,8 +136,8 @@ class LossSearchVectorEnv(SyncVectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments, and the executor if it was made here."""
         super().close_extras(**kwargs)
-        if self._own_executor:
-            self._executor.close()
+        if self._owned is not None:
+            self._owned.close()
 
     def _evaluate(self, candidates: Sequence[Candidate]) -> list[ProxyResult]:
         # Each environment names its own candidates; an executor needs names unique among all.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from autoseg_core import SearchSpace
 from rl.journal import JournalError, Record, read_journal
+from rl.proxies.regression import FOLDS
 from rl.proxy import ProxyResult, result_from_json
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ def read_evaluations(paths: Sequence[Path], space: SearchSpace | None = None) ->
 
     Raises:
         ValueError: no journal, one without space or of another space, or fewer different thetas
-            than 2 D.
+            than max(2 D, 10).
         rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
     """
     if not paths:
@@ -104,7 +105,7 @@ def _candidate(path: Path, record: Record, space: SearchSpace) -> tuple[Array, P
 
 
 def _check_enough(paths: Sequence[Path], thetas: Array) -> None:
-    different, least = len(np.unique(thetas, axis=0)), 2 * thetas.shape[1]
+    different, least = len(np.unique(thetas, axis=0)), max(2 * thetas.shape[1], 2 * FOLDS)
     if different < least:
         raise ValueError(
             f"a regression over {thetas.shape[1]} coordinates needs candidates of at least "

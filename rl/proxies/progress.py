@@ -1,4 +1,4 @@
-"""How far a training has come, as a share of the whole."""
+"""How far a training has come, as a share of the whole; how long the whole is."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def add_share(progress: float, share: float) -> float:
             "start(seed) begins another"
         )
     return 1.0 if after > 1.0 - _ROUNDING else after
+
+
+def check_length(theirs: int, ours: int) -> None:
+    """ValueError unless the run that a state is of has as many iterations as the one to go on."""
+    if theirs != ours:
+        raise ValueError(
+            f"the state is of a training of {theirs} iterations, this one has {ours}; make it with "
+            "the same settings"
+        )

@@ -158,7 +158,7 @@ def from_journals(
 
     Raises:
         ValueError: no journal, one without space or of another space, or fewer different thetas
-            than 2 D.
+            than max(2 D, 10).
         rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
     """
     paths = [Path(journal)] if isinstance(journal, str | Path) else [Path(one) for one in journal]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg_core import METRICS, AutoSegLoss, LossSpec, LossTerm, SearchSpace
-from rl.proxies.progress import add_share
+from rl.proxies.progress import add_share, check_length
 from rl.proxies.shape_images import VOID
 from rl.proxies.shape_network import (
     TOLERANCE,
@@ -58,14 +58,14 @@ class ShapesTraining:
             )
         self.space, self.iterations, self.lr = space, iterations, lr
         self._seed: int | None = None
-        self._progress, self._iteration = 0.0, 0
+        self._progress, self._iteration, self._reason = 0.0, 0, ""
         self._network = empty_network()
         self._optimizer = make_optimizer(self._network)
 
     def start(self, seed: int) -> ProxyResult:
         """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
         warm = warm_start()
-        self._seed, self._progress, self._iteration = seed, 0.0, 0
+        self._seed, self._progress, self._iteration, self._reason = seed, 0.0, 0, ""
         self._network.load_state_dict(warm.weights)
         self._optimizer = make_optimizer(self._network)
         return self._result(warm.scores)
@@ -80,28 +80,37 @@ class ShapesTraining:
             raise RuntimeError("this training has not begun; call start(seed) first")
         loss = candidate_loss(self.space, theta)
         self._progress = add_share(self._progress, share)
+        if self._reason:
+            return TrainingStep(failed(self._reason))
         with one_thread():
             try:
                 mean = self._train(loss, self._seed, round(self._progress * self.iterations))
             except FloatingPointError as error:
-                return TrainingStep(failed(f"{error} at iteration {self._iteration}"))
+                self._reason = f"{error} at iteration {self._iteration}"
+                return TrainingStep(failed(self._reason))
             return TrainingStep(self._result(score(self._network)), mean)
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, progress, weights and momentum: a copy, of plain values and tensors."""
+        """Length, seed, progress, weights and momentum: a copy, of plain values and tensors."""
         state = {
+            "iterations": self.iterations,
             "seed": self._seed,
             "progress": self._progress,
             "iteration": self._iteration,
+            "reason": self._reason,
             "weights": dict(self._network.state_dict()),
             "optimizer": self._optimizer.state_dict(),
         }
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the training that gave `state` was; one of equal arguments."""
+        """Continue exactly where the training that gave `state` was; one of equal arguments.
+
+        ValueError when that one had another length.
+        """
+        check_length(state["iterations"], self.iterations)
         self._seed, self._progress = state["seed"], state["progress"]
-        self._iteration = state["iteration"]
+        self._iteration, self._reason = state["iteration"], state["reason"]
         self._network.load_state_dict(state["weights"])
         self._optimizer = make_optimizer(self._network)
         # A copy: the optimiser goes on with the very tensors that it is given.

@@ -59,7 +59,7 @@ def test_the_number_of_evaluations(samples: int, rungs, keep: float, expected: i
     assert evaluations(samples, rungs, keep) == expected
 
 
-def test_a_stopped_candidate_is_never_told_as_better_than_one_that_went_on() -> None:
+def test_a_stopped_candidate_is_told_as_no_better_than_those_that_went_on() -> None:
     # (reward, rungs passed); the last two went through to the full budget.
     rows = [(0.9, 0), (0.1, 0), (-1, 0), (0.35, 1), (0.2, 1), (-1, 1), (0.3, 2), (0.6, 2)]
     budgets = {0: 0.25, 1: 0.5, 2: 1.0}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl.journal import FORMAT, Journal, JournalError, read_journal
+from rl.journal import EVALUATIONS, FORMAT, Journal, JournalError, read_journal
 
 HEADER = {"seed": 1, "ppo": {"lr": 0.2, "clip": 0.2}}
 RECORD = {"kind": "candidate", "id": "r00c00", "theta": [0.1 + 0.2, 1 / 3, 5e-324]}
@@ -230,3 +230,12 @@ def test_a_child_s_exit_leaves_the_parent_s_lock(path: Path) -> None:
         os.waitpid(child, 0)
         with pytest.raises(JournalError, match="another search"):
             Journal.resume(path, HEADER)
+
+
+@pytest.mark.parametrize("kind", EVALUATIONS)
+def test_no_evaluation_is_ever_written_over(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path, {}) as journal:
+        journal.append({"kind": kind, "id": "r00c00k0"})
+    with pytest.raises(JournalError, match="exists already and is not overwritten"):
+        Journal.create(path, {})

@@ -98,13 +98,15 @@ def _add_search_keys(cfg: CfgNode) -> None:
     # Successive halving within a round; () is off. BUDGETS: rising shares of PROXY.MAX_ITER, in
     # (0, 1), at which a round's candidates are compared, such as (0.25, 0.5); each is a training of
     # its own. KEEP: the share, in (0, 1), that goes on from each to the next, and from the last to
-    # the full length.
+    # the full length. Use PPO.BASELINE `mean` with it: the baseline of `mu` is one candidate, the
+    # mean, which may be stopped at a smaller budget than those it is compared with.
     cfg.SEARCH.HALVING = CfgNode()
     cfg.SEARCH.HALVING.BUDGETS = ()
     cfg.SEARCH.HALVING.KEEP = 0.5
 
     # Who evaluates, `serial` (this process) or `ray` (extra [ray]; worker processes here, or on the
-    # cluster of RAY_ADDRESS). No result depends on it, so a search may be resumed with another.
+    # cluster of RAY_ADDRESS). On CPUs results do not depend on it, and a search may be resumed with
+    # another; MAX_RETRIES and TIMEOUT must stay.
     cfg.SEARCH.EXECUTOR = CfgNode()
     cfg.SEARCH.EXECUTOR.NAME = "serial"
     # For `ray`. Worker processes (0: as many as the resources allow), and what each takes of them:

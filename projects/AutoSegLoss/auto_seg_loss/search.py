@@ -122,8 +122,8 @@ def journal_header(
 def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     """The part of a config that a search's result depends on.
 
-    Left out are the executor, for another may go on with a search, and the options of agents that
-    are not used.
+    Left out are who evaluates, for another executor may go on with a search, and the options of
+    agents that are not used.
     """
     config: dict[str, Any] = yaml.safe_load(cfg.dump())
     for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD"):
@@ -131,7 +131,7 @@ def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     test = config.pop("TEST")
     config["TEST"] = {key: test[key] for key in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
     node = config["SEARCH"]
-    del node["EXECUTOR"]
+    node["EXECUTOR"] = {key: node["EXECUTOR"][key] for key in ("MAX_RETRIES", "TIMEOUT")}
     for agent in set(AGENTS) - {node["AGENT"]}:
         node.pop(agent.upper(), None)
     return config

@@ -27,7 +27,7 @@ from auto_seg_loss.trainer import (
     build_train_loader,
 )
 from autoseg_core import METRICS, AutoSegLoss, SearchSpace
-from rl.proxies.progress import add_share
+from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
 
 
@@ -120,6 +120,7 @@ class DetectronTraining:
         trainer = self._begun()
         return copy.deepcopy(
             {
+                "iterations": self.cfg.SOLVER.MAX_ITER,
                 "seed": self._seed,
                 "progress": self._progress,
                 "reason": self._reason,
@@ -135,8 +136,9 @@ class DetectronTraining:
         The loader is built again from the seed, and the batches that were used are read again and
         dropped: it costs the reading and augmenting of all iterations done, not their training.
         With DATALOADER.NUM_WORKERS > 0 the same holds as long as that number is the same: each
-        worker has a seed and a share of its own.
+        worker has a seed and a share of its own. ValueError for a training of another length.
         """
+        check_length(state["iterations"], self.cfg.SOLVER.MAX_ITER)
         self.begin(state["seed"])
         trainer = self._begun()
         with quiet(), undisturbed(self._device):

@@ -152,7 +152,7 @@ def header(shapes, make_cfg):
         ("VIS_PERIOD", 7),
         ("SEARCH.EXECUTOR.NAME", "ray"),
         ("SEARCH.EXECUTOR.WORKERS", 3),
-        ("SEARCH.EXECUTOR.TIMEOUT", 9),
+        ("SEARCH.EXECUTOR.GPUS", 0.5),
         ("SEARCH.CMA_ES.SIGMA", 0.1),
         ("SEARCH.TPE.STARTUP", 1),
     ],
@@ -178,6 +178,8 @@ def test_settings_without_effect_may_change(header, key, value):
         ("SEARCH.PPO.WARMUP", 0.5),
         ("SEARCH.HALVING.BUDGETS", (0.5,)),
         ("SEARCH.HALVING.KEEP", 0.3),
+        ("SEARCH.EXECUTOR.TIMEOUT", 9),
+        ("SEARCH.EXECUTOR.MAX_RETRIES", 0),
     ],
 )
 def test_settings_with_an_effect_are_pinned(header, key, value):

@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -271,3 +272,18 @@ def test_rendering_without_a_mode_says_so() -> None:
     env = LossScheduleEnv()
     with pytest.warns(UserWarning, match="autoseg/LossSchedule-v0"):
         assert env.render() is None
+
+
+def test_a_saved_episode_goes_on_in_a_wrapped_environment() -> None:
+    def make() -> gymnasium.Env:
+        return gymnasium.make("rl:autoseg/LossSchedule-v0", proxy="quadratic", steps=3)
+
+    env, other = make(), make()
+    env.reset(seed=1)
+    action = env.action_space.sample()
+    env.step(action)
+    state = env.unwrapped.state_dict()
+    other.reset(seed=2)  # Gymnasium's wrappers ask for it
+    other.unwrapped.load_state_dict(state)
+    for _ in range(2):
+        np.testing.assert_equal(other.step(action), env.step(action))

@@ -246,3 +246,13 @@ def test_the_share_explained_of_nothing_is_not_a_number(tmp_path: Path) -> None:
     task = from_journals(_write(tmp_path / "journal.jsonl", records))
     assert math.isnan(task.error.explained)
     assert task.evaluate(OPTIMUM, 0).reward == pytest.approx(0.5)
+
+
+def test_a_small_space_needs_enough_for_cross_validation(tmp_path: Path) -> None:
+    space = SearchSpace("mAcc", "bezier", 1)
+    thetas = np.random.default_rng(0).random((10, space.dim))
+    records = [_record(i, theta, float(theta.mean())) for i, theta in enumerate(thetas)]
+    header = space.to_dict()
+    with pytest.raises(ValueError, match="at least 10 different thetas .* found 9"):
+        from_journals(_write(tmp_path / "nine.jsonl", records[:9], header))
+    assert from_journals(_write(tmp_path / "ten.jsonl", records, header)).error.thetas == 10

@@ -190,3 +190,19 @@ def test_misuse_is_explained() -> None:
         ShapesTraining(SPACE, iterations=0)
     with pytest.raises(ValueError, match="Expected 6 coordinates"):
         _short().evaluate(THETA[:5], 1)
+
+
+def test_a_state_of_another_length_is_refused() -> None:
+    one, other = ShapesTraining(SPACE, iterations=4), ShapesTraining(SPACE, iterations=5)
+    one.start(0)
+    with pytest.raises(ValueError, match="of 4 iterations, this one has 5"):
+        other.load_state_dict(one.state_dict())
+
+
+def test_a_training_that_failed_has_failed_for_good() -> None:
+    training = ShapesTraining(SPACE, iterations=4, lr=1e30)
+    training.start(0)
+    failures = [training.advance(SPACE.identity(), 0.5).result for _ in range(2)]
+    assert failures[0].status == "failed"
+    assert failures[1] == failures[0]
+    assert training.start(0).status == "ok"
