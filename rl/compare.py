@@ -5,158 +5,23 @@
 
 An agent's options follow its name, as in `ppo:baseline=mu,ratio=joint`; one agent may come in
 several variants. Written to the output directory: table.md, regret_<proxy>.png, and tensorboard/
-with one run an agent. Equal arguments give an equal table.
-
-Shapes: B evaluations of a run, R rounds, D search coordinates.
+with one run an agent; those of an earlier comparison are removed. Equal arguments give an equal
+table.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
-
 from autoseg_core import SearchSpace
-from rl.agents import Agent
-from rl.agents.variants import Variant, parse_variants
-from rl.comparison import Comparison, write_comparisons
+from rl.agents.variants import parse_variants
+from rl.comparison import write_comparisons
+from rl.contest import Plan, Problem, compare
 from rl.journal import JournalError
 from rl.proxies import make_task
-from rl.proxy import ProxyResult, ProxyTask
-from rl.regret import Run
-from rl.search import candidate_seed, check_proposals
-
-_Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A proxy to search on, and theta (D,) of the identity surface, where searches start."""
-
-    name: str
-    task: ProxyTask
-    identity: _Vector
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Length and number of the runs: budget evaluations in rounds of samples, seeds 0 … K - 1."""
-
-    budget: int
-    samples: int
-    seeds: int
-
-    def __post_init__(self) -> None:
-        if self.seeds < 1 or self.samples < 1:
-            raise ValueError(f"expected seeds and samples >= 1, got {self.seeds}, {self.samples}")
-        if self.budget < self.samples or self.budget % self.samples:
-            raise ValueError(
-                f"the budget is a whole number of rounds, so that no agent gets a round of another "
-                f"size: expected a multiple of {self.samples} samples, got {self.budget}"
-            )
-
-    @property
-    def rounds(self) -> int:
-        return self.budget // self.samples
-
-
-def run_agent(
-    agent: Agent, problem: Problem, plan: Plan, seed: int, progress: tqdm[Any] | None = None
-) -> Run:
-    """Ask and tell for the whole budget; what its candidates and its means were worth."""
-    values, seen, means = [], [], []
-    for index in range(plan.rounds):
-        asked = (plan.samples, problem.identity.size)
-        thetas = check_proposals(type(agent).__name__, agent.ask(plan.samples), asked)
-        of_round = candidate_seed(seed, "search", index)
-        results = [problem.task.evaluate(theta.copy(), of_round) for theta in thetas]
-        rewards = np.array([result.reward for result in results])
-        agent.tell(thetas, rewards)
-        seen.append(rewards)
-        values += [_worth(problem.task, *pair) for pair in zip(thetas, results, strict=True)]
-        mean = agent.mean  # for the report, not for the agent: not of its budget
-        means.append(_worth(problem.task, mean, problem.task.evaluate(mean, of_round)))
-        if progress is not None:
-            progress.update(plan.samples)
-    return Run(np.array(values), np.concatenate(seen), np.array(means))
-
-
-def _worth(task: ProxyTask, theta: _Vector, result: ProxyResult) -> float:
-    """Without noise where the task can say, else the reward it gave."""
-    value = getattr(task, "value", None)
-    return float(value(theta)) if callable(value) and result.status == "ok" else result.reward
-
-
-def _worth_of(task: ProxyTask, theta: _Vector) -> float:
-    return _worth(task, theta, task.evaluate(theta, 0))
-
-
-def compare(
-    problems: Sequence[Problem], variants: Sequence[Variant], plan: Plan
-) -> Iterator[Comparison]:
-    """Every variant under every seed, a problem at a time; a bar on a terminal."""
-    total = len(problems) * len(variants) * plan.seeds * plan.budget
-    with tqdm(total=total, unit="eval", disable=None, dynamic_ncols=True) as progress:
-        for problem in problems:
-            runs: dict[str, list[Run]] = {variant.label: [] for variant in variants}
-            for variant in variants:
-                progress.set_description_str(f"{problem.name} {variant.label}")
-                for seed in range(plan.seeds):
-                    agent = variant.make(problem.identity, seed, plan.rounds)
-                    run = run_agent(agent, problem, plan, seed, progress)
-                    runs[variant.label].append(run)
-            yield Comparison(
-                problem.name,
-                runs,
-                _reference(variants),
-                start=_worth_of(problem.task, problem.identity),
-                optimum=_optimum(problem.task),
-                remark=_remark(problem.task),
-            )
-
-
-def _reference(variants: Sequence[Variant]) -> str:
-    """The first ppo, else the first of all."""
-    return next((one.label for one in variants if one.name == "ppo"), variants[0].label)
-
-
-def _optimum(task: ProxyTask) -> float | None:
-    """The best reward there is, where the task knows."""
-    maximum = getattr(task, "maximum", None)
-    return None if maximum is None else float(maximum)
-
-
-def _remark(task: ProxyTask) -> str:
-    """What the task says of its own error, if anything."""
-    error = getattr(task, "error", None)
-    return "" if error is None else str(error)
-
-
-def _problems(arguments: argparse.Namespace) -> list[Problem]:
-    if arguments.metric is None and (arguments.surface or arguments.pieces):
-        raise ValueError("--surface and --pieces describe the space of a --metric: name one")
-    space = None
-    if arguments.metric is not None:
-        space = SearchSpace(arguments.metric, arguments.surface or "bezier", arguments.pieces)
-    noise = {"noise": arguments.noise} if arguments.noise else {}
-    wanted: list[tuple[str, dict[str, Any]]] = [(name, noise) for name in arguments.proxy]
-    if arguments.journal:
-        wanted.append(("replay", {"journal": arguments.journal}))
-    if "replay" in arguments.proxy:
-        raise ValueError("the proxy replay answers from journals: name them with --journal")
-    if not wanted:
-        raise ValueError("nothing to search on: name a --proxy or a --journal")
-    problems = []
-    for name, kwargs in wanted:
-        task, own = make_task(name, kwargs, space)
-        problems.append(Problem(name, task, own.identity()))
-    return problems
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,37 +30,57 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add(
-        "--proxy",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a proxy by name, or module:factory; repeatable",
-    )
-    add(
-        "--journal",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PATH",
-        help="journals of searches: the proxy `replay` answers from their candidates",
-    )
+    _add_problems(parser.add_argument_group("what to search on"))
+    _add_plan(parser.add_argument_group("who searches, and for how long"))
+    parser.add_argument("--output", type=Path, default=Path("output/compare"), metavar="DIR")
+    return parser
+
+
+def _add_problems(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    named = "a proxy by name, or module:factory; repeatable"
+    add("--proxy", action="append", default=[], metavar="NAME", help=named)
+    error = "standard deviation of the error of proxies that take one (default: 0)"
+    add("--noise", type=float, default=0.0, help=error)
+    journals = "journals of searches: the proxy `replay` answers from their candidates"
+    add("--journal", nargs="+", action="extend", default=[], metavar="PATH", help=journals)
+    erring = "answers from journals err as one evaluation of theirs did (default: they do not)"
+    add("--journal-noise", action="store_true", help=erring)
+    add("--metric", help="search the surfaces of this metric (default: the proxy's)")
+    add("--surface", help="bezier or linear (default: bezier)")
+    add("--pieces", type=int, help="of a curve (default: the metric's)")
+
+
+def _add_plan(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--agents", default="ppo,cma_es,tpe,random", metavar="NAME[:OPTIONS],…")
     add("--budget", type=int, default=384, help="evaluations of a run (default: 384)")
     add("--samples", type=int, default=32, help="evaluations of a round (default: 32)")
     add("--seeds", type=int, default=10, help="runs of each agent (default: 10)")
-    add(
-        "--noise",
-        type=float,
-        default=0.0,
-        help="standard deviation of the error of proxies that take one (default: 0)",
-    )
-    add("--metric", help="search the surfaces of this metric (default: the proxy's)")
-    add("--surface", help="bezier or linear (default: bezier)")
-    add("--pieces", type=int, help="of a curve (default: the metric's)")
-    add("--output", type=Path, default=Path("output/compare"), metavar="DIR")
-    return parser
+
+
+def _problems(arguments: argparse.Namespace) -> list[Problem]:
+    space = _space(arguments)
+    noise = {"noise": arguments.noise} if arguments.noise else {}
+    wanted: list[tuple[str, dict[str, Any]]] = [(name, noise) for name in arguments.proxy]
+    if "replay" in arguments.proxy:
+        raise ValueError("the proxy replay answers from journals: name them with --journal")
+    if arguments.journal:
+        journals = {"journal": arguments.journal, "noise": arguments.journal_noise}
+        wanted.append(("replay", journals))
+    if not wanted:
+        raise ValueError("nothing to search on: name a --proxy or a --journal")
+    made = [(name, *make_task(name, kwargs, space)) for name, kwargs in wanted]
+    return [Problem(name, task, own.identity()) for name, task, own in made]
+
+
+def _space(arguments: argparse.Namespace) -> SearchSpace | None:
+    """The one asked for; None = the proxy's own."""
+    if arguments.metric is not None:
+        return SearchSpace(arguments.metric, arguments.surface or "bezier", arguments.pieces)
+    if arguments.surface or arguments.pieces:
+        raise ValueError("--surface and --pieces describe the space of a --metric: name one")
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,34 +16,21 @@ from tabulate import tabulate
 from torch.utils.tensorboard import SummaryWriter
 
 from rl.figures import draw_regret
-from rl.regret import Run, expected_running_time, first_reach, offered_values, simple_regret
+from rl.regret import Reach, Run, checkpoints, measure_reach, offered_values, simple_regret
 from rl.selection import mean_and_error
+from rl.tensorboard import remove_runs
 
 _Array = NDArray[np.float64]
 
 _DEFINITIONS = """\
 Regret: the optimum less the noise-free reward; mean ± standard error over {seeds} seeds, after \
 {budget} evaluations.
-Final regret: of the candidate that looked best. Regret of mean: of the agent's own best guess.
+Final regret: of the candidate that looked best. Regret at n: the same after n evaluations, \
+without its error. Regret of mean: of the agent's own best guess.
 Evaluations to {reference}'s reward: those of all seeds until each offers it, over the seeds that \
 do (expected running time; a seed that never does has spent its budget). A search offers the \
 better of best candidate and mean; {reference}'s reward is what it offers at its end, averaged \
 over its seeds. Factor: {reference}'s budget over these evaluations."""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How soon an agent offers the reference's final reward.
-
-    Args:
-        evaluations: expected running time; the whole budget for the reference itself.
-        seeds: how many of its K seeds offer it.
-        factor: the reference's budget over evaluations; 0 when no seed does.
-    """
-
-    evaluations: float
-    seeds: int
-    factor: float
 
 
 class Comparison:
@@ -80,6 +66,7 @@ class Comparison:
             remarks.append("the optimum is not known: regret is against the best that was found")
         self.start, self.remark = start, "; ".join([*remarks, remark] if remark else remarks)
         self.seeds, self.budget = len(runs[reference]), every[0].values.size
+        self.checkpoints = checkpoints(self.budget, every[0].mean_values.size)
 
     def regrets(self, label: str) -> _Array:
         """(K, B) simple regret of each seed after each evaluation."""
@@ -95,28 +82,24 @@ class Comparison:
         return math.fsum(offered_values(run)[-1] for run in self.runs[self.reference]) / self.seeds
 
     def reach(self, label: str) -> Reach:
-        """How soon that agent offers the target."""
+        """How soon that agent offers the target; the reference itself, with its whole budget."""
         if label == self.reference:
             return Reach(self.budget, self.seeds, 1.0)
-        reached = [first_reach(offered_values(run), self.target) for run in self.runs[label]]
-        evaluations = expected_running_time(reached, self.budget)
-        seeds = sum(count is not None for count in reached)
-        return Reach(evaluations, seeds, self.budget / evaluations)
+        return measure_reach([offered_values(run) for run in self.runs[label]], self.target)
 
     def rows(self) -> list[list[str]]:
-        """A row an agent, as the headers of `table` say."""
+        """A row an agent, as the headers of `report` say."""
         return [
-            [
-                self.proxy,
-                label,
-                _plus_minus(self.regrets(label)[:, -1]),
-                _plus_minus(self.mean_regrets(label)[:, -1]),
-                *self._cells(label),
-            ]
+            [self.proxy, label, *self._regret_cells(label), *self._reach_cells(label)]
             for label in self.runs
         ]
 
-    def _cells(self, label: str) -> list[str]:
+    def _regret_cells(self, label: str) -> list[str]:
+        regrets, means = self.regrets(label), self.mean_regrets(label)
+        on_the_way = [f"{regrets[:, count - 1].mean():.5f}" for count in self.checkpoints]
+        return [*on_the_way, _plus_minus(regrets[:, -1]), _plus_minus(means[:, -1])]
+
+    def _reach_cells(self, label: str) -> list[str]:
         if label == self.reference:
             return [str(self.budget), "-", "1"]
         if self.start >= self.target:
@@ -148,7 +131,9 @@ def report(comparisons: Sequence[Comparison]) -> str:
     """GitHub Markdown: the table of all proxies, a sentence on each, and what the columns mean."""
     first = comparisons[0]
     reference = first.reference
-    headers = ["proxy", "agent", "final regret", "regret of mean"]
+    on_the_way = [f"at {count}" for count in first.checkpoints]
+    on_the_way[:1] = [f"regret {header}" for header in on_the_way[:1]]
+    headers = ["proxy", "agent", *on_the_way, "final regret", "regret of mean"]
     headers += [f"evaluations to {reference}'s reward", "seeds that reach it", "factor"]
     rows = [row for one in comparisons for row in one.rows()]
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
@@ -159,8 +144,15 @@ def report(comparisons: Sequence[Comparison]) -> str:
 
 
 def write_comparisons(comparisons: Sequence[Comparison], directory: Path) -> str:
-    """table.md, regret_<proxy>.png and tensorboard/ into a directory; returns the report."""
+    """table.md, regret_<proxy>.png and tensorboard/ into a directory; returns the report.
+
+    An earlier comparison's figures and runs are removed first: another set of proxies and agents
+    would leave some of them beside the new ones.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+    remove_runs(directory / "tensorboard")
+    for old in directory.glob("regret_*.png"):
+        old.unlink()
     text = report(comparisons)
     (directory / "table.md").write_text(text + "\n", encoding="utf-8")
     for one in comparisons:
@@ -177,8 +169,6 @@ def _write_events(comparisons: Sequence[Comparison], label: str, directory: Path
 
     A run an agent, a tag a proxy: TensorBoard then draws the agents of a proxy into one chart.
     """
-    for old in directory.glob("events.out.tfevents.*"):
-        old.unlink()
     with SummaryWriter(str(directory)) as writer:
         for one in comparisons:
             curves = {

@@ -82,6 +82,40 @@ def expected_running_time(reached: Sequence[int | None], budget: int) -> float:
     return spent / successes if successes else math.inf
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How soon an agent offers a given reward.
+
+    Args:
+        evaluations: expected running time; infinity when no seed offers it.
+        seeds: how many of its K seeds offer it.
+        factor: the budget over evaluations; 0 when no seed does.
+    """
+
+    evaluations: float
+    seeds: int
+    factor: float
+
+
+def measure_reach(offered: Sequence[Array], target: float) -> Reach:
+    """How soon the K runs that offer these, each (B,), offer target."""
+    reached = [first_reach(one, target) for one in offered]
+    budget = offered[0].size
+    evaluations = expected_running_time(reached, budget)
+    seeds = sum(count is not None for count in reached)
+    return Reach(evaluations, seeds, budget / evaluations)
+
+
+def checkpoints(budget: int, rounds: int) -> list[int]:
+    """Evaluations after a quarter, a half and three quarters of a run, in whole rounds.
+
+    Those that rounding moves to the start, to the end or onto one another are left out: a run of
+    one round has none.
+    """
+    whole = {round(quarter * rounds / 4) for quarter in (1, 2, 3)} - {0, rounds}
+    return [index * (budget // rounds) for index in sorted(whole)]
+
+
 def band(curves: ArrayLike) -> tuple[Array, Array]:
     """(K, B) -> mean (B,) and standard error (B,) over the seeds; the error of one seed is 0.
 

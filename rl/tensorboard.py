@@ -145,10 +145,20 @@ class TensorBoard(Callback):
 
 def remove_events(directory: Path) -> None:
     """Remove the event files of an earlier `TensorBoard` in this directory, and nothing else."""
-    for old in directory.glob(_EVENT_FILES):
-        old.unlink()
-    for run in (directory / _CANDIDATES).glob("*/"):
-        for old in run.glob(_EVENT_FILES):
-            old.unlink()
-        if not any(run.iterdir()):
+    _unlink_events(directory)
+    remove_runs(directory / _CANDIDATES)
+
+
+def remove_runs(directory: Path) -> None:
+    """Remove the event files of every run right below, and the folders that this leaves empty."""
+    for run in [path for path in directory.glob("*") if path.is_dir()]:
+        if _unlink_events(run) and not any(run.iterdir()):
             run.rmdir()
+
+
+def _unlink_events(run: Path) -> int:
+    """How many event files there were in a run's folder."""
+    old = list(run.glob(_EVENT_FILES))
+    for path in old:
+        path.unlink()
+    return len(old)

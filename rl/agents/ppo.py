@@ -93,11 +93,13 @@ class PPO:
         return np.full(self._logits.shape[0], self.sigma)
 
     def ask(self, n: int) -> Vector:
-        """(n, D) in [0, 1]; with baseline "mu" row 0 is the mean. ValueError if n is too small."""
-        least = 2 if self._baseline.asks_mean else 1
-        if n < least:
-            raise ValueError(f"ask needs n >= {least} with this baseline, got {n}")
-        uniform = self._generator.random((n - least + 1, self._logits.shape[0]))
+        """(n, D) in [0, 1]; with baseline "mu" row 0 is the mean. ValueError unless n >= 2."""
+        if n < 2:
+            raise ValueError(
+                f"PPO compares the rewards of a round with their baseline and needs n >= 2, got {n}"
+            )
+        samples = n - 1 if self._baseline.asks_mean else n
+        uniform = self._generator.random((samples, self._logits.shape[0]))
         mean = torch.sigmoid(self._logits.detach())
         thetas = truncated_normal.sample(torch.from_numpy(uniform), mean, self.sigma)
         rows = [mean[None], thetas] if self._baseline.asks_mean else [thetas]

@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from autoseg_core import SearchSpace
-from rl.agents import RandomSearch
-from rl.agents.variants import parse_variants
-from rl.compare import Plan, Problem, compare, main, run_agent
+from rl.compare import main
 from rl.journal import Journal
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult, failed
 
 TINY = ["--budget", "12", "--samples", "6", "--seeds", "2", "--metric", "mAcc"]
 
@@ -61,7 +58,7 @@ def test_the_table_has_tpe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def _journal(path: Path) -> None:
     space = SearchSpace("mAcc")
-    task = Quadratic(np.full(space.dim, 0.6))
+    task = Quadratic(np.full(space.dim, 0.6), noise=0.01)
     thetas = np.random.default_rng(0).random((40, space.dim))
     with Journal.create(path, {"space": space.to_dict()}) as journal:
         for index, theta in enumerate(thetas):
@@ -86,6 +83,8 @@ def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixt
     out = _table(capsys, tmp_path / "out", *arguments)
     assert "| replay  | cma_es" in out
     assert "held-out RMSE" in out
+    noisy = _table(capsys, tmp_path / "noisy", *arguments, "--journal-noise")
+    assert noisy != out
 
 
 @pytest.mark.parametrize(
@@ -98,6 +97,7 @@ def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--proxy", "quadratic", "--budget", "13"], "a multiple of 6 samples, got 13"),
         (["--proxy", "quadratic", "--seeds", "0"], "seeds and samples >= 1, got 0"),
         (["--proxy", "quadratic", "--samples", "1", "--agents", "cma_es"], "needs n >= 2, got 1"),
+        (["--proxy", "quadratic", "--samples", "1", "--agents", "ppo"], "PPO .* n >= 2, got 1"),
         (["--proxy", "cubic"], "unknown proxy 'cubic'"),
         (["--proxy", "nowhere_at_all:make"], "No module named 'nowhere_at_all'"),
         (["--proxy", "replay"], "name them with --journal"),
@@ -121,42 +121,3 @@ def test_a_surface_needs_its_metric(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--proxy", "quadratic", "--surface", "linear"])
     assert "of a --metric: name one" in capsys.readouterr().err
-
-
-def test_a_run_keeps_worth_and_look_apart() -> None:
-    task = Quadratic(np.full(3, 0.5), noise=0.1, fails=lambda theta: bool(theta[0] < 0.3))
-    problem = Problem("noisy", task, np.full(3, 0.4))
-    run = run_agent(RandomSearch(problem.identity, seed=0), problem, Plan(40, 10, 1), seed=0)
-    thetas = RandomSearch(problem.identity, seed=0).ask(40)
-    bad = thetas[:, 0] < 0.3
-    assert 0 < bad.sum() < 40
-    expected = np.where(bad, 0.0, 1.0 - np.mean((thetas - 0.5) ** 2, axis=1))
-    np.testing.assert_allclose(run.values, expected)
-    np.testing.assert_array_equal(run.seen[bad], 0.0)
-    assert np.all(run.seen[~bad] != run.values[~bad])
-    assert run.mean_values.shape == (4,)
-
-
-class _Bare:
-    """A proxy that knows neither its optimum nor its worth without noise."""
-
-    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
-        return failed("too low") if theta[0] < 0.1 else ProxyResult(float(theta[0]))
-
-
-def test_a_proxy_of_one_s_own_needs_only_evaluate() -> None:
-    problem = Problem("own", _Bare(), np.array([0.5, 0.5]))
-    (comparison,) = compare([problem], parse_variants("random,cma_es"), Plan(12, 6, 2))
-    assert comparison.reference == "random"
-    assert comparison.optimum == max(
-        run.values.max() for runs in comparison.runs.values() for run in runs
-    )
-    assert comparison.start == 0.5
-
-
-def test_the_mean_costs_no_evaluation_of_the_budget() -> None:
-    problem = Problem("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
-    (comparison,) = compare([problem], parse_variants("random"), Plan(12, 6, 1))
-    (run,) = comparison.runs["random"]
-    assert run.values.shape == (12,)
-    np.testing.assert_array_equal(run.mean_values, np.maximum.accumulate(run.values)[[5, 11]])

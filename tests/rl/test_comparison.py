@@ -45,16 +45,39 @@ def test_reach(label: str, evaluations: float, seeds: int, factor: float) -> Non
 
 def test_rows() -> None:
     ours = {row[1]: row[2:] for row in _comparison().rows()}
-    # Final regrets 0.8 and 0.6, of the mean 1 and 1; the error of two is half their difference.
-    assert ours["random"] == ["0.70000 ± 0.10000", "1.00000 ± 0.00000", "never", "0/2", "-"]
-    assert ours["ppo"] == ["0.50000 ± 0.00000", "0.65000 ± 0.35000", "4", "-", "1"]
-    assert ours["tpe"][2:] == ["6", "1/2", "0.67"]
+    # After 2 of 4 regrets 0.9 and 0.9. At the end 0.8 and 0.6, of the mean 1 and 1; the error of
+    # two is half their difference.
+    final = ["0.70000 ± 0.10000", "1.00000 ± 0.00000"]
+    assert ours["random"] == ["0.90000", *final, "never", "0/2", "-"]
+    final = ["0.50000 ± 0.00000", "0.65000 ± 0.35000"]
+    assert ours["ppo"] == ["0.75000", *final, "4", "-", "1"]  # 0.8 and 0.7
+    assert ours["tpe"][0] == "0.50000"  # 0.4 and 0.6
+    assert ours["tpe"][3:] == ["6", "1/2", "0.67"]
+
+
+def test_regret_at_a_quarter_a_half_and_three_quarters() -> None:
+    seen = np.array([0.1, 0.2, 0.3, 0.2, 0.4, 0.4, 0.5, 0.9])
+    two = [Run(one, one, np.zeros(4)) for one in (seen, np.maximum(seen, 0.3))]
+    comparison = Comparison("hill", {"ppo": two}, "ppo", start=0.0, optimum=1.0)
+    assert comparison.checkpoints == [2, 4, 6]
+    # Best so far 0.2 and 0.3, 0.3 and 0.3, 0.4 and 0.4, and 0.9.
+    expected = ["0.75000", "0.70000", "0.60000", "0.10000 ± 0.00000"]
+    assert comparison.rows()[0][2:6] == expected
+    headers = [cell.strip() for cell in report([comparison]).splitlines()[0].split("|")]
+    assert headers[3:7] == ["regret at 2", "at 4", "at 6", "final regret"]
 
 
 def test_the_report_is_a_markdown_table_and_words() -> None:
     table, words = report([_comparison(remark="error 0.01")]).split("\n\n", 1)
     first, rule, *rows = table.splitlines()
-    assert first.split("|")[5].strip() == "evaluations to ppo's reward"
+    assert [cell.strip() for cell in first.split("|")][1:7] == [
+        "proxy",
+        "agent",
+        "regret at 2",
+        "final regret",
+        "regret of mean",
+        "evaluations to ppo's reward",
+    ]
     assert set(rule) == set("|-")
     assert [row.split("|")[2].strip() for row in rows] == ["random", "ppo", "tpe"]
     assert "hill: no agent reaches ppo's final reward (0.60000) with fewer" in words
@@ -74,7 +97,7 @@ def test_the_sentence_names_who_is_soonest_and_by_what_factor() -> None:
 def test_a_reference_that_never_left_the_start_is_named() -> None:
     comparison = _comparison(start=0.6)
     assert "is no better than the identity's" in comparison.sentence()
-    assert [row[4:] for row in comparison.rows()] == [["-"] * 3, ["4", "-", "1"], ["-"] * 3]
+    assert [row[5:] for row in comparison.rows()] == [["-"] * 3, ["4", "-", "1"], ["-"] * 3]
 
 
 def test_without_a_known_optimum_regret_is_against_the_best_found() -> None:
@@ -89,7 +112,7 @@ def test_a_better_run_raises_a_wrong_optimum() -> None:
 
 def test_one_seed_has_no_error() -> None:
     comparison = Comparison("hill", {"ppo": [_run(0.1, 0.2)]}, "ppo", start=0.0, optimum=1.0)
-    assert comparison.rows()[0][2] == "0.80000"
+    assert comparison.rows()[0][3] == "0.80000"
     assert "no agent reaches" in comparison.sentence()
 
 
@@ -105,6 +128,27 @@ def test_files(tmp_path: Path) -> None:
     means = [(one.step, one.value) for one in events.Scalars("regret_of_mean/hill")]
     np.testing.assert_allclose(means, [(2, 1.0), (4, 0.65)], rtol=1e-6)
     assert len(list((tmp_path / "tensorboard" / "ppo").iterdir())) == 1
+
+
+def test_an_earlier_comparison_is_gone_and_nothing_else(tmp_path: Path) -> None:
+    runs = tmp_path / "tensorboard"
+    earlier = Comparison("valley", {"cma_es": [_run(0.1, 0.2)]}, "cma_es", start=0.0)
+    write_comparisons([earlier], tmp_path)
+    event = "events.out.tfevents.0.mine"
+    kept = ["notes.txt", "curve.png", f"tensorboard/{event}", f"tensorboard/a/b/{event}"]
+    for name in [*kept, "tensorboard/noted/note.txt", f"tensorboard/noted/{event}"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (runs / "empty").mkdir()
+    write_comparisons([_comparison()], tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"curve.png", "regret_hill.png"}
+    assert not (runs / "cma_es").exists()
+    assert [path.name for path in (runs / "noted").iterdir()] == ["note.txt"]
+    assert all((tmp_path / name).exists() for name in kept)
+    assert {path.name for path in runs.iterdir() if path.is_dir()} == {
+        *("a", "empty", "noted"),
+        *("random", "ppo", "tpe"),
+    }
 
 
 def test_labels_become_file_names(tmp_path: Path) -> None:

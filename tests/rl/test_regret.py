@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from rl.regret import (
+    Reach,
     Run,
     band,
+    checkpoints,
     expected_running_time,
     first_reach,
     incumbent_values,
+    measure_reach,
     offered_values,
     simple_regret,
 )
@@ -66,6 +69,35 @@ def test_first_reach(target: float, evaluations: int | None) -> None:
 )
 def test_expected_running_time(reached: list[int | None], expected: float) -> None:
     assert expected_running_time(reached, budget=100) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (0.2, Reach(1.5, 2, 2.0)),
+        (0.5, Reach(5.0, 1, 0.6)),  # 2, and 3 for nothing
+        (0.9, Reach(math.inf, 0, 0.0)),
+    ],
+)
+def test_reach(target: float, expected: Reach) -> None:
+    offered = [np.array([0.1, 0.5, 0.6]), np.array([0.2, 0.3, 0.3])]
+    assert measure_reach(offered, target) == expected
+
+
+@pytest.mark.parametrize(
+    ("budget", "rounds", "expected"),
+    [
+        (384, 12, [96, 192, 288]),
+        (50, 5, [10, 20, 40]),  # 1.25, 2.5 and 3.75 rounds
+        (30, 3, [10, 20]),  # 0.75, 1.5 and 2.25
+        (20, 2, [10]),  # 0.5, 1 and 1.5
+        (10, 1, []),
+    ],
+)
+def test_checkpoints_are_whole_rounds_on_the_way(
+    budget: int, rounds: int, expected: list[int]
+) -> None:
+    assert checkpoints(budget, rounds) == expected
 
 
 def test_band() -> None:

@@ -69,6 +69,16 @@ def test_mu_asks_for_its_mean_first() -> None:
     assert len(np.unique(thetas, axis=0)) == 5
 
 
+@pytest.mark.parametrize("baseline", ["mean", "mu"])
+def test_a_round_of_one_is_refused_as_it_teaches_nothing(baseline: str) -> None:
+    agent = PPO(IDENTITY, seed=0, baseline=baseline)
+    with pytest.raises(ValueError, match="with their baseline and needs n >= 2, got 1"):
+        agent.ask(1)
+    before = agent.mean
+    agent.tell(agent.ask(2), np.array([0.1, 0.9]))
+    assert np.all(agent.mean != before)
+
+
 def test_asking_is_seeded() -> None:
     first, second, other = (PPO(IDENTITY, seed=seed).ask(4) for seed in (7, 7, 8))
     np.testing.assert_array_equal(first, second)

@@ -253,6 +253,6 @@ def test_a_small_space_needs_enough_for_cross_validation(tmp_path: Path) -> None
     thetas = np.random.default_rng(0).random((10, space.dim))
     records = [_record(i, theta, float(theta.mean())) for i, theta in enumerate(thetas)]
     header = space.to_dict()
-    with pytest.raises(ValueError, match="at least 10 different thetas .* found 9"):
+    with pytest.raises(ValueError, match=r"at least 10 different thetas .* found 9"):
         from_journals(_write(tmp_path / "nine.jsonl", records[:9], header))
     assert from_journals(_write(tmp_path / "ten.jsonl", records, header)).error.thetas == 10

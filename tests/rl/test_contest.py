@@ -1,0 +1,74 @@
+"""The loop that sets agents against each other, on proxies made here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl.agents import RandomSearch
+from rl.agents.variants import parse_variants
+from rl.contest import Plan, Problem, compare, run_agent
+from rl.proxies import Quadratic
+from rl.proxy import ProxyResult, failed
+
+
+def test_a_run_keeps_worth_and_look_apart() -> None:
+    task = Quadratic(np.full(3, 0.5), noise=0.1, fails=lambda theta: bool(theta[0] < 0.3))
+    problem = Problem("noisy", task, np.full(3, 0.4))
+    run = run_agent(RandomSearch(problem.identity, seed=0), problem, Plan(40, 10, 1), seed=0)
+    thetas = RandomSearch(problem.identity, seed=0).ask(40)
+    bad = thetas[:, 0] < 0.3
+    assert 0 < bad.sum() < 40
+    expected = np.where(bad, 0.0, 1.0 - np.mean((thetas - 0.5) ** 2, axis=1))
+    np.testing.assert_allclose(run.values, expected)
+    np.testing.assert_array_equal(run.seen[bad], 0.0)
+    assert np.all(run.seen[~bad] != run.values[~bad])
+    assert run.mean_values.shape == (4,)
+
+
+class _Bare:
+    """A proxy that knows neither its optimum nor its worth without noise."""
+
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+        return failed("too low") if theta[0] < 0.1 else ProxyResult(float(theta[0]))
+
+
+def test_a_proxy_of_one_s_own_needs_only_evaluate() -> None:
+    problem = Problem("own", _Bare(), np.array([0.5, 0.5]))
+    (comparison,) = compare([problem], parse_variants("random,cma_es"), Plan(12, 6, 2))
+    assert comparison.reference == "random"
+    assert comparison.optimum == max(
+        run.values.max() for runs in comparison.runs.values() for run in runs
+    )
+    assert comparison.start == 0.5
+
+
+def test_the_mean_costs_no_evaluation_of_the_budget() -> None:
+    problem = Problem("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
+    (comparison,) = compare([problem], parse_variants("random"), Plan(12, 6, 1))
+    (run,) = comparison.runs["random"]
+    assert run.values.shape == (12,)
+    np.testing.assert_array_equal(run.mean_values, np.maximum.accumulate(run.values)[[5, 11]])
+
+
+@pytest.mark.parametrize(
+    ("agents", "reference"), [("random,ppo:clip=0.1,ppo", "ppo:clip=0.1"), ("random", "random")]
+)
+def test_the_reference_is_the_first_ppo_else_the_first(agents: str, reference: str) -> None:
+    problem = Problem("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
+    (comparison,) = compare([problem], parse_variants(agents), Plan(2, 2, 1))
+    assert comparison.reference == reference
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ((12, 0, 1), "seeds and samples >= 1, got 1, 0"),
+        ((12, 6, 0), "seeds and samples >= 1, got 0, 6"),
+        ((5, 6, 1), "a multiple of 6 samples, got 5"),
+        ((13, 6, 1), "a multiple of 6 samples, got 13"),
+    ],
+)
+def test_a_plan_is_whole_rounds(plan: tuple[int, int, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Plan(*plan)
