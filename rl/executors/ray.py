@@ -7,8 +7,8 @@ handed out when all before it have been. So serial and Ray write the same journa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any
 
 import torch
 
@@ -66,16 +66,17 @@ class RayExecutor:
         self.policy = AttemptPolicy(max_retries, timeout)
         threads = torch.get_num_threads() if threads is None else threads
         _check(workers, cpus, gpus, threads)
-        self._options: dict[str, Any] = {
-            "make": _pickled(make),
-            "workers": workers,
-            "cpus": cpus,
-            "gpus": gpus,
-            "threads": threads,
-            "timeout": timeout,
-            "max_lost": max_retries,
-            "address": address,
-        }
+        self._new_pool = partial(
+            WorkerPool,
+            _pickled(make),
+            workers=workers,
+            cpus=cpus,
+            gpus=gpus,
+            threads=threads,
+            timeout=timeout,
+            max_lost=max_retries,
+            address=address,
+        )
         self._pool: WorkerPool | None = None
         self._runs = 0
         self._closed = False
@@ -84,7 +85,7 @@ class RayExecutor:
         """Yield (candidate, result) in order; see `Executor.run`.
 
         Raises:
-            ExecutorError: a worker could not make its task, or the cluster has no room for all.
+            ExecutorError: no cluster at the address, no room on it, or a task that cannot be made.
             RuntimeError: the executor is closed.
         """
         check_ids(candidates)
@@ -112,7 +113,7 @@ class RayExecutor:
         if self._closed:
             raise RuntimeError("the executor is closed; make a new one")
         if self._pool is None:
-            self._pool = WorkerPool(**self._options)
+            self._pool = self._new_pool()
         return self._pool
 
     def _step(

@@ -5,10 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
+
+from rl.executors.base import ExecutorError
+
+_PATIENCE = 10.0
+"""Seconds in which a cluster's head must accept a connection."""
 
 
 def connect(address: str | None) -> bool:
@@ -17,18 +24,49 @@ def connect(address: str | None) -> bool:
     Ray that is initialised already is used as it is. Otherwise: the cluster at `address`, or at
     the environment's RAY_ADDRESS, or one of this machine's own, without dashboard, usage
     statistics and other talk.
+
+    Raises ExecutorError when the cluster cannot be joined.
     """
     if ray.is_initialized():
         return False
+    # "local" said aloud: left to itself, Ray joins any cluster that runs on this machine.
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not (log := logging.getLogger("ray")).level:
         log.setLevel(logging.ERROR)
+    if address == "local":
+        _init(address)
+    else:
+        _join(address)
+    return True
+
+
+def _join(address: str) -> None:
+    try:
+        _check_that_somebody_listens(address)
+        _init(address)
+    except Exception as error:  # Ray has many kinds, and few of them say what to do
+        raise ExecutorError(
+            f"cannot join the Ray cluster at {address!r}: {error}. Check the address (RAY_ADDRESS "
+            "of the environment), that its head runs and can be reached from this machine, that "
+            "RAY_AUTH_MODE and the token are those of the head, and that it has the same version "
+            f"of Ray, {ray.__version__}"
+        ) from error
+
+
+def _check_that_somebody_listens(address: str) -> None:
+    # Ray itself would try for a quarter of an hour where nobody does.
+    url = urlsplit(address if "://" in address else f"//{address}")
+    if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
+        socket.create_connection((url.hostname, url.port), timeout=_PATIENCE).close()
+
+
+def _init(address: str) -> None:
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
-            # "local" said aloud: left to itself, Ray joins any cluster that runs on this machine.
-            address=address or os.environ.get("RAY_ADDRESS") or "local",
+            address=address,
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,  # would put a handler on the root logger
@@ -37,7 +75,6 @@ def connect(address: str | None) -> bool:
         # Ray installs its own, which would keep a search from stopping in its own order.
         if in_main_thread and handler is not None:
             signal.signal(signal.SIGTERM, handler)
-    return True
 
 
 def room(cpus: float, gpus: float) -> int:

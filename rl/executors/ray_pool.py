@@ -33,7 +33,7 @@ class WorkerPool:
         max_lost: how many workers in a row may die while they make their task.
         address: of the cluster; see `connect`.
 
-    Raises ExecutorError when the cluster has no room for them.
+    Raises ExecutorError when there is no cluster at the address, or no room on it for them.
     """
 
     def __init__(

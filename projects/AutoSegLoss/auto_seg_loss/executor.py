@@ -87,6 +87,8 @@ def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], Detectron
     elsewhere.defrost()
     if Path(cfg.MODEL.WEIGHTS).is_file():
         elsewhere.MODEL.WEIGHTS = str(Path(cfg.MODEL.WEIGHTS).absolute())
+    # Without the driver's index: a worker sees only the GPUs it was given, numbered from 0.
+    elsewhere.MODEL.DEVICE = torch.device(cfg.MODEL.DEVICE).type
     start = warm_start_file(cfg).absolute() if cfg.SEARCH.WARM_START.MAX_ITER else None
     return partial(
         proxy_in_worker,

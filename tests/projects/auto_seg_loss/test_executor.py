@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from detectron2.config import CfgNode
 
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import check_executor, open_executor, plan, worker_recipe
@@ -128,6 +129,16 @@ def test_gpus_are_asked_for_when_the_network_is_on_one(driver):
     cfg.MODEL.DEVICE = "cuda"
     _, settings = plan(cfg, proxy)
     assert (settings["cpus"], settings["gpus"]) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize("device, expected", [("cuda:1", "cuda"), ("cuda", "cuda"), ("cpu", "cpu")])
+def test_a_worker_takes_the_gpu_it_sees(driver, device, expected):
+    cfg, proxy = driver("SEARCH.WARM_START.MAX_ITER", 0)
+    cfg.defrost()
+    cfg.MODEL.DEVICE = device
+    recipe = worker_recipe(cfg, proxy)
+    assert expected == CfgNode.load_cfg(recipe.keywords["config"]).MODEL.DEVICE
+    assert device == cfg.MODEL.DEVICE
 
 
 def test_an_executor_that_is_not_installed_is_refused(make_cfg, monkeypatch):

@@ -54,7 +54,7 @@ def stop(signum, frame):
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
     with Journal.create(sys.argv[1], {{}}) as journal:
-        with make_executor("ray", Mine, workers=2) as executor:
+        with make_executor("ray", Mine, workers=1) as executor:
             run_search(
                 RandomSearch(np.array([0.5, 0.5]), seed=1), executor, journal, {SETTINGS!r}
             )

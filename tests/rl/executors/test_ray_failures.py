@@ -1,0 +1,100 @@
+"""Exceptions, deaths and timeouts in Ray's workers. The reasons are those of test_serial.py."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+pytest.importorskip("ray")
+
+import scripted_task as act
+from scripted_task import OK, Act, Scripted, candidates, results
+
+from rl.executors import ExecutorError
+from rl.executors.ray import RayExecutor
+from rl.proxy import ProxyResult, ProxyTask, failed
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+@pytest.fixture(scope="module")
+def impatient(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayExecutor]:
+    """An executor with a timeout of 2 s and one worker, of two threads."""
+    task = Scripted(tmp_path_factory.mktemp("impatient"))
+    with RayExecutor(task, workers=1, timeout=2.0, threads=2) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize(
+    ("what", "result", "attempts"),
+    [
+        (act.fails_once, OK, 2),
+        (act.always_fails, failed("2 attempts failed; the last: ValueError: no good"), 2),
+        (act.always_dies, failed("2 attempts failed; the last: the worker's process died"), 2),
+        (act.is_not_finite, failed("the loss is not finite"), 1),
+        (act.cannot_be_pickled, "2 attempts failed; the last: TypeError: .*pickle.*lock.*", 2),
+    ],
+)
+def test_what_becomes_of_a_candidate(
+    shared: RayExecutor,
+    shared_task: Scripted,
+    what: Act,
+    result: ProxyResult | str,
+    attempts: int,
+) -> None:
+    first, found, last = results(shared, act.is_fine, what, act.is_fine)
+    assert first == last == OK  # nobody else is touched
+    if isinstance(result, str):
+        assert re.fullmatch(result, found.reason)
+    else:
+        assert found == result
+    assert shared_task.marks(what) == attempts
+
+
+def test_failed_attempts_are_logged(shared: RayExecutor, caplog: pytest.LogCaptureFixture) -> None:
+    results(shared, act.always_fails)
+    assert "candidate c0: attempt 1 of 2 failed\nTraceback" in caplog.text
+    assert caplog.text.count("ValueError: no good\nat all") == 2
+
+
+def test_an_answer_that_came_late_is_late_though_nobody_looked(impatient: RayExecutor) -> None:
+    # That the worker takes longer than this to begin is not being late.
+    run = impatient.run(candidates([act.is_fine, act.takes_three_seconds, act.is_fine]))
+    next(run)  # the second begins
+    time.sleep(4.0)  # and ends
+    assert [result.status for _, result in run] == ["failed", "ok"]
+
+
+def test_timeouts(impatient: RayExecutor) -> None:
+    # Nor is waiting for one's turn, or for a new worker.
+    slow, stopped, last = results(impatient, act.is_slow, act.hangs, act.counts_threads)
+    assert slow.status == "ok"
+    assert stopped == failed("stopped after 2 s, its timeout")
+    assert last.reward == 2.0
+
+
+def _impossible() -> ProxyTask:
+    raise FileNotFoundError("there is no data set")
+
+
+def _fatal() -> ProxyTask:
+    os._exit(1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_impossible, "could not make its task: FileNotFoundError: there is no data set"),
+        (_fatal, "workers die while they make their task, 1 in a row; the last: "),
+    ],
+)
+def test_a_worker_that_cannot_be_made(make: Callable[[], ProxyTask], words: str) -> None:
+    with (
+        RayExecutor(make, workers=1, max_retries=0) as executor,
+        pytest.raises(ExecutorError, match=words),
+    ):
+        results(executor, act.is_fine)
