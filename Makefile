@@ -10,6 +10,8 @@ DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py dete
 DEMO := projects/AutoSegLoss/demo_shapes.py
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# A variable, since a comma would end the argument of $(call step).
+EXTRAS := dev,agents,ray
 LOGDIR ?= output
 
 .DEFAULT_GOAL := help
@@ -52,7 +54,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2)
 	$(call step,Making $(VENV),test ! -e $(BUSY) && $(PY) -m pip --version || $(PYTHON) -m venv --clear $(VENV))
 	@touch $(BUSY)
 	$(call step,Installing pip and setuptools,$(PY) -m pip install -q -c constraints.txt -U pip setuptools)
-	$(call step,Installing PyTorch and the rest (6 GB),$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[dev,agents,ray]')
+	$(call step,Installing PyTorch and the rest (6 GB),$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[$(EXTRAS)]')
 	$(call step,Installing Detectron2,$(PY) tools/install_detectron2.py)
 	@rm $(BUSY)
 	@touch $@

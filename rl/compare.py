@@ -32,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_problems(parser.add_argument_group("what to search on"))
     _add_plan(parser.add_argument_group("who searches, and for how long"))
-    parser.add_argument("--output", type=Path, default=Path("output/compare"), metavar="DIR")
+    output = "where to write (default: %(default)s)"
+    parser.add_argument(
+        "--output", type=Path, default=Path("output/compare"), metavar="DIR", help=output
+    )
     return parser
 
 
@@ -78,7 +81,7 @@ def _space(arguments: argparse.Namespace) -> SearchSpace | None:
     """The one asked for; None = the proxy's own."""
     if arguments.metric is not None:
         return SearchSpace(arguments.metric, arguments.surface or "bezier", arguments.pieces)
-    if arguments.surface or arguments.pieces:
+    if arguments.surface is not None or arguments.pieces is not None:
         raise ValueError("--surface and --pieces describe the space of a --metric: name one")
     return None
 

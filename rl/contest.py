@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rl.agents import Agent
+from rl.agents.guarded import Guarded
 from rl.agents.variants import Variant
 from rl.comparison import Comparison
 from rl.proxy import ProxyResult, ProxyTask
 from rl.regret import Run
-from rl.search import candidate_seed, check_proposals
+from rl.search import candidate_seed
 
 _Vector = NDArray[np.float64]
 
@@ -42,7 +43,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.samples < 1:
-            raise ValueError(f"expected seeds and samples >= 1, got {self.seeds}, {self.samples}")
+            raise ValueError(
+                f"expected seeds and samples >= 1, got {self.seeds} seeds, {self.samples} samples"
+            )
         if self.budget < self.samples or self.budget % self.samples:
             raise ValueError(
                 f"the budget is a whole number of rounds, so that no agent gets a round of another "
@@ -59,16 +62,16 @@ def run_agent(
 ) -> Run:
     """Ask and tell for the whole budget; what its candidates and its means were worth."""
     values, seen, means = [], [], []
+    guarded = Guarded(agent, problem.identity.size)
     for index in range(plan.rounds):
-        asked = (plan.samples, problem.identity.size)
-        thetas = check_proposals(type(agent).__name__, agent.ask(plan.samples), asked)
+        thetas = guarded.ask(plan.samples)
         of_round = candidate_seed(seed, "search", index)
         results = [problem.task.evaluate(theta.copy(), of_round) for theta in thetas]
         rewards = np.array([result.reward for result in results])
-        agent.tell(thetas, rewards)
+        guarded.tell(thetas, rewards)
         seen.append(rewards)
         values += [_worth(problem.task, *pair) for pair in zip(thetas, results, strict=True)]
-        mean = agent.mean  # for the report, not for the agent: not of its budget
+        mean = guarded.mean  # for the report, not for the agent: not of its budget
         means.append(_worth(problem.task, mean, problem.task.evaluate(mean, of_round)))
         if progress is not None:
             progress.update(plan.samples)

@@ -63,7 +63,8 @@ class Journal:
             if path.exists() and any(r["kind"] in EVALUATIONS for r in _parse(path)[0]):
                 raise JournalError(
                     f"{path} exists already and is not overwritten: continue that search with "
-                    "--resume, or choose another output directory"
+                    "Journal.resume (on a command line: --resume), or choose another output "
+                    "directory"
                 )
             path.unlink(missing_ok=True)
             return cls._start(path, lock, header)

@@ -131,6 +131,16 @@ def check_budget(budget: float) -> float:
     return budget
 
 
+def check_result(task: object, result: object) -> ProxyResult:
+    """result, as task.evaluate gave it; TypeError unless it is a ProxyResult."""
+    if not isinstance(result, ProxyResult):
+        raise TypeError(
+            f"{type(task).__name__}.evaluate must return a ProxyResult, gave "
+            f"{type(result).__name__}"
+        )
+    return result
+
+
 def failed(reason: str) -> ProxyResult:
     """The result of a candidate that blew up: FLOOR_REWARD, no scores, and why."""
     return ProxyResult(FLOOR_REWARD, {}, "failed", reason)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl.agents.base import Agent
+from rl.agents.guarded import Guarded
 from rl.callbacks import Callback, CallbackList
 from rl.events import (
     CandidateEvent,
@@ -74,7 +75,8 @@ def run_search(
     """Search, then choose among mean, identity and the best by fresh seeds.
 
     Args:
-        agent: freshly made, also when resuming: it is led again through what the journal holds.
+        agent: freshly made, also when resuming: it is led again through what the journal holds, so
+            equal scores must lead it to equal proposals. `state_dict` is not used.
         executor: evaluates what the journal does not hold.
         journal: open, new or resumed. Its header should pin all that the outcome depends on.
         settings: length, seed and final.
@@ -84,29 +86,16 @@ def run_search(
     Raises:
         JournalError: the journal holds another search's candidates.
         SearchError: every candidate failed, eight or more of them, from the first on.
+        ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
     """
-    start = agent.mean if identity is None else np.array(identity, dtype=np.float64)
-    search = _Search(agent, executor, journal, settings, CallbackList(callbacks), start)
+    told = CallbackList(callbacks)
     try:
-        return search.run()
+        guarded = Guarded(agent, None if identity is None else len(identity))
+        start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
+        return _Search(guarded, executor, journal, settings, told, start).run()
     finally:
-        search.callbacks.close()
-
-
-def check_proposals(
-    agent: str, thetas: NDArray[np.float64], expected: tuple[int, int]
-) -> NDArray[np.float64]:
-    """What an agent was asked for: (N, D) float64 in [0, 1]; else ValueError names the agent."""
-    points = np.asarray(thetas, dtype=np.float64)
-    if points.shape != expected:
-        raise ValueError(
-            f"{agent}.ask({expected[0]}) must give an array of shape {expected}, "
-            f"gave {points.shape}"
-        )
-    if not np.all((points >= 0) & (points <= 1)):  # NaN is not
-        raise ValueError(f"{agent}.ask must give coordinates in [0, 1], gave {points.tolist()}")
-    return points
+        told.close()
 
 
 class _Search:
@@ -114,7 +103,7 @@ class _Search:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: Guarded,
         executor: Executor,
         journal: Journal,
         settings: SearchSettings,
@@ -139,8 +128,7 @@ class _Search:
         return self._finish(self._select())
 
     def _round(self, index: int) -> None:
-        asked = (self.settings.samples, self.identity.size)
-        thetas = check_proposals(type(self.agent).__name__, self.agent.ask(asked[0]), asked)
+        thetas = self.agent.ask(self.settings.samples)
         seed = candidate_seed(self.settings.seed, "search", index)
         candidates = [
             Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,15 @@ def test_every_requirement_has_a_pin(setup_cfg: configparser.ConfigParser) -> No
     ]
     names = {canonicalize_name(Requirement(line).name) for text in needed for line in lines(text)}
     assert names <= pinned
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_recipes_that_install_are_shell_scripts() -> None:
+    # As in a fresh clone, also when these tests are themselves run by make.
+    environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
+    command = ["make", "--dry-run", "--always-make", "venv", "PYTHON=python3"]
+    printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert printed.returncode == 0, printed.stderr
+    assert "-e '.[dev,agents,ray]'" in printed.stdout
+    script = subprocess.run(["sh", "-n"], input=printed.stdout, capture_output=True, text=True)
+    assert script.returncode == 0, script.stderr

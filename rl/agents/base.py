@@ -17,7 +17,11 @@ UNIFORM_DEVIATION = float(np.sqrt(1.0 / 12.0))
 
 
 class Agent(Protocol):
-    """Ask/tell. Every choice it makes comes from its own generator, seeded in the constructor."""
+    """Ask/tell. Every choice it makes comes from its own generator, seeded in the constructor.
+
+    So its proposals are a function of that seed and of what it is told: a search is resumed by
+    leading a new agent through what the journal holds.
+    """
 
     @property
     def mean(self) -> Vector:
@@ -36,6 +40,10 @@ class Agent(Protocol):
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), finite."""
         ...
+
+
+class SavableAgent(Agent, Protocol):
+    """An agent whose state can be kept; searches and comparisons do without."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that its future depends on, in plain JSON values, exact."""

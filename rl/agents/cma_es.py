@@ -17,6 +17,9 @@ from cmaes import CMA
 from rl.agents.base import Vector
 from rl.agents.history import HistoryAgent
 
+_LEAST = 4
+"""Of fewer, the better half is one sample, and the library's weights divide by zero."""
+
 _SPREAD_DRAWS = 1000
 """Samples behind `spread`: a standard deviation within 2 %."""
 
@@ -85,10 +88,10 @@ class CMAES(HistoryAgent):
 
     def _propose(self, n: int) -> Vector:
         if self._cma is None:
-            if n < 2:
+            if n < _LEAST:
                 raise ValueError(
-                    "CMA-ES learns from the order within a round and needs n >= 2, got 1; "
-                    "use 4 + 3 ln(D) or more"
+                    f"CMA-ES learns from the better half of a round and needs n >= {_LEAST}, "
+                    f"got {n}; use 4 + 3 ln(D) or more"
                 )
             self._cma = self._start(self._identity, n)
         if n != self._cma.population_size:

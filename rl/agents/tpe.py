@@ -19,7 +19,7 @@ try:
     import optuna
 except ImportError as error:
     raise ImportError(
-        "the agent tpe needs optuna, which is not installed: pip install 'auto-seg-loss[agents]'"
+        "the agent tpe needs optuna, which is not installed: pip install -e '.[agents]'"
     ) from error
 
 

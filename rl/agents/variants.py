@@ -38,6 +38,8 @@ def parse_variants(text: str) -> list[Variant]:
             parts[-1] += "," + token.strip()
         else:
             parts.append(token.strip())
+    if not all(parts):
+        raise ValueError(f"a comma names no agent: {text!r}; expected e.g. ppo,cma_es")
     if len(set(parts)) < len(parts):
         raise ValueError(f"an agent is named twice with equal options: {text}")
     return [_variant(part) for part in parts]

@@ -30,7 +30,7 @@ from rl.envs.problem import asked_space, check_count, check_render_mode
 from rl.envs.rendering import Frame, draw_frame, say_that_nothing_is_rendered
 from rl.executors import Candidate
 from rl.proxies import make_task
-from rl.proxy import ProxyResult, ProxyTask, score_names_of
+from rl.proxy import ProxyResult, ProxyTask, check_result, score_names_of
 
 Theta = NDArray[np.float64]
 Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
@@ -193,7 +193,8 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
         """Score the theta of an action. An exception of the task leaves the episode as it was."""
         candidate = self.propose(action)
         theta = candidate.theta.copy()
-        return self._conclude(candidate, self.task.evaluate(theta, candidate.seed))
+        result = check_result(self.task, self.task.evaluate(theta, candidate.seed))
+        return self._conclude(candidate, result)
 
     def propose(self, action: ArrayLike) -> Candidate:
         """The evaluation that a step with this action would make; changes nothing.

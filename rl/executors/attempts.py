@@ -14,7 +14,7 @@ import traceback
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate
-from rl.proxy import ProxyResult, ProxyTask, failed
+from rl.proxy import ProxyResult, ProxyTask, check_result, failed
 
 _logger = logging.getLogger(__name__)
 
@@ -91,11 +91,6 @@ def attempt(task: ProxyTask, candidate: Candidate) -> ProxyResult | Failure:
     try:
         # A copy: a task that writes into its argument must not change the candidate.
         result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
-        if not isinstance(result, ProxyResult):
-            raise TypeError(
-                f"{type(task).__name__}.evaluate must return a ProxyResult, "
-                f"gave {type(result).__name__}"
-            )
-        return result
+        return check_result(task, result)
     except Exception as error:
         return Failure.of(error)

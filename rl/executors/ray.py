@@ -20,7 +20,7 @@ try:
     from ray import cloudpickle
 except ImportError as error:
     raise ImportError(
-        "the ray executor needs Ray: pip install 'auto-seg-loss[ray]', or use the serial executor"
+        "the ray executor needs Ray: pip install -e '.[ray]', or use the serial executor"
     ) from error
 
 from rl.executors.ray_pool import WorkerPool

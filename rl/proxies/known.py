@@ -44,6 +44,8 @@ class KnownOptimum(ABC):
         space: SearchSpace | None = None,
     ) -> None:
         self.optimum = np.asarray(optimum, dtype=np.float64)
+        if not 0.0 <= noise < np.inf:
+            raise ValueError(f"noise is a standard deviation, >= 0; got {noise}")
         self.noise = noise
         self.fails = fails
         self.space = space

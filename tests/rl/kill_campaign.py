@@ -167,6 +167,7 @@ class Campaign:
 
     def __init__(self, home: Path, seed: int) -> None:
         self.home, self.random = home, random.Random(seed)
+        self.home.mkdir(parents=True, exist_ok=True)
         self.whole: dict[str, bytes] = {}
         self.seconds: dict[str, float] = {}
         for case in CASES:

@@ -95,13 +95,19 @@ def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--proxy", "quadratic", "--budget", "5"], "a multiple of 6 samples, got 5"),
         (["--proxy", "quadratic", "--budget", "0"], "a multiple of 6 samples, got 0"),
         (["--proxy", "quadratic", "--budget", "13"], "a multiple of 6 samples, got 13"),
-        (["--proxy", "quadratic", "--seeds", "0"], "seeds and samples >= 1, got 0"),
-        (["--proxy", "quadratic", "--samples", "1", "--agents", "cma_es"], "needs n >= 2, got 1"),
+        (
+            ["--proxy", "quadratic", "--seeds", "0"],
+            "seeds and samples >= 1, got 0 seeds, 6 samples",
+        ),
+        (["--proxy", "quadratic", "--samples", "1", "--agents", "cma_es"], "needs n >= 4, got 1"),
         (["--proxy", "quadratic", "--samples", "1", "--agents", "ppo"], "PPO .* n >= 2, got 1"),
         (["--proxy", "cubic"], "unknown proxy 'cubic'"),
         (["--proxy", "nowhere_at_all:make"], "No module named 'nowhere_at_all'"),
         (["--proxy", "replay"], "name them with --journal"),
         (["--journal", "missing.jsonl"], "No such file.*missing.jsonl"),
+        (["--proxy", "quadratic", "--agents", ","], "names no agent"),
+        (["--proxy", "quadratic", "--noise", "-1"], "noise .*-1"),
+        (["--proxy", "quadratic", "--pieces", "0"], "pieces"),
         ([], "name a --proxy or a --journal"),
     ],
 )
@@ -117,7 +123,10 @@ def test_mistakes_are_said_in_words(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_surface_needs_its_metric(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", [("--surface", "linear"), ("--pieces", "0")])
+def test_a_surface_needs_its_metric(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["--proxy", "quadratic", "--surface", "linear"])
+        main(["--proxy", "quadratic", *option])
     assert "of a --metric: name one" in capsys.readouterr().err

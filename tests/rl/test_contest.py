@@ -63,8 +63,8 @@ def test_the_reference_is_the_first_ppo_else_the_first(agents: str, reference: s
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        ((12, 0, 1), "seeds and samples >= 1, got 1, 0"),
-        ((12, 6, 0), "seeds and samples >= 1, got 0, 6"),
+        ((12, 0, 1), "seeds and samples >= 1, got 1 seeds, 0 samples"),
+        ((12, 6, 0), "seeds and samples >= 1, got 0 seeds, 6 samples"),
         ((5, 6, 1), "a multiple of 6 samples, got 5"),
         ((13, 6, 1), "a multiple of 6 samples, got 13"),
     ],

@@ -72,7 +72,9 @@ def test_objects_are_not_data(path: Path) -> None:
 
 def test_create_refuses_an_existing_journal(path: Path) -> None:
     before = _written(path, RECORD)
-    with pytest.raises(JournalError, match=r"exists already .* --resume, or choose another"):
+    with pytest.raises(
+        JournalError, match=r"exists already .* Journal\.resume .* --resume\), or choose another"
+    ):
         Journal.create(path, HEADER)
     assert path.read_bytes() == before
     Journal.resume(path, HEADER).close()  # the refusal let go of the lock

@@ -134,5 +134,5 @@ def test_unknown_name_lists_the_known() -> None:
 def test_an_extra_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "rl.agents.tpe", raising=False)
-    with pytest.raises(ImportError, match=r"optuna.*pip install 'auto-seg-loss\[agents\]'"):
+    with pytest.raises(ImportError, match=r"optuna.*pip install -e '\.\[agents\]'"):
         agent_class("tpe")

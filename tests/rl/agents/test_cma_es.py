@@ -109,7 +109,8 @@ def test_where_nothing_can_be_learned_it_restarts_in_the_end() -> None:
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ([1], r"needs n >= 2, got 1"),
+        ([1], r"needs n >= 4, got 1"),
+        ([3], r"needs n >= 4, got 3"),
         ([0], r"n >= 1, got 0"),
         ([6, 7], r"the first ask was for 6 and every other must be, this one is for 7"),
     ],

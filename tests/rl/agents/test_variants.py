@@ -51,7 +51,7 @@ def test_options_reach_the_agent() -> None:
         ("ppo:clip", "expected agent:option=value"),
         ("ppo:=1", "expected agent:option=value"),
         ("ppo,random,ppo", "named twice"),
-        ("ppo,,random", "unknown agent ''"),
+        ("ppo,,random", "a comma names no agent"),
     ],
 )
 def test_mistakes_are_named(text: str, words: str) -> None:

@@ -58,6 +58,4 @@ except ImportError as error:
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert (
-        "serial works\nthe ray executor needs Ray: pip install 'auto-seg-loss[ray]'" in ran.stdout
-    )
+    assert "serial works\nthe ray executor needs Ray: pip install -e '.[ray]'" in ran.stdout
