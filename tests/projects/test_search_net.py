@@ -367,7 +367,7 @@ def test_a_mistake_in_the_options_is_one_line_and_nothing_is_written(
     [
         ("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PPO.BASELINE", "mu"),
         ("SEARCH.METRIC", "gAcc", "SEARCH.AGENT", "random", "SEARCH.WARM_START.MAX_ITER", 0),
-        ("SEARCH.METRIC", "mAcc", "SEARCH.AGENT", "cma_es"),
+        ("SEARCH.METRIC", "mAcc", "SEARCH.AGENT", "cma_es", "SEARCH.SAMPLES", 4),
     ],
     ids=["BIoU, linear, mu", "gAcc, random, no warm start", "mAcc, cma_es"],
 )

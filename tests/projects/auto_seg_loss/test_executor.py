@@ -144,5 +144,5 @@ def test_a_worker_takes_the_gpu_it_sees(driver, device, expected):
 def test_an_executor_that_is_not_installed_is_refused(make_cfg, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "rl.executors.ray", raising=False)
-    with pytest.raises(ConfigError, match=r"'ray'.*auto-seg-loss\[ray\]"):
+    with pytest.raises(ConfigError, match=r"'ray'.*pip install -e '\.\[ray\]'"):
         check_executor(make_cfg("SEARCH.EXECUTOR.NAME", "ray"))
