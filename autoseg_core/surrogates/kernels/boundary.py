@@ -31,16 +31,17 @@ from autoseg_core.surrogates.boundaries import (
     check_curve_names,
     soft_boundary_counts,
 )
-from autoseg_core.surrogates.kernels.boundary_curves import FastCurve, edge_form
+from autoseg_core.surrogates.kernels.boundary_curves import PIECES, FastCurve, edge_form
 from autoseg_core.surrogates.kernels.boundary_maps import (
     Erosion,
     count_peaks,
     find_peaks,
     has_class,
 )
+from autoseg_core.surrogates.regions import Curve
 
 CHUNK_ON_HOST = 2**17  # elements: 0.5 MB in float32, a few of which fit into a core's cache
-CHUNK_ELSEWHERE = 2**24  # an accelerator wants few and large launches
+CHUNK_ELSEWHERE = 2**22  # an accelerator wants few and large launches; 16 MB each
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,18 @@ def boundary_counts(
     (G, K, 2) control points of the curves ``names``. surface: a name of ``surfaces.SURFACES``.
     tolerance: pixels. Returns counts (C,), float64 for float64 logits and float32 for others.
 
-    Kept for backward: the logits and 8 bytes a pixel. Points that require a gradient are given to
-    the readable reference, with its memory. Gradients of gradients raise ``RuntimeError``.
+    Kept for backward: the logits and 8 bytes a pixel. The readable reference, with its memory, does
+    the work for points that require a gradient, and for surfaces that have no fast pieces here.
+    Raises ``ValueError`` for unknown surfaces or curves and for points that do not fit them;
+    gradients of gradients raise ``RuntimeError``.
     """
     settings = Settings(surface, check_curve_names(names), tolerance)
-    if points.requires_grad:
+    if points.ndim != 3 or len(points) != len(names):
+        raise ValueError(
+            f"Expected control points of shape ({len(names)}, K, 2) for the curves "
+            f"({', '.join(names)}), got {tuple(points.shape)}."
+        )
+    if points.requires_grad or surface not in PIECES:
         return _readable(logits, target, mask, points, settings)
     labels = torch.where(mask, target, -1).int()
     return BoundaryCounts(*_SoftEdgeSums.apply(logits, labels, points, settings).unbind())
@@ -84,7 +92,7 @@ def _readable(
     known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
     probability = known.to(working_dtype(logits.dtype)).softmax(dim=1)
     value = get_surface(settings.surface).value
-    curves = {
+    curves: dict[str, Curve] = {
         name: partial(value, curve.to(probability.dtype))
         for name, curve in zip(settings.names, points, strict=True)
     }
@@ -113,7 +121,7 @@ class _SoftEdgeSums(torch.autograd.Function):
         return sums
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         logits, labels, peaks, points = ctx.saved_tensors
         result = torch.empty_like(logits)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from functools import reduce
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,17 +21,14 @@ from autoseg_core.numerics import eps, tiny
 from autoseg_core.surrogates.boundaries import DIFFERENCE, FREE_CURVES, check_curve_names
 
 
-class Height(NamedTuple):
-    """Height of a curve, and its slope dv/du when that was asked for; shapes of x."""
-
-    value: Tensor
-    slope: Tensor
-
-
 class Piece(Protocol):
-    """One piece of a curve, relative to the curve's start; right only between its own joints."""
+    """One piece of a curve, its height counted from the curve's start.
 
-    def __call__(self, x: Tensor, with_slope: bool) -> Height: ...
+    Returns [height], or [height, slope] when asked for both, in the shape of x: right between the
+    piece's own joints, finite elsewhere.
+    """
+
+    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]: ...
 
 
 class BezierPiece:
@@ -38,20 +36,20 @@ class BezierPiece:
 
     def __init__(self, points: Tensor, base: Tensor, alone: bool) -> None:
         (u0, v0), (u1, v1), (u2, v2) = (point.unbind() for point in points.unbind())
-        wide = (u2 - u0) > tiny(points.dtype)
+        wide = _is_wide(u2 - u0)
         self.start, self.width = u0, torch.where(wide, u2 - u0, 1.0)
         self.bend_at = torch.where(wide, (u1 - u0) / self.width, 0.5)
         self.low, self.high = self.bend_at**2, (1 - self.bend_at) ** 2
         self.base, self.rise, self.bend = v0 - base, v1 - v0, v0 - 2 * v1 + v2
-        self.alone = alone  # x needs no scaling: the piece runs from 0 to 1
+        self.alone = alone  # runs from 0 to 1: x needs no scaling
 
-    def __call__(self, x: Tensor, with_slope: bool) -> Height:
+    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
         s = x if self.alone else (x - self.start).div_(self.width).clamp_(0, 1)
         root = (1 - s).mul_(self.low).addcmul_(s, self.high).clamp_(min=eps(x.dtype)).sqrt_()
         t = s / (root + self.bend_at)
-        pull = (t * self.bend).add_(self.rise)  # dv/dt / 2
-        value = (pull + self.rise).mul_(t).add_(self.base)
-        return Height(value, pull.div_(root.mul_(self.width)) if with_slope else value)
+        pull = (t * self.bend).add_(self.rise)  # half of dv/dt
+        height = (pull + self.rise).mul_(t).add_(self.base)
+        return [height, pull.div_(root.mul_(self.width))] if with_slope else [height]
 
 
 class LinearPiece:
@@ -59,13 +57,21 @@ class LinearPiece:
 
     def __init__(self, points: Tensor, base: Tensor, alone: bool) -> None:
         (u0, v0), (u1, v1) = (point.unbind() for point in points.unbind())
-        wide = (u1 - u0) > tiny(points.dtype)
+        wide = _is_wide(u1 - u0)
         self.start, self.base = u0, v0 - base
         self.gradient = torch.where(wide, (v1 - v0) / torch.where(wide, u1 - u0, 1.0), 0.0)
 
-    def __call__(self, x: Tensor, with_slope: bool) -> Height:
-        value = (x - self.start).mul_(self.gradient).add_(self.base)
-        return Height(value, self.gradient.expand_as(x) if with_slope else value)
+    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
+        height = (x - self.start).mul_(self.gradient).add_(self.base)
+        return [height, torch.zeros_like(x).add_(self.gradient)] if with_slope else [height]
+
+
+def _is_wide(width: Tensor) -> Tensor:
+    """Whether a piece is worth computing: no value falls into narrower ones but their joint's.
+
+    Their slope would overflow, and infinity times the 0 of "not here" is NaN.
+    """
+    return width > tiny(width.dtype) / eps(width.dtype)
 
 
 PIECES: dict[str, tuple[int, Callable[[Tensor, Tensor, bool], Piece]]] = {
@@ -75,7 +81,7 @@ PIECES: dict[str, tuple[int, Callable[[Tensor, Tensor, bool], Piece]]] = {
 
 
 class FastCurve:
-    """A curve made ready for many calls: ``curve(x)`` and, with the slope, ``curve.both(x)``.
+    """A curve made ready for many calls.
 
     surface: a name of ``PIECES``. points: (K, 2) of the dtype and device of the x to come.
     """
@@ -86,30 +92,27 @@ class FastCurve:
         base, alone = points[0, 1], len(firsts) == 1
         self.pieces = [piece(points[i : i + stride + 1], base, alone) for i in firsts]
         # The first joint is just above 0 and the last one is 1: outside, the ends' heights hold.
-        joints = points[::stride, 0].clamp(min=tiny(points.dtype))
-        self.joints = joints.unbind()
+        self.joints = points[::stride, 0].clamp(min=tiny(points.dtype)).unbind()
         self.base, self.climb = base, points[-1, 1] - base
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Height at x; same shape."""
-        return self._evaluate(x, with_slope=False).value
+    def height(self, x: Tensor) -> Tensor:
+        """Height of the curve at x; same shape."""
+        return self._evaluate(x, with_slope=False)[0]
 
-    def both(self, x: Tensor) -> Height:
-        """Height and slope at x; the slope is 0 outside (0, 1)."""
-        return self._evaluate(x, with_slope=True)
+    def height_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Height and slope dv/du at x; the slope is 0 outside (0, 1)."""
+        height, slope = self._evaluate(x, with_slope=True)
+        return height, slope
 
-    def _evaluate(self, x: Tensor, with_slope: bool) -> Height:
-        value = slope = torch.zeros_like(x)
-        reached = _at_least(x, self.joints[0])
+    def _evaluate(self, x: Tensor, with_slope: bool) -> list[Tensor]:
+        reached, parts = _at_least(x, self.joints[0]), []
         for piece, end in zip(self.pieces, self.joints[1:], strict=True):
             passed = _at_least(x, end)
             here = reached.sub_(passed)
-            height = piece(x, with_slope)
-            value = torch.addcmul(value, height.value, here)
-            if with_slope:
-                slope = torch.addcmul(slope, height.slope, here)
+            parts.append([part.mul_(here) for part in piece(x, with_slope)])
             reached = passed
-        return Height(value.addcmul_(reached, self.climb).add_(self.base), slope)
+        height, *slope = (reduce(Tensor.add_, of_pieces) for of_pieces in zip(*parts, strict=True))
+        return [height.addcmul_(reached, self.climb).add_(self.base), *slope]
 
 
 def _at_least(x: Tensor, bound: Tensor) -> Tensor:
@@ -126,28 +129,29 @@ class EdgeForm:
 
 
 def _free_height(curves: Sequence[FastCurve], p: Tensor, e: Tensor) -> Tensor:
-    and_p, and_e, or_p, or_e = curves
-    a, b = or_p(p), or_e(e)
-    return a.add(b).sub_(a.mul_(b)).sub_(and_p(p).mul_(and_e(e)))
+    and_p, and_e, or_p, or_e = (
+        curve.height(x) for curve, x in zip(curves, (p, e, p, e), strict=True)
+    )
+    return (or_p + or_e).sub_(or_p.mul_(or_e)).sub_(and_p.mul_(and_e))
 
 
 def _free_slopes(curves: Sequence[FastCurve], p: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-    and_p, and_e, or_p, or_e = (
-        curve.both(x) for curve, x in zip(curves, (p, e, p, e), strict=True)
+    (and_p, dand_p), (and_e, dand_e), (or_p, dor_p), (or_e, dor_e) = (
+        curve.height_and_slope(x) for curve, x in zip(curves, (p, e, p, e), strict=True)
     )
-    of_p = (1 - or_e.value).mul_(or_p.slope).sub_(and_p.slope.mul_(and_e.value))
-    of_e = (1 - or_p.value).mul_(or_e.slope).sub_(and_e.slope.mul_(and_p.value))
+    of_p = (1 - or_e).mul_(dor_p).sub_(dand_p.mul_(and_e))
+    of_e = (1 - or_p).mul_(dor_e).sub_(dand_e.mul_(and_p))
     return of_p, of_e
 
 
 def _difference_height(curves: Sequence[FastCurve], p: Tensor, e: Tensor) -> Tensor:
     (curve,) = curves
-    return curve(p).sub_(curve(e))
+    return curve.height(p).sub_(curve.height(e))
 
 
 def _difference_slopes(curves: Sequence[FastCurve], p: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
     (curve,) = curves
-    return curve.both(p).slope, curve.both(e).slope.neg_()
+    return curve.height_and_slope(p)[1], curve.height_and_slope(e)[1].neg_()
 
 
 _FORMS: dict[tuple[str, ...], EdgeForm] = {

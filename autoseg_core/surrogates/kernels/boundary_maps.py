@@ -52,8 +52,10 @@ def _to_first(values: Tensor, lowest: Tensor, grad: Tensor, axis: int) -> Tensor
 def has_class(sets: Tensor, classes: slice, dtype: torch.dtype) -> Tensor:
     """1.0 where a pixel's class set (M, n, H, W) holds the class, else 0.0; (n, k, H, W)."""
     numbers = torch.arange(classes.start, classes.stop, device=sets.device)
-    words = sets[numbers // BITS].transpose(0, 1)
-    return ((words >> (numbers % BITS).view(-1, 1, 1)) & 1).to(dtype)
+    words = sets if len(sets) == 1 else sets[numbers // BITS]
+    bits = (torch.ones_like(numbers) << (numbers % BITS)).view(-1, 1, 1)
+    found = words.transpose(0, 1) & bits
+    return torch.ne(found, 0, out=torch.empty_like(found, dtype=dtype))
 
 
 def find_peaks(soft: Tensor, truth: Tensor, classes: slice, radius: int, peaks: Tensor) -> None:
@@ -89,7 +91,8 @@ def count_peaks(peaks: Tensor, truth: Tensor, classes: slice, dtype: torch.dtype
     peaks, truth: as in ``find_peaks``. The sum of a class's dilated soft edges over its truth edges
     is the sum of ``count x soft edge``. Whole numbers: their order of addition changes nothing.
     """
-    images, area = truth.shape[0], truth[0].numel()
+    images, height, width = truth.shape
+    area = height * width
     chosen = (truth >= classes.start) & (truth < classes.stop)
     at = _pixels(chosen)
     # Off edges a pixel stands for its own peak with weight 0, so that writes do not crowd one.
@@ -98,7 +101,7 @@ def count_peaks(peaks: Tensor, truth: Tensor, classes: slice, dtype: torch.dtype
     counts = torch.zeros(images * kinds * area, dtype=dtype, device=peaks.device)
     weight = chosen.flatten()[at].to(dtype)
     counts.index_add_(0, _planes(at, truth, classes) * area + peak, weight)
-    return counts.view(images, kinds, *truth.shape[1:])
+    return counts.view(images, kinds, height, width)
 
 
 def _pixels(chosen: Tensor) -> Tensor:
@@ -115,4 +118,5 @@ def _planes(at: Tensor, truth: Tensor, classes: slice) -> Tensor:
     """Index of the (image, class) plane of the chunk in which each pixel of ``at`` looks."""
     kinds = classes.stop - classes.start
     kind = (truth.flatten()[at].long() - classes.start).clamp_(0, kinds - 1)
-    return at // truth[0].numel() * kinds + kind
+    image = at.div(truth[0].numel(), rounding_mode="floor")
+    return image * kinds + kind
