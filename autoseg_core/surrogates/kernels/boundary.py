@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import class_sets, dilate_sets, label_edges
@@ -99,6 +98,15 @@ def _readable(
     return soft_boundary_counts(probability, target, mask, curves, settings.tolerance)
 
 
+def _readable_gradient(
+    logits: Tensor, labels: Tensor, points: Tensor, settings: Settings, grad: Tensor
+) -> Tensor:
+    counts = _readable(logits, labels.long(), labels >= 0, points, settings)
+    sums = torch.stack(counts.tensors())
+    (gradient,) = torch.autograd.grad(sums, logits, grad, create_graph=True)
+    return gradient
+
+
 class _SoftEdgeSums(torch.autograd.Function):
     """The fields of ``BoundaryCounts``, (4, C), from logits and labels (N, H, W) int32, -1 void."""
 
@@ -121,9 +129,10 @@ class _SoftEdgeSums(torch.autograd.Function):
         return sums
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         logits, labels, peaks, points = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True: this gradient will be differentiated
+            return _readable_gradient(logits, labels, points, ctx.settings, grad), None, None, None
         result = torch.empty_like(logits)
         curves = _curves(points, ctx.settings, grad.dtype)
         for images, kinds in _chunks(logits):

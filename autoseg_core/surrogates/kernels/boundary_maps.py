@@ -118,5 +118,4 @@ def _planes(at: Tensor, truth: Tensor, classes: slice) -> Tensor:
     """Index of the (image, class) plane of the chunk in which each pixel of ``at`` looks."""
     kinds = classes.stop - classes.start
     kind = (truth.flatten()[at].long() - classes.start).clamp_(0, kinds - 1)
-    image = at.div(truth[0].numel(), rounding_mode="floor")
-    return image * kinds + kind
+    return (at // truth[0].numel()).mul_(kinds).add_(kind)
