@@ -81,7 +81,7 @@ def boundary_counts(
         )
     if points.requires_grad or surface not in PIECES:
         return _readable(logits, target, mask, points, settings)
-    labels = torch.where(mask, target, -1).int()
+    labels = torch.where(mask, target, -1).int().contiguous()
     return BoundaryCounts(*_SoftEdgeSums.apply(logits, labels, points, settings).unbind())
 
 

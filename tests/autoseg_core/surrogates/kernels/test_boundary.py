@@ -205,6 +205,10 @@ def test_layouts_give_the_same_counts(layout: Any) -> None:
     same, slope = value_and_gradient(boundary_counts, layout(logits), target, *settings)
     torch.testing.assert_close(same, value, rtol=1e-12, atol=0)
     torch.testing.assert_close(slope, gradient, rtol=1e-12, atol=1e-15)
+    turned = (target.mT.contiguous().mT, *settings)
+    same, slope = value_and_gradient(boundary_counts, logits, *turned)
+    assert torch.equal(same, value)
+    assert torch.equal(slope, gradient)
 
 
 @EVERY
