@@ -36,7 +36,7 @@ from torch import Tensor
 
 from autoseg_core.scores import get_metric
 from autoseg_core.spec import LossSpec, LossTerm, SpecError
-from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces import evaluate_curve, get_surface
 from autoseg_core.surfaces.operations import Curves, Operation, operations_of
 from autoseg_core.zoo import load_spec
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 POSITIONS = (1 - torch.linspace(0, pi, 401, dtype=torch.float64).cos()) / 2
 """Where curves are drawn, (R,) from 0 to 1; close together at both ends, where they are steep."""
 _SIDE = torch.linspace(0, 1, 41, dtype=torch.float64)
+_MOST_DPI = 1200
 _TICKS = (0, 0.5, 1)
 _P = POSITIONS.numpy()
 _CROSS_ENTROPY = {"true": ("1 - p", 1 - _P, "--"), "false": ("p", _P, ":")}
@@ -84,7 +85,7 @@ def frame_curves(panel: Axes, title: str) -> None:
 
 def draw_curve(panel: Axes, surface: str, points: Tensor, label: str) -> None:
     """A line for the curve with control points (K, 2) float64, and dots for those."""
-    height = get_surface(surface).value(points, POSITIONS)
+    height = evaluate_curve(surface, points, POSITIONS)
     (line,) = panel.plot(POSITIONS.numpy(), height.numpy(), label=label)
     panel.plot(*points.T.numpy(), "o", markersize=3, color=line.get_color())
 
@@ -193,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("losses", nargs="+", metavar="LOSS", help="a name of the zoo, or the path of a .json file")
-    written = "where to write; the ending says in which format (png, pdf, svg)"
+    written = "where to write; its ending says in which format (png, pdf, svg; without one png)"
     add("-o", "--output", required=True, metavar="PATH", help=written)
     add("--dpi", type=int, default=120, help="pixels an inch (default: %(default)s)")
     return parser
@@ -202,11 +203,9 @@ def _parser() -> argparse.ArgumentParser:
 def _save(figure: Figure, path: str, dpi: int) -> None:
     try:
         figure.savefig(path, dpi=dpi)
-    except (OSError, ValueError) as error:  # no such folder; no such format, or too many pixels
+    except (OSError, ValueError) as error:  # no such folder; no such format
         reason = getattr(error, "strerror", None) or error
-        raise PlotError(
-            f"cannot write {path}: {reason}; mend the path of --output, its ending, or --dpi"
-        ) from None
+        raise PlotError(f"cannot write {path}: {reason}; mend the path or its ending") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -214,8 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     known = parser.parse_args(arguments)
     try:
-        if known.dpi < 1:
-            raise PlotError(f"--dpi must be at least 1, got {known.dpi}")
+        if not 1 <= known.dpi <= _MOST_DPI:  # far beyond, the picture does not fit into memory
+            raise PlotError(f"--dpi must be from 1 to {_MOST_DPI}, got {known.dpi}")
         _save(draw_losses([load_spec(loss) for loss in known.losses]), known.output, known.dpi)
     except (PlotError, SpecError, OSError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
