@@ -21,6 +21,7 @@ from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import label_edges
+from autoseg_core.surfaces.operations import Curves, logical_xor
 from autoseg_core.surrogates.regions import Curve, one_hot_mask
 
 FREE_CURVES = ("and_probability", "and_eroded", "or_probability", "or_eroded")
@@ -41,20 +42,13 @@ def dilate(edges: Tensor, radius: int) -> Tensor:
     return F.max_pool2d(rows, (size, 1), stride=1, padding=(radius, 0))
 
 
-def free_xor(probability: Tensor, eroded: Tensor, curves: dict[str, Curve]) -> Tensor:
-    """OR - AND of four free curves, named as in ``FREE_CURVES``."""
-    both = curves["and_probability"](probability) * curves["and_eroded"](eroded)
-    a, b = curves["or_probability"](probability), curves["or_eroded"](eroded)
-    return a + b - a * b - both
+def difference_xor(curves: Curves, p: Tensor, e: Tensor) -> Tensor:
+    """g(p) - g(e) of a probability and its erosion, g named as in ``DIFFERENCE``."""
+    return curves["xor"](p) - curves["xor"](e)
 
 
-def difference_xor(probability: Tensor, eroded: Tensor, curves: dict[str, Curve]) -> Tensor:
-    """Difference of one curve's heights, named as in ``DIFFERENCE``."""
-    return curves["xor"](probability) - curves["xor"](eroded)
-
-
-XOR_FORMS: dict[tuple[str, ...], Callable[[Tensor, Tensor, dict[str, Curve]], Tensor]] = {
-    FREE_CURVES: free_xor,
+XOR_FORMS: dict[tuple[str, ...], Callable[[Curves, Tensor, Tensor], Tensor]] = {
+    FREE_CURVES: logical_xor,
     DIFFERENCE: difference_xor,
 }
 
@@ -75,7 +69,7 @@ def soft_edges(probability: Tensor, mask: Tensor, curves: dict[str, Curve]) -> T
     ``ValueError`` for others.
     """
     form = XOR_FORMS[check_curve_names(tuple(curves))]
-    xor = form(probability, erode(probability, mask), curves)
+    xor = form(curves, probability, erode(probability, mask))
     return torch.where(mask[:, None], xor, torch.zeros_like(xor))
 
 

@@ -1,10 +1,9 @@
 """Curves and XOR surfaces in few whole-tensor operations, with slopes by hand.
 
-K: control points of a curve, ends included; x: values in [0, 1] of any shape. ``surfaces`` looks up
-each value's piece in a table, which costs most of a boundary loss; here every piece is computed
-everywhere and multiplied by a 0/1 map of where it holds, so time grows with the number of pieces
-(boundary curves have one or two). Values and slopes are those of ``surfaces`` to rounding.
-Products with 0/1 floats stand for ``torch.where``, which takes about ten times as long on a CPU.
+P: pieces of a curve; x: values in [0, 1] of any shape. Like ``tables.value`` and ``tables.slope``,
+but heights and slopes come together, in place, and a 0/1 float map says where a piece holds: on a
+CPU a product with such a map takes a tenth of the time of ``torch.where``. Every piece is computed
+everywhere, so time grows with P (boundary curves have one or two).
 """
 
 from __future__ import annotations
@@ -12,88 +11,59 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from autoseg_core.numerics import eps, tiny
 from autoseg_core.surrogates.boundaries import DIFFERENCE, FREE_CURVES, check_curve_names
-
-
-class Piece(Protocol):
-    """One piece of a curve, its height counted from the curve's start.
-
-    Returns [height], or [height, slope] when asked for both, in the shape of x: right between the
-    piece's own joints, finite elsewhere.
-    """
-
-    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]: ...
+from autoseg_core.surrogates.kernels.tables import END, U0, V0, B, C
 
 
 class BezierPiece:
-    """Quadratic piece through three points (3, 2); formulas of ``surfaces.bezier``."""
+    """One row of a ``tables.curve_table``; heights are counted from ``base``.
 
-    def __init__(self, points: Tensor, base: Tensor, alone: bool) -> None:
-        (u0, v0), (u1, v1), (u2, v2) = (point.unbind() for point in points.unbind())
-        wide = _is_wide(u2 - u0)
-        self.start, self.width = u0, torch.where(wide, u2 - u0, 1.0)
-        self.bend_at = torch.where(wide, (u1 - u0) / self.width, 0.5)
-        self.low, self.high = self.bend_at**2, (1 - self.bend_at) ** 2
-        self.base, self.rise, self.bend = v0 - base, v1 - v0, v0 - 2 * v1 + v2
-        self.alone = alone  # runs from 0 to 1: x needs no scaling
-
-    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
-        s = x if self.alone else (x - self.start).div_(self.width).clamp_(0, 1)
-        root = (1 - s).mul_(self.low).addcmul_(s, self.high).clamp_(min=eps(x.dtype)).sqrt_()
-        t = s / (root + self.bend_at)
-        pull = (t * self.bend).add_(self.rise)  # half of dv/dt
-        height = (pull + self.rise).mul_(t).add_(self.base)
-        return [height, pull.div_(root.mul_(self.width))] if with_slope else [height]
-
-
-class LinearPiece:
-    """Straight piece through two points (2, 2); formulas of ``surfaces.linear``."""
-
-    def __init__(self, points: Tensor, base: Tensor, alone: bool) -> None:
-        (u0, v0), (u1, v1) = (point.unbind() for point in points.unbind())
-        wide = _is_wide(u1 - u0)
-        self.start, self.base = u0, v0 - base
-        self.gradient = torch.where(wide, (v1 - v0) / torch.where(wide, u1 - u0, 1.0), 0.0)
-
-    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
-        height = (x - self.start).mul_(self.gradient).add_(self.base)
-        return [height, torch.zeros_like(x).add_(self.gradient)] if with_slope else [height]
-
-
-def _is_wide(width: Tensor) -> Tensor:
-    """Whether a piece is worth computing: no value falls into narrower ones but their joint's.
-
-    Their slope would overflow, and infinity times the 0 of "not here" is NaN.
+    Right between the piece's own joints, finite elsewhere. alone: the piece runs from 0 to 1, so
+    that x needs no scaling.
     """
-    return width > tiny(width.dtype) / eps(width.dtype)
 
+    def __init__(self, row: Tensor, base: Tensor, alone: bool) -> None:
+        self.start, scale, self.a, v0, self.b, self.c, _ = row.unbind()
+        # Slopes of narrower pieces, which hold no value but a joint's, would overflow, and infinity
+        # times the 0 of "not here" is NaN.
+        self.scale = scale.clamp(max=eps(row.dtype) / tiny(row.dtype))
+        self.low, self.high, self.base = self.a**2, (1 - self.a) ** 2, v0 - base
+        self.alone = alone
 
-PIECES: dict[str, tuple[int, Callable[[Tensor, Tensor, bool], Piece]]] = {
-    "bezier": (2, BezierPiece),
-    "linear": (1, LinearPiece),
-}
+    def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
+        """[height], or [height, slope] when asked for both, in the shape of x."""
+        s = x if self.alone else (x - self.start).mul_(self.scale).clamp_(0, 1)
+        y = (1 - s).mul_(self.low).addcmul_(s, self.high)
+        floored = _below(y, eps(x.dtype)) if with_slope else None
+        root = y.clamp_(min=eps(x.dtype)).sqrt_()
+        t = s / (root + self.a)
+        bend = t * self.c
+        height = (bend + self.b).mul_(t).add_(self.base)
+        if floored is None:
+            return [height]
+        # 2 root, but root + a where the floor of y binds; see ``tables.slope``.
+        speed = floored.mul_(self.a - root).add_(root, alpha=2)
+        return [height, bend.mul_(2).add_(self.b).mul_(self.scale).div_(speed)]
 
 
 class FastCurve:
-    """A curve made ready for many calls.
+    """A curve made ready for many calls, from its ``tables.curve_table`` (P, 7).
 
-    surface: a name of ``PIECES``. points: (K, 2) of the dtype and device of the x to come.
+    The table has the dtype and device of the x to come.
     """
 
-    def __init__(self, surface: str, points: Tensor) -> None:
-        stride, piece = PIECES[surface]
-        firsts = range(0, len(points) - 1, stride)
-        base, alone = points[0, 1], len(firsts) == 1
-        self.pieces = [piece(points[i : i + stride + 1], base, alone) for i in firsts]
+    def __init__(self, table: Tensor) -> None:
+        base, last = table[0, V0], table[-1]
+        self.pieces = [BezierPiece(row, base, alone=len(table) == 1) for row in table]
         # The first joint is just above 0 and the last one is 1: outside, the ends' heights hold.
-        self.joints = points[::stride, 0].clamp(min=tiny(points.dtype)).unbind()
-        self.base, self.climb = base, points[-1, 1] - base
+        joints = torch.cat([table[:1, U0], table[:, END]])
+        self.joints = joints.clamp(min=tiny(table.dtype)).unbind()
+        self.base, self.climb = base, last[V0] + last[B] + last[C] - base
 
     def height(self, x: Tensor) -> Tensor:
         """Height of the curve at x; same shape."""
@@ -113,6 +83,11 @@ class FastCurve:
             reached = passed
         height, *slope = (reduce(Tensor.add_, of_pieces) for of_pieces in zip(*parts, strict=True))
         return [height.addcmul_(reached, self.climb).add_(self.base), *slope]
+
+
+def _below(x: Tensor, bound: float) -> Tensor:
+    """1.0 where x < bound, else 0.0."""
+    return torch.lt(x, bound, out=torch.empty_like(x))
 
 
 def _at_least(x: Tensor, bound: Tensor) -> Tensor:

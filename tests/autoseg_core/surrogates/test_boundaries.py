@@ -130,7 +130,7 @@ def unit_square() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_difference_is_monotone_and_never_negative(surface: str, seed: int) -> None:
     p, e = unit_square()
-    xor = difference_xor(p, e, random_curves(surface, seed, DIFFERENCE))
+    xor = difference_xor(random_curves(surface, seed, DIFFERENCE), p, e)
     assert xor[-1, 0] == 1
     assert xor[e <= p].min() >= -1e-15
     assert xor.diff(dim=0).min() >= -1e-15

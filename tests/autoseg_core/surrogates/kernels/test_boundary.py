@@ -23,7 +23,7 @@ from autoseg_core.surrogates.boundaries import (
     XOR_FORMS,
     soft_boundary_counts,
 )
-from autoseg_core.surrogates.kernels import boundary, boundary_maps
+from autoseg_core.surrogates.kernels import boundary_maps, boundary_passes
 from autoseg_core.surrogates.kernels.boundary import boundary_counts
 from autoseg_core.surrogates.regions import Curve
 
@@ -117,7 +117,7 @@ def test_parity_of_half_precision(names: Names, dtype: torch.dtype) -> None:
 def test_odd_sizes_radii_and_chunks(
     shape: tuple[int, int, int], radius: int, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boundary, "CHUNK_ON_HOST", chunk)
+    monkeypatch.setattr(boundary_passes, "CHUNK_ON_HOST", chunk)
     rng = np.random.default_rng(0)
     target = torch.from_numpy(samples.with_void(rng, samples.label_maps(rng, 3, shape)))
     logits = torch.from_numpy(rng.normal(size=(shape[0], 4, *shape[1:])))
@@ -175,12 +175,26 @@ def test_a_broken_network_is_not_hidden(bad: float) -> None:
     assert not counts.prediction.isfinite().any()
 
 
+def steep_points(names: Names) -> Tensor:
+    """Vertical tangents at both ends, and a jump: a piece of width zero; (G, 7, 2) float64."""
+    line = [(0, 0), (0, 0.6), (0.5, 0.7), (0.5, 0.8), (0.5, 0.9), (1, 0.9), (1, 1)]
+    return torch.tensor([line] * len(names), dtype=torch.float64)
+
+
+@FORMS
+def test_parity_of_steep_curves(names: Names) -> None:
+    """Some probabilities are so small that the floor of the square root binds."""
+    logits, target = samples.batch(5)
+    logits = 10 * logits
+    smallest = logits.softmax(1).min()
+    assert 0 < smallest < torch.finfo(torch.float64).eps
+    assert_parity(logits, target, steep_points(names), "bezier", 2, names, tolerance=1e-12)
+
+
 @FORMS
 @pytest.mark.parametrize("scale", [20.0, 90.0, 1e4])
 def test_saturated_logits_and_steep_curves(names: Names, scale: float) -> None:
-    """Vertical tangents and a piece of width zero."""
-    line = [(0, 0), (0, 0.6), (0.5, 0.7), (0.5, 0.8), (0.5, 0.9), (1, 0.9), (1, 1)]
-    points = torch.tensor([line] * len(names), dtype=torch.float64)
+    points = steep_points(names)
     logits, target = samples.batch(5)
     logits = (logits.sign() * scale).float()
     settings = (target != samples.VOID, points, "bezier", 5, names)
@@ -335,16 +349,24 @@ def test_the_trimap_is_made_without_one_map_a_class() -> None:
     assert 0 < largest.bytes <= 8 * target.numel()
 
 
-def test_temporaries_are_as_small_as_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for the probabilities of one image and their gradient."""
-    monkeypatch.setattr(boundary, "CHUNK_ON_HOST", 2 * 64 * 64)
+def passes(logits: Tensor, target: Tensor, points: Tensor, settings: Any) -> Tensor:
+    """Forward and backward without autograd and its operation in between."""
+    labels = torch.where(target < 255, target, -1).int()
+    sums, peaks = boundary_passes.forward(logits, labels, points, settings)
+    return boundary_passes.backward(logits, labels, points, peaks, sums, settings)
+
+
+def test_no_temporary_is_larger_than_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those as large are its probabilities and their gradient; the others are chunks."""
+    monkeypatch.setattr(boundary_passes, "CHUNK_ON_HOST", 2 * 64 * 64)
     target = torch.from_numpy(samples.label_maps(np.random.default_rng(0), 30, (8, 64, 64)))
-    logits = torch.randn(8, 30, 64, 64, requires_grad=True)
+    logits = torch.randn(8, 30, 64, 64, dtype=torch.float16)
     points = random_points(FREE_CURVES, "bezier", 0)
-    image = logits[0].numel() * 4
     with LargestTensor() as largest:
-        boundary_counts(logits, target, target < 30, points, "bezier", 5)
-    assert largest.bytes == image
+        passes(logits, target, points, boundary_passes.Settings("bezier", FREE_CURVES, 5))
+    in_float32 = logits[0].numel() * 4
+    result = logits.numel() * 2
+    assert largest.bytes == max(in_float32, result)
 
 
 def test_work_on_all_pixels_gives_the_same_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +375,7 @@ def test_work_on_all_pixels_gives_the_same_counts(monkeypatch: pytest.MonkeyPatc
     settings = (target, target != samples.VOID, random_points(FREE_CURVES, "bezier", 0), "bezier")
     value, gradient = value_and_gradient(boundary_counts, logits, *settings, 3)
     monkeypatch.setattr(boundary_maps, "_pixels", lambda chosen: torch.arange(chosen.numel()))
-    monkeypatch.setattr(boundary, "CHUNK_ON_HOST", 600)
+    monkeypatch.setattr(boundary_passes, "CHUNK_ON_HOST", 600)
     same, slope = value_and_gradient(boundary_counts, logits, *settings, 3)
     torch.testing.assert_close(same, value, rtol=1e-12, atol=0)
     torch.testing.assert_close(slope, gradient, rtol=1e-12, atol=1e-15)
@@ -363,26 +385,33 @@ def test_work_on_all_pixels_gives_the_same_counts(monkeypatch: pytest.MonkeyPatc
 @FORMS
 def test_no_host_sync_on_fake_cuda_tensors(names: Names, surface: str) -> None:
     points = random_points(names, surface, 0)
-    with FakeTensorMode() as mode:
-        logits = torch.empty(2, 5, 14, 18, device="cuda", dtype=torch.float16, requires_grad=True)
+    with FakeTensorMode() as mode, torch.no_grad():
+        logits = torch.empty(2, 5, 14, 18, device="cuda", dtype=torch.float16)
         target = torch.empty(2, 14, 18, device="cuda", dtype=torch.int64)
         on_device = mode.from_tensor(points).to("cuda")
-        counts = boundary_counts(logits, target, target < 5, on_device, surface, 5, names)
-    assert counts.prediction.device.type == "cuda"
-    assert counts.prediction.dtype == torch.float32
-    assert counts.prediction.requires_grad
-
-
-@EVERY
-@FORMS
-def test_no_reads_on_the_meta_device(names: Names, surface: str) -> None:
-    logits = torch.empty(2, 5, 14, 18, device="meta", requires_grad=True)
-    target = torch.empty(2, 14, 18, device="meta", dtype=torch.int64)
-    points = random_points(names, surface, 0).to("meta")
-    counts = boundary_counts(logits, target, target < 5, points, surface, 5, names)
-    (gradient,) = torch.autograd.grad(counts.prediction.sum(), logits)
+        settings = boundary_passes.Settings(surface, names, 5)
+        gradient = passes(logits, target, on_device, settings)
+    assert gradient.device.type == "cuda"
     assert gradient.shape == logits.shape
-    assert gradient.device.type == "meta"
+    assert gradient.dtype == torch.float16
+
+
+@FORMS
+def test_the_operation_keeps_the_rules_of_custom_operations(names: Names) -> None:
+    logits, target = samples.batch(14)
+    labels = torch.where(target == samples.VOID, -1, target).int()
+    points = random_points(names, "bezier", 14)
+    arguments = (logits.requires_grad_(), labels, points, "bezier", 5, ",".join(names))
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(torch.ops.autoseg.boundary_sums, arguments, test_utils=checks)
+
+
+def test_points_on_another_device_are_named() -> None:
+    logits, target = samples.batch(15)
+    points = random_points(FREE_CURVES, "bezier", 15).to("meta")
+    words = r"points are on device meta, the logits on cpu: .* points.to\('cpu'\)"
+    with pytest.raises(ValueError, match=words):
+        boundary_counts(logits, target, target < 255, points, "bezier", 5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
