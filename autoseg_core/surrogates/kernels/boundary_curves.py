@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoseg_core.numerics import eps, tiny
 from autoseg_core.surrogates.boundaries import DIFFERENCE, FREE_CURVES, check_curve_names
-from autoseg_core.surrogates.kernels.tables import END, U0, V0, B, C
+from autoseg_core.surrogates.kernels.tables import END, U0, V0, curve_table
 
 
 class BezierPiece:
@@ -52,18 +52,21 @@ class BezierPiece:
 
 
 class FastCurve:
-    """A curve made ready for many calls, from its ``tables.curve_table`` (P, 7).
+    """A curve made ready for many calls.
 
-    The table has the dtype and device of the x to come.
+    surface: a name of ``surfaces.SURFACES``. points: (K, 2) control points, of the device and, once
+    cast to ``dtype``, the dtype of the x to come.
     """
 
-    def __init__(self, table: Tensor) -> None:
-        base, last = table[0, V0], table[-1]
+    def __init__(self, surface: str, points: Tensor, dtype: torch.dtype) -> None:
+        table = curve_table(surface, points, dtype)
+        base = table[0, V0]
         self.pieces = [BezierPiece(row, base, alone=len(table) == 1) for row in table]
         # The first joint is just above 0 and the last one is 1: outside, the ends' heights hold.
         joints = torch.cat([table[:1, U0], table[:, END]])
         self.joints = joints.clamp(min=tiny(table.dtype)).unbind()
-        self.base, self.climb = base, last[V0] + last[B] + last[C] - base
+        # From the point itself: the sum of the last row's coefficients may be an ulp off 1.
+        self.base, self.climb = base, points[-1, 1].to(dtype) - base
 
     def height(self, x: Tensor) -> Tensor:
         """Height of the curve at x; same shape."""

