@@ -48,9 +48,9 @@ def region_sums(
     activation: str,
     backend: str,
 ) -> Tensor:
-    """Sums of curves over pixels, (N, 2, C), differentiable in the logits.
+    """Sums of curves over the batch's pixels, (2, C), differentiable in the logits.
 
-    [:, 0] sums g_and(p_c) over the pixels of class c, [:, 1] sums g_or(p_c) over the other pixels.
+    Row 0 sums g_and(p_c) over the pixels of class c, row 1 g_or(p_c) over the other pixels.
     logits: (N, C, P) of any float dtype; sums are float32, or float64 for float64. labels: integer,
     classes (N, P) under "softmax", 0 or 1 for each class (N, C, P) under "sigmoid", and -1 where
     nothing counts. Tables: ``tables.curve_table``; without ``or_table`` g_or is the identity.
@@ -102,7 +102,7 @@ def _(
     activation: str,
     backend: str,
 ) -> Tensor:
-    return logits.new_empty(logits.shape[0], 2, logits.shape[1], dtype=working_dtype(logits.dtype))
+    return logits.new_empty(2, logits.shape[1], dtype=working_dtype(logits.dtype))
 
 
 @_region_sums_backward.register_fake
