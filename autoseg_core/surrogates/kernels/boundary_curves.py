@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoseg_core.numerics import eps, tiny
 from autoseg_core.surrogates.boundaries import DIFFERENCE, FREE_CURVES, check_curve_names
-from autoseg_core.surrogates.kernels.tables import END, U0, V0, curve_table
+from autoseg_core.surrogates.kernels.tables import U0, V0, V2, curve_table
 
 
 class BezierPiece:
@@ -28,11 +28,11 @@ class BezierPiece:
     """
 
     def __init__(self, row: Tensor, base: Tensor, alone: bool) -> None:
-        self.start, scale, self.a, v0, self.b, self.c, _ = row.unbind()
+        self.start, scale, self.a, rest, v0, self.b, self.c, _ = row.unbind()
         # Slopes of narrower pieces, which hold no value but a joint's, would overflow, and infinity
         # times the 0 of "not here" is NaN.
         self.scale = scale.clamp(max=eps(row.dtype) / tiny(row.dtype))
-        self.low, self.high, self.base = self.a**2, (1 - self.a) ** 2, v0 - base
+        self.low, self.high, self.base = self.a**2, rest**2, v0 - base
         self.alone = alone
 
     def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
@@ -63,10 +63,9 @@ class FastCurve:
         base = table[0, V0]
         self.pieces = [BezierPiece(row, base, alone=len(table) == 1) for row in table]
         # The first joint is just above 0 and the last one is 1: outside, the ends' heights hold.
-        joints = torch.cat([table[:1, U0], table[:, END]])
+        joints = torch.cat([table[:, U0], torch.ones_like(table[:1, U0])])
         self.joints = joints.clamp(min=tiny(table.dtype)).unbind()
-        # From the point itself: the sum of the last row's coefficients may be an ulp off 1.
-        self.base, self.climb = base, points[-1, 1].to(dtype) - base
+        self.base, self.climb = base, table[-1, V2] - base
 
     def height(self, x: Tensor) -> Tensor:
         """Height of the curve at x; same shape."""
