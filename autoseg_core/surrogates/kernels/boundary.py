@@ -44,8 +44,8 @@ def boundary_counts(
 
     Kept for backward: the logits and 8 bytes a pixel. The readable reference, with its memory, does
     the work for points that require a gradient and for gradients of gradients. Raises
-    ``ValueError`` for unknown surfaces or curves, for points that do not fit them, and for points
-    on another device.
+    ``ValueError`` for unknown surfaces or curves and for points that do not fit them,
+    ``RuntimeError`` for points on another device.
     """
     surface, names = get_surface(surface).name, check_curve_names(names)
     _check_points(points, names, logits.device)
@@ -67,9 +67,9 @@ def _check_points(points: Tensor, names: tuple[str, ...], device: torch.device) 
             f"({', '.join(names)}), got {tuple(points.shape)}."
         )
     if points.device != device:
-        raise ValueError(
-            f"The control points are on device {points.device}, the logits on {device}: move the "
-            f"points, points.to({str(device)!r})."
+        raise RuntimeError(
+            f"The loss's control points are on device {points.device}, the logits on {device}: "
+            f"move the loss, loss.to({str(device)!r})."
         )
 
 

@@ -407,8 +407,8 @@ def test_the_operation_keeps_the_rules_of_custom_operations(names: Names) -> Non
 def test_points_on_another_device_are_named() -> None:
     logits, target = samples.batch(15)
     points = random_points(FREE_CURVES, "bezier", 15).to("meta")
-    words = r"points are on device meta, the logits on cpu: .* points.to\('cpu'\)"
-    with pytest.raises(ValueError, match=words):
+    words = r"points are on device meta, the logits on cpu: move the loss, loss.to\('cpu'\)"
+    with pytest.raises(RuntimeError, match=words):
         boundary_counts(logits, target, target < 255, points, "bezier", 5)
 
 
