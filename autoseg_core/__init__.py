@@ -5,7 +5,7 @@ metrics; ``SearchSpace`` the coordinates in which losses are searched.
 """
 
 from autoseg_core.metrics import SegmentationScores
-from autoseg_core.scores import METRICS
+from autoseg_core.scores import METRICS, SIX, Metric, get_metric, register_metric
 from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
 from autoseg_core.surfaces.space import Constraints, SearchSpace
 from autoseg_core.surrogates import AutoSegLoss
@@ -15,15 +15,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METRICS",
+    "SIX",
     "AutoSegLoss",
     "Constraints",
     "LossSpec",
     "LossTerm",
+    "Metric",
     "Provenance",
     "SearchSpace",
     "SegmentationScores",
     "SpecError",
+    "get_metric",
     "load_loss",
     "load_spec",
+    "register_metric",
     "zoo_names",
 ]

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import METRICS, SearchSpace
+from autoseg_core import SIX, SearchSpace
 
 FLOOR_REWARD = 0.0
 """What a failed candidate earns: the lowest value a score in [0, 1] can take."""
@@ -120,8 +120,8 @@ def space_of(task: object) -> SearchSpace | None:
 
 
 def score_names_of(task: object) -> tuple[str, ...]:
-    """The scores a task gives; the catalog of metrics when it does not say."""
-    return tuple(getattr(task, "score_names", METRICS))
+    """The scores a task gives; the six of the paper when it does not say."""
+    return tuple(getattr(task, "score_names", SIX))
 
 
 def check_budget(budget: float) -> float:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from autoseg_core.counts import Counts
 from autoseg_core.metrics.boundaries import near_boundary
 from autoseg_core.numerics import working_dtype
-from autoseg_core.scores import AbsentRule, get_metric, present_classes
+from autoseg_core.scores import AbsentRule, Band, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import get_surface
+from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.boundaries import soft_boundary_counts
 from autoseg_core.surrogates.regions import Curve, soft_region_counts
 
@@ -107,6 +108,8 @@ def soft_counts(
     }
     if metric.region == "boundary":
         return soft_boundary_counts(probability, target, mask, curves, term.tolerance)
+    if isinstance(metric.region, Band):
+        return soft_band_counts(probability, target, mask, curves, metric.region)
     if metric.region == "trimap":
         classes = probability.shape[1]
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)

@@ -30,8 +30,8 @@ def soft_region_counts(
     """Count with curves in place of logic.
 
     probability: (N, C, H, W) float in [0, 1]. target: (N, H, W) int64, in [0, C) wherever ``mask``
-    (N, H, W) bool is true. curves: "and" and, for metrics that use the union, "or"; without "or"
-    the union is that of the identity curve. Returns counts (C,) with gradients.
+    (N, H, W) bool is true. curves: "and", "or" or both; the one that a metric does not use may be
+    missing and is then the identity. Returns counts (C,) with gradients.
     """
     own = one_hot_mask(target, mask, probability.shape[1])
     other = ~own & mask[:, None]
@@ -39,11 +39,13 @@ def soft_region_counts(
     # Only one channel a pixel holds its own class: gather it, so that the AND curve is evaluated on
     # (N, H, W) values instead of (N, C, H, W).
     of_target = probability.gather(1, torch.where(mask, target, 0)[:, None])
-    found = torch.where(own, curves["and"](of_target), nothing)
+    right = of_target if "and" not in curves else curves["and"](of_target)
+    found = torch.where(own, right, nothing)
     claimed = probability if "or" not in curves else curves["or"](probability)
     total = own.sum(dim=(0, 2, 3)).to(probability.dtype)
     return RegionCounts(
         target=total,
         intersection=found.sum(dim=(0, 2, 3)),
         union=total + torch.where(other, claimed, nothing).sum(dim=(0, 2, 3)),
+        pixels=mask.sum().to(total).repeat(len(total)),
     )

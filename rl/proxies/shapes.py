@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import METRICS, AutoSegLoss, LossSpec, LossTerm, SearchSpace
+from autoseg_core import SIX, AutoSegLoss, LossSpec, LossTerm, SearchSpace
 from rl.proxies.progress import add_share, check_length
 from rl.proxies.shape_images import VOID
 from rl.proxies.shape_network import (
@@ -49,7 +49,7 @@ class ShapesTraining:
         lr: the first learning rate.
     """
 
-    score_names = tuple(METRICS)
+    score_names = SIX
 
     def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
         if iterations < 1 or not lr > 0.0:
@@ -137,7 +137,7 @@ class Shapes:
     budget b is the same training, stopped after b of its iterations, at least one.
     """
 
-    score_names = tuple(METRICS)
+    score_names = SIX
 
     def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
         self.space, self.iterations, self.lr = space, iterations, lr

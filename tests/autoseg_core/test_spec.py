@@ -85,7 +85,7 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
         ("pieces", 1, "pieces: unknown key; known keys: format, name, terms, provenance"),
         ("terms.0.absnt", 0, "terms.0.absnt: unknown key; known keys: metric, surface, pieces"),
         ("provenance.learning_rate", 1, "known keys: dataset, network, lr, batch, iterations"),
-        ("terms.0.metric", "Dice", "Unknown metric 'Dice'; known metrics: mIoU, FWIoU, mAcc, gAcc"),
+        ("terms.0.metric", "dice", "Unknown metric 'dice'; known metrics: mIoU, FWIoU, mAcc, gAcc"),
         ("terms.0.surface", "cubic", "Unknown surface 'cubic'; known surfaces: bezier, linear"),
         ("terms.0.absent", "skip", "terms.0.absent: .*'ignore' or 'zero'"),
         ("terms.0.pieces", 0, "terms.0.pieces: .*greater than or equal to 1"),

@@ -21,7 +21,7 @@ from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.training import DetectronTraining
 from auto_seg_loss.warm_start import warm_start
-from autoseg_core import METRICS, SearchSpace
+from autoseg_core import SIX, SearchSpace
 from rl.proxy import ProxyResult, check_budget
 
 
@@ -36,7 +36,7 @@ class DetectronProxy:
     to train on and to score. dataset_name: whose metadata describes both.
     """
 
-    score_names = tuple(METRICS)
+    score_names = SIX
 
     def __init__(
         self,

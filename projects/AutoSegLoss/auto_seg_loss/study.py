@@ -27,7 +27,7 @@ from auto_seg_loss.preflight import (
 )
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.trainer import Trainer
-from autoseg_core import METRICS, load_spec
+from autoseg_core import SIX, load_spec
 from autoseg_core.scores import get_metric
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def summary(results: dict[str, list[Scores]], target: str) -> str:
 
     A run that diverged makes its row NaN.
     """
-    columns = [target, *(name for name in METRICS if name != target)]
+    columns = [target, *(name for name in SIX if name != target)]
     rows = []
     for label, runs in results.items():
         cells = [mean_and_spread([run[name] for run in runs]) for name in columns]
@@ -151,6 +151,6 @@ def _train_and_test(cfg: CfgNode) -> dict[str, float | None]:
         trainer.train()
     except FloatingPointError as error:  # an outcome of this loss, not of the study
         logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).splitlines()[0])
-        return dict.fromkeys(METRICS)
+        return dict.fromkeys(SIX)
     scores = trainer._last_eval_results["sem_seg"]  # of the hook that evaluates after training
-    return {name: scores[name] for name in METRICS}
+    return {name: scores[name] for name in SIX}

@@ -26,7 +26,7 @@ from auto_seg_loss.trainer import (
     build_test_loader,
     build_train_loader,
 )
-from autoseg_core import METRICS, AutoSegLoss, SearchSpace
+from autoseg_core import SIX, AutoSegLoss, SearchSpace
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
 
@@ -48,7 +48,7 @@ class DetectronTraining:
         dataset_name: whose metadata describes both.
     """
 
-    score_names = tuple(METRICS)
+    score_names = SIX
 
     def __init__(
         self,

@@ -29,11 +29,18 @@ def test_counts_by_hand() -> None:
     torch.testing.assert_close(counts.target, double(1, 1))
     torch.testing.assert_close(counts.intersection, double(0.25, 0.64))
     torch.testing.assert_close(counts.union, 1 + double(0.2, 0.5).sqrt())
+    torch.testing.assert_close(counts.pixels, double(2, 2))
 
 
 def test_without_a_curve_for_or_the_union_is_that_of_the_identity() -> None:
     counts = soft_region_counts(PROBABILITY, TARGET, TARGET != 255, {"and": CURVES["and"]})
     torch.testing.assert_close(counts.union, 1 + double(0.2, 0.5))
+
+
+def test_without_a_curve_for_and_the_intersection_is_that_of_the_identity() -> None:
+    counts = soft_region_counts(PROBABILITY, TARGET, TARGET != 255, {"or": CURVES["or"]})
+    torch.testing.assert_close(counts.intersection, double(0.5, 0.8))
+    torch.testing.assert_close(counts.union, 1 + double(0.2, 0.5).sqrt())
 
 
 def test_one_hot_mask_leaves_void_out() -> None:

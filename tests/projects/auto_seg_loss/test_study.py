@@ -16,13 +16,13 @@ from auto_seg_loss.study import (
     run_study,
     summary,
 )
-from autoseg_core import METRICS, load_spec
+from autoseg_core import SIX, load_spec
 
 SPEC = "voc-miou-bezier"
 
 
 def scores(**values: float) -> dict[str, float]:
-    return {name: values.get(name, 0.0) for name in METRICS}
+    return {name: values.get(name, 0.0) for name in SIX}
 
 
 def rows(table: str) -> list[list[str]]:
