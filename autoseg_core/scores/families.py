@@ -44,7 +44,7 @@ def get_metric(name: str) -> Metric:
 
 def spell(family: str, **values: float | Sequence[float]) -> str:
     """The canonical name, such as ``Tversky(alpha=0.3,beta=0.7)``."""
-    return f"{family}({','.join(f'{key}={_spell(value)}' for key, value in values.items())})"
+    return f"{family}({','.join(f'{key}={spell_value(value)}' for key, value in values.items())})"
 
 
 @lru_cache(maxsize=1024)
@@ -115,7 +115,8 @@ def _shown(make: Maker) -> str:
     return f"({', '.join(given)})"
 
 
-def _spell(value: float | Sequence[float]) -> str:
+def spell_value(value: float | Sequence[float]) -> str:
+    """A number, or a list of them, with every digit it needs: ``2``, ``0.3``, ``[1,2.5]``."""
     if isinstance(value, Sequence):
-        return f"[{','.join(map(_spell, value))}]"
+        return f"[{','.join(map(spell_value, value))}]"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))

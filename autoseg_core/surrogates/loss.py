@@ -18,13 +18,14 @@ from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.boundaries import soft_boundary_counts
+from autoseg_core.surrogates.combined import combined_loss
 from autoseg_core.surrogates.regions import Curve, soft_region_counts
 
 _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
 
 class AutoSegLoss(nn.Module):
-    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``.
+    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``, or 1 - their product.
 
     At one-hot predictions each surrogate equals its exact metric, whatever the control points; with
     identity curves mIoU is the soft Jaccard loss and mAcc is 1 - mean probability of the true
@@ -59,12 +60,7 @@ class AutoSegLoss(nn.Module):
         # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
         known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
         probability = known.to(working_dtype(logits.dtype)).softmax(dim=1)
-        total = probability.new_zeros(())
-        for term, score in zip(
-            self.spec.terms, self.scores(probability, target, mask), strict=True
-        ):
-            total = total + term.weight * (1 - score)
-        return total
+        return combined_loss(self.spec, self.scores(probability, target, mask))
 
     def scores(self, probability: Tensor, target: Tensor, mask: Tensor) -> list[Tensor]:
         """Surrogate score of every term: scalars, 1 where a term finds no class to look at.
@@ -87,7 +83,8 @@ class AutoSegLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
-        terms = " + ".join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
+        join = " + " if self.spec.combine == "sum" else " * "
+        terms = join.join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
         return f"{self.spec.name}: {terms}, ignore_index={self.ignore_index}"
 
 
