@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from autoseg_core.scores import get_metric
+from autoseg_core.scores import SIX, get_metric
 from autoseg_core.scores.families import spell_value
 
 Combine = Literal["sum", "product"]
@@ -80,6 +80,11 @@ class Objective:
     def metrics(self) -> tuple[str, ...]:
         """Every metric whose score it needs: the targets, then those of the constraints."""
         return tuple(dict.fromkeys((*self.targets, *(c.metric for c in self.constraints))))
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """What is scored along with it: the six metrics of the paper, and its own."""
+        return tuple(dict.fromkeys((*SIX, *self.metrics)))
 
     @property
     def shares(self) -> tuple[float, ...]:

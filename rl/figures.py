@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from autoseg_core import Space
 from autoseg_core.surfaces import evaluate_curve
-from autoseg_core.surfaces.space import SearchSpace
 from rl.regret import band
 
 _RESOLUTION = 201
@@ -25,7 +25,7 @@ _LEAST_REGRET = 1e-12
 
 
 def draw_curves(
-    space: SearchSpace, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
+    space: Space, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
 ) -> Figure:
     """A panel for each of the space's C curves, a line for each theta (D,), named by its label.
 

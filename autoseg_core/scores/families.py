@@ -50,7 +50,7 @@ def spell(family: str, **values: float | Sequence[float]) -> str:
 @lru_cache(maxsize=1024)
 def _from_family(text: str) -> Metric:
     call = _CALL.fullmatch(text)
-    if call is None or call[1] not in FAMILIES:
+    if call is None or call[1] not in FAMILIES or (call[2] is None and _needed(call[1])):
         families = ", ".join(f"{name}{_shown(make)}" for name, make in FAMILIES.items())
         raise ValueError(
             f"Unknown metric {_shortened(text)}; known metrics: {', '.join(METRICS)}; and with "
@@ -58,13 +58,8 @@ def _from_family(text: str) -> Metric:
         )
     make = FAMILIES[call[1]]
     values = _parameters(text, call[2] or "")
-    signature = inspect.signature(make)
-    unknown = [key for key in values if key not in signature.parameters]
-    missing = [
-        key
-        for key, parameter in signature.parameters.items()
-        if parameter.default is parameter.empty and key not in values
-    ]
+    unknown = [key for key in values if key not in inspect.signature(make).parameters]
+    missing = [key for key in _needed(call[1]) if key not in values]
     if unknown or missing:
         wrong = f"unknown: {', '.join(unknown)}" if unknown else f"missing: {', '.join(missing)}"
         raise ValueError(
@@ -75,6 +70,12 @@ def _from_family(text: str) -> Metric:
     except ValueError as error:
         raise ValueError(f"Metric {_shortened(text)}: {error}") from None
     return metric if metric.name == text else _from_family(metric.name)  # one row a metric
+
+
+def _needed(family: str) -> list[str]:
+    """The parameters without a default."""
+    parameters = inspect.signature(FAMILIES[family]).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty]
 
 
 def _parameters(text: str, inside: str) -> dict[str, Any]:

@@ -62,6 +62,7 @@ SETTINGS = [
     {},
     {"protocol": "paper"},
     {"tolerance": 1},
+    {"metrics": (*SIX, "Dice", "BoundaryIoU(radius=1)")},
     {"drop_background": True, "protocol": "paper", "tolerance": 2},
 ]
 
