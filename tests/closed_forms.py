@@ -31,7 +31,7 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
 
 
 def cells(p: Tensor, y: Tensor, where: Tensor) -> Cells:
-    """Of maps (N, C, H, W) on the pixels ``where`` (N, 1, H, W)."""
+    """Of maps (N, C, H, W) on the pixels ``where`` (N, 1, H, W), or (N, C, H, W)."""
     parts = (p * y, p * (1 - y), (1 - p) * y, (1 - p) * (1 - y))
     return Cells(*((part * where).sum(dim=(0, 2, 3)) for part in parts))
 
@@ -66,7 +66,7 @@ def score(metric: str, p: Tensor, target: Tensor, void: int, tolerance: int) -> 
     if metric.startswith("BoundaryIoU"):
         d = 2 if "radius=2" in metric else round(0.05 * math.hypot(*target.shape[1:]))
         y, p = (y - lowest(y, seen, d)) * where, (p - lowest(p, seen, d)) * where
-    return _of_cells(metric, cells(p, y, where))
+    return of_cells(metric, cells(p, y, where))
 
 
 def _boundary_f1(edges: Tensor, found: Tensor, tolerance: int) -> Tensor:
@@ -96,7 +96,8 @@ PER_CLASS: dict[str, Callable[[Cells], Tensor]] = {
 }
 
 
-def _of_cells(metric: str, c: Cells) -> Tensor:
+def of_cells(metric: str, c: Cells) -> Tensor:
+    """The metric of the cells of five classes; mean over those with a pixel in the target."""
     pixels = c.tp + c.fn
     here = pixels > 0
     if metric == "gAcc":

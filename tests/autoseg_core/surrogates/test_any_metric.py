@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import closed_forms
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg_core import (
+    AutoSegLoss,
     LossSpec,
     LossTerm,
     Metric,
@@ -33,6 +34,10 @@ CLASSES = 5
 SHIPPED = pytest.mark.parametrize("metric", samples.SHIPPED)
 BEYOND_SIX = samples.SHIPPED[6:]
 EVERY = pytest.mark.parametrize(("metric", "surface"), list(product(BEYOND_SIX, SURFACES)))
+# What does not depend on the surface: one each, in turn.
+EACH = pytest.mark.parametrize(
+    ("metric", "surface"), list(zip(BEYOND_SIX, cycle(SURFACES), strict=False))
+)
 
 
 def images(seed: int, present: int = CLASSES) -> tuple[Any, Any]:
@@ -99,7 +104,7 @@ def test_the_identity_of_dice_is_the_soft_dice_loss() -> None:
     torch.testing.assert_close(value, 1 - dice.mean(), rtol=1e-12, atol=0)
 
 
-@EVERY
+@EACH
 def test_gradcheck_in_logits(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface, seed=7))
     rng = np.random.default_rng(7)
@@ -122,7 +127,7 @@ def test_every_control_point_matters(metric: str, surface: str) -> None:
     assert gradient[:, 1:-1].flatten(1).any(dim=1).all()
 
 
-@EVERY
+@EACH
 def test_logits_at_void_pixels_change_nothing(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface))
     logits, target = samples.batch(0)
@@ -134,7 +139,7 @@ def test_logits_at_void_pixels_change_nothing(metric: str, surface: str) -> None
     assert not gradient.masked_select(void).any() and gradient.any()
 
 
-@EVERY
+@EACH
 @pytest.mark.parametrize("label", [samples.VOID, 2])
 @pytest.mark.parametrize("absent", ["ignore", "zero"])
 def test_one_label_alone_has_finite_gradients(
@@ -148,7 +153,7 @@ def test_one_label_alone_has_finite_gradients(
         assert value == 0 and not gradient.any()
 
 
-@EVERY
+@EACH
 @pytest.mark.parametrize("scale", [0.0, 90.0, 1e4])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_saturated_logits_have_finite_gradients(
@@ -161,14 +166,14 @@ def test_saturated_logits_have_finite_gradients(
     assert gradient.isfinite().all()
 
 
-@EVERY
+@EACH
 def test_a_broken_network_is_not_hidden(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface))
     logits, target = samples.batch(6)
     assert not loss(torch.full_like(logits, float("nan")), target).isfinite()
 
 
-@EVERY
+@EACH
 @pytest.mark.parametrize("shape", [(0, 4, 5), (1, 1, 1), (1, 1, 7)])
 def test_empty_and_thin_batches(metric: str, surface: str, shape: tuple[int, ...]) -> None:
     logits = torch.zeros(shape[0], CLASSES, *shape[1:], requires_grad=True)
@@ -179,7 +184,7 @@ def test_empty_and_thin_batches(metric: str, surface: str, shape: tuple[int, ...
     assert logits.grad is not None and logits.grad.isfinite().all()
 
 
-@EVERY
+@EACH
 def test_counts_of_images_add_up_to_the_batch(metric: str, surface: str) -> None:
     term = samples.term(metric, surface)
     points = torch.tensor(term.control_points, dtype=torch.float64)
@@ -189,7 +194,7 @@ def test_counts_of_images_add_up_to_the_batch(metric: str, surface: str) -> None
     torch.testing.assert_close((parts[0] + parts[1]).tensors(), whole.tensors())
 
 
-@EVERY
+@EACH
 def test_no_host_sync_on_fake_cuda_tensors(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface, drop_background=True))
     with FakeTensorMode() as mode:
@@ -208,6 +213,32 @@ def test_a_term_survives_json_and_a_space_a_dict(metric: str) -> None:
     space = term.space()
     assert SearchSpace.from_dict(space.to_dict()) == space
     assert space.metric == term.metric == metric
+
+
+@pytest.mark.parametrize(
+    "metric", [name for name in samples.SHIPPED if get_metric(name).region == "image"]
+)
+def test_classes_that_do_not_exclude_each_other(metric: str) -> None:
+    """Multi-label: each class has its own pixels that count, and its own true negatives."""
+    rng = np.random.default_rng(4)
+    target = torch.from_numpy(rng.integers(2, size=(2, CLASSES, 7, 9)))
+    target[torch.from_numpy(rng.random(target.shape) < 0.2)] = samples.VOID
+    logits = torch.from_numpy(rng.normal(size=target.shape))
+    space = SearchSpace(metric)
+    spec = LossSpec.from_theta("sample", space, space.identity())
+    value = AutoSegLoss(spec, activation="sigmoid")(logits, target)
+    where = (target != samples.VOID).double()
+    cells = closed_forms.cells(logits.sigmoid(), (target == 1).double(), where)
+    torch.testing.assert_close(1 - value, closed_forms.of_cells(metric, cells), rtol=1e-12, atol=0)
+
+
+def test_bands_are_of_classes_that_exclude_each_other_and_of_images() -> None:
+    spec = LossSpec(name="sample", terms=(samples.term("BoundaryIoU(radius=2)"),))
+    with pytest.raises(ValueError, match=r"BoundaryIoU\(radius=2\) looks at boundaries between"):
+        AutoSegLoss(spec, activation="sigmoid")
+    volume = torch.zeros(1, CLASSES, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"BoundaryIoU\(radius=2\) needs images"):
+        AutoSegLoss(spec)(volume, torch.zeros(1, 2, 3, 4, dtype=torch.int64))
 
 
 def test_a_term_takes_any_spelling_and_keeps_the_canonical_one() -> None:
