@@ -21,7 +21,7 @@ from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import label_edges
-from autoseg_core.surfaces.operations import Curves, logical_xor
+from autoseg_core.surfaces.operations import Curves, difference_xor, logical_xor
 from autoseg_core.surrogates.regions import Curve, one_hot_mask
 
 FREE_CURVES = ("and_probability", "and_eroded", "or_probability", "or_eroded")
@@ -40,11 +40,6 @@ def dilate(edges: Tensor, radius: int) -> Tensor:
     size = 2 * radius + 1
     rows = F.max_pool2d(edges, (1, size), stride=1, padding=(0, radius))
     return F.max_pool2d(rows, (size, 1), stride=1, padding=(radius, 0))
-
-
-def difference_xor(curves: Curves, p: Tensor, e: Tensor) -> Tensor:
-    """g(p) - g(e) of a probability and its erosion, g named as in ``DIFFERENCE``."""
-    return curves["xor"](p) - curves["xor"](e)
 
 
 XOR_FORMS: dict[tuple[str, ...], Callable[[Curves, Tensor, Tensor], Tensor]] = {

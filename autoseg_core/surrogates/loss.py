@@ -17,11 +17,11 @@ from autoseg_core.scores import AbsentRule, Band, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surrogates.bands import soft_band_counts
-from autoseg_core.surrogates.boundaries import soft_boundary_counts
 from autoseg_core.surrogates.combined import combined_loss
 from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import as_labels, check_choices, check_input
 from autoseg_core.surrogates.kernels import Backend
+from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
 from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
 
 _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
@@ -145,8 +145,11 @@ def soft_counts(
     """
     metric, classes = get_metric(term.metric), logits.shape[1]
     mask = target != ignore_index
-    if metric.region == "boundary" or isinstance(metric.region, Band):
-        return _counts_of_maps(term, points, logits, target, mask)
+    if metric.region == "boundary":
+        count = readable_boundary_counts if backend == "reference" else boundary_counts
+        return count(logits, target, mask, points, term.surface, term.tolerance, metric.curves)
+    if isinstance(metric.region, Band):
+        return _band_counts(term, points, logits, target, mask)
     if metric.region == "trimap":
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
     labels = as_labels(target, mask, activation)
@@ -154,10 +157,9 @@ def soft_counts(
     return soft_region_counts(logits.flatten(2), labels, points, term.surface, activation, backend)
 
 
-def _counts_of_maps(
+def _band_counts(
     term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
 ) -> Counts:
-    """Of metrics that look at a pixel's neighbours."""
     value, metric = get_surface(term.surface).value, get_metric(term.metric)
     dtype = working_dtype(logits.dtype)
     curves: dict[str, Curve] = {
@@ -166,10 +168,8 @@ def _counts_of_maps(
     }
     # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
     known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
-    p = known.to(dtype).softmax(1)
-    if isinstance(metric.region, Band):
-        return soft_band_counts(p, target, mask, curves, metric.region)
-    return soft_boundary_counts(p, target, mask, curves, term.tolerance)
+    assert isinstance(metric.region, Band)
+    return soft_band_counts(known.to(dtype).softmax(1), target, mask, curves, metric.region)
 
 
 def _score(term: LossTerm, counts: Counts) -> Tensor:

@@ -50,7 +50,7 @@ def boundary_counts(
     surface, names = get_surface(surface).name, check_curve_names(names)
     _check_points(points, names, logits.device)
     if points.requires_grad:
-        return _readable(logits, target, mask, points, surface, tolerance, names)
+        return readable_boundary_counts(logits, target, mask, points, surface, tolerance, names)
     labels = torch.where(mask, target, -1).int().contiguous()
     operation = torch.ops.autoseg.boundary_sums
     sums, _ = operation(logits, labels, points, surface, tolerance, _SEPARATOR.join(names))
@@ -73,15 +73,16 @@ def _check_points(points: Tensor, names: tuple[str, ...], device: torch.device) 
         )
 
 
-def _readable(
+def readable_boundary_counts(
     logits: Tensor,
     target: Tensor,
     mask: Tensor,
     points: Tensor,
     surface: str,
     tolerance: int,
-    names: tuple[str, ...],
+    names: tuple[str, ...] = FREE_CURVES,
 ) -> BoundaryCounts:
+    """The same counts by plain differentiable PyTorch; arguments as ``boundary_counts``."""
     known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
     probability = known.to(working_dtype(logits.dtype)).softmax(dim=1)
     value, points = get_surface(surface).value, points.to(probability.dtype)
@@ -152,7 +153,7 @@ def _readable_gradient(
     names: str,
 ) -> Tensor:
     settings = (points, surface, tolerance, tuple(names.split(_SEPARATOR)))
-    counts = _readable(logits, labels.long(), labels >= 0, *settings)
+    counts = readable_boundary_counts(logits, labels.long(), labels >= 0, *settings)
     sums = torch.stack(counts.tensors())
     (result,) = torch.autograd.grad(sums, logits, gradient, create_graph=True)
     return result

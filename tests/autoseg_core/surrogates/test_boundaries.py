@@ -12,12 +12,12 @@ import torch
 
 from autoseg_core import SearchSpace, load_spec
 from autoseg_core.surfaces import SURFACES, evaluate_curve
+from autoseg_core.surfaces.operations import difference_xor
 from autoseg_core.surrogates.boundaries import (
     DIFFERENCE,
     FREE_CURVES,
     XOR_FORMS,
     check_curve_names,
-    difference_xor,
     dilate,
     erode,
     soft_boundary_counts,
