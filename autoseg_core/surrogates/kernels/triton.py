@@ -25,26 +25,27 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True)
 class _Tiling:
-    """Pixels of a tile, warps of a program, and the most programs of a launch."""
+    """Pixels of a tile, and warps of a program."""
 
     pixels: int
     warps: int
-    programs: int
 
 
-# By the power of two from C on. 1024 entries of a tile for each warp: 32 registers a thread for
-# each tile that is alive, and at least 32 neighbouring pixels for each class, a line of float32.
-# Fixed numbers, neither tuned nor read off the device: they settle the order of the sums.
+# By the power of two from C on. 512 entries of a tile for each warp, 16 a thread: with 32 the
+# backward pass spills registers (ptxas, sm_90), with 8 its instructions an entry grow by half.
+# Fixed, neither tuned nor read off the device: the tiling settles the order of the sums.
 _TILINGS = {
-    2: _Tiling(512, 1, 8192),
-    4: _Tiling(256, 1, 8192),
-    8: _Tiling(128, 1, 8192),
-    16: _Tiling(64, 1, 8192),
-    32: _Tiling(32, 1, 8192),
-    64: _Tiling(32, 2, 4096),
-    128: _Tiling(32, 4, 2048),
-    256: _Tiling(32, 8, 1024),
+    2: _Tiling(256, 1),
+    4: _Tiling(128, 1),
+    8: _Tiling(64, 1),
+    16: _Tiling(32, 1),
+    32: _Tiling(16, 1),
+    64: _Tiling(16, 2),
+    128: _Tiling(16, 4),
+    256: _Tiling(8, 4),
 }
+MAX_WARPS = 8192
+"""Warps of a launch, some four for each that a large GPU holds at once; bounds the partial sums."""
 
 
 def available(device: torch.device | str = "cuda") -> bool:
@@ -64,8 +65,8 @@ def available(device: torch.device | str = "cuda") -> bool:
 def bezier_table(points: Tensor) -> Tensor:
     """Coefficients (G, 8) float32 of a piecewise Bezier curve with points (K, 2), ends included.
 
-    Row k, with t the parameter of piece k: its start u0, 1 / width, a and 1 - a (``bezier.value``),
-    the polynomial v0 + v1 t + v2 t^2 of its height, and its height at t = 1.
+    A row is one piece, in the notation of ``surfaces.bezier``: u0, 1 / (u2 - u0), a; its height as
+    a polynomial in t, v0 + 2 (v1 - v0) t + (v0 - 2 v1 + v2) t^2; and its end, u2 and v2.
     """
     rounded = points.detach().float().double()  # joints where the float32 reference has them
     return _table(rounded[0:-2:2], rounded[1:-1:2], rounded[2::2])
@@ -86,28 +87,15 @@ def _table(first: Tensor, middle: Tensor, last: Tensor) -> Tensor:
     positive = (u2 - u0) > tiny(torch.float32)
     width = torch.where(positive, u2 - u0, torch.ones_like(u0))
     a = torch.where(positive, (u1 - u0) / width, torch.full_like(u0, 0.5))
-    columns = [u0, 1 / width, a, 1 - a, v0, 2 * (v1 - v0), v0 - 2 * v1 + v2, v2]
+    columns = [u0, 1 / width, a, v0, 2 * (v1 - v0), v0 - 2 * v1 + v2, u2, v2]
     return torch.stack(columns, dim=1).float()
 
 
 def region_sums(
     logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return I and U' = U - T, each (C,) float32 (``surrogates.regions``, ASL sec. 3).
-
-    logits: (N, C, P) float32, bfloat16 or float16, any strides, C at most 256. labels: (N, P)
-    int16 or int32, in [0, C), -1 at masked pixels, whose logits may be anything. Tables: (G, 8)
-    float32; without ``or_table`` U' is that of the identity curve. Same device for all.
-    I_c is the sum of g_and(p_c) over pixels of class c, U'_c of g_or(p_c) over the other pixels.
-    Raises ``ValueError`` for other shapes, dtypes or devices, and where ``available`` is false.
-    """
-    _check(logits, labels, and_table, or_table)
-    tiling, tiles = _tiles(logits)
-    programs = min(tiles, tiling.programs)
-    partial = logits.new_empty((programs, 2, logits.shape[1]), dtype=torch.float32)
-    tensors = (logits, labels, and_table, _or_any(or_table, and_table), partial)
-    _launch("sums_kernel", tensors, (logits, labels), _pieces(and_table, or_table))
-    found, claimed = partial.sum(dim=0).unbind(0)
+    """Return I and U' = U - T of the batch, each (C,) float32; arguments as ``image_sums``."""
+    found, claimed = image_sums(logits, labels, and_table, or_table).sum(0).unbind(0)
     return found, claimed
 
 
@@ -119,68 +107,92 @@ def region_sums_backward(
     found_gradient: Tensor,
     claimed_gradient: Tensor,
 ) -> Tensor:
-    """Gradient (N, C, P) in the logits, in their dtype; from dI and dU', each (C,) float32.
+    """Gradient (N, C, P) in the logits, from dI and dU' of the batch, each (C,) float32."""
+    both = torch.stack([found_gradient, claimed_gradient]).expand(len(logits), -1, -1)
+    return image_sums_backward(logits, labels, and_table, or_table, both)
 
-    The other arguments and errors are those of ``region_sums``. 0 at masked pixels, whatever their
-    logits are. A curve does not rise at p = 0 and p = 1, its ends being exact (``bezier.value``).
+
+def image_sums(
+    logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None
+) -> Tensor:
+    """Return I and U' = U - T of every image, (N, 2, C) float32 (``surrogates.regions``).
+
+    logits: (N, C, P) float32, bfloat16 or float16, any strides, C at most 256. labels: (N, P)
+    int16 or int32, in [0, C), -1 at masked pixels, whose logits may be anything. Tables: (G, 8)
+    float32; without ``or_table`` U' is that of the identity curve. All on the same device.
+    I_c is the sum of g_and(p_c) over pixels of class c, U'_c of g_or(p_c) over the other pixels.
+    Raises ``ValueError`` for other shapes, dtypes or devices, and where ``available`` is false.
     """
     _check(logits, labels, and_table, or_table)
-    for name, given in (("dI", found_gradient), ("dU'", claimed_gradient)):
-        _check_tensor(name, given, (logits.shape[1],), (torch.float32,), logits.device)
+    images, classes, _ = logits.shape
+    shape = (images, _programs(logits), 2, classes)
+    partial = logits.new_empty(shape, dtype=torch.float32)
+    tables = (and_table, or_table)
+    _launch("sums_kernel", logits, labels, tables, (partial,), (logits, labels))
+    return partial.sum(dim=1)
+
+
+def image_sums_backward(
+    logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None, upstream: Tensor
+) -> Tensor:
+    """Gradient (N, C, P) in the logits, in their dtype, from that of ``image_sums``, (N, 2, C).
+
+    The other arguments and errors are those of ``image_sums``. 0 at masked pixels, whatever their
+    logits are. A curve has slope 0 at p = 0 and p = 1, its ends being exact (``bezier.value``).
+    """
+    _check(logits, labels, and_table, or_table)
+    shape = (len(logits), 2, logits.shape[1])
+    _check_tensor("gradients of the sums", upstream, shape, (torch.float32,), logits.device)
     gradient = torch.empty_like(logits)
-    tables = (and_table, _or_any(or_table, and_table))
-    upstream = (found_gradient.contiguous(), claimed_gradient.contiguous())
-    tensors = (logits, labels, *tables, *upstream, gradient)
-    strided = (logits, labels, gradient)
-    _launch("gradient_kernel", tensors, strided, _pieces(and_table, or_table))
+    others = (upstream.contiguous(), gradient)
+    tables = (and_table, or_table)
+    _launch("gradient_kernel", logits, labels, tables, others, (logits, labels, gradient))
     return gradient
-
-
-def _or_any(or_table: Tensor | None, and_table: Tensor) -> Tensor:
-    """A pointer is needed even where no piece of the curve is read."""
-    return and_table if or_table is None else or_table
-
-
-def _pieces(and_table: Tensor, or_table: Tensor | None) -> dict[str, int]:
-    return {
-        "AND_PIECES": len(and_table),
-        "OR_PIECES": 0 if or_table is None else len(or_table),
-    }
 
 
 def _block_classes(classes: int) -> int:
     return max(2, 1 << (classes - 1).bit_length())
 
 
-def _tiles(logits: Tensor) -> tuple[_Tiling, int]:
-    """How to cut the logits, and into how many tiles; a tile does not cross images."""
+def _programs(logits: Tensor) -> int:
+    """Programs for each image; a rule of the shape alone."""
     images, classes, pixels = logits.shape
     tiling = _TILINGS[_block_classes(classes)]
-    return tiling, images * -(-pixels // tiling.pixels)
+    most = max(1, MAX_WARPS // tiling.warps // max(1, images))
+    return min(-(-pixels // tiling.pixels), most)
 
 
 def _launch(
-    name: str, tensors: tuple[Tensor, ...], strided: tuple[Tensor, ...], pieces: dict[str, int]
+    name: str,
+    logits: Tensor,
+    labels: Tensor,
+    tables: tuple[Tensor, Tensor | None],
+    others: tuple[Tensor, ...],
+    strided: tuple[Tensor, ...],
 ) -> None:
-    """Run a kernel over the tiles of the first tensor; nothing to do without pixels."""
+    """Run a kernel of ``triton_kernels``, whose arguments come in this order; none for no pixels.
+
+    others: the tensors after the tables. strided: those whose strides the kernel asks for.
+    """
     from autoseg_core.surrogates.kernels import triton_kernels  # imports Triton
 
-    logits = tensors[0]
-    tiling, tiles = _tiles(logits)
-    if tiles == 0:
+    programs, block = _programs(logits), _block_classes(logits.shape[1])
+    if len(logits) * programs == 0:
         return
-    kernel: Any = getattr(triton_kernels, name)
+    and_table, or_table = (None if table is None else table.contiguous() for table in tables)
+    # A pointer is needed even where no piece of the curve is read.
+    either = and_table if or_table is None else or_table
     strides = [stride for tensor in strided for stride in tensor.stride()]
+    kernel: Any = getattr(triton_kernels, name)
     with torch.cuda.device_of(logits):  # Triton launches on the current device
-        kernel[(min(tiles, tiling.programs),)](
-            *tensors,
-            *logits.shape[1:],
-            tiles,
-            *strides,
-            **pieces,
-            BLOCK_C=_block_classes(logits.shape[1]),
-            BLOCK_P=tiling.pixels,
-            num_warps=tiling.warps,
+        kernel[(len(logits) * programs,)](
+            *(logits, labels, and_table, either, *others),
+            *(*logits.shape[1:], programs, *strides),
+            AND_PIECES=len(tables[0]),
+            OR_PIECES=0 if or_table is None else len(or_table),
+            BLOCK_C=block,
+            BLOCK_P=_TILINGS[block].pixels,
+            num_warps=_TILINGS[block].warps,
         )
 
 

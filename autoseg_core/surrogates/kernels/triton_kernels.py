@@ -24,30 +24,36 @@ FLOOR = tl.constexpr(eps(torch.float32))
 
 @triton.jit
 def _piece(table, x, PIECES: tl.constexpr):
-    """Coefficients (start, 1 / width, a, b, v0, v1, v2) of the piece that each x falls into."""
-    start, scale = tl.load(table), tl.load(table + 1)
-    a, b = tl.load(table + 2), tl.load(table + 3)
-    v0, v1, v2 = tl.load(table + 4), tl.load(table + 5), tl.load(table + 6)
+    """Coefficients (start, scale, a, v0, v1, v2) of the piece that each x falls into."""
+    start, scale, a = tl.load(table), tl.load(table + 1), tl.load(table + 2)
+    v0, v1, v2 = tl.load(table + 3), tl.load(table + 4), tl.load(table + 5)
     for k in tl.static_range(1, PIECES):
         row = table + k * COLUMNS
         later = x >= tl.load(row)
-        start, scale = tl.where(later, tl.load(row), start), tl.where(later, tl.load(row + 1), scale)
-        a, b = tl.where(later, tl.load(row + 2), a), tl.where(later, tl.load(row + 3), b)
-        v0, v1 = tl.where(later, tl.load(row + 4), v0), tl.where(later, tl.load(row + 5), v1)
-        v2 = tl.where(later, tl.load(row + 6), v2)
-    return start, scale, a, b, v0, v1, v2
+        start = tl.where(later, tl.load(row), start)
+        scale = tl.where(later, tl.load(row + 1), scale)
+        a = tl.where(later, tl.load(row + 2), a)
+        v0 = tl.where(later, tl.load(row + 3), v0)
+        v1 = tl.where(later, tl.load(row + 4), v1)
+        v2 = tl.where(later, tl.load(row + 5), v2)
+    return start, scale, a, v0, v1, v2
+
+
+@triton.jit
+def _under_root(a, s):
+    """y of ``surfaces.bezier``, before its floor."""
+    return a * a * (1 - s) + (1 - a) * (1 - a) * s
 
 
 @triton.jit
 def _value(table, x, PIECES: tl.constexpr):
     """Height of the curve; ``bezier.value``."""
-    start, scale, a, b, v0, v1, v2 = _piece(table, x, PIECES)
+    start, scale, a, v0, v1, v2 = _piece(table, x, PIECES)
     # No clamp of s: start <= x makes it non-negative, and an ulp above 1 does no harm.
     s = (x - start) * scale
-    y = a * a * (1 - s) + b * b * s
-    t = s / (a + tl.sqrt(tl.maximum(y, FLOOR)))
+    t = s / (a + tl.sqrt(tl.maximum(_under_root(a, s), FLOOR)))
     inside = v0 + t * (v1 + t * v2)
-    first, last = tl.load(table + 4), tl.load(table + (PIECES - 1) * COLUMNS + 7)
+    first, last = tl.load(table + 3), tl.load(table + PIECES * COLUMNS - 1)
     return tl.where(x <= 0, first, tl.where(x >= 1, last, inside))
 
 
@@ -58,29 +64,15 @@ def _slope(table, x, PIECES: tl.constexpr):
     0 at and beyond both ends. With t = s / (a + r) and r = sqrt(y): dt/ds is 1 / (2 r), but
     1 / (a + r) where the floor of y binds and r does not move; at y = floor it still moves.
     """
-    start, scale, a, b, _, v1, v2 = _piece(table, x, PIECES)
+    start, scale, a, _, v1, v2 = _piece(table, x, PIECES)
     s = (x - start) * scale
-    y = a * a * (1 - s) + b * b * s
-    inverse_root = tl.rsqrt(tl.maximum(y, FLOOR))
-    held = 1 / (a + tl.maximum(y, FLOOR) * inverse_root)
+    y = _under_root(a, s)
+    kept = tl.maximum(y, FLOOR)
+    inverse_root = tl.rsqrt(kept)
+    held = 1 / (a + kept * inverse_root)
     turn = tl.where(y < FLOOR, held, 0.5 * inverse_root)
     inside = (v1 + 2 * (s * held) * v2) * scale * turn
     return tl.where((x <= 0) | (x >= 1), 0.0, inside)
-
-
-@triton.jit
-def _place(block, pixels, BLOCK_P: tl.constexpr):
-    """Image and pixels (BLOCK_P,) of a tile, in int64: offsets may exceed 2^31."""
-    blocks = tl.cdiv(pixels, BLOCK_P)
-    image = (block // blocks).to(tl.int64)
-    pixel = ((block % blocks) * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
-    return image, pixel
-
-
-@triton.jit
-def _label(labels, image, pixel, pixels, stride_n, stride_p):
-    """Labels (BLOCK_P,), -1 where there is no pixel."""
-    return tl.load(labels + image * stride_n + pixel * stride_p, mask=pixel < pixels, other=-1)
 
 
 @triton.jit
@@ -103,7 +95,7 @@ def sums_kernel(
     partial,
     classes,
     pixels,
-    tiles,
+    programs,
     logits_n,
     logits_c,
     logits_p,
@@ -114,29 +106,31 @@ def sums_kernel(
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ):
-    """One row (2, C) of ``partial`` for each program: I and U' of its tiles.
+    """Sums over the program's tiles, one row (2, C) of ``partial``: g_and(own), g_or(others).
 
-    OR_PIECES 0: the identity curve. Rows are summed by the caller, in a fixed order; there are no
-    atomics.
+    OR_PIECES 0: the identity curve. The caller adds the rows in a fixed order; no atomics.
     """
+    program = tl.program_id(0)
+    image = (program // programs).to(tl.int64)  # offsets may exceed 2^31
     c = tl.arange(0, BLOCK_C)
     known = c < classes
+    rows = logits + image * logits_n + c.to(tl.int64)[:, None] * logits_c
     found = tl.zeros((BLOCK_C,), tl.float32)
     claimed = tl.zeros((BLOCK_C,), tl.float32)
-    for block in range(tl.program_id(0), tiles, tl.num_programs(0)):
-        image, pixel = _place(block, pixels, BLOCK_P)
-        label = _label(labels, image, pixel, pixels, labels_n, labels_p)
+    for tile in range(program % programs, tl.cdiv(pixels, BLOCK_P), programs):
+        pixel = (tile * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
+        place = labels + image * labels_n + pixel * labels_p
+        label = tl.load(place, mask=pixel < pixels, other=-1)
         valid = label >= 0
-        tile = logits + image * logits_n + c.to(tl.int64)[:, None] * logits_c
         inside = known[:, None] & (pixel < pixels)[None, :]
-        p = _softmax(tile + pixel[None, :] * logits_p, valid, inside)
+        p = _softmax(rows + pixel[None, :] * logits_p, valid, inside)
         own = c[:, None] == label[None, :]
         height = _value(and_table, tl.sum(tl.where(own, p, 0.0), axis=0), AND_PIECES)
         found += tl.sum(tl.where(own, height[None, :], 0.0), axis=1)
         if OR_PIECES > 0:
             p = _value(or_table, p, OR_PIECES)
         claimed += tl.sum(tl.where(valid[None, :] & ~own, p, 0.0), axis=1)
-    row = partial + tl.program_id(0).to(tl.int64) * 2 * classes + c
+    row = partial + program.to(tl.int64) * 2 * classes + c
     tl.store(row, found, mask=known)
     tl.store(row + classes, claimed, mask=known)
 
@@ -147,12 +141,11 @@ def gradient_kernel(
     labels,
     and_table,
     or_table,
-    found_gradient,
-    claimed_gradient,
+    upstream,
     gradient,
     classes,
     pixels,
-    tiles,
+    programs,
     logits_n,
     logits_c,
     logits_p,
@@ -166,22 +159,27 @@ def gradient_kernel(
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ):
-    """Gradient in the logits, from dI and dU' (C,); the softmax is computed anew.
+    """Gradient in the logits, from that of each image's sums (N, 2, C); softmax computed anew.
 
     dp_c = dI_c g_and'(p_c) for the pixel's own class and dU'_c g_or'(p_c) for the others;
     dlogit_c = p_c (dp_c - sum_k p_k dp_k), exactly 0 at masked pixels.
     """
+    program = tl.program_id(0)
+    image = (program // programs).to(tl.int64)
     c = tl.arange(0, BLOCK_C)
     known = c < classes
-    for_found = tl.load(found_gradient + c, mask=known, other=0.0)[:, None]
-    for_claimed = tl.load(claimed_gradient + c, mask=known, other=0.0)[:, None]
-    for block in range(tl.program_id(0), tiles, tl.num_programs(0)):
-        image, pixel = _place(block, pixels, BLOCK_P)
-        label = _label(labels, image, pixel, pixels, labels_n, labels_p)
+    rows = logits + image * logits_n + c.to(tl.int64)[:, None] * logits_c
+    rows_out = gradient + image * gradient_n + c.to(tl.int64)[:, None] * gradient_c
+    row = upstream + image * 2 * classes + c
+    for_found = tl.load(row, mask=known, other=0.0)[:, None]
+    for_claimed = tl.load(row + classes, mask=known, other=0.0)[:, None]
+    for tile in range(program % programs, tl.cdiv(pixels, BLOCK_P), programs):
+        pixel = (tile * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
+        place = labels + image * labels_n + pixel * labels_p
+        label = tl.load(place, mask=pixel < pixels, other=-1)
         valid = label >= 0
-        tile = logits + image * logits_n + c.to(tl.int64)[:, None] * logits_c
         inside = known[:, None] & (pixel < pixels)[None, :]
-        p = _softmax(tile + pixel[None, :] * logits_p, valid, inside)
+        p = _softmax(rows + pixel[None, :] * logits_p, valid, inside)
         own = c[:, None] == label[None, :]
         slope = _slope(and_table, tl.sum(tl.where(own, p, 0.0), axis=0), AND_PIECES)
         others = for_claimed
@@ -190,6 +188,5 @@ def gradient_kernel(
         dp = tl.where(own, for_found * slope[None, :], others)
         into = p * (dp - tl.sum(p * dp, axis=0)[None, :])
         into = tl.where(valid[None, :], into, 0.0)
-        tile = gradient + image * gradient_n + c.to(tl.int64)[:, None] * gradient_c
-        where = tile + pixel[None, :] * gradient_p
-        tl.store(where, into.to(gradient.dtype.element_ty), mask=inside)
+        target = rows_out + pixel[None, :] * gradient_p
+        tl.store(target, into.to(gradient.dtype.element_ty), mask=inside)
