@@ -10,15 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from autoseg_core.surfaces import evaluate_curve
+from autoseg_core.plot import draw_curve, frame_curves, new_figure
 from autoseg_core.surfaces.space import SearchSpace
 from rl.regret import band
-
-_RESOLUTION = 201
 
 _LEAST_REGRET = 1e-12
 """Drawn for less: the logarithm of a regret of 0 is not on paper."""
@@ -34,18 +31,13 @@ def draw_curves(
     """
     if len(thetas) != len(labels):
         raise ValueError(f"expected a label for each of {len(thetas)} thetas, got {len(labels)}")
-    figure = Figure(figsize=(3.2 * len(space.curves), 3.4), layout="compressed")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.2 * len(space.curves), 3.4, layout="compressed")
     panels = figure.subplots(1, len(space.curves), squeeze=False)[0]
-    x = torch.linspace(0.0, 1.0, _RESOLUTION, dtype=torch.float64)
-    points = [space.control_points(theta) for theta in thetas]
+    points = [torch.from_numpy(space.control_points(theta)) for theta in thetas]
     for index, (panel, name) in enumerate(zip(panels, space.curves, strict=True)):
-        panel.plot([0, 1], [0, 1], color="0.85", linewidth=1)
+        frame_curves(panel, name)
         for label, curves in zip(labels, points, strict=True):
-            y = evaluate_curve(space.surface, torch.from_numpy(curves[index]), x)
-            (line,) = panel.plot(x.numpy(), y.numpy(), label=label)
-            panel.plot(*curves[index].T, "o", markersize=3, color=line.get_color())
-        panel.set(title=name, xlabel="p", xlim=(0, 1), ylim=(-0.02, 1.02), aspect="equal")
+            draw_curve(panel, space.surface, curves[index], label)
     panels[0].legend(loc="upper left", fontsize="small")
     return figure
 
@@ -57,8 +49,7 @@ def draw_regret(title: str, regrets: Mapping[str, ArrayLike]) -> Figure:
         title: what was searched.
         regrets: label -> (K, B) regret >= 0 of each seed after each evaluation.
     """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4, 4.2, layout="constrained")
     panel = figure.subplots()
     for label, curves in regrets.items():
         mean, error = band(curves)

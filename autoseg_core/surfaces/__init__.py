@@ -15,11 +15,16 @@ from autoseg_core.surfaces import bezier, linear
 
 @dataclass(frozen=True)
 class Surface:
-    """A family of curves: how to evaluate one, and how many points it has between its ends."""
+    """A family of curves: how to evaluate one, and how many points it has between its ends.
+
+    ``pieces`` gives a curve as quadratic Bezier pieces, (K, 2) -> (P, 3, 2), which is all that fast
+    kernels know of a surface.
+    """
 
     name: str
     value: Callable[[Tensor, Tensor], Tensor]
     slope: Callable[[Tensor, Tensor], Tensor]
+    pieces: Callable[[Tensor], Tensor]
     inner_points_per_piece: int
 
     def inner_points(self, pieces: int) -> int:
@@ -28,8 +33,8 @@ class Surface:
 
 
 SURFACES: dict[str, Surface] = {
-    "bezier": Surface("bezier", bezier.value, bezier.slope, 2),
-    "linear": Surface("linear", linear.value, linear.slope, 1),
+    "bezier": Surface("bezier", bezier.value, bezier.slope, bezier.pieces, 2),
+    "linear": Surface("linear", linear.value, linear.slope, linear.pieces, 1),
 }
 
 

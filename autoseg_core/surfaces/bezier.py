@@ -56,6 +56,11 @@ def slope(points: Tensor, x: Tensor) -> Tensor:
     return torch.where((x > 0) & (x < 1), inside, torch.zeros_like(inside))
 
 
+def pieces(points: Tensor) -> Tensor:
+    """Start, middle and end of each piece: (K, 2) -> (P, 3, 2)."""
+    return torch.stack([points[0:-2:2], points[1:-1:2], points[2::2]], dim=1)
+
+
 def _locate(points: Tensor, x: Tensor) -> _Piece:
     joints = points[2:-1:2, 0].detach()
     index = torch.zeros_like(x, dtype=torch.long)

@@ -24,6 +24,12 @@ def slope(points: Tensor, x: Tensor) -> Tensor:
     return torch.where((x > 0) & (x < 1), _slopes(points)[index], torch.zeros_like(x))
 
 
+def pieces(points: Tensor) -> Tensor:
+    """The pieces as quadratic Bezier ones, (K, 2) -> (P, 3, 2), with their middles half way."""
+    start, end = points[:-1], points[1:]
+    return torch.stack([start, (start + end) / 2, end], dim=1)
+
+
 def _locate(points: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     index = torch.zeros_like(x, dtype=torch.long)
     for joint in points[1:-1, 0].detach():

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import label_edges
+from autoseg_core.surfaces.operations import logical_xor
 from autoseg_core.surrogates.regions import Curve, one_hot_mask
 
 
@@ -37,10 +38,7 @@ def soft_edges(probability: Tensor, mask: Tensor, curves: dict[str, Curve]) -> T
     At 0/1 maps the edge is exact for any curves. Between, the four free curves may give a value in
     flat areas, or a negative one, as released.
     """
-    eroded = erode(probability, mask)
-    both = curves["and_probability"](probability) * curves["and_eroded"](eroded)
-    a, b = curves["or_probability"](probability), curves["or_eroded"](eroded)
-    xor = a + b - a * b - both
+    xor = logical_xor(curves, probability, erode(probability, mask))
     return torch.where(mask[:, None], xor, torch.zeros_like(xor))
 
 

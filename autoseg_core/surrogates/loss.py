@@ -17,7 +17,10 @@ from autoseg_core.scores import AbsentRule, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surrogates.boundaries import soft_boundary_counts
-from autoseg_core.surrogates.regions import Curve, soft_region_counts
+from autoseg_core.surrogates.distributed import sum_over_processes
+from autoseg_core.surrogates.inputs import as_labels, check_choices, check_input
+from autoseg_core.surrogates.kernels import Backend
+from autoseg_core.surrogates.regions import Activation, Curve, soft_region_counts
 
 _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
@@ -30,16 +33,43 @@ class AutoSegLoss(nn.Module):
     class. The score is a ratio of sums over the whole batch, not a mean over pixels: its gradient
     depends on what else is in the batch. (ASL, arXiv 2010.07930.)
 
-    spec: what to compute. ignore_index: target value of void pixels; they change nothing.
+    Args:
+        spec: what to compute.
+        ignore_index: target value of void pixels; they change nothing.
+        activation: "softmax": a pixel has one class; "sigmoid": classes do not exclude each other
+            (multi-label, or binary with C = 1), region metrics only.
+        per_image: score each image by itself, and average; else the batch as a whole.
+        sync: sum the counts over all processes, so that the loss is that of the whole batch
+            (``distributed.sum_over_processes``); every process must then take part in every step.
+        backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
+
     Control points are buffers ``points_<term>`` of shape (G, K, 2): ``.to()`` moves them and
     ``state_dict`` holds them. Loading a state with other points is an error: the spec says what the
     loss is, and a checkpoint must not change it unseen.
     """
 
-    def __init__(self, spec: LossSpec, ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        spec: LossSpec,
+        ignore_index: int = 255,
+        *,
+        activation: Activation = "softmax",
+        per_image: bool = False,
+        sync: bool = False,
+        backend: Backend = "auto",
+    ) -> None:
         super().__init__()
+        check_choices(activation, backend, [get_metric(term.metric) for term in spec.terms])
+        if per_image and sync:
+            raise ValueError(
+                "per_image=True scores every image by itself: there is nothing to sync."
+            )
         self.spec = spec
         self.ignore_index = ignore_index
+        self.activation = activation
+        self.per_image = per_image
+        self.sync = sync
+        self.backend = backend
         for index, term in enumerate(spec.terms):
             points = torch.tensor(term.control_points, dtype=torch.float64)
             self.register_buffer(f"points_{index}", points)
@@ -48,40 +78,43 @@ class AutoSegLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar in float32 (float64 for float64 logits).
 
-        logits: (N, C, H, W) float of any precision. target: (N, H, W) int64, in [0, C) or
-        ``ignore_index``. A batch of void pixels alone gives 0 with a graph and zero gradients.
-        Raises ``ValueError`` for other shapes or dtypes, and for labels outside the classes (on
-        CUDA, where looking would stall the stream, an assertion on the device).
+        logits: (N, C, H, W) float of any precision; region metrics also take volumes
+        (N, C, D, H, W). target: (N, H, W) int64, in [0, C) or ``ignore_index``; under "sigmoid" 0,
+        1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. A batch of void
+        pixels alone gives 0 with a graph and zero gradients. Raises ``ValueError`` for other shapes
+        or dtypes, soft labels among them, and for labels outside the classes (on CUDA, where
+        looking would stall the stream, an assertion on the device).
         """
-        _check_input(logits, target, self.ignore_index)
-        mask = target != self.ignore_index
-        # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
-        known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
-        probability = known.to(working_dtype(logits.dtype)).softmax(dim=1)
-        total = probability.new_zeros(())
-        for term, score in zip(
-            self.spec.terms, self.scores(probability, target, mask), strict=True
-        ):
-            total = total + term.weight * (1 - score)
-        return total
+        target = check_input(
+            [get_metric(term.metric) for term in self.spec.terms],
+            logits,
+            target,
+            self.activation,
+            self.ignore_index,
+        )
+        if not self.per_image:
+            return self._loss(logits, target)
+        losses = [self._loss(x, y) for x, y in zip(logits.split(1), target.split(1), strict=True)]
+        return torch.stack(losses).mean() if losses else self._loss(logits, target)
 
-    def scores(self, probability: Tensor, target: Tensor, mask: Tensor) -> list[Tensor]:
-        """Surrogate score of every term: scalars, 1 where a term finds no class to look at.
+    def scores(self, logits: Tensor, target: Tensor) -> list[Tensor]:
+        """Surrogate score of every term on the batch: scalars, 1 where no class is seen.
 
-        probability: (N, C, H, W) float32 or float64 in [0, 1]. target: (N, H, W) int64, in [0, C)
-        wherever ``mask`` (N, H, W) bool is true.
+        Arguments as ``forward`` checked them.
         """
         scores = []
         for index, term in enumerate(self.spec.terms):
             counts = soft_counts(
-                term, self.get_buffer(f"points_{index}"), probability, target, mask
+                term,
+                self.get_buffer(f"points_{index}"),
+                logits,
+                target,
+                self.ignore_index,
+                self.activation,
+                self.backend,
             )
-            metric = get_metric(term.metric)
-            rule = _ABSENT[term.absent]
-            present = present_classes(metric, counts, rule, term.drop_background)
-            seen = present_classes(metric, counts, "target", term.drop_background).any()
-            score = metric.score(counts, present)
-            scores.append(torch.where(seen, score, torch.ones_like(score)))
+            counts = sum_over_processes(counts) if self.sync else counts
+            scores.append(_score(term, counts))
         return scores
 
     def extra_repr(self) -> str:
@@ -89,28 +122,54 @@ class AutoSegLoss(nn.Module):
         terms = " + ".join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
         return f"{self.spec.name}: {terms}, ignore_index={self.ignore_index}"
 
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        terms, scores = self.spec.terms, self.scores(logits, target)
+        return torch.stack([t.weight * (1 - s) for t, s in zip(terms, scores, strict=True)]).sum()
+
 
 def soft_counts(
-    term: LossTerm, points: Tensor, probability: Tensor, target: Tensor, mask: Tensor
+    term: LossTerm,
+    points: Tensor,
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int = 255,
+    activation: Activation = "softmax",
+    backend: Backend = "auto",
 ) -> Counts:
     """Counts of one term: the expensive part, before any ratio is taken.
 
-    points: (G, K, 2), differentiable. probability: (N, C, H, W) float. target: (N, H, W) int64.
-    mask: (N, H, W) bool, valid pixels. Returns (C,) counts; those of several batches or processes
-    may be added before they are scored.
+    points: (G, K, 2). logits, target: as ``AutoSegLoss.forward`` checked them. Returns (C,) counts;
+    those of several batches or processes may be added before they are scored.
     """
-    metric = get_metric(term.metric)
-    value = get_surface(term.surface).value
-    points = points.to(probability.dtype)
-    curves: dict[str, Curve] = {
-        name: partial(value, curve) for name, curve in zip(metric.curves, points, strict=True)
-    }
+    metric, classes = get_metric(term.metric), logits.shape[1]
+    mask = target != ignore_index
     if metric.region == "boundary":
-        return soft_boundary_counts(probability, target, mask, curves, term.tolerance)
+        return _boundary_counts(term, points, logits, target, mask)
     if metric.region == "trimap":
-        classes = probability.shape[1]
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
-    return soft_region_counts(probability, target, mask, curves)
+    labels = as_labels(target, mask, activation)
+    return soft_region_counts(logits.flatten(2), labels, points, term.surface, activation, backend)
+
+
+def _boundary_counts(
+    term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
+) -> Counts:
+    value, names = get_surface(term.surface).value, get_metric(term.metric).curves
+    dtype = working_dtype(logits.dtype)
+    curves: dict[str, Curve] = {
+        name: partial(value, curve) for name, curve in zip(names, points.to(dtype), strict=True)
+    }
+    # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
+    known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
+    return soft_boundary_counts(known.to(dtype).softmax(1), target, mask, curves, term.tolerance)
+
+
+def _score(term: LossTerm, counts: Counts) -> Tensor:
+    metric = get_metric(term.metric)
+    present = present_classes(metric, counts, _ABSENT[term.absent], term.drop_background)
+    seen = present_classes(metric, counts, "target", term.drop_background).any()
+    score = metric.score(counts, present)
+    return torch.where(seen, score, torch.ones_like(score))
 
 
 def _refuse_other_points(
@@ -131,29 +190,3 @@ def _refuse_other_points(
                 "build the loss from the spec it was saved with, or leave its keys out."
             )
             state[prefix + name] = points  # torch copies what it can before it raises
-
-
-def _check_input(logits: Tensor, target: Tensor, ignore_index: int) -> None:
-    if logits.ndim != 4 or not logits.is_floating_point():
-        raise ValueError(
-            "Expected logits of shape (N, C, H, W) and a float dtype, "
-            f"got {tuple(logits.shape)} and {logits.dtype}."
-        )
-    expected = (logits.shape[0], *logits.shape[2:])
-    if target.shape != expected or target.dtype != torch.int64:
-        raise ValueError(
-            f"Expected an int64 target of shape {tuple(expected)} for logits "
-            f"{tuple(logits.shape)}, got {target.dtype} of shape {tuple(target.shape)}."
-        )
-    classes = logits.shape[1]
-    bad = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if target.device.type == "cpu":
-        if bad.any():
-            raise ValueError(
-                f"The target holds labels {sorted(set(target[bad].tolist()))[:10]} outside the "
-                f"classes 0..{classes - 1}; void pixels must be {ignore_index} (ignore_index)."
-            )
-    elif target.is_cuda:
-        torch._assert_async(
-            ~bad.any(), f"A target label lies outside the classes 0..{classes - 1}."
-        )

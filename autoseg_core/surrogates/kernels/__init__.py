@@ -1,0 +1,123 @@
+"""Fast forms of ``surrogates.regions``: logits -> sums of curves, keeping nothing but the logits.
+
+N: images; C: classes; P: pixels of an image.
+
+One differentiable operation serves every metric: forward sums over pixels, backward takes the
+gradients of the sums and recomputes the softmax. How it is computed is the backend's business:
+
+- "reference": plain differentiable PyTorch (``surrogates.regions``), which the others must equal,
+  and which also knows gradients in the control points;
+- "fused": eager PyTorch, tile by tile, so that temporaries stay in cache;
+- "compiled": the same tile through torch.compile, on CPUs with a C++ compiler;
+- "auto": what ``choose`` says for the device and size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from autoseg_core.numerics import working_dtype
+from autoseg_core.surrogates.kernels import tiled
+
+Backend = Literal["auto", "reference", "fused", "compiled"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
+
+COMPILED_FROM = 1 << 20
+"""Logits a batch from which compiling pays: below it, a tile's overhead is a good part of its time.
+
+A rule of the shape alone, so that a run that is stopped and resumed computes the same numbers.
+"""
+
+
+def choose(logits: Tensor) -> str:
+    """The backend that "auto" stands for."""
+    small = logits.numel() < COMPILED_FROM
+    if logits.device.type != "cpu" or logits.dtype == torch.float64 or small:
+        return "fused"
+    return "compiled" if tiled.can_compile() else "fused"
+
+
+def region_sums(
+    logits: Tensor,
+    labels: Tensor,
+    and_table: Tensor,
+    or_table: Tensor | None,
+    activation: str,
+    backend: str,
+) -> Tensor:
+    """Sums of curves over the batch's pixels, (2, C), differentiable in the logits.
+
+    Row 0 sums g_and(p_c) over the pixels of class c, row 1 g_or(p_c) over the other pixels.
+    logits: (N, C, P) of any float dtype; sums are float32, or float64 for float64. labels: integer,
+    classes (N, P) under "softmax", 0 or 1 for each class (N, C, P) under "sigmoid", and -1 where
+    nothing counts. Tables: ``tables.curve_table``; without ``or_table`` g_or is the identity.
+    """
+    sums: Tensor = torch.ops.autoseg.region_sums(
+        logits,
+        labels,
+        and_table,
+        or_table,
+        activation,
+        choose(logits) if backend == "auto" else backend,
+    )
+    return sums
+
+
+@torch.library.custom_op("autoseg::region_sums", mutates_args=())
+def _region_sums(
+    logits: Tensor,
+    labels: Tensor,
+    and_table: Tensor,
+    or_table: Tensor | None,
+    activation: str,
+    backend: str,
+) -> Tensor:
+    return tiled.forward(logits, labels, and_table, or_table, activation, backend == "compiled")
+
+
+@torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
+def _region_sums_backward(
+    logits: Tensor,
+    labels: Tensor,
+    and_table: Tensor,
+    or_table: Tensor | None,
+    gradient: Tensor,
+    activation: str,
+    backend: str,
+) -> Tensor:
+    return tiled.backward(
+        logits, labels, and_table, or_table, gradient, activation, backend == "compiled"
+    )
+
+
+@_region_sums.register_fake
+def _(
+    logits: Tensor,
+    labels: Tensor,
+    and_table: Tensor,
+    or_table: Tensor | None,
+    activation: str,
+    backend: str,
+) -> Tensor:
+    return logits.new_empty(2, logits.shape[1], dtype=working_dtype(logits.dtype))
+
+
+@_region_sums_backward.register_fake
+def _(logits: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(logits)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    logits, labels, and_table, or_table, *ctx.options = inputs
+    ctx.save_for_backward(logits, labels, and_table, or_table)
+
+
+def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    operation = torch.ops.autoseg.region_sums_backward
+    return (operation(*ctx.saved_tensors, gradient, *ctx.options), None, None, None, None, None)
+
+
+_region_sums.register_autograd(_differentiate, setup_context=_keep)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autoseg_core.counts import Counts
 from autoseg_core.surrogates.loss import soft_counts
-from autoseg_core.surrogates.regions import one_hot_mask, soft_region_counts
+from autoseg_core.surrogates.regions import one_hot_mask, reference_sums, target_counts
 
 
 def double(*values: float) -> Tensor:
@@ -21,19 +21,24 @@ def double(*values: float) -> Tensor:
 # One row of three pixels, two classes; the last pixel is void.
 PROBABILITY = torch.stack([double(0.5, 0.2, 0.9), double(0.5, 0.8, 0.1)]).view(1, 2, 1, 3)
 TARGET = torch.tensor([[[0, 1, 255]]])
-CURVES = {"and": lambda p: p**2, "or": lambda p: p.sqrt()}
+LABELS = torch.tensor([[0, 1, -1]])
 
 
-def test_counts_by_hand() -> None:
-    counts = soft_region_counts(PROBABILITY, TARGET, TARGET != 255, CURVES)
-    torch.testing.assert_close(counts.target, double(1, 1))
-    torch.testing.assert_close(counts.intersection, double(0.25, 0.64))
-    torch.testing.assert_close(counts.union, 1 + double(0.2, 0.5).sqrt())
+def test_sums_by_hand() -> None:
+    logits = PROBABILITY.log().flatten(2)
+    sums = reference_sums(logits, LABELS, lambda p: p**2, lambda p: p.sqrt(), "softmax")
+    torch.testing.assert_close(sums[0], double(0.25, 0.64))
+    torch.testing.assert_close(sums[1], double(0.2, 0.5).sqrt())
+    assert target_counts(LABELS, 3).tolist() == [1, 1, 0]
 
 
-def test_without_a_curve_for_or_the_union_is_that_of_the_identity() -> None:
-    counts = soft_region_counts(PROBABILITY, TARGET, TARGET != 255, {"and": CURVES["and"]})
-    torch.testing.assert_close(counts.union, 1 + double(0.2, 0.5))
+def test_sums_of_classes_that_do_not_exclude_each_other() -> None:
+    labels = torch.tensor([[[1, 0, -1], [1, 1, 0]]])
+    logits = PROBABILITY.logit().flatten(2)
+    sums = reference_sums(logits, labels, lambda p: p**2, lambda p: p.sqrt(), "sigmoid")
+    torch.testing.assert_close(sums[0], double(0.25, 0.25 + 0.64))
+    torch.testing.assert_close(sums[1], double(0.2, 0.1).sqrt())
+    assert target_counts(labels, 2).tolist() == [1, 2]
 
 
 def test_one_hot_mask_leaves_void_out() -> None:
@@ -47,10 +52,9 @@ def test_counts_of_images_add_up_to_the_batch(metric: str, surface: str) -> None
     term = samples.term(metric, surface)
     points = torch.tensor(term.control_points, dtype=torch.float64)
     logits, target = samples.batch(0)
-    p = logits.softmax(1)
 
     def counts(part: slice) -> Counts:
-        return soft_counts(term, points, p[part], target[part], target[part] != samples.VOID)
+        return soft_counts(term, points, logits[part], target[part])
 
     total, whole = counts(slice(0, 1)) + counts(slice(1, 2)), counts(slice(0, 2))
     for field in fields(whole):

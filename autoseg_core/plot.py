@@ -1,0 +1,224 @@
+"""See a loss: its curves, their slopes, the pull on a logit, and the logic they stand in for.
+
+    python -m autoseg_core.plot voc-miou-bezier output/searched_loss.json -o losses.png
+
+A column a term, under the name of its spec. The rows are
+
+1. the curves g(p), with their control points, and the identity as a thin line;
+2. their slopes g'(p); a slope of 1 is the identity's;
+3. p (1 - p) g'(p), what a curve makes of a pixel's own logit z: for softmax and sigmoid alike
+   dp/dz = p (1 - p). For AND it is dI/dz, with z the logit of the true class, against cross
+   entropy's -d(-log p)/dz = 1 - p. For OR it is dU/dz, with z the logit of a false class, against
+   cross entropy's p. A curve of XOR acts on pixels of either kind, and is shown against both.
+   Compare shapes, not heights: the score, a ratio of sums over the batch, multiplies each curve's
+   factor by a number of its own;
+4. the surfaces: AND(y, p) = y g_and(p), OR(y, p) = y + g_or(p) (1 - y), between whose edges at
+   y = 0 and 1, the only ones a loss visits, y is interpolated; for a boundary metric XOR(p, e),
+   of a probability and its erosion e <= p.
+
+Slopes and factors are drawn linearly up to 1 and logarithmically beyond: they reach hundreds where
+a curve starts almost vertically. Matplotlib is imported here alone, and draws without a display.
+
+Shapes: K control points of a curve, ends included; R positions along a curve; S along a surface.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from math import pi
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from autoseg_core.scores import get_metric
+from autoseg_core.spec import LossSpec, LossTerm, SpecError
+from autoseg_core.surfaces import evaluate_curve, get_surface
+from autoseg_core.surfaces.operations import Curves, Operation, operations_of
+from autoseg_core.zoo import load_spec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POSITIONS = (1 - torch.linspace(0, pi, 401, dtype=torch.float64).cos()) / 2
+"""Where curves are drawn, (R,) from 0 to 1; close together at both ends, where they are steep."""
+_SIDE = torch.linspace(0, 1, 41, dtype=torch.float64)
+_MOST_DPI = 1200
+_TICKS = (0, 0.5, 1)
+_P = POSITIONS.numpy()
+_CROSS_ENTROPY = {"true": ("1 - p", 1 - _P, "--"), "false": ("p", _P, ":")}
+_LINES = ("curve g(p)", "slope g'(p)", "factor p (1 - p) g'(p)")
+
+
+class PlotError(RuntimeError):
+    """A picture cannot be drawn or written; the message says what to mend."""
+
+
+def logit_factor(slope: Tensor, p: Tensor) -> Tensor:
+    """p (1 - p) g'(p), the derivative of g(p) by the logit of p, from the slope g'(p)."""
+    return p * (1 - p) * slope
+
+
+def new_figure(
+    width: float, height: float, *, layout: Literal["compressed", "constrained"]
+) -> Figure:
+    """An empty figure, in inches, that needs no display; ``PlotError`` without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise PlotError(f"pictures need matplotlib ({error}): pip install matplotlib") from None
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def frame_curves(panel: Axes, title: str) -> None:
+    """The unit square that curves are drawn in, with the identity as a thin line."""
+    panel.plot([0, 1], [0, 1], color="0.85", linewidth=1)
+    panel.set(title=title, xlabel="p", xlim=(0, 1), ylim=(-0.02, 1.02), aspect="equal")
+
+
+def draw_curve(panel: Axes, surface: str, points: Tensor, label: str) -> None:
+    """A line for the curve with control points (K, 2) float64, and dots for those."""
+    height = evaluate_curve(surface, points, POSITIONS)
+    (line,) = panel.plot(POSITIONS.numpy(), height.numpy(), label=label)
+    panel.plot(*points.T.numpy(), "o", markersize=3, color=line.get_color())
+
+
+def draw_losses(specs: Sequence[LossSpec]) -> Figure:
+    """A column for each term of the specs, with the rows of this module's docstring.
+
+    Save it with ``figure.savefig(path)``; a notebook shows it after ``%matplotlib inline``. Raises
+    ``ValueError`` for no spec, ``PlotError`` without matplotlib.
+    """
+    if not specs:
+        raise ValueError("expected at least one loss to draw, got none")
+    columns = [(_title(spec, index), spec.terms[index]) for spec in specs for index in _terms(spec)]
+    rows = len(_LINES) + max(len(_operations(term)) for _, term in columns)
+    figure = new_figure(3.4 * len(columns) + 0.6, 3.2 * rows, layout="constrained")
+    grid = figure.add_gridspec(rows, len(columns))
+    left: list[Axes | None] = [None] * len(_LINES)  # rows share a scale
+    for index, (title, term) in enumerate(columns):
+        panels = [
+            figure.add_subplot(grid[row, index], sharey=shared) for row, shared in enumerate(left)
+        ]
+        _draw_lines(panels, title, term)
+        for row, operation in enumerate(_operations(term), len(_LINES)):
+            panel = figure.add_subplot(grid[row, index], projection="3d")
+            _draw_surface(panel, operation, _curves(term))
+        left = left if index else [*panels]
+    for first, label in zip(figure.axes, _LINES, strict=False):  # of the first column
+        first.set_ylabel(label)
+    return figure
+
+
+def _terms(spec: LossSpec) -> range:
+    return range(len(spec.terms))
+
+
+def _title(spec: LossSpec, index: int) -> str:
+    """The spec's name and its metric; of several terms also which one, and its weight."""
+    term, count = spec.terms[index], len(spec.terms)
+    which = f"term {index + 1} of {count}: {term.weight:g} × " if count > 1 else ""
+    return f"{fill(spec.name, 32)}\n{fill(which + term.metric, 32)}"
+
+
+def _points(term: LossTerm) -> dict[str, Tensor]:
+    """Name -> (K, 2) float64 of each curve."""
+    points = torch.tensor(term.control_points, dtype=torch.float64)
+    return dict(zip(get_metric(term.metric).curves, points, strict=True))
+
+
+def _operations(term: LossTerm) -> list[Operation]:
+    return operations_of(get_metric(term.metric).curves)
+
+
+def _curves(term: LossTerm) -> Curves:
+    value = get_surface(term.surface).value
+    return {name: partial(value, points) for name, points in _points(term).items()}
+
+
+def _draw_lines(panels: Sequence[Axes], title: str, term: LossTerm) -> None:
+    """The first three rows of a column; a curve keeps its colour in all of them."""
+    curves, slopes, factors = panels
+    frame_curves(curves, title)
+    for panel in (slopes, factors):
+        panel.set(xlabel="p", xlim=(0, 1))
+        panel.set_yscale("symlog", linthresh=1)
+        panel.yaxis.set_major_formatter("{x:g}")
+    slopes.axhline(1, color="0.85", linewidth=1)
+    p = POSITIONS[1:-1]  # a curve has no slope at its ends
+    for name, points in _points(term).items():
+        draw_curve(curves, term.surface, points, name)
+        slope = get_surface(term.surface).slope(points, p)
+        slopes.plot(p.numpy(), slope.numpy(), label=name)
+        factors.plot(p.numpy(), logit_factor(slope, p).numpy(), label=name)
+    curves.legend(fontsize="x-small")
+    _draw_cross_entropy(factors, _operations(term))
+
+
+def _draw_cross_entropy(panel: Axes, drawn: Sequence[Operation]) -> None:
+    """Its factors, named above the panel, where they hide no line."""
+    lines = []
+    for kind in dict.fromkeys(kind for operation in drawn for kind in operation.classes):
+        formula, factor, style = _CROSS_ENTROPY[kind]
+        label = f"cross entropy, {kind} class: {formula}"
+        lines += panel.plot(_P, factor, style, color="0.4", linewidth=1, label=label)
+    legend = panel.legend(
+        handles=lines, fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0)
+    )
+    legend.set_frame_on(False)
+
+
+def _draw_surface(panel: Any, operation: Operation, curves: Curves) -> None:
+    """On ``panel``: three-dimensional axes, for which matplotlib has no annotations."""
+    a, b = torch.meshgrid(_SIDE, _SIDE, indexing="ij")
+    height = operation.value(curves, a, b)
+    grid = (a.numpy(), b.numpy(), height.numpy())
+    panel.plot_surface(*grid, cmap="viridis", vmin=0, vmax=1, rstride=2, cstride=2)
+    panel.set(title=str(operation), xlabel=operation.axes[0], ylabel=operation.axes[1])
+    panel.set(xticks=_TICKS, yticks=_TICKS, zticks=_TICKS)
+    panel.set_zlim(min(0.0, float(height.min())), max(1.0, float(height.max())))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m autoseg_core.plot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("losses", nargs="+", metavar="LOSS", help="a name of the zoo, or the path of a .json file")
+    written = "where to write; its ending says in which format (png, pdf, svg; without one png)"
+    add("-o", "--output", required=True, metavar="PATH", help=written)
+    add("--dpi", type=int, default=120, help="pixels an inch (default: %(default)s)")
+    return parser
+
+
+def _save(figure: Figure, path: str, dpi: int) -> None:
+    try:
+        figure.savefig(path, dpi=dpi)
+    except (OSError, ValueError) as error:  # no such folder; no such format
+        reason = getattr(error, "strerror", None) or error
+        raise PlotError(f"cannot write {path}: {reason}; mend the path or its ending") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw the losses of a command line; a mistake in it ends in one line and exit code 2."""
+    parser = _parser()
+    known = parser.parse_args(arguments)
+    try:
+        if not 1 <= known.dpi <= _MOST_DPI:  # far beyond, the picture does not fit into memory
+            raise PlotError(f"--dpi must be from 1 to {_MOST_DPI}, got {known.dpi}")
+        _save(draw_losses([load_spec(loss) for loss in known.losses]), known.output, known.dpi)
+    except (PlotError, SpecError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
+
+
+if __name__ == "__main__":
+    main()

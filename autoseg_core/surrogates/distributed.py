@@ -1,0 +1,47 @@
+"""Counts of all processes: what makes a surrogate that of the whole batch on several GPUs."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from autoseg_core.counts import Counts
+
+AnyCounts = TypeVar("AnyCounts", bound=Counts)
+
+
+def sum_over_processes(counts: AnyCounts) -> AnyCounts:
+    """Counts summed over the default process group, with gradients; the same where there is none.
+
+    Every process must call it, equally often and with vectors of one length, and every process
+    must call backward: the gradients of all are summed, each process's loss being one addend. So
+    where each process has the same loss, as here, logits get world-size times the gradient of that
+    loss; the mean over processes, which DistributedDataParallel takes of its parameters' gradients,
+    makes that the gradient of one process with the whole batch.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return counts
+    vectors = counts.tensors()
+    total: Tensor = _AllReduce.apply(torch.stack(vectors))
+    return type(counts)(*total.unbind())
+
+
+class _AllReduce(torch.autograd.Function):
+    """y = sum of x over processes; each x gets the sum of all gradients of y."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _summed(gradients[0])
+
+
+def _summed(x: Tensor) -> Tensor:
+    total = x.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total

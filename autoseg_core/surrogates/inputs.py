@@ -1,0 +1,89 @@
+"""What a loss accepts: checks in words, and labels as the kernels want them.
+
+N: images; C: classes; H, W (and D): pixels; P: pixels of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autoseg_core.scores import Metric
+from autoseg_core.surrogates.kernels import BACKENDS
+from autoseg_core.surrogates.regions import ACTIVATIONS
+
+
+def check_choices(activation: str, backend: str, metrics: Sequence[Metric]) -> None:
+    """ValueError unless both are known, and the metrics can be had under the activation."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"Unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}.")
+    if backend not in BACKENDS:
+        raise ValueError(f"Unknown backend {backend!r}; known: {', '.join(BACKENDS)}.")
+    flat = _of_label_maps(metrics)
+    if activation == "sigmoid" and flat:
+        raise ValueError(
+            f"{', '.join(flat)} looks at boundaries between classes that exclude each other: use "
+            "activation='softmax', or a region metric such as mIoU."
+        )
+
+
+def check_input(
+    metrics: Sequence[Metric], logits: Tensor, target: Tensor, activation: str, ignore_index: int
+) -> Tensor:
+    """The target, with a dimension for C = 1 under "sigmoid"; ValueError as ``AutoSegLoss``."""
+    if not logits.is_floating_point() or logits.ndim not in (4, 5):
+        raise ValueError(
+            "Expected logits of shape (N, C, H, W) or (N, C, D, H, W) and a float dtype, "
+            f"got {tuple(logits.shape)} and {logits.dtype}."
+        )
+    if logits.ndim == 5 and _of_label_maps(metrics):
+        raise ValueError(
+            f"{', '.join(_of_label_maps(metrics))} needs images, logits of shape (N, C, H, W), "
+            f"got {tuple(logits.shape)}; volumes are for region metrics such as mIoU."
+        )
+    if activation == "sigmoid" and logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
+        target = target[:, None]
+    _check_shape(logits, target, activation)
+    _check_labels(target, logits.shape[1] if activation == "softmax" else 2, ignore_index)
+    return target
+
+
+def as_labels(target: Tensor, mask: Tensor, activation: str) -> Tensor:
+    """Labels as ``regions`` defines them, (N, P) or (N, C, P) int16: a quarter of the target."""
+    labels = torch.where(mask, target, -1).to(torch.int16)
+    return labels.flatten(1 if activation == "softmax" else 2)
+
+
+def _of_label_maps(metrics: Sequence[Metric]) -> list[str]:
+    return [metric.name for metric in metrics if metric.region != "image"]
+
+
+def _check_shape(logits: Tensor, target: Tensor, activation: str) -> None:
+    if target.is_floating_point():
+        soft = "; soft labels are not supported: AND and OR are defined for a truth of 0 or 1"
+    else:
+        soft = ""
+    expected = tuple(logits.shape)
+    if activation == "softmax":
+        expected = (logits.shape[0], *logits.shape[2:])
+    if target.shape != expected or target.dtype != torch.int64:
+        raise ValueError(
+            f"Expected an int64 target of shape {expected} for logits {tuple(logits.shape)} under "
+            f"{activation}, got {target.dtype} of shape {tuple(target.shape)}{soft}."
+        )
+
+
+def _check_labels(target: Tensor, count: int, ignore_index: int) -> None:
+    bad = ((target < 0) | (target >= count)) & (target != ignore_index)
+    if target.device.type == "cpu":
+        if torch.compiler.is_compiling():
+            torch._assert_async(~bad.any(), f"A target label lies outside 0..{count - 1}.")
+        elif bad.any():
+            raise ValueError(
+                f"The target holds labels {sorted(set(target[bad].tolist()))[:10]} outside the "
+                f"classes 0..{count - 1}; void pixels must be {ignore_index} (ignore_index)."
+            )
+    elif target.is_cuda:
+        torch._assert_async(~bad.any(), f"A target label lies outside the classes 0..{count - 1}.")

@@ -1,0 +1,131 @@
+"""Losses as text: many in two tables, or all of one.
+
+Scores are in percent, as reported by whoever found the loss. Forms: "plain" is broken to be read in
+a window of 150 columns, "markdown" is not broken, "json" is for programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from autoseg_core.scores import METRICS, get_metric
+from autoseg_core.spec import LossSpec, LossTerm
+
+FORMS = ("plain", "markdown", "json")
+
+_LOSSES = ("name", "metric", "surface", "pieces", "dataset", "network", "source")
+_WIDTHS = (30, 16, None, None, 21, 24, 36)  # letters, in plain text
+_POINTS = ("curve", "point", "u", "v")
+_SHOWN_APART = {"metric", "control_points"}  # of a term
+
+
+def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
+    """What the losses are and where they come from, then what they scored; by ``form``.
+
+    "json": a list of objects, whose ``reported`` is as in ``Provenance``. ``ValueError`` for
+    another form.
+    """
+    if _check(form) == "json":
+        return json.dumps([_summary(spec) for spec in specs], indent=1)
+    rows = [_row(spec) for spec in specs]
+    return "\n\n".join([_table(rows, _LOSSES, form, _WIDTHS), *_scores(specs, form)])
+
+
+def show_loss(spec: LossSpec, form: str = "plain") -> str:
+    """All there is to a loss; arguments as ``list_losses``. "json": the text of its file."""
+    if _check(form) == "json":
+        return spec.to_json().rstrip()
+    origin = spec.provenance.model_dump(exclude_none=True, exclude={"reported"})
+    parts = [_heading(spec.name, form)]
+    if origin:
+        parts.append(_table(origin.items(), ("provenance", ""), form, (None, 100)))
+    for number, term in enumerate(spec.terms, start=1):
+        parts.append(_heading(f"Term {number} of {len(spec.terms)}: {term.metric}", form))
+        settings = term.model_dump(exclude=_SHOWN_APART)
+        parts.append(_table(settings.items(), ("setting", "value"), form))
+        parts.append(_table(_points(term), _POINTS, form))
+    return "\n\n".join([*parts, *_scores([spec], form)])
+
+
+def _check(form: str) -> str:
+    if form not in FORMS:
+        raise ValueError(f"Unknown form {form!r}; known forms: {', '.join(FORMS)}.")
+    return form
+
+
+def _summary(spec: LossSpec) -> dict[str, Any]:
+    """The columns of the tables as an object; of unknown origin: null."""
+    told = spec.provenance
+    described = {"metric", "surface", "pieces", "weight"}
+    return {
+        "name": spec.name,
+        "terms": [term.model_dump(include=described) for term in spec.terms],
+        "dataset": told.dataset,
+        "network": told.network,
+        "source": told.source,
+        "reported": told.reported,
+    }
+
+
+def _row(spec: LossSpec) -> list[Any]:
+    """Values of ``_LOSSES``; those of several terms are joined by a plus sign."""
+    told, terms = spec.provenance, spec.terms
+    metrics = [t.metric if t.weight == 1 else f"{t.weight:g} × {t.metric}" for t in terms]
+    columns = [metrics, [t.surface for t in terms], [str(t.pieces) for t in terms]]
+    described = [" + ".join(column) for column in columns]
+    return [spec.name, *described, told.dataset, told.network, told.source]
+
+
+def _points(term: LossTerm) -> list[list[Any]]:
+    curves = zip(get_metric(term.metric).curves, term.control_points, strict=True)
+    return [
+        [name, f"B{index}", u, v] for name, curve in curves for index, (u, v) in enumerate(curve)
+    ]
+
+
+def _scores(specs: Sequence[LossSpec], form: str) -> list[str]:
+    """A heading, and a row for each loss and setting it was scored in; nothing without scores."""
+    reports = [(spec.name, *item) for spec in specs for item in spec.provenance.reported.items()]
+    if not reports:
+        return []
+    seen = {metric for *_, scores in reports for metric in scores}
+    columns = [name for name in METRICS if name in seen]
+    columns += sorted(seen.difference(columns))
+    rows = [
+        [name, where, *(f"{scores[c]:.2f}" if c in scores else "" for c in columns)]
+        for name, where, scores in reports
+    ]
+    table = _table(rows, ("name", "scored on", *columns), form, numbers=len(columns))
+    return [_heading("Reported scores, in percent", form), table]
+
+
+def _heading(text: str, form: str) -> str:
+    return f"## {text}" if form == "markdown" else text
+
+
+def _table(
+    rows: Iterable[Iterable[Any]],
+    headers: Sequence[str],
+    form: str,
+    widths: Sequence[int | None] | None = None,
+    numbers: int = 0,
+) -> str:
+    """Widths: of plain text. Numbers: how many columns at the end are aligned to the right."""
+    return tabulate(
+        [[_cell(value, form) for value in row] for row in rows],
+        headers,
+        tablefmt="github" if form == "markdown" else "simple",
+        disable_numparse=True,  # a name like 1e5 stays what it is
+        colalign=["left"] * (len(headers) - numbers) + ["right"] * numbers,
+        maxcolwidths=widths if form == "plain" else None,
+    )
+
+
+def _cell(value: Any, form: str) -> str:
+    """On one line; a bar would end a cell in Markdown."""
+    text = " ".join(str("" if value is None else value).split())
+    return text.replace("|", "\\|") if form == "markdown" else text

@@ -1,0 +1,78 @@
+"""Logic as surfaces: the truth table, and what the surrogates sum."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from samples import term
+from torch import Tensor
+
+from autoseg_core.scores import METRICS, get_metric
+from autoseg_core.surfaces import SURFACES, get_surface
+from autoseg_core.surfaces.operations import (
+    OPERATIONS,
+    Curves,
+    Operation,
+    logical_and,
+    logical_or,
+    logical_xor,
+    operations_of,
+)
+from autoseg_core.surrogates.boundaries import soft_edges
+from autoseg_core.surrogates.regions import soft_region_counts
+
+TRUTH = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "XOR": [0, 1, 1, 0]}
+SURFACE = pytest.mark.parametrize("surface", SURFACES)
+
+
+def curves(metric: str, surface: str) -> dict[str, partial[Tensor]]:
+    """Random ones."""
+    points = torch.tensor(term(metric, surface).control_points, dtype=torch.float64)
+    value = get_surface(surface).value
+    names = get_metric(metric).curves
+    return {name: partial(value, curve) for name, curve in zip(names, points, strict=True)}
+
+
+@SURFACE
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_the_corners_are_the_truth_table(operation: Operation, surface: str) -> None:
+    corners = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64)
+    known: Curves = {**curves("mIoU", surface), **curves("BF1", surface)}
+    assert operation.value(known, *corners.T).tolist() == TRUTH[operation.name]
+
+
+@SURFACE
+def test_and_and_or_are_what_region_counts_sum(surface: str) -> None:
+    p = torch.rand(1, 3, 4, 5, dtype=torch.float64).softmax(1)
+    target = torch.randint(3, (1, 4, 5))
+    y = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).double()
+    known = curves("mIoU", surface)
+    points = torch.tensor(term("mIoU", surface).control_points, dtype=torch.float64)
+    counts = soft_region_counts(p.log().flatten(2), target.flatten(1), points, surface)
+    over = {"dim": (0, 2, 3)}
+    torch.testing.assert_close(logical_and(known, y, p).sum(**over), counts.intersection)
+    torch.testing.assert_close(logical_or(known, y, p).sum(**over), counts.union)
+
+
+@SURFACE
+def test_xor_is_the_soft_edge(surface: str) -> None:
+    e, p = torch.rand(2, 50, dtype=torch.float64).sort(dim=0).values
+    images = torch.stack([p, e], dim=1)[:, None, None]  # two pixels: the erosion of p is e
+    known = curves("BF1", surface)
+    edges = soft_edges(images, torch.ones(50, 1, 2, dtype=torch.bool), known)
+    torch.testing.assert_close(logical_xor(known, p, e), edges[:, 0, 0, 0])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_s_curves_belong_to_operations(metric: str) -> None:
+    names = get_metric(metric).curves
+    found = operations_of(names)
+    assert sorted(curve for operation in found for curve in operation.curves) == sorted(names)
+
+
+def test_a_strange_curve_is_named() -> None:
+    words = r"The curves nand belong to no operation; known ones are AND\(y, p\): and; .*XOR"
+    with pytest.raises(ValueError, match=words):
+        operations_of(["and", "nand"])

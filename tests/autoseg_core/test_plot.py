@@ -1,0 +1,210 @@
+"""Pictures of losses: what is drawn, and the command that draws."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
+from samples import TERMS, term
+
+from autoseg_core import LossSpec, load_spec
+from autoseg_core.plot import POSITIONS, PlotError, draw_losses, main
+from autoseg_core.scores import get_metric
+from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.operations import operations_of
+
+ROOT = Path(__file__).parents[2]
+EVERY = pytest.mark.parametrize(("metric", "surface"), TERMS)
+INSIDE = POSITIONS[1:-1]
+
+
+def one(metric: str, surface: str = "bezier", name: str = "one") -> LossSpec:
+    return LossSpec.of_terms(name, term(metric, surface))
+
+
+def drawn(figure: Figure, row: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Label -> (R, 2) of the named lines in a row of a figure of one column."""
+    lines = figure.axes[row].get_lines()
+    named = {str(line.get_label()): line.get_xydata() for line in lines}
+    return {label: data for label, data in named.items() if not label.startswith("_")}
+
+
+def points(spec: LossSpec) -> dict[str, torch.Tensor]:
+    (only,) = spec.terms
+    curves = torch.tensor(only.control_points, dtype=torch.float64)
+    return dict(zip(get_metric(only.metric).curves, curves, strict=True))
+
+
+@EVERY
+def test_curves_are_the_surface_s_values_with_their_control_points(
+    metric: str, surface: str
+) -> None:
+    spec = one(metric, surface)
+    figure = draw_losses([spec])
+    lines = drawn(figure, 0)
+    assert list(lines) == list(get_metric(metric).curves)
+    identity, *rest = figure.axes[0].get_lines()
+    assert identity.get_xydata().tolist() == [[0, 0], [1, 1]]
+    dots = [line.get_xydata() for line in rest if line.get_marker() == "o"]
+    for (name, curve), dot in zip(points(spec).items(), dots, strict=True):
+        values = get_surface(surface).value(curve, POSITIONS)
+        np.testing.assert_array_equal(lines[name], torch.stack([POSITIONS, values], 1))
+        np.testing.assert_array_equal(dot, curve)
+
+
+@EVERY
+def test_slopes_and_factors_are_what_autograd_finds(metric: str, surface: str) -> None:
+    spec = one(metric, surface)
+    figure = draw_losses([spec])
+    slopes, factors = drawn(figure, 1), drawn(figure, 2)
+    z = torch.logit(INSIDE).requires_grad_()
+    for name, curve in points(spec).items():
+        p = z.sigmoid()
+        value = get_surface(surface).value(curve, p).sum()
+        by_p, by_z = torch.autograd.grad(value, [p, z])
+        # p goes through its logit: a slope is compared where it does not jump in between.
+        kept = (curve[:, :1] - INSIDE).abs().amin(dim=0) > 1e-9
+        np.testing.assert_allclose(slopes[name][kept, 1], by_p[kept], rtol=1e-6)
+        np.testing.assert_allclose(factors[name][kept, 1], by_z[kept], rtol=1e-6, atol=1e-12)
+        np.testing.assert_array_equal(factors[name][:, 0], INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("metric", "kinds"),
+    [("mAcc", ["true"]), ("mIoU", ["true", "false"]), ("BF1", ["true", "false"])],
+)
+def test_factors_stand_against_those_of_cross_entropy(metric: str, kinds: list[str]) -> None:
+    lines = drawn(draw_losses([one(metric)]), 2)
+    found = {label: data for label, data in lines.items() if label.startswith("cross entropy")}
+    assert [label.split()[2] for label in found] == kinds
+    z = torch.logit(INSIDE).requires_grad_()
+    logits = torch.stack([z, torch.zeros_like(z)], dim=1)  # of two classes, p is the first's
+    true = F.cross_entropy(logits, torch.zeros_like(z, dtype=torch.long), reduction="sum")
+    false = F.cross_entropy(logits, torch.ones_like(z, dtype=torch.long), reduction="sum")
+    (toward,) = torch.autograd.grad(-true, z, retain_graph=True)
+    (away,) = torch.autograd.grad(false, z)
+    expected = {"true": toward, "false": away}
+    for label, data in found.items():
+        np.testing.assert_allclose(data[1:-1, 1], expected[label.split()[2]], atol=1e-12)
+
+
+@EVERY
+def test_surfaces_are_the_operations_of_the_curves(
+    metric: str, surface: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[np.ndarray[Any, Any], ...]] = []
+    monkeypatch.setattr(Axes3D, "plot_surface", lambda _, *grid, **__: seen.append(grid))
+    spec = one(metric, surface)
+    figure = draw_losses([spec])
+    expected = operations_of(get_metric(metric).curves)
+    assert [panel.get_title() for panel in figure.axes[3:]] == [str(each) for each in expected]
+    value = get_surface(surface).value
+    curves = {name: (lambda x, c=curve: value(c, x)) for name, curve in points(spec).items()}
+    for operation, panel, (a, b, height) in zip(expected, figure.axes[3:], seen, strict=True):
+        assert (panel.get_xlabel(), panel.get_ylabel()) == operation.axes
+        corners = a[[0, 0, -1, -1], [0, -1, 0, -1]], b[[0, 0, -1, -1], [0, -1, 0, -1]]
+        np.testing.assert_array_equal(corners, [[0, 0, 1, 1], [0, 1, 0, 1]])
+        grid = operation.value(curves, torch.from_numpy(a), torch.from_numpy(b))
+        np.testing.assert_array_equal(height, grid)
+
+
+def test_a_column_a_term_on_shared_scales() -> None:
+    both = LossSpec.of_terms("both", term("mIoU", weight=0.25), term("BF1", weight=2.0))
+    figure = draw_losses([one("mAcc", name="first"), both])
+    assert len(figure.axes) == (3 + 1) + (3 + 2) + (3 + 1)
+    tops = [figure.axes[index] for index in (0, 4, 9)]
+    assert [panel.get_title() for panel in tops] == [
+        "first\nmAcc",
+        "both\nterm 1 of 2: 0.25 × mIoU",
+        "both\nterm 2 of 2: 2 × BF1",
+    ]
+    for row in range(3):
+        limits = {figure.axes[index + row].get_ylim() for index in (0, 4, 9)}
+        assert len(limits) == 1
+    labels = [panel.get_ylabel() for panel in figure.axes[:5]]
+    assert labels[:3] == ["curve g(p)", "slope g'(p)", "factor p (1 - p) g'(p)"]
+    assert labels[4] == ""
+
+
+def test_titles_of_neighbours_do_not_meet() -> None:
+    figure = draw_losses([one("mAcc", name="a-long-name-" * 6), one("mAcc", name="b" * 80)])
+    figure.draw_without_rendering()
+    left, right = (figure.axes[index].title.get_window_extent() for index in (0, 4))
+    assert left.x1 < right.x0
+
+
+def test_nothing_cannot_be_drawn() -> None:
+    with pytest.raises(ValueError, match="expected at least one loss to draw, got none"):
+        draw_losses([])
+
+
+def test_without_matplotlib_the_way_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(PlotError, match=r"pictures need matplotlib .*: pip install matplotlib"):
+        draw_losses([load_spec("voc-macc-bezier")])
+    with pytest.raises(SystemExit, match="2"):
+        main(["voc-macc-bezier", "-o", "out.png"])
+    assert "pip install matplotlib" in capsys.readouterr().err
+
+
+def test_the_command_draws_names_and_files(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    one("mAcc", "linear", name="own").save(path)
+    output = tmp_path / "losses.png"
+    command = [sys.executable, "-W", "error", "-m", "autoseg_core.plot", "voc-macc-bezier"]
+    done = subprocess.run(
+        [*command, str(path), "-o", str(output), "--dpi", "50"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    content = output.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
+    assert (width, height) == (50 * (2 * 3.4 + 0.6), 50 * 4 * 3.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["voc-miou", "-o", "a.png"], "Unknown loss 'voc-miou'; known losses: "),
+        (["nowhere.json", "-o", "a.png"], "No loss file at nowhere.json; names in the zoo: "),
+        (["broken.json", "-o", "a.png"], "broken.json is not a loss spec: name: Field required"),
+        (["voc-macc-bezier", "-o", "nowhere/a.png"], "cannot write nowhere/a.png: No such file"),
+        (["voc-macc-bezier", "-o", "dir.png"], "cannot write dir.png: Is a directory"),
+        (["voc-macc-bezier", "-o", "a.xyz"], "cannot write a.xyz: .*'xyz' is not supported.* png"),
+        (["voc-macc-bezier", "-o", "a.png", "--dpi", "0"], "--dpi must be from 1 to 1200, got 0"),
+        (["voc-macc-bezier", "-o", "a.png", "--dpi", "9999"], "from 1 to 1200, got 9999"),
+        (["voc-macc-bezier", "-o", "a.png", "--dpi", "fine"], "--dpi: invalid int value: 'fine'"),
+        (["voc-macc-bezier"], "required: -o/--output"),
+        (["-o", "a.png"], "required: LOSS"),
+    ],
+)
+def test_mistakes_are_said_in_words(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.json").write_text('{"format": 1}')
+    Path("dir.png").mkdir()
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "error: " in each]
+    assert line.startswith("python -m autoseg_core.plot: error: ")
+    assert re.search(words, line)

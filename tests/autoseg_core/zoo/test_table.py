@@ -1,0 +1,163 @@
+"""Tables of the zoo, and the command that prints them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samples import term
+
+from autoseg_core import LossSpec, Provenance, load_spec, zoo_names
+from autoseg_core.zoo.__main__ import main
+from autoseg_core.zoo.table import FORMS, list_losses, show_loss
+
+ROOT = Path(__file__).parents[3]
+EVERY = pytest.mark.parametrize("name", zoo_names())
+TABLES = pytest.mark.parametrize("form", ["plain", "markdown"])
+
+
+def made(name: str = "made", **told: object) -> LossSpec:
+    both = LossSpec.of_terms(name, term("mIoU", weight=0.25), term("BF1", "linear"))
+    return both.model_copy(update={"provenance": Provenance(**told)})
+
+
+def markdown_rows(text: str) -> list[list[str]]:
+    """Cells of all rows of all tables, heads included."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+@EVERY
+def test_a_row_says_what_a_loss_is_and_where_it_comes_from(name: str) -> None:
+    spec = load_spec(name)
+    head, row, *_ = markdown_rows(list_losses([spec], "markdown"))
+    (only,), told = spec.terms, spec.provenance
+    assert head == ["name", "metric", "surface", "pieces", "dataset", "network", "source"]
+    described = [name, only.metric, only.surface, str(only.pieces)]
+    assert row == [*described, told.dataset, told.network, told.source]
+
+
+@EVERY
+def test_reported_scores_stand_under_their_metric(name: str) -> None:
+    spec = load_spec(name)
+    _, _, head, *rows = markdown_rows(list_losses([spec], "markdown"))
+    found = {row[1]: dict(zip(head[2:], row[2:], strict=True)) for row in rows}
+    kept = {where: {k: float(v) for k, v in row.items() if v} for where, row in found.items()}
+    assert kept == {
+        where: {metric: round(score, 2) for metric, score in scores.items()}
+        for where, scores in spec.provenance.reported.items()
+    }
+    assert {row[0] for row in rows} == {name}
+
+
+def test_several_terms_share_a_row() -> None:
+    _, row = markdown_rows(list_losses([made()], "markdown"))
+    assert row == ["made", "0.25 × mIoU + BF1", "bezier + linear", "2 + 2", "", "", ""]
+
+
+@TABLES
+def test_without_scores_there_is_no_table_of_them(form: str) -> None:
+    assert "Reported" not in list_losses([made()], form)
+    assert "Reported" not in show_loss(made(), form)
+    assert "provenance" not in show_loss(made(), form)
+
+
+def test_an_unknown_metric_s_score_and_a_bar_are_kept() -> None:
+    spec = made("1e5", network="a|b", note="two\nlines", reported={"here": {"Q": 1.5, "mIoU": 2}})
+    rows = markdown_rows(list_losses([spec], "markdown"))
+    assert rows[1][0] == "1e5"
+    assert rows[1][5] == "a\\|b"
+    assert rows[2:] == [["name", "scored on", "mIoU", "Q"], ["1e5", "here", "2.00", "1.50"]]
+    assert "two lines" in show_loss(spec)
+
+
+def test_plain_text_fits_a_window() -> None:
+    text = list_losses([load_spec(name) for name in zoo_names()])
+    assert max(map(len, text.splitlines())) <= 150
+
+
+@TABLES
+def test_one_in_full_has_every_number_and_word(form: str) -> None:
+    spec = load_spec("voc-bf1-bezier")
+    text = show_loss(spec, form)
+    words = " ".join(text.split())
+    points = [x for curve in spec.terms[0].control_points for point in curve for x in point]
+    told = spec.provenance.model_dump(exclude={"reported", "note", "source"}, exclude_none=True)
+    assert all(str(value) in words for value in [*points, *told.values()])
+    assert all(key in words for key in ("tolerance", "absent", "drop_background", "note", "source"))
+    assert "Term 1 of 1: BF1" in words
+    assert "or_eroded" in words
+    assert "74.83" in words
+
+
+@TABLES
+def test_one_in_full_has_every_term(form: str) -> None:
+    text = show_loss(made(), form)
+    first, second = text.index("Term 1 of 2: mIoU"), text.index("Term 2 of 2: BF1")
+    assert "0.25" in text[first:second]
+    assert "linear" in text[second:]
+
+
+def test_json_is_for_programs() -> None:
+    specs = [load_spec("voc-miou-bezier"), made()]
+    first, second = json.loads(list_losses(specs, "json"))
+    assert first["terms"] == [{"metric": "mIoU", "surface": "bezier", "pieces": 2, "weight": 1.0}]
+    assert first["reported"] == specs[0].provenance.reported
+    assert [each["metric"] for each in second["terms"]] == ["mIoU", "BF1"]
+    assert second["source"] is None
+    assert LossSpec.from_json(show_loss(specs[0], "json")) == specs[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_losses_are_no_rows(form: str) -> None:
+    assert "made" not in list_losses([], form)
+
+
+def test_an_unknown_form_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="Unknown form 'html'; known forms: plain, markdown, json"):
+        list_losses([], "html")
+
+
+def test_the_command_lists_the_zoo() -> None:
+    command = [sys.executable, "-W", "error", "-m", "autoseg_core.zoo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == list_losses([load_spec(name) for name in zoo_names()]) + "\n"
+
+
+def test_the_command_shows_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["voc-macc-bezier", "--format", "markdown"])
+    assert capsys.readouterr().out.startswith("## voc-macc-bezier\n\n| provenance")
+    made().save(tmp_path / "made.json")
+    main([str(tmp_path / "made.json"), "--format", "json"])
+    assert LossSpec.from_json(capsys.readouterr().out) == made()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["voc-miou"], "Unknown loss 'voc-miou'; known losses: .*voc-miou-bezier"),
+        (["nowhere.json"], "No loss file at nowhere.json; names in the zoo: "),
+        (["broken.json"], "broken.json is not a loss spec: name: Field required"),
+        (["--format", "html"], "--format: invalid choice: 'html'"),
+    ],
+)
+def test_mistakes_are_said_in_words(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.json").write_text('{"format": 1}')
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "error: " in each]
+    assert line.startswith("python -m autoseg_core.zoo: error: ")
+    assert re.search(words, line)
