@@ -16,10 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoseg_core.numerics import tiny
+from autoseg_core.surrogates.kernels.tables import COLUMNS
 
 MAX_CLASSES = 256
-COLUMNS = 8
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -62,40 +61,24 @@ def available(device: torch.device | str = "cuda") -> bool:
     return torch.cuda.get_device_capability(device) >= (7, 0)
 
 
-def bezier_table(points: Tensor) -> Tensor:
-    """Coefficients (G, 8) float32 of a piecewise Bezier curve with points (K, 2), ends included.
-
-    A row is one piece, in the notation of ``surfaces.bezier``: u0, 1 / (u2 - u0), a; its height as
-    a polynomial in t, v0 + 2 (v1 - v0) t + (v0 - 2 v1 + v2) t^2; and its end, u2 and v2.
-    """
-    rounded = points.detach().float().double()  # joints where the float32 reference has them
-    return _table(rounded[0:-2:2], rounded[1:-1:2], rounded[2::2])
-
-
-def linear_table(points: Tensor) -> Tensor:
-    """The same for straight pieces between points (K, 2): a = 1/2 makes t = s."""
-    rounded = points.detach().float().double()
-    return _table(rounded[:-1], (rounded[:-1] + rounded[1:]) / 2, rounded[1:])
-
-
-TABLES = {"bezier": bezier_table, "linear": linear_table}  # by the names of surfaces.SURFACES
-
-
-def _table(first: Tensor, middle: Tensor, last: Tensor) -> Tensor:
-    (u0, v0), (u1, v1), (u2, v2) = first.unbind(1), middle.unbind(1), last.unbind(1)
-    # A piece of width zero is met only at its own joint; any positive width keeps it finite there.
-    positive = (u2 - u0) > tiny(torch.float32)
-    width = torch.where(positive, u2 - u0, torch.ones_like(u0))
-    a = torch.where(positive, (u1 - u0) / width, torch.full_like(u0, 0.5))
-    columns = [u0, 1 / width, a, v0, 2 * (v1 - v0), v0 - 2 * v1 + v2, u2, v2]
-    return torch.stack(columns, dim=1).float()
-
-
 def region_sums(
     logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return I and U' = U - T of the batch, each (C,) float32; arguments as ``image_sums``."""
-    found, claimed = image_sums(logits, labels, and_table, or_table).sum(0).unbind(0)
+    """Return I and U' = U - T of the batch, each (C,) float32 (``surrogates.regions``).
+
+    logits: (N, C, P) float32, bfloat16 or float16, any strides, C at most 256. labels: (N, P)
+    int16 or int32, in [0, C), -1 at masked pixels, whose logits may be anything. Tables: (G, 8)
+    float32 (``tables.curve_table``); without ``or_table`` U' is that of the identity curve. All on
+    the same device. I_c is the sum of g_and(p_c) over pixels of class c, U'_c of g_or(p_c) over the
+    other pixels.
+    Raises ``ValueError`` for other shapes, dtypes or devices, and where ``available`` is false.
+    """
+    _check(logits, labels, and_table, or_table)
+    rows = len(logits) * _programs(logits)
+    partial = logits.new_empty((rows, 2, logits.shape[1]), dtype=torch.float32)
+    curves = (and_table, or_table)
+    _launch("sums_kernel", logits, labels, curves, (partial,), (logits, labels))
+    found, claimed = partial.sum(dim=0).unbind(0)
     return found, claimed
 
 
@@ -107,46 +90,18 @@ def region_sums_backward(
     found_gradient: Tensor,
     claimed_gradient: Tensor,
 ) -> Tensor:
-    """Gradient (N, C, P) in the logits, from dI and dU' of the batch, each (C,) float32."""
-    both = torch.stack([found_gradient, claimed_gradient]).expand(len(logits), -1, -1)
-    return image_sums_backward(logits, labels, and_table, or_table, both)
+    """Gradient (N, C, P) in the logits, in their dtype, from dI and dU', each (C,) float32.
 
-
-def image_sums(
-    logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None
-) -> Tensor:
-    """Return I and U' = U - T of every image, (N, 2, C) float32 (``surrogates.regions``).
-
-    logits: (N, C, P) float32, bfloat16 or float16, any strides, C at most 256. labels: (N, P)
-    int16 or int32, in [0, C), -1 at masked pixels, whose logits may be anything. Tables: (G, 8)
-    float32; without ``or_table`` U' is that of the identity curve. All on the same device.
-    I_c is the sum of g_and(p_c) over pixels of class c, U'_c of g_or(p_c) over the other pixels.
-    Raises ``ValueError`` for other shapes, dtypes or devices, and where ``available`` is false.
-    """
-    _check(logits, labels, and_table, or_table)
-    images, classes, _ = logits.shape
-    shape = (images, _programs(logits), 2, classes)
-    partial = logits.new_empty(shape, dtype=torch.float32)
-    tables = (and_table, or_table)
-    _launch("sums_kernel", logits, labels, tables, (partial,), (logits, labels))
-    return partial.sum(dim=1)
-
-
-def image_sums_backward(
-    logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None, upstream: Tensor
-) -> Tensor:
-    """Gradient (N, C, P) in the logits, in their dtype, from that of ``image_sums``, (N, 2, C).
-
-    The other arguments and errors are those of ``image_sums``. 0 at masked pixels, whatever their
+    The other arguments and errors are those of ``region_sums``. 0 at masked pixels, whatever their
     logits are. A curve has slope 0 at p = 0 and p = 1, its ends being exact (``bezier.value``).
     """
     _check(logits, labels, and_table, or_table)
-    shape = (len(logits), 2, logits.shape[1])
-    _check_tensor("gradients of the sums", upstream, shape, (torch.float32,), logits.device)
+    for name, given in (("dI", found_gradient), ("dU'", claimed_gradient)):
+        _check_tensor(name, given, (logits.shape[1],), (torch.float32,), logits.device)
     gradient = torch.empty_like(logits)
-    others = (upstream.contiguous(), gradient)
-    tables = (and_table, or_table)
-    _launch("gradient_kernel", logits, labels, tables, others, (logits, labels, gradient))
+    others = (torch.stack([found_gradient, claimed_gradient]), gradient)
+    curves = (and_table, or_table)
+    _launch("gradient_kernel", logits, labels, curves, others, (logits, labels, gradient))
     return gradient
 
 
@@ -166,20 +121,20 @@ def _launch(
     name: str,
     logits: Tensor,
     labels: Tensor,
-    tables: tuple[Tensor, Tensor | None],
+    curves: tuple[Tensor, Tensor | None],
     others: tuple[Tensor, ...],
     strided: tuple[Tensor, ...],
 ) -> None:
     """Run a kernel of ``triton_kernels``, whose arguments come in this order; none for no pixels.
 
-    others: the tensors after the tables. strided: those whose strides the kernel asks for.
+    curves: their tables. others: the tensors after them. strided: those whose strides the kernel asks for.
     """
     from autoseg_core.surrogates.kernels import triton_kernels  # imports Triton
 
     programs, block = _programs(logits), _block_classes(logits.shape[1])
     if len(logits) * programs == 0:
         return
-    and_table, or_table = (None if table is None else table.contiguous() for table in tables)
+    and_table, or_table = (None if table is None else table.contiguous() for table in curves)
     # A pointer is needed even where no piece of the curve is read.
     either = and_table if or_table is None else or_table
     strides = [stride for tensor in strided for stride in tensor.stride()]
@@ -188,7 +143,7 @@ def _launch(
         kernel[(len(logits) * programs,)](
             *(logits, labels, and_table, either, *others),
             *(*logits.shape[1:], programs, *strides),
-            AND_PIECES=len(tables[0]),
+            AND_PIECES=len(curves[0]),
             OR_PIECES=0 if or_table is None else len(or_table),
             BLOCK_C=block,
             BLOCK_P=_TILINGS[block].pixels,

@@ -1,9 +1,9 @@
 """Soft region counts in Triton: what runs on the device. Only ``triton.py`` imports this module.
 
-N: images; C: classes; P: pixels of an image; G: pieces of a curve. BLOCK_C: the power of two from C
-on; BLOCK_P: pixels of a tile. A program strides over tiles of (BLOCK_C, BLOCK_P) within an image;
-it holds all classes of its pixels, so one read of the logits is enough for softmax, curves and
-sums. Arithmetic is float32 whatever the logits are. A curve is a (G, 8) table, see ``triton.py``.
+N: images; C: classes; P: pixels of an image. BLOCK_C: the power of two from C on; BLOCK_P: pixels
+of a tile. A program strides over the tiles (BLOCK_C, BLOCK_P) of one image; it holds all classes of
+its pixels, so one read of the logits is enough for softmax, curves and sums. Arithmetic is float32
+whatever the logits are. The curves' coefficients and formulas are those of ``tables``.
 """
 
 # Triton has no types of its own; a kernel is not called as the function that it is written as.
@@ -17,61 +17,59 @@ import triton
 import triton.language as tl
 
 from autoseg_core.numerics import eps
+from autoseg_core.surrogates.kernels import tables
 
-COLUMNS = tl.constexpr(8)
 FLOOR = tl.constexpr(eps(torch.float32))
+U0, SCALE = tl.constexpr(tables.U0), tl.constexpr(tables.SCALE)
+A, A_REST = tl.constexpr(tables.A), tl.constexpr(tables.A_REST)
+V0, B, C = tl.constexpr(tables.V0), tl.constexpr(tables.B), tl.constexpr(tables.C)
+V2, COLUMNS = tl.constexpr(tables.V2), tl.constexpr(tables.COLUMNS)
 
 
 @triton.jit
-def _piece(table, x, PIECES: tl.constexpr):
-    """Coefficients (start, scale, a, v0, v1, v2) of the piece that each x falls into."""
-    start, scale, a = tl.load(table), tl.load(table + 1), tl.load(table + 2)
-    v0, v1, v2 = tl.load(table + 3), tl.load(table + 4), tl.load(table + 5)
+def _picked(table, x, COLUMN: tl.constexpr, PIECES: tl.constexpr):
+    """The coefficient of the piece that each x falls into."""
+    picked = tl.load(table + COLUMN)
     for k in tl.static_range(1, PIECES):
         row = table + k * COLUMNS
-        later = x >= tl.load(row)
-        start = tl.where(later, tl.load(row), start)
-        scale = tl.where(later, tl.load(row + 1), scale)
-        a = tl.where(later, tl.load(row + 2), a)
-        v0 = tl.where(later, tl.load(row + 3), v0)
-        v1 = tl.where(later, tl.load(row + 4), v1)
-        v2 = tl.where(later, tl.load(row + 5), v2)
-    return start, scale, a, v0, v1, v2
+        picked = tl.where(x >= tl.load(row + U0), tl.load(row + COLUMN), picked)
+    return picked
 
 
 @triton.jit
-def _under_root(a, s):
-    """y of ``surfaces.bezier``, before its floor."""
-    return a * a * (1 - s) + (1 - a) * (1 - a) * s
+def _parameter(table, x, PIECES: tl.constexpr):
+    """s, a and y."""
+    # No clamp of s: u0 <= x makes it non-negative, and an ulp above 1 does no harm.
+    s = (x - _picked(table, x, U0, PIECES)) * _picked(table, x, SCALE, PIECES)
+    a, rest = _picked(table, x, A, PIECES), _picked(table, x, A_REST, PIECES)
+    return s, a, a * a * (1 - s) + rest * rest * s
 
 
 @triton.jit
 def _value(table, x, PIECES: tl.constexpr):
-    """Height of the curve; ``bezier.value``."""
-    start, scale, a, v0, v1, v2 = _piece(table, x, PIECES)
-    # No clamp of s: start <= x makes it non-negative, and an ulp above 1 does no harm.
-    s = (x - start) * scale
-    t = s / (a + tl.sqrt(tl.maximum(_under_root(a, s), FLOOR)))
-    inside = v0 + t * (v1 + t * v2)
-    first, last = tl.load(table + 3), tl.load(table + PIECES * COLUMNS - 1)
+    """Height of the curve; ``tables.value``."""
+    s, a, y = _parameter(table, x, PIECES)
+    t = s / (a + tl.sqrt(tl.maximum(y, FLOOR)))
+    rise = _picked(table, x, B, PIECES) + t * _picked(table, x, C, PIECES)
+    inside = _picked(table, x, V0, PIECES) + t * rise
+    first, last = tl.load(table + V0), tl.load(table + (PIECES - 1) * COLUMNS + V2)
     return tl.where(x <= 0, first, tl.where(x >= 1, last, inside))
 
 
 @triton.jit
 def _slope(table, x, PIECES: tl.constexpr):
-    """Derivative of ``_value`` as autograd takes it, which is not quite ``bezier.slope``.
+    """Derivative of ``_value`` as autograd takes it; ``tables.slope``.
 
     0 at and beyond both ends. With t = s / (a + r) and r = sqrt(y): dt/ds is 1 / (2 r), but
     1 / (a + r) where the floor of y binds and r does not move; at y = floor it still moves.
     """
-    start, scale, a, _, v1, v2 = _piece(table, x, PIECES)
-    s = (x - start) * scale
-    y = _under_root(a, s)
+    s, a, y = _parameter(table, x, PIECES)
     kept = tl.maximum(y, FLOOR)
     inverse_root = tl.rsqrt(kept)
     held = 1 / (a + kept * inverse_root)
     turn = tl.where(y < FLOOR, held, 0.5 * inverse_root)
-    inside = (v1 + 2 * (s * held) * v2) * scale * turn
+    b, c = _picked(table, x, B, PIECES), _picked(table, x, C, PIECES)
+    inside = (b + 2 * (s * held) * c) * _picked(table, x, SCALE, PIECES) * turn
     return tl.where((x <= 0) | (x >= 1), 0.0, inside)
 
 
@@ -159,7 +157,7 @@ def gradient_kernel(
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ):
-    """Gradient in the logits, from that of each image's sums (N, 2, C); softmax computed anew.
+    """Gradient in the logits, from that of the sums (2, C); the softmax is computed anew.
 
     dp_c = dI_c g_and'(p_c) for the pixel's own class and dU'_c g_or'(p_c) for the others;
     dlogit_c = p_c (dp_c - sum_k p_k dp_k), exactly 0 at masked pixels.
@@ -170,7 +168,7 @@ def gradient_kernel(
     known = c < classes
     rows = logits + image * logits_n + c.to(tl.int64)[:, None] * logits_c
     rows_out = gradient + image * gradient_n + c.to(tl.int64)[:, None] * gradient_c
-    row = upstream + image * 2 * classes + c
+    row = upstream + c
     for_found = tl.load(row, mask=known, other=0.0)[:, None]
     for_claimed = tl.load(row + classes, mask=known, other=0.0)[:, None]
     for tile in range(program % programs, tl.cdiv(pixels, BLOCK_P), programs):
