@@ -127,7 +127,7 @@ def _launch(
 ) -> None:
     """Run a kernel of ``triton_kernels``, whose arguments come in this order; none for no pixels.
 
-    curves: their tables. others: the tensors after them. strided: those whose strides the kernel asks for.
+    curves: their tables. others: the tensors after them. strided: those that bring their strides.
     """
     from autoseg_core.surrogates.kernels import triton_kernels  # imports Triton
 
