@@ -1,6 +1,6 @@
 """Soft region counts by Triton kernels: the same numbers as ``surrogates.regions``, in one pass.
 
-N: images; C: classes; P: pixels of an image; K: control points of a curve; G: its pieces.
+N: images; C: classes; P: pixels of an image; G: pieces of a curve.
 Forward reads the logits once and keeps nothing; backward reads them once and writes their gradient.
 Sums are taken program by program and then in order, without atomics: equal runs are equal.
 Triton itself is imported at the first use, so that this module may be imported where there is none.
@@ -31,7 +31,7 @@ class _Tiling:
 
 
 # By the power of two from C on. 512 entries of a tile for each warp, 16 a thread: with 32 the
-# backward pass spills registers (ptxas, sm_90), with 8 its instructions an entry grow by half.
+# backward pass spills registers (ptxas for sm_90), with 8 its instructions an entry grow by half.
 # Fixed, neither tuned nor read off the device: the tiling settles the order of the sums.
 _TILINGS = {
     2: _Tiling(256, 1),
@@ -58,7 +58,7 @@ def available(device: torch.device | str = "cuda") -> bool:
         return True
     if torch.device(device).type != "cuda" or not torch.cuda.is_available():
         return False
-    return torch.cuda.get_device_capability(device) >= (7, 0)
+    return torch.cuda.get_device_capability(device) >= (7, 5)
 
 
 def region_sums(
