@@ -74,11 +74,11 @@ def _slope(table, x, PIECES: tl.constexpr):
 
 
 @triton.jit
-def _softmax(logits, valid, inside):
-    """Probabilities of a tile of pointers; zeros stand in for masked logits, which may be NaN."""
-    # The label has no say in the mask of the load: that would keep it from loading vectors.
+def _softmax(logits, inside):
+    """Probabilities of a tile of pointers; anything, also NaN, at masked pixels."""
+    # Whatever is summed over pixels is masked there. Not here by the label: a mask that differs from
+    # pixel to pixel would keep the load from taking vectors.
     x = tl.load(logits, mask=inside, other=float("-inf")).to(tl.float32)
-    x = tl.where(valid[None, :], x, 0.0)
     power = tl.exp(x - tl.max(x, axis=0)[None, :])
     # Rounded to nearest: a sum of 1 must give the probability 1, where the curve ends exactly.
     return power * tl.div_rn(1.0, tl.sum(power, axis=0))[None, :]
@@ -121,7 +121,7 @@ def sums_kernel(
         label = tl.load(place, mask=pixel < pixels, other=-1)
         valid = label >= 0
         inside = known[:, None] & (pixel < pixels)[None, :]
-        p = _softmax(rows + pixel[None, :] * logits_p, valid, inside)
+        p = _softmax(rows + pixel[None, :] * logits_p, inside)
         own = c[:, None] == label[None, :]
         height = _value(and_table, tl.sum(tl.where(own, p, 0.0), axis=0), AND_PIECES)
         found += tl.sum(tl.where(own, height[None, :], 0.0), axis=1)
@@ -177,7 +177,7 @@ def gradient_kernel(
         label = tl.load(place, mask=pixel < pixels, other=-1)
         valid = label >= 0
         inside = known[:, None] & (pixel < pixels)[None, :]
-        p = _softmax(rows + pixel[None, :] * logits_p, valid, inside)
+        p = _softmax(rows + pixel[None, :] * logits_p, inside)
         own = c[:, None] == label[None, :]
         slope = _slope(and_table, tl.sum(tl.where(own, p, 0.0), axis=0), AND_PIECES)
         others = for_claimed

@@ -155,6 +155,18 @@ def test_extreme_curves(run: Run, surface: str, name: str, scale: float) -> None
     _assert_parity(run, logits * scale, labels, torch.stack([curve, curve]), surface)
 
 
+def test_below_the_floor_of_y_the_root_stands_still(run: Run) -> None:
+    """p < 1.2e-7 next to a vertical tangent: twice the slope of a root that moves, as autograd."""
+    logits = torch.stack([torch.zeros(9), torch.linspace(-30, -15, 9)])[None]
+    labels = torch.zeros(1, 9, dtype=torch.int32)
+    curves = [[(0, 0), (0.5, 0.5), (1, 1)], EXTREME["vertical at 0"]]
+    points = torch.tensor(curves, dtype=torch.float64)
+    sums, gradient = _computed(run, logits, labels, points, "bezier")
+    expected, slope = _reference(logits, labels, points, "bezier")
+    torch.testing.assert_close(sums, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient, slope, rtol=1e-4, atol=0)
+
+
 @SURFACE
 def test_without_the_or_curve_the_union_is_that_of_the_identity(run: Run, surface: str) -> None:
     _assert_parity(run, *_batch(2, 4), _points(surface, 2)[:1], surface)
