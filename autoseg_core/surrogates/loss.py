@@ -13,20 +13,22 @@ from torch import Tensor, nn
 from autoseg_core.counts import Counts
 from autoseg_core.metrics.boundaries import near_boundary
 from autoseg_core.numerics import working_dtype
-from autoseg_core.scores import AbsentRule, get_metric, present_classes
+from autoseg_core.scores import AbsentRule, Band, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import get_surface
+from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.boundaries import soft_boundary_counts
+from autoseg_core.surrogates.combined import combined_loss
 from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import as_labels, check_choices, check_input
 from autoseg_core.surrogates.kernels import Backend
-from autoseg_core.surrogates.regions import Activation, Curve, soft_region_counts
+from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
 
 _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
 
 class AutoSegLoss(nn.Module):
-    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``.
+    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``, or 1 - their product.
 
     At one-hot predictions each surrogate equals its exact metric, whatever the control points; with
     identity curves mIoU is the soft Jaccard loss and mAcc is 1 - mean probability of the true
@@ -119,12 +121,12 @@ class AutoSegLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
-        terms = " + ".join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
+        join = " + " if self.spec.combine == "sum" else " * "
+        terms = join.join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
         return f"{self.spec.name}: {terms}, ignore_index={self.ignore_index}"
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        terms, scores = self.spec.terms, self.scores(logits, target)
-        return torch.stack([t.weight * (1 - s) for t, s in zip(terms, scores, strict=True)]).sum()
+        return combined_loss(self.spec, self.scores(logits, target))
 
 
 def soft_counts(
@@ -143,25 +145,31 @@ def soft_counts(
     """
     metric, classes = get_metric(term.metric), logits.shape[1]
     mask = target != ignore_index
-    if metric.region == "boundary":
-        return _boundary_counts(term, points, logits, target, mask)
+    if metric.region == "boundary" or isinstance(metric.region, Band):
+        return _counts_of_maps(term, points, logits, target, mask)
     if metric.region == "trimap":
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
     labels = as_labels(target, mask, activation)
+    points = complete_curves(metric.curves, points)
     return soft_region_counts(logits.flatten(2), labels, points, term.surface, activation, backend)
 
 
-def _boundary_counts(
+def _counts_of_maps(
     term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
 ) -> Counts:
-    value, names = get_surface(term.surface).value, get_metric(term.metric).curves
+    """Of metrics that look at a pixel's neighbours."""
+    value, metric = get_surface(term.surface).value, get_metric(term.metric)
     dtype = working_dtype(logits.dtype)
     curves: dict[str, Curve] = {
-        name: partial(value, curve) for name, curve in zip(names, points.to(dtype), strict=True)
+        name: partial(value, curve)
+        for name, curve in zip(metric.curves, points.to(dtype), strict=True)
     }
     # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
     known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
-    return soft_boundary_counts(known.to(dtype).softmax(1), target, mask, curves, term.tolerance)
+    p = known.to(dtype).softmax(1)
+    if isinstance(metric.region, Band):
+        return soft_band_counts(p, target, mask, curves, metric.region)
+    return soft_boundary_counts(p, target, mask, curves, term.tolerance)
 
 
 def _score(term: LossTerm, counts: Counts) -> Tensor:
