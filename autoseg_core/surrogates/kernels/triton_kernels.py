@@ -76,8 +76,8 @@ def _slope(table, x, PIECES: tl.constexpr):
 @triton.jit
 def _softmax(logits, inside):
     """Probabilities of a tile of pointers; anything, also NaN, at masked pixels."""
-    # Whatever is summed over pixels is masked there. Not here by the label: a mask that differs from
-    # pixel to pixel would keep the load from taking vectors.
+    # Masked where pixels are summed, not here by the label: a mask that differs from pixel to pixel
+    # would keep the load from taking vectors.
     x = tl.load(logits, mask=inside, other=float("-inf")).to(tl.float32)
     power = tl.exp(x - tl.max(x, axis=0)[None, :])
     # Rounded to nearest: a sum of 1 must give the probability 1, where the curve ends exactly.
