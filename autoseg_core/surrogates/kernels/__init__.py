@@ -66,12 +66,7 @@ def region_sums(
     if forward_ad.unpack_dual(logits).tangent is not None:
         raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
     sums: Tensor = torch.ops.autoseg.region_sums(
-        logits,
-        labels,
-        and_table,
-        or_table,
-        activation,
-        choose(logits) if backend == "auto" else backend,
+        logits, labels, and_table, or_table, activation, backend
     )
     return sums
 
@@ -85,7 +80,8 @@ def _region_sums(
     activation: str,
     backend: str,
 ) -> Tensor:
-    return tiled.forward(logits, labels, and_table, or_table, activation, backend == "compiled")
+    compiled = _is_compiled(logits, backend)
+    return tiled.forward(logits, labels, and_table, or_table, activation, compiled)
 
 
 @torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
@@ -98,9 +94,14 @@ def _region_sums_backward(
     activation: str,
     backend: str,
 ) -> Tensor:
-    return tiled.backward(
-        logits, labels, and_table, or_table, gradient, activation, backend == "compiled"
-    )
+    compiled = _is_compiled(logits, backend)
+    return tiled.backward(logits, labels, and_table, or_table, gradient, activation, compiled)
+
+
+def _is_compiled(logits: Tensor, backend: str) -> bool:
+    # Here, inside the operation: torch.compile of a training step cannot trace the choice, which
+    # looks for a compiler on the disk.
+    return (choose(logits) if backend == "auto" else backend) == "compiled"
 
 
 @_region_sums.register_fake
