@@ -130,11 +130,11 @@ class AutoSegLoss(nn.Module):
 
         Points rounded to bfloat16 with the network, or left empty, would be another loss.
         """
-        kept = dict(self.named_buffers())
+        kept = {f"points_{i}": _points(term) for i, term in enumerate(self.spec.terms)}
+        kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
         super()._apply(fn, recurse)
-        for (name, points), term in zip(kept.items(), self.spec.terms, strict=True):
-            device = self.get_buffer(name).device
-            self._buffers[name] = (_points(term) if points.is_meta else points).to(device)
+        for name, points in kept.items():
+            self._buffers[name] = points.to(self.get_buffer(name).device)
         return self
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
