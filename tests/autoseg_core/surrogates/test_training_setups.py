@@ -330,7 +330,7 @@ def test_second_derivatives_of_the_reference(metric: str) -> None:
 def test_second_derivatives_are_refused_elsewhere(metric: str) -> None:
     logits = LOGITS.clone().requires_grad_()
     total = squared_slope(loss_of(metric), logits)
-    with pytest.raises(RuntimeError, match="second derivatives .* backend='reference'"):
+    with pytest.raises(RuntimeError, match=r"second derivatives .* backend='reference'"):
         total.backward()
 
 
@@ -348,7 +348,7 @@ def test_forward_mode_of_the_reference(metric: str) -> None:
 def test_forward_mode_is_refused_elsewhere(metric: str) -> None:
     with (
         forward_ad.dual_level(),
-        pytest.raises(RuntimeError, match="forward mode.* backend='reference'"),
+        pytest.raises(RuntimeError, match=r"forward mode.* backend='reference'"),
     ):
         loss_of(metric)(forward_ad.make_dual(LOGITS, LOGITS.sin()), TARGET)
 
