@@ -52,6 +52,7 @@ Region = Literal["image", "trimap", "boundary"] | Band
 
 AND_OR = ("and", "or")
 XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
+XOR_DIFFERENCE = ("xor",)
 REGION_PIECES = {"bezier": 2, "linear": 4}  # three free points a curve either way
 XOR_PIECES = {"bezier": 1, "linear": 2}  # one free point a curve
 
@@ -120,7 +121,7 @@ METRICS: dict[str, Metric] = {}
 FAMILIES: dict[str, Callable[..., Metric]] = {}
 """Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
 
-_CURVES = {True: XOR, False: AND_OR}
+_CURVES = {True: (*XOR, *XOR_DIFFERENCE), False: AND_OR}
 
 
 def register_metric(metric: Metric) -> Metric:

@@ -6,7 +6,13 @@ from functools import partial
 from typing import Any
 
 from autoseg_core.scores import ratios
-from autoseg_core.scores.catalog import Band, Metric, register_metric
+from autoseg_core.scores.catalog import (
+    REGION_PIECES,
+    XOR_DIFFERENCE,
+    Band,
+    Metric,
+    register_metric,
+)
 from autoseg_core.scores.families import register_family, spell
 
 SIX = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
@@ -109,6 +115,16 @@ _PAPER = (
     Metric("BF1", ratios.boundary_f1, region="boundary"),
 )
 _DAILY = (
+    # The same score; its surrogate finds no edges where a map is flat, and no negative ones
+    # (surrogates.boundaries). One curve, with pieces enough to be S-shaped.
+    Metric(
+        "BF1_difference",
+        ratios.boundary_f1,
+        region="boundary",
+        column="BF1",
+        curves=XOR_DIFFERENCE,
+        pieces=REGION_PIECES,
+    ),
     Metric("Dice", ratios.dice),
     Metric("mPrecision", ratios.precision, column="Precision", defined=ratios.prediction_seen),
     Metric(
