@@ -132,7 +132,7 @@ class AutoSegLoss(nn.Module):
         """
         kept = {f"points_{i}": _points(term) for i, term in enumerate(self.spec.terms)}
         kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, points in kept.items():
             self._buffers[name] = points.to(self.get_buffer(name).device)
         return self
