@@ -22,7 +22,9 @@ def sum_over_processes(counts: AnyCounts) -> AnyCounts:
     loss; the mean over processes, which DistributedDataParallel takes of its parameters' gradients,
     makes that the gradient of one process with the whole batch.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    # Not is_initialized(), which torch.compile takes for a constant: a step compiled before the
+    # group was made, or after it was left, would keep its counts to itself.
+    if not dist.is_available() or dist.group.WORLD is None or dist.get_world_size() == 1:
         return counts
     vectors = counts.tensors()
     total: Tensor = _AllReduce.apply(torch.stack(vectors))
