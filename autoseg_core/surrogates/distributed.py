@@ -20,7 +20,8 @@ def sum_over_processes(counts: AnyCounts) -> AnyCounts:
     must call backward: the gradients of all are summed, each process's loss being one addend. So
     where each process has the same loss, as here, logits get world-size times the gradient of that
     loss; the mean over processes, which DistributedDataParallel takes of its parameters' gradients,
-    makes that the gradient of one process with the whole batch.
+    makes that the gradient of one process with the whole batch. ``torch.compile`` takes it into its
+    graph, as a collective.
     """
     # Not is_initialized(), which torch.compile takes for a constant: a step compiled before the
     # group was made, or after it was left, would keep its counts to itself.

@@ -46,6 +46,7 @@ class AutoSegLoss(nn.Module):
         sync: sum the counts over all processes, so that the loss is that of the whole batch
             (``distributed.sum_over_processes``); every process must then take part in every step.
         backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
+            Second derivatives, forward mode and ``torch.func.grad`` need "reference".
 
     Control points are buffers ``points_<term>`` of shape (G, K, 2) in float64: ``.to()`` moves them
     but does not round them, ``state_dict`` holds them. Loading a state with other points is an
