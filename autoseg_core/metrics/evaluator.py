@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.arrays import Array, as_array, narrowed, torch_type
+from autoseg_core.metrics.arrays import Array, as_array, library, narrowed, torch_type
 from autoseg_core.metrics.label_maps import LabelMaps
 from autoseg_core.scores import (
     SIX,
@@ -118,7 +118,7 @@ class SegmentationScores:
             )
         valid = truth != self.ignore_index
         rules = _RULES[self.protocol]
-        seen = valid | rules.edges_see_void
+        seen = library(valid).ones_like(valid) if rules.edges_see_void else valid
         _check_labels(truth, valid, self.num_classes, f"target (void is {self.ignore_index})")
         _check_labels(guess, seen, self.num_classes, "prediction")
         maps = LabelMaps(
@@ -194,7 +194,7 @@ def _as_batch(labels: Labels, name: str) -> Array:
 
 def _check_labels(labels: Array, where: Array, num_classes: int, name: str) -> None:
     bad = (labels >= num_classes) & where
-    if labels.dtype not in (np.uint8, torch.uint8):
+    if labels.itemsize > 1:  # uint8 has no negative numbers
         bad |= (labels < 0) & where
     if bad.any():
         raise ValueError(

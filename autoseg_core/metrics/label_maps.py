@@ -46,7 +46,8 @@ class LabelMaps:
         void, unseen, margin = self.num_classes, self.num_classes + 1, max(1, self.tolerance)
         guess = framed(self.guess, self.seen, unseen, margin)
         truth = framed(self.truth, self.valid, unseen, margin)
-        fill(inside(truth, margin), self.seen & ~self.valid, void)
+        if self.seen is not self.valid:
+            fill(inside(truth, margin), self.seen & ~self.valid, void)
         return guess, truth
 
     @cached_property

@@ -15,6 +15,7 @@ from autoseg_core.metrics.arrays import (
     as_tensor,
     histogram,
     library,
+    positions,
 )
 
 LONG_ENOUGH = 4  # pixels: where runs are shorter on average, pixels are counted faster one by one
@@ -60,5 +61,5 @@ def _runs(*maps: Array) -> tuple[list[Array], Array | None]:
         change |= other[1:] != other[:-1]
     if np.count_nonzero(change) > len(change) / LONG_ENOUGH:
         return list(maps), None
-    starts = np.concatenate([[0], np.flatnonzero(change) + 1])
+    starts = np.append(0, positions(change) + 1)
     return [x[starts] for x in maps], np.diff(starts, append=len(change) + 1)
