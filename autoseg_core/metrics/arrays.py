@@ -43,7 +43,8 @@ def narrowed(array: Array) -> Array:
         return array.long()
     # Read without its sign, a negative number is a large one: one pass instead of two.
     unsigned = array.view(array.dtype.str.replace("i", "u"))
-    fits = array.dtype == np.uint8 or not array.size or unsigned.max() <= 255
+    most = min(255, np.iinfo(array.dtype).max)
+    fits = array.dtype == np.uint8 or not array.size or unsigned.max() <= most
     return array.astype(np.uint8 if fits else np.int64, copy=False)
 
 
