@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 Array = Any  # a NumPy array, or a tensor
@@ -89,7 +88,7 @@ def positions(mask: Array) -> Array:
     return np.flatnonzero(mask)
 
 
-def _few_positions(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _few_positions(mask: Array) -> Array:
     """Look for words of eight pixels first: NumPy's search is slow where few pixels are true."""
     words = np.append(mask, np.zeros(-mask.size % 8, dtype=bool)).view(np.uint64)
     places = np.flatnonzero(words != 0)

@@ -43,7 +43,8 @@ def label_edges(labels: Tensor, seen: Tensor, num_classes: int) -> Tensor:
     neighbours edges. Returns (N, H, W) bool.
     """
     frame = framed(labels.clamp(max=num_classes), seen, num_classes + 1, margin=1)
-    return inside(edge_maps(frame, num_classes), 1).contiguous()
+    edges: Tensor = inside(edge_maps(frame, num_classes), 1)
+    return edges.contiguous()
 
 
 def edge_maps(maps: Array, num_classes: int) -> Array:
@@ -117,7 +118,8 @@ def class_sets(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
 def dilate_sets(sets: Tensor, radius: int) -> Tensor:
     """Union over the (2r+1) x (2r+1) window around each pixel of (..., H, W) integers or bool."""
     frame = F.pad(sets, [radius] * 4)
-    return inside(window(frame, radius, torch.bitwise_or), radius).contiguous()
+    dilated: Tensor = inside(window(frame, radius, torch.bitwise_or), radius)
+    return dilated.contiguous()
 
 
 def contains_label(sets: Tensor, labels: Tensor) -> Tensor:

@@ -68,8 +68,8 @@ class LabelMaps:
     def regions(self) -> tuple[RegionCounts, RegionCounts]:
         """Counts of the whole image, and of the trimap."""
         margin = max(1, self.tolerance)
-        maps = (*self.maps, self.near)
-        return region_counts(*(inside(x, margin) for x in maps), self.num_classes)
+        guess, truth, near = (inside(x, margin) for x in (*self.maps, self.near))
+        return region_counts(guess, truth, near, self.num_classes)
 
     def _image(self) -> RegionCounts:
         return self.regions[0]
@@ -82,9 +82,9 @@ class LabelMaps:
 
     def _bands(self, band: Band) -> RegionCounts:
         margin = max(1, self.tolerance)
-        labels = (as_tensor(inside(maps, margin)) for maps in self.maps)
-        masks = (as_tensor(self.seen), as_tensor(self.valid))
-        return band_counts(*labels, *masks, self.num_classes, band)
+        guess, truth = (as_tensor(inside(maps, margin)) for maps in self.maps)
+        seen, valid = as_tensor(self.seen), as_tensor(self.valid)
+        return band_counts(guess, truth, seen, valid, self.num_classes, band)
 
 
 _COUNT: dict[str, Callable[[LabelMaps], Counts]] = {

@@ -41,11 +41,11 @@ def region_counts(
     union = of_target + count(where(truth < void, guess, void)) - of_both
     trimap = [as_tensor(counts[1]) for counts in (of_target, of_both, union)]
     image = [as_tensor(counts.sum(0)) for counts in (of_target, of_both, union)]
-    return _with_pixels(image), _with_pixels(trimap)
+    return _with_pixels(*image), _with_pixels(*trimap)
 
 
-def _with_pixels(counts: list[Tensor]) -> RegionCounts:
-    return RegionCounts(*counts, counts[0].sum().repeat(len(counts[0])))
+def _with_pixels(target: Tensor, both: Tensor, union: Tensor) -> RegionCounts:
+    return RegionCounts(target, both, union, target.sum().repeat(len(target)))
 
 
 def _runs(*maps: Array) -> tuple[list[Array], Array | None]:

@@ -65,4 +65,4 @@ def window(
 
 def room(maps: Array, radius: int) -> int:
     """Numbers that a buffer of ``window`` holds."""
-    return math.prod(maps.shape) + radius * (maps.shape[-1] + 1)
+    return math.prod(maps.shape) + radius * (int(maps.shape[-1]) + 1)
