@@ -65,4 +65,5 @@ def window(
 
 def room(maps: Array, radius: int) -> int:
     """Numbers that a buffer of ``window`` holds."""
-    return math.prod(maps.shape) + radius * (int(maps.shape[-1]) + 1)
+    pixels: int = math.prod(maps.shape)
+    return pixels + radius * (int(maps.shape[-1]) + 1)
