@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from autoseg_core.metrics.arrays import Array, cast, empty, fill, full
 
 
@@ -22,7 +24,7 @@ def framed(labels: Array, seen: Array, unseen: int, margin: int) -> Array:
     smallest type that fits: what is compared and moved has an eighth of the size of int64.
     """
     *images, height, width = labels.shape
-    dtype = "uint8" if unseen <= 255 else "int32"
+    dtype = next(name for name in ("uint8", "int16", "int64") if unseen <= np.iinfo(name).max)
     frame = full((*images, height + 2 * margin, width + 2 * margin), unseen, dtype, like=labels)
     inside(frame, margin)[...] = cast(labels, dtype)
     fill(inside(frame, margin), ~seen, unseen)

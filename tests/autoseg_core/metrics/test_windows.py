@@ -17,7 +17,9 @@ SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1), (0, 4, 4)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("unseen", "dtype"), [(22, "uint8"), (255, "uint8"), (256, "int32")])
+@pytest.mark.parametrize(
+    ("unseen", "dtype"), [(22, "uint8"), (255, "uint8"), (256, "int16"), (32768, "int64")]
+)
 def test_a_frame_hides_what_is_not_seen(kind: Any, unseen: int, dtype: str) -> None:
     frame = framed(kind([[[1, -7], [3, 900]]]), kind([[[True, False], [True, False]]]), unseen, 2)
     assert str(frame.dtype).endswith(dtype)
