@@ -13,6 +13,7 @@ from autoseg_core.counts import RegionCounts
 from autoseg_core.metrics.arrays import (
     Array,
     as_tensor,
+    cast,
     histogram,
     library,
     positions,
@@ -62,4 +63,4 @@ def _runs(*maps: Array) -> tuple[list[Array], Array | None]:
     if np.count_nonzero(change) > len(change) / LONG_ENOUGH:
         return list(maps), None
     starts = np.append(0, positions(change) + 1)
-    return [x[starts] for x in maps], np.diff(starts, append=len(change) + 1)
+    return [x[starts] for x in maps], cast(np.diff(starts, append=len(change) + 1), "float64")
