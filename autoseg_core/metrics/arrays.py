@@ -100,6 +100,6 @@ def _few_positions(mask: Array) -> Array:
 def histogram(labels: Array, bins: int, weights: Array | None = None) -> Array:
     """How often (or with what weight) each of the labels 0..bins-1 occurs; (bins,) int64.
 
-    labels: flat integers in [0, bins). weights: flat whole numbers or bool; their sums are exact below 2^53.
+    labels: flat integers in [0, bins). weights: flat, whole numbers; sums are exact to 2^53.
     """
     return cast(library(labels).bincount(labels, weights, bins), "int64")
