@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from autoseg_core import METRICS
+
 ROOT = Path(__file__).parents[1]
-README, AGENTS = ROOT / "README.md", ROOT / "docs" / "agents.md"
+README = ROOT / "README.md"
+AGENTS, LOSSES = ROOT / "docs" / "agents.md", ROOT / "docs" / "losses.md"
 
 
 def code_block(document: Path, containing: str) -> str:
@@ -86,3 +89,16 @@ def test_every_program_of_the_docs_is_run_here() -> None:
     named.append('LossSchedule-v0", proxy')
     assert [sum(text in block for text in named) for block in programs] == [1] * len(programs)
     assert len(programs) == len(named)
+
+
+def test_the_losses_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run(LOSSES, 'criterion = load_loss("voc-miou-bezier"')
+    assert names["logits"].grad.isfinite().all()
+    try:
+        names = run(LOSSES, "register_metric(Metric(", **names)
+    finally:
+        METRICS.pop("Truthful", None)
+    assert set(names["scores"].compute()) == {"mIoU", "Truthful"}
+    assert "Truthful" in capsys.readouterr().out
+    names = run(LOSSES, "objective = Objective.parse", **names)
+    assert names["loss"](names["logits"], names["target"]).isfinite()
