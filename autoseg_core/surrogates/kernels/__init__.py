@@ -1,6 +1,6 @@
 """Fast forms of ``surrogates.regions``: logits -> sums of curves, keeping nothing but the logits.
 
-N: images; C: classes; P: pixels of an image.
+N: images; C: classes; P: pixels of an image; h, w: rows and columns of logits yet to be upsampled.
 
 One differentiable operation serves every metric: forward sums over pixels, backward takes the
 gradients of the sums and recomputes the softmax. How it is computed is the backend's business:
@@ -14,13 +14,15 @@ gradients of the sums and recomputes the softmax. How it is computed is the back
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from autoseg_core.numerics import working_dtype
-from autoseg_core.surrogates.kernels import tiled
+from autoseg_core.surrogates.kernels import tiled, upsampled
 
 Backend = Literal["auto", "reference", "fused", "compiled"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -32,9 +34,10 @@ A rule of the shape alone, so that a run that is stopped and resumed computes th
 """
 
 
-def choose(logits: Tensor) -> str:
-    """The backend that "auto" stands for."""
-    small = logits.numel() < COMPILED_FROM
+def choose(logits: Tensor, size: Sequence[int] | None = None) -> str:
+    """The backend that "auto" stands for; ``size``: see ``region_sums``."""
+    pixels = math.prod(logits.shape[2:] if size is None else size)
+    small = logits.shape[0] * logits.shape[1] * pixels < COMPILED_FROM
     if logits.device.type != "cpu" or logits.dtype == torch.float64 or small:
         return "fused"
     return "compiled" if tiled.can_compile() else "fused"
@@ -47,6 +50,8 @@ def region_sums(
     or_table: Tensor | None,
     activation: str,
     backend: str,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
     """Sums of curves over the batch's pixels, (2, C), differentiable in the logits.
 
@@ -54,6 +59,8 @@ def region_sums(
     logits: (N, C, P) of any float dtype; sums are float32, or float64 for float64. labels: integer,
     classes (N, P) under "softmax", 0 or 1 for each class (N, C, P) under "sigmoid", and -1 where
     nothing counts. Tables: ``tables.curve_table``; without ``or_table`` g_or is the identity.
+    With ``size`` = (H, W) logits are (N, C, h, w) and upsampled on the way to P = H * W pixels
+    (``upsampled``), which are never in memory.
     """
     sums: Tensor = torch.ops.autoseg.region_sums(
         logits,
@@ -61,7 +68,9 @@ def region_sums(
         and_table,
         or_table,
         activation,
-        choose(logits) if backend == "auto" else backend,
+        choose(logits, size) if backend == "auto" else backend,
+        size,
+        align_corners,
     )
     return sums
 
@@ -74,8 +83,11 @@ def _region_sums(
     or_table: Tensor | None,
     activation: str,
     backend: str,
+    size: Sequence[int] | None,
+    align_corners: bool,
 ) -> Tensor:
-    return tiled.forward(logits, labels, and_table, or_table, activation, backend == "compiled")
+    source = _source(logits, labels, size, align_corners)
+    return tiled.forward(source, and_table, or_table, activation, backend == "compiled")
 
 
 @torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
@@ -87,10 +99,19 @@ def _region_sums_backward(
     gradient: Tensor,
     activation: str,
     backend: str,
+    size: Sequence[int] | None,
+    align_corners: bool,
 ) -> Tensor:
-    return tiled.backward(
-        logits, labels, and_table, or_table, gradient, activation, backend == "compiled"
-    )
+    source = _source(logits, labels, size, align_corners)
+    return tiled.backward(source, and_table, or_table, gradient, activation, backend == "compiled")
+
+
+def _source(
+    logits: Tensor, labels: Tensor, size: Sequence[int] | None, align_corners: bool
+) -> tiled.Source:
+    if size is None:
+        return tiled.Pixels(logits, labels)
+    return upsampled.Bands(logits, labels, size, align_corners)
 
 
 @_region_sums.register_fake
@@ -101,6 +122,8 @@ def _(
     or_table: Tensor | None,
     activation: str,
     backend: str,
+    size: Sequence[int] | None,
+    align_corners: bool,
 ) -> Tensor:
     return logits.new_empty(2, logits.shape[1], dtype=working_dtype(logits.dtype))
 
@@ -117,7 +140,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     operation = torch.ops.autoseg.region_sums_backward
-    return (operation(*ctx.saved_tensors, gradient, *ctx.options), None, None, None, None, None)
+    return (operation(*ctx.saved_tensors, gradient, *ctx.options), *[None] * 7)
 
 
 _region_sums.register_autograd(_differentiate, setup_context=_keep)
