@@ -48,8 +48,8 @@ class Places(NamedTuple):
 def places(inputs: int, outputs: int, align_corners: bool, like: Tensor) -> Places:
     """Where ``F.interpolate`` puts outputs among inputs along one side, on the device of ``like``.
 
-    Interpolating the inputs' own numbers gives each output's position. In float64: float32 would
-    cost a hundredth of a per mille of weight on sides of a hundred.
+    Interpolating the inputs' own numbers gives each output's position. In float64, since of a
+    position near 100 float32 leaves its fraction, which is the weight, only five digits.
     """
     numbers = torch.arange(inputs, dtype=torch.float64, device=like.device)
     at = F.interpolate(numbers[None, None], outputs, mode="linear", align_corners=align_corners)
@@ -90,7 +90,10 @@ class Bands:
         return torch.zeros_like(self.logits, dtype=working_dtype(self.logits.dtype))
 
     def put(self, out: Tensor, image: int, band: slice, gradient: Tensor) -> None:
-        """Add a band's gradient (C, R * W) to the logits' ``out``: ``_band`` transposed."""
+        """Add a band's gradient (C, R * W) to the logits' ``out``: ``_band`` transposed.
+
+        On CUDA the order of these sums is fixed by torch.use_deterministic_algorithms alone.
+        """
         width = self.columns.weight.shape[0]
         wide = gradient.unflatten(1, (-1, width))
         right = wide * self.columns.weight
