@@ -1,4 +1,4 @@
-"""Soft region counts: logits and labels -> (T, I, U).
+"""Soft region counts: logits and labels -> (T, I, U, pixels).
 
 N: images; C: classes; P: pixels of an image, in any number of dimensions; G: curves of a term; K:
 control points. With y one-hot and p the softmax, the truth table leaves one free curve to each
@@ -75,7 +75,25 @@ def soft_region_counts(
             logits, labels, tables[0], or_table, activation, backend, size, align_corners
         )
     intersection, claimed = sums
-    return RegionCounts(target=target, intersection=intersection, union=target + claimed)
+    pixels = counted_pixels(labels, logits.shape[1]).to(target)
+    return RegionCounts(target, intersection, target + claimed, pixels)
+
+
+def complete_curves(names: Sequence[str], points: Tensor) -> Tensor:
+    """Points of g_and, and of g_or where it is used, from those (G, K, 2) of a metric's curves.
+
+    A metric that does not look at the intersection has no g_and: the identity stands in for it.
+    """
+    if "and" in names:
+        return points
+    line = torch.linspace(0, 1, points.shape[1], dtype=points.dtype, device=points.device)
+    return torch.cat([torch.stack([line, line], dim=1)[None], points])
+
+
+def counted_pixels(labels: Tensor, num_classes: int) -> Tensor:
+    """Pixels of the batch that count for each class, whatever their label; (C,) int64."""
+    counts = labels >= 0
+    return counts.sum((0, 2)) if labels.ndim == 3 else counts.sum().repeat(num_classes)
 
 
 def target_counts(labels: Tensor, num_classes: int) -> Tensor:

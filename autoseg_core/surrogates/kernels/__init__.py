@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from autoseg_core.numerics import working_dtype
 from autoseg_core.surrogates.kernels import tiled, upsampled
@@ -32,6 +33,11 @@ COMPILED_FROM = 1 << 20
 
 A rule of the shape alone, so that a run that is stopped and resumed computes the same numbers.
 """
+
+_FIRST_DERIVATIVES_ONLY = (
+    "The fast backends know first derivatives by backward alone; for forward mode, second "
+    "derivatives and transforms of torch.func build the loss with backend='reference'."
+)
 
 
 def choose(logits: Tensor, size: Sequence[int] | None = None) -> str:
@@ -61,16 +67,13 @@ def region_sums(
     nothing counts. Tables: ``tables.curve_table``; without ``or_table`` g_or is the identity.
     With ``size`` = (H, W) logits are (N, C, h, w) and upsampled on the way to P = H * W pixels
     (``upsampled``), which are never in memory.
+    Raises ``RuntimeError`` in forward mode (``torch.func.jvp``) and for second derivatives.
     """
+    # Without a look torch would drop the tangent without a word: a derivative of zero.
+    if forward_ad.unpack_dual(logits).tangent is not None:
+        raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
     sums: Tensor = torch.ops.autoseg.region_sums(
-        logits,
-        labels,
-        and_table,
-        or_table,
-        activation,
-        choose(logits, size) if backend == "auto" else backend,
-        size,
-        align_corners,
+        logits, labels, and_table, or_table, activation, backend, size, align_corners
     )
     return sums
 
@@ -86,8 +89,9 @@ def _region_sums(
     size: Sequence[int] | None,
     align_corners: bool,
 ) -> Tensor:
+    compiled = _is_compiled(logits, backend, size)
     source = _source(logits, labels, size, align_corners)
-    return tiled.forward(source, and_table, or_table, activation, backend == "compiled")
+    return tiled.forward(source, and_table, or_table, activation, compiled)
 
 
 @torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
@@ -102,8 +106,15 @@ def _region_sums_backward(
     size: Sequence[int] | None,
     align_corners: bool,
 ) -> Tensor:
+    compiled = _is_compiled(logits, backend, size)
     source = _source(logits, labels, size, align_corners)
-    return tiled.backward(source, and_table, or_table, gradient, activation, backend == "compiled")
+    return tiled.backward(source, and_table, or_table, gradient, activation, compiled)
+
+
+def _is_compiled(logits: Tensor, backend: str, size: Sequence[int] | None) -> bool:
+    # Here, inside the operation: torch.compile of a training step cannot trace the choice, which
+    # looks for a compiler on the disk.
+    return (choose(logits, size) if backend == "auto" else backend) == "compiled"
 
 
 def _source(
@@ -144,3 +155,10 @@ def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _region_sums.register_autograd(_differentiate, setup_context=_keep)
+
+
+def _refuse(ctx: Any, *gradients: Tensor) -> None:
+    raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
+
+
+_region_sums_backward.register_autograd(_refuse)
