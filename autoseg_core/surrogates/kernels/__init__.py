@@ -86,8 +86,8 @@ def _region_sums(
     or_table: Tensor | None,
     activation: str,
     backend: str,
-    size: Sequence[int] | None,
-    align_corners: bool,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
     compiled = _is_compiled(logits, backend, size)
     source = _source(logits, labels, size, align_corners)
@@ -103,8 +103,8 @@ def _region_sums_backward(
     gradient: Tensor,
     activation: str,
     backend: str,
-    size: Sequence[int] | None,
-    align_corners: bool,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
     compiled = _is_compiled(logits, backend, size)
     source = _source(logits, labels, size, align_corners)
@@ -133,8 +133,8 @@ def _(
     or_table: Tensor | None,
     activation: str,
     backend: str,
-    size: Sequence[int] | None,
-    align_corners: bool,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
     return logits.new_empty(2, logits.shape[1], dtype=working_dtype(logits.dtype))
 
