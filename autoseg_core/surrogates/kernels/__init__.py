@@ -9,6 +9,8 @@ gradients of the sums and recomputes the softmax. How it is computed is the back
   and which also knows gradients in the control points;
 - "fused": eager PyTorch, tile by tile, so that temporaries stay in cache;
 - "compiled": the same tile through torch.compile, on CPUs with a C++ compiler;
+- "triton": one read of the logits forward, one read and one write backward, on CUDA, for "softmax"
+  and up to 256 classes;
 - "auto": what ``choose`` says for the device and size.
 """
 
@@ -23,9 +25,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from autoseg_core.numerics import working_dtype
-from autoseg_core.surrogates.kernels import tiled, upsampled
+from autoseg_core.surrogates.kernels import tiled, triton, upsampled
 
-Backend = Literal["auto", "reference", "fused", "compiled"]
+Backend = Literal["auto", "reference", "fused", "compiled", "triton"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
 COMPILED_FROM = 1 << 20
@@ -40,13 +42,18 @@ _FIRST_DERIVATIVES_ONLY = (
 )
 
 
-def choose(logits: Tensor, size: Sequence[int] | None = None) -> str:
-    """The backend that "auto" stands for; ``size``: see ``region_sums``."""
-    pixels = math.prod(logits.shape[2:] if size is None else size)
-    small = logits.shape[0] * logits.shape[1] * pixels < COMPILED_FROM
-    if logits.device.type != "cpu" or logits.dtype == torch.float64 or small:
+def choose(logits: Tensor, activation: str = "softmax", size: Sequence[int] | None = None) -> str:
+    """The backend that "auto" stands for; logits (N, C, ...), ``size``: see ``region_sums``."""
+    if logits.dtype == torch.float64:
         return "fused"
-    return "compiled" if tiled.can_compile() else "fused"
+    if logits.device.type != "cpu":
+        fits = (
+            activation == "softmax" and size is None and 1 <= logits.shape[1] <= triton.MAX_CLASSES
+        )
+        return "triton" if fits and triton.available(logits.device) else "fused"
+    pixels = math.prod(logits.shape[2:] if size is None else size)
+    large = logits.shape[0] * logits.shape[1] * pixels >= COMPILED_FROM
+    return "compiled" if large and tiled.can_compile() else "fused"
 
 
 def region_sums(
@@ -89,9 +96,11 @@ def _region_sums(
     size: Sequence[int] | None = None,
     align_corners: bool = False,
 ) -> Tensor:
-    compiled = _is_compiled(logits, backend, size)
+    chosen = _resolved(logits, activation, backend, size)
+    if chosen == "triton":
+        return torch.stack(triton.region_sums(logits, labels, and_table, or_table))
     source = _source(logits, labels, size, align_corners)
-    return tiled.forward(source, and_table, or_table, activation, compiled)
+    return tiled.forward(source, and_table, or_table, activation, chosen == "compiled")
 
 
 @torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
@@ -106,15 +115,27 @@ def _region_sums_backward(
     size: Sequence[int] | None = None,
     align_corners: bool = False,
 ) -> Tensor:
-    compiled = _is_compiled(logits, backend, size)
+    chosen = _resolved(logits, activation, backend, size)
+    if chosen == "triton":
+        sums = gradient.unbind()
+        return triton.region_sums_backward(logits, labels, and_table, or_table, *sums)
     source = _source(logits, labels, size, align_corners)
-    return tiled.backward(source, and_table, or_table, gradient, activation, compiled)
+    return tiled.backward(source, and_table, or_table, gradient, activation, chosen == "compiled")
 
 
-def _is_compiled(logits: Tensor, backend: str, size: Sequence[int] | None) -> bool:
+def _resolved(logits: Tensor, activation: str, backend: str, size: Sequence[int] | None) -> str:
     # Here, inside the operation: torch.compile of a training step cannot trace the choice, which
     # looks for a compiler on the disk.
-    return (choose(logits, size) if backend == "auto" else backend) == "compiled"
+    if backend == "auto":
+        return choose(logits, activation, size)
+    if backend == "triton" and activation != "softmax":
+        raise ValueError(f"The Triton kernels are for activation 'softmax', got {activation!r}.")
+    if backend == "triton" and size is not None:
+        raise ValueError(
+            "The Triton kernels do not upsample: take backend='auto' or 'fused' with upsample, or "
+            f"interpolate the logits to {tuple(size)} before the loss."
+        )
+    return backend
 
 
 def _source(

@@ -325,7 +325,8 @@ def test_the_operation_keeps_torchs_contract(align_corners: bool) -> None:
 def test_auto_goes_by_the_full_size() -> None:
     logits = torch.empty(1, 16, 16, 16)
     assert kernels.choose(logits) == "fused"
-    assert kernels.choose(logits, (256, 256)) == kernels.choose(torch.empty(1, 16, 256, 256))
+    chosen = kernels.choose(logits, "softmax", (256, 256))
+    assert chosen == kernels.choose(torch.empty(1, 16, 256, 256))
 
 
 LOGITS = torch.zeros(2, 3, 4, 5)
@@ -363,3 +364,8 @@ def test_bad_shapes_are_named(options: Any, logits: Tensor, shape: Any, words: s
 def test_bad_choices_are_named(options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         _loss(**options)
+
+
+def test_triton_says_that_it_does_not_upsample() -> None:
+    with pytest.raises(ValueError, match=r"do not upsample: take backend='auto' or 'fused'"):
+        _loss(upsample="bilinear", backend="triton")(*_batch(16))
