@@ -1,6 +1,7 @@
 """What a loss accepts: checks in words, and labels as the kernels want them.
 
-N: images; C: classes; H, W (and D): pixels; P: pixels of an image.
+N: images; C: classes; H, W (and D): pixels; P: pixels of an image; h, w: rows and columns of logits
+that are yet to be upsampled.
 """
 
 from __future__ import annotations
@@ -15,12 +16,22 @@ from autoseg_core.surrogates.kernels import BACKENDS
 from autoseg_core.surrogates.regions import ACTIVATIONS
 
 
-def check_choices(activation: str, backend: str, metrics: Sequence[Metric]) -> None:
-    """ValueError unless both are known, and the metrics can be had under the activation."""
+def check_choices(
+    activation: str,
+    backend: str,
+    metrics: Sequence[Metric],
+    upsample: str | None = None,
+    align_corners: bool = False,
+) -> None:
+    """ValueError unless all are known, and the metrics can be had under the activation."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"Unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}.")
     if backend not in BACKENDS:
         raise ValueError(f"Unknown backend {backend!r}; known: {', '.join(BACKENDS)}.")
+    if upsample not in (None, "bilinear"):
+        raise ValueError(f"Unknown upsample {upsample!r}; known: None, 'bilinear'.")
+    if align_corners and upsample is None:
+        raise ValueError("align_corners=True says how to upsample: it needs upsample='bilinear'.")
     flat = _of_label_maps(metrics)
     if activation == "sigmoid" and flat:
         raise ValueError(
@@ -30,7 +41,12 @@ def check_choices(activation: str, backend: str, metrics: Sequence[Metric]) -> N
 
 
 def check_input(
-    metrics: Sequence[Metric], logits: Tensor, target: Tensor, activation: str, ignore_index: int
+    metrics: Sequence[Metric],
+    logits: Tensor,
+    target: Tensor,
+    activation: str,
+    ignore_index: int,
+    upsample: str | None = None,
 ) -> Tensor:
     """The target, with a dimension for C = 1 under "sigmoid"; ValueError as ``AutoSegLoss``."""
     if not logits.is_floating_point() or logits.ndim not in (4, 5):
@@ -43,9 +59,14 @@ def check_input(
             f"{', '.join(_of_label_maps(metrics))} needs images, logits of shape (N, C, H, W), "
             f"got {tuple(logits.shape)}; volumes are for region metrics such as mIoU."
         )
+    if logits.ndim == 5 and upsample:
+        raise ValueError(
+            f"upsample={upsample!r} needs images, logits of shape (N, C, h, w), got "
+            f"{tuple(logits.shape)}; upsample volumes before the loss, with F.interpolate."
+        )
     if activation == "sigmoid" and logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
         target = target[:, None]
-    _check_shape(logits, target, activation)
+    _check_shape(logits, target, activation, upsample)
     _check_labels(target, logits.shape[1] if activation == "softmax" else 2, ignore_index)
     return target
 
@@ -60,19 +81,30 @@ def _of_label_maps(metrics: Sequence[Metric]) -> list[str]:
     return [metric.name for metric in metrics if metric.region != "image"]
 
 
-def _check_shape(logits: Tensor, target: Tensor, activation: str) -> None:
+def _check_shape(logits: Tensor, target: Tensor, activation: str, upsample: str | None) -> None:
     if target.is_floating_point():
-        soft = "; soft labels are not supported: AND and OR are defined for a truth of 0 or 1"
+        hint = "; soft labels are not supported: AND and OR are defined for a truth of 0 or 1"
+    elif upsample:
+        hint = f"; under upsample={upsample!r} the target may also have more rows and columns"
+    elif _is_larger(target, logits):
+        hint = "; for a target larger than the logits build the loss with upsample='bilinear'"
     else:
-        soft = ""
-    expected = tuple(logits.shape)
-    if activation == "softmax":
-        expected = (logits.shape[0], *logits.shape[2:])
+        hint = ""
+    pixels = target.shape[-2:] if upsample and _is_larger(target, logits) else logits.shape[2:]
+    expected = (*logits.shape[: 1 if activation == "softmax" else 2], *pixels)
     if target.shape != expected or target.dtype != torch.int64:
         raise ValueError(
             f"Expected an int64 target of shape {expected} for logits {tuple(logits.shape)} under "
-            f"{activation}, got {target.dtype} of shape {tuple(target.shape)}{soft}."
+            f"{activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}."
         )
+
+
+def _is_larger(target: Tensor, logits: Tensor) -> bool:
+    """Whether logits (N, C, h, w), not empty, can be upsampled to the target's (..., H, W)."""
+    if logits.ndim != 4 or target.ndim < 3:
+        return False
+    sides = zip(logits.shape[2:], target.shape[-2:], strict=True)
+    return target.shape[-2:] != logits.shape[2:] and all(0 < a <= b for a, b in sides)
 
 
 def _check_labels(target: Tensor, count: int, ignore_index: int) -> None:

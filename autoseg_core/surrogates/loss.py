@@ -1,13 +1,14 @@
 """AutoSegLoss: a spec as a torch module.
 
-N: images; C: classes; H, W: pixels; G: curves of a term; K: control points of a curve.
+N: images; C: classes; H, W: pixels; G: curves of a term; K: control points of a curve; h, w: rows
+and columns of logits that are yet to be upsampled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import as_labels, check_choices, check_input
 from autoseg_core.surrogates.kernels import Backend
 from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
+from autoseg_core.surrogates.kernels.upsampled import upsample as upsample_logits
 from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
 
 Self = TypeVar("Self", bound="AutoSegLoss")
@@ -49,6 +51,10 @@ class AutoSegLoss(nn.Module):
             (``distributed.sum_over_processes``); every process must then take part in every step.
         backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
             Second derivatives, forward mode and ``torch.func.grad`` need "reference".
+        upsample: "bilinear": logits may be smaller than the target and count as
+            ``F.interpolate(logits, (H, W), mode="bilinear")`` would, but region and trimap metrics
+            never hold the full size; metrics of edges and bands, which need erosions, do.
+        align_corners: of that interpolation.
 
     Control points are buffers ``points_<term>`` of shape (G, K, 2) in float64: ``.to()`` moves them
     but does not round them, ``state_dict`` holds them. Loading a state with other points is an
@@ -64,9 +70,12 @@ class AutoSegLoss(nn.Module):
         per_image: bool = False,
         sync: bool = False,
         backend: Backend = "auto",
+        upsample: Literal["bilinear"] | None = None,
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
-        check_choices(activation, backend, [get_metric(term.metric) for term in spec.terms])
+        metrics = [get_metric(term.metric) for term in spec.terms]
+        check_choices(activation, backend, metrics, upsample, align_corners)
         if per_image and sync:
             raise ValueError(
                 "per_image=True scores every image by itself: there is nothing to sync."
@@ -77,6 +86,8 @@ class AutoSegLoss(nn.Module):
         self.per_image = per_image
         self.sync = sync
         self.backend = backend
+        self.upsample = upsample
+        self.align_corners = align_corners
         for index, term in enumerate(spec.terms):
             self.register_buffer(f"points_{index}", _points(term).to(torch.get_default_device()))
         self.register_load_state_dict_pre_hook(_refuse_other_points)  # type: ignore[no-untyped-call]
@@ -86,10 +97,12 @@ class AutoSegLoss(nn.Module):
 
         logits: (N, C, H, W) float of any precision; region metrics also take volumes
         (N, C, D, H, W). target: (N, H, W) int64, in [0, C) or ``ignore_index``; under "sigmoid" 0,
-        1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. A batch of void
-        pixels alone gives 0 with a graph and zero gradients. Raises ``ValueError`` for other shapes
-        or dtypes, soft labels among them, and for labels outside the classes (on CUDA, where
-        looking would stall the stream, an assertion on the device).
+        1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. With
+        ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; what holds for the logits of a
+        pixel then holds for those interpolated, so a NaN counts unless all that read it are void. A
+        batch of void pixels alone gives 0 with a graph and zero gradients. Raises ``ValueError``
+        for other shapes or dtypes, soft labels among them, and for labels outside the classes (on
+        CUDA, where looking would stall the stream, an assertion on the device).
         """
         target = check_input(
             [get_metric(term.metric) for term in self.spec.terms],
@@ -97,6 +110,7 @@ class AutoSegLoss(nn.Module):
             target,
             self.activation,
             self.ignore_index,
+            self.upsample,
         )
         if not self.per_image:
             return self._loss(logits, target)
@@ -118,6 +132,7 @@ class AutoSegLoss(nn.Module):
                 self.ignore_index,
                 self.activation,
                 self.backend,
+                self.align_corners,
             )
             counts = sum_over_processes(counts) if self.sync else counts
             scores.append(_score(term, counts))
@@ -153,14 +168,19 @@ def soft_counts(
     ignore_index: int = 255,
     activation: Activation = "softmax",
     backend: Backend = "auto",
+    align_corners: bool = False,
 ) -> Counts:
     """Counts of one term: the expensive part, before any ratio is taken.
 
     points: (G, K, 2). logits, target: as ``AutoSegLoss.forward`` checked them. Returns (C,) counts;
-    those of several batches or processes may be added before they are scored.
+    those of several batches or processes may be added before they are scored. Logits smaller than
+    the target are upsampled.
     """
     metric, classes = get_metric(term.metric), logits.shape[1]
     mask = target != ignore_index
+    size = None if logits.shape[2:] == target.shape[-(logits.ndim - 2) :] else target.shape[-2:]
+    if size is not None and metric.region not in ("image", "trimap"):
+        logits, size = upsample_logits(logits, size, align_corners), None
     if metric.region == "boundary":
         count = readable_boundary_counts if backend == "reference" else boundary_counts
         return count(logits, target, mask, points, term.surface, term.tolerance, metric.curves)
@@ -170,7 +190,10 @@ def soft_counts(
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
     labels = as_labels(target, mask, activation)
     points = complete_curves(metric.curves, points)
-    return soft_region_counts(logits.flatten(2), labels, points, term.surface, activation, backend)
+    logits = logits.flatten(2) if size is None else logits
+    return soft_region_counts(
+        logits, labels, points, term.surface, activation, backend, size, align_corners
+    )
 
 
 def _band_counts(

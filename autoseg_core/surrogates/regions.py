@@ -24,6 +24,7 @@ from autoseg_core.numerics import working_dtype
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surrogates.kernels import Backend, region_sums
 from autoseg_core.surrogates.kernels.tables import curve_table
+from autoseg_core.surrogates.kernels.upsampled import upsample
 
 Curve = Callable[[Tensor], Tensor]
 Activation = Literal["softmax", "sigmoid"]
@@ -43,6 +44,8 @@ def soft_region_counts(
     surface: str,
     activation: Activation = "softmax",
     backend: Backend = "auto",
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> RegionCounts:
     """Count with curves in place of logic; (C,) counts of the batch, with gradients.
 
@@ -50,6 +53,8 @@ def soft_region_counts(
     the module; the logits of what does not count may be anything. points: (G, K, 2) of the curves
     g_and and, for metrics that use the union, g_or, else the union is that of the identity curve.
     Gradients in ``points`` are known to the backend "reference" alone, which is taken for them.
+    With ``size`` = (H, W) logits are (N, C, h, w), and counted after bilinear upsampling to P =
+    H * W pixels; ``align_corners``: as ``F.interpolate`` has it.
     Raises ``RuntimeError`` for points on another device than the logits.
     """
     if points.device != logits.device:
@@ -59,12 +64,16 @@ def soft_region_counts(
         )
     target = target_counts(labels, logits.shape[1]).to(working_dtype(logits.dtype))
     if backend == "reference" or points.requires_grad:
+        if size is not None:
+            logits = upsample(logits, size, align_corners).flatten(2)
         g_and, g_or = _curves(points, surface, logits)
         sums = reference_sums(logits, labels, g_and, g_or, activation)
     else:
         tables = [curve_table(surface, p, working_dtype(logits.dtype)) for p in points]
         or_table = tables[1] if len(tables) > 1 else None
-        sums = region_sums(logits, labels, tables[0], or_table, activation, backend)
+        sums = region_sums(
+            logits, labels, tables[0], or_table, activation, backend, size, align_corners
+        )
     intersection, claimed = sums
     pixels = counted_pixels(labels, logits.shape[1]).to(target)
     return RegionCounts(target, intersection, target + claimed, pixels)

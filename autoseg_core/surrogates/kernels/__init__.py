@@ -1,6 +1,6 @@
 """Fast forms of ``surrogates.regions``: logits -> sums of curves, keeping nothing but the logits.
 
-N: images; C: classes; P: pixels of an image.
+N: images; C: classes; P: pixels of an image; h, w: rows and columns of logits yet to be upsampled.
 
 One differentiable operation serves every metric: forward sums over pixels, backward takes the
 gradients of the sums and recomputes the softmax. How it is computed is the backend's business:
@@ -16,6 +16,8 @@ gradients of the sums and recomputes the softmax. How it is computed is the back
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -23,7 +25,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from autoseg_core.numerics import working_dtype
-from autoseg_core.surrogates.kernels import tiled, triton
+from autoseg_core.surrogates.kernels import tiled, triton, upsampled
 
 Backend = Literal["auto", "reference", "fused", "compiled", "triton"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -40,14 +42,17 @@ _FIRST_DERIVATIVES_ONLY = (
 )
 
 
-def choose(logits: Tensor, activation: str = "softmax") -> str:
-    """The backend that "auto" stands for; logits (N, C, P) or (N, C, H, W)."""
+def choose(logits: Tensor, activation: str = "softmax", size: Sequence[int] | None = None) -> str:
+    """The backend that "auto" stands for; logits (N, C, ...), ``size``: see ``region_sums``."""
     if logits.dtype == torch.float64:
         return "fused"
     if logits.device.type != "cpu":
-        fits = activation == "softmax" and 1 <= logits.shape[1] <= triton.MAX_CLASSES
+        fits = (
+            activation == "softmax" and size is None and 1 <= logits.shape[1] <= triton.MAX_CLASSES
+        )
         return "triton" if fits and triton.available(logits.device) else "fused"
-    large = logits.numel() >= COMPILED_FROM
+    pixels = math.prod(logits.shape[2:] if size is None else size)
+    large = logits.shape[0] * logits.shape[1] * pixels >= COMPILED_FROM
     return "compiled" if large and tiled.can_compile() else "fused"
 
 
@@ -58,6 +63,8 @@ def region_sums(
     or_table: Tensor | None,
     activation: str,
     backend: str,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
     """Sums of curves over the batch's pixels, (2, C), differentiable in the logits.
 
@@ -65,13 +72,15 @@ def region_sums(
     logits: (N, C, P) of any float dtype; sums are float32, or float64 for float64. labels: integer,
     classes (N, P) under "softmax", 0 or 1 for each class (N, C, P) under "sigmoid", and -1 where
     nothing counts. Tables: ``tables.curve_table``; without ``or_table`` g_or is the identity.
+    With ``size`` = (H, W) logits are (N, C, h, w) and upsampled on the way to P = H * W pixels
+    (``upsampled``), which are never in memory.
     Raises ``RuntimeError`` in forward mode (``torch.func.jvp``) and for second derivatives.
     """
     # Without a look torch would drop the tangent without a word: a derivative of zero.
     if forward_ad.unpack_dual(logits).tangent is not None:
         raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
     sums: Tensor = torch.ops.autoseg.region_sums(
-        logits, labels, and_table, or_table, activation, backend
+        logits, labels, and_table, or_table, activation, backend, size, align_corners
     )
     return sums
 
@@ -84,12 +93,14 @@ def _region_sums(
     or_table: Tensor | None,
     activation: str,
     backend: str,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
-    chosen = _resolved(logits, activation, backend)
+    chosen = _resolved(logits, activation, backend, size)
     if chosen == "triton":
         return torch.stack(triton.region_sums(logits, labels, and_table, or_table))
-    compiled = chosen == "compiled"
-    return tiled.forward(logits, labels, and_table, or_table, activation, compiled)
+    source = _source(logits, labels, size, align_corners)
+    return tiled.forward(source, and_table, or_table, activation, chosen == "compiled")
 
 
 @torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
@@ -101,23 +112,38 @@ def _region_sums_backward(
     gradient: Tensor,
     activation: str,
     backend: str,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
-    chosen = _resolved(logits, activation, backend)
+    chosen = _resolved(logits, activation, backend, size)
     if chosen == "triton":
         sums = gradient.unbind()
         return triton.region_sums_backward(logits, labels, and_table, or_table, *sums)
-    compiled = chosen == "compiled"
-    return tiled.backward(logits, labels, and_table, or_table, gradient, activation, compiled)
+    source = _source(logits, labels, size, align_corners)
+    return tiled.backward(source, and_table, or_table, gradient, activation, chosen == "compiled")
 
 
-def _resolved(logits: Tensor, activation: str, backend: str) -> str:
+def _resolved(logits: Tensor, activation: str, backend: str, size: Sequence[int] | None) -> str:
     # Here, inside the operation: torch.compile of a training step cannot trace the choice, which
     # looks for a compiler on the disk.
     if backend == "auto":
-        return choose(logits, activation)
+        return choose(logits, activation, size)
     if backend == "triton" and activation != "softmax":
         raise ValueError(f"The Triton kernels are for activation 'softmax', got {activation!r}.")
+    if backend == "triton" and size is not None:
+        raise ValueError(
+            "The Triton kernels do not upsample: take backend='auto' or 'fused' with upsample, or "
+            f"interpolate the logits to {tuple(size)} before the loss."
+        )
     return backend
+
+
+def _source(
+    logits: Tensor, labels: Tensor, size: Sequence[int] | None, align_corners: bool
+) -> tiled.Source:
+    if size is None:
+        return tiled.Pixels(logits, labels)
+    return upsampled.Bands(logits, labels, size, align_corners)
 
 
 @_region_sums.register_fake
@@ -128,6 +154,8 @@ def _(
     or_table: Tensor | None,
     activation: str,
     backend: str,
+    size: Sequence[int] | None = None,
+    align_corners: bool = False,
 ) -> Tensor:
     return logits.new_empty(2, logits.shape[1], dtype=working_dtype(logits.dtype))
 
@@ -144,7 +172,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     operation = torch.ops.autoseg.region_sums_backward
-    return (operation(*ctx.saved_tensors, gradient, *ctx.options), None, None, None, None, None)
+    return (operation(*ctx.saved_tensors, gradient, *ctx.options), *[None] * 7)
 
 
 _region_sums.register_autograd(_differentiate, setup_context=_keep)

@@ -1,7 +1,8 @@
 """Soft region sums in tiles that stay in cache; only the gradient is as large as the logits.
 
 N: images; C: classes; P: pixels of an image. The arithmetic is that of ``tile``, as it stands
-("fused") or compiled ("compiled"). Sums of tiles add up in float64.
+("fused") or compiled ("compiled"). Sums of tiles add up in float64. Where tiles come from is a
+``Source``: ``Pixels``, logits as they stand, or ``upsampled.Bands``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,56 +26,75 @@ TILE = 1 << 17
 _logger = logging.getLogger(__name__)
 
 
-def forward(
-    logits: Tensor,
-    labels: Tensor,
-    and_table: Tensor,
-    or_table: Tensor | None,
-    activation: str,
-    compiled: bool,
-) -> Tensor:
-    """The two sums of ``tile`` over the batch, (2, C).
+class Source(Protocol):
+    """Where tiles come from, and where their gradients go."""
 
-    logits: (N, C, P) of any float dtype and strides. labels: (N, P), or (N, C, P) under "sigmoid",
-    integer, -1 where nothing counts; what stands in the logits there, NaN included, changes
-    nothing. Tables: see ``tile``.
-    """
-    run = _ready(tile.FORWARD[activation], compiled)
+    logits: Tensor  # (N, C, ...) of any float dtype and strides
+
+    def tiles(self) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
+        """Image, part of it, and its logits and labels as ``tile`` wants them; contiguous."""
+
+    def room(self) -> Tensor:
+        """Where the gradient in the logits will stand."""
+
+    def put(self, out: Tensor, image: int, part: slice, gradient: Tensor) -> None:
+        """Bring the gradient in a tile to its place in ``out``."""
+
+
+def forward(
+    source: Source, and_table: Tensor, or_table: Tensor | None, activation: str, compiled: bool
+) -> Tensor:
+    """The two sums of ``tile`` over the batch, (2, C). Tables: see ``tile``."""
+    run, logits = _ready(tile.FORWARD[activation], compiled), source.logits
     sums = torch.zeros(2, logits.shape[1], dtype=torch.float64, device=logits.device)
-    for _, _, x, y in _tiles(logits, labels):
+    for _, _, x, y in source.tiles():
         sums += torch.stack(run(x, y, and_table, or_table))
     return sums.to(working_dtype(logits.dtype))
 
 
 def backward(
-    logits: Tensor,
-    labels: Tensor,
+    source: Source,
     and_table: Tensor,
     or_table: Tensor | None,
     gradient: Tensor,
     activation: str,
     compiled: bool,
 ) -> Tensor:
-    """Gradient in the logits, (N, C, P), from that of ``forward``'s sums (2, C)."""
-    run = _ready(tile.BACKWARD[activation], compiled)
-    out = torch.empty_like(logits)
-    for image, pixels, x, y in _tiles(logits, labels):
-        out[image, :, pixels] = run(x, y, and_table, or_table, *gradient.unbind())
-    return out
+    """Gradient in the logits, of their shape and dtype, from that of ``forward``'s sums (2, C)."""
+    run, out = _ready(tile.BACKWARD[activation], compiled), source.room()
+    for image, part, x, y in source.tiles():
+        source.put(out, image, part, run(x, y, and_table, or_table, *gradient.unbind()))
+    return out.to(source.logits.dtype)
 
 
-def _tiles(logits: Tensor, labels: Tensor) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
-    """Image, pixels, and their logits and labels as ``tile`` wants them; contiguous copies."""
-    images, classes, pixels = logits.shape
-    # An accelerator has no such cache, and launching a kernel costs it more than its memory.
-    length = max(1024, TILE // classes) if logits.device.type == "cpu" else pixels
-    dtype = working_dtype(logits.dtype)
-    for image in range(images):
-        for start in range(0, pixels, max(1, length)):
-            part = slice(start, min(start + length, pixels))
-            y = labels[image, ..., part].int()
-            x = torch.where(y >= 0, logits[image, :, part].to(dtype), 0.0)
-            yield image, part, x.contiguous(), y
+class Pixels:
+    """The source of tiles for logits as they stand.
+
+    logits: (N, C, P) of any float dtype and strides. labels: (N, P), or (N, C, P) under "sigmoid",
+    integer, -1 where nothing counts; what stands in the logits there, NaN included, changes
+    nothing.
+    """
+
+    def __init__(self, logits: Tensor, labels: Tensor) -> None:
+        self.logits, self.labels = logits, labels
+
+    def tiles(self) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
+        images, classes, pixels = self.logits.shape
+        # An accelerator has no such cache, and launching a kernel costs it more than its memory.
+        length = max(1024, TILE // classes) if self.logits.device.type == "cpu" else pixels
+        dtype = working_dtype(self.logits.dtype)
+        for image in range(images):
+            for start in range(0, pixels, max(1, length)):
+                part = slice(start, min(start + length, pixels))
+                y = self.labels[image, ..., part].int()
+                x = torch.where(y >= 0, self.logits[image, :, part].to(dtype), 0.0)
+                yield image, part, x.contiguous(), y
+
+    def room(self) -> Tensor:
+        return torch.empty_like(self.logits)
+
+    def put(self, out: Tensor, image: int, part: slice, gradient: Tensor) -> None:
+        out[image, :, part] = gradient
 
 
 def _ready(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
