@@ -5,8 +5,10 @@ metrics; ``SearchSpace`` the coordinates in which losses are searched.
 """
 
 from autoseg_core.metrics import SegmentationScores
-from autoseg_core.scores import METRICS
+from autoseg_core.objective import Objective
+from autoseg_core.scores import METRICS, SIX, Metric, get_metric, register_metric
 from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
+from autoseg_core.surfaces.joint import JointSpace, Space, search_space, space_from_dict
 from autoseg_core.surfaces.space import Constraints, SearchSpace
 from autoseg_core.surrogates import AutoSegLoss
 from autoseg_core.zoo import load_loss, load_spec, zoo_names
@@ -15,15 +17,24 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METRICS",
+    "SIX",
     "AutoSegLoss",
     "Constraints",
+    "JointSpace",
     "LossSpec",
     "LossTerm",
+    "Metric",
+    "Objective",
     "Provenance",
     "SearchSpace",
     "SegmentationScores",
+    "Space",
     "SpecError",
+    "get_metric",
     "load_loss",
     "load_spec",
+    "register_metric",
+    "search_space",
+    "space_from_dict",
     "zoo_names",
 ]

@@ -41,11 +41,13 @@ class RegionCounts(Counts):
     """Pixels per class (ASL, arXiv 2010.07930, eq. 1-3 written as counts).
 
     ``prediction = intersection + union - target``; false positives ``union - target``; false
-    negatives ``target - intersection``.
+    negatives ``target - intersection``; true negatives ``pixels - union``. ``pixels`` are those
+    that were looked at for a class: all valid ones, whatever their label.
     """
 
     intersection: Tensor
     union: Tensor
+    pixels: Tensor
 
 
 @dataclass(frozen=True)

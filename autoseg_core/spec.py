@@ -1,8 +1,8 @@
 """LossSpec: a searched loss as data.
 
-A spec is JSON: reading one executes nothing. It holds one or more weighted terms and where they
-come from; numbers round-trip exactly. The file carries a format number: a reader refuses
-files that are newer than itself instead of guessing.
+A spec is JSON: reading one executes nothing. It holds one or more terms and where they come from;
+numbers round-trip exactly. The file carries a format number: a reader refuses files that are newer
+than itself instead of guessing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from autoseg_core.objective import Combine
 from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.joint import Space
 from autoseg_core.surfaces.space import Constraints, SearchSpace, check_curve
 
 FORMAT: Literal[1] = 1
@@ -32,10 +34,10 @@ class _Model(BaseModel):
 class LossTerm(_Model):
     """One surrogate: ``weight * (1 - score)``.
 
-    metric, surface: names of ``scores.METRICS`` and ``surfaces.SURFACES``. pieces: of every curve.
-    control_points: for each curve of the metric, its (u, v) points with both ends, in [0, 1], u in
-    order from 0 to 1. absent: a class without target pixels in the batch is left out of the mean
-    ("ignore") or scores 0 ("zero", as released). tolerance: pixels, boundary metrics only.
+    metric, surface: names for ``scores.get_metric`` and of ``surfaces.SURFACES``. pieces: of every
+    curve. control_points: for each curve of the metric, its (u, v) points with both ends, in
+    [0, 1], u in order from 0 to 1. absent: a class without target pixels in the batch is left out
+    of the mean ("ignore") or scores 0 ("zero", as released). tolerance: pixels, for BIoU and BF1.
     drop_background: see ``metrics.evaluator``. truth_table, monotone: which constraints the curves
     keep (``surfaces.space.Constraints``); they are checked.
     """
@@ -127,27 +129,54 @@ class Provenance(_Model):
 
 
 class LossSpec(_Model):
-    """A loss: the sum of its terms, and its provenance. See ``load_spec`` to read one by name.
+    """A loss: its terms, and its provenance. See ``load_spec`` to read one by name.
 
-    name: letters, digits and ``_.+-``: it also names files and directories.
+    name: letters, digits and ``_.+-``: it also names files and directories. combine: "sum", of
+    ``weight * (1 - score)`` over the terms, or "product", 1 - the product of their scores, which
+    has no weights: they must be 1.
     """
 
     format: Literal[1] = FORMAT
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*$")]
     terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
+    combine: Combine = "sum"
     provenance: Provenance = Provenance()
 
+    @model_validator(mode="after")
+    def _check_weights(self) -> LossSpec:
+        weights = [term.weight for term in self.terms]
+        if self.combine == "product" and set(weights) != {1.0}:
+            raise ValueError(f"a product has no weights: set every weight to 1, got {weights}.")
+        return self
+
     @classmethod
-    def of_terms(cls, name: str, *terms: LossTerm) -> LossSpec:
-        """The sum of ``terms`` under a name; raises ``SpecError`` for an unfit name."""
+    def of_terms(cls, name: str, *terms: LossTerm, combine: Combine = "sum") -> LossSpec:
+        """``terms`` combined under a name; raises ``SpecError`` for an unfit name."""
         try:
-            return cls(name=name, terms=terms)
+            return cls(name=name, terms=terms, combine=combine)
         except ValidationError as error:
             raise SpecError("Not a loss spec: " + "; ".join(_explain(error))) from None
 
+    @classmethod
+    def from_theta(cls, name: str, space: Space, theta: Any, **settings: Any) -> LossSpec:
+        """The loss at search coordinates theta (d,) of ``space``; ``settings`` go to every term.
+
+        A term for each target of the space's objective, with its share of the weights: where
+        predictions are one-hot, the loss is 1 - the objective's score, its constraints aside.
+        Raises ``SpecError`` for settings or a name that do not fit, ``ValueError`` for such theta.
+        """
+        objective = space.objective
+        parts = zip(space.parts, space.split(theta), objective.shares, strict=True)
+        terms = [
+            LossTerm.from_theta(part, own, weight=share, **settings) for part, own, share in parts
+        ]
+        return cls.of_terms(name, *terms, combine=objective.combine)
+
     def to_json(self) -> str:
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
-        return self.model_dump_json(indent=1, exclude_none=True) + "\n"
+        # A sum is written as it was before there were products: old readers know it.
+        usual = {"combine"} if self.combine == "sum" else None
+        return self.model_dump_json(indent=1, exclude_none=True, exclude=usual) + "\n"
 
     def save(self, path: str | Path) -> None:
         """Write ``to_json`` to ``path`` in one step: a reader never sees half a file."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autoseg_core import SearchSpace
+from autoseg_core import Space, search_space
 from rl.agents.variants import parse_variants
 from rl.comparison import write_comparisons
 from rl.contest import Plan, Problem, compare
@@ -49,7 +49,7 @@ def _add_problems(group: argparse._ArgumentGroup) -> None:
     add("--journal", nargs="+", action="extend", default=[], metavar="PATH", help=journals)
     erring = "answers from journals err as one evaluation of theirs did (default: they do not)"
     add("--journal-noise", action="store_true", help=erring)
-    add("--metric", help="search the surfaces of this metric (default: the proxy's)")
+    add("--metric", help="search the surfaces of this metric or objective (default: the proxy's)")
     add("--surface", help="bezier or linear (default: bezier)")
     add("--pieces", type=int, help="of a curve (default: the metric's)")
 
@@ -77,10 +77,10 @@ def _problems(arguments: argparse.Namespace) -> list[Problem]:
     return [Problem(name, task, own.identity()) for name, task, own in made]
 
 
-def _space(arguments: argparse.Namespace) -> SearchSpace | None:
+def _space(arguments: argparse.Namespace) -> Space | None:
     """The one asked for; None = the proxy's own."""
     if arguments.metric is not None:
-        return SearchSpace(arguments.metric, arguments.surface or "bezier", arguments.pieces)
+        return search_space(arguments.metric, arguments.surface or "bezier", arguments.pieces)
     if arguments.surface is not None or arguments.pieces is not None:
         raise ValueError("--surface and --pieces describe the space of a --metric: name one")
     return None

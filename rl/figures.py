@@ -13,8 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from autoseg_core import Space
 from autoseg_core.plot import draw_curve, frame_curves, new_figure
-from autoseg_core.surfaces.space import SearchSpace
 from rl.regret import band
 
 _LEAST_REGRET = 1e-12
@@ -22,7 +22,7 @@ _LEAST_REGRET = 1e-12
 
 
 def draw_curves(
-    space: SearchSpace, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
+    space: Space, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
 ) -> Figure:
     """A panel for each of the space's C curves, a line for each theta (D,), named by its label.
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import METRICS, SearchSpace
+from autoseg_core import SIX, Space
 
 FLOOR_REWARD = 0.0
 """What a failed candidate earns: the lowest value a score in [0, 1] can take."""
@@ -57,7 +57,7 @@ class ProxyTask(Protocol):
     """A cheap stand-in for the real training: equal arguments give an equal result.
 
     A task may also have these attributes; `space_of` and `score_names_of` read them:
-        space: SearchSpace, the space that its thetas are coordinates of.
+        space: Space, the space that its thetas are coordinates of.
         score_names: tuple of str, the names of the scores that it can give, in a fixed order.
     """
 
@@ -114,14 +114,14 @@ class TrainingStep:
     loss: float = math.nan
 
 
-def space_of(task: object) -> SearchSpace | None:
+def space_of(task: object) -> Space | None:
     """The task's own search space, or None when it does not say."""
     return getattr(task, "space", None)
 
 
 def score_names_of(task: object) -> tuple[str, ...]:
-    """The scores a task gives; the catalog of metrics when it does not say."""
-    return tuple(getattr(task, "score_names", METRICS))
+    """The scores a task gives; the six of the paper when it does not say."""
+    return tuple(getattr(task, "score_names", SIX))
 
 
 def check_budget(budget: float) -> float:

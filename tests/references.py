@@ -84,7 +84,7 @@ def _sum(maps: Array) -> Array:
 def count(metric: str, truth: Array, guess: Array, masks: dict[str, Array], **rules: Any) -> Any:
     """Counts of 0/1 maps (N, C, H, W). masks: "valid" pixels, and those "seen" by edges."""
     where = masks["valid"][:, None].astype(np.float64)
-    if metric == "BF1":
+    if metric.startswith("BF1"):
         seen = masks["seen"]
         return boundary_counts(edges(truth, seen), edges(guess, seen), rules["tolerance"])
     if metric == "BIoU":
@@ -173,11 +173,14 @@ def surrogate_loss(
     valid = target != ignore_index
     truth = one_hot(np.where(valid, target, -1), p.shape[1])
     where = valid[:, None].astype(np.float64)
-    if metric == "BF1":
-        g1, g2, g3, g4 = (lambda x, q=q: curve(surface, q, x) for q in points)
+    if metric.startswith("BF1"):
         e = erode(p, valid)
-        soft_or = g3(p) + g4(e) - g3(p) * g4(e)
-        soft_edges = (soft_or - g1(p) * g2(e)) * where
+        if len(points) == 4:
+            g1, g2, g3, g4 = (lambda x, q=q: curve(surface, q, x) for q in points)
+            xor = g3(p) + g4(e) - g3(p) * g4(e) - g1(p) * g2(e)
+        else:
+            xor = curve(surface, points[0], p) - curve(surface, points[0], e)
+        soft_edges = xor * where
         counts = boundary_counts(edges(truth, valid), soft_edges, term["tolerance"])
     else:
         if metric == "BIoU":
@@ -189,6 +192,6 @@ def surrogate_loss(
             soft_or = truth + curve(surface, points[1], p) * (1 - truth)
             counts["U"] = _sum(soft_or * where)
     present = counts["T"] > 0 if term["absent"] == "ignore" else np.ones(p.shape[1], dtype=bool)
-    if metric == "BF1" and term["drop_background"]:
+    if metric.startswith("BF1") and term["drop_background"]:
         present[0] = False
     return 1 - score(metric, counts, present)

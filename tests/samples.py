@@ -12,11 +12,22 @@ import torch
 from torch import Tensor
 
 from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
-from autoseg_core.scores import METRICS
+from autoseg_core.scores import METRICS, SIX
 from autoseg_core.surfaces import SURFACES
 
 VOID = 255
-TERMS = [(metric, surface) for metric in METRICS for surface in SURFACES]
+# Every metric that ships, for five classes.
+SHIPPED = (
+    *METRICS,
+    "Fbeta(beta=2)",
+    "Tversky(alpha=0.3,beta=0.7)",
+    "Tversky(alpha=0,beta=1)",
+    "IoU(classes=[1,3])",
+    "wIoU(weights=[1,2,0.5,0,3])",
+    "BoundaryIoU(radius=2)",
+    "BoundaryIoU(diagonal=0.05)",
+)
+TERMS = [(metric, surface) for metric in SIX for surface in SURFACES]
 
 
 def label_maps(

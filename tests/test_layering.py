@@ -29,6 +29,8 @@ LIBRARIES = {
 EXTRAS = {"optuna", "ray"}
 RL = CORE | LIBRARIES | EXTRAS | {"rl"}
 ALLOWED = {"autoseg_core": CORE, "rl": RL}
+# Pictures and tables are for people: nothing that trains needs what they import.
+ALONE = {"autoseg_core/plot.py": {"matplotlib"}, "autoseg_core/zoo/table.py": {"tabulate"}}
 PROJECT = ROOT / "projects" / "AutoSegLoss"
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} | {
     "tools",
@@ -71,7 +73,8 @@ LAYERED = [path for package in ALLOWED for path in sources(ROOT / package)]
 @pytest.mark.parametrize("path", LAYERED, ids=short)
 def test_a_layer_imports_only_what_lies_below(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
-    assert outside(path.read_text(), ALLOWED[package]) == set()
+    allowed = ALLOWED[package] | ALONE.get(path.relative_to(ROOT).as_posix(), set())
+    assert outside(path.read_text(), allowed) == set()
 
 
 @pytest.mark.parametrize("path", sources(PROJECT / "auto_seg_loss"), ids=short)
@@ -116,9 +119,9 @@ def matched_names(source: str, names: set[str]) -> set[str]:
     ids=short,
 )
 def test_no_file_matches_a_metrics_name(path: Path) -> None:
-    from autoseg_core.scores import METRICS
+    from autoseg_core.scores import FAMILIES, METRICS
 
-    assert matched_names(path.read_text(), set(METRICS)) == set()
+    assert matched_names(path.read_text(), {*METRICS, *FAMILIES}) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,26 @@
-"""SegmentationScores: all six exact metrics, streamed over a data set.
+"""SegmentationScores: exact metrics, streamed over a data set.
 
-N: images; H, W: pixels; C: classes. State: three kinds of (C,) int64 counts, nothing else, so
-memory does not grow with the data set and two halves of it can be merged.
+N: images; H, W: pixels; C: classes. State: (C,) int64 counts for each region that a metric looks
+at, nothing else, so memory does not grow with the data set and two halves of it can be merged.
 
 Two protocols:
 - ``strict``: a void pixel changes nothing, anywhere: it is no edge, makes no edge, and what is
   predicted there is not looked at. A class without a target pixel (for BF1: without a target
-  edge) is absent, as in upstream Detectron2; its v0.6 still counts such a class as 0 once it is
-  predicted.
+  edge; for Boundary IoU: without a band) is absent, as in upstream Detectron2; its v0.6 still
+  counts such a class as 0 once it is predicted.
 - ``paper``: the numbers of the released evaluator. Edges are those of the raw label maps: the rim
   of a void area is an edge of the target, predictions inside void count as edges, and BF1 looks at
-  void pixels too. A class is absent only when neither target nor prediction has it.
+  void pixels too. A class is absent only when neither target nor prediction has it. (The rule
+  for bands is ours: they see void as one more label, and are counted on valid pixels.)
 
 With ``drop_background`` (the released rule on VOC, where class 0 is background) edges of class 0 do
-not enter the trimap, and BF1 averages the other classes; BIoU still averages all, as released.
+not enter the trimap, and BF1 averages the other classes, as does Boundary IoU; BIoU still averages
+all, as released.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -27,9 +30,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
+from autoseg_core.metrics.bands import band_counts
 from autoseg_core.metrics.boundaries import boundary_counts, near_boundary
 from autoseg_core.metrics.regions import region_counts
-from autoseg_core.scores import METRICS, AbsentRule, Metric, Region, present_classes
+from autoseg_core.scores import (
+    SIX,
+    AbsentRule,
+    Band,
+    Region,
+    get_metric,
+    present_classes,
+    seen_classes,
+)
 
 ProtocolName = Literal["strict", "paper"]
 Labels = Tensor | NDArray[np.integer[Any]]
@@ -49,11 +61,53 @@ _RULES: dict[str, _Rules] = {
 }
 
 
+@dataclass(frozen=True)
+class _Images:
+    """Label maps (N, H, W) int64 ready to be counted, and what counting them needs.
+
+    raw: the target with void as label C. valid: pixels whose target is no void. seen: pixels that
+    edges and bands see.
+    """
+
+    guess: Tensor
+    truth: Tensor
+    raw: Tensor
+    valid: Tensor
+    seen: Tensor
+    num_classes: int
+    tolerance: int
+    drop_background: bool
+
+    def image(self) -> RegionCounts:
+        return region_counts(self.guess, self.truth, self.valid, self.num_classes)
+
+    def trimap(self) -> RegionCounts:
+        near = near_boundary(
+            self.raw, self.seen, self.num_classes, self.tolerance, self.drop_background
+        )
+        return region_counts(self.guess, self.truth, self.valid & near, self.num_classes)
+
+    def boundary(self) -> BoundaryCounts:
+        return boundary_counts(self.guess, self.raw, self.seen, self.num_classes, self.tolerance)
+
+    def band(self, band: Band) -> RegionCounts:
+        return band_counts(self.guess, self.raw, self.seen, self.valid, self.num_classes, band)
+
+
+_COUNT: dict[str, Callable[[_Images], Counts]] = {
+    "image": _Images.image,
+    "trimap": _Images.trimap,
+    "boundary": _Images.boundary,
+}
+
+
 class SegmentationScores:
-    """Streaming mIoU, FWIoU, mAcc, gAcc, BIoU and BF1.
+    """Streaming scores: the paper's six, or any metrics of the catalog.
 
     num_classes: C. ignore_index: the target's void label. tolerance: radius in pixels of trimap and
     boundary match, at the resolution of the label maps. protocol, drop_background: see the module.
+    metrics: names of what is computed (``scores.get_metric``); what none of them looks at is not
+    counted. Raises ``ValueError`` for unknown metrics and for those that do not fit the classes.
     """
 
     def __init__(
@@ -63,6 +117,7 @@ class SegmentationScores:
         tolerance: int = 5,
         protocol: ProtocolName = "strict",
         drop_background: bool = False,
+        metrics: Sequence[str] = SIX,
     ) -> None:
         if protocol not in _RULES:
             known = ", ".join(get_args(ProtocolName))
@@ -77,15 +132,16 @@ class SegmentationScores:
         self.tolerance = tolerance
         self.protocol = protocol
         self.drop_background = drop_background
+        self.metrics = _names(metrics)
         self.reset()
+        self.compute()  # a metric that does not fit the classes fails now
 
     def reset(self) -> None:
         """Forget everything seen."""
-        zero = torch.zeros(self.num_classes, dtype=torch.int64)
+        zeros = [torch.zeros(self.num_classes, dtype=torch.int64)] * 4
         self.counts: dict[Region, Counts] = {
-            "image": RegionCounts(zero, zero, zero),
-            "trimap": RegionCounts(zero, zero, zero),
-            "boundary": BoundaryCounts(zero, zero, zero, zero),
+            region: BoundaryCounts(*zeros) if region == "boundary" else RegionCounts(*zeros)
+            for region in dict.fromkeys(get_metric(name).region for name in self.metrics)
         }
 
     def update(self, prediction: Labels, target: Labels) -> None:
@@ -108,22 +164,16 @@ class SegmentationScores:
         checked = guess if rules.edges_see_void else guess[valid]
         _check_labels(checked, self.num_classes, "prediction")
         guess = torch.where(valid | rules.edges_see_void, guess, torch.zeros_like(guess))
-        for region, counts in self._count(guess, truth, valid, rules).items():
-            self.counts[region] = self.counts[region] + counts
-
-    def _count(
-        self, guess: Tensor, truth: Tensor, valid: Tensor, rules: _Rules
-    ) -> dict[Region, Counts]:
-        seen = torch.ones_like(valid) if rules.edges_see_void else valid
         # In raw label maps void is one more label beside the classes: the pixels around it are
         # edges of their class, its own pixels are edges of none.
         raw = torch.where(valid, truth, torch.full_like(truth, self.num_classes))
-        trimap = near_boundary(raw, seen, self.num_classes, self.tolerance, self.drop_background)
-        return {
-            "image": region_counts(guess, truth, valid, self.num_classes).cpu(),
-            "trimap": region_counts(guess, truth, valid & trimap, self.num_classes).cpu(),
-            "boundary": boundary_counts(guess, raw, seen, self.num_classes, self.tolerance).cpu(),
-        }
+        seen = torch.ones_like(valid) if rules.edges_see_void else valid
+        images = _Images(
+            guess, truth, raw, valid, seen, self.num_classes, self.tolerance, self.drop_background
+        )
+        new = {region: _count(region, images).cpu() for region in self.counts}
+        for region, counts in new.items():
+            self.counts[region] = self.counts[region] + counts
 
     def merge(self, other: SegmentationScores) -> SegmentationScores:
         """Add the counts of ``other`` (same settings) to this one, and return this one."""
@@ -137,32 +187,47 @@ class SegmentationScores:
         return self
 
     def compute(self) -> dict[str, float]:
-        """The six scores in [0, 1]; NaN for a score that no class takes part in."""
+        """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
         scores = {}
-        for name, metric in METRICS.items():
+        rule = _RULES[self.protocol].absent
+        for name in self.metrics:
+            metric = get_metric(name)
             counts = self.counts[metric.region].double()
-            present = self._present(metric, counts, self.drop_background)
+            present = present_classes(metric, counts, rule, self.drop_background)
             score = metric.score(counts, present)
             scores[name] = float(score) if bool(present.any()) else float("nan")
         return scores
 
     def per_class(self) -> dict[str, list[float]]:
-        """Columns IoU, Acc, BIoU, BF1, each C values in [0, 1]; NaN where the class is absent."""
+        """C values in [0, 1] for each column of the metrics (IoU, Acc, BIoU, BF1 of the six).
+
+        NaN where the class is absent.
+        """
         columns: dict[str, list[float]] = {}
-        for metric in METRICS.values():
+        rule = _RULES[self.protocol].absent
+        for metric in map(get_metric, self.metrics):
+            if metric.per_class is None:
+                continue
             counts = self.counts[metric.region].double()
             values = metric.per_class(counts)
             absent = torch.full_like(values, float("nan"))
-            columns[metric.column] = torch.where(
-                self._present(metric, counts), values, absent
-            ).tolist()
+            seen = seen_classes(metric, counts, rule)
+            columns[metric.column] = torch.where(seen, values, absent).tolist()
         return columns
-
-    def _present(self, metric: Metric, counts: Counts, drop_background: bool = False) -> Tensor:
-        return present_classes(metric, counts, _RULES[self.protocol].absent, drop_background)
 
     def _settings(self) -> dict[str, object]:
         return {k: v for k, v in vars(self).items() if k != "counts"}
+
+
+def _names(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Canonical names, each once; ``ValueError`` for unknown ones and for none at all."""
+    if isinstance(metrics, str) or not metrics:
+        raise ValueError(f"Expected a list of metric names such as ['mIoU'], got {metrics!r}.")
+    return tuple(dict.fromkeys(get_metric(name).name for name in metrics))
+
+
+def _count(region: Region, images: _Images) -> Counts:
+    return images.band(region) if isinstance(region, Band) else _COUNT[region](images)
 
 
 def _as_batch(labels: Labels, name: str) -> Tensor:

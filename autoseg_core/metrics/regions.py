@@ -14,7 +14,7 @@ from autoseg_core.counts import RegionCounts
 def region_counts(
     prediction: Tensor, target: Tensor, mask: Tensor, num_classes: int
 ) -> RegionCounts:
-    """Count target, intersection and union pixels of every class.
+    """Count target, intersection and union pixels of every class, and all that were looked at.
 
     prediction, target: (N, H, W) int64, in [0, C) wherever ``mask`` (N, H, W) bool is true; what
     stands elsewhere changes nothing. Returns int64 counts (C,).
@@ -23,4 +23,5 @@ def region_counts(
     in_target = torch.bincount(truth, minlength=num_classes)
     in_prediction = torch.bincount(guess, minlength=num_classes)
     both = torch.bincount(truth[truth == guess], minlength=num_classes)
-    return RegionCounts(in_target, both, in_target + in_prediction - both)
+    looked_at = in_target.sum().repeat(num_classes)
+    return RegionCounts(in_target, both, in_target + in_prediction - both, looked_at)

@@ -49,12 +49,21 @@ def logical_xor(curves: Curves, p: Tensor, e: Tensor) -> Tensor:
     return a + b - a * b - curves["and_probability"](p) * curves["and_eroded"](e)
 
 
+def difference_xor(curves: Curves, p: Tensor, e: Tensor) -> Tensor:
+    """g(p) - g(e) of a probability and its erosion; 0 where they are equal, at least 0 elsewhere.
+
+    A surface for e <= p, the half of the square that an erosion can reach.
+    """
+    return curves["xor"](p) - curves["xor"](e)
+
+
 _XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
 
 OPERATIONS = (
     Operation("AND", ("y", "p"), ("and",), logical_and, ("true",)),
     Operation("OR", ("y", "p"), ("or",), logical_or, ("false",)),
     Operation("XOR", ("p", "e"), _XOR, logical_xor, ("true", "false")),
+    Operation("XOR", ("p", "e"), ("xor",), difference_xor, ("true", "false")),
 )
 
 

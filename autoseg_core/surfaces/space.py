@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoseg_core.objective import Objective
 from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
 
@@ -88,6 +89,20 @@ class SearchSpace:
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.metric!r}, {self.surface!r}, {self.pieces}, {self.constraints})"
+
+    @property
+    def objective(self) -> Objective:
+        """The metric, as something to maximise."""
+        return Objective((self.metric,), (1.0,))
+
+    @property
+    def parts(self) -> tuple[SearchSpace, ...]:
+        """The spaces of single metrics that make it up: itself."""
+        return (self,)
+
+    def split(self, theta: ArrayLike) -> list[Array]:
+        """The coordinates of each part."""
+        return [np.asarray(theta, dtype=np.float64)]
 
     @property
     def dim(self) -> int:

@@ -1,12 +1,19 @@
 """Soft boundary counts: logits -> boundary (matches), the readable reference.
 
 N: images; C: classes; H, W: pixels. The inner edge of a map p is XOR(p, e) with e its 3x3 erosion
-(min-pool). XOR = OR - AND has no truth to lean on, so four curves are free (released code):
-    AND = g1(p) g2(e),   OR = g3(p) + g4(e) - g3(p) g4(e).
+(min-pool). XOR = OR - AND has no truth to lean on. Two forms of it, both exact at 0/1 maps:
+    free curves (released code)  AND = g1(p) g2(e),   OR = g3(p) + g4(e) - g3(p) g4(e);
+    difference                   XOR = g(p) - g(e).
+The first may see edges in flat areas, and negative ones. The second cannot: e <= p and g does not
+fall, so it is 0 where p = e, at least 0 elsewhere, 1 at (1, 0), and monotone in both. As erosion
+commutes with such a g, it is the edge of the map g(p): the steeper g is around 1/2, the closer to
+the edges of the thresholded map, which is what the metric counts.
 Target edges stay exact, dilation is max-pooling, the ANDs inside precision and recall are products.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +21,11 @@ from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import label_edges
+from autoseg_core.surfaces.operations import Curves, difference_xor, logical_xor
 from autoseg_core.surrogates.regions import Curve, one_hot_mask
+
+FREE_CURVES = ("and_probability", "and_eroded", "or_probability", "or_eroded")
+DIFFERENCE = ("xor",)
 
 
 def erode(probability: Tensor, mask: Tensor) -> Tensor:
@@ -31,16 +42,29 @@ def dilate(edges: Tensor, radius: int) -> Tensor:
     return F.max_pool2d(rows, (size, 1), stride=1, padding=(radius, 0))
 
 
+XOR_FORMS: dict[tuple[str, ...], Callable[[Curves, Tensor, Tensor], Tensor]] = {
+    FREE_CURVES: logical_xor,
+    DIFFERENCE: difference_xor,
+}
+
+
+def check_curve_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names as a key of ``XOR_FORMS``; raises ``ValueError`` that lists the known ones."""
+    key = tuple(names)
+    if key not in XOR_FORMS:
+        known = " or ".join(f"({', '.join(form)})" for form in XOR_FORMS)
+        raise ValueError(f"Boundaries need the curves {known}, in this order; got {key}.")
+    return key
+
+
 def soft_edges(probability: Tensor, mask: Tensor, curves: dict[str, Curve]) -> Tensor:
     """XOR surrogate of each pixel with its erosion, (N, C, H, W); 0 outside ``mask``.
 
-    At 0/1 maps the edge is exact for any curves. Between, the four free curves may give a value in
-    flat areas, or a negative one, as released.
+    curves: those of ``FREE_CURVES`` or of ``DIFFERENCE``, by name; they select the form. Raises
+    ``ValueError`` for others.
     """
-    eroded = erode(probability, mask)
-    both = curves["and_probability"](probability) * curves["and_eroded"](eroded)
-    a, b = curves["or_probability"](probability), curves["or_eroded"](eroded)
-    xor = a + b - a * b - both
+    form = XOR_FORMS[check_curve_names(tuple(curves))]
+    xor = form(curves, probability, erode(probability, mask))
     return torch.where(mask[:, None], xor, torch.zeros_like(xor))
 
 
@@ -50,7 +74,7 @@ def soft_boundary_counts(
     """Count boundary pixels with curves in place of logic.
 
     probability: (N, C, H, W) float in [0, 1]. target: (N, H, W) int64, in [0, C) wherever ``mask``
-    (N, H, W) bool is true. curves: the four of ``soft_edges``. tolerance: pixels.
+    (N, H, W) bool is true. curves: those of ``soft_edges``. tolerance: pixels.
     Returns counts (C,) with gradients. Csurka et al. 2013; ASL, arXiv 2010.07930, eq. 4-5.
     """
     classes = probability.shape[1]

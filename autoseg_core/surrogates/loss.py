@@ -5,7 +5,9 @@ N: images; C: classes; H, W: pixels; G: curves of a term; K: control points of a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +15,24 @@ from torch import Tensor, nn
 from autoseg_core.counts import Counts
 from autoseg_core.metrics.boundaries import near_boundary
 from autoseg_core.numerics import working_dtype
-from autoseg_core.scores import AbsentRule, get_metric, present_classes
+from autoseg_core.scores import AbsentRule, Band, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import get_surface
-from autoseg_core.surrogates.boundaries import soft_boundary_counts
+from autoseg_core.surrogates.bands import soft_band_counts
+from autoseg_core.surrogates.combined import combined_loss
 from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import as_labels, check_choices, check_input
 from autoseg_core.surrogates.kernels import Backend
-from autoseg_core.surrogates.regions import Activation, Curve, soft_region_counts
+from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
+from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
+
+Self = TypeVar("Self", bound="AutoSegLoss")
 
 _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
 
 class AutoSegLoss(nn.Module):
-    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``.
+    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``, or 1 - their product.
 
     At one-hot predictions each surrogate equals its exact metric, whatever the control points; with
     identity curves mIoU is the soft Jaccard loss and mAcc is 1 - mean probability of the true
@@ -43,9 +49,9 @@ class AutoSegLoss(nn.Module):
             (``distributed.sum_over_processes``); every process must then take part in every step.
         backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
 
-    Control points are buffers ``points_<term>`` of shape (G, K, 2): ``.to()`` moves them and
-    ``state_dict`` holds them. Loading a state with other points is an error: the spec says what the
-    loss is, and a checkpoint must not change it unseen.
+    Control points are buffers ``points_<term>`` of shape (G, K, 2) in float64: ``.to()`` moves them
+    but does not round them, ``state_dict`` holds them. Loading a state with other points is an
+    error: the spec says what the loss is, and a checkpoint must not change it unseen.
     """
 
     def __init__(
@@ -71,8 +77,7 @@ class AutoSegLoss(nn.Module):
         self.sync = sync
         self.backend = backend
         for index, term in enumerate(spec.terms):
-            points = torch.tensor(term.control_points, dtype=torch.float64)
-            self.register_buffer(f"points_{index}", points)
+            self.register_buffer(f"points_{index}", _points(term).to(torch.get_default_device()))
         self.register_load_state_dict_pre_hook(_refuse_other_points)  # type: ignore[no-untyped-call]
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -119,12 +124,24 @@ class AutoSegLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
-        terms = " + ".join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
+        join = " + " if self.spec.combine == "sum" else " * "
+        terms = join.join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
         return f"{self.spec.name}: {terms}, ignore_index={self.ignore_index}"
 
+    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What ``.to()``, ``.half()``, ``.cuda()`` and ``.to_empty()`` do: here, move the points.
+
+        Points rounded to bfloat16 with the network, or left empty, would be another loss.
+        """
+        kept = {f"points_{i}": _points(term) for i, term in enumerate(self.spec.terms)}
+        kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
+        super()._apply(fn, recurse)
+        for name, points in kept.items():
+            self._buffers[name] = points.to(self.get_buffer(name).device)
+        return self
+
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        terms, scores = self.spec.terms, self.scores(logits, target)
-        return torch.stack([t.weight * (1 - s) for t, s in zip(terms, scores, strict=True)]).sum()
+        return combined_loss(self.spec, self.scores(logits, target))
 
 
 def soft_counts(
@@ -144,24 +161,30 @@ def soft_counts(
     metric, classes = get_metric(term.metric), logits.shape[1]
     mask = target != ignore_index
     if metric.region == "boundary":
-        return _boundary_counts(term, points, logits, target, mask)
+        count = readable_boundary_counts if backend == "reference" else boundary_counts
+        return count(logits, target, mask, points, term.surface, term.tolerance, metric.curves)
+    if isinstance(metric.region, Band):
+        return _band_counts(term, points, logits, target, mask)
     if metric.region == "trimap":
         mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
     labels = as_labels(target, mask, activation)
+    points = complete_curves(metric.curves, points)
     return soft_region_counts(logits.flatten(2), labels, points, term.surface, activation, backend)
 
 
-def _boundary_counts(
+def _band_counts(
     term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
 ) -> Counts:
-    value, names = get_surface(term.surface).value, get_metric(term.metric).curves
+    value, metric = get_surface(term.surface).value, get_metric(term.metric)
     dtype = working_dtype(logits.dtype)
     curves: dict[str, Curve] = {
-        name: partial(value, curve) for name, curve in zip(names, points.to(dtype), strict=True)
+        name: partial(value, curve)
+        for name, curve in zip(metric.curves, points.to(dtype), strict=True)
     }
     # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
     known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
-    return soft_boundary_counts(known.to(dtype).softmax(1), target, mask, curves, term.tolerance)
+    assert isinstance(metric.region, Band)
+    return soft_band_counts(known.to(dtype).softmax(1), target, mask, curves, metric.region)
 
 
 def _score(term: LossTerm, counts: Counts) -> Tensor:
@@ -182,11 +205,21 @@ def _refuse_other_points(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    for name, points in loss.named_buffers():
-        other = state.get(prefix + name)
-        if other is not None and not torch.equal(other.to(points), points):
+    for index, term in enumerate(loss.spec.terms):
+        name, points = f"{prefix}points_{index}", _points(term)
+        other = state.get(name)
+        if other is None:
+            continue
+        if not torch.equal(other.cpu(), points.to(other.dtype)):
             errors.append(
-                f"{prefix}{name} holds other control points than the spec {loss.spec.name!r}; "
+                f"{name} holds other control points than the spec {loss.spec.name!r}; "
                 "build the loss from the spec it was saved with, or leave its keys out."
             )
-            state[prefix + name] = points  # torch copies what it can before it raises
+        # The spec's own: torch copies what it can before it raises, and rounded ones (a checkpoint
+        # in half precision) are no improvement.
+        state[name] = points.to(other.device)
+
+
+def _points(term: LossTerm) -> Tensor:
+    """Control points as the spec has them, (G, K, 2) float64 on the host."""
+    return torch.tensor(term.control_points, dtype=torch.float64, device="cpu")

@@ -1,4 +1,4 @@
-"""Soft region counts: logits and labels -> (T, I, U).
+"""Soft region counts: logits and labels -> (T, I, U, pixels).
 
 N: images; C: classes; P: pixels of an image, in any number of dimensions; G: curves of a term; K:
 control points. With y one-hot and p the softmax, the truth table leaves one free curve to each
@@ -12,7 +12,7 @@ do not exclude each other, 0 or 1 for each class, (N, C, P). -1 marks what does 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -57,7 +57,7 @@ def soft_region_counts(
             f"The loss's control points are on device {points.device}, the logits on "
             f"{logits.device}: move the loss, loss.to({str(logits.device)!r})."
         )
-    target = target_counts(labels, logits.shape[1]).sum(0).to(working_dtype(logits.dtype))
+    target = target_counts(labels, logits.shape[1]).to(working_dtype(logits.dtype))
     if backend == "reference" or points.requires_grad:
         g_and, g_or = _curves(points, surface, logits)
         sums = reference_sums(logits, labels, g_and, g_or, activation)
@@ -65,24 +65,42 @@ def soft_region_counts(
         tables = [curve_table(surface, p, working_dtype(logits.dtype)) for p in points]
         or_table = tables[1] if len(tables) > 1 else None
         sums = region_sums(logits, labels, tables[0], or_table, activation, backend)
-    intersection, claimed = sums.sum(0)
-    return RegionCounts(target=target, intersection=intersection, union=target + claimed)
+    intersection, claimed = sums
+    pixels = counted_pixels(labels, logits.shape[1]).to(target)
+    return RegionCounts(target, intersection, target + claimed, pixels)
+
+
+def complete_curves(names: Sequence[str], points: Tensor) -> Tensor:
+    """Points of g_and, and of g_or where it is used, from those (G, K, 2) of a metric's curves.
+
+    A metric that does not look at the intersection has no g_and: the identity stands in for it.
+    """
+    if "and" in names:
+        return points
+    line = torch.linspace(0, 1, points.shape[1], dtype=points.dtype, device=points.device)
+    return torch.cat([torch.stack([line, line], dim=1)[None], points])
+
+
+def counted_pixels(labels: Tensor, num_classes: int) -> Tensor:
+    """Pixels of the batch that count for each class, whatever their label; (C,) int64."""
+    counts = labels >= 0
+    return counts.sum((0, 2)) if labels.ndim == 3 else counts.sum().repeat(num_classes)
 
 
 def target_counts(labels: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class, (N, C) int64."""
+    """Pixels of each class in the batch, (C,) int64."""
     if labels.ndim == 3:
-        return (labels == 1).sum(2)
-    bins = torch.where(labels < 0, num_classes, labels).long()
-    counts = bins.new_zeros(bins.shape[0], num_classes + 1)
+        return (labels == 1).sum((0, 2))
+    bins = torch.where(labels < 0, num_classes, labels).long().flatten()
+    counts = bins.new_zeros(num_classes + 1)
     # Not bincount, which asks a GPU for the largest label and waits for the answer.
-    return counts.scatter_add_(1, bins, torch.ones_like(bins))[:, :num_classes]
+    return counts.scatter_add_(0, bins, torch.ones_like(bins))[:num_classes]
 
 
 def reference_sums(
     logits: Tensor, labels: Tensor, g_and: Curve, g_or: Curve, activation: Activation
 ) -> Tensor:
-    """What ``kernels.region_sums`` computes, written as the formulas stand; (N, 2, C)."""
+    """What ``kernels.region_sums`` computes, written as the formulas stand; (2, C)."""
     per_class = labels if labels.ndim == 3 else labels[:, None]
     known = torch.where(per_class >= 0, logits, torch.zeros_like(logits))
     values = known.to(working_dtype(logits.dtype))
@@ -93,8 +111,8 @@ def reference_sums(
     else:
         p, own, other = values.sigmoid(), per_class == 1, per_class == 0
     nothing = torch.zeros_like(p)
-    found = torch.where(own, g_and(p), nothing).sum(2)
-    return torch.stack([found, torch.where(other, g_or(p), nothing).sum(2)], dim=1)
+    found, claimed = torch.where(own, g_and(p), nothing), torch.where(other, g_or(p), nothing)
+    return torch.stack([found.sum((0, 2)), claimed.sum((0, 2))])
 
 
 def _curves(points: Tensor, surface: str, logits: Tensor) -> tuple[Curve, Curve]:

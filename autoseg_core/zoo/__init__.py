@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from autoseg_core.spec import LossSpec, SpecError
 from autoseg_core.surrogates import AutoSegLoss
@@ -38,12 +39,12 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
     return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{text}.json")
 
 
-def load_loss(name_or_path: str | Path, ignore_index: int = 255) -> AutoSegLoss:
+def load_loss(name_or_path: str | Path, ignore_index: int = 255, **options: Any) -> AutoSegLoss:
     """The loss of a spec: ``loss(logits (N, C, H, W), target (N, H, W)) -> scalar``.
 
-    See ``load_spec`` for names and errors, ``AutoSegLoss`` for shapes.
+    See ``load_spec`` for names and errors, ``AutoSegLoss`` for shapes and the other ``options``.
     """
-    return AutoSegLoss(load_spec(name_or_path), ignore_index)
+    return AutoSegLoss(load_spec(name_or_path), ignore_index, **options)
 
 
 def _known() -> str:

@@ -90,7 +90,8 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
     `reset` gives `seed`; `step` gives
 
     - `scores`: dict of every score that was measured, by name.
-    - `control_points`: (G, K, 2) float64, the curves that theta stands for, ends included.
+    - `control_points`: (G, K, 2) float64, the curves that theta stands for, ends included; G arrays
+      (K, 2) where an objective has several metrics.
     - `theta`: (D,) float64, as evaluated.
     - `status`, `reason`: "ok" and "", or "failed" and why.
     - `candidate_id`: "e00003c00" is the first candidate of the fourth episode since the last
@@ -121,7 +122,7 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
     |--------------------|-----------------|---------------|--------------------------------------|
     | `proxy`            | **str / object** | `"quadratic"` | name in `rl.proxies.PROXIES`, `"module:factory"`, or a `rl.proxy.ProxyTask` |
     | `proxy_kwargs`     | **dict**        | `None`        | keywords of the proxy's factory      |
-    | `metric`           | **str**         | `None`        | metric whose surrogate is searched   |
+    | `metric`           | **str**         | `None`        | metric or objective searched         |
     | `surface`          | **str**         | `None`        | family of curves                     |
     | `pieces`           | **int**         | `None`        | pieces of a curve                    |
     | `horizon`          | **int**         | `1`           | candidates of an episode             |

@@ -12,14 +12,14 @@ from typing import Any
 
 import gymnasium
 
-from autoseg_core import SearchSpace
+from autoseg_core import Space, search_space
 from rl.proxies import make_task
 from rl.proxy import ProxyTask
 
 
 def asked_space(
     metric: str | None = None, surface: str | None = None, pieces: int | None = None
-) -> SearchSpace | None:
+) -> Space | None:
     """The space asked for by name, with mIoU and bezier for what is left out.
 
     None when nothing is asked for, which leaves the space to the proxy. ValueError: unknown names,
@@ -27,11 +27,11 @@ def asked_space(
     """
     if metric is None and surface is None and pieces is None:
         return None
-    return SearchSpace(metric or "mIoU", surface or "bezier", pieces)
+    return search_space(metric or "mIoU", surface or "bezier", pieces)
 
 
 def build_task(
-    proxy: str | ProxyTask, proxy_kwargs: Mapping[str, Any] | None, space: SearchSpace | None
+    proxy: str | ProxyTask, proxy_kwargs: Mapping[str, Any] | None, space: Space | None
 ) -> ProxyTask:
     """The proxy's task alone; what a worker process is given to call."""
     task: ProxyTask = make_task(proxy, proxy_kwargs, space)[0]
@@ -49,7 +49,7 @@ class OncePerProcess:
         self,
         proxy: str | ProxyTask,
         proxy_kwargs: Mapping[str, Any] | None,
-        space: SearchSpace | None,
+        space: Space | None,
     ) -> None:
         self._build: Callable[[], ProxyTask] = partial(build_task, proxy, proxy_kwargs, space)
         self._task: ProxyTask | None = None

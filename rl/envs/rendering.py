@@ -12,14 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from autoseg_core import SearchSpace
+from autoseg_core import Space
 from rl.figures import draw_curves, figure_to_image
 
 Frame = NDArray[np.uint8]
 
 
 def draw_frame(
-    space: SearchSpace,
+    space: Space,
     thetas: Mapping[str, NDArray[np.float64]],
     course: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     xlabel: str,

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from autoseg_core import SearchSpace
+from autoseg_core import SearchSpace, Space
 from rl.proxies.quadratic import Quadratic
 from rl.proxy import ProxyTask, TrainingTask, space_of
 
@@ -29,8 +29,8 @@ PROXIES = {
 def make_task(
     proxy: str | ProxyTask | TrainingTask,
     kwargs: Mapping[str, Any] | None = None,
-    space: SearchSpace | None = None,
-) -> tuple[Any, SearchSpace]:
+    space: Space | None = None,
+) -> tuple[Any, Space]:
     """The task that ``proxy`` stands for, and the space of its thetas.
 
     Args:
@@ -77,7 +77,7 @@ def training_of(task: Any) -> TrainingTask:
 
 
 def _task(
-    proxy: str | ProxyTask | TrainingTask, kwargs: dict[str, Any], space: SearchSpace | None
+    proxy: str | ProxyTask | TrainingTask, kwargs: dict[str, Any], space: Space | None
 ) -> Any:
     if not isinstance(proxy, str):
         if kwargs:

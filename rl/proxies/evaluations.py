@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import SearchSpace
+from autoseg_core import Space, space_from_dict
 from rl.journal import JournalError, Record, read_journal
 from rl.proxies.regression import FOLDS
 from rl.proxy import ProxyResult, result_from_json
@@ -33,14 +33,14 @@ class Evaluations:
         failed: candidates left out because they had failed.
     """
 
-    space: SearchSpace
+    space: Space
     thetas: Array
     values: Array
     score_names: tuple[str, ...]
     failed: int
 
 
-def read_evaluations(paths: Sequence[Path], space: SearchSpace | None = None) -> Evaluations:
+def read_evaluations(paths: Sequence[Path], space: Space | None = None) -> Evaluations:
     """All journals as one; ``space`` is the one they must have, None = whichever they share.
 
     Raises:
@@ -66,7 +66,7 @@ def read_evaluations(paths: Sequence[Path], space: SearchSpace | None = None) ->
     return Evaluations(space, thetas, values, names, len(results) - len(good))
 
 
-def _common_space(journals: dict[Path, list[Record]], space: SearchSpace | None) -> SearchSpace:
+def _common_space(journals: dict[Path, list[Record]], space: Space | None) -> Space:
     for path, records in journals.items():
         own = _space(path, records)
         if space is not None and own != space:
@@ -79,11 +79,11 @@ def _common_space(journals: dict[Path, list[Record]], space: SearchSpace | None)
     return space
 
 
-def _space(path: Path, records: list[Record]) -> SearchSpace:
+def _space(path: Path, records: list[Record]) -> Space:
     if not records:
         raise ValueError(f"{path} holds no header yet; wait for its search to begin")
     try:
-        return SearchSpace.from_dict(records[0]["space"])
+        return space_from_dict(records[0]["space"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path}: the header\'s "space" must be a SearchSpace.to_dict(), got '
@@ -92,7 +92,7 @@ def _space(path: Path, records: list[Record]) -> SearchSpace:
         ) from None
 
 
-def _candidate(path: Path, record: Record, space: SearchSpace) -> tuple[Array, ProxyResult]:
+def _candidate(path: Path, record: Record, space: Space) -> tuple[Array, ProxyResult]:
     try:
         theta = np.array(record["theta"], dtype=np.float64)
         space.control_points(theta)  # checks shape and range

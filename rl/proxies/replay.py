@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from autoseg_core import SearchSpace
+from autoseg_core import Space
 from rl.proxies.blend import Blend
 from rl.proxies.evaluations import read_evaluations
 from rl.proxies.known import normal_error
@@ -83,7 +83,7 @@ class Replay:
     def __init__(
         self,
         regression: Regression,
-        space: SearchSpace,
+        space: Space,
         score_names: tuple[str, ...],
         error: ReplayError,
         noise: bool = False,
@@ -103,8 +103,9 @@ class Replay:
             values[0] += self.noise * normal_error(theta, seed)
         reward, *scores = np.clip(values, 0.0, 1.0).tolist()
         named = dict(zip(self.score_names, scores, strict=True))
-        if self.space.metric in named:
-            named[self.space.metric] = reward  # the same number, noise and all
+        target = str(self.space.objective)
+        if target in named:
+            named[target] = reward  # the same number, noise and all
         return ProxyResult(reward, named)
 
     def value(self, theta: Array) -> float:
@@ -142,7 +143,7 @@ class Replay:
 
 def from_journals(
     journal: str | Path | Sequence[str | Path],
-    space: SearchSpace | None = None,
+    space: Space | None = None,
     noise: bool = False,
 ) -> Replay:
     """The proxy over the candidates of one or several journals, finished or still growing.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import METRICS, AutoSegLoss, LossSpec, LossTerm, SearchSpace
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, Space
 from rl.proxies.progress import add_share, check_length
 from rl.proxies.shape_images import VOID
 from rl.proxies.shape_network import (
@@ -44,19 +44,18 @@ class ShapesTraining:
     (seed, i): neither on how the training is cut into steps.
 
     Args:
-        space: of theta; its metric, exact on the validation images, is the reward.
+        space: of theta; its objective, exact on the validation images, is the reward.
         iterations: of the whole training; a step ends at a whole one, by rounding.
         lr: the first learning rate.
     """
 
-    score_names = tuple(METRICS)
-
-    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
+    def __init__(self, space: Space, iterations: int = ITERATIONS, lr: float = LR) -> None:
         if iterations < 1 or not lr > 0.0:
             raise ValueError(
                 f"expected iterations >= 1 and lr > 0, got iterations={iterations} and lr={lr}"
             )
         self.space, self.iterations, self.lr = space, iterations, lr
+        self.score_names = space.objective.reported
         self._seed: int | None = None
         self._progress, self._iteration, self._reason = 0.0, 0, ""
         self._network = empty_network()
@@ -64,7 +63,7 @@ class ShapesTraining:
 
     def start(self, seed: int) -> ProxyResult:
         """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
-        warm = warm_start()
+        warm = warm_start(self.score_names)
         self._seed, self._progress, self._iteration, self._reason = seed, 0.0, 0, ""
         self._network.load_state_dict(warm.weights)
         self._optimizer = make_optimizer(self._network)
@@ -88,7 +87,7 @@ class ShapesTraining:
             except FloatingPointError as error:
                 self._reason = f"{error} at iteration {self._iteration}"
                 return TrainingStep(failed(self._reason))
-            return TrainingStep(self._result(score(self._network)), mean)
+            return TrainingStep(self._result(score(self._network, self.score_names)), mean)
 
     def state_dict(self) -> dict[str, Any]:
         """Length, seed, progress, weights and momentum: a copy, of plain values and tensors."""
@@ -128,7 +127,7 @@ class ShapesTraining:
         return sum(losses) / len(losses) if losses else math.nan
 
     def _result(self, scores: dict[str, float]) -> ProxyResult:
-        return ProxyResult(scores[self.space.metric], dict(scores))
+        return ProxyResult(self.space.objective.score(scores), dict(scores))
 
 
 class Shapes:
@@ -137,10 +136,9 @@ class Shapes:
     budget b is the same training, stopped after b of its iterations, at least one.
     """
 
-    score_names = tuple(METRICS)
-
-    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
+    def __init__(self, space: Space, iterations: int = ITERATIONS, lr: float = LR) -> None:
         self.space, self.iterations, self.lr = space, iterations, lr
+        self.score_names = space.objective.reported
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (D,) in [0, 1]; ValueError when it is not of the space."""
@@ -153,14 +151,11 @@ class Shapes:
         return ShapesTraining(self.space, self.iterations, self.lr)
 
 
-def from_space(
-    space: SearchSpace | None = None, iterations: int = ITERATIONS, lr: float = LR
-) -> Shapes:
+def from_space(space: Space | None = None, iterations: int = ITERATIONS, lr: float = LR) -> Shapes:
     """The proxy on a search space, mIoU's by default."""
     return Shapes(space or SearchSpace("mIoU"), iterations, lr)
 
 
-def candidate_loss(space: SearchSpace, theta: NDArray[np.float64]) -> AutoSegLoss:
+def candidate_loss(space: Space, theta: NDArray[np.float64]) -> AutoSegLoss:
     """The loss at theta (D,) of the space; ValueError when theta is not of it."""
-    term = LossTerm.from_theta(space, theta, tolerance=TOLERANCE)
-    return AutoSegLoss(LossSpec.of_terms("candidate", term), VOID)
+    return AutoSegLoss(LossSpec.from_theta("candidate", space, theta, tolerance=TOLERANCE), VOID)

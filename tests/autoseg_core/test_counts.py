@@ -15,11 +15,11 @@ def vector(*values: int) -> torch.Tensor:
 
 
 def test_region_counts_add_field_by_field() -> None:
-    total = RegionCounts(vector(1, 2), vector(1, 0), vector(3, 4)) + RegionCounts(
-        vector(10, 20), vector(10, 0), vector(30, 40)
+    total = RegionCounts(vector(1, 2), vector(1, 0), vector(3, 4), vector(5, 5)) + RegionCounts(
+        vector(10, 20), vector(10, 0), vector(30, 40), vector(50, 50)
     )
     assert isinstance(total, RegionCounts)
-    assert [t.tolist() for t in total.tensors()] == [[11, 22], [11, 0], [33, 44]]
+    assert [t.tolist() for t in total.tensors()] == [[11, 22], [11, 0], [33, 44], [55, 55]]
 
 
 def test_boundary_counts_add_field_by_field() -> None:
@@ -33,26 +33,26 @@ def test_boundary_counts_add_field_by_field() -> None:
 
 
 def test_tensors_can_rebuild_the_counts() -> None:
-    counts = RegionCounts(vector(1), vector(2), vector(3))
+    counts = RegionCounts(vector(1), vector(2), vector(3), vector(4))
     assert RegionCounts(*counts.tensors()) == counts
 
 
 def test_double_keeps_large_counts_exact() -> None:
     pixels = 2**53 - 1
-    counts = RegionCounts(vector(pixels), vector(pixels), vector(pixels)).double().cpu()
+    counts = RegionCounts(*[vector(pixels)] * 4).double().cpu()
     assert counts.union.dtype == torch.float64
     assert int(counts.union) == pixels
 
 
 def test_counts_are_frozen() -> None:
-    counts = RegionCounts(vector(1), vector(2), vector(3))
+    counts = RegionCounts(vector(1), vector(2), vector(3), vector(4))
     with pytest.raises(FrozenInstanceError):
         counts.target = vector(5)  # type: ignore[misc]
 
 
 def test_gradients_flow_through_a_sum() -> None:
     soft = torch.ones(2, requires_grad=True)
-    total = RegionCounts(soft, soft, soft) + RegionCounts(soft, 2 * soft, soft)
+    total = RegionCounts(soft, soft, soft, soft) + RegionCounts(soft, 2 * soft, soft, soft)
     total.intersection.sum().backward()
     assert soft.grad is not None
     assert soft.grad.tolist() == [3, 3]

@@ -12,7 +12,15 @@ import pytest
 import samples
 from pydantic import ValidationError
 
-from autoseg_core import Constraints, LossSpec, LossTerm, Provenance, SearchSpace, load_spec
+from autoseg_core import (
+    Constraints,
+    LossSpec,
+    LossTerm,
+    Provenance,
+    SearchSpace,
+    load_spec,
+    search_space,
+)
 from autoseg_core.spec import FORMAT, SpecError
 
 PROVENANCE = Provenance(
@@ -82,10 +90,10 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("pieces", 1, "pieces: unknown key; known keys: format, name, terms, provenance"),
+        ("pieces", 1, "pieces: unknown key; known keys: format, name, terms, combine, provenance"),
         ("terms.0.absnt", 0, "terms.0.absnt: unknown key; known keys: metric, surface, pieces"),
         ("provenance.learning_rate", 1, "known keys: dataset, network, lr, batch, iterations"),
-        ("terms.0.metric", "Dice", "Unknown metric 'Dice'; known metrics: mIoU, FWIoU, mAcc, gAcc"),
+        ("terms.0.metric", "dice", "Unknown metric 'dice'; known metrics: mIoU, FWIoU, mAcc, gAcc"),
         ("terms.0.surface", "cubic", "Unknown surface 'cubic'; known surfaces: bezier, linear"),
         ("terms.0.absent", "skip", "terms.0.absent: .*'ignore' or 'zero'"),
         ("terms.0.pieces", 0, "terms.0.pieces: .*greater than or equal to 1"),
@@ -97,6 +105,8 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
         ("terms.0.drop_background", "no", "terms.0.drop_background: .*valid boolean"),
         ("terms", [], "terms: .*at least 1 item"),
         ("name", 3, "name: .*valid string"),
+        ("combine", "mean", "combine: .*'sum' or 'product'"),
+        ("combine", "product", r"a product has no weights: set every weight to 1, got \[0\.1, 1"),
         ("terms.0.control_points", [CURVE], r"mIoU has 2 curves \(and, or\), got 1"),
         ("terms.0.control_points.1", CURVE[:-1], "Curve 'or': expected 5 control points .* got 4"),
         ("terms.0.control_points.0.1", [0.2], "terms.0.control_points.0.1"),
@@ -177,6 +187,43 @@ def test_lifted_constraints_are_needed_for_such_points(metric: str, surface: str
     for flag, words in (("truth_table", "the truth table needs"), ("monotone", "v must not fall")):
         with pytest.raises(ValidationError, match=words):
             LossTerm(**{**data, flag: True})
+
+
+def test_a_sum_is_written_as_before_there_were_products() -> None:
+    assert "combine" not in json.loads(SPEC.to_json())
+    assert LossSpec.from_json(SPEC.to_json()).combine == "sum"
+
+
+def test_a_product_round_trips() -> None:
+    terms = samples.term("mIoU"), samples.term("BF1")
+    spec = LossSpec.of_terms("both", *terms, combine="product")
+    assert json.loads(spec.to_json())["combine"] == "product"
+    assert LossSpec.from_json(spec.to_json()) == spec != LossSpec.of_terms("both", *terms)
+
+
+@pytest.mark.parametrize(
+    ("objective", "metrics", "weights", "combine"),
+    [
+        ("mIoU", ["mIoU"], [1], "sum"),
+        ("mIoU+3*BF1", ["mIoU", "BF1"], [0.25, 0.75], "sum"),
+        ("mIoU*BF1", ["mIoU", "BF1"], [1, 1], "product"),
+        ("BIoU | mIoU>=0.5", ["BIoU"], [1], "sum"),
+    ],
+)
+def test_the_spec_at_a_theta_of_an_objective(
+    objective: str, metrics: list[str], weights: list[float], combine: str
+) -> None:
+    space = search_space(objective)
+    theta = np.random.default_rng(0).random(space.dim)
+    spec = LossSpec.from_theta("found", space, theta, tolerance=3)
+    assert [term.metric for term in spec.terms] == metrics
+    assert [term.weight for term in spec.terms] == weights
+    assert [term.tolerance for term in spec.terms] == [3] * len(metrics)
+    assert spec.combine == combine
+    points = [curve for term in spec.terms for curve in term.control_points]
+    for own, expected in zip(points, space.control_points(theta), strict=True):
+        np.testing.assert_array_equal(own, expected)
+    assert LossSpec.from_json(spec.to_json()) == spec
 
 
 def test_saving_replaces_the_file_at_once(tmp_path: Path, monkeypatch: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg_core import METRICS
+from autoseg_core import SIX
 
 SPEC = "voc-miou-bezier"
 LOSSES = ("cross_entropy", SPEC)
@@ -53,11 +53,11 @@ def scores(output: Path, loss: str, seed: int) -> dict[str, float]:
 
 def test_the_table_is_the_mean_and_spread_of_the_cells(finished):
     head, *rows = table((finished / "stdout.txt").read_text())
-    assert head == ["loss", "seeds", *METRICS]
+    assert head == ["loss", "seeds", *SIX]
     assert [row[0] for row in rows] == list(LOSSES)
     for row in rows:
         assert row[1] == "2"
-        for name, cell in zip(METRICS, row[2:], strict=True):
+        for name, cell in zip(SIX, row[2:], strict=True):
             values = [scores(finished, row[0], seed)[name] for seed in (1, 2)]
             assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
@@ -105,7 +105,7 @@ def test_a_cell_is_what_train_net_makes_of_its_config(finished, scripts, tmp_pat
     config.write_text(json.dumps(record["config"]))  # JSON is YAML
     run = scripts.run("train_net.py", "--config-file", config, "OUTPUT_DIR", tmp_path / "run")
     numbers = re.findall(r"copypaste: (.*)", run.assert_ok().stdout)[-1]
-    assert numbers.split(",") == [f"{scores(finished, SPEC, 2)[name]:.4f}" for name in METRICS]
+    assert numbers.split(",") == [f"{scores(finished, SPEC, 2)[name]:.4f}" for name in SIX]
 
 
 def test_all_cells_start_from_the_same_weights(scripts, study, tiny_config, tmp_path):

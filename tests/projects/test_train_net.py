@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from autoseg_core import METRICS
+from autoseg_core import SIX
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
@@ -78,10 +78,10 @@ def test_it_writes_checkpoints_and_the_config(trained):
 def test_it_reports_the_six_scores(trained):
     rows = metrics(trained)
     assert all(np.isfinite(value) for _, value in rows["total_loss"])
-    scores = [rows[f"sem_seg/{name}"] for name in METRICS]
+    scores = [rows[f"sem_seg/{name}"] for name in SIX]
     assert all(len(row) == 1 and 0 <= row[0][1] <= 100 for row in scores)
     names, numbers = printed_scores((trained / "stdout.txt").read_text())[-2:]
-    assert names == ",".join(METRICS)
+    assert names == ",".join(SIX)
     assert numbers.split(",") == [f"{row[0][1]:.4f}" for row in scores]
 
 
@@ -106,7 +106,7 @@ def test_it_writes_tensorboard_events(trained):
     events = EventAccumulator(str(trained))
     events.Reload()
     tags = set(events.Tags()["scalars"])
-    assert tags >= {"total_loss", "lr", *(f"sem_seg/{name}" for name in METRICS)}
+    assert tags >= {"total_loss", "lr", *(f"sem_seg/{name}" for name in SIX)}
 
 
 # --- resume ---

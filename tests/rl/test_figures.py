@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg_core.surfaces.space import SearchSpace
+from autoseg_core import SearchSpace, search_space
 from rl.figures import draw_curves, draw_regret, figure_to_image
 
 
@@ -24,6 +24,12 @@ def test_a_panel_a_curve_and_a_line_a_theta(metric: str, surface: str, tmp_path:
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["identity", "searched"]
     figure.savefig(tmp_path / "curves.png")
+
+
+def test_curves_of_several_metrics() -> None:
+    space = search_space("mAcc+BF1")
+    figure = draw_curves(space, [space.identity()], ["identity"])
+    assert [panel.get_title() for panel in figure.axes] == list(space.curves)
 
 
 def test_image_has_the_figure_s_size() -> None:

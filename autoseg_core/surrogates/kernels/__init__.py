@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from autoseg_core.numerics import working_dtype
 from autoseg_core.surrogates.kernels import tiled
@@ -30,6 +31,11 @@ COMPILED_FROM = 1 << 20
 
 A rule of the shape alone, so that a run that is stopped and resumed computes the same numbers.
 """
+
+_FIRST_DERIVATIVES_ONLY = (
+    "The fast backends know first derivatives by backward alone; for forward mode, second "
+    "derivatives and transforms of torch.func build the loss with backend='reference'."
+)
 
 
 def choose(logits: Tensor) -> str:
@@ -48,20 +54,19 @@ def region_sums(
     activation: str,
     backend: str,
 ) -> Tensor:
-    """Sums of curves over pixels, (N, 2, C), differentiable in the logits.
+    """Sums of curves over the batch's pixels, (2, C), differentiable in the logits.
 
-    [:, 0] sums g_and(p_c) over the pixels of class c, [:, 1] sums g_or(p_c) over the other pixels.
+    Row 0 sums g_and(p_c) over the pixels of class c, row 1 g_or(p_c) over the other pixels.
     logits: (N, C, P) of any float dtype; sums are float32, or float64 for float64. labels: integer,
     classes (N, P) under "softmax", 0 or 1 for each class (N, C, P) under "sigmoid", and -1 where
     nothing counts. Tables: ``tables.curve_table``; without ``or_table`` g_or is the identity.
+    Raises ``RuntimeError`` in forward mode (``torch.func.jvp``) and for second derivatives.
     """
+    # Without a look torch would drop the tangent without a word: a derivative of zero.
+    if forward_ad.unpack_dual(logits).tangent is not None:
+        raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
     sums: Tensor = torch.ops.autoseg.region_sums(
-        logits,
-        labels,
-        and_table,
-        or_table,
-        activation,
-        choose(logits) if backend == "auto" else backend,
+        logits, labels, and_table, or_table, activation, backend
     )
     return sums
 
@@ -75,7 +80,8 @@ def _region_sums(
     activation: str,
     backend: str,
 ) -> Tensor:
-    return tiled.forward(logits, labels, and_table, or_table, activation, backend == "compiled")
+    compiled = _is_compiled(logits, backend)
+    return tiled.forward(logits, labels, and_table, or_table, activation, compiled)
 
 
 @torch.library.custom_op("autoseg::region_sums_backward", mutates_args=())
@@ -88,9 +94,14 @@ def _region_sums_backward(
     activation: str,
     backend: str,
 ) -> Tensor:
-    return tiled.backward(
-        logits, labels, and_table, or_table, gradient, activation, backend == "compiled"
-    )
+    compiled = _is_compiled(logits, backend)
+    return tiled.backward(logits, labels, and_table, or_table, gradient, activation, compiled)
+
+
+def _is_compiled(logits: Tensor, backend: str) -> bool:
+    # Here, inside the operation: torch.compile of a training step cannot trace the choice, which
+    # looks for a compiler on the disk.
+    return (choose(logits) if backend == "auto" else backend) == "compiled"
 
 
 @_region_sums.register_fake
@@ -102,7 +113,7 @@ def _(
     activation: str,
     backend: str,
 ) -> Tensor:
-    return logits.new_empty(logits.shape[0], 2, logits.shape[1], dtype=working_dtype(logits.dtype))
+    return logits.new_empty(2, logits.shape[1], dtype=working_dtype(logits.dtype))
 
 
 @_region_sums_backward.register_fake
@@ -121,3 +132,10 @@ def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _region_sums.register_autograd(_differentiate, setup_context=_keep)
+
+
+def _refuse(ctx: Any, *gradients: Tensor) -> None:
+    raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
+
+
+_region_sums_backward.register_autograd(_refuse)

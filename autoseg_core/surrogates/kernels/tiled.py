@@ -33,17 +33,16 @@ def forward(
     activation: str,
     compiled: bool,
 ) -> Tensor:
-    """The two sums of ``tile`` for every image, (N, 2, C).
+    """The two sums of ``tile`` over the batch, (2, C).
 
     logits: (N, C, P) of any float dtype and strides. labels: (N, P), or (N, C, P) under "sigmoid",
     integer, -1 where nothing counts; what stands in the logits there, NaN included, changes
     nothing. Tables: see ``tile``.
     """
     run = _ready(tile.FORWARD[activation], compiled)
-    images, classes, _ = logits.shape
-    sums = torch.zeros(images, 2, classes, dtype=torch.float64, device=logits.device)
-    for image, _, x, y in _tiles(logits, labels):
-        sums[image] += torch.stack(run(x, y, and_table, or_table))
+    sums = torch.zeros(2, logits.shape[1], dtype=torch.float64, device=logits.device)
+    for _, _, x, y in _tiles(logits, labels):
+        sums += torch.stack(run(x, y, and_table, or_table))
     return sums.to(working_dtype(logits.dtype))
 
 
@@ -56,11 +55,11 @@ def backward(
     activation: str,
     compiled: bool,
 ) -> Tensor:
-    """Gradient in the logits, (N, C, P), from that of ``forward``'s sums (N, 2, C)."""
+    """Gradient in the logits, (N, C, P), from that of ``forward``'s sums (2, C)."""
     run = _ready(tile.BACKWARD[activation], compiled)
     out = torch.empty_like(logits)
     for image, pixels, x, y in _tiles(logits, labels):
-        out[image, :, pixels] = run(x, y, and_table, or_table, *gradient[image].unbind())
+        out[image, :, pixels] = run(x, y, and_table, or_table, *gradient.unbind())
     return out
 
 

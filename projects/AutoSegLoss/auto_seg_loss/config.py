@@ -20,6 +20,12 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
     # For `auto_seg_loss`: a name of the zoo, or the path of a .json spec.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC = ""
+    # For auto_seg_loss: sum the counts over all processes, so that the loss is that of the whole
+    # batch however many GPUs share it. False: each process scores its own share.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_SYNC = True
+    # For auto_seg_loss: how region metrics are computed, "auto" or a name of
+    # autoseg_core.surrogates.kernels.BACKENDS. All give the same loss up to rounding.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_BACKEND = "auto"
     # A ResNet of basic blocks, small enough for a CPU (`build_small_resnet_backbone`):
     # blocks, output channels and stride of the stages res2 .. res5.
     cfg.MODEL.SMALL_RESNET = CfgNode()
@@ -34,14 +40,18 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.TEST.PROTOCOL = "strict"
     # Radius in pixels of the trimap (BIoU) and of the boundary match (BF1), at full resolution.
     cfg.TEST.TOLERANCE = 5
+    # Names of metrics that tests report beside mIoU, FWIoU, mAcc, gAcc, BIoU and BF1: ("Dice",).
+    cfg.TEST.METRICS = ()
     # Released rule on VOC: class 0 makes no trimap and no boundary score.
     cfg.TEST.DROP_BACKGROUND = False
 
 
 def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH = CfgNode()
-    # What is searched: a metric (mIoU, FWIoU, mAcc, gAcc, BIoU, BF1), which is also the reward, and
-    # a surface (`bezier`, `linear`). PIECES 0 takes the metric's default.
+    # What is searched: a metric or an objective, which is also the reward, and a surface (`bezier`,
+    # `linear`). Metrics: mIoU, FWIoU, mAcc, gAcc, BIoU, BF1, Dice and all others of
+    # autoseg_core.scores; objectives: "0.7*mIoU+0.3*BF1", "mIoU*BF1", "BIoU | mIoU>=0.6" and the
+    # like, see autoseg_core.objective. PIECES 0 takes each metric's default.
     cfg.SEARCH.METRIC = "mIoU"
     cfg.SEARCH.SURFACE = "bezier"
     cfg.SEARCH.PIECES = 0

@@ -1,9 +1,10 @@
-"""Detectron2 evaluator for the six scores. H, W: pixels; C: classes."""
+"""Detectron2 evaluator for exact scores. H, W: pixels; C: classes."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from detectron2.evaluation import DatasetEvaluator
@@ -11,20 +12,20 @@ from detectron2.utils import comm
 from tabulate import tabulate
 
 from auto_seg_loss.data.labels import read_label
-from autoseg_core import SegmentationScores
+from autoseg_core import SIX, SegmentationScores
 from autoseg_core.metrics.evaluator import ProtocolName
 
 logger = logging.getLogger(__name__)
 
 
 class SegmentationScoresEvaluator(DatasetEvaluator):
-    """mIoU, FWIoU, mAcc, gAcc, BIoU, BF1 in percent, and a table per class.
+    """Scores in percent, mIoU, FWIoU, mAcc, gAcc, BIoU, BF1 by default, and a table per class.
 
     Counts are added image by image and no prediction is kept. In several processes each evaluates
     its share, and the counts, not the scores, are summed.
 
     dicts: the data set's records with "file_name" and "sem_seg_file_name". class_names: length C.
-    ignore_label: void in the label files. protocol, tolerance, drop_background: see
+    ignore_label: void in the label files. protocol, tolerance, drop_background, metrics: see
     ``autoseg_core.SegmentationScores``.
     """
 
@@ -37,6 +38,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         protocol: ProtocolName = "strict",
         tolerance: int = 5,
         drop_background: bool = False,
+        metrics: Sequence[str] = SIX,
     ) -> None:
         self._labels = {d["file_name"]: d["sem_seg_file_name"] for d in dicts}
         self._class_names = list(class_names)
@@ -47,6 +49,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
             tolerance=tolerance,
             protocol=protocol,
             drop_background=drop_background,
+            metrics=metrics,
         )
 
     def reset(self) -> None:

@@ -34,13 +34,18 @@ def hard_pixel_mining(cfg: CfgNode) -> nn.Module:
 @SEM_SEG_LOSS_REGISTRY.register()
 def auto_seg_loss(cfg: CfgNode) -> nn.Module:
     """The searched loss named by MODEL.SEM_SEG_HEAD.LOSS_SPEC."""
-    spec = cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC
-    if not spec:
+    head = cfg.MODEL.SEM_SEG_HEAD
+    if not head.LOSS_SPEC:
         raise ValueError(
             'MODEL.SEM_SEG_HEAD.LOSS_TYPE "auto_seg_loss" needs MODEL.SEM_SEG_HEAD.LOSS_SPEC: '
             "a name of the zoo or the path of a .json file."
         )
-    return load_loss(spec, ignore_index=cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+    return load_loss(
+        head.LOSS_SPEC,
+        ignore_index=head.IGNORE_VALUE,
+        sync=head.LOSS_SYNC,
+        backend=head.LOSS_BACKEND,
+    )
 
 
 def loss_names() -> list[str]:

@@ -22,7 +22,7 @@ from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.quiet import hush_detectron2
-from autoseg_core import SegmentationScores, load_spec
+from autoseg_core import SIX, SegmentationScores, load_spec
 from rl.headers import differences
 
 # What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
@@ -211,6 +211,7 @@ def check_evaluation(cfg: CfgNode) -> None:
         tolerance=cfg.TEST.TOLERANCE,
         protocol=cfg.TEST.PROTOCOL,
         drop_background=cfg.TEST.DROP_BACKGROUND,
+        metrics=(*SIX, *cfg.TEST.METRICS),
     )
 
 

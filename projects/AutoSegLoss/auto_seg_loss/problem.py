@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from auto_seg_loss.data import assert_disjoint, carve
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.trainer import Dicts
-from autoseg_core import Constraints, LossSpec, LossTerm, SearchSpace
+from autoseg_core import Constraints, LossSpec, Objective, SegmentationScores, Space, search_space
 
 
-def build_space(cfg: CfgNode) -> SearchSpace:
+def build_space(cfg: CfgNode) -> Space:
     """The search space that SEARCH names."""
-    return SearchSpace(
+    return search_space(
         cfg.SEARCH.METRIC,
         cfg.SEARCH.SURFACE,
         cfg.SEARCH.PIECES or None,
@@ -26,24 +26,25 @@ def build_space(cfg: CfgNode) -> SearchSpace:
 
 
 def candidate_spec(
-    cfg: CfgNode, space: SearchSpace, theta: NDArray[np.float64], name: str = "candidate"
+    cfg: CfgNode, space: Space, theta: NDArray[np.float64], name: str = "candidate"
 ) -> LossSpec:
     """The loss at theta (d,) of ``space``, with the settings of SEARCH."""
-    term = LossTerm.from_theta(
+    return LossSpec.from_theta(
+        name,
         space,
         theta,
         absent=cfg.SEARCH.ABSENT,
         tolerance=cfg.SEARCH.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
     )
-    return LossSpec.of_terms(name, term)
 
 
 def loss_name(cfg: CfgNode) -> str:
     """SEARCH.NAME, or a name made of data set, metric and surface."""
-    dataset = re.sub(r"[^A-Za-z0-9.+-]", "-", cfg.DATASETS.TRAIN[0].split("_")[0])
-    default = f"{dataset}-{cfg.SEARCH.METRIC.lower()}-{cfg.SEARCH.SURFACE}"
-    return cfg.SEARCH.NAME or default
+    dataset = cfg.DATASETS.TRAIN[0].split("_")[0]
+    target = str(Objective.parse(cfg.SEARCH.METRIC)).lower()
+    parts = (re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in (dataset, target))
+    return cfg.SEARCH.NAME or "-".join([*parts, cfg.SEARCH.SURFACE])
 
 
 def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
@@ -66,6 +67,7 @@ def check_problem(cfg: CfgNode) -> None:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
     space = build_space(cfg)
     candidate_spec(cfg, space, space.identity(), loss_name(cfg))
+    SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=space.objective.reported)
     if cfg.SEARCH.PROXY.MAX_ITER < 1 or cfg.SEARCH.WARM_START.MAX_ITER < 0:
         raise ConfigError(
             "Expected SEARCH.PROXY.MAX_ITER >= 1 and SEARCH.WARM_START.MAX_ITER >= 0, got "

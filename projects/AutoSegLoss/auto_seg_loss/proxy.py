@@ -21,7 +21,7 @@ from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.training import DetectronTraining
 from auto_seg_loss.warm_start import warm_start
-from autoseg_core import METRICS, SearchSpace
+from autoseg_core import Space
 from rl.proxy import ProxyResult, check_budget
 
 
@@ -36,12 +36,10 @@ class DetectronProxy:
     to train on and to score. dataset_name: whose metadata describes both.
     """
 
-    score_names = tuple(METRICS)
-
     def __init__(
         self,
         cfg: CfgNode,
-        space: SearchSpace,
+        space: Space,
         model: Any,
         start: dict[str, Tensor],
         search: Dicts,
@@ -50,6 +48,7 @@ class DetectronProxy:
     ) -> None:
         self.cfg, self.space, self.model, self.start = cfg, space, model, start
         self.search, self.holdout, self.dataset_name = search, holdout, dataset_name
+        self.score_names = space.objective.reported
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason.

@@ -27,20 +27,31 @@ from auto_seg_loss.preflight import (
 )
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.trainer import Trainer
-from autoseg_core import METRICS, load_spec
+from autoseg_core import SIX, load_spec
 from autoseg_core.scores import get_metric
 
 logger = logging.getLogger(__name__)
 
 # What may change between two calls without touching a finished cell's scores.
-FREE_KEYS = ("DATALOADER.NUM_WORKERS", "OUTPUT_DIR", "SEARCH", "STUDY", "VIS_PERIOD")
+FREE_KEYS = (
+    "DATALOADER.NUM_WORKERS",
+    "OUTPUT_DIR",
+    "SEARCH",
+    "STUDY",
+    "TEST.METRICS",
+    "VIS_PERIOD",
+)
 
 Scores = dict[str, float]
 
 
 def check_study(cfg: CfgNode) -> None:
     """Refuse unknown losses, an unknown target and unfit seeds before any time is spent."""
-    get_metric(cfg.STUDY.TARGET)
+    if get_metric(cfg.STUDY.TARGET).name not in score_names(cfg):
+        raise ConfigError(
+            f"STUDY.TARGET {cfg.STUDY.TARGET!r} is not scored; add it to TEST.METRICS. Scored are "
+            f"{', '.join(score_names(cfg))}."
+        )
     for loss in cfg.STUDY.LOSSES:
         try:
             build_loss(cell_config(cfg, loss, seed=0))
@@ -67,15 +78,21 @@ def check_study(cfg: CfgNode) -> None:
 def run_study(cfg: CfgNode) -> str:
     """Train and score every cell that is not done; returns and writes the table (summary.md)."""
     results: dict[str, list[Scores]] = {}
+    target = get_metric(cfg.STUDY.TARGET).name
     cells = [(loss, seed) for seed in cfg.STUDY.SEEDS for loss in cfg.STUDY.LOSSES]
     for number, (loss, seed) in enumerate(cells, start=1):
         label, scores = loss_label(loss), _cell(cfg, loss, seed)
         results.setdefault(label, []).append(scores)
-        shown = f"{cfg.STUDY.TARGET} {scores[cfg.STUDY.TARGET]:.2f}"
+        shown = f"{target} {scores[target]:.2f}"
         logger.info("%d/%d  %s, seed %d: %s", number, len(cells), label, seed, shown)
-    text = summary(results, cfg.STUDY.TARGET)
+    text = summary(results, target)
     (Path(cfg.OUTPUT_DIR) / "summary.md").write_text(text + "\n")
     return text
+
+
+def score_names(cfg: CfgNode) -> tuple[str, ...]:
+    """The six scores, and those of TEST.METRICS."""
+    return tuple(dict.fromkeys((*SIX, *(get_metric(name).name for name in cfg.TEST.METRICS))))
 
 
 def cell_config(cfg: CfgNode, loss: str, seed: int) -> CfgNode:
@@ -101,7 +118,8 @@ def summary(results: dict[str, list[Scores]], target: str) -> str:
 
     A run that diverged makes its row NaN.
     """
-    columns = [target, *(name for name in METRICS if name != target)]
+    names = next(iter(results.values()))[0]
+    columns = [target, *(name for name in names if name != target)]
     rows = []
     for label, runs in results.items():
         cells = [mean_and_spread([run[name] for run in runs]) for name in columns]
@@ -134,7 +152,14 @@ def _cell(cfg: CfgNode, loss: str, seed: int) -> Scores:
             f"{output} was trained with another loss file or other weights of the same name; "
             "delete it to train it again, or choose another OUTPUT_DIR."
         )
-    return {name: math.nan if v is None else v for name, v in result["scores"].items()}
+    missing = [name for name in score_names(cfg) if name not in result["scores"]]
+    if missing:
+        raise ConfigError(
+            f"{output} was trained without the scores of {', '.join(missing)}; delete it to train "
+            "it again, or take them out of TEST.METRICS."
+        )
+    scored = {name: result["scores"][name] for name in score_names(cfg)}
+    return {name: math.nan if v is None else v for name, v in scored.items()}
 
 
 def _digest(path: str) -> str | None:
@@ -143,7 +168,7 @@ def _digest(path: str) -> str | None:
 
 
 def _train_and_test(cfg: CfgNode) -> dict[str, float | None]:
-    """The six scores in percent; None for those of a training that diverged."""
+    """The scores in percent; None for those of a training that diverged."""
     seed_all_rng(cfg.SEED)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=False)
@@ -151,6 +176,6 @@ def _train_and_test(cfg: CfgNode) -> dict[str, float | None]:
         trainer.train()
     except FloatingPointError as error:  # an outcome of this loss, not of the study
         logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).splitlines()[0])
-        return dict.fromkeys(METRICS)
+        return dict.fromkeys(score_names(cfg))
     scores = trainer._last_eval_results["sem_seg"]  # of the hook that evaluates after training
-    return {name: scores[name] for name in METRICS}
+    return {name: scores[name] for name in score_names(cfg)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -20,12 +20,13 @@ from torch import nn
 
 from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
+from autoseg_core import SIX
 
 Dicts = list[dict[str, Any]]
 
 
 class Trainer(DefaultTrainer):
-    """``DefaultTrainer`` for semantic segmentation scored by the six metrics."""
+    """``DefaultTrainer`` for semantic segmentation scored by exact metrics."""
 
     def state_dict(self) -> dict[str, Any]:
         """Detectron2 0.6 leaves the optimiser out; a resumed training needs its momentum."""
@@ -49,8 +50,9 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationScoresEvaluator:
-        """Evaluator of the six scores with the settings of TEST."""
-        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name)
+        """Evaluator of the six scores, and of TEST.METRICS, with the settings of TEST."""
+        metrics = (*SIX, *cfg.TEST.METRICS)
+        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name, metrics)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -75,7 +77,9 @@ def build_test_loader(cfg: CfgNode, dicts: Dicts) -> Iterable[Any]:
     )
 
 
-def build_evaluator(cfg: CfgNode, dicts: Dicts, dataset_name: str) -> SegmentationScoresEvaluator:
+def build_evaluator(
+    cfg: CfgNode, dicts: Dicts, dataset_name: str, metrics: Sequence[str] = SIX
+) -> SegmentationScoresEvaluator:
     """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST."""
     metadata = MetadataCatalog.get(dataset_name)
     return SegmentationScoresEvaluator(
@@ -85,6 +89,7 @@ def build_evaluator(cfg: CfgNode, dicts: Dicts, dataset_name: str) -> Segmentati
         protocol=cfg.TEST.PROTOCOL,
         tolerance=cfg.TEST.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
+        metrics=metrics,
     )
 
 

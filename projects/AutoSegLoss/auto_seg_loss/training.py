@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from auto_seg_loss.trainer import (
     build_test_loader,
     build_train_loader,
 )
-from autoseg_core import METRICS, AutoSegLoss, SearchSpace
+from autoseg_core import SIX, AutoSegLoss, Space
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
 
@@ -48,12 +48,10 @@ class DetectronTraining:
         dataset_name: whose metadata describes both.
     """
 
-    score_names = tuple(METRICS)
-
     def __init__(
         self,
         cfg: CfgNode,
-        space: SearchSpace,
+        space: Space,
         model: Any,
         start: dict[str, Tensor],
         search: Dicts,
@@ -63,6 +61,7 @@ class DetectronTraining:
         self.cfg, self.space, self.model, self._start = cfg, space, model, start
         self._search, self._holdout, self._dataset_name = search, holdout, dataset_name
         self._device = cfg.MODEL.DEVICE
+        self.score_names = space.objective.reported
         self._trainer: SimpleTrainer | None = None
         self._at_start: ProxyResult | None = None
 
@@ -162,8 +161,10 @@ class DetectronTraining:
             self._reason = f"{len(broken)} weights are not finite, {broken[0]} first"
             return failed(self._reason)
         with quiet(), undisturbed(self._device):
-            scores = score(self.cfg, self.model, self._holdout, self._dataset_name)
-        return ProxyResult(scores[self.space.metric], scores)
+            scores = score(
+                self.cfg, self.model, self._holdout, self._dataset_name, self.score_names
+            )
+        return ProxyResult(self.space.objective.score(scores), scores)
 
 
 def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterator[Any]) -> SimpleTrainer:
@@ -185,9 +186,15 @@ def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
     trainer.train(0, cfg.SOLVER.MAX_ITER)
 
 
-def score(cfg: CfgNode, model: nn.Module, dicts: Dicts, dataset_name: str) -> dict[str, float]:
-    """The six exact scores of ``model`` on ``dicts``, in [0, 1]."""
-    evaluator = build_evaluator(cfg, dicts, dataset_name)
+def score(
+    cfg: CfgNode,
+    model: nn.Module,
+    dicts: Dicts,
+    dataset_name: str,
+    metrics: Sequence[str] = SIX,
+) -> dict[str, float]:
+    """The exact scores of ``model`` on ``dicts``, in [0, 1]."""
+    evaluator = build_evaluator(cfg, dicts, dataset_name, metrics)
     inference_on_dataset(model, build_test_loader(cfg, dicts), evaluator)
     return evaluator.scores.compute()
 

@@ -13,7 +13,7 @@ import samples
 import torch
 
 from autoseg_core import SegmentationScores
-from autoseg_core.scores import METRICS
+from autoseg_core.scores import SIX
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ def images(
 
 def assert_same(scores: SegmentationScores, expected: tuple[Any, Any]) -> None:
     computed, table = scores.compute(), scores.per_class()
-    assert list(computed) == list(METRICS)
+    assert list(computed) == list(SIX)
     np.testing.assert_allclose(
         [computed[k] for k in expected[0]], list(expected[0].values()), 1e-12
     )
@@ -148,3 +148,68 @@ def test_inputs_are_left_alone() -> None:
     SegmentationScores(5).update(prediction, target)
     assert np.array_equal(prediction, copies[0])
     assert np.array_equal(target, copies[1])
+
+
+def test_only_what_is_asked_for_is_computed_and_counted() -> None:
+    prediction, target = images(10)
+    six, two = SegmentationScores(5), SegmentationScores(5, metrics=("gAcc", "BIoU"))
+    assert six.metrics == SIX
+    six.update(prediction, target)
+    two.update(prediction, target)
+    assert list(two.counts) == ["image", "trimap"]
+    assert two.compute() == {name: six.compute()[name] for name in ("gAcc", "BIoU")}
+    np.testing.assert_equal(two.per_class(), {k: six.per_class()[k] for k in ("Acc", "BIoU")})
+
+
+def test_bands_of_different_width_are_counted_apart() -> None:
+    prediction, target = images(11)
+    names = ["BoundaryIoU(radius=1)", "BoundaryIoU(radius=3)"]
+    both = SegmentationScores(5, metrics=names)
+    both.update(prediction, target)
+    alone = [SegmentationScores(5, metrics=[name]) for name in names]
+    for scores in alone:
+        scores.update(prediction, target)
+    assert both.compute() == alone[0].compute() | alone[1].compute()
+    assert len(set(both.compute().values())) == 2
+
+
+def test_any_metrics_merge_and_travel() -> None:
+    prediction, target = images(12)
+    metrics = [*SIX, "Dice", "Fbeta(beta=2.0)", "IoU(classes=[1])", "BoundaryIoU(radius=2)"]
+    whole, left, right = (SegmentationScores(5, metrics=metrics) for _ in range(3))
+    assert whole.metrics[7] == "Fbeta(beta=2)"
+    whole.update(prediction, target)
+    left.update(prediction[:2], target[:2])
+    right.update(prediction[2:], target[2:])
+    left.merge(pickle.loads(pickle.dumps(right)))
+    assert left.compute() == whole.compute()
+    np.testing.assert_equal(left.per_class(), whole.per_class())
+
+
+def test_a_column_shows_every_class_whatever_a_metric_looks_at() -> None:
+    prediction, target = images(13)
+    scores = SegmentationScores(5, metrics=["IoU(classes=[1])"])
+    scores.update(prediction, target)
+    assert not any(math.isnan(value) for value in scores.per_class()["IoU"][:4])
+
+
+def test_chosen_classes_that_are_absent_give_nan() -> None:
+    target = np.array([[0, 0, 1]])
+    scores = SegmentationScores(5, metrics=["IoU(classes=[3])", "mIoU"])
+    scores.update(target, target)
+    np.testing.assert_equal(scores.compute(), {"IoU(classes=[3])": math.nan, "mIoU": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        (["mIoU", "Foo"], "Unknown metric 'Foo'"),
+        ("mIoU", r"Expected a list of metric names such as \['mIoU'\], got 'mIoU'"),
+        ([], "Expected a list of metric names"),
+        (["IoU(classes=[5])"], r"looks at class 5, but there are only the classes 0\.\.4"),
+        (["wIoU(weights=[1,2])"], "a weight for each of 5 classes, got 2"),
+    ],
+)
+def test_unfit_metrics_fail_at_construction(metrics: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        SegmentationScores(5, metrics=metrics)

@@ -14,6 +14,7 @@ def test_counts_by_hand() -> None:
     assert counts.target.tolist() == [2, 2, 1, 0]
     assert counts.intersection.tolist() == [1, 2, 0, 0]
     assert counts.union.tolist() == [3, 3, 1, 0]
+    assert counts.pixels.tolist() == [5, 5, 5, 5]
 
 
 def test_nothing_to_count() -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from autoseg_core import Constraints, SearchSpace
-from autoseg_core.scores import METRICS
+from autoseg_core.scores import SIX
 from autoseg_core.surfaces import SURFACES
 
 CONSTRAINTS = [Constraints(*flags) for flags in product([True, False], repeat=2)]
 EVERY = pytest.mark.parametrize(
     "space",
-    [SearchSpace(m, s, None, c) for m, s, c in product(METRICS, SURFACES, CONSTRAINTS)],
+    [SearchSpace(m, s, None, c) for m, s, c in product(SIX, SURFACES, CONSTRAINTS)],
     ids=lambda s: f"{s.metric}-{s.surface}-{s.constraints.truth_table}-{s.constraints.monotone}",
 )
 
@@ -113,7 +113,7 @@ def test_free_ends_have_coordinates() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("Dice",), "Unknown metric 'Dice'; known metrics: mIoU"),
+        (("dice",), "Unknown metric 'dice'; known metrics: mIoU"),
         (("mIoU", "cubic"), "Unknown surface 'cubic'; known surfaces: bezier, linear"),
         (("mIoU", "bezier", 0), "bezier curve needs at least 1 pieces .* got pieces=0"),
         (("mIoU", "linear", 1), "linear curve needs at least 2 pieces .* got pieces=1"),

@@ -1,4 +1,4 @@
-"""Soft boundaries: erosion, dilation and the XOR of four free curves."""
+"""Soft boundaries: erosion, dilation and the two forms of XOR."""
 
 from __future__ import annotations
 
@@ -10,19 +10,36 @@ import references
 import samples
 import torch
 
-from autoseg_core import SearchSpace
+from autoseg_core import SearchSpace, load_spec
 from autoseg_core.surfaces import SURFACES, evaluate_curve
-from autoseg_core.surrogates.boundaries import dilate, erode, soft_boundary_counts, soft_edges
+from autoseg_core.surfaces.operations import difference_xor
+from autoseg_core.surrogates.boundaries import (
+    DIFFERENCE,
+    FREE_CURVES,
+    XOR_FORMS,
+    check_curve_names,
+    dilate,
+    erode,
+    soft_boundary_counts,
+    soft_edges,
+)
 from autoseg_core.surrogates.regions import Curve
 
 
-def random_curves(surface: str, seed: int) -> dict[str, Curve]:
-    space = SearchSpace("BF1", surface)
+def random_points(names: tuple[str, ...], surface: str, seed: int) -> torch.Tensor:
+    """(G, K, 2) float64: the space of mIoU lends its curves of two pieces to the difference."""
+    space = SearchSpace("BF1" if names == FREE_CURVES else "mIoU", surface)
     theta = np.random.default_rng(seed).random(space.dim)
-    points = torch.from_numpy(space.control_points(theta))
+    return torch.from_numpy(space.control_points(theta))[: len(names)]
+
+
+def random_curves(
+    surface: str, seed: int, names: tuple[str, ...] = FREE_CURVES
+) -> dict[str, Curve]:
+    points = random_points(names, surface, seed)
     return {
         name: partial(evaluate_curve, surface, curve)
-        for name, curve in zip(space.curves, points, strict=True)
+        for name, curve in zip(names, points, strict=True)
     }
 
 
@@ -54,32 +71,107 @@ def test_dilation_equals_its_twin(radius: int) -> None:
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("void", [False, True])
-def test_edges_of_binary_maps_are_exact_for_any_curves(surface: str, seed: int, void: bool) -> None:
+@pytest.mark.parametrize("names", XOR_FORMS)
+def test_edges_of_binary_maps_are_exact_for_any_curves(
+    names: tuple[str, ...], surface: str, seed: int, void: bool
+) -> None:
     rng = np.random.default_rng(seed)
     labels = samples.label_maps(rng, 3)
     seen = samples.with_void(rng, labels) != samples.VOID if void else labels >= 0
     maps = references.one_hot(labels, 3)
-    edges = soft_edges(torch.from_numpy(maps), torch.from_numpy(seen), random_curves(surface, seed))
+    curves = random_curves(surface, seed, names)
+    edges = soft_edges(torch.from_numpy(maps), torch.from_numpy(seen), curves)
     np.testing.assert_array_equal(edges.numpy(), references.edges(maps, seen))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_flat_binary_map_has_no_edge(value: float) -> None:
+@pytest.mark.parametrize("names", XOR_FORMS)
+def test_a_flat_binary_map_has_no_edge(names: tuple[str, ...], value: float) -> None:
     flat = torch.full((1, 2, 5, 5), value, dtype=torch.float64)
     seen = torch.ones(1, 5, 5, dtype=torch.bool)
-    assert not soft_edges(flat, seen, random_curves("bezier", 0)).any()
+    assert not soft_edges(flat, seen, random_curves("bezier", 0, names)).any()
 
 
-def test_a_flat_uncertain_map_by_hand() -> None:
-    """As released: identity curves see 1 - p there, four free curves may see 0.76 at p = 0.4."""
-    flat = torch.full((1, 1, 5, 5), 0.4, dtype=torch.float64)
-    seen = torch.ones(1, 5, 5, dtype=torch.bool)
-    line: dict[str, Curve] = {
-        name: lambda p: p
-        for name in ("and_probability", "and_eroded", "or_probability", "or_eroded")
+IDENTITY: dict[str, Curve] = {name: lambda p: p for name in FREE_CURVES}
+
+
+def flat_edge(curves: dict[str, Curve], value: float = 0.4) -> float:
+    """Soft edge at the middle of a flat map."""
+    flat = torch.full((1, 1, 5, 5), value, dtype=torch.float64)
+    return float(soft_edges(flat, torch.ones(1, 5, 5, dtype=torch.bool), curves)[0, 0, 2, 2])
+
+
+def test_free_curves_see_edges_in_flat_areas() -> None:
+    """As released: 0.48 with identity curves, 0.76 with the published ones, where p is 0.4."""
+    assert flat_edge(IDENTITY) == pytest.approx(2 * 0.4 - 2 * 0.4**2)
+    points = torch.tensor(load_spec("voc-bf1-bezier").terms[0].control_points).double()
+    published: dict[str, Curve] = {
+        name: partial(evaluate_curve, "bezier", curve)
+        for name, curve in zip(FREE_CURVES, points, strict=True)
     }
-    expected = 2 * 0.4 - 2 * 0.4**2
-    torch.testing.assert_close(soft_edges(flat, seen, line), torch.full_like(flat, expected))
+    assert flat_edge(published) == pytest.approx(0.757, abs=5e-4)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("value", [0.1, 0.4, 0.9])
+def test_a_difference_sees_none(surface: str, value: float) -> None:
+    for seed in range(5):
+        assert flat_edge(random_curves(surface, seed, DIFFERENCE), value) == 0
+
+
+def unit_square() -> tuple[torch.Tensor, torch.Tensor]:
+    """(p, e) on a grid of [0, 1]^2, p by rows; the half e <= p is what erosion can give."""
+    line = torch.linspace(0, 1, 41, dtype=torch.float64)
+    p, e = torch.meshgrid(line, line, indexing="ij")
+    return p, e
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_difference_is_monotone_and_never_negative(surface: str, seed: int) -> None:
+    p, e = unit_square()
+    xor = difference_xor(random_curves(surface, seed, DIFFERENCE), p, e)
+    assert xor[-1, 0] == 1
+    assert xor[e <= p].min() >= -1e-15
+    assert xor.diff(dim=0).min() >= -1e-15
+    assert xor.diff(dim=1).max() <= 1e-15
+
+
+def test_free_curves_may_be_negative() -> None:
+    """Where AND rises early and OR late."""
+    early, late = (
+        torch.tensor([[0, 0], [u, 1 - u], [1, 1]], dtype=torch.float64) for u in (0.2, 0.8)
+    )
+    curves: dict[str, Curve] = {
+        name: partial(evaluate_curve, "linear", early if name.startswith("and") else late)
+        for name in FREE_CURVES
+    }
+    assert flat_edge(curves, 0.5) == pytest.approx(1 - (1 - 0.125) ** 2 - 0.875**2)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_difference_is_the_edge_of_the_curved_map(surface: str) -> None:
+    """Erosion commutes with a curve that does not fall."""
+    p, mask = random_maps(4)
+    curves = random_curves(surface, 4, DIFFERENCE)
+    curved = curves["xor"](p)
+    expected = (curved - erode(curved, mask)) * mask[:, None]
+    torch.testing.assert_close(soft_edges(p, mask, curves), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_steep_difference_finds_the_edges_of_the_thresholded_map() -> None:
+    p, mask = random_maps(5)
+    step = torch.tensor([[0, 0], [0.5, 0], [0.5, 1], [1, 1]], dtype=torch.float64)
+    soft = soft_edges(p, mask, {"xor": partial(evaluate_curve, "linear", step)})
+    maps = (p >= 0.5).double().numpy()
+    np.testing.assert_array_equal(soft.numpy(), references.edges(maps, mask.numpy()))
+
+
+@pytest.mark.parametrize("names", [(), ("and", "or"), FREE_CURVES[::-1]])
+def test_unknown_curves_are_named(names: tuple[str, ...]) -> None:
+    words = r"need the curves \(and_probability, .*\) or \(xor\), in this order; got \("
+    with pytest.raises(ValueError, match=words):
+        check_curve_names(names)
 
 
 def test_soft_edges_are_zero_in_void() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from autoseg_core import LossSpec, LossTerm
-from autoseg_core.scores import METRICS
+from autoseg_core.scores import get_metric
 from autoseg_core.surrogates.loss import AutoSegLoss, soft_counts
 
 EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
@@ -95,7 +95,7 @@ def test_autocast_changes_nothing(metric: str, surface: str) -> None:
 def steep_term(metric: str, surface: str) -> LossTerm:
     """Curves with u1 = 0: an infinite slope at 0, and with u = 1 before the end also at 1."""
     line = [(0.0, 0.0), (0.0, 0.6), (0.5, 0.7), (1.0, 0.8), (1.0, 1.0)]
-    count = len(METRICS[metric].curves)
+    count = len(get_metric(metric).curves)
     return LossTerm(
         metric=metric,
         surface=surface,
@@ -150,7 +150,7 @@ def test_gradcheck_in_control_points(metric: str, surface: str) -> None:
     def score(inner: Tensor) -> Tensor:
         curves = torch.cat([points[:, :1], inner, points[:, -1:]], dim=1)
         counts = soft_counts(term, curves, logits, target)
-        return METRICS[metric].score(counts, torch.ones(5, dtype=torch.bool))
+        return get_metric(metric).score(counts, torch.ones(5, dtype=torch.bool))
 
     inner = points[:, 1:-1].clone().requires_grad_()
     assert torch.autograd.gradcheck(score, (inner,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import samples
@@ -11,7 +12,13 @@ from torch import Tensor
 
 from autoseg_core.counts import Counts
 from autoseg_core.surrogates.loss import soft_counts
-from autoseg_core.surrogates.regions import one_hot_mask, reference_sums, target_counts
+from autoseg_core.surrogates.regions import (
+    complete_curves,
+    one_hot_mask,
+    reference_sums,
+    soft_region_counts,
+    target_counts,
+)
 
 
 def double(*values: float) -> Tensor:
@@ -27,18 +34,39 @@ LABELS = torch.tensor([[0, 1, -1]])
 def test_sums_by_hand() -> None:
     logits = PROBABILITY.log().flatten(2)
     sums = reference_sums(logits, LABELS, lambda p: p**2, lambda p: p.sqrt(), "softmax")
-    torch.testing.assert_close(sums[0, 0], double(0.25, 0.64))
-    torch.testing.assert_close(sums[0, 1], double(0.2, 0.5).sqrt())
-    assert target_counts(LABELS, 3).tolist() == [[1, 1, 0]]
+    torch.testing.assert_close(sums[0], double(0.25, 0.64))
+    torch.testing.assert_close(sums[1], double(0.2, 0.5).sqrt())
+    assert target_counts(LABELS, 3).tolist() == [1, 1, 0]
 
 
 def test_sums_of_classes_that_do_not_exclude_each_other() -> None:
     labels = torch.tensor([[[1, 0, -1], [1, 1, 0]]])
     logits = PROBABILITY.logit().flatten(2)
     sums = reference_sums(logits, labels, lambda p: p**2, lambda p: p.sqrt(), "sigmoid")
-    torch.testing.assert_close(sums[0, 0], double(0.25, 0.25 + 0.64))
-    torch.testing.assert_close(sums[0, 1], double(0.2, 0.1).sqrt())
-    assert target_counts(labels, 2).tolist() == [[1, 2]]
+    torch.testing.assert_close(sums[0], double(0.25, 0.25 + 0.64))
+    torch.testing.assert_close(sums[1], double(0.2, 0.1).sqrt())
+    assert target_counts(labels, 2).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("backend", ["reference", "fused"])
+def test_a_curve_that_a_metric_does_not_use_is_the_identity(backend: Any) -> None:
+    logits = PROBABILITY.log().flatten(2)
+    bent = torch.tensor([[[0, 0], [0.2, 0.6], [1, 1]]], dtype=torch.float64)
+    line = torch.tensor([[[0, 0], [0.5, 0.5], [1, 1]]], dtype=torch.float64)
+    for name, both in (("and", [bent, line]), ("or", [line, bent])):
+        counts = soft_region_counts(
+            logits, LABELS, complete_curves((name,), bent), "bezier", backend=backend
+        )
+        expected = soft_region_counts(logits, LABELS, torch.cat(both), "bezier", backend=backend)
+        torch.testing.assert_close(counts.tensors(), expected.tensors())
+
+
+def test_pixels_are_those_that_count() -> None:
+    logits, points = PROBABILITY.log().flatten(2), torch.zeros(2, 3, 2, dtype=torch.float64)
+    assert soft_region_counts(logits, LABELS, points, "bezier").pixels.tolist() == [2, 2]
+    labels = torch.tensor([[[1, 0, -1], [1, -1, -1]]])
+    counts = soft_region_counts(logits, labels, points, "bezier", "sigmoid")
+    assert counts.pixels.tolist() == [2, 1]
 
 
 def test_one_hot_mask_leaves_void_out() -> None:

@@ -111,3 +111,13 @@ def test_a_user_registers_a_loss(make_cfg, batch, monkeypatch):
     assert "margin" in loss_names()
     loss = build_loss(make_cfg(HEAD + "LOSS_TYPE", "margin"))
     assert isinstance(loss, Margin) and loss(*batch).isfinite()
+
+
+def test_processes_are_summed_and_the_backend_chosen_as_configured(make_cfg):
+    loss = build_loss(make_cfg(*SPEC, "voc-miou-bezier"))
+    assert (loss.sync, loss.backend) == (True, "auto")
+    options = (HEAD + "LOSS_SYNC", False, HEAD + "LOSS_BACKEND", "reference")
+    loss = build_loss(make_cfg(*SPEC, "voc-miou-bezier", *options))
+    assert (loss.sync, loss.backend) == (False, "reference")
+    with pytest.raises(ValueError, match=r"Unknown backend 'fast'; known: auto, reference, fused"):
+        build_loss(make_cfg(*SPEC, "voc-miou-bezier", HEAD + "LOSS_BACKEND", "fast"))

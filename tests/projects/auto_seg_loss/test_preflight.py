@@ -172,6 +172,7 @@ def test_missing_weights_are_named(make_cfg, tmp_path):
     [
         (("TEST.PROTOCOL", "lax"), r"'lax'.*strict, paper"),
         (("TEST.TOLERANCE", -1), r"tolerance >= 0.*tolerance=-1"),
+        (("TEST.METRICS", "('Foo',)"), r"Unknown metric 'Foo'"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused(make_cfg, options, words):

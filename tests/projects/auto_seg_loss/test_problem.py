@@ -7,8 +7,14 @@ import pytest
 from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.data import SplitError
-from auto_seg_loss.problem import build_sets, build_space, candidate_spec
-from autoseg_core import METRICS, SearchSpace
+from auto_seg_loss.problem import (
+    build_sets,
+    build_space,
+    candidate_spec,
+    check_problem,
+    loss_name,
+)
+from autoseg_core import SIX, SearchSpace
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 HOLDOUT = "SEARCH.HOLDOUT."
@@ -18,7 +24,7 @@ def names(dicts) -> list[str]:
     return [item["image_id"] for item in dicts]
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", SIX)
 @pytest.mark.parametrize("surface", ["bezier", "linear"])
 def test_the_space_is_the_one_named(make_cfg, metric, surface):
     space = build_space(make_cfg("SEARCH.METRIC", metric, "SEARCH.SURFACE", surface))
@@ -42,6 +48,36 @@ def test_the_spec_has_the_settings_of_the_search(make_cfg):
     assert (term.metric, term.surface, term.pieces) == ("BIoU", "linear", 3)
     assert (term.absent, term.tolerance, term.drop_background) == ("zero", 2, True)
     np.testing.assert_allclose(space.theta(term.control_points), space.identity())
+
+
+@pytest.mark.parametrize(
+    ("objective", "metrics", "combine", "name"),
+    [
+        ("Fbeta(beta=2.0)", ["Fbeta(beta=2)"], "sum", "shapes-fbeta-beta-2-bezier"),
+        ("mIoU + BF1", ["mIoU", "BF1"], "sum", "shapes-miou+bf1-bezier"),
+        ("mIoU*BF1", ["mIoU", "BF1"], "product", "shapes-miou-bf1-bezier"),
+        ("BIoU | mIoU>=0.6", ["BIoU"], "sum", "shapes-biou-miou-0.6-bezier"),
+    ],
+)
+def test_any_objective_gives_a_space_a_loss_and_a_name(make_cfg, objective, metrics, combine, name):
+    cfg = make_cfg("SEARCH.METRIC", objective)
+    space = build_space(cfg)
+    spec = candidate_spec(cfg, space, space.identity(), loss_name(cfg))
+    assert [term.metric for term in spec.terms] == metrics
+    assert (spec.combine, spec.name) == (combine, name)
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("mIoU+", "expected a metric"),
+        ("mIoU+Foo", "Unknown metric 'Foo'"),
+        ("IoU(classes=[99])", "looks at class 99"),
+    ],
+)
+def test_an_objective_that_cannot_be_searched_is_refused(shapes, make_cfg, objective, words):
+    with pytest.raises(ValueError, match=words):
+        check_problem(make_cfg("SEARCH.METRIC", objective))
 
 
 # --- the sets ---

@@ -21,7 +21,7 @@ from auto_seg_loss.proxy import DetectronProxy, build_proxy, from_config
 from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.trainer import build_train_loader
 from auto_seg_loss.training import score, train
-from autoseg_core import AutoSegLoss
+from autoseg_core import SIX, AutoSegLoss, Objective
 
 
 @pytest.fixture
@@ -117,6 +117,15 @@ def test_the_reward_is_the_metric_of_the_scores(make_proxy, metric):
     assert all(0 <= value <= 1 for value in result.scores.values())
     expected = score(proxy.cfg, proxy.model, proxy.holdout, proxy.dataset_name)
     assert expected == result.scores
+
+
+@pytest.mark.parametrize("objective", ["Dice", "mIoU+BF1 | mAcc>=0.9"])
+def test_the_reward_is_the_objective_of_the_scores(make_proxy, objective):
+    proxy = make_proxy("SEARCH.METRIC", objective, "SOLVER.MAX_ITER", 1)
+    result = proxy.evaluate(proxy.space.identity(), 5)
+    assert result.reward == Objective.parse(objective).score(result.scores)
+    assert tuple(result.scores) == proxy.score_names
+    assert set(proxy.score_names) >= set(SIX)
 
 
 def test_only_the_hold_out_is_scored_and_only_the_search_set_trained(make_proxy, monkeypatch):

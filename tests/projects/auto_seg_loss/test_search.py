@@ -15,14 +15,16 @@ from auto_seg_loss.search import (
     check_search,
     found_spec,
     journal_header,
+    open_journal,
     pin_start,
+    search,
     search_settings,
 )
-from autoseg_core import LossSpec, SearchSpace
+from autoseg_core import LossSpec, Objective, SearchSpace, load_spec, space_from_dict
 from rl.agents import CMAES, PPO, RandomSearch, agent_class
 from rl.events import SearchResult
 from rl.headers import differences
-from rl.journal import Journal, JournalError
+from rl.journal import Journal, JournalError, read_journal
 from rl.proxy import ProxyResult
 from rl.selection import Estimate, Finalist, select
 
@@ -31,6 +33,28 @@ TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "tes
 
 def names(dicts) -> list[str]:
     return [item["image_id"] for item in dicts]
+
+
+# --- the search ---
+
+
+def test_a_search_for_an_objective_of_two_metrics(shapes, make_cfg, tmp_path):
+    cfg = make_cfg(
+        *("SEARCH.METRIC", "Dice*mIoU", "SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 2),
+        *("SEARCH.PROXY.MAX_ITER", 1, "SEARCH.SELECTION.TOP_K", 1, "SEARCH.SELECTION.RESEEDS", 1),
+    )
+    check_search(cfg)
+    (tmp_path / "output").mkdir(exist_ok=True)
+    with open_journal(cfg, resume=False) as journal:
+        spec = search(cfg, journal)
+    assert spec == load_spec(tmp_path / "output" / "searched_loss.json")
+    assert [term.metric for term in spec.terms] == ["Dice", "mIoU"]
+    assert (spec.combine, spec.name) == ("product", "shapes-dice-miou-bezier")
+    objective = Objective.parse("Dice*mIoU")
+    records = read_journal(tmp_path / "output" / "journal.jsonl")
+    for record in [r for r in records if r["kind"] == "candidate"]:
+        assert record["reward"] == objective.score(record["scores"])
+    assert space_from_dict(records[0]["space"]) == build_space(cfg)
 
 
 # --- the agent ---

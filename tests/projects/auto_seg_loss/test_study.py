@@ -11,18 +11,20 @@ import pytest
 from auto_seg_loss import study as study_module
 from auto_seg_loss.study import (
     cell_config,
+    check_study,
     loss_label,
     mean_and_spread,
     run_study,
+    score_names,
     summary,
 )
-from autoseg_core import METRICS, load_spec
+from autoseg_core import SIX, load_spec
 
 SPEC = "voc-miou-bezier"
 
 
 def scores(**values: float) -> dict[str, float]:
-    return {name: values.get(name, 0.0) for name in METRICS}
+    return {name: values.get(name, 0.0) for name in SIX}
 
 
 def rows(table: str) -> list[list[str]]:
@@ -98,7 +100,7 @@ def study(make_cfg, monkeypatch):
 
     def fake(cfg):
         trained.append((cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC or "cross_entropy", cfg.SEED))
-        return scores(mIoU=10.0 * cfg.SEED)
+        return {name: 0.0 for name in score_names(cfg)} | {"mIoU": 10.0 * cfg.SEED}
 
     monkeypatch.setattr(study_module, "_train_and_test", fake)
 
@@ -121,6 +123,24 @@ def test_every_loss_is_trained_with_every_seed(study, tmp_path):
     assert rows((output / "summary.md").read_text())[1:] == [first, second]
     found = json.loads((output / SPEC / "seed2" / "results.json").read_text())
     assert found["scores"] == scores(mIoU=20.0)
+
+
+def test_further_metrics_have_a_column_and_may_be_the_target(study):
+    head, *_ = rows(study("TEST.METRICS", "('Fbeta(beta=2.0)',)", "STUDY.TARGET", "Fbeta(beta=2)"))
+    assert head == ["loss", "seeds", "Fbeta(beta=2)", *SIX]
+
+
+def test_a_target_that_is_not_scored_is_refused(make_cfg):
+    with pytest.raises(ValueError, match=r"STUDY.TARGET 'Dice' is not scored; .* TEST.METRICS"):
+        check_study(make_cfg("STUDY.TARGET", "Dice"))
+
+
+def test_fewer_metrics_are_read_from_finished_cells_and_more_refused(study):
+    study("TEST.METRICS", "('Dice',)")
+    assert rows(study())[0] == ["loss", "seeds", *SIX]
+    with pytest.raises(ValueError, match="was trained without the scores of worstIoU; delete it"):
+        study("TEST.METRICS", "('Dice', 'worstIoU')")
+    assert len(study.trained) == 4
 
 
 def test_finished_cells_are_not_trained_again(study, tmp_path):

@@ -17,6 +17,7 @@ from auto_seg_loss.trainer import (
     build_test_loader,
     build_train_loader,
 )
+from autoseg_core import SIX
 
 TRAIN, TEST = "shapes_sem_seg_train", "shapes_sem_seg_test"
 
@@ -116,6 +117,12 @@ def test_the_evaluator_has_the_settings_of_test(shapes, make_cfg):
         scores = evaluator.scores
         assert (scores.protocol, scores.tolerance, scores.drop_background) == ("paper", 2, True)
         assert (scores.num_classes, scores.ignore_index) == (7, 255)
+
+
+def test_tests_score_further_metrics(shapes, make_cfg):
+    cfg = make_cfg("TEST.METRICS", "('Dice', 'Fbeta(beta=2.0)')")
+    scores = Trainer.build_evaluator(cfg, TEST).scores
+    assert scores.metrics == (*SIX, "Dice", "Fbeta(beta=2)")
 
 
 def test_the_trainer_scores_a_model(shapes, make_cfg):

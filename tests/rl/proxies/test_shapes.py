@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg_core import METRICS, SearchSpace
+from autoseg_core import SIX, Objective, SearchSpace, search_space
 from rl.proxies.shape_network import BATCH, TRAIN, Network, batch_of, warm_start
 from rl.proxies.shapes import Shapes, ShapesTraining, from_space
 
@@ -138,7 +138,7 @@ def test_numbers_that_blow_up_fail_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize("surface", ["bezier", "linear"])
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", SIX)
 def test_every_metric_and_surface_can_be_the_objective(metric: str, surface: str) -> None:
     task = from_space(SearchSpace(metric, surface), iterations=1)
     result = task.evaluate(task.space.identity(), 0)
@@ -146,6 +146,21 @@ def test_every_metric_and_surface_can_be_the_objective(metric: str, surface: str
     assert tuple(result.scores) == task.score_names
     assert result.reward == result.scores[metric]
     assert all(0.0 < score < 1.0 for score in result.scores.values())
+
+
+@pytest.mark.parametrize(
+    "objective", ["Dice", "BoundaryIoU(radius=1)", "mIoU+BF1", "mIoU*BIoU", "BIoU | mAcc>=0.99"]
+)
+def test_objectives_beyond_the_six(objective: str) -> None:
+    task = from_space(search_space(objective), iterations=1)
+    result = task.evaluate(task.space.identity(), 0)
+    assert result.status == "ok"
+    assert tuple(result.scores) == task.score_names
+    parsed = Objective.parse(objective)
+    assert set(parsed.metrics) <= set(result.scores)
+    assert result.reward == parsed.score(result.scores)
+    training = task.training()
+    assert training.start(0).reward == parsed.score(warm_start(training.score_names).scores)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""Scores: every metric is a function of counts, written once; the catalog gives it a name."""
+
+from autoseg_core.scores.catalog import (
+    FAMILIES,
+    METRICS,
+    AbsentRule,
+    Band,
+    Metric,
+    Region,
+    present_classes,
+    register_metric,
+    seen_classes,
+)
+from autoseg_core.scores.families import get_metric, register_family, spell
+from autoseg_core.scores.shipped import SIX
+
+__all__ = [
+    "FAMILIES",
+    "METRICS",
+    "SIX",
+    "AbsentRule",
+    "Band",
+    "Metric",
+    "Region",
+    "get_metric",
+    "present_classes",
+    "register_family",
+    "register_metric",
+    "seen_classes",
+    "spell",
+]

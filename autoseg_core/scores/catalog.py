@@ -1,0 +1,206 @@
+"""The catalog of metrics: rows by name, and the rules that hold for every row.
+
+C: classes; H, W: pixels. A metric is written once, as a function of counts, and registered:
+
+    def jaccard_squared(counts):                      # (C,) counts -> (C,) in [0, 1]
+        return safe_divide(counts.intersection, counts.union) ** 2
+    register_metric(Metric("mIoU2", jaccard_squared))
+
+From then on its name works wherever a metric is named: exact scores, surrogate losses, search
+spaces, loss files and configs. Other processes know it once they have imported the module that
+registers it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from autoseg_core.counts import Counts
+from autoseg_core.scores import ratios
+
+AbsentRule = Literal["target", "defined", "none"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A region: every class's inner band, the pixels within a distance of another class's.
+
+    The distance is in pixels (``radius`` >= 1) or a share of the image diagonal (``diagonal`` in
+    (0, 1), at least a pixel); the other one is None. (Boundary IoU, Cheng et al. 2021,
+    arXiv 2103.16562, sec. 4.)
+    """
+
+    radius: int | None = None
+    diagonal: float | None = None
+
+    def pixels(self, height: int, width: int) -> int:
+        """The distance in pixels for images of this size."""
+        if self.radius is not None:
+            return min(self.radius, max(1, height, width))  # no pixel is further away
+        assert self.diagonal is not None
+        return max(1, round(self.diagonal * math.hypot(height, width)))
+
+
+Region = Literal["image", "trimap", "boundary"] | Band
+
+AND_OR = ("and", "or")
+XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
+XOR_DIFFERENCE = ("xor",)
+REGION_PIECES = {"bezier": 2, "linear": 4}  # three free points a curve either way
+XOR_PIECES = {"bezier": 1, "linear": 2}  # one free point a curve
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the catalog. Give ``per_class``, or ``score``, or both.
+
+    name: a word; it is what losses, configs and tables call the metric.
+    per_class: counts -> (C,) in [0, 1]; None = no column in per-class tables.
+    score: counts, present (C,) bool -> scalar in [0, 1]; None = the mean of ``per_class`` over the
+    present classes.
+    region: where the metric looks: "image" (all valid pixels), "trimap" (valid pixels near a
+    target boundary), "boundary" (the boundary pixels themselves) or a ``Band``. It decides the
+    kind of counts: ``BoundaryCounts`` for "boundary", else ``RegionCounts``.
+    column: name of ``per_class`` in tables; None = the metric's name.
+    defined: counts -> (C,) bool, classes whose ratio is not 0/0; None = those in target or
+    prediction.
+    curves: names of the free curves of its surrogate, in the order of the parameter vector; None =
+    those of AND and OR, or of XOR for "boundary". A metric that looks at intersection and target
+    alone needs ("and",); one that does not look at the intersection, ("or",).
+    pieces: default number of pieces by surface; None = as released.
+    classes: indices of those it looks at; None = all.
+
+    Counts may be 0, soft, and carry gradients: divide with ``numerics.safe_divide``.
+    """
+
+    name: str
+    per_class: Callable[[Any], Tensor] | None = None
+    score: Callable[[Any, Tensor], Tensor] = None  # type: ignore[assignment]  # set below
+    region: Region = "image"
+    column: str = None  # type: ignore[assignment]  # set below
+    defined: Callable[[Any], Tensor] = None  # type: ignore[assignment]  # set below
+    curves: tuple[str, ...] = None  # type: ignore[assignment]  # set below
+    pieces: Mapping[str, int] = field(default=None, hash=False)  # type: ignore[arg-type]
+    classes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_class is None and self.score is None:
+            raise ValueError(f"Metric {self.name!r} needs a function: give per_class or score.")
+        boundary = self.region == "boundary"
+        for name, value in {
+            "score": _MeanOf(self.per_class) if self.per_class else None,
+            "column": self.name,
+            "defined": ratios.boundary_seen if boundary else ratios.union_seen,
+            "curves": XOR if boundary else AND_OR,
+            "pieces": XOR_PIECES if boundary else REGION_PIECES,
+        }.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
+class _MeanOf:
+    """The score of a metric that is a mean over classes."""
+
+    per_class: Callable[[Any], Tensor]
+
+    def __call__(self, counts: Counts, present: Tensor) -> Tensor:
+        return ratios.class_mean(self.per_class(counts), present)
+
+
+METRICS: dict[str, Metric] = {}
+"""Every registered metric by name."""
+
+FAMILIES: dict[str, Callable[..., Metric]] = {}
+"""Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
+
+_CURVES = {True: (*XOR, *XOR_DIFFERENCE), False: AND_OR}
+
+
+def register_metric(metric: Metric) -> Metric:
+    """Add a row to ``METRICS`` and return it.
+
+    Raises ``ValueError`` for a name that is taken or is not a word, for a column that other metrics
+    fill otherwise, and for curves that no surrogate of the region has.
+    """
+    check_word(metric.name)
+    known = _CURVES[metric.region == "boundary"]
+    if not metric.curves or not set(metric.curves) <= set(known):
+        raise ValueError(
+            f"Metric {metric.name!r}: expected curves among {', '.join(known)}, "
+            f"got {metric.curves!r}."
+        )
+    if metric.per_class is not None:
+        for other in METRICS.values():
+            if other.column == metric.column and _fills(other) != _fills(metric):
+                raise ValueError(
+                    f"Metric {metric.name!r}: the column {metric.column!r} is that of "
+                    f"{other.name}, which fills it otherwise; name another column."
+                )
+    METRICS[metric.name] = metric
+    return metric
+
+
+def check_word(name: str) -> None:
+    """Raise ``ValueError`` unless ``name`` is a word that names no metric and no family yet."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise ValueError(
+            f"A metric's name must be a word of letters, digits and underscores, got {name!r}: it "
+            "also stands in sums and products of metrics."
+        )
+    if name in METRICS or name in FAMILIES:
+        raise ValueError(f"The name {name!r} is taken by another metric; choose another.")
+
+
+def _fills(metric: Metric) -> tuple[object, ...]:
+    """What decides the values of a metric's column."""
+    return metric.per_class, metric.region
+
+
+def present_classes(
+    metric: Metric, counts: Counts, rule: AbsentRule, drop_background: bool = False
+) -> Tensor:
+    """Which classes the average runs over, (C,) bool.
+
+    rule: "target" leaves out classes without a target pixel (strict evaluation and losses with
+    ``absent="ignore"``: the rule does not jump when a soft prediction reaches zero); "defined" only
+    those in neither target nor prediction (released evaluator, mmsegmentation); "none" leaves
+    nothing out, so an absent class scores 0 (the released losses).
+    drop_background: metrics of boundaries and bands leave class 0 out as well, as released on VOC.
+    Raises ``ValueError`` when the metric looks at classes that the counts do not have.
+    """
+    present = seen_classes(metric, counts, rule)
+    if metric.classes is not None:
+        present = present & _chosen(metric, present)
+    if drop_background and (metric.region == "boundary" or isinstance(metric.region, Band)):
+        present = torch.cat([torch.zeros_like(present[:1]), present[1:]])
+    return present
+
+
+def seen_classes(metric: Metric, counts: Counts, rule: AbsentRule) -> Tensor:
+    """Which classes ``rule`` leaves in, (C,) bool, whether the metric looks at them or not."""
+    if rule == "target":
+        return counts.target > 0
+    if rule == "defined":
+        return metric.defined(counts)
+    return torch.ones_like(counts.target, dtype=torch.bool)
+
+
+def _chosen(metric: Metric, present: Tensor) -> Tensor:
+    number = len(present)
+    assert metric.classes is not None
+    if max(metric.classes) >= number:
+        raise ValueError(
+            f"{metric.name} looks at class {max(metric.classes)}, but there are only the classes "
+            f"0..{number - 1}."
+        )
+    chosen = torch.tensor([index in metric.classes for index in range(number)])
+    # From the host without waiting for it: the loss must not stall a CUDA stream.
+    return chosen.to(present.device, non_blocking=True)

@@ -1,0 +1,146 @@
+"""Ratios of counts: the arithmetic of every metric, one function each.
+
+C: classes. The same function scores exact counts (evaluation) and soft counts (training), so a
+metric and its surrogate cannot drift apart. Two kinds:
+- per class, ``counts -> (C,)`` in [0, 1], where 0/0 is 0 unless said otherwise;
+- over classes, ``counts, present -> scalar`` in [0, 1]; ``present`` (C,) bool says which classes
+  take part (``catalog.present_classes``), and without any the score is 0.
+With T target, I intersection, U union and N pixels of a class: false positives are U - T, false
+negatives T - I, true negatives N - U.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
+from autoseg_core.numerics import safe_divide
+
+
+def iou(counts: RegionCounts) -> Tensor:
+    """Intersection over union per class, I / U."""
+    return safe_divide(counts.intersection, counts.union)
+
+
+def recall(counts: RegionCounts) -> Tensor:
+    """Share of a class's pixels that were found ("accuracy" per class), I / T."""
+    return safe_divide(counts.intersection, counts.target)
+
+
+def precision(counts: RegionCounts) -> Tensor:
+    """Share of the pixels given to a class that are its own, I / (I + U - T)."""
+    return safe_divide(counts.intersection, _predicted(counts))
+
+
+def specificity(counts: RegionCounts) -> Tensor:
+    """Share of the other classes' pixels not given to a class, (N - U) / (N - T).
+
+    A class that fills the image leaves nothing to raise a false alarm on: 1.
+    """
+    others = counts.pixels - counts.target
+    return 1 - safe_divide(counts.union - counts.target, others)
+
+
+def dice(counts: RegionCounts) -> Tensor:
+    """Dice coefficient per class, which is the F1 score of its pixels: 2 I / (I + U)."""
+    return safe_divide(2 * counts.intersection, counts.intersection + counts.union)
+
+
+def f_beta(counts: RegionCounts, beta: float) -> Tensor:
+    """F-beta per class: recall counts beta times as much as precision; ``dice`` at beta = 1."""
+    return tversky(counts, alpha=1 / (1 + beta**2), beta=beta**2 / (1 + beta**2))
+
+
+def tversky(counts: RegionCounts, alpha: float, beta: float) -> Tensor:
+    """Tversky index per class, I / (I + alpha FP + beta FN) (Salehi et al. 2017, eq. 3).
+
+    ``dice`` at alpha = beta = 1/2, ``iou`` at alpha = beta = 1, ``recall`` at (0, 1).
+    """
+    wrong = alpha * (counts.union - counts.target) + beta * (counts.target - counts.intersection)
+    return safe_divide(counts.intersection, counts.intersection + wrong)
+
+
+def boundary_f1(counts: BoundaryCounts) -> Tensor:
+    """Harmonic mean of boundary precision and recall per class (Csurka et al. 2013)."""
+    right = safe_divide(counts.matched_prediction, counts.prediction)
+    found = safe_divide(counts.matched_target, counts.target)
+    return safe_divide(2 * right * found, right + found)
+
+
+def class_mean(values: Tensor, present: Tensor) -> Tensor:
+    """Mean of ``values`` (C,) over the present classes."""
+    kept = torch.where(present, values, torch.zeros_like(values))
+    return safe_divide(kept.sum(), present.sum().to(values.dtype))
+
+
+def weighted_mean(values: Tensor, present: Tensor, weights: Sequence[float]) -> Tensor:
+    """Mean of ``values`` (C,) over the present classes, each with its weight >= 0."""
+    if len(weights) != len(values):
+        raise ValueError(
+            f"Expected a weight for each of {len(values)} classes, got {len(weights)}: "
+            f"{list(weights)}."
+        )
+    # From the host without waiting for it: the loss must not stall a CUDA stream.
+    given = torch.tensor(weights, dtype=values.dtype).to(values.device, non_blocking=True)
+    kept = torch.where(present, given, torch.zeros_like(given))
+    weighted = torch.where(present, given * values, torch.zeros_like(values))
+    return safe_divide(weighted.sum(), kept.sum())
+
+
+def class_minimum(values: Tensor, present: Tensor) -> Tensor:
+    """The least of ``values`` (C,) over the present classes; ties share the gradient."""
+    least = torch.where(present, values, torch.ones_like(values)).amin()
+    return torch.where(present.any(), least, torch.zeros_like(least))
+
+
+def frequency_weighted_iou(counts: RegionCounts, present: Tensor) -> Tensor:
+    """FWIoU: IoU weighted by each class's share of the target pixels."""
+    return safe_divide((counts.target * iou(counts)).sum(), counts.target.sum())
+
+
+def global_accuracy(counts: RegionCounts, present: Tensor) -> Tensor:
+    """gAcc: share of all pixels that are right."""
+    return safe_divide(counts.intersection.sum(), counts.target.sum())
+
+
+def worst_iou(counts: RegionCounts, present: Tensor) -> Tensor:
+    """IoU of the class that has the least."""
+    return class_minimum(iou(counts), present)
+
+
+def weighted_iou(counts: RegionCounts, present: Tensor, weights: Sequence[float]) -> Tensor:
+    """Mean IoU with a weight for each class."""
+    return weighted_mean(iou(counts), present, weights)
+
+
+def union_seen(counts: RegionCounts) -> Tensor:
+    """Classes in target or prediction, whose IoU is not 0/0; (C,) bool."""
+    return counts.union > 0
+
+
+def target_seen(counts: Counts) -> Tensor:
+    """Classes in the target, whose recall is not 0/0; (C,) bool."""
+    return counts.target > 0
+
+
+def others_seen(counts: RegionCounts) -> Tensor:
+    """Classes that leave pixels to the others, whose specificity is not 0/0; (C,) bool."""
+    return counts.pixels > counts.target
+
+
+def prediction_seen(counts: RegionCounts) -> Tensor:
+    """Classes in the prediction, whose precision is not 0/0; (C,) bool."""
+    return _predicted(counts) > 0
+
+
+def boundary_seen(counts: BoundaryCounts) -> Tensor:
+    """Classes with a boundary in the target or in the prediction, (C,) bool."""
+    return (counts.target > 0) | (counts.prediction > 0)
+
+
+def _predicted(counts: RegionCounts) -> Tensor:
+    # False positives first: soft sums then round to no less than the intersection.
+    return counts.intersection + (counts.union - counts.target)

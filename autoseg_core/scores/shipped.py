@@ -1,0 +1,145 @@
+"""The metrics that ship: six of the paper, those of daily use, and families with parameters."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from autoseg_core.scores import ratios
+from autoseg_core.scores.catalog import (
+    REGION_PIECES,
+    XOR_DIFFERENCE,
+    Band,
+    Metric,
+    register_metric,
+)
+from autoseg_core.scores.families import register_family, spell
+
+SIX = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
+"""The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""
+
+DIAGONAL = 0.02
+"""Width of the band of Boundary IoU as a share of the image diagonal, as published."""
+
+
+LARGEST = 10**6
+"""Of a parameter; what is larger is a slip."""
+
+
+def tversky(alpha: float, beta: float) -> Metric:
+    """Mean Tversky index: false positives count alpha, false negatives beta, both >= 0."""
+    alpha, beta = _number("alpha", alpha), _number("beta", beta)
+    if alpha + beta == 0:
+        raise ValueError("one of alpha and beta must be above 0, or nothing is an error.")
+    index = partial(ratios.tversky, alpha=alpha, beta=beta)
+    curves = ("and", "or") if alpha else ("and",)  # without alpha, nothing looks at the union
+    return Metric(spell("Tversky", alpha=alpha, beta=beta), index, curves=curves)
+
+
+def f_beta(beta: float) -> Metric:
+    """Mean F-beta: recall counts beta times as much as precision; beta > 0."""
+    beta = _number("beta", beta)
+    if beta == 0:
+        raise ValueError("beta must be above 0; with 0 it would be mPrecision.")
+    return Metric(spell("Fbeta", beta=beta), partial(ratios.f_beta, beta=beta))
+
+
+def iou_of(classes: list[int]) -> Metric:
+    """Mean IoU of chosen classes, given by index."""
+    if not isinstance(classes, list) or not classes:
+        raise ValueError(f"classes must be a list of one or more indices, got {classes!r}.")
+    chosen = [_count("classes", index, least=0) for index in classes]
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"classes must differ, got {chosen}.")
+    name = spell("IoU", classes=sorted(chosen))
+    return Metric(name, ratios.iou, column="IoU", classes=tuple(sorted(chosen)))
+
+
+def weighted_iou(weights: list[float]) -> Metric:
+    """Mean IoU with a weight >= 0 for every class; classes of weight 0 are left out."""
+    if not isinstance(weights, list):
+        raise ValueError(f"weights must be a list with a number for each class, got {weights!r}.")
+    given = tuple(_number("weights", weight) for weight in weights)
+    classes = tuple(index for index, weight in enumerate(given) if weight > 0)
+    if not classes:
+        raise ValueError(f"one of the weights must be above 0, got {weights}.")
+    score = partial(ratios.weighted_iou, weights=given)
+    name = spell("wIoU", weights=given)
+    return Metric(name, ratios.iou, score, column="IoU", classes=classes)
+
+
+def boundary_iou(radius: int | None = None, diagonal: float | None = None) -> Metric:
+    """Mean IoU of the classes' inner bands, ``radius`` pixels or ``diagonal`` of the image wide."""
+    if radius is not None and diagonal is not None:
+        raise ValueError("give radius (pixels) or diagonal (share of the image's), not both.")
+    if radius is not None:
+        pixels = _count("radius", radius, least=1)
+        band, name = Band(radius=pixels), spell("BoundaryIoU", radius=pixels)
+    else:
+        share = _number("diagonal", DIAGONAL if diagonal is None else diagonal)
+        if not 0 < share < 1:
+            raise ValueError(f"diagonal is a share of the image's, in (0, 1), got {share:g}.")
+        band, name = Band(diagonal=share), spell("BoundaryIoU", diagonal=share)
+    return Metric(name, ratios.iou, region=band)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name}: expected a number, got {value!r}.")
+    if not 0 <= value <= LARGEST:
+        raise ValueError(f"{name} must lie in [0, {LARGEST}], got {value}.")
+    return float(value)
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: expected whole numbers from {least} on, got {value!r}.")
+    return value
+
+
+_PAPER = (
+    Metric("mIoU", ratios.iou, column="IoU"),
+    Metric("FWIoU", ratios.iou, ratios.frequency_weighted_iou, column="IoU"),
+    Metric("mAcc", ratios.recall, column="Acc", defined=ratios.target_seen, curves=("and",)),
+    Metric(
+        "gAcc",
+        ratios.recall,
+        ratios.global_accuracy,
+        column="Acc",
+        defined=ratios.target_seen,
+        curves=("and",),
+    ),
+    Metric("BIoU", ratios.iou, region="trimap"),
+    # Of soft counts with the released four free curves: edges may be negative, and a class whose
+    # predicted edges do not sum to more than 0 scores 0 without a gradient.
+    Metric("BF1", ratios.boundary_f1, region="boundary"),
+)
+_DAILY = (
+    # The same score; its surrogate finds no edges where a map is flat, and no negative ones
+    # (surrogates.boundaries). One curve, with pieces enough to be S-shaped.
+    Metric(
+        "BF1_difference",
+        ratios.boundary_f1,
+        region="boundary",
+        column="BF1",
+        curves=XOR_DIFFERENCE,
+        pieces=REGION_PIECES,
+    ),
+    Metric("Dice", ratios.dice),
+    Metric("mPrecision", ratios.precision, column="Precision", defined=ratios.prediction_seen),
+    Metric(
+        "mSpecificity",
+        ratios.specificity,
+        column="Specificity",
+        defined=ratios.others_seen,
+        curves=("or",),
+    ),
+    Metric("worstIoU", ratios.iou, ratios.worst_iou, column="IoU"),
+)
+for _metric in (*_PAPER, *_DAILY):
+    register_metric(_metric)
+register_family("Fbeta", f_beta)
+register_family("Tversky", tversky)
+register_family("IoU", iou_of)
+register_family("wIoU", weighted_iou)
+register_family("BoundaryIoU", boundary_iou)

@@ -1,0 +1,133 @@
+"""Registering metrics: what a row needs, what is refused; chosen classes."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from autoseg_core.counts import BoundaryCounts, RegionCounts
+from autoseg_core.scores import (
+    METRICS,
+    Band,
+    Metric,
+    get_metric,
+    present_classes,
+    register_metric,
+)
+from autoseg_core.scores.ratios import iou, recall
+from autoseg_core.surfaces.space import SearchSpace
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Takes away what a test registers."""
+    before = dict(METRICS)
+    yield
+    METRICS.clear()
+    METRICS.update(before)
+
+
+def score_of_one(counts: Any, present: Tensor) -> Tensor:
+    return torch.ones(())
+
+
+def counts(*target: float) -> RegionCounts:
+    return RegionCounts(*[torch.tensor(target, dtype=torch.float64)] * 4)
+
+
+def test_a_function_of_counts_is_enough() -> None:
+    row = register_metric(Metric("Mine", recall))
+    assert get_metric("Mine") is row
+    assert (row.region, row.column, row.curves) == ("image", "Mine", ("and", "or"))
+    assert SearchSpace("Mine").dim == 12
+    assert row.score(counts(4, 0), torch.tensor([True, False])) == 1
+    assert row.defined(counts(4, 0)).tolist() == [True, False]
+
+
+def test_a_score_without_a_value_per_class() -> None:
+    row = register_metric(Metric("Mine", score=score_of_one))
+    assert row.per_class is None
+    assert row.score(counts(1), torch.tensor([True])) == 1
+
+
+def test_defaults_of_a_boundary_metric() -> None:
+    row = register_metric(Metric("Mine", lambda c: c.target, region="boundary"))
+    assert SearchSpace("Mine").dim == 8
+    zero, some = torch.zeros(2), torch.tensor([0, 1])
+    assert row.defined(BoundaryCounts(zero, zero, some, zero)).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Metric("Mine"), "'Mine' needs a function: give per_class or score"),
+        (lambda: Metric("mIoU", iou), "The name 'mIoU' is taken by another metric"),
+        (lambda: Metric("Fbeta", iou), "The name 'Fbeta' is taken by another metric"),
+        (lambda: Metric("my metric", iou), "must be a word of letters, .* got 'my metric'"),
+        (lambda: Metric("a+b", iou), "must be a word"),
+        (lambda: Metric("", iou), "must be a word"),
+        (lambda: Metric("2IoU", iou), "must be a word"),
+        (lambda: Metric("Mine", iou, curves=("xor",)), "expected curves among and, or, got .*xor"),
+        (lambda: Metric("Mine", iou, curves=()), "expected curves among and, or"),
+        (
+            lambda: Metric("Mine", iou, region="boundary", curves=("and",)),
+            "expected curves among and_probability",
+        ),
+        (
+            lambda: Metric("Mine", recall, column="IoU"),
+            "the column 'IoU' is that of mIoU, which fills it otherwise; name another column",
+        ),
+    ],
+)
+def test_what_is_refused(make: Any, words: str) -> None:
+    before = list(METRICS)
+    with pytest.raises(ValueError, match=words):
+        register_metric(make())
+    assert list(METRICS) == before
+
+
+def test_a_column_may_be_shared_by_metrics_that_fill_it_alike() -> None:
+    register_metric(Metric("Mine", iou, score_of_one, column="IoU"))
+
+
+def test_chosen_classes() -> None:
+    metric = get_metric("IoU(classes=[0,2])")
+    seen = counts(4, 5, 0, 1)
+    assert present_classes(metric, seen, "target").tolist() == [True, False, False, False]
+    assert present_classes(metric, seen, "none").tolist() == [True, False, True, False]
+    with pytest.raises(ValueError, match=r"looks at class 2, but there are only .* 0\.\.1"):
+        present_classes(metric, counts(4, 5), "none")
+
+
+@pytest.mark.parametrize("name", ["BF1", "BoundaryIoU(radius=1)"])
+def test_metrics_of_boundaries_and_bands_drop_the_background(name: str) -> None:
+    kept = present_classes(get_metric(name), counts(4, 5), "target", drop_background=True)
+    assert kept.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("band", "size", "pixels"),
+    [
+        (Band(radius=3), (100, 100), 3),
+        (Band(radius=300), (10, 20), 20),
+        (Band(diagonal=0.02), (300, 400), 10),
+        (Band(diagonal=0.02), (3, 4), 1),
+        (Band(diagonal=0.5), (3, 4), 2),
+    ],
+)
+def test_width_of_a_band(band: Band, size: tuple[int, int], pixels: int) -> None:
+    assert band.pixels(*size) == pixels
+
+
+@pytest.mark.parametrize("name", ["mIoU", "Fbeta(beta=2)", "wIoU(weights=[1,2])"])
+def test_rows_can_be_sent_to_another_process(name: str) -> None:
+    row = pickle.loads(pickle.dumps(get_metric(name)))
+    pair, present = counts(4, 6), torch.tensor([True, True])
+    assert row.score(pair, present) == get_metric(name).score(pair, present)
+    assert math.isclose(float(row.score(pair, present)), 1)

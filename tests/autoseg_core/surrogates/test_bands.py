@@ -1,0 +1,54 @@
+"""Soft bands: at 0/1 maps exact, between them what the windows say."""
+
+from __future__ import annotations
+
+import closed_forms
+import numpy as np
+import pytest
+import references
+import samples
+import torch
+
+from autoseg_core.metrics.bands import in_own_band
+from autoseg_core.scores import Band
+from autoseg_core.surrogates.bands import soft_band_counts, soft_bands
+
+
+@pytest.mark.parametrize("radius", [1, 2, 7, 30])
+def test_bands_of_binary_maps_are_exact(radius: int) -> None:
+    rng = np.random.default_rng(radius)
+    labels = samples.label_maps(rng, 4)
+    seen = torch.from_numpy(samples.with_void(rng, labels) != samples.VOID)
+    maps = torch.from_numpy(references.one_hot(labels, 4))
+    exact = in_own_band(torch.from_numpy(labels), seen, radius)
+    assert torch.equal(soft_bands(maps, seen, radius), maps * exact[:, None])
+
+
+@pytest.mark.parametrize("radius", [1, 3])
+def test_soft_bands_equal_their_twin(radius: int) -> None:
+    rng = np.random.default_rng(radius)
+    p = torch.from_numpy(rng.random((2, 3, 9, 11)))
+    seen = torch.from_numpy(rng.random((2, 9, 11)) < 0.7)
+    expected = (p - closed_forms.lowest(p, seen[:, None], radius)) * seen[:, None]
+    torch.testing.assert_close(soft_bands(p, seen, radius), expected)
+
+
+def test_counts_by_hand() -> None:
+    p = torch.tensor([[[[0.9, 0.8, 0.3, 0.1]], [[0.1, 0.2, 0.7, 0.9]]]], dtype=torch.float64)
+    target = torch.tensor([[[0, 0, 1, 255]]])
+    curves = {"and": lambda b: b**2, "or": lambda b: b.sqrt()}
+    counts = soft_band_counts(p, target, target != 255, curves, Band(radius=1))
+    # Bands of p: 0.1, 0.5, 0 and 0, 0.1, 0.5; the truth's band: pixels 1 and 2.
+    assert counts.target.tolist() == [1, 1]
+    torch.testing.assert_close(counts.intersection, torch.tensor([0.5, 0.5]).double() ** 2)
+    claimed = torch.tensor([0.1, 0.1]).double().sqrt()
+    torch.testing.assert_close(counts.union, 1 + claimed)
+    assert counts.pixels.tolist() == [3, 3]
+
+
+def test_a_missing_curve_is_the_identity() -> None:
+    logits, target = samples.batch(0)
+    p, mask, band = logits.softmax(1), target != samples.VOID, Band(diagonal=0.05)
+    line = {"and": lambda b: b, "or": lambda b: b}
+    expected = soft_band_counts(p, target, mask, line, band)
+    torch.testing.assert_close(soft_band_counts(p, target, mask, {}, band), expected)

@@ -1,0 +1,258 @@
+"""Counts summed over processes: a loss, and a training step, as one process has with all images.
+
+Real processes over gloo. This file is also what each of them runs: ``python test_distributed.py
+RANK WORLD FOLDER`` computes every case and leaves the results in FOLDER, where the tests read them.
+R: processes (the world); N: images of all of them; C: classes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from autoseg_core import AutoSegLoss, LossSpec
+from autoseg_core.scores import METRICS
+
+WORLDS = (2, 3)
+CLASSES = 6
+SIZES: dict[str, dict[int, tuple[int, ...]]] = {
+    "even": {2: (3, 3), 3: (2, 2, 2)},
+    "uneven": {2: (1, 5), 3: (1, 2, 3)},
+    "void": {2: (2, 4), 3: (2, 1, 3)},
+    "classes": {2: (2, 4), 3: (3, 2, 1)},
+    "empty": {2: (6, 0), 3: (4, 0, 2)},
+}
+"""Images of each process. "void": the first one's are all void; "classes": none meet another's."""
+
+Share = tuple[Tensor, Tensor]
+
+
+def shares(case: str, world: int) -> list[Share]:
+    """Images (n, 3, 14, 18) float64 and target (n, 14, 18) of each process."""
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.normal(size=(6, 3, 14, 18)))
+    labels = samples.with_void(rng, samples.label_maps(rng, CLASSES - 1, (6, 14, 18)))
+    sizes = SIZES[case][world]
+    parts = list(torch.from_numpy(labels).split(sizes))
+    if case == "void":
+        parts[0] = torch.full_like(parts[0], samples.VOID)
+    if case == "classes":
+        parts = [torch.where(y == samples.VOID, y, y % 2 + 2 * r) for r, y in enumerate(parts)]
+    return list(zip(images.split(sizes), parts, strict=True))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, CLASSES, 1)]
+    return nn.Sequential(*layers).double()
+
+
+def loss_of(*metrics: str, **options: Any) -> AutoSegLoss:
+    terms = tuple(samples.term(metric, tolerance=2) for metric in metrics)
+    return AutoSegLoss(LossSpec(name="sample", terms=terms), **options)
+
+
+def step(model: nn.Module, loss: Any, share: Share) -> list[Tensor]:
+    """The loss, and the gradients of the parameters."""
+    images, target = share
+    value = loss(model(images), target)
+    value.backward()
+    return [value.detach(), *(p.grad for p in model.parameters() if p.grad is not None)]
+
+
+def slopes(loss: AutoSegLoss, share: Share) -> list[Tensor]:
+    """The loss under "sigmoid", and the gradient in the first numbers taken as logits."""
+    logits, target = share[0].clone().requires_grad_(), share[1]
+    many = torch.stack([(target % (c + 2) == 0).long() for c in range(3)], dim=1)
+    many = torch.where(target[:, None] == samples.VOID, samples.VOID, many)
+    value = loss(logits, many)
+    return [value.detach(), *torch.autograd.grad(value, logits)]
+
+
+def curvature(loss: AutoSegLoss, share: Share, losses: int = 1) -> list[Tensor]:
+    """The loss, and the gradient of |s|^2 with s that of ``losses`` times the loss, in logits."""
+    logits, target = network()(share[0]).detach().requires_grad_(), share[1]
+    value = loss(logits, target)
+    (slope,) = torch.autograd.grad(losses * value, logits, create_graph=True)
+    return [value.detach(), *torch.autograd.grad(slope.square().sum(), logits)]
+
+
+def compiled(function: Any, fullgraph: bool) -> Any:
+    """By torch.compile, less its last part, which writes C++ and knows nothing of processes."""
+    torch._dynamo.reset()
+    return torch.compile(function, backend="aot_eager", fullgraph=fullgraph)
+
+
+def results_of(rank: int, world: int) -> dict[str, list[Tensor]]:
+    """What one process finds in every case."""
+
+    def parallel(loss: Any, case: str) -> list[Tensor]:
+        return step(DistributedDataParallel(network()), loss, shares(case, world)[rank])
+
+    found = {}
+    for metric in METRICS:
+        for case in SIZES:
+            found[f"{metric} {case}"] = parallel(loss_of(metric, sync=True), case)
+        found[f"{metric} apart"] = parallel(loss_of(metric), "uneven")
+    share, synced = shares("uneven", world)[rank], loss_of("mIoU", "BF1", sync=True)
+    found["two terms"] = step(DistributedDataParallel(network()), synced, share)
+    with torch.no_grad():
+        found["no gradients"] = [synced(network()(share[0]), share[1])]
+    found["sigmoid"] = slopes(loss_of("mIoU", sync=True, activation="sigmoid"), share)
+    found["curvature"] = curvature(loss_of("mIoU", sync=True, backend="reference"), share)
+    if world > WORLDS[0]:
+        return found  # compiling takes seconds
+    region, model = loss_of("mIoU", sync=True), DistributedDataParallel(network())
+    found["compiled loss"] = parallel(compiled(region, fullgraph=True), "uneven")
+    both = compiled(lambda images, target: region(model(images), target), fullgraph=False)
+    value = both(*share)
+    value.backward()
+    found["compiled step"] = [value.detach(), *(p.grad for p in model.parameters())]
+    return found
+
+
+def main(rank: int, world: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder / 'meeting'}",
+        rank=rank,
+        world_size=world,
+        timeout=timedelta(seconds=120),
+    )
+    torch.save(results_of(rank, world), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module", params=WORLDS, ids="{} processes".format)
+def run(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[int, list[Any]]:
+    """The world's size, and the results of each process."""
+    world, folder = request.param, tmp_path_factory.mktemp("processes")
+    command = [sys.executable, __file__]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen([*command, str(rank), str(world), str(folder)], env=environment)
+        for rank in range(world)
+    ]
+    try:
+        assert [process.wait(timeout=200) for process in processes] == [0] * world
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return world, [torch.load(folder / f"{rank}.pt") for rank in range(world)]
+
+
+def whole(case: str, world: int) -> Share:
+    """The batch of one process that has all images."""
+    images, targets = zip(*shares(case, world), strict=True)
+    return torch.cat(images), torch.cat(targets)
+
+
+def assert_same(results: list[Any], name: str, expected: list[Tensor]) -> None:
+    """Every process found the same, to 1e-6 of the largest number of each gradient."""
+    assert len(expected) in (1, 5) and all(x.isfinite().all() and x.any() for x in expected)
+    for result in results:
+        for found, wanted in zip(result[name], expected, strict=True):
+            bound = 1e-6 * float(wanted.abs().max())
+            torch.testing.assert_close(found, wanted, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("case", SIZES)
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_step_equals_that_of_one_process(run: Any, metric: str, case: str) -> None:
+    world, results = run
+    expected = step(network(), loss_of(metric), whole(case, world))
+    assert_same(results, f"{metric} {case}", expected)
+
+
+def test_terms_add_up(run: Any) -> None:
+    world, results = run
+    expected = step(network(), loss_of("mIoU", "BF1"), whole("uneven", world))
+    assert_same(results, "two terms", expected)
+    assert_same(results, "no gradients", expected[:1])
+
+
+@pytest.mark.parametrize("run", WORLDS[:1], indirect=True)
+@pytest.mark.parametrize("name", ["compiled loss", "compiled step"])
+def test_compiled_forms(run: Any, name: str) -> None:
+    world, results = run
+    assert_same(results, name, step(network(), loss_of("mIoU"), whole("uneven", world)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_process_for_itself_is_another_loss(run: Any, metric: str) -> None:
+    """The test above can fail: ratios of parts are not the ratio of the sums."""
+    world, results = run
+    value, *gradients = step(network(), loss_of(metric), whole("uneven", world))
+    apart = torch.stack([result[f"{metric} apart"][0] for result in results])
+    assert float((apart - value).abs().max()) > 1e-4
+    changes = [
+        float((a - b).abs().max() / b.abs().max())
+        for a, b in zip(results[0][f"{metric} apart"][1:], gradients, strict=True)
+    ]
+    assert max(changes) > 1e-3
+
+
+def test_classes_that_do_not_exclude_each_other(run: Any) -> None:
+    """Logits get the gradient of all processes' losses, which are equal: R times that of one."""
+    world, results = run
+    value, slope = slopes(loss_of("mIoU", activation="sigmoid"), whole("uneven", world))
+    assert all(float(result["sigmoid"][0] - value) == pytest.approx(0) for result in results)
+    found = torch.cat([result["sigmoid"][1] for result in results])
+    torch.testing.assert_close(found, world * slope)
+
+
+def test_gradients_of_gradients(run: Any) -> None:
+    world, results = run
+    loss = loss_of("mIoU", backend="reference")
+    _, expected = curvature(loss, whole("uneven", world), losses=world)
+    assert expected.any()
+    found = torch.cat([result["curvature"][1] for result in results])
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9 * float(expected.max()))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[None]:
+    """A process group of one."""
+    dist.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1
+    )
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_without_processes_it_is_the_plain_loss(metric: str) -> None:
+    assert_plain(metric)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_single_process_has_the_plain_loss(metric: str, alone: None) -> None:
+    assert dist.is_initialized() and dist.get_world_size() == 1
+    assert_plain(metric)
+
+
+def assert_plain(metric: str) -> None:
+    logits, target = samples.batch(0)
+    found = samples.value_and_gradient(loss_of(metric, sync=True), logits, target)
+    plain = samples.value_and_gradient(loss_of(metric), logits, target)
+    assert torch.equal(found[0], plain[0])
+    assert torch.equal(found[1], plain[1])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

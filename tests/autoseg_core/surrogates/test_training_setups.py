@@ -1,0 +1,410 @@
+"""The loss in what trainings are made of: compiled steps, mixed precision, copies, checkpoints.
+
+N: images; C: classes; H, W: pixels. Processes are in ``test_distributed``.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import samples
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
+
+from autoseg_core import AutoSegLoss, LossSpec
+from autoseg_core.scores import METRICS
+from autoseg_core.surrogates.kernels import COMPILED_FROM
+from autoseg_core.surrogates.kernels.tables import curve_table
+
+METRIC = pytest.mark.parametrize("metric", METRICS)
+REGION = pytest.mark.parametrize(
+    "metric", [name for name, row in METRICS.items() if row.region != "boundary"]
+)
+# Dynamo asks every tensor for its .grad, and is warned where that is not a leaf.
+COMPILING = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
+IMAGES = torch.randn(2, 3, 14, 18, generator=torch.Generator().manual_seed(0))
+LOGITS, TARGET = samples.batch(0)
+ONES_MORE = samples.batch(1)[1]
+
+
+def loss_of(*metrics: str, **options: Any) -> AutoSegLoss:
+    terms = tuple(samples.term(metric, tolerance=2) for metric in metrics)
+    return AutoSegLoss(LossSpec(name="sample", terms=terms), **options)
+
+
+class Training(nn.Module):
+    """A network with its loss inside, as frameworks build it."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 5, 1)]
+        self.network = nn.Sequential(*layers)
+        self.loss = loss
+
+    def forward(self, images: Tensor, target: Tensor) -> Tensor:
+        value: Tensor = self.loss(self.network(images), target)
+        return value
+
+    def gradients(self, value: Tensor) -> list[Tensor]:
+        return list(torch.autograd.grad(value, list(self.network.parameters())))
+
+
+def assert_near(found: list[Tensor], expected: list[Tensor], within: float) -> None:
+    """Finite, and ``within`` of the largest number of each tensor."""
+    for a, b in zip(found, expected, strict=True):
+        assert a.isfinite().all() and b.any()
+        torch.testing.assert_close(a, b, rtol=0, atol=within * float(b.abs().max()))
+
+
+@pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+# Compiled
+
+
+@COMPILING
+@METRIC
+def test_a_training_step_compiles_into_one_graph(metric: str, fresh_compiler: None) -> None:
+    """Up to the code generator, which the test below adds."""
+    model = Training(loss_of(metric))
+    step = torch.compile(model, fullgraph=True, backend="aot_eager")
+    value, expected = step(IMAGES, TARGET), model(IMAGES, TARGET)
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
+    assert_near(model.gradients(value), model.gradients(expected), 1e-6)
+    other = step(IMAGES.flip(0), ONES_MORE)
+    torch.testing.assert_close(other, model(IMAGES.flip(0), ONES_MORE), rtol=1e-6, atol=0)
+
+
+@COMPILING
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_training_step_by_the_default_compiler(fresh_compiler: None) -> None:
+    model = Training(loss_of("mIoU", "mAcc"))
+    value, expected = torch.compile(model, fullgraph=True)(IMAGES, TARGET), model(IMAGES, TARGET)
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
+    assert_near(model.gradients(value), model.gradients(expected), 1e-5)
+
+
+@COMPILING
+def test_a_large_batch_compiles_into_one_graph(fresh_compiler: None) -> None:
+    """From here on "auto" looks for a C++ compiler, which dynamo must not follow."""
+    loss = loss_of("mIoU")
+    logits = torch.zeros(1, 2, 1, COMPILED_FROM // 2, requires_grad=True)
+    target = torch.zeros(1, 1, COMPILED_FROM // 2, dtype=torch.int64)
+    value = torch.compile(loss, fullgraph=True, backend="aot_eager")(logits, target)
+    assert value == loss(logits, target)
+    value.backward()
+    assert logits.grad is not None and logits.grad.any()
+
+
+@COMPILING
+def test_compiled_checks_still_look_at_labels(fresh_compiler: None) -> None:
+    loss = torch.compile(loss_of("mIoU"), fullgraph=True, backend="aot_eager")
+    with pytest.raises(RuntimeError, match=r"A target label lies outside 0\.\.4"):
+        loss(LOGITS, TARGET + 300)
+    with pytest.raises(Exception, match="Expected an int64 target"):
+        loss(LOGITS, TARGET.int())
+
+
+def test_an_exported_network_knows_nothing_of_its_loss() -> None:
+    model = Training(loss_of("mIoU"))
+    model.gradients(model(IMAGES, TARGET))
+    exported = torch.export.export(model.network, (IMAGES,))
+    assert not [node for node in exported.graph.nodes if "autoseg" in str(node.target)]
+    assert not list(exported.buffers())
+    torch.testing.assert_close(exported.module()(IMAGES), model.network(IMAGES))
+
+
+OPERATIONS = torch.ops.autoseg
+KINDS = pytest.mark.parametrize(
+    ("dtype", "activation", "curves", "layout"),
+    [
+        (torch.float32, "softmax", 2, torch.contiguous_format),
+        (torch.float32, "softmax", 1, torch.channels_last),
+        (torch.float32, "sigmoid", 2, torch.channels_last),
+        (torch.float32, "sigmoid", 1, torch.contiguous_format),
+        (torch.float64, "softmax", 2, torch.contiguous_format),
+        (torch.bfloat16, "softmax", 2, torch.channels_last),
+        (torch.bfloat16, "sigmoid", 1, torch.contiguous_format),
+    ],
+)
+
+
+@KINDS
+@pytest.mark.parametrize("backend", ["auto", "fused"])
+def test_torch_accepts_both_operations(
+    dtype: torch.dtype, activation: str, curves: int, layout: Any, backend: str
+) -> None:
+    sums = torch.float64 if dtype == torch.float64 else torch.float32
+    points = torch.tensor(samples.term("mIoU").control_points, dtype=torch.float64)
+    tables = [curve_table("bezier", curve, sums) for curve in points[:curves]]
+    or_table = tables[1] if curves > 1 else None
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=generator).to(dtype).to(memory_format=layout)
+    shape, most = ((2, 20), 3) if activation == "softmax" else ((2, 3, 20), 2)
+    labels = torch.randint(-1, most, shape, generator=generator).to(torch.int16)
+    gradient = torch.randn(2, 2, 3, dtype=sums, generator=generator)
+    x = logits.flatten(2)
+    common = (labels, tables[0], or_table)
+    torch.library.opcheck(
+        OPERATIONS.region_sums.default, (x.clone().requires_grad_(), *common, activation, backend)
+    )
+    torch.library.opcheck(
+        OPERATIONS.region_sums_backward.default, (x, *common, gradient, activation, backend)
+    )
+
+
+# Precision
+
+
+@METRIC
+def test_bfloat16_autocast(metric: str) -> None:
+    model = Training(loss_of(metric))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model.network(IMAGES)
+        value = model.loss(logits, TARGET)
+    assert logits.dtype == torch.bfloat16
+    assert value.dtype == torch.float32
+    # The loss of these very logits, in full precision.
+    slope, exact = (
+        samples.value_and_gradient(model.loss, x.detach(), TARGET)
+        for x in (logits, logits.double())
+    )
+    torch.testing.assert_close(slope[0].double(), exact[0], rtol=1e-5, atol=0)
+    assert_near([slope[1].double()], [exact[1]], torch.finfo(torch.bfloat16).eps)
+    # And of the network without autocast, whose rounding comes on top.
+    expected = model(IMAGES, TARGET)
+    torch.testing.assert_close(value, expected, rtol=2e-3, atol=0)
+    assert_near(model.gradients(value), model.gradients(expected), 0.1)
+
+
+@METRIC
+def test_float16_with_a_scaled_loss(metric: str) -> None:
+    """Logit gradients of some 1e-8 are zero in float16; scaled, they are not."""
+    loss = loss_of(metric)
+    logits = LOGITS.half().requires_grad_()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    optimizer = torch.optim.SGD([logits], lr=0.0)
+    _, exact = samples.value_and_gradient(loss, logits.detach().double(), TARGET)
+    _, plain = samples.value_and_gradient(loss, logits.detach(), TARGET)
+    scaler.scale(loss(logits, TARGET)).backward()
+    assert logits.grad is not None
+    assert_near([logits.grad.double() / 2**16], [exact], torch.finfo(torch.float16).eps)
+    assert int((logits.grad == 0).sum()) < int((plain == 0).sum())
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 2.0**16  # no step was left out for an infinity
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@METRIC
+def test_control_points_keep_their_precision(metric: str, dtype: torch.dtype) -> None:
+    """A network cast with its loss inside would else train with another loss."""
+    model = Training(loss_of(metric)).to(dtype)
+    assert model.network[0].weight.dtype == dtype
+    assert all(points.dtype == torch.float64 for points in model.loss.buffers())
+    assert model.loss(LOGITS, TARGET) == loss_of(metric)(LOGITS, TARGET)
+
+
+# State
+
+
+@METRIC
+def test_a_loss_built_on_the_meta_device_is_whole(metric: str) -> None:
+    expected = loss_of(metric)
+    with torch.device("meta"):
+        loss, assigned = loss_of(metric), loss_of(metric)
+    assert all(points.is_meta for points in loss.buffers())
+    loss.to_empty(device="cpu")
+    assigned.load_state_dict(expected.state_dict(), assign=True)
+    assert loss(LOGITS, TARGET) == expected(LOGITS, TARGET) == assigned(LOGITS, TARGET)
+    moved = expected.to("meta").to_empty(device="cpu")
+    assert moved(LOGITS, TARGET) == loss(LOGITS, TARGET)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_checkpoint_of_any_precision_is_the_same_loss(dtype: torch.dtype, assign: bool) -> None:
+    model, other = Training(loss_of("mIoU", "BF1")), Training(loss_of("mIoU", "BF1"))
+    state = {name: x.to(dtype) for name, x in model.state_dict().items()}
+    other.load_state_dict(state, assign=assign)
+    assert other.loss(LOGITS, TARGET) == model.loss(LOGITS, TARGET)
+    assert all(points.dtype == torch.float64 for points in other.loss.buffers())
+
+
+def test_other_points_are_refused_in_any_precision() -> None:
+    other = samples.loss_of(samples.term("mIoU", seed=1)).state_dict()
+    for dtype in (torch.bfloat16, torch.float64):
+        with pytest.raises(RuntimeError, match="points_0 holds other control points"):
+            loss_of("mIoU").load_state_dict({name: x.to(dtype) for name, x in other.items()})
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize(
+    "options",
+    [{"per_image": True}, {"sync": True, "backend": "fused"}, {"backend": "reference"}],
+    ids=str,
+)
+def test_copies_keep_their_options(copied: Any, options: dict[str, Any]) -> None:
+    loss = loss_of("mIoU", ignore_index=3, **options)
+    twin = copied(loss)
+    assert {name: getattr(twin, name) for name in options} == options
+    target = torch.where(TARGET == samples.VOID, 3, TARGET)
+    assert twin(LOGITS, target) == loss(LOGITS, target)
+
+
+def test_an_optimizer_finds_the_network_alone() -> None:
+    model = Training(loss_of("mIoU", "BF1"))
+    assert [name.split(".")[0] for name, _ in model.named_parameters()] == ["network"] * 4
+    assert [name for name, _ in model.named_buffers()] == ["loss.points_0", "loss.points_1"]
+
+
+@METRIC
+def test_functional_call(metric: str) -> None:
+    """Buffers from outside, here as things to differentiate, leave the module as it is."""
+    loss = loss_of(metric)
+    points = {name: b.clone().requires_grad_() for name, b in loss.named_buffers()}
+    value = torch.func.functional_call(loss, points, (LOGITS, TARGET))
+    torch.testing.assert_close(value, loss(LOGITS, TARGET), rtol=1e-12, atol=0)
+    (slope,) = torch.autograd.grad(value, points["points_0"])
+    assert slope.isfinite().all() and slope.any()
+    assert not any(b.requires_grad for b in loss.buffers())
+
+
+# Autograd
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@METRIC
+def test_gradient_checkpointing(metric: str, reentrant: bool) -> None:
+    model = Training(loss_of(metric))
+    expected = model(IMAGES, TARGET)
+    logits = model.network(IMAGES)
+    value = checkpoint(model.loss, logits, TARGET, use_reentrant=reentrant)
+    assert value == expected
+    value.backward()
+    found = [p.grad for p in model.network.parameters() if p.grad is not None]
+    assert_near(found, model.gradients(expected), 1e-6)
+
+
+@METRIC
+def test_gradients_add_up_over_two_backward_calls(metric: str) -> None:
+    logits = LOGITS.clone().requires_grad_()
+    value = loss_of(metric)(logits, TARGET)
+    value.backward(retain_graph=True)
+    assert logits.grad is not None
+    once = logits.grad.clone()
+    value.backward()
+    assert torch.equal(logits.grad, 2 * once)
+
+
+def squared_slope(loss: AutoSegLoss, logits: Tensor) -> Tensor:
+    (slope,) = torch.autograd.grad(loss(logits, TARGET), logits, create_graph=True)
+    return slope.square().sum()
+
+
+@METRIC
+def test_second_derivatives_of_the_reference(metric: str) -> None:
+    loss, logits = loss_of(metric, backend="reference"), LOGITS.clone().requires_grad_()
+    (found,) = torch.autograd.grad(squared_slope(loss, logits), logits)
+    along = LOGITS.sin()
+    ahead, behind = (
+        squared_slope(loss, (LOGITS + step * along).requires_grad_()) for step in (1e-6, -1e-6)
+    )
+    expected = float(ahead.detach() - behind.detach()) / 2e-6
+    assert float((found * along).sum()) == pytest.approx(expected, rel=1e-4)
+
+
+@REGION
+def test_second_derivatives_are_refused_elsewhere(metric: str) -> None:
+    logits = LOGITS.clone().requires_grad_()
+    total = squared_slope(loss_of(metric), logits)
+    with pytest.raises(RuntimeError, match="second derivatives .* backend='reference'"):
+        total.backward()
+
+
+@METRIC
+def test_forward_mode_of_the_reference(metric: str) -> None:
+    loss, along = loss_of(metric, backend="reference"), LOGITS.sin()
+    _, slope = samples.value_and_gradient(loss, LOGITS, TARGET)
+    with forward_ad.dual_level():
+        value = loss(forward_ad.make_dual(LOGITS, along), TARGET)
+        tangent = forward_ad.unpack_dual(value).tangent
+    torch.testing.assert_close(tangent, (slope * along).sum())
+
+
+@REGION
+def test_forward_mode_is_refused_elsewhere(metric: str) -> None:
+    with (
+        forward_ad.dual_level(),
+        pytest.raises(RuntimeError, match="forward mode.* backend='reference'"),
+    ):
+        loss_of(metric)(forward_ad.make_dual(LOGITS, LOGITS.sin()), TARGET)
+
+
+@METRIC
+def test_transforms_of_the_reference(metric: str) -> None:
+    loss = loss_of(metric, backend="reference")
+    found = torch.func.grad(lambda x: loss(x, TARGET))(LOGITS)
+    torch.testing.assert_close(found, samples.value_and_gradient(loss, LOGITS, TARGET)[1])
+
+
+# Repeatability
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def large_batch() -> tuple[Tensor, Tensor]:
+    """Float32 logits (2, 4, 80, 80) and target: enough for several threads."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 4, 80, 80, generator=generator)
+    blocks = torch.randint(4, (2, 10, 10), generator=generator)
+    return logits, blocks.repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+
+@METRIC
+def test_equal_calls_give_equal_bits_on_one_thread(metric: str, threads: Any) -> None:
+    threads(1)
+    first, second = (samples.value_and_gradient(loss_of(metric), *large_batch()) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@METRIC
+def test_the_number_of_threads_does_not_matter(metric: str, count: int, threads: Any) -> None:
+    expected = samples.value_and_gradient(loss_of(metric), *large_batch())
+    threads(count)
+    found = samples.value_and_gradient(loss_of(metric), *large_batch())
+    assert_near(list(found), list(expected), 1e-6)
+
+
+@METRIC
+def test_deterministic_algorithms(metric: str, deterministic: None) -> None:
+    """Nothing that the loss does is refused, and equal calls give equal bits."""
+    first, second = (
+        samples.value_and_gradient(loss_of(metric), LOGITS.float(), TARGET) for _ in range(2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -1,0 +1,115 @@
+"""What every metric is, in textbook form: of hard predictions the score, of soft ones the score
+with identity curves. Slow twins, written without ``autoseg_core``.
+
+N: images; C: classes; H, W: pixels; d: a radius in pixels. All on float64 tensors that may carry
+gradients: windows are unfolded, and a class's four cells of the confusion matrix are sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Cells(NamedTuple):
+    """True and false positives and negatives of every class, (C,)."""
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+    tn: Tensor
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """(N, H, W) -> (N, C, H, W) float64; a label outside the classes is in none."""
+    return torch.stack([labels == c for c in range(classes)], dim=1).double()
+
+
+def cells(p: Tensor, y: Tensor, where: Tensor) -> Cells:
+    """Of maps (N, C, H, W) on the pixels ``where`` (N, 1, H, W), or (N, C, H, W)."""
+    parts = (p * y, p * (1 - y), (1 - p) * y, (1 - p) * (1 - y))
+    return Cells(*((part * where).sum(dim=(0, 2, 3)) for part in parts))
+
+
+def lowest(maps: Tensor, seen: Tensor, d: int) -> Tensor:
+    """Minimum over the (2d+1) x (2d+1) window's seen pixels, 1 where there are none."""
+    known = torch.where(seen, maps, torch.ones_like(maps))
+    size = 2 * d + 1
+    padded = F.pad(known, [d] * 4, value=1.0)
+    return padded.unfold(2, size, 1).unfold(3, size, 1).flatten(-2).min(dim=-1).values
+
+
+def highest(maps: Tensor, d: int) -> Tensor:
+    """Maximum over the window, 0 where there is nothing."""
+    size = 2 * d + 1
+    return F.pad(maps, [d] * 4).unfold(2, size, 1).unfold(3, size, 1).flatten(-2).max(-1).values
+
+
+def score(metric: str, p: Tensor, target: Tensor, void: int, tolerance: int) -> Tensor:
+    """The metric of class maps p (N, C, H, W); mean over the classes that the target has."""
+    classes = p.shape[1]
+    seen = (target != void)[:, None]
+    y = one_hot(torch.where(target == void, -1, target), classes)
+    where = seen.double()
+    edges = (y - lowest(y, seen, 1)) * where
+    if metric == "BF1":
+        e = lowest(p, seen, 1)
+        found = (p + e - 2 * p * e) * where
+        return _boundary_f1(edges, found, tolerance)
+    if metric == "BIoU":
+        where = where * highest(edges, tolerance).amax(dim=1, keepdim=True)
+    if metric.startswith("BoundaryIoU"):
+        d = 2 if "radius=2" in metric else round(0.05 * math.hypot(*target.shape[1:]))
+        y, p = (y - lowest(y, seen, d)) * where, (p - lowest(p, seen, d)) * where
+    return of_cells(metric, cells(p, y, where))
+
+
+def _boundary_f1(edges: Tensor, found: Tensor, tolerance: int) -> Tensor:
+    right = (found * highest(edges, tolerance)).sum((0, 2, 3)) / found.sum((0, 2, 3))
+    recall = (highest(found, tolerance) * edges).sum((0, 2, 3)) / edges.sum((0, 2, 3))
+    f1 = (2 * right * recall / (right + recall)).nan_to_num(0.0)
+    return f1[edges.sum((0, 2, 3)) > 0].mean()
+
+
+PER_CLASS: dict[str, Callable[[Cells], Tensor]] = {
+    "mIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "FWIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "mAcc": lambda c: c.tp / (c.tp + c.fn),
+    "gAcc": lambda c: c.tp / (c.tp + c.fn),
+    "BIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "Dice": lambda c: 2 * c.tp / (2 * c.tp + c.fp + c.fn),
+    "mPrecision": lambda c: c.tp / (c.tp + c.fp),
+    "mSpecificity": lambda c: c.tn / (c.tn + c.fp),
+    "worstIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "Fbeta(beta=2)": lambda c: 5 * c.tp / (5 * c.tp + 4 * c.fn + c.fp),
+    "Tversky(alpha=0.3,beta=0.7)": lambda c: c.tp / (c.tp + 0.3 * c.fp + 0.7 * c.fn),
+    "Tversky(alpha=0,beta=1)": lambda c: c.tp / (c.tp + c.fn),
+    "IoU(classes=[1,3])": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "wIoU(weights=[1,2,0.5,0,3])": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "BoundaryIoU(radius=2)": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "BoundaryIoU(diagonal=0.05)": lambda c: c.tp / (c.tp + c.fp + c.fn),
+}
+
+
+def of_cells(metric: str, c: Cells) -> Tensor:
+    """The metric of the cells of five classes; mean over those with a pixel in the target."""
+    pixels = c.tp + c.fn
+    here = pixels > 0
+    if metric == "gAcc":
+        return c.tp.sum() / pixels.sum()
+    weights = torch.ones_like(pixels)
+    if metric == "FWIoU":
+        weights = pixels
+    if metric == "IoU(classes=[1,3])":
+        weights = torch.tensor([0, 1, 0, 1, 0]).double()
+    if metric.startswith("wIoU"):
+        weights = torch.tensor([1, 2, 0.5, 0, 3]).double()
+    values, weights = PER_CLASS[metric](c)[here], weights[here]
+    if metric == "worstIoU":
+        return values.min()
+    return (values.nan_to_num(0.0) * weights).sum() / weights.sum()
