@@ -45,11 +45,11 @@ training, validation = (TensorDataset(*images) for images in image_sets())
 model = smp.Unet(
     "resnet18",
     encoder_weights=None,
-    encoder_depth=3,
-    decoder_channels=(64, 32, 16),
+    encoder_depth=2,  # the images are small
+    decoder_channels=(64, 32),
     classes=len(CLASSES),
 )
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
 
 # From scratch the mIoU loss learns more slowly than cross entropy: start with the latter.
 train(model, torch.nn.CrossEntropyLoss(ignore_index=VOID), training, optimizer, options.warm_up)

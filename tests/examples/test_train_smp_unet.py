@@ -16,8 +16,8 @@ SMP = "segmentation_models_pytorch"
 
 @pytest.mark.skipif(find_spec(SMP) is None, reason=f"needs {SMP}: pip install -e '.[baselines]'")
 def test_the_loss_raises_the_miou() -> None:
-    command = [sys.executable, str(SCRIPT), "--warm-up", "4", "--epochs", "4"]
+    command = [sys.executable, str(SCRIPT), "--warm-up", "3", "--epochs", "3"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     before, after = (float(value) for value in re.findall(r"mIoU after .*: (.*)", done.stdout))
-    assert after > before + 0.03  # 0.25 -> 0.31
+    assert after > before + 0.05  # 0.28 -> 0.43
