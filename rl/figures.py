@@ -33,11 +33,11 @@ def draw_curves(
         raise ValueError(f"expected a label for each of {len(thetas)} thetas, got {len(labels)}")
     figure = new_figure(3.2 * len(space.curves), 3.4, layout="compressed")
     panels = figure.subplots(1, len(space.curves), squeeze=False)[0]
-    points = [torch.from_numpy(space.control_points(theta)) for theta in thetas]
+    points = [space.control_points(theta) for theta in thetas]
     for index, (panel, name) in enumerate(zip(panels, space.curves, strict=True)):
         frame_curves(panel, name)
         for label, curves in zip(labels, points, strict=True):
-            draw_curve(panel, space.surface, curves[index], label)
+            draw_curve(panel, space.surface, torch.from_numpy(curves[index]), label)
     panels[0].legend(loc="upper left", fontsize="small")
     return figure
 

@@ -57,9 +57,9 @@ def score(metric: str, p: Tensor, target: Tensor, void: int, tolerance: int) -> 
     y = one_hot(torch.where(target == void, -1, target), classes)
     where = seen.double()
     edges = (y - lowest(y, seen, 1)) * where
-    if metric == "BF1":
+    if metric in ("BF1", "BF1_difference"):
         e = lowest(p, seen, 1)
-        found = (p + e - 2 * p * e) * where
+        found = (p + e - 2 * p * e if metric == "BF1" else p - e) * where
         return _boundary_f1(edges, found, tolerance)
     if metric == "BIoU":
         where = where * highest(edges, tolerance).amax(dim=1, keepdim=True)

@@ -30,7 +30,12 @@ EXTRAS = {"optuna", "ray"}
 RL = CORE | LIBRARIES | EXTRAS | {"rl"}
 ALLOWED = {"autoseg_core": CORE, "rl": RL}
 # Pictures and tables are for people: nothing that trains needs what they import.
-ALONE = {"autoseg_core/plot.py": {"matplotlib"}, "autoseg_core/zoo/table.py": {"tabulate"}}
+ALONE = {
+    "autoseg_core/plot.py": {"matplotlib"},
+    "autoseg_core/zoo/table.py": {"tabulate"},
+    # Imported at its first use, where there is a GPU.
+    "autoseg_core/surrogates/kernels/triton_kernels.py": {"triton"},
+}
 PROJECT = ROOT / "projects" / "AutoSegLoss"
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} | {
     "tools",

@@ -20,7 +20,7 @@ all, as released.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -30,13 +30,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.bands import band_counts
-from autoseg_core.metrics.boundaries import boundary_counts, near_boundary
-from autoseg_core.metrics.regions import region_counts
+from autoseg_core.metrics.arrays import Array, as_array, library, narrowed, torch_type
+from autoseg_core.metrics.label_maps import LabelMaps
 from autoseg_core.scores import (
     SIX,
     AbsentRule,
-    Band,
     Region,
     get_metric,
     present_classes,
@@ -58,46 +56,6 @@ class _Rules:
 _RULES: dict[str, _Rules] = {
     "strict": _Rules(edges_see_void=False, absent="target"),
     "paper": _Rules(edges_see_void=True, absent="defined"),
-}
-
-
-@dataclass(frozen=True)
-class _Images:
-    """Label maps (N, H, W) int64 ready to be counted, and what counting them needs.
-
-    raw: the target with void as label C. valid: pixels whose target is no void. seen: pixels that
-    edges and bands see.
-    """
-
-    guess: Tensor
-    truth: Tensor
-    raw: Tensor
-    valid: Tensor
-    seen: Tensor
-    num_classes: int
-    tolerance: int
-    drop_background: bool
-
-    def image(self) -> RegionCounts:
-        return region_counts(self.guess, self.truth, self.valid, self.num_classes)
-
-    def trimap(self) -> RegionCounts:
-        near = near_boundary(
-            self.raw, self.seen, self.num_classes, self.tolerance, self.drop_background
-        )
-        return region_counts(self.guess, self.truth, self.valid & near, self.num_classes)
-
-    def boundary(self) -> BoundaryCounts:
-        return boundary_counts(self.guess, self.raw, self.seen, self.num_classes, self.tolerance)
-
-    def band(self, band: Band) -> RegionCounts:
-        return band_counts(self.guess, self.raw, self.seen, self.valid, self.num_classes, band)
-
-
-_COUNT: dict[str, Callable[[_Images], Counts]] = {
-    "image": _Images.image,
-    "trimap": _Images.trimap,
-    "boundary": _Images.boundary,
 }
 
 
@@ -160,18 +118,13 @@ class SegmentationScores:
             )
         valid = truth != self.ignore_index
         rules = _RULES[self.protocol]
-        _check_labels(truth[valid], self.num_classes, f"target (void is {self.ignore_index})")
-        checked = guess if rules.edges_see_void else guess[valid]
-        _check_labels(checked, self.num_classes, "prediction")
-        guess = torch.where(valid | rules.edges_see_void, guess, torch.zeros_like(guess))
-        # In raw label maps void is one more label beside the classes: the pixels around it are
-        # edges of their class, its own pixels are edges of none.
-        raw = torch.where(valid, truth, torch.full_like(truth, self.num_classes))
-        seen = torch.ones_like(valid) if rules.edges_see_void else valid
-        images = _Images(
-            guess, truth, raw, valid, seen, self.num_classes, self.tolerance, self.drop_background
+        seen = library(valid).ones_like(valid) if rules.edges_see_void else valid
+        _check_labels(truth, valid, self.num_classes, f"target (void is {self.ignore_index})")
+        _check_labels(guess, seen, self.num_classes, "prediction")
+        maps = LabelMaps(
+            guess, truth, valid, seen, self.num_classes, self.tolerance, self.drop_background
         )
-        new = {region: _count(region, images).cpu() for region in self.counts}
+        new = {region: maps.count(region) for region in self.counts}
         for region, counts in new.items():
             self.counts[region] = self.counts[region] + counts
 
@@ -226,26 +179,25 @@ def _names(metrics: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(get_metric(name).name for name in metrics))
 
 
-def _count(region: Region, images: _Images) -> Counts:
-    return images.band(region) if isinstance(region, Band) else _COUNT[region](images)
-
-
-def _as_batch(labels: Labels, name: str) -> Tensor:
-    # A copy: torch takes neither flipped nor read-only arrays, and image readers give both.
-    tensor = labels if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ValueError(f"The {name} must hold integer labels, got {tensor.dtype}.")
-    if tensor.ndim not in (2, 3):
+def _as_batch(labels: Labels, name: str) -> Array:
+    """Integers (N, H, W): of uint8 if they fit and are on the CPU, an eighth of int64's size."""
+    array = as_array(labels)
+    dtype = torch_type(array)
+    if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+        raise ValueError(f"The {name} must hold integer labels, got {dtype}.")
+    if array.ndim not in (2, 3):
         raise ValueError(
-            f"The {name} must have shape (H, W) or (N, H, W), got {tuple(tensor.shape)}."
+            f"The {name} must have shape (H, W) or (N, H, W), got {tuple(array.shape)}."
         )
-    return tensor.long().reshape(-1, *tensor.shape[-2:])
+    return narrowed(array.reshape(-1, *array.shape[-2:]))
 
 
-def _check_labels(labels: Tensor, num_classes: int, name: str) -> None:
-    bad = labels[(labels < 0) | (labels >= num_classes)].tolist()
-    if bad:
+def _check_labels(labels: Array, where: Array, num_classes: int, name: str) -> None:
+    bad = (labels >= num_classes) & where
+    if labels.itemsize > 1:  # uint8 has no negative numbers
+        bad |= (labels < 0) & where
+    if bad.any():
         raise ValueError(
-            f"The {name} holds labels {sorted(set(bad))[:10]} outside the classes "
+            f"The {name} holds labels {sorted(set(labels[bad].tolist()))[:10]} outside the classes "
             f"0..{num_classes - 1}."
         )

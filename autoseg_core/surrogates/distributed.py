@@ -20,9 +20,12 @@ def sum_over_processes(counts: AnyCounts) -> AnyCounts:
     must call backward: the gradients of all are summed, each process's loss being one addend. So
     where each process has the same loss, as here, logits get world-size times the gradient of that
     loss; the mean over processes, which DistributedDataParallel takes of its parameters' gradients,
-    makes that the gradient of one process with the whole batch.
+    makes that the gradient of one process with the whole batch. ``torch.compile`` takes it into its
+    graph, as a collective.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    # Not is_initialized(), which torch.compile takes for a constant: a step compiled before the
+    # group was made, or after it was left, would keep its counts to itself.
+    if not dist.is_available() or dist.group.WORLD is None or dist.get_world_size() == 1:
         return counts
     vectors = counts.tensors()
     total: Tensor = _AllReduce.apply(torch.stack(vectors))

@@ -48,6 +48,7 @@ class AutoSegLoss(nn.Module):
         sync: sum the counts over all processes, so that the loss is that of the whole batch
             (``distributed.sum_over_processes``); every process must then take part in every step.
         backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
+            Second derivatives, forward mode and ``torch.func.grad`` need "reference".
 
     Control points are buffers ``points_<term>`` of shape (G, K, 2) in float64: ``.to()`` moves them
     but does not round them, ``state_dict`` holds them. Loading a state with other points is an
@@ -135,7 +136,7 @@ class AutoSegLoss(nn.Module):
         """
         kept = {f"points_{i}": _points(term) for i, term in enumerate(self.spec.terms)}
         kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, points in kept.items():
             self._buffers[name] = points.to(self.get_buffer(name).device)
         return self

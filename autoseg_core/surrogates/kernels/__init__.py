@@ -9,6 +9,8 @@ gradients of the sums and recomputes the softmax. How it is computed is the back
   and which also knows gradients in the control points;
 - "fused": eager PyTorch, tile by tile, so that temporaries stay in cache;
 - "compiled": the same tile through torch.compile, on CPUs with a C++ compiler;
+- "triton": one read of the logits forward, one read and one write backward, on CUDA, for "softmax"
+  and up to 256 classes;
 - "auto": what ``choose`` says for the device and size.
 """
 
@@ -21,9 +23,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from autoseg_core.numerics import working_dtype
-from autoseg_core.surrogates.kernels import tiled
+from autoseg_core.surrogates.kernels import tiled, triton
 
-Backend = Literal["auto", "reference", "fused", "compiled"]
+Backend = Literal["auto", "reference", "fused", "compiled", "triton"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
 COMPILED_FROM = 1 << 20
@@ -38,12 +40,15 @@ _FIRST_DERIVATIVES_ONLY = (
 )
 
 
-def choose(logits: Tensor) -> str:
-    """The backend that "auto" stands for."""
-    small = logits.numel() < COMPILED_FROM
-    if logits.device.type != "cpu" or logits.dtype == torch.float64 or small:
+def choose(logits: Tensor, activation: str = "softmax") -> str:
+    """The backend that "auto" stands for; logits (N, C, P) or (N, C, H, W)."""
+    if logits.dtype == torch.float64:
         return "fused"
-    return "compiled" if tiled.can_compile() else "fused"
+    if logits.device.type != "cpu":
+        fits = activation == "softmax" and 1 <= logits.shape[1] <= triton.MAX_CLASSES
+        return "triton" if fits and triton.available(logits.device) else "fused"
+    large = logits.numel() >= COMPILED_FROM
+    return "compiled" if large and tiled.can_compile() else "fused"
 
 
 def region_sums(
@@ -80,7 +85,10 @@ def _region_sums(
     activation: str,
     backend: str,
 ) -> Tensor:
-    compiled = _is_compiled(logits, backend)
+    chosen = _resolved(logits, activation, backend)
+    if chosen == "triton":
+        return torch.stack(triton.region_sums(logits, labels, and_table, or_table))
+    compiled = chosen == "compiled"
     return tiled.forward(logits, labels, and_table, or_table, activation, compiled)
 
 
@@ -94,14 +102,22 @@ def _region_sums_backward(
     activation: str,
     backend: str,
 ) -> Tensor:
-    compiled = _is_compiled(logits, backend)
+    chosen = _resolved(logits, activation, backend)
+    if chosen == "triton":
+        sums = gradient.unbind()
+        return triton.region_sums_backward(logits, labels, and_table, or_table, *sums)
+    compiled = chosen == "compiled"
     return tiled.backward(logits, labels, and_table, or_table, gradient, activation, compiled)
 
 
-def _is_compiled(logits: Tensor, backend: str) -> bool:
+def _resolved(logits: Tensor, activation: str, backend: str) -> str:
     # Here, inside the operation: torch.compile of a training step cannot trace the choice, which
     # looks for a compiler on the disk.
-    return (choose(logits) if backend == "auto" else backend) == "compiled"
+    if backend == "auto":
+        return choose(logits, activation)
+    if backend == "triton" and activation != "softmax":
+        raise ValueError(f"The Triton kernels are for activation 'softmax', got {activation!r}.")
+    return backend
 
 
 @_region_sums.register_fake

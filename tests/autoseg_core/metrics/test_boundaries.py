@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import references
@@ -13,10 +15,13 @@ from autoseg_core.metrics.boundaries import (
     class_sets,
     contains_label,
     dilate_sets,
+    edge_maps,
     label_edges,
     near_boundary,
 )
+from autoseg_core.metrics.windows import framed, inside
 
+KINDS = [np.asarray, torch.as_tensor]
 SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
 
 
@@ -88,20 +93,23 @@ def test_the_trimap_equals_its_twin(
     assert np.array_equal(near.numpy(), expected > 0)
 
 
-@pytest.mark.parametrize("classes", [4, 70, 200])
+def counted(labels: list[Any], seen: Any, classes: int, tolerance: int, kind: Any) -> Any:
+    """``boundary_counts`` of (prediction, target), framed as NumPy arrays or as tensors."""
+    margin = max(1, tolerance)
+    maps = [framed(kind(x), kind(seen), classes + 1, margin) for x in labels]
+    return boundary_counts(maps, [edge_maps(x, classes) for x in maps], classes, tolerance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [4, 8, 9, 15, 16, 31, 32, 63, 64, 70, 200, 300])
 @pytest.mark.parametrize("tolerance", [0, 1, 5])
-def test_boundary_counts_equal_their_twin(classes: int, tolerance: int) -> None:
+def test_boundary_counts_equal_their_twin(kind: Any, classes: int, tolerance: int) -> None:
     rng = np.random.default_rng(tolerance)
-    target = samples.label_maps(rng, classes)
-    prediction = np.where(rng.random(target.shape) < 0.7, target, samples.label_maps(rng, classes))
+    target = samples.label_maps(rng, classes, (2, 20, 30))
+    other = samples.label_maps(rng, classes, target.shape)
+    prediction = np.where(rng.random(target.shape) < 0.7, target, other)
     seen = samples.with_void(rng, target) != samples.VOID
-    counts = boundary_counts(
-        torch.from_numpy(prediction),
-        torch.from_numpy(target),
-        torch.from_numpy(seen),
-        classes,
-        tolerance,
-    )
+    counts = counted([prediction, target], seen, classes, tolerance, kind)
     true_maps, maps = (
         references.one_hot(np.where(seen, labels, -1), classes) for labels in (target, prediction)
     )
@@ -112,15 +120,39 @@ def test_boundary_counts_equal_their_twin(classes: int, tolerance: int) -> None:
     assert counts.matched_target.tolist() == expected["TM"].tolist()
     assert counts.prediction.tolist() == expected["P"].tolist()
     assert counts.matched_prediction.tolist() == expected["PM"].tolist()
+    assert all(tensor.dtype == torch.int64 for tensor in counts.tensors())
 
 
-def test_a_shift_within_the_tolerance_is_a_full_match() -> None:
-    target, prediction = (torch.zeros(1, 9, 12, dtype=torch.int64) for _ in range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shift_within_the_tolerance_is_a_full_match(kind: Any) -> None:
+    target, prediction = (np.zeros((1, 9, 12), dtype=np.uint8) for _ in range(2))
     target[..., 6:] = 1
     prediction[..., 8:] = 1
-    seen = everywhere(target)
-    near = boundary_counts(prediction, target, seen, 2, tolerance=2)
+    seen = np.ones_like(target) > 0
+    near = counted([prediction, target], seen, 2, 2, kind)
     assert near.matched_target.tolist() == near.target.tolist() == [9, 9]
     assert near.matched_prediction.tolist() == near.prediction.tolist() == [9, 9]
-    far = boundary_counts(prediction, target, seen, 2, tolerance=1)
+    far = counted([prediction, target], seen, 2, 1, kind)
     assert far.matched_target.tolist() == far.matched_prediction.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_with_edges_in_one_map_only_matches_nothing(kind: Any) -> None:
+    target, prediction = np.zeros((2, 1, 4, 4), dtype=np.uint8)
+    target[0, 0, 0], prediction[0, 0, 0] = 1, 2
+    counts = counted([prediction, target], target < 9, 3, 2, kind)
+    assert counts.target.tolist() == [3, 1, 0]
+    assert counts.matched_target.tolist() == counts.matched_prediction.tolist() == [3, 0, 0]
+    assert counts.prediction.tolist() == [3, 0, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [3, 253, 254, 300])
+def test_edges_in_a_frame_equal_their_twin(kind: Any, classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    labels = samples.label_maps(rng, classes)
+    seen = samples.with_void(rng, labels) != samples.VOID
+    edges = edge_maps(framed(kind(labels), kind(seen), classes + 1, 4), classes)
+    twin = references.edges(references.one_hot(np.where(seen, labels, -1), classes), seen)
+    assert np.array_equal(np.asarray(inside(edges, 4)), twin.any(axis=1))
+    assert int(edges.sum()) == int(twin.sum()), "none in the margin"

@@ -114,7 +114,7 @@ def results_of(rank: int, world: int) -> dict[str, list[Tensor]]:
     found["sigmoid"] = slopes(loss_of("mIoU", sync=True, activation="sigmoid"), share)
     found["curvature"] = curvature(loss_of("mIoU", sync=True, backend="reference"), share)
     if world > WORLDS[0]:
-        return found  # compiling takes seconds
+        return found
     region, model = loss_of("mIoU", sync=True), DistributedDataParallel(network())
     found["compiled loss"] = parallel(compiled(region, fullgraph=True), "uneven")
     both = compiled(lambda images, target: region(model(images), target), fullgraph=False)
@@ -126,6 +126,11 @@ def results_of(rank: int, world: int) -> dict[str, list[Tensor]]:
 
 def main(rank: int, world: int, folder: Path) -> None:
     torch.set_num_threads(1)
+    images, target = shares("uneven", world)[rank]
+    early, logits = loss_of("mIoU", sync=True), network()(images)
+    if world == WORLDS[0]:  # compiling takes seconds
+        early = compiled(early, fullgraph=True)
+    alone = early(logits, target).detach()
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'meeting'}",
@@ -133,7 +138,10 @@ def main(rank: int, world: int, folder: Path) -> None:
         world_size=world,
         timeout=timedelta(seconds=120),
     )
-    torch.save(results_of(rank, world), folder / f"{rank}.pt")
+    together = early(logits, target).detach()
+    found = results_of(rank, world)
+    found["compiled early"] = [alone, together]
+    torch.save(found, folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -205,6 +213,18 @@ def test_each_process_for_itself_is_another_loss(run: Any, metric: str) -> None:
         for a, b in zip(results[0][f"{metric} apart"][1:], gradients, strict=True)
     ]
     assert max(changes) > 1e-3
+
+
+@pytest.mark.parametrize("run", WORLDS[:1], indirect=True)
+def test_a_loss_compiled_before_the_processes_met(run: Any) -> None:
+    """Compiled code must notice the group: else each process would go on by itself, unseen."""
+    world, results = run
+    value = step(network(), loss_of("mIoU"), whole("uneven", world))[0]
+    own = [step(network(), loss_of("mIoU"), share)[0].item() for share in shares("uneven", world)]
+    alone, together = zip(*(result["compiled early"] for result in results), strict=True)
+    assert [x.item() for x in alone] == pytest.approx(own, rel=1e-12)
+    assert [x.item() for x in together] == pytest.approx([value.item()] * world, rel=1e-12)
+    assert min(abs(x - value.item()) for x in own) > 1e-5
 
 
 def test_classes_that_do_not_exclude_each_other(run: Any) -> None:
