@@ -10,19 +10,21 @@ DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py dete
 DEMO := projects/AutoSegLoss/demo_shapes.py
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # A variable, since a comma would end the argument of $(call step).
-EXTRAS := dev,agents,ray
+EXTRAS := dev,agents,ray,baselines
 LOGDIR ?= output
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test check format-check lint types format demo tensorboard clean distclean
+.PHONY: help venv test check format-check lint types format demo bench tensorboard clean distclean
 
 help:
 	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
 	@echo 'make test         run the tests ($$PYTEST_ARGS)'
 	@echo 'make check        format, lint, types, tests: all that must hold before a commit'
 	@echo 'make format       reformat the code, mend what the linter can mend'
+	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
 	@echo 'make venv         install everything into $(VENV) (the other commands do it when needed)'
 	@echo 'make tensorboard  watch the searches and trainings below $(LOGDIR) ($$LOGDIR)'
 	@echo 'make clean        remove caches; make distclean: remove $(VENV) as well'
@@ -79,6 +81,9 @@ format: $(READY)
 
 demo: $(READY)
 	@$(PY) $(DEMO) $(DEMO_ARGS)
+
+bench: $(READY)
+	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 tensorboard: $(READY)
 	@$(PY) -m tensorboard.main --logdir $(LOGDIR)

@@ -1,0 +1,41 @@
+"""Memory of one forward and backward pass: what is kept for backward, and the peak of a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def kept_bytes(forward: Callable[[], Tensor]) -> int:
+    """Bytes of all storages that autograd keeps between ``forward`` and backward.
+
+    A storage counts once, whole, however many views of it are kept, and also if somebody else holds
+    it as well (the logits themselves).
+    """
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        # The storage is held, or its address could be given to the next tensor.
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = forward()
+    total = sum(storage.nbytes() for storage in storages.values())
+    del result
+    return total
+
+
+def peak_bytes(step: Callable[[], object]) -> int | None:
+    """Most bytes that ``step`` takes on the GPU beside those there before; None without CUDA."""
+    if not torch.cuda.is_available():
+        return None
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before

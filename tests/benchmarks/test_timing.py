@@ -1,0 +1,36 @@
+"""benchmarks/timing.py: rounds are interleaved, ratios are to the rival; no time is asserted."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.timing import header, markdown_table, median_seconds, ratios
+
+
+def test_calls_take_turns() -> None:
+    order: list[str] = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = median_seconds(calls, repeats=2, warmups=1)
+    assert order == ["a", "b"] * 3
+    assert list(seconds) == ["a", "b"]
+    assert min(seconds.values()) > 0
+
+
+def test_ratios_are_multiples_of_the_rival() -> None:
+    assert ratios({"ours": 3.0, "theirs": 2.0}, "theirs") == {"ours": 1.5, "theirs": 1.0}
+
+
+def test_an_unknown_rival_and_no_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="'theirs'; measured: ours"):
+        ratios({"ours": 3.0}, "theirs")
+    with pytest.raises(ValueError, match="repeats >= 1"):
+        median_seconds({}, repeats=0)
+
+
+def test_a_table_and_its_header() -> None:
+    assert (
+        markdown_table(["what", "ms"], [["a", "1"]]) == "| what | ms |\n| --- | ---: |\n| a | 1 |"
+    )
+    line = header(["pytest", "no-such-package"])
+    assert line.startswith("Measured 20")
+    assert "torch " in line and "pytest " in line and "no-such-package" not in line
