@@ -160,7 +160,7 @@ def test_torch_accepts_both_operations(
     logits = torch.randn(2, 3, 4, 5, generator=generator).to(dtype).to(memory_format=layout)
     shape, most = ((2, 20), 3) if activation == "softmax" else ((2, 3, 20), 2)
     labels = torch.randint(-1, most, shape, generator=generator).to(torch.int16)
-    gradient = torch.randn(2, 2, 3, dtype=sums, generator=generator)
+    gradient = torch.randn(2, 3, dtype=sums, generator=generator)
     x = logits.flatten(2)
     common = (labels, tables[0], or_table)
     torch.library.opcheck(
