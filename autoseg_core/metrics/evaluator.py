@@ -143,9 +143,10 @@ class SegmentationScores:
         """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
         scores = {}
         rule = _RULES[self.protocol].absent
+        doubles = {region: counts.double() for region, counts in self.counts.items()}
         for name in self.metrics:
             metric = get_metric(name)
-            counts = self.counts[metric.region].double()
+            counts = doubles[metric.region]
             present = present_classes(metric, counts, rule, self.drop_background)
             score = metric.score(counts, present)
             scores[name] = float(score) if bool(present.any()) else float("nan")
