@@ -55,7 +55,8 @@ def areas(rng: np.random.Generator, classes: int, size: tuple[int, int]) -> Arra
             for rows in np.array_split(np.arange(height), 16)
         ]
     )
-    return rng.integers(classes, size=40)[nearest]
+    result: Array = rng.integers(classes, size=40)[nearest]
+    return result
 
 
 def example(kind: str, classes: int, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -164,13 +165,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=25, help="of the fast ones")
     parser.add_argument("--threads", type=int, default=2, help="of torch; NumPy uses one")
+    parser.add_argument("--quick", action="store_true", help="one small case: does it run?")
     parser.add_argument("--cases", type=int, default=len(CASES), help="only the first ones")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(f"All six exact scores of one image; milliseconds. {header()}\n")
     columns = ["image", "update", "compute", "confusion", "one-hot"]
     columns += ["update / confusion", "all / confusion", "one-hot / all"]
-    rows = [measure(*case, args.repeats) for case in CASES[: args.cases]]
+    cases, repeats = (CASES[:1], 1) if args.quick else (CASES[: args.cases], args.repeats)
+    rows = [measure(*case, repeats) for case in cases]
     print(markdown_table(columns, rows))
 
 
