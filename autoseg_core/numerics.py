@@ -25,11 +25,13 @@ def tiny(dtype: torch.dtype) -> float:
 
 
 def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Return ``numerator / denominator``, and 0 where the denominator is not positive.
+    """Return ``numerator / denominator``, and 0 where the denominator is below ``tiny``.
 
+    A smaller positive one, the sum of a class that the network has given up, would make a quotient
+    whose slope overflows, and infinity times zero is a NaN gradient.
     Both ``where`` are needed: without the inner one, autograd multiplies the outer zero by an
     infinite slope and the gradient of an empty class becomes NaN. NaN operands stay NaN.
     """
-    usable = ~(denominator <= 0)
+    usable = ~(denominator < tiny(denominator.dtype))
     quotient = numerator / torch.where(usable, denominator, torch.ones_like(denominator))
     return torch.where(usable, quotient, torch.zeros_like(quotient))

@@ -26,6 +26,9 @@ from autoseg_core.scores.families import spell_value
 
 Combine = Literal["sum", "product"]
 
+LARGEST_WEIGHT = 1e6
+"""Of a sum, and 1 over the smallest: beyond it a target would be all or nothing."""
+
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _FORMS = "metrics, sums 'a + 0.5*b' and products 'a * b' of them, then '| c >= 0.6' if wanted"
 
@@ -60,9 +63,8 @@ class Objective:
         main, *rest = _split(text, "|")
         if len(rest) > 1:
             raise ValueError(f"Objective {text!r}: one '|' only; separate constraints by commas.")
-        constraints = (
-            tuple(_constraint(text, part) for part in _split(rest[0], ",")) if rest else ()
-        )
+        found = [_constraint(text, part) for part in _split(rest[0], ",")] if rest else []
+        constraints = tuple(sorted(found, key=str))  # their order makes no difference
         terms = [_split(term, "*") for term in _split(main, "+")]
         if len(terms) == 1 and len(terms[0]) > 1 and not _is_number(terms[0][0]):
             targets = tuple(_metric(text, factor) for factor in terms[0])
@@ -161,8 +163,8 @@ def _weighted(text: str, factors: list[str]) -> tuple[float, str]:
             "weight before each metric of a sum."
         )
     weight = float(factors[0]) if weighted else 1.0
-    if not 0 < weight < math.inf:
-        raise ValueError(f"Objective {text!r}: a weight must be above 0, got {factors[0]}.")
+    if not 1 / LARGEST_WEIGHT <= weight <= LARGEST_WEIGHT:
+        raise ValueError(f"Objective {text!r}: a weight must lie in [1e-6, 1e6], got {factors[0]}.")
     return weight, _metric(text, factors[-1])
 
 

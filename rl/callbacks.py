@@ -10,6 +10,7 @@ from typing import NoReturn, TextIO
 from tqdm import tqdm
 
 from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart, SelectionEvent
+from rl.signals import uninterrupted
 
 
 class Callback:
@@ -35,34 +36,37 @@ class Callback:
 
 
 class CallbackList(Callback):
-    """Several callbacks as one, called in order."""
+    """Several callbacks as one, called in order; a signal that asks to stop waits for the last.
+
+    Writers of files have threads and locks of their own: an exception between taking a lock and
+    giving it back would leave them waiting for ever.
+    """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = tuple(callbacks)
 
     def on_start(self, event: SearchStart) -> None:
-        for callback in self._callbacks:
-            callback.on_start(event)
+        self._tell(lambda callback: callback.on_start(event))
 
     def on_candidate(self, event: CandidateEvent) -> None:
-        for callback in self._callbacks:
-            callback.on_candidate(event)
+        self._tell(lambda callback: callback.on_candidate(event))
 
     def on_round(self, event: RoundEvent) -> None:
-        for callback in self._callbacks:
-            callback.on_round(event)
+        self._tell(lambda callback: callback.on_round(event))
 
     def on_selection(self, event: SelectionEvent) -> None:
-        for callback in self._callbacks:
-            callback.on_selection(event)
+        self._tell(lambda callback: callback.on_selection(event))
 
     def on_finish(self, result: SearchResult) -> None:
-        for callback in self._callbacks:
-            callback.on_finish(result)
+        self._tell(lambda callback: callback.on_finish(result))
 
     def close(self) -> None:
-        for callback in self._callbacks:
-            callback.close()
+        self._tell(lambda callback: callback.close())
+
+    def _tell(self, call: Callable[[Callback], None]) -> None:
+        with uninterrupted():
+            for callback in self._callbacks:
+                call(callback)
 
 
 class ProgressBar(Callback):

@@ -12,6 +12,7 @@ table.
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def _add_problems(group: argparse._ArgumentGroup) -> None:
     add("--journal", nargs="+", action="extend", default=[], metavar="PATH", help=journals)
     erring = "answers from journals err as one evaluation of theirs did (default: they do not)"
     add("--journal-noise", action="store_true", help=erring)
+    registering = "a module to import first, such as one that registers your metric; repeatable"
+    add("--import", action="append", default=[], dest="imports", metavar="MODULE", help=registering)
     add("--metric", help="search the surfaces of this metric or objective (default: the proxy's)")
     add("--surface", help="bezier or linear (default: bezier)")
     add("--pieces", type=int, help="of a curve (default: the metric's)")
@@ -91,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     known = parser.parse_args(arguments)
     try:
+        for module in known.imports:
+            importlib.import_module(module)
         plan = Plan(known.budget, known.samples, known.seeds)
         variants = parse_variants(known.agents)
         problems = _problems(known)

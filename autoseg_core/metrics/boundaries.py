@@ -120,9 +120,3 @@ def dilate_sets(sets: Tensor, radius: int) -> Tensor:
     frame = F.pad(sets, [radius] * 4)
     dilated: Tensor = inside(window(frame, radius, torch.bitwise_or), radius)
     return dilated.contiguous()
-
-
-def contains_label(sets: Tensor, labels: Tensor) -> Tensor:
-    """Whether each pixel's set (M, N, H, W) holds that pixel's label (N, H, W); bool (N, H, W)."""
-    word = sets.gather(0, (labels // BITS).clamp(0, sets.shape[0] - 1)[None])[0]
-    return ((word >> (labels % BITS)) & 1).bool()

@@ -22,8 +22,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from autoseg_core.counts import Counts
+from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.scores import ratios
+from autoseg_core.surfaces.operations import AND_OR, XOR, XOR_DIFFERENCE
 
 AbsentRule = Literal["target", "defined", "none"]
 
@@ -49,10 +50,8 @@ class Band:
 
 
 Region = Literal["image", "trimap", "boundary"] | Band
+_REGIONS = ("image", "trimap", "boundary")
 
-AND_OR = ("and", "or")
-XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
-XOR_DIFFERENCE = ("xor",)
 REGION_PIECES = {"bezier": 2, "linear": 4}  # three free points a curve either way
 XOR_PIECES = {"bezier": 1, "linear": 2}  # one free point a curve
 
@@ -121,21 +120,27 @@ METRICS: dict[str, Metric] = {}
 FAMILIES: dict[str, Callable[..., Metric]] = {}
 """Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
 
-_CURVES = {True: (*XOR, *XOR_DIFFERENCE), False: AND_OR}
+_CURVES = {True: (XOR, XOR_DIFFERENCE), False: (AND_OR, ("and",), ("or",))}
+"""Curves that a surrogate can have, by whether it is one of boundaries."""
 
 
 def register_metric(metric: Metric) -> Metric:
     """Add a row to ``METRICS`` and return it.
 
     Raises ``ValueError`` for a name that is taken or is not a word, for a column that other metrics
-    fill otherwise, and for curves that no surrogate of the region has.
+    fill otherwise, and for a region or curves that no surrogate has.
     """
     check_word(metric.name)
-    known = _CURVES[metric.region == "boundary"]
-    if not metric.curves or not set(metric.curves) <= set(known):
+    if not isinstance(metric.region, Band) and metric.region not in _REGIONS:
         raise ValueError(
-            f"Metric {metric.name!r}: expected curves among {', '.join(known)}, "
-            f"got {metric.curves!r}."
+            f"Metric {metric.name!r}: expected a Band or one of the regions "
+            f"{', '.join(_REGIONS)}, got {metric.region!r}."
+        )
+    known = _CURVES[metric.region == "boundary"]
+    if metric.curves not in known:
+        raise ValueError(
+            f"Metric {metric.name!r}: expected the curves {' or '.join(map(str, known))}, in this "
+            f"order, got {metric.curves!r}."
         )
     if metric.per_class is not None:
         for other in METRICS.values():
@@ -144,8 +149,30 @@ def register_metric(metric: Metric) -> Metric:
                     f"Metric {metric.name!r}: the column {metric.column!r} is that of "
                     f"{other.name}, which fills it otherwise; name another column."
                 )
+    _try(metric)
     METRICS[metric.name] = metric
     return metric
+
+
+def _try(metric: Metric) -> None:
+    """ValueError unless the functions give what they should where nothing is counted."""
+    number = 1 + max(metric.classes, default=2) if metric.classes else 3
+    nothing = torch.zeros(number)
+    kind = BoundaryCounts if metric.region == "boundary" else RegionCounts
+    counts = kind(*[nothing] * 4)
+    for name, shape, call in (
+        ("per_class", (number,), metric.per_class),
+        ("score", (), lambda counts: metric.score(counts, nothing.bool())),
+    ):
+        given = None if call is None else call(counts)
+        if call is None:
+            continue
+        if not isinstance(given, Tensor) or given.shape != shape or not given.isfinite().all():
+            raise ValueError(
+                f"Metric {metric.name!r}: {name} must give a finite tensor of shape {shape} for "
+                f"counts of {number} classes that are all 0, gave {given!r}; divide with "
+                "autoseg_core.numerics.safe_divide."
+            )
 
 
 def check_word(name: str) -> None:

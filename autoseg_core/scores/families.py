@@ -54,7 +54,8 @@ def _from_family(text: str) -> Metric:
         families = ", ".join(f"{name}{_shown(make)}" for name, make in FAMILIES.items())
         raise ValueError(
             f"Unknown metric {_shortened(text)}; known metrics: {', '.join(METRICS)}; and with "
-            f"parameters: {families}."
+            f"parameters: {families}. Combinations such as mIoU+BIoU are objectives: "
+            "Objective.parse, search_space."
         )
     make = FAMILIES[call[1]]
     values = _parameters(text, call[2] or "")

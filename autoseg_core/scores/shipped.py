@@ -8,12 +8,12 @@ from typing import Any
 from autoseg_core.scores import ratios
 from autoseg_core.scores.catalog import (
     REGION_PIECES,
-    XOR_DIFFERENCE,
     Band,
     Metric,
     register_metric,
 )
 from autoseg_core.scores.families import register_family, spell
+from autoseg_core.surfaces.operations import XOR_DIFFERENCE
 
 SIX = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
 """The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""

@@ -14,6 +14,10 @@ from torch import Tensor
 
 Curves = Mapping[str, Callable[[Tensor], Tensor]]
 
+AND_OR = ("and", "or")
+XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
+XOR_DIFFERENCE = ("xor",)
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -57,13 +61,11 @@ def difference_xor(curves: Curves, p: Tensor, e: Tensor) -> Tensor:
     return curves["xor"](p) - curves["xor"](e)
 
 
-_XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
-
 OPERATIONS = (
     Operation("AND", ("y", "p"), ("and",), logical_and, ("true",)),
     Operation("OR", ("y", "p"), ("or",), logical_or, ("false",)),
-    Operation("XOR", ("p", "e"), _XOR, logical_xor, ("true", "false")),
-    Operation("XOR", ("p", "e"), ("xor",), difference_xor, ("true", "false")),
+    Operation("XOR", ("p", "e"), XOR, logical_xor, ("true", "false")),
+    Operation("XOR", ("p", "e"), XOR_DIFFERENCE, difference_xor, ("true", "false")),
 )
 
 

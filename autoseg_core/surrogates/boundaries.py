@@ -21,11 +21,16 @@ from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import label_edges
-from autoseg_core.surfaces.operations import Curves, difference_xor, logical_xor
+from autoseg_core.surfaces.operations import (
+    XOR,
+    XOR_DIFFERENCE,
+    Curves,
+    difference_xor,
+    logical_xor,
+)
 from autoseg_core.surrogates.regions import Curve, one_hot_mask
 
-FREE_CURVES = ("and_probability", "and_eroded", "or_probability", "or_eroded")
-DIFFERENCE = ("xor",)
+FREE_CURVES, DIFFERENCE = XOR, XOR_DIFFERENCE
 
 
 def erode(probability: Tensor, mask: Tensor) -> Tensor:

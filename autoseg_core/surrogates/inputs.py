@@ -83,7 +83,12 @@ def _of_label_maps(metrics: Sequence[Metric]) -> list[str]:
 
 def _check_shape(logits: Tensor, target: Tensor, activation: str, upsample: str | None) -> None:
     if target.is_floating_point():
-        hint = "; soft labels are not supported: AND and OR are defined for a truth of 0 or 1"
+        hint = (
+            "; labels kept as floats convert by target.long(); soft labels are not supported: AND "
+            "and OR are defined for a truth of 0 or 1"
+        )
+    elif target.dtype != torch.int64:
+        hint = "; labels convert by target.long()"
     elif upsample:
         hint = f"; under upsample={upsample!r} the target may also have more rows and columns"
     elif _is_larger(target, logits):
@@ -115,7 +120,8 @@ def _check_labels(target: Tensor, count: int, ignore_index: int) -> None:
         elif bad.any():
             raise ValueError(
                 f"The target holds labels {sorted(set(target[bad].tolist()))[:10]} outside the "
-                f"classes 0..{count - 1}; void pixels must be {ignore_index} (ignore_index)."
+                f"classes 0..{count - 1}; void pixels must be {ignore_index} (ignore_index). A "
+                "binary mask with one logit a pixel wants activation='sigmoid'."
             )
     elif target.is_cuda:
         torch._assert_async(~bad.any(), f"A target label lies outside the classes 0..{count - 1}.")

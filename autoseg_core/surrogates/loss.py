@@ -7,26 +7,21 @@ and columns of logits that are yet to be upsampled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from autoseg_core.counts import Counts
-from autoseg_core.metrics.boundaries import near_boundary
-from autoseg_core.numerics import working_dtype
-from autoseg_core.scores import AbsentRule, Band, get_metric, present_classes
+from autoseg_core.numerics import safe_divide
+from autoseg_core.scores import AbsentRule, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
-from autoseg_core.surfaces import get_surface
-from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.combined import combined_loss
+from autoseg_core.surrogates.counting import soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
-from autoseg_core.surrogates.inputs import as_labels, check_choices, check_input
+from autoseg_core.surrogates.inputs import check_choices, check_input
 from autoseg_core.surrogates.kernels import Backend
-from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
-from autoseg_core.surrogates.kernels.upsampled import upsample as upsample_logits
-from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
+from autoseg_core.surrogates.regions import Activation
 
 Self = TypeVar("Self", bound="AutoSegLoss")
 
@@ -46,7 +41,8 @@ class AutoSegLoss(nn.Module):
         ignore_index: target value of void pixels; they change nothing.
         activation: "softmax": a pixel has one class; "sigmoid": classes do not exclude each other
             (multi-label, or binary with C = 1), region metrics only.
-        per_image: score each image by itself, and average; else the batch as a whole.
+        per_image: a term's score is the mean of those of the images in which it sees a class; else
+            it is that of the batch as a whole.
         sync: sum the counts over all processes, so that the loss is that of the whole batch
             (``distributed.sum_over_processes``); every process must then take part in every step.
         backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
@@ -112,17 +108,26 @@ class AutoSegLoss(nn.Module):
             self.ignore_index,
             self.upsample,
         )
-        if not self.per_image:
-            return self._loss(logits, target)
-        losses = [self._loss(x, y) for x, y in zip(logits.split(1), target.split(1), strict=True)]
-        return torch.stack(losses).mean() if losses else self._loss(logits, target)
+        if not self.per_image or len(logits) == 0:
+            return combined_loss(self.spec, self.scores(logits, target))
+        pairs = zip(logits.split(1), target.split(1), strict=True)
+        scored = [self._scored(x, y) for x, y in pairs]
+        scores, seen = (
+            torch.stack([torch.stack(parts) for parts in p]) for p in zip(*scored, strict=True)
+        )
+        mean = safe_divide((scores * seen).sum(0), seen.sum(0).to(scores.dtype))
+        return combined_loss(self.spec, torch.where(seen.any(0), mean, 1.0).unbind())
 
     def scores(self, logits: Tensor, target: Tensor) -> list[Tensor]:
         """Surrogate score of every term on the batch: scalars, 1 where no class is seen.
 
         Arguments as ``forward`` checked them.
         """
-        scores = []
+        return self._scored(logits, target)[0]
+
+    def _scored(self, logits: Tensor, target: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Scores of the terms, and whether each found a class to look at."""
+        pairs = []
         for index, term in enumerate(self.spec.terms):
             counts = soft_counts(
                 term,
@@ -134,9 +139,9 @@ class AutoSegLoss(nn.Module):
                 self.backend,
                 self.align_corners,
             )
-            counts = sum_over_processes(counts) if self.sync else counts
-            scores.append(_score(term, counts))
-        return scores
+            pairs.append(_score(term, sum_over_processes(counts) if self.sync else counts))
+        scores, seen = zip(*pairs, strict=True)
+        return list(scores), list(seen)
 
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
@@ -156,67 +161,14 @@ class AutoSegLoss(nn.Module):
             self._buffers[name] = points.to(self.get_buffer(name).device)
         return self
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return combined_loss(self.spec, self.scores(logits, target))
 
-
-def soft_counts(
-    term: LossTerm,
-    points: Tensor,
-    logits: Tensor,
-    target: Tensor,
-    ignore_index: int = 255,
-    activation: Activation = "softmax",
-    backend: Backend = "auto",
-    align_corners: bool = False,
-) -> Counts:
-    """Counts of one term: the expensive part, before any ratio is taken.
-
-    points: (G, K, 2). logits, target: as ``AutoSegLoss.forward`` checked them. Returns (C,) counts;
-    those of several batches or processes may be added before they are scored. Logits smaller than
-    the target are upsampled.
-    """
-    metric, classes = get_metric(term.metric), logits.shape[1]
-    mask = target != ignore_index
-    size = None if logits.shape[2:] == target.shape[-(logits.ndim - 2) :] else target.shape[-2:]
-    if size is not None and metric.region not in ("image", "trimap"):
-        logits, size = upsample_logits(logits, size, align_corners), None
-    if metric.region == "boundary":
-        count = readable_boundary_counts if backend == "reference" else boundary_counts
-        return count(logits, target, mask, points, term.surface, term.tolerance, metric.curves)
-    if isinstance(metric.region, Band):
-        return _band_counts(term, points, logits, target, mask)
-    if metric.region == "trimap":
-        mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
-    labels = as_labels(target, mask, activation)
-    points = complete_curves(metric.curves, points)
-    logits = logits.flatten(2) if size is None else logits
-    return soft_region_counts(
-        logits, labels, points, term.surface, activation, backend, size, align_corners
-    )
-
-
-def _band_counts(
-    term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
-) -> Counts:
-    value, metric = get_surface(term.surface).value, get_metric(term.metric)
-    dtype = working_dtype(logits.dtype)
-    curves: dict[str, Curve] = {
-        name: partial(value, curve)
-        for name, curve in zip(metric.curves, points.to(dtype), strict=True)
-    }
-    # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
-    known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
-    assert isinstance(metric.region, Band)
-    return soft_band_counts(known.to(dtype).softmax(1), target, mask, curves, metric.region)
-
-
-def _score(term: LossTerm, counts: Counts) -> Tensor:
+def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:
+    """The score, 1 where no class is seen, and whether one is."""
     metric = get_metric(term.metric)
     present = present_classes(metric, counts, _ABSENT[term.absent], term.drop_background)
     seen = present_classes(metric, counts, "target", term.drop_background).any()
     score = metric.score(counts, present)
-    return torch.where(seen, score, torch.ones_like(score))
+    return torch.where(seen, score, torch.ones_like(score)), seen
 
 
 def _refuse_other_points(

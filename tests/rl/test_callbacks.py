@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ import pytest
 
 from rl.agents import PPO
 from rl.callbacks import Callback, CallbackList, ProgressBar
+from rl.events import RoundEvent
 from rl.executors import SerialExecutor
 from rl.journal import Journal
 from rl.proxies import Quadratic
 from rl.search import SearchSettings, run_search
+from rl.signals import Interrupted, interruptible
 
 SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)
 
@@ -100,3 +104,20 @@ def test_a_list_calls_all_in_order() -> None:
 
     CallbackList([Named("a"), Named("b")]).close()
     assert calls == ["a", "b"]
+
+
+class _Asked(Callback):
+    """Is asked to stop in the midst of its work."""
+
+    finished = False
+
+    def on_round(self, event: RoundEvent) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.finished = True
+
+
+def test_a_signal_waits_for_the_callbacks() -> None:
+    asked = [_Asked(), _Asked()]
+    with pytest.raises(Interrupted), interruptible():
+        CallbackList(asked).on_round(None)  # type: ignore[arg-type]
+    assert all(callback.finished for callback in asked)

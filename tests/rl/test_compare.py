@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autoseg_core import SearchSpace
+from autoseg_core import METRICS, SearchSpace
 from rl.compare import main
 from rl.journal import Journal
 from rl.proxies import Quadratic
@@ -130,3 +131,20 @@ def test_a_surface_needs_its_metric(
     with pytest.raises(SystemExit):
         main(["--proxy", "quadratic", *option])
     assert "of a --metric: name one" in capsys.readouterr().err
+
+
+def test_a_metric_of_one_s_own_is_imported_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_truthful.py").write_text(
+        "from autoseg_core import METRICS, Metric, register_metric\n"
+        "register_metric(Metric('MyOwn', METRICS['mIoU'].per_class))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    known = ["--import", "my_truthful", "--metric", "MyOwn", "--proxy", "quadratic"]
+    try:
+        table = _table(capsys, tmp_path / "out", *known, "--agents", "random")
+    finally:
+        METRICS.pop("MyOwn", None)
+        sys.modules.pop("my_truthful", None)
+    assert "quadratic" in table

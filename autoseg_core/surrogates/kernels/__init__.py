@@ -56,6 +56,12 @@ def choose(logits: Tensor, activation: str = "softmax", size: Sequence[int] | No
     return "compiled" if large and tiled.can_compile() else "fused"
 
 
+def refuse_forward_mode(logits: Tensor) -> None:
+    """RuntimeError for a dual tensor: torch would silently drop its tangent, as if it were 0."""
+    if forward_ad.unpack_dual(logits).tangent is not None:
+        raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
+
+
 def region_sums(
     logits: Tensor,
     labels: Tensor,
@@ -76,9 +82,7 @@ def region_sums(
     (``upsampled``), which are never in memory.
     Raises ``RuntimeError`` in forward mode (``torch.func.jvp``) and for second derivatives.
     """
-    # Without a look torch would drop the tangent without a word: a derivative of zero.
-    if forward_ad.unpack_dual(logits).tangent is not None:
-        raise RuntimeError(_FIRST_DERIVATIVES_ONLY)
+    refuse_forward_mode(logits)
     sums: Tensor = torch.ops.autoseg.region_sums(
         logits, labels, and_table, or_table, activation, backend, size, align_corners
     )

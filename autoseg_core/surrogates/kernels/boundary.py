@@ -21,7 +21,7 @@ from autoseg_core.surrogates.boundaries import (
     check_curve_names,
     soft_boundary_counts,
 )
-from autoseg_core.surrogates.kernels import boundary_passes
+from autoseg_core.surrogates.kernels import boundary_passes, refuse_forward_mode
 from autoseg_core.surrogates.regions import Curve
 
 
@@ -51,6 +51,7 @@ def boundary_counts(
     _check_points(points, names, logits.device)
     if points.requires_grad:
         return readable_boundary_counts(logits, target, mask, points, surface, tolerance, names)
+    refuse_forward_mode(logits)
     labels = torch.where(mask, target, -1).int().contiguous()
     operation = torch.ops.autoseg.boundary_sums
     sums, _ = operation(logits, labels, points, surface, tolerance, _SEPARATOR.join(names))

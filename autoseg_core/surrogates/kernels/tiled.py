@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import shutil
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, Protocol
 
 import torch
@@ -45,7 +44,7 @@ def forward(
     source: Source, and_table: Tensor, or_table: Tensor | None, activation: str, compiled: bool
 ) -> Tensor:
     """The two sums of ``tile`` over the batch, (2, C). Tables: see ``tile``."""
-    run, logits = _ready(tile.FORWARD[activation], compiled), source.logits
+    run, logits = _ready(tile.FORWARD[activation], compiled, and_table, or_table), source.logits
     sums = torch.zeros(2, logits.shape[1], dtype=torch.float64, device=logits.device)
     for _, _, x, y in source.tiles():
         sums += torch.stack(run(x, y, and_table, or_table))
@@ -61,7 +60,7 @@ def backward(
     compiled: bool,
 ) -> Tensor:
     """Gradient in the logits, of their shape and dtype, from that of ``forward``'s sums (2, C)."""
-    run, out = _ready(tile.BACKWARD[activation], compiled), source.room()
+    run, out = _ready(tile.BACKWARD[activation], compiled, and_table, or_table), source.room()
     for image, part, x, y in source.tiles():
         source.put(out, image, part, run(x, y, and_table, or_table, *gradient.unbind()))
     return out.to(source.logits.dtype)
@@ -97,23 +96,38 @@ class Pixels:
         out[image, :, part] = gradient
 
 
-def _ready(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    return _compiled(function) if compiled else function
+def _ready(
+    function: Callable[..., Any], compiled: bool, and_table: Tensor, or_table: Tensor | None
+) -> Callable[..., Any]:
+    if not compiled:
+        return function
+    return _compiled(function, len(and_table), 0 if or_table is None else len(or_table))
 
 
 @functools.cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=True)
+def _compiled(function: Callable[..., Any], *pieces: int) -> Callable[..., Any]:
+    """``function`` compiled for curves of so many pieces."""
+    # torch.compile makes at most eight variants of one code object, and runs the ninth eagerly:
+    # each number of pieces gets a code object of its own.
+    name = "_".join([function.__name__, *map(str, pieces)])
+    code = function.__code__.replace(co_name=name)
+    return torch.compile(FunctionType(code, function.__globals__, name), dynamic=True)
 
 
 @functools.cache
 def can_compile() -> bool:
-    """Whether a C++ compiler is at hand; says once in the log if there is none."""
-    names = [os.environ.get("CXX", "g++"), "g++", "clang++"]
-    if any(shutil.which(name) for name in names):
-        return True
-    _logger.warning(
-        "no C++ compiler (g++, clang++ or $CXX): losses run in the backend 'fused', which is "
-        "several times slower than 'compiled'"
-    )
-    return False
+    """Whether compiling works here, tried once on a small tile; says in the log if it does not."""
+    table = torch.tensor([[0.0, 1.0, 0.5, 0.5, 0.0, 1.0, 0.0, 1.0]] * 2)  # two identity pieces
+    logits, labels = torch.zeros(3, 16), torch.zeros(16, dtype=torch.int32)
+    try:
+        _ready(tile.softmax_forward, True, table, table)(logits, labels, table, table)
+    except Exception as error:  # torch has many: no compiler, a broken one, no headers
+        _logger.warning(
+            "torch.compile does not work here (is there a C++ compiler, g++ or $CXX, and Python's "
+            "headers?): losses run in the backend 'fused', several times slower than 'compiled'. "
+            "%s: %s",
+            type(error).__name__,
+            str(error).strip().partition("\n")[0],
+        )
+        return False
+    return True

@@ -156,7 +156,7 @@ def _check(logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor |
     if not available(device):
         raise ValueError(
             f"The Triton kernels need Triton and a CUDA GPU, got logits on {device}; move them "
-            "there, or use the reference in surrogates.regions."
+            "there, or take backend='auto'."
         )
     if logits.ndim != 3 or logits.dtype not in DTYPES:
         raise ValueError(
@@ -167,7 +167,7 @@ def _check(logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor |
     if not 1 <= classes <= MAX_CLASSES:
         raise ValueError(
             f"The Triton kernels hold all classes of a pixel at once, at most {MAX_CLASSES}; got "
-            f"{classes}. Use the reference in surrogates.regions."
+            f"{classes}. Take backend='auto'."
         )
     _check_tensor("labels", labels, (images, pixels), (torch.int16, torch.int32), device)
     for name, table in (("and_table", and_table), ("or_table", or_table)):

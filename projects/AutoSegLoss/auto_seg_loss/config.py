@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from detectron2.config import CfgNode
 from detectron2.projects.deeplab import add_deeplab_config
 
@@ -9,9 +11,17 @@ from detectron2.projects.deeplab import add_deeplab_config
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     """Add the keys of Auto Seg-Loss, and those of DeepLab that it builds on."""
     add_deeplab_config(cfg)
+    # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
+    cfg.IMPORTS = []
     _add_model_keys(cfg)
     _add_search_keys(cfg)
     _add_study_keys(cfg)
+
+
+def import_modules(cfg: CfgNode) -> None:
+    """Import what IMPORTS names; ImportError for what is not on the path."""
+    for module in cfg.IMPORTS:
+        importlib.import_module(module)
 
 
 def _add_model_keys(cfg: CfgNode) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode, get_cfg
 
-from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.preflight import ConfigError
@@ -119,6 +119,7 @@ def proxy_in_worker(
     cfg = get_cfg()
     add_auto_seg_loss_config(cfg)
     cfg.merge_from_other_cfg(CfgNode.load_cfg(config))
+    import_modules(cfg)
     cfg.freeze()
     sets = build_sets(cfg)
     if split_record(*sets) != split:

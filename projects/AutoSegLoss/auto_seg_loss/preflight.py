@@ -17,7 +17,7 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
-from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
@@ -77,6 +77,12 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     except (AssertionError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
         where = f"{config_file or 'defaults'} and KEY VALUE options"
         raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
+    try:
+        import_modules(cfg)
+    except ImportError as error:
+        raise ConfigError(
+            f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"
+        ) from None
     return cfg
 
 

@@ -98,7 +98,8 @@ class DetectronTraining:
         if self._reason:
             return TrainingStep(failed(self._reason))
         spec = candidate_spec(self.cfg, self.space, theta)
-        loss = AutoSegLoss(spec, self.cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+        head = self.cfg.MODEL.SEM_SEG_HEAD
+        loss = AutoSegLoss(spec, head.IGNORE_VALUE, backend=head.LOSS_BACKEND)
         self.model.sem_seg_head.loss = loss.to(self._device)
         self._progress = progress
         with quiet(), undisturbed(self._device):

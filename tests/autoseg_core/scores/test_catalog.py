@@ -73,11 +73,16 @@ def test_defaults_of_a_boundary_metric() -> None:
         (lambda: Metric("a+b", iou), "must be a word"),
         (lambda: Metric("", iou), "must be a word"),
         (lambda: Metric("2IoU", iou), "must be a word"),
-        (lambda: Metric("Mine", iou, curves=("xor",)), "expected curves among and, or, got .*xor"),
-        (lambda: Metric("Mine", iou, curves=()), "expected curves among and, or"),
+        (
+            lambda: Metric("Mine", iou, curves=("xor",)),
+            r"the curves \('and', 'or'\) or .*got .*xor",
+        ),
+        (lambda: Metric("Mine", iou, curves=("or", "and")), "in this order, got"),
+        (lambda: Metric("Mine", iou, region="borders"), "image, trimap, boundary, got 'borders'"),
+        (lambda: Metric("Mine", iou, curves=()), "expected the curves"),
         (
             lambda: Metric("Mine", iou, region="boundary", curves=("and",)),
-            "expected curves among and_probability",
+            r"expected the curves \('and_probability'",
         ),
         (
             lambda: Metric("Mine", recall, column="IoU"),

@@ -351,7 +351,7 @@ def test_forward_mode_of_the_reference(metric: str) -> None:
     torch.testing.assert_close(tangent, (slope * along).sum())
 
 
-@REGION
+@METRIC
 def test_forward_mode_is_refused_elsewhere(metric: str) -> None:
     with (
         forward_ad.dual_level(),

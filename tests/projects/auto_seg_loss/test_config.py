@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.modeling import build_model
 
 from auto_seg_loss.config import add_auto_seg_loss_config
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.preflight import ConfigError, load_config
 from auto_seg_loss.problem import build_space
 from auto_seg_loss.search import build_agent
-from autoseg_core import load_spec
+from autoseg_core import METRICS, load_spec
 
 CONFIGS = Path(__file__).parents[3] / "projects" / "AutoSegLoss" / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
@@ -92,3 +93,19 @@ def test_adding_keys_leaves_those_of_detectron2_alone():
     assert plain.SOLVER.BASE_LR == ours.SOLVER.BASE_LR
     assert plain.MODEL.RESNETS.DEPTH == ours.MODEL.RESNETS.DEPTH
     assert plain.TEST.EVAL_PERIOD == ours.TEST.EVAL_PERIOD
+
+
+def test_modules_of_the_user_are_imported_first(tmp_path, monkeypatch):
+    (tmp_path / "my_truthful.py").write_text(
+        "from autoseg_core import METRICS, Metric, register_metric\n"
+        "register_metric(Metric('MyOwn', METRICS['mIoU'].per_class))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        cfg = load_config("", ["IMPORTS", "['my_truthful']", "SEARCH.METRIC", "MyOwn"])
+        assert METRICS["MyOwn"].name == cfg.SEARCH.METRIC
+    finally:
+        METRICS.pop("MyOwn", None)
+        sys.modules.pop("my_truthful", None)
+    with pytest.raises(ConfigError, match=r"IMPORTS \['nowhere'\]: .*; is it on the PYTHONPATH"):
+        load_config("", ["IMPORTS", "['nowhere']"])

@@ -159,7 +159,7 @@ def test_a_loss_of_nan_is_a_failed_candidate_and_the_next_one_is_fine(make_proxy
     proxy = make_proxy()
     before = proxy.evaluate(proxy.space.identity(), 5)
     with monkeypatch.context() as patch:
-        patch.setattr(training_module, "AutoSegLoss", lambda *_: Broken())
+        patch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Broken())
         result = proxy.evaluate(proxy.space.identity(), 5)
     assert result.status == "failed" and result.reward == 0.0
     assert "iteration=0" in result.reason
@@ -186,7 +186,7 @@ def test_statistics_of_a_norm_that_are_not_finite_are_found(make_proxy, monkeypa
             norm.running_mean = torch.full_like(norm.running_mean, value)
             return logits.mean()
 
-    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_: Spoiling())
+    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Spoiling())
     result = proxy.evaluate(proxy.space.identity(), 5)
     assert result.status == "failed"
     assert "not finite" in result.reason
@@ -198,7 +198,7 @@ def test_a_bug_is_raised_not_hidden(make_proxy, monkeypatch):
             raise TypeError("a bug")
 
     proxy = make_proxy()
-    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_: Wrong())
+    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Wrong())
     with pytest.raises(TypeError, match="a bug"):
         proxy.evaluate(proxy.space.identity(), 5)
 

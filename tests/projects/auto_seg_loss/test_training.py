@@ -144,7 +144,7 @@ def test_the_reported_loss_is_the_mean_over_the_step(make_proxy, monkeypatch):
             return 0 * logits.sum() + next(values)
 
     training = make_proxy().training()
-    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_: Told())
+    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Told())
     training.start(5)
     losses = [training.advance(theta(0), share).loss for share in (1 / 3, 1 / 6, 1 / 2)]
     assert losses == pytest.approx([2.0, 8.0, 4.0])
@@ -191,7 +191,7 @@ def test_a_training_that_blew_up_stays_failed_until_the_next_start(make_proxy, m
     training.start(5)
     good = training.advance(theta(0), 0.5)
     with monkeypatch.context() as patch:
-        patch.setattr(training_module, "AutoSegLoss", lambda *_: Broken())
+        patch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Broken())
         step = training.advance(theta(0), 0.2)
     assert step.result.status == "failed" and "iteration=3" in step.result.reason
     assert math.isnan(step.loss)

@@ -1,0 +1,82 @@
+"""Counts of one term: labels and logits -> what its metric is a function of.
+
+N: images; C: classes; H, W: pixels; G: curves of a term; K: control points of a curve.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from autoseg_core.counts import Counts, RegionCounts
+from autoseg_core.metrics.boundaries import near_boundary
+from autoseg_core.numerics import working_dtype
+from autoseg_core.scores import Band, get_metric
+from autoseg_core.spec import LossTerm
+from autoseg_core.surfaces import get_surface
+from autoseg_core.surrogates.bands import soft_band_counts
+from autoseg_core.surrogates.inputs import as_labels
+from autoseg_core.surrogates.kernels import Backend
+from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
+from autoseg_core.surrogates.kernels.upsampled import upsample as upsample_logits
+from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
+
+
+def soft_counts(
+    term: LossTerm,
+    points: Tensor,
+    logits: Tensor,
+    target: Tensor,
+    ignore_index: int = 255,
+    activation: Activation = "softmax",
+    backend: Backend = "auto",
+    align_corners: bool = False,
+) -> Counts:
+    """Counts of one term: the expensive part, before any ratio is taken.
+
+    points: (G, K, 2). logits, target: as ``AutoSegLoss.forward`` checked them. Returns (C,) counts;
+    those of several batches or processes may be added before they are scored. Logits smaller than
+    the target are upsampled.
+    """
+    metric, classes = get_metric(term.metric), logits.shape[1]
+    mask = target != ignore_index
+    size = None if logits.shape[2:] == target.shape[-(logits.ndim - 2) :] else target.shape[-2:]
+    if size is not None and metric.region not in ("image", "trimap"):
+        logits, size = upsample_logits(logits, size, align_corners), None
+    if metric.region == "boundary":
+        count = readable_boundary_counts if backend == "reference" else boundary_counts
+        return count(logits, target, mask, points, term.surface, term.tolerance, metric.curves)
+    if isinstance(metric.region, Band):
+        if backend == "reference" or not logits.requires_grad:
+            return _band_counts(term, points, logits, target, mask)
+        # Computed again in the backward pass, instead of keeping some forty times the logits.
+        options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
+        bands: Counts = checkpoint(_band_counts, term, points, logits, target, mask, **options)
+        return bands
+    if metric.region == "trimap":
+        mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
+    labels = as_labels(target, mask, activation)
+    points = complete_curves(metric.curves, points)
+    logits = logits.flatten(2) if size is None else logits
+    return soft_region_counts(
+        logits, labels, points, term.surface, activation, backend, size, align_corners
+    )
+
+
+def _band_counts(
+    term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
+) -> RegionCounts:
+    value, metric = get_surface(term.surface).value, get_metric(term.metric)
+    dtype = working_dtype(logits.dtype)
+    curves: dict[str, Curve] = {
+        name: partial(value, curve)
+        for name, curve in zip(metric.curves, points.to(dtype), strict=True)
+    }
+    # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
+    known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
+    assert isinstance(metric.region, Band)
+    return soft_band_counts(known.to(dtype).softmax(1), target, mask, curves, metric.region)
