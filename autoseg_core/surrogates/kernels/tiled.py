@@ -19,8 +19,8 @@ from torch import Tensor
 from autoseg_core.numerics import working_dtype
 from autoseg_core.surrogates.kernels import tile
 
-TILE = 1 << 17
-"""Numbers in a tile: half a megabyte of float32, about what a core's second cache holds."""
+TILE = 1 << 18
+"""Numbers in a tile: a megabyte of float32, about what a core's second cache holds."""
 
 _logger = logging.getLogger(__name__)
 
