@@ -164,9 +164,9 @@ def _try(metric: Metric) -> None:
         ("per_class", (number,), metric.per_class),
         ("score", (), lambda counts: metric.score(counts, nothing.bool())),
     ):
-        given = None if call is None else call(counts)
         if call is None:
             continue
+        given = call(counts)
         if not isinstance(given, Tensor) or given.shape != shape or not given.isfinite().all():
             raise ValueError(
                 f"Metric {metric.name!r}: {name} must give a finite tensor of shape {shape} for "

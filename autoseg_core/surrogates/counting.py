@@ -53,7 +53,7 @@ def soft_counts(
     if isinstance(metric.region, Band):
         if backend == "reference" or not logits.requires_grad:
             return _band_counts(term, points, logits, target, mask)
-        # Computed again in the backward pass, instead of keeping some forty times the logits.
+        # Computed again in the backward pass, instead of keeping many times the logits.
         options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
         bands: Counts = checkpoint(_band_counts, term, points, logits, target, mask, **options)
         return bands

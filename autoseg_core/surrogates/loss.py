@@ -70,6 +70,11 @@ class AutoSegLoss(nn.Module):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+            raise ValueError(
+                f"ignore_index is one label, a whole number; got {ignore_index!r}. Without void "
+                "pixels take a label that never occurs, such as -1."
+            )
         metrics = [get_metric(term.metric) for term in spec.terms]
         check_choices(activation, backend, metrics, upsample, align_corners)
         if per_image and sync:

@@ -10,6 +10,8 @@ P: pieces of a curve. A row of a table (P, 8) is one quadratic Bezier piece from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -40,8 +42,9 @@ def curve_table(surface: str, points: Tensor, dtype: torch.dtype) -> Tensor:
 
 def value(table: Tensor, x: Tensor) -> Tensor:
     """g(x), as ``surfaces.bezier.value``; x any shape."""
-    v0, b, c = _picked(table, x, V0), _picked(table, x, B), _picked(table, x, C)
-    t, _, _ = _parameter(table, x)
+    u0, scale, a, rest, v0, b, c = _picked(table, x, (U0, SCALE, A, A_REST, V0, B, C))
+    s = ((x - u0) * scale).clamp(0, 1)
+    t = s / (a + _height(s, a, rest).clamp(min=eps(x.dtype)).sqrt())
     inside = v0 + t * (b + t * c)
     return torch.where(x <= 0, table[0, V0], torch.where(x >= 1, table[-1, V2], inside))
 
@@ -52,25 +55,28 @@ def slope(table: Tensor, x: Tensor) -> Tensor:
     Where the floor of y binds, t = s / (a + root) with a constant root has another slope than
     elsewhere; it is taken, so that this is the derivative of what ``value`` computes.
     """
-    b, c, scale = _picked(table, x, B), _picked(table, x, C), _picked(table, x, SCALE)
-    t, root, floored = _parameter(table, x)
-    speed = torch.where(floored, _picked(table, x, A) + root, 2 * root)
+    u0, scale, a, rest, b, c = _picked(table, x, (U0, SCALE, A, A_REST, B, C))
+    s = ((x - u0) * scale).clamp(0, 1)
+    y, floor = _height(s, a, rest), eps(x.dtype)
+    root = y.clamp(min=floor).sqrt()
+    reach = a + root
+    t = s / reach
+    speed = torch.where(y < floor, reach, 2 * root)
     return torch.where((x > 0) & (x < 1), scale * (b + 2 * t * c) / speed, 0.0)
 
 
-def _parameter(table: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """t, sqrt(y), and where the floor of y binds."""
-    s = ((x - _picked(table, x, U0)) * _picked(table, x, SCALE)).clamp(0, 1)
-    a, rest = _picked(table, x, A), _picked(table, x, A_REST)
-    y = a * a * (1 - s) + rest * rest * s
-    floor = eps(x.dtype)
-    root = y.clamp(min=floor).sqrt()
-    return s / (a + root), root, y < floor
+def _height(s: Tensor, a: Tensor, rest: Tensor) -> Tensor:
+    """y, whose root the parameter t needs."""
+    return a * a * (1 - s) + rest * rest * s
 
 
-def _picked(table: Tensor, x: Tensor, column: int) -> Tensor:
-    """The coefficient of the piece that each x falls into."""
-    picked = table[0, column]
-    for row in range(1, table.shape[0]):
-        picked = torch.where(x >= table[row, U0], table[row, column], picked)
+def _picked(table: Tensor, x: Tensor, columns: Sequence[int]) -> list[Tensor]:
+    """These coefficients of the piece that each x falls into; each joint is compared with once."""
+    picked = [table[0, column] for column in columns]
+    for row in table[1:]:
+        later = x >= row[U0]
+        picked = [
+            torch.where(later, row[column], before)
+            for column, before in zip(columns, picked, strict=True)
+        ]
     return picked

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from autoseg_core.numerics import working_dtype
 from autoseg_core.surrogates.kernels import tile
+from autoseg_core.surrogates.kernels.tables import curve_table
 
 TILE = 1 << 18
 """Numbers in a tile: a megabyte of float32, about what a core's second cache holds."""
@@ -117,7 +118,8 @@ def _compiled(function: Callable[..., Any], *pieces: int) -> Callable[..., Any]:
 @functools.cache
 def can_compile() -> bool:
     """Whether compiling works here, tried once on a small tile; says in the log if it does not."""
-    table = torch.tensor([[0.0, 1.0, 0.5, 0.5, 0.0, 1.0, 0.0, 1.0]] * 2)  # two identity pieces
+    line = torch.linspace(0, 1, 5)
+    table = curve_table("bezier", torch.stack([line, line], dim=1), torch.float32)
     logits, labels = torch.zeros(3, 16), torch.zeros(16, dtype=torch.int32)
     try:
         _ready(tile.softmax_forward, True, table, table)(logits, labels, table, table)

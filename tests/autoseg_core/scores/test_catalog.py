@@ -136,3 +136,18 @@ def test_rows_can_be_sent_to_another_process(name: str) -> None:
     pair, present = counts(4, 6), torch.tensor([True, True])
     assert row.score(pair, present) == get_metric(name).score(pair, present)
     assert math.isclose(float(row.score(pair, present)), 1)
+
+
+@pytest.mark.parametrize(
+    "per_class",
+    [
+        lambda counts: counts.intersection.sum(),
+        lambda counts: 0.5,
+        lambda counts: counts.intersection / counts.union,
+    ],
+    ids=["a scalar", "not a tensor", "0/0"],
+)
+def test_functions_are_tried_when_they_are_registered(per_class: Any) -> None:
+    with pytest.raises(ValueError, match=r"'Tried': per_class must give a finite tensor of shape"):
+        register_metric(Metric("Tried", per_class))
+    assert "Tried" not in METRICS

@@ -154,3 +154,20 @@ def test_copies_are_equal(copied: Any) -> None:
 
 def test_print_tells_what_it_is() -> None:
     assert repr(LOSS) == "AutoSegLoss(sample: 1 mIoU + 0.5 BF1, ignore_index=255)"
+
+
+@pytest.mark.parametrize("metric", ["mIoU", "BF1"])
+def test_per_image_an_image_without_a_class_to_see_has_no_say(metric: str) -> None:
+    loss = AutoSegLoss(samples.loss_of(samples.term(metric)).spec, per_image=True)
+    logits, target = samples.batch(0)
+    both = (loss(logits[:1], target[:1]) + loss(logits[1:], target[1:])) / 2
+    torch.testing.assert_close(loss(logits, target), both)
+    target[1] = samples.VOID
+    torch.testing.assert_close(loss(logits, target), loss(logits[:1], target[:1]))
+    assert loss(logits[1:], target[1:]) == 0
+
+
+@pytest.mark.parametrize("label", [None, "255", True, [0, 255]])
+def test_ignore_index_is_one_label(label: Any) -> None:
+    with pytest.raises(ValueError, match="ignore_index is one label, a whole number; got"):
+        AutoSegLoss(LOSS.spec, ignore_index=label)

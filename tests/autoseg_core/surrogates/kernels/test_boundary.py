@@ -26,6 +26,7 @@ from autoseg_core.surrogates.boundaries import (
 from autoseg_core.surrogates.kernels import boundary_maps, boundary_passes
 from autoseg_core.surrogates.kernels.boundary import boundary_counts
 from autoseg_core.surrogates.regions import Curve
+from benchmarks.memory import kept_bytes
 
 FORMS = pytest.mark.parametrize("names", XOR_FORMS)
 EVERY = pytest.mark.parametrize("surface", SURFACES)
@@ -296,21 +297,6 @@ def test_arguments_that_do_not_fit(
         boundary_counts(logits, target, target < 9, torch.zeros(shape), surface, 5, names)
 
 
-def kept_bytes(count: Any, logits: Tensor, *arguments: Any) -> int:
-    """Bytes of distinct storages that a count of these logits keeps for its backward."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        counts = count(logits, *arguments)
-    assert counts.prediction.requires_grad
-    return sum(kept.values())
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @FORMS
 def test_little_more_than_the_logits_is_kept(names: Names, dtype: torch.dtype) -> None:
@@ -321,9 +307,9 @@ def test_little_more_than_the_logits_is_kept(names: Names, dtype: torch.dtype) -
     points = random_points(names, "bezier", 0)
     arguments = (logits, target, target != samples.VOID, points, "bezier", 5, names)
     logits_bytes = logits.untyped_storage().nbytes()
-    assert kept_bytes(boundary_counts, *arguments) < 1.3 * logits_bytes
+    assert kept_bytes(lambda: boundary_counts(*arguments).prediction) < 1.3 * logits_bytes
     if dtype == torch.float32:
-        assert kept_bytes(readable_counts, *arguments) > 10 * logits_bytes
+        assert kept_bytes(lambda: readable_counts(*arguments).prediction) > 10 * logits_bytes
 
 
 class LargestTensor(TorchDispatchMode):

@@ -19,6 +19,7 @@ from autoseg_core.scores import METRICS
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import SURFACES
 from autoseg_core.surrogates import kernels
+from benchmarks.memory import kept_bytes
 
 REGION = [name for name, row in METRICS.items() if row.region != "boundary"]
 EVERY = pytest.mark.parametrize(
@@ -181,20 +182,6 @@ def test_equal_calls_give_equal_numbers() -> None:
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
 
 
-def _kept(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> int:
-    """Bytes that autograd keeps between forward and backward."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss(logits, target)
-    return sum(kept.values())
-
-
 @BACKEND
 @pytest.mark.parametrize("metric", [*REGION, "BoundaryIoU(radius=3)"])
 def test_hardly_more_than_the_logits_is_kept(metric: str, backend: str) -> None:
@@ -204,7 +191,9 @@ def test_hardly_more_than_the_logits_is_kept(metric: str, backend: str) -> None:
     )
     logits = logits.nan_to_num().requires_grad_()
     share = 1.1 if metric in REGION else 1.2  # bands keep the target and the mask as they are
-    assert _kept(loss, logits, target) <= share * logits.numel() * logits.element_size()
+    assert (
+        kept_bytes(lambda: loss(logits, target)) <= share * logits.numel() * logits.element_size()
+    )
 
 
 def test_without_a_compiler_the_log_says_so_once(
