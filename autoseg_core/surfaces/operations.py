@@ -12,7 +12,8 @@ from typing import Literal
 
 from torch import Tensor
 
-Curves = Mapping[str, Callable[[Tensor], Tensor]]
+Curve = Callable[[Tensor], Tensor]
+Curves = Mapping[str, Curve]
 
 AND_OR = ("and", "or")
 XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")

@@ -24,11 +24,12 @@ from autoseg_core.metrics.boundaries import label_edges
 from autoseg_core.surfaces.operations import (
     XOR,
     XOR_DIFFERENCE,
+    Curve,
     Curves,
     difference_xor,
     logical_xor,
 )
-from autoseg_core.surrogates.regions import Curve, one_hot_mask
+from autoseg_core.surrogates.masks import one_hot_mask
 
 FREE_CURVES, DIFFERENCE = XOR, XOR_DIFFERENCE
 

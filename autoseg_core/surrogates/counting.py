@@ -18,12 +18,13 @@ from autoseg_core.numerics import working_dtype
 from autoseg_core.scores import Band, get_metric
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.inputs import as_labels
 from autoseg_core.surrogates.kernels import Backend
 from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
 from autoseg_core.surrogates.kernels.upsampled import upsample as upsample_logits
-from autoseg_core.surrogates.regions import Activation, Curve, complete_curves, soft_region_counts
+from autoseg_core.surrogates.regions import Activation, complete_curves, soft_region_counts
 
 
 def soft_counts(

@@ -12,7 +12,7 @@ do not exclude each other, 0 or 1 for each class, (N, C, P). -1 marks what does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -22,19 +22,13 @@ from torch import Tensor
 from autoseg_core.counts import RegionCounts
 from autoseg_core.numerics import working_dtype
 from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.kernels import Backend, region_sums
 from autoseg_core.surrogates.kernels.tables import curve_table
 from autoseg_core.surrogates.kernels.upsampled import upsample
 
-Curve = Callable[[Tensor], Tensor]
 Activation = Literal["softmax", "sigmoid"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
-
-
-def one_hot_mask(target: Tensor, mask: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class, (N, C, H, W) bool; target (N, H, W) int64, mask (N, H, W) bool."""
-    classes = torch.arange(num_classes, device=target.device).view(1, -1, 1, 1)
-    return (target[:, None] == classes) & mask[:, None]
 
 
 def soft_region_counts(

@@ -16,13 +16,13 @@ from torch import Tensor
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.numerics import working_dtype
 from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.boundaries import (
     FREE_CURVES,
     check_curve_names,
     soft_boundary_counts,
 )
 from autoseg_core.surrogates.kernels import boundary_passes, refuse_forward_mode
-from autoseg_core.surrogates.regions import Curve
 
 
 def boundary_counts(

@@ -2,8 +2,8 @@
 
 C: classes; T: pixels of a tile. Labels are int32, since vector units hold as many of them as
 float32 logits. Under "softmax" they are classes (T,), under "sigmoid" 0 or 1 for each class (C, T);
--1 marks what does not count. Logits there must be finite (the caller puts zeros there) and get a
-gradient of zero.
+-1 marks what does not count; logits there, NaN included, change nothing and get a gradient of zero.
+Choices are products with masks of 0 and 1: see ``tables.at_least``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoseg_core.surrogates.kernels.tables import slope, value
+from autoseg_core.surrogates.kernels.tables import at_least, slope, value
 
 
 def softmax_forward(
@@ -25,10 +25,10 @@ def softmax_forward(
     logits: (C, T) float32 or float64. labels: (T,) int32. Tables: ``tables.curve_table`` of that
     dtype; without ``or_table`` g_or is the identity.
     """
-    p = logits.softmax(0)
-    own, of_target = _own(p, labels)
-    intersection = torch.where(own, value(and_table, of_target), 0.0).sum(1)
-    return intersection, torch.where(own | (labels < 0), 0.0, _claimed(or_table, p)).sum(1)
+    p = _known(logits, labels).softmax(0)
+    own, others = _own_and_others(p, labels)
+    found = own * value(and_table, _of_target(p, labels))
+    return found.sum(1), others.mul_(_claimed(or_table, p)).sum(1)
 
 
 def softmax_backward(
@@ -40,21 +40,21 @@ def softmax_backward(
     d_claimed: Tensor,
 ) -> Tensor:
     """Gradient in the logits, (C, T), from those of the two sums, (C,) each."""
-    p = logits.softmax(0)
-    own, of_target = _own(p, labels)
-    d_own = slope(and_table, of_target) * d_intersection[labels.clamp(min=0)]
-    d_other = _d_claimed(or_table, p) * d_claimed[:, None]
-    dp = torch.where(labels < 0, 0.0, torch.where(own, d_own, d_other))
-    return p * (dp - (p * dp).sum(0))
+    p = _known(logits, labels).softmax(0)
+    own, others = _own_and_others(p, labels)
+    d_own = slope(and_table, _of_target(p, labels)) * d_intersection[labels.clamp(min=0)]
+    d_other = _d_claimed(or_table, p, d_claimed)
+    dp = own.mul_(d_own).addcmul_(others, d_other)
+    return dp.sub_((p * dp).sum(0)).mul_(p)
 
 
 def sigmoid_forward(
     logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """As ``softmax_forward``, of classes that do not exclude each other; labels (C, T) int32."""
-    p = logits.sigmoid()
-    intersection = torch.where(labels == 1, value(and_table, p), 0.0).sum(1)
-    return intersection, torch.where(labels == 0, _claimed(or_table, p), 0.0).sum(1)
+    p = _known(logits, labels).sigmoid()
+    own, others = _equal(labels.to(p.dtype), 1), _equal(labels.to(p.dtype), 0)
+    return own.mul_(value(and_table, p)).sum(1), others.mul_(_claimed(or_table, p)).sum(1)
 
 
 def sigmoid_backward(
@@ -66,11 +66,11 @@ def sigmoid_backward(
     d_claimed: Tensor,
 ) -> Tensor:
     """As ``softmax_backward``."""
-    p = logits.sigmoid()
-    d_own = slope(and_table, p) * d_intersection[:, None]
-    d_other = _d_claimed(or_table, p) * d_claimed[:, None]
-    dp = torch.where(labels == 1, d_own, torch.where(labels == 0, d_other, 0.0))
-    return p * (1 - p) * dp
+    p = _known(logits, labels).sigmoid()
+    own, others = _equal(labels.to(p.dtype), 1), _equal(labels.to(p.dtype), 0)
+    d_own = slope(and_table, p).mul_(d_intersection[:, None])
+    d_other = _d_claimed(or_table, p, d_claimed)
+    return own.mul_(d_own).addcmul_(others, d_other).mul_(p).mul_(1 - p)
 
 
 FORWARD: dict[str, Callable[..., Any]] = {"softmax": softmax_forward, "sigmoid": sigmoid_forward}
@@ -80,16 +80,31 @@ BACKWARD: dict[str, Callable[..., Any]] = {
 }
 
 
-def _own(p: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Where a class meets its own pixels, (C, T) bool, and the probability (T,) of each's class."""
-    classes = torch.arange(p.shape[0], dtype=labels.dtype, device=p.device)
-    of_target = p.gather(0, labels.clamp(min=0).long()[None])[0]
-    return classes[:, None] == labels, of_target
+def _known(logits: Tensor, labels: Tensor) -> Tensor:
+    return torch.where(labels >= 0, logits, 0.0)
+
+
+def _own_and_others(p: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """1 where a class meets its own pixels, and where it meets those of others; else 0. (C, T)."""
+    classes = torch.arange(p.shape[0], dtype=p.dtype, device=p.device)
+    own = _equal(labels.to(p.dtype).repeat(p.shape[0], 1), classes[:, None])
+    return own, at_least(labels.to(p.dtype), 0.0) - own
+
+
+def _equal(x: Tensor, y: Tensor | float) -> Tensor:
+    return torch.eq(x, y, out=torch.empty_like(x))
+
+
+def _of_target(p: Tensor, labels: Tensor) -> Tensor:
+    """The probability (T,) of each pixel's class."""
+    return p.gather(0, labels.clamp(min=0).long()[None])[0]
 
 
 def _claimed(or_table: Tensor | None, p: Tensor) -> Tensor:
     return p if or_table is None else value(or_table, p)
 
 
-def _d_claimed(or_table: Tensor | None, p: Tensor) -> Tensor:
-    return torch.ones_like(p) if or_table is None else slope(or_table, p)
+def _d_claimed(or_table: Tensor | None, p: Tensor, d_claimed: Tensor) -> Tensor:
+    if or_table is None:
+        return d_claimed[:, None]
+    return slope(or_table, p).mul_(d_claimed[:, None])

@@ -76,7 +76,8 @@ class Pixels:
     """
 
     def __init__(self, logits: Tensor, labels: Tensor) -> None:
-        self.logits, self.labels = logits, labels
+        # Detached: torch.compile would ask the tiles of another node's output for their .grad.
+        self.logits, self.labels = logits.detach(), labels
 
     def tiles(self) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
         images, classes, pixels = self.logits.shape
@@ -87,8 +88,7 @@ class Pixels:
             for start in range(0, pixels, max(1, length)):
                 part = slice(start, min(start + length, pixels))
                 y = self.labels[image, ..., part].int()
-                x = torch.where(y >= 0, self.logits[image, :, part].to(dtype), 0.0)
-                yield image, part, x.contiguous(), y
+                yield image, part, self.logits[image, :, part].to(dtype), y
 
     def room(self) -> Tensor:
         return torch.empty_like(self.logits)

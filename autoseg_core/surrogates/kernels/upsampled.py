@@ -69,7 +69,8 @@ class Bands:
     def __init__(
         self, logits: Tensor, labels: Tensor, size: Sequence[int], align_corners: bool
     ) -> None:
-        self.logits, self.labels = logits, labels.unflatten(-1, list(size))
+        # Detached: as in ``tiled.Pixels``.
+        self.logits, self.labels = logits.detach(), labels.unflatten(-1, list(size))
         height, width = logits.shape[2:]
         self.rows = places(height, size[0], align_corners, logits)
         self.columns = places(width, size[1], align_corners, logits)
@@ -83,7 +84,7 @@ class Bands:
             for start in range(0, height, length):
                 band = slice(start, min(start + length, height))
                 y = self.labels[image, ..., band, :].flatten(-2).int()
-                yield image, band, torch.where(y >= 0, self._band(image, band), 0.0), y
+                yield image, band, self._band(image, band), y
 
     def room(self) -> Tensor:
         """Zeros for the gradient, (N, C, h, w); not in half precision, since bands add up there."""

@@ -12,7 +12,7 @@ import torch
 
 from autoseg_core import SearchSpace, load_spec
 from autoseg_core.surfaces import SURFACES, evaluate_curve
-from autoseg_core.surfaces.operations import difference_xor
+from autoseg_core.surfaces.operations import Curve, difference_xor
 from autoseg_core.surrogates.boundaries import (
     DIFFERENCE,
     FREE_CURVES,
@@ -23,7 +23,6 @@ from autoseg_core.surrogates.boundaries import (
     soft_boundary_counts,
     soft_edges,
 )
-from autoseg_core.surrogates.regions import Curve
 
 
 def random_points(names: tuple[str, ...], surface: str, seed: int) -> torch.Tensor:

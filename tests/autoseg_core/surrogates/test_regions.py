@@ -12,9 +12,9 @@ from torch import Tensor
 
 from autoseg_core.counts import Counts
 from autoseg_core.surrogates.loss import soft_counts
+from autoseg_core.surrogates.masks import one_hot_mask
 from autoseg_core.surrogates.regions import (
     complete_curves,
-    one_hot_mask,
     reference_sums,
     soft_region_counts,
     target_counts,

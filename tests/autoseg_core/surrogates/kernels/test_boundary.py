@@ -17,6 +17,7 @@ from autoseg_core import SearchSpace
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.metrics.boundaries import near_boundary
 from autoseg_core.surfaces import SURFACES, get_surface
+from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.boundaries import (
     DIFFERENCE,
     FREE_CURVES,
@@ -25,7 +26,6 @@ from autoseg_core.surrogates.boundaries import (
 )
 from autoseg_core.surrogates.kernels import boundary_maps, boundary_passes
 from autoseg_core.surrogates.kernels.boundary import boundary_counts
-from autoseg_core.surrogates.regions import Curve
 from benchmarks.memory import kept_bytes
 
 FORMS = pytest.mark.parametrize("names", XOR_FORMS)
