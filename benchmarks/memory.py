@@ -16,13 +16,13 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
     """
     storages: dict[int, torch.UntypedStorage] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
-        # The storage is held, or its address could be given to the next tensor.
+    def keep(tensor: Tensor) -> None:
+        # The storage is held, or its address could be given to the next tensor. The graph gets
+        # nothing: with the tensor itself it would hold itself wherever an output is kept, for good.
         storage = tensor.untyped_storage()
         storages[storage.data_ptr()] = storage
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing):
         result = forward()
     total = sum(storage.nbytes() for storage in storages.values())
     del result

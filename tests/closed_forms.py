@@ -57,10 +57,10 @@ def score(metric: str, p: Tensor, target: Tensor, void: int, tolerance: int) -> 
     y = one_hot(torch.where(target == void, -1, target), classes)
     where = seen.double()
     edges = (y - lowest(y, seen, 1)) * where
-    if metric in ("BF1", "BF1_difference"):
+    if metric in ("BF1", "BF1_difference", "wBF1(weights=[1,2,0.5,0,3])"):
         e = lowest(p, seen, 1)
-        found = (p + e - 2 * p * e if metric == "BF1" else p - e) * where
-        return _boundary_f1(edges, found, tolerance)
+        found = (p - e if metric == "BF1_difference" else p + e - 2 * p * e) * where
+        return _boundary_f1(edges, found, tolerance, weights_of(metric))
     if metric == "BIoU":
         where = where * highest(edges, tolerance).amax(dim=1, keepdim=True)
     if metric.startswith("BoundaryIoU"):
@@ -69,11 +69,18 @@ def score(metric: str, p: Tensor, target: Tensor, void: int, tolerance: int) -> 
     return of_cells(metric, cells(p, y, where))
 
 
-def _boundary_f1(edges: Tensor, found: Tensor, tolerance: int) -> Tensor:
+def _boundary_f1(edges: Tensor, found: Tensor, tolerance: int, weights: Tensor) -> Tensor:
     right = (found * highest(edges, tolerance)).sum((0, 2, 3)) / found.sum((0, 2, 3))
     recall = (highest(found, tolerance) * edges).sum((0, 2, 3)) / edges.sum((0, 2, 3))
     f1 = (2 * right * recall / (right + recall)).nan_to_num(0.0)
-    return f1[edges.sum((0, 2, 3)) > 0].mean()
+    here = edges.sum((0, 2, 3)) > 0
+    return (f1 * weights)[here].sum() / weights[here].sum()
+
+
+def weights_of(metric: str) -> Tensor:
+    """Of five classes; all the same unless the metric's name brings some."""
+    given = [1, 2, 0.5, 0, 3] if "weights=" in metric else [1] * 5
+    return torch.tensor(given).double()
 
 
 PER_CLASS: dict[str, Callable[[Cells], Tensor]] = {
@@ -91,6 +98,8 @@ PER_CLASS: dict[str, Callable[[Cells], Tensor]] = {
     "Tversky(alpha=0,beta=1)": lambda c: c.tp / (c.tp + c.fn),
     "IoU(classes=[1,3])": lambda c: c.tp / (c.tp + c.fp + c.fn),
     "wIoU(weights=[1,2,0.5,0,3])": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "wAcc(weights=[1,2,0.5,0,3])": lambda c: c.tp / (c.tp + c.fn),
+    "wDice(weights=[1,2,0.5,0,3])": lambda c: 2 * c.tp / (2 * c.tp + c.fp + c.fn),
     "BoundaryIoU(radius=2)": lambda c: c.tp / (c.tp + c.fp + c.fn),
     "BoundaryIoU(diagonal=0.05)": lambda c: c.tp / (c.tp + c.fp + c.fn),
 }
@@ -102,13 +111,11 @@ def of_cells(metric: str, c: Cells) -> Tensor:
     here = pixels > 0
     if metric == "gAcc":
         return c.tp.sum() / pixels.sum()
-    weights = torch.ones_like(pixels)
+    weights = weights_of(metric)
     if metric == "FWIoU":
         weights = pixels
     if metric == "IoU(classes=[1,3])":
         weights = torch.tensor([0, 1, 0, 1, 0]).double()
-    if metric.startswith("wIoU"):
-        weights = torch.tensor([1, 2, 0.5, 0, 3]).double()
     values, weights = PER_CLASS[metric](c)[here], weights[here]
     if metric == "worstIoU":
         return values.min()

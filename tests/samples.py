@@ -24,6 +24,9 @@ SHIPPED = (
     "Tversky(alpha=0,beta=1)",
     "IoU(classes=[1,3])",
     "wIoU(weights=[1,2,0.5,0,3])",
+    "wAcc(weights=[1,2,0.5,0,3])",
+    "wDice(weights=[1,2,0.5,0,3])",
+    "wBF1(weights=[1,2,0.5,0,3])",
     "BoundaryIoU(radius=2)",
     "BoundaryIoU(diagonal=0.05)",
 )

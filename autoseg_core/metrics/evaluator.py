@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.arrays import Array, as_array, library, narrowed, torch_type
+from autoseg_core.metrics.arrays import Array, as_array, as_tensor, library, narrowed, torch_type
 from autoseg_core.metrics.label_maps import LabelMaps
+from autoseg_core.metrics.multilabel import multilabel_counts
 from autoseg_core.scores import (
     SIX,
     AbsentRule,
@@ -65,7 +66,9 @@ class SegmentationScores:
     num_classes: C. ignore_index: the target's void label. tolerance: radius in pixels of trimap and
     boundary match, at the resolution of the label maps. protocol, drop_background: see the module.
     metrics: names of what is computed (``scores.get_metric``); what none of them looks at is not
-    counted. Raises ``ValueError`` for unknown metrics and for those that do not fit the classes.
+    counted. multilabel: classes do not exclude each other, as under the loss's
+    activation="sigmoid"; metrics of the whole image only. Raises ``ValueError`` for unknown metrics
+    and for those that do not fit the classes or ``multilabel``.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class SegmentationScores:
         protocol: ProtocolName = "strict",
         drop_background: bool = False,
         metrics: Sequence[str] = SIX,
+        multilabel: bool = False,
     ) -> None:
         if protocol not in _RULES:
             known = ", ".join(get_args(ProtocolName))
@@ -91,6 +95,9 @@ class SegmentationScores:
         self.protocol = protocol
         self.drop_background = drop_background
         self.metrics = _names(metrics)
+        self.multilabel = multilabel
+        if multilabel:
+            self._check_whole_images("Multi-label maps")
         self.reset()
         self.compute()  # a metric that does not fit the classes fails now
 
@@ -106,10 +113,31 @@ class SegmentationScores:
         """Add images.
 
         prediction, target: integer label maps (H, W) or (N, H, W) of one shape, arrays or tensors
-        on one device. Targets are classes in [0, C) or ``ignore_index``; predictions are classes
-        wherever the target is valid (``strict``) or everywhere (``paper``).
+        on one device; volumes (N, D, H, W) too, where all metrics look at whole images. Targets are
+        classes in [0, C) or ``ignore_index``; predictions are classes wherever the target is valid
+        (``strict``) or everywhere (``paper``). With ``multilabel``: 0 and 1 for each class,
+        (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
         Raises ``ValueError`` for other shapes, types or labels.
         """
+        counted = self._count_multilabel if self.multilabel else self._count
+        for region, counts in counted(prediction, target).items():
+            self.counts[region] = self.counts[region] + counts
+
+    def _count_multilabel(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
+        guess, truth = (as_tensor(as_array(labels)) for labels in (prediction, target))
+        if self.num_classes == 1 and truth.ndim == 3:
+            guess, truth = guess[:, None], truth[:, None]
+        counts = multilabel_counts(guess, truth, self.ignore_index)
+        if len(counts.target) != self.num_classes:
+            raise ValueError(
+                f"Expected maps (N, C, H, W) with 0 and 1 for each of C = {self.num_classes} "
+                f"classes, got {tuple(truth.shape)}."
+            )
+        return {"image": counts.cpu()}
+
+    def _count(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
+        if len(np.shape(target)) == 4:
+            self._check_whole_images("Volumes")
         guess, truth = _as_batch(prediction, "prediction"), _as_batch(target, "target")
         if guess.shape != truth.shape:
             raise ValueError(
@@ -124,9 +152,15 @@ class SegmentationScores:
         maps = LabelMaps(
             guess, truth, valid, seen, self.num_classes, self.tolerance, self.drop_background
         )
-        new = {region: maps.count(region) for region in self.counts}
-        for region, counts in new.items():
-            self.counts[region] = self.counts[region] + counts
+        return {region: maps.count(region) for region in self.counts}
+
+    def _check_whole_images(self, what: str) -> None:
+        others = [name for name in self.metrics if get_metric(name).region != "image"]
+        if others:
+            raise ValueError(
+                f"{what} have exact scores of metrics that look at whole images, not of "
+                f"{', '.join(others)}: name those you want, such as metrics=['mIoU', 'Dice']."
+            )
 
     def merge(self, other: SegmentationScores) -> SegmentationScores:
         """Add the counts of ``other`` (same settings) to this one, and return this one."""
@@ -186,9 +220,10 @@ def _as_batch(labels: Labels, name: str) -> Array:
     dtype = torch_type(array)
     if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
         raise ValueError(f"The {name} must hold integer labels, got {dtype}.")
-    if array.ndim not in (2, 3):
+    if array.ndim not in (2, 3, 4):
         raise ValueError(
-            f"The {name} must have shape (H, W) or (N, H, W), got {tuple(array.shape)}."
+            f"The {name} must have shape (H, W), (N, H, W) or, for volumes, (N, D, H, W); got "
+            f"{tuple(array.shape)}."
         )
     return narrowed(array.reshape(-1, *array.shape[-2:]))
 

@@ -111,11 +111,6 @@ def worst_iou(counts: RegionCounts, present: Tensor) -> Tensor:
     return class_minimum(iou(counts), present)
 
 
-def weighted_iou(counts: RegionCounts, present: Tensor, weights: Sequence[float]) -> Tensor:
-    """Mean IoU with a weight for each class."""
-    return weighted_mean(iou(counts), present, weights)
-
-
 def union_seen(counts: RegionCounts) -> Tensor:
     """Classes in target or prediction, whose IoU is not 0/0; (C,) bool."""
     return counts.union > 0

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from torch import Tensor
+
+from autoseg_core.counts import Counts
 from autoseg_core.scores import ratios
 from autoseg_core.scores.catalog import (
+    METRICS,
     REGION_PIECES,
     Band,
     Metric,
@@ -17,6 +23,9 @@ from autoseg_core.surfaces.operations import XOR_DIFFERENCE
 
 SIX = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
 """The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""
+
+WEIGHTED = {"wIoU": "mIoU", "wAcc": "mAcc", "wDice": "Dice", "wBF1": "BF1"}
+"""Families with a weight for each class, and the metrics whose classes they weigh."""
 
 DIAGONAL = 0.02
 """Width of the band of Boundary IoU as a share of the image diagonal, as published."""
@@ -55,17 +64,29 @@ def iou_of(classes: list[int]) -> Metric:
     return Metric(name, ratios.iou, column="IoU", classes=tuple(sorted(chosen)))
 
 
-def weighted_iou(weights: list[float]) -> Metric:
-    """Mean IoU with a weight >= 0 for every class; classes of weight 0 are left out."""
+@dataclass(frozen=True)
+class _WeightedMean:
+    """Score of ``per_class`` with a weight for each class."""
+
+    per_class: Callable[[Any], Tensor]
+    weights: tuple[float, ...]
+
+    def __call__(self, counts: Counts, present: Tensor) -> Tensor:
+        return ratios.weighted_mean(self.per_class(counts), present, self.weights)
+
+
+def _weighted(family: str, of: str, weights: list[float]) -> Metric:
+    """Mean of a metric's classes, each with its weight >= 0; those of weight 0 are left out."""
     if not isinstance(weights, list):
         raise ValueError(f"weights must be a list with a number for each class, got {weights!r}.")
     given = tuple(_number("weights", weight) for weight in weights)
     classes = tuple(index for index, weight in enumerate(given) if weight > 0)
     if not classes:
         raise ValueError(f"one of the weights must be above 0, got {weights}.")
-    score = partial(ratios.weighted_iou, weights=given)
-    name = spell("wIoU", weights=given)
-    return Metric(name, ratios.iou, score, column="IoU", classes=classes)
+    mean = METRICS[of]
+    assert mean.per_class is not None
+    name, score = spell(family, weights=given), _WeightedMean(mean.per_class, given)
+    return replace(mean, name=name, score=score, classes=classes)
 
 
 def boundary_iou(radius: int | None = None, diagonal: float | None = None) -> Metric:
@@ -141,5 +162,6 @@ for _metric in (*_PAPER, *_DAILY):
 register_family("Fbeta", f_beta)
 register_family("Tversky", tversky)
 register_family("IoU", iou_of)
-register_family("wIoU", weighted_iou)
+for _family, _of in WEIGHTED.items():
+    register_family(_family, partial(_weighted, _family, _of))
 register_family("BoundaryIoU", boundary_iou)
