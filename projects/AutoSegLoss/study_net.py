@@ -1,25 +1,48 @@
-"""Compare losses: train each with every seed from the same start, and print one table.
+"""Compare losses: train each with every seed on every data set with every network, from equal
+starts, and print one table.
 
-    python projects/AutoSegLoss/study_net.py --config-file CONFIG [KEY VALUE ...]
+    python projects/AutoSegLoss/study_net.py --config-file CONFIG [--executor ray] \\
+        [--retry-failed] [KEY VALUE ...]
 
-Finished runs below OUTPUT_DIR are kept; running the command again goes on where it stopped.
+Finished runs below OUTPUT_DIR are kept; running the command again goes on where it stopped. The
+status is 1 when a run has failed.
 """
 
 from __future__ import annotations
 
-from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
-from auto_seg_loss.study import check_study, run_study
+import sys
+
+from auto_seg_loss.preflight import script_parser, start_run
+from auto_seg_loss.study import (
+    check_settings,
+    check_study,
+    read_study,
+    run_study,
+    sole_study,
+)
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 
 def main() -> None:
     """Run the study of a config."""
-    arguments = script_parser(__doc__).parse_args()
+    parser = script_parser(__doc__)
+    add = parser.add_argument
+    add("--resume", action="store_true", help="changes nothing: a study always goes on")
+    add("--retry-failed", action="store_true", help="train those again that failed")
+    add("--executor", metavar="NAME", help="serial or ray; short for SEARCH.EXECUTOR.NAME")
+    arguments = parser.parse_args()
+    chosen = ["SEARCH.EXECUTOR.NAME", arguments.executor] if arguments.executor else []
     with explain_user_errors():
-        cfg = prepare(arguments, check_study, check_train_data)
-        with say_how_to_go_on():
-            start_run(cfg, arguments, verbose=False)
-            print(run_study(cfg))
+        study = read_study(arguments.config_file, [*arguments.opts, *chosen])
+        check_study(study)
+        check_settings(study)
+        with say_how_to_go_on(), sole_study(study):
+            start_run(study.config, arguments, verbose=False)
+            outcome = run_study(study, arguments.retry_failed)
+    print(outcome.text)
+    if outcome.failures:
+        print("\n".join(["failed:", *outcome.failures]), file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

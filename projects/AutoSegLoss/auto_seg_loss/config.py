@@ -167,10 +167,28 @@ def _add_search_keys(cfg: CfgNode) -> None:
 
 
 def _add_study_keys(cfg: CfgNode) -> None:
+    # A study trains every loss with every seed on every data set with every network, and compares
+    # each loss with the first.
     cfg.STUDY = CfgNode()
-    # Losses to compare: names of the loss registry, names of the zoo, or paths of specs.
+    # Names of the loss registry, names of the zoo, or paths of specs.
     cfg.STUDY.LOSSES = ["cross_entropy"]
     # Seeds; each loss is trained once with each, all from MODEL.WEIGHTS.
     cfg.STUDY.SEEDS = [1, 2, 3]
-    # The score to print first.
+    # Data sets and networks: "label: config.yaml" each, and [] for this config as it stands. Such a
+    # config is merged over this one, first the data set's, then the network's; KEY VALUE options
+    # are merged over both. Paths are relative to the folder of the study's config.
+    cfg.STUDY.DATASETS = []
+    cfg.STUDY.NETWORKS = []
+    # The score to print first, and to draw.
     cfg.STUDY.TARGET = "mIoU"
+    # Test images whose predictions are shown, spread evenly over the data set.
+    cfg.STUDY.IMAGES = 4
+    # Radii in pixels at which the scores that look at borders are measured too, beside
+    # TEST.TOLERANCE: [1, 2, 3] adds BIoU@1, BF1@1 and so on.
+    cfg.STUDY.TOLERANCES = []
+    # Measure how long and how jagged predicted borders are: auto_seg_loss.study.borders.
+    cfg.STUDY.BORDERS = False
+    # How well rewards foretell scores: the journal of a search ("" is none), of whose candidates so
+    # many, spread evenly over the ranks of their rewards, are further losses of the study.
+    cfg.STUDY.JOURNAL = ""
+    cfg.STUDY.CANDIDATES = 10

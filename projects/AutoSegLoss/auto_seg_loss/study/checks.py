@@ -1,0 +1,90 @@
+"""What is refused before a study writes or trains anything."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+
+from auto_seg_loss.executor import check_executor
+from auto_seg_loss.losses import build_loss, loss_names
+from auto_seg_loss.preflight import (
+    ConfigError,
+    check_evaluation,
+    check_test_data,
+    check_train_data,
+    check_weights,
+)
+from auto_seg_loss.study.matrix import Study, cell_config, score_names
+from auto_seg_loss.study.settings import RESERVED
+from autoseg_core.scores import get_metric
+
+SETTING_CHECKS = (check_weights, check_evaluation, check_test_data, check_train_data)
+
+
+def check_study(study: Study) -> None:
+    """Refuse unknown losses, an unknown target, unfit seeds and the like; ``ConfigError``."""
+    _check_lists(study.config)
+    for setting in study.settings:
+        _check_target(setting.config)
+        _check_losses(setting.config)
+        if len(setting.config.DATASETS.TEST) != 1:
+            names = setting.config.DATASETS.TEST
+            raise ConfigError(f"A study scores one data set, DATASETS.TEST names {names}.")
+    _check_labels(study)
+    if len({score_names(setting.config) for setting in study.settings}) > 1:
+        raise ConfigError("TEST.METRICS must be the same for all of STUDY.DATASETS and NETWORKS.")
+    check_executor(study.config)
+
+
+def check_settings(study: Study) -> None:
+    """Refuse data, weights and evaluations that are not fit, for every data set and network."""
+    for setting in study.settings:
+        for check in SETTING_CHECKS:
+            try:
+                check(setting.config)
+            except ValueError as error:
+                where = f"{setting.name}: " if setting.name else ""
+                raise ConfigError(f"{where}{error}") from error
+
+
+def _check_lists(cfg: CfgNode) -> None:
+    seeds, node = list(cfg.STUDY.SEEDS), cfg.STUDY
+    if not seeds:
+        raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
+    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise ConfigError(f"STUDY.SEEDS must be whole numbers >= 0, got {seeds}.")
+    if len(set(seeds)) != len(seeds):
+        raise ConfigError(f"STUDY.SEEDS must differ, got {seeds}.")
+    radii = list(node.TOLERANCES)
+    if not all(isinstance(r, int) and r >= 0 for r in radii) or len(set(radii)) != len(radii):
+        raise ConfigError(f"STUDY.TOLERANCES must be different whole numbers >= 0, got {radii}.")
+    if node.IMAGES < 0:
+        raise ConfigError(f"Expected STUDY.IMAGES >= 0, got {node.IMAGES}.")
+
+
+def _check_target(cfg: CfgNode) -> None:
+    if get_metric(cfg.STUDY.TARGET).name not in score_names(cfg):
+        raise ConfigError(
+            f"STUDY.TARGET {cfg.STUDY.TARGET!r} is not scored; add it to TEST.METRICS. Scored are "
+            f"{', '.join(score_names(cfg))}."
+        )
+
+
+def _check_losses(cfg: CfgNode) -> None:
+    for loss in cfg.STUDY.LOSSES:
+        try:
+            build_loss(cell_config(cfg, loss, seed=0))
+        except ValueError as error:
+            raise ConfigError(
+                f"STUDY.LOSSES: {error} Names of the registry: {', '.join(loss_names())}."
+            ) from None
+
+
+def _check_labels(study: Study) -> None:
+    labels = list(study.labels().values())
+    if len(set(labels)) != len(study.losses) or not labels:
+        raise ConfigError(
+            f"STUDY.LOSSES must name different losses, got {labels}; the name of a found "
+            "loss is SEARCH.NAME, or `name` in its file."
+        )
+    if taken := sorted(set(labels) & set(RESERVED)):
+        raise ConfigError(f"No loss of a study may be called {taken[0]!r}; give it another name.")

@@ -1,0 +1,195 @@
+"""The study's run: every cell that is not done, here or in workers, then the reports."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, get_cfg
+from numpy.typing import NDArray
+
+from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
+from auto_seg_loss.data import datasets_root
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.quiet import quiet_console
+from auto_seg_loss.study.cells import (
+    FAILED,
+    CellResult,
+    check_finished,
+    complete,
+    is_finished,
+    keep_failure,
+    read_result,
+)
+from auto_seg_loss.study.matrix import Cell, Study
+from auto_seg_loss.study.report import printed, write_reports
+from auto_seg_loss.study.settings import Setting
+from auto_seg_loss.study.tensorboard import StudyBoard
+from rl.executors import Candidate, make_executor
+from rl.locks import FileLock, LockedError
+from rl.proxy import ProxyResult, failed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study prints, and the cells that failed, with the reason."""
+
+    text: str
+    failures: tuple[str, ...]
+
+
+@contextmanager
+def sole_study(study: Study) -> Iterator[None]:
+    """Keep a second study out of OUTPUT_DIR; ``ConfigError`` when one runs there."""
+    study.output.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(study.output / "study.lock")
+    except LockedError:
+        raise ConfigError(
+            f"Another study is running in {study.output}; wait for it, stop it, or choose another "
+            "OUTPUT_DIR."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_study(study: Study, retry_failed: bool = False) -> Outcome:
+    """Train and score every cell that is not done, and write the reports below OUTPUT_DIR.
+
+    A cell that fails is reported and the others go on; it is left alone until ``retry_failed``.
+    Call it inside ``sole_study``.
+    """
+    _write_candidates(study)
+    check_finished(study)
+    board = StudyBoard(study)
+    results = []
+    for number, result in enumerate(_results(study, retry_failed), start=1):
+        results.append(result)
+        board.add(result)
+        _say(f"{number}/{len(study.cells)}", result, study.target)
+    write_reports(study, results)
+    failures = [f"{one.cell}: {one.reason}" for one in results if one.reason]
+    return Outcome(printed(study, results), tuple(failures))
+
+
+def _write_candidates(study: Study) -> None:
+    for candidate in study.candidates:
+        path = Path(study.candidate_file(candidate))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        candidate.spec.save(path)
+
+
+def _results(study: Study, retry_failed: bool) -> Iterator[CellResult]:
+    """Each cell's, in order, as soon as it is known."""
+    left_alone = {
+        cell.run
+        for cell in study.cells
+        if is_finished(cell) or (not retry_failed and (cell.directory / FAILED).is_file())
+    }
+    pending = [cell for cell in study.cells if cell.run not in left_alone]
+    with _completed(study, pending) as completed:
+        for cell in study.cells:
+            if cell.run not in left_alone:
+                next(completed)
+            yield read_result(cell)
+
+
+@contextmanager
+def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
+    """Steps once for each of the cells, in order, when it is done or has failed."""
+    if not cells:
+        yield iter(())
+        return
+    make, options = _PLANS[study.config.SEARCH.EXECUTOR.NAME](study.config, cells)
+    name, retries = study.config.SEARCH.EXECUTOR.NAME, study.config.SEARCH.EXECUTOR.MAX_RETRIES
+    candidates = [Candidate(c.run, np.zeros(0), seed) for seed, c in enumerate(cells)]
+    with make_executor(name, make, max_retries=retries, **options) as executor:
+
+        def steps() -> Iterator[None]:
+            for candidate, result in executor.run(candidates):
+                cell = cells[candidate.seed]
+                if result.status == "failed" and not (cell.directory / FAILED).is_file():
+                    keep_failure(cell, RuntimeError(result.reason))  # its worker was lost
+                yield
+
+        yield steps()
+
+
+class CellTask:
+    """Cells as a ``ProxyTask``: the seed of a candidate is the number of its cell.
+
+    So the executors of a search train cells too. What a cell gives is on the disk; the result says
+    only whether it failed.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.cells = cells
+
+    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
+        """Complete cell number ``seed``; theta, (0,), and budget mean nothing here."""
+        with quiet_console():
+            reason = complete(self.cells[seed])
+        return failed(reason) if reason else ProxyResult(0.0)
+
+
+def _here(cfg: CfgNode, cells: Sequence[Cell]) -> tuple[Callable[[], CellTask], dict[str, Any]]:
+    return lambda: CellTask(cells), {}
+
+
+def _in_workers(
+    cfg: CfgNode, cells: Sequence[Cell]
+) -> tuple[Callable[[], CellTask], dict[str, Any]]:
+    node = cfg.SEARCH.EXECUTOR
+    on_gpu = any(torch.device(cell.config.MODEL.DEVICE).type == "cuda" for cell in cells)
+    options = {
+        "workers": node.WORKERS or None,
+        "cpus": node.CPUS or (1.0 if on_gpu else float(torch.get_num_threads())),
+        "gpus": node.GPUS if on_gpu else 0.0,
+    }
+    texts = [(cell.loss, cell.config.dump()) for cell in cells]
+    root = str(datasets_root().absolute())
+    return partial(task_in_worker, texts, root, str(Path.cwd())), options
+
+
+def task_in_worker(cells: list[tuple[str, str]], datasets: str, directory: str) -> CellTask:
+    """The driver's cells, in another process that works in the same directory.
+
+    cells: of each the loss's label and the config, as YAML. datasets: DETECTRON2_DATASETS.
+    directory: the driver's, which relative paths of the configs start from.
+    """
+    os.environ["DETECTRON2_DATASETS"] = datasets
+    os.chdir(directory)
+    return CellTask([_cell_from_text(loss, text) for loss, text in cells])
+
+
+def _cell_from_text(loss: str, text: str) -> Cell:
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    cfg.merge_from_other_cfg(CfgNode.load_cfg(text))
+    import_modules(cfg)
+    cfg.freeze()
+    return Cell(Setting("", "", cfg), loss, cfg.SEED, cfg)
+
+
+_PLANS: dict[
+    str, Callable[[CfgNode, Sequence[Cell]], tuple[Callable[[], CellTask], dict[str, Any]]]
+] = {"serial": _here, "ray": _in_workers}
+
+
+def _say(count: str, result: CellResult, target: str) -> None:
+    if result.reason:
+        logger.warning("%s  %s failed: %s", count, result.cell, result.reason)
+    else:
+        logger.info("%s  %s: %s %.2f", count, result.cell, target, result.scores[target])

@@ -1,0 +1,99 @@
+"""The settings of a study, in which its losses are compared: data sets x networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from detectron2.config import CfgNode
+
+from auto_seg_loss.preflight import ConfigError
+
+TENSORBOARD = "tensorboard"
+"""Folder of the events, below OUTPUT_DIR."""
+
+CANDIDATES = "losses"
+"""Folder of the specs that a study takes from a journal, below OUTPUT_DIR."""
+
+RESERVED = (TENSORBOARD, CANDIDATES)
+"""What no label may be called, since labels name directories beside these."""
+
+_LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Where losses are compared: a data set and a network, by label; "" for an empty axis."""
+
+    dataset: str
+    network: str
+    config: CfgNode
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that there are."""
+        return tuple(label for label in (self.dataset, self.network) if label)
+
+    @property
+    def name(self) -> str:
+        """For people; "" when both axes are empty."""
+        return ", ".join(self.labels)
+
+
+def build_settings(cfg: CfgNode, opts: list[str], folder: Path) -> tuple[Setting, ...]:
+    """Every data set with every network; arguments as ``matrix.build_study``."""
+    datasets = _axis("STUDY.DATASETS", cfg.STUDY.DATASETS, folder)
+    networks = _axis("STUDY.NETWORKS", cfg.STUDY.NETWORKS, folder)
+    return tuple(
+        Setting(dataset, network, _layered(cfg, [*one, *other], opts))
+        for dataset, one in datasets.items()
+        for network, other in networks.items()
+    )
+
+
+def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, list[Path]]:
+    """Label -> the config to merge; {"": []} for an empty axis."""
+    found = [_entry(key, entry) for entry in entries]
+    axis = {label: [folder / path] for label, path in found}
+    if len(axis) != len(found):
+        raise ConfigError(f"{key} must have different labels, got {[label for label, _ in found]}.")
+    for label in axis:
+        if not _LABEL.fullmatch(label) or label in RESERVED:
+            raise ConfigError(
+                f"{key}: a label names a directory: letters, digits and _.+- only, and none of "
+                f"{', '.join(RESERVED)}; got {label!r}."
+            )
+    return axis or {"": []}
+
+
+def _entry(key: str, entry: Any) -> tuple[str, str]:
+    # YAML reads an entry without quotes as a mapping.
+    parts = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else ()
+    if isinstance(entry, str):
+        parts = tuple(part.strip() for part in entry.split(":", 1))
+    if len(parts) != 2 or not all(isinstance(part, str) and part for part in parts):
+        raise ConfigError(f'{key} expects entries "label: config.yaml", got {entry!r}.')
+    label, path = parts
+    return label, path
+
+
+def _layered(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
+    merged = cfg.clone()
+    if not files:
+        return merged
+    merged.defrost()
+    try:
+        for file in files:
+            merged.merge_from_other_cfg(CfgNode(CfgNode.load_yaml_with_base(str(file))))
+        merged.merge_from_list(opts)
+    except (AssertionError, KeyError, ValueError, OSError, yaml.YAMLError) as error:
+        names = ", ".join(map(str, files))
+        words = error.args[0] if isinstance(error, KeyError) else error
+        raise ConfigError(f"STUDY.DATASETS and STUDY.NETWORKS, {names}: {words}") from None
+    merged.STUDY, merged.OUTPUT_DIR = cfg.STUDY.clone(), cfg.OUTPUT_DIR
+    merged.freeze()
+    return merged

@@ -1,0 +1,58 @@
+"""borders.py on borders that can be counted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from auto_seg_loss.study.borders import border_length, jaggedness, mean_of
+from autoseg_core import SegmentationScores
+
+HEIGHT, WIDTH, MIDDLE = 24, 32, 12
+
+
+def halves(rows: np.ndarray | int = MIDDLE) -> np.ndarray:
+    """Class 1 below the given row of each column, class 0 above."""
+    return (np.arange(HEIGHT)[:, None] >= np.broadcast_to(rows, WIDTH)).astype(np.int64)
+
+
+def counts(prediction, target, tolerance=3):
+    scores = SegmentationScores(2, tolerance=tolerance, metrics=("BF1",))
+    scores.update(prediction, target)
+    return scores.counts["boundary"]
+
+
+def test_the_true_border_has_one_of_each():
+    found = counts(halves(), halves())
+    assert border_length(found) == jaggedness(found) == [1.0, 1.0]
+
+
+def test_a_shifted_border_is_not_jagged():
+    found = counts(halves(MIDDLE + 2), halves())
+    assert border_length(found) == jaggedness(found) == [1.0, 1.0]
+
+
+def test_a_zigzag_inside_the_band_is_jagged_where_bf1_sees_nothing():
+    zigzag = halves(MIDDLE + np.arange(WIDTH) % 2 * 2)  # teeth two pixels high
+    found = counts(zigzag, halves())
+    # Class 0 reaches into every second column by two rows: per pair of columns 4 edge pixels, not 2.
+    assert jaggedness(found) == pytest.approx([2.0, 2.0], rel=0.1)
+    scores = SegmentationScores(2, tolerance=3, metrics=("BF1",))
+    scores.update(zigzag, halves())
+    assert scores.compute() == {"BF1": 1.0}
+
+
+def test_an_island_far_away_makes_the_border_longer_but_not_jagged():
+    island = halves()
+    island[2:5, 4:7] = 1
+    found = counts(island, halves(), tolerance=2)
+    assert jaggedness(found)[1] == 1.0
+    assert border_length(found)[1] == (WIDTH + 9) / WIDTH or border_length(found)[1] > 1
+
+
+def test_classes_without_a_border_have_no_value():
+    found = counts(halves(), np.zeros((HEIGHT, WIDTH), dtype=np.int64))
+    assert border_length(found) == jaggedness(found) == [None, None]
+    assert math.isnan(mean_of([None, None])) and mean_of([1.0, None, 2.0]) == 1.5

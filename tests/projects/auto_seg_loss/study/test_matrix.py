@@ -1,0 +1,170 @@
+"""matrix.py, settings.py, checks.py: cells, labels, what is merged, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.study import build_study, check_settings, check_study, read_study
+from auto_seg_loss.study.matrix import cell_config, loss_label, tolerance_names
+from autoseg_core import SIX, load_spec
+
+SPEC = "voc-miou-bezier"
+
+
+@pytest.mark.parametrize(
+    "loss, kind, spec",
+    [("hard_pixel_mining", "hard_pixel_mining", ""), (SPEC, "auto_seg_loss", SPEC)],
+)
+def test_a_cell_is_a_training_of_one_loss_and_seed(make_cfg, loss, kind, spec):
+    cfg = make_cfg("SEED", 9, "SOLVER.MAX_ITER", 77)
+    cell = cell_config(cfg, loss, 3)
+    head = cell.MODEL.SEM_SEG_HEAD
+    assert (kind, spec, 3) == (head.LOSS_TYPE, head.LOSS_SPEC, cell.SEED)
+    assert cell.SOLVER.MAX_ITER == 77 and cell.is_frozen()
+    assert cfg.SEED == 9, "the study's own config was changed"
+
+
+def test_cells_lie_below_loss_and_seed(make_study, tmp_path):
+    places = [cell.directory for cell in make_study().cells]
+    output = tmp_path / "output"
+    losses = ("cross_entropy", SPEC)
+    assert places == [output / loss / f"seed{seed}" for seed in (1, 2) for loss in losses]
+
+
+def test_a_loss_of_a_file_is_named_as_it_calls_itself(tmp_path):
+    spec = load_spec(SPEC).model_copy(update={"name": "my-loss"})
+    spec.save(tmp_path / "searched_loss.json")
+    assert loss_label(str(tmp_path / "searched_loss.json")) == "my-loss"
+
+
+def test_scores_at_tolerances_have_names_of_their_own(make_study):
+    assert tolerance_names([1, 3]) == ["BIoU@1", "BF1@1", "BIoU@3", "BF1@3"]
+    names = make_study("STUDY.TOLERANCES", "[2]", "STUDY.TARGET", "BF1").score_names
+    assert names == ("BF1", *(name for name in SIX if name != "BF1"), "BIoU@2", "BF1@2")
+
+
+# --- data sets and networks ---
+
+
+@pytest.fixture
+def overlays(tmp_path) -> Path:
+    """A folder with configs of two data sets and a network."""
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "test.yaml").write_text('DATASETS:\n  TEST: ("shapes_sem_seg_test",)\n')
+    (folder / "val.yaml").write_text(
+        '_BASE_: "test.yaml"\nDATASETS:\n  TEST: ("shapes_sem_seg_val",)\n'
+        "SOLVER:\n  BASE_LR: 0.5\n  MAX_ITER: 8\nOUTPUT_DIR: 'elsewhere'\nSTUDY:\n  SEEDS: [7]\n"
+    )
+    (folder / "wide.yaml").write_text("MODEL:\n  SEM_SEG_HEAD:\n    CONVS_DIM: 12\n")
+    return folder
+
+
+AXES = (
+    "STUDY.DATASETS",
+    "['one: test.yaml', 'two: val.yaml']",
+    "STUDY.NETWORKS",
+    "['w: wide.yaml']",
+)
+
+
+def test_axes_are_directories_and_are_merged_over_the_config(make_cfg, overlays, tmp_path):
+    options = (*AXES, "STUDY.SEEDS", [1])
+    study = build_study(make_cfg(*options), options, overlays)
+    (one, two) = study.cells
+    assert one.directory == tmp_path / "output" / "one" / "w" / "cross_entropy" / "seed1"
+    assert str(two) == "two, w, cross_entropy, seed 1"
+    assert [cell.config.DATASETS.TEST[0] for cell in study.cells] == [
+        "shapes_sem_seg_test",
+        "shapes_sem_seg_val",
+    ]
+    assert [cell.config.SOLVER.BASE_LR for cell in study.cells] == [0.05, 0.5]
+    assert {cell.config.MODEL.SEM_SEG_HEAD.CONVS_DIM for cell in study.cells} == {12}
+    assert two.config.SEED == 1 and two.config.SOLVER.MAX_ITER == 8
+
+
+def test_options_win_over_data_sets_and_networks(make_cfg, overlays):
+    options = (*AXES, "SOLVER.MAX_ITER", 3)
+    study = build_study(make_cfg(*options), options, overlays)
+    assert {cell.config.SOLVER.MAX_ITER for cell in study.cells} == {3}
+
+
+def test_paths_are_relative_to_the_config_and_may_stand_without_quotes(overlays, tiny_config):
+    (overlays / "study.yaml").write_text(
+        f'_BASE_: "{tiny_config}"\nSTUDY:\n  DATASETS:\n    - one: test.yaml\n    - "two: val.yaml"\n'
+    )
+    study = read_study(str(overlays / "study.yaml"), ["STUDY.SEEDS", "[4]"])
+    assert [cell.run for cell in study.cells] == [
+        "one/cross_entropy/seed4",
+        "two/cross_entropy/seed4",
+    ]
+
+
+@pytest.mark.parametrize(
+    "entries, words",
+    [
+        ("['test.yaml']", r"expects entries \"label: config\.yaml\", got 'test\.yaml'"),
+        ("[{'a': 'test.yaml', 'b': 'val.yaml'}]", "expects entries"),
+        ("[3]", "expects entries"),
+        ("['a: test.yaml', 'a: val.yaml']", r"different labels, got \['a', 'a'\]"),
+        ("['a/b: test.yaml']", "a label names a directory: letters.*got 'a/b'"),
+        ("['tensorboard: test.yaml']", "none of tensorboard, losses; got 'tensorboard'"),
+        ("['a: none.yaml']", r"none\.yaml.*No such file"),
+        ("['a: broken.yaml']", r"broken\.yaml: Non-existent config key: NONSENSE"),
+    ],
+)
+def test_axes_that_cannot_be_read_are_refused(make_cfg, overlays, entries, words):
+    (overlays / "broken.yaml").write_text("NONSENSE: 1\n")
+    with pytest.raises(ConfigError, match=words):
+        build_study(make_cfg("STUDY.DATASETS", entries), (), overlays)
+
+
+def test_a_mistake_of_a_data_set_names_it(make_cfg, overlays, shapes):
+    (overlays / "lost.yaml").write_text('DATASETS:\n  TEST: ("nowhere",)\n')
+    options = ("STUDY.DATASETS", "['good: test.yaml', 'bad: lost.yaml']")
+    study = build_study(make_cfg(*options), options, overlays)
+    check_study(study)
+    with pytest.raises(ConfigError, match="^bad: Unknown data set 'nowhere'"):
+        check_settings(study)
+
+
+def test_settings_must_have_the_same_scores(make_cfg, overlays):
+    (overlays / "dice.yaml").write_text('TEST:\n  METRICS: ("Dice",)\n')
+    options = ("STUDY.DATASETS", "['one: test.yaml', 'two: dice.yaml']")
+    with pytest.raises(ConfigError, match=r"TEST\.METRICS must be the same"):
+        check_study(build_study(make_cfg(*options), options, overlays))
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("STUDY.TARGET", "Dice"), r"STUDY\.TARGET 'Dice' is not scored; .* TEST\.METRICS"),
+        (("STUDY.LOSSES", "['nothing']"), r"STUDY\.LOSSES: Unknown loss 'nothing'"),
+        (("STUDY.LOSSES", "[]"), "must name different losses"),
+        (("STUDY.SEEDS", "[]"), "SEEDS is empty"),
+        (("STUDY.SEEDS", "[1, 1]"), "must differ"),
+        (("STUDY.SEEDS", "[-1]"), "whole numbers >= 0"),
+        (("STUDY.TOLERANCES", "[1, 1]"), "different whole numbers >= 0"),
+        (("STUDY.TOLERANCES", "[0.5]"), "different whole numbers >= 0"),
+        (("STUDY.IMAGES", -1), r"STUDY\.IMAGES >= 0, got -1"),
+        (("DATASETS.TEST", "()"), "A study scores one data set"),
+        (("SEARCH.EXECUTOR.NAME", "slow"), "'slow'; known: serial, ray"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value[0]}={value[1]}",
+)
+def test_mistakes_are_refused(make_study, options, words):
+    with pytest.raises(ConfigError, match=words):
+        check_study(make_study(*options))
+
+
+def test_no_loss_may_be_called_like_a_folder_of_the_study(make_study, tmp_path):
+    path = tmp_path / "found.json"
+    load_spec(SPEC).model_copy(update={"name": "tensorboard"}).save(path)
+    with pytest.raises(ConfigError, match="No loss of a study may be called 'tensorboard'"):
+        check_study(make_study("STUDY.LOSSES", f"['{path}']"))

@@ -1,0 +1,182 @@
+"""runner.py: which cells are trained, kept, refused, reported. The script: test_study_net.py."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.study import sole_study
+from autoseg_core import SIX, load_spec
+from rl.locks import FileLock
+
+SPEC = "voc-miou-bezier"
+EVERY = [("cross_entropy", 1), (SPEC, 1), ("cross_entropy", 2), (SPEC, 2)]
+
+
+def scores(**values: float) -> dict[str, float]:
+    return {name: values.get(name, 0.0) for name in SIX}
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of the first Markdown table, without the rule below its head."""
+    lines = [line for line in table.split("\n\n")[0].splitlines() if line.startswith("|")]
+    lines = [line for line in lines if not set(line) <= set("|-: ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_loss_is_trained_with_every_seed(study, tmp_path):
+    _, first, second = rows(study())
+    assert study.trained == EVERY
+    assert first[:3] == ["cross_entropy", "2", "15.00 ± 7.07"]
+    assert second[:3] == [SPEC, "2", "15.00 ± 7.07"]
+    output = tmp_path / "output"
+    assert rows((output / "summary.md").read_text())[1:] == [first, second]
+    found = json.loads((output / SPEC / "seed2" / "results.json").read_text())
+    assert found["scores"] == scores(mIoU=20.0)
+
+
+def test_further_metrics_have_a_column_and_may_be_the_target(study):
+    head, *_ = rows(study("TEST.METRICS", "('Fbeta(beta=2.0)',)", "STUDY.TARGET", "Fbeta(beta=2)"))
+    assert head == ["loss", "seeds", "Fbeta(beta=2)", *SIX]
+
+
+def test_fewer_metrics_are_read_from_finished_cells_and_more_refused(study):
+    study("TEST.METRICS", "('Dice',)")
+    assert rows(study())[0] == ["loss", "seeds", *SIX]
+    with pytest.raises(ValueError, match="was trained without the scores of worstIoU; delete it"):
+        study("TEST.METRICS", "('Dice', 'worstIoU')")
+    assert len(study.trained) == 4
+
+
+def test_finished_cells_are_not_trained_again(study, tmp_path):
+    study("STUDY.SEEDS", "[1]")
+    kept = tmp_path / "output" / SPEC / "seed1" / "results.json"
+    written = kept.stat().st_mtime_ns
+    study()
+    assert study.trained[2:] == [("cross_entropy", 2), (SPEC, 2)]
+    assert kept.stat().st_mtime_ns == written
+
+
+def test_a_cell_that_was_cut_off_is_trained_again(study, tmp_path):
+    study()
+    cell = tmp_path / "output" / SPEC / "seed1"
+    (cell / "results.json").rename(cell / "results.partial")
+    study()
+    assert study.trained[4:] == [(SPEC, 1)]
+
+
+def test_what_a_cut_off_training_left_is_not_mixed_with_the_next(study, tmp_path):
+    """Detectron2 appends to its metrics.json, and an old checkpoint is not this training's."""
+    cell = tmp_path / "output" / "cross_entropy" / "seed1"
+    cell.mkdir(parents=True)
+    left = [cell / name for name in ("metrics.json", "model_final.pth", "events.out.tfevents.1.x")]
+    for path in left:
+        path.write_text("half")
+    study()
+    assert not any(path.exists() for path in left)
+
+
+def test_a_damaged_result_is_refused_with_what_to_do(study, tmp_path):
+    study()
+    (tmp_path / "output" / SPEC / "seed1" / "results.json").write_text('{"scores": ')
+    with pytest.raises(ConfigError, match=r"results\.json is damaged .*; delete its folder"):
+        study()
+
+
+def test_cells_of_another_config_are_refused_with_what_differs(study):
+    study()
+    with pytest.raises(ValueError, match=r"  SOLVER\.MAX_ITER: 4 -> 9\n"):
+        study("SOLVER.MAX_ITER", 9)
+    assert len(study.trained) == 4
+
+
+def test_nothing_is_trained_before_all_finished_cells_are_checked(study, tmp_path):
+    study("STUDY.SEEDS", "[2]")
+    with pytest.raises(ValueError, match=r"  SOLVER\.MAX_ITER: 4 -> 9\n"):
+        study("SOLVER.MAX_ITER", 9)
+    assert len(study.trained) == 2
+
+
+@pytest.mark.parametrize("key, value", [("TEST.PROTOCOL", "paper"), ("TEST.TOLERANCE", 1)])
+def test_scores_of_another_protocol_are_not_shown_as_this_one(study, key, value):
+    """A study's results are scores: what they were measured with is no free key."""
+    study()
+    with pytest.raises(ValueError, match=key):
+        study(key, value)
+
+
+def test_scores_of_another_loss_in_the_same_file_are_not_shown_as_this_one(study, tmp_path):
+    """A search that was made again writes another loss into the same searched_loss.json."""
+    path = tmp_path / "searched_loss.json"
+    losses = ("STUDY.LOSSES", f"['{path}']", "STUDY.SEEDS", "[1]")
+    load_spec("voc-miou-bezier").model_copy(update={"name": "found"}).save(path)
+    study(*losses)
+    load_spec("voc-miou-bezier-paper").model_copy(update={"name": "found"}).save(path)
+    with contextlib.suppress(ValueError):  # to refuse is as good as to train again
+        study(*losses)
+        assert len(study.trained) == 2
+
+
+def test_tolerances_cannot_be_measured_without_a_checkpoint(study):
+    study()
+    with pytest.raises(ConfigError, match=r"no model_final\.pth to measure STUDY\.TOLERANCES"):
+        study("STUDY.TOLERANCES", "[1]")
+
+
+# --- cells that fail ---
+
+
+def test_a_failed_cell_is_reported_and_the_others_go_on(study, tmp_path):
+    study.breaking.add((SPEC, 1))
+    outcome = study.outcome()
+    assert study.trained == EVERY
+    (failure,) = outcome.failures
+    assert failure == f"{SPEC}, seed 1: RuntimeError: the disk is full"
+    _, first, second = rows(outcome.text)
+    assert first[1:3] == ["2", "15.00 ± 7.07"] and second[1:3] == ["1", "20.00"]
+    assert failure in (tmp_path / "output" / "summary.md").read_text()
+    kept = json.loads((tmp_path / "output" / SPEC / "seed1" / "failed.json").read_text())
+    assert "and more" in kept["trace"] and "Traceback" in kept["trace"]
+
+
+def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):
+    study.breaking.add((SPEC, 1))
+    study()
+    study.breaking.clear()
+    assert len(study.outcome().failures) == 1 and len(study.trained) == 4
+    assert study.outcome(retry_failed=True).failures == ()
+    assert study.trained[4:] == [(SPEC, 1)]
+    assert not (tmp_path / "output" / SPEC / "seed1" / "failed.json").exists()
+
+
+def test_a_loss_whose_every_cell_failed_is_a_row_without_scores(study):
+    study.breaking |= {(SPEC, 1), (SPEC, 2)}
+    *_, last = rows(study())
+    assert last == [SPEC, "0", *["-"] * 6]
+
+
+def test_two_studies_of_one_directory_refuse_each_other(make_study):
+    study = make_study()
+    with (
+        sole_study(study),
+        pytest.raises(ConfigError, match=r"Another study is running in .*output; wait for it"),
+        sole_study(study),
+    ):
+        pass
+    with sole_study(study):  # the first let go
+        pass
+
+
+def test_a_cell_that_another_process_trains_fails(study, monkeypatch, tmp_path):
+    from auto_seg_loss.study import cells
+
+    monkeypatch.setattr(cells, "_PATIENCE", 0.0)
+    cell = tmp_path / "output" / "cross_entropy" / "seed1"
+    cell.mkdir(parents=True)
+    lock = FileLock(cell / "cell.lock")
+    (failure,) = study.outcome().failures
+    assert failure.startswith("cross_entropy, seed 1: ConfigError: another process trains")
+    lock.release()
