@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from auto_seg_loss.study.tensorboard import HPARAMS
 from autoseg_core import SIX
 
 SPEC = "voc-miou-bezier"
 LOSSES = ("cross_entropy", SPEC)
-SETTINGS = ("STUDY.LOSSES", str(list(LOSSES)), "STUDY.SEEDS", "[1, 2]", "SOLVER.MAX_ITER", 30)
+SETTINGS = (
+    *("STUDY.LOSSES", str(list(LOSSES)), "STUDY.SEEDS", "[1, 2]"),
+    *("STUDY.IMAGES", 2, "SOLVER.MAX_ITER", 30),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +46,21 @@ def finished(as_user, tiny_config, weights, tmp_path_factory) -> Path:
 def study(scripts, tiny_config, weights):
     """``study(OUTPUT_DIR, KEY, VALUE, ...)`` with SETTINGS unless options say otherwise."""
 
-    def run(output: Path, *options):
-        command = ("study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
+    def run(output: Path, *options, flags=()):
+        command = ("study_net.py", "--config-file", tiny_config, *flags, "OUTPUT_DIR", output)
         return scripts.run(*command, "MODEL.WEIGHTS", weights, *SETTINGS, *options)
 
     return run
 
 
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    """The finished study, to go on with."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
 def table(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if re.match(r"\| *\w", line)]
+    lines = [line for line in text.split("\n\n")[0].splitlines() if re.match(r"\| *\w", line)]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -72,6 +91,182 @@ def test_a_study_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config, w
     assert run.status == 130, run.stderr
     assert run.interruption() == [str(argument) for argument in (*command, *settings)]
     assert not (output / "summary.md").exists()
+
+
+def reports(output: Path) -> list[str]:
+    return [(output / name).read_text() for name in ("summary.md", "summary.csv", "cells.csv")]
+
+
+def trained(output: Path) -> dict[Path, int]:
+    """When each cell was finished."""
+    return {path: path.stat().st_mtime_ns for path in output.rglob("results.json")}
+
+
+def test_a_killed_study_resumes_to_the_same_summary(
+    scripts, study, tiny_config, weights, finished, tmp_path
+):
+    output = tmp_path / "run"
+    done = output / "cross_entropy" / "seed1" / "results.json"
+    begun = output / SPEC / "seed1" / "run.json"
+    command = ("study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
+    run = scripts.start(*command, "MODEL.WEIGHTS", weights, *SETTINGS).stop_when(begun.exists)
+    assert run.status == -signal.SIGKILL and done.is_file()
+    kept = trained(output)
+    assert 1 <= len(kept) < 4, "the kill came too late to show anything"
+    study(output, flags=("--resume",)).assert_ok()
+    assert reports(output) == reports(finished)
+    assert kept.items() <= trained(output).items()
+
+
+def test_a_second_study_of_the_directory_is_refused(scripts, study, tiny_config, weights, tmp_path):
+    output = tmp_path / "run"
+    command = ("study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
+    settings = ("MODEL.WEIGHTS", weights, *SETTINGS, "SOLVER.MAX_ITER", 100000)
+    first = scripts.start(*command, *settings)
+
+    def refuse() -> bool:
+        if not list(output.rglob("run.json")):
+            return False
+        text = study(output, "SOLVER.MAX_ITER", 100000).refusal()
+        assert "Another study is running in" in text
+        return True
+
+    first.stop_when(refuse)
+
+
+def test_a_failed_cell_is_reported_and_trained_again_on_demand(study, copy, finished):
+    """A folder where a file should be stands for a full disk and the like."""
+    cell = copy / SPEC / "seed2"
+    shutil.rmtree(cell)
+    (cell / "metrics.json").mkdir(parents=True)
+    others = trained(copy)
+    run = study(copy)
+    assert run.status == 1 and "Traceback" not in run.stderr
+    assert re.search(rf"failed:\n{SPEC}, seed 2: \w+Error: ", run.stderr)
+    assert table(run.stdout)[2][1] == "1"
+    (cell / "metrics.json").rmdir()
+    assert study(copy).status == 1, "it was trained again without being asked for"
+    study(copy, flags=("--retry-failed",)).assert_ok()
+    assert reports(copy) == reports(finished)
+    assert others.items() <= trained(copy).items()
+
+
+def test_ray_gives_the_same_study(study, finished, tmp_path):
+    pytest.importorskip("ray")
+    output = tmp_path / "run"
+    node = "SEARCH.EXECUTOR."
+    options = (node + "WORKERS", 2, node + "CPUS", 0.01)
+    study(output, *options, flags=("--executor", "ray")).assert_ok()
+    assert reports(output) == reports(finished)
+
+
+def test_cells_of_the_first_layout_are_accepted(study, copy):
+    """Once a cell was its results and its training's files; a checkpoint may have been removed."""
+    for cell in (path.parent for path in list(copy.rglob("results.json"))):
+        shutil.rmtree(cell / "predictions")
+        for name in ("inspection.json", "cell.lock", "model_final.pth"):
+            (cell / name).unlink()
+    before = trained(copy)
+    printed = table((copy / "stdout.txt").read_text())
+    assert table(study(copy).assert_ok().stdout) == printed
+    assert trained(copy) == before
+    assert not list(copy.rglob("inspection.json"))
+
+
+def test_more_may_be_asked_for_later(study, copy):
+    """Borders and tolerances are measured from the checkpoints; nothing is trained again."""
+    before = trained(copy)
+    run = study(copy, "STUDY.TOLERANCES", "[1, 5]", "STUDY.BORDERS", True).assert_ok()
+    head, *rows = table(run.stdout)
+    further = ["BIoU@1", "BF1@1", "BIoU@5", "BF1@5", "border_length", "jaggedness"]
+    assert head == ["loss", "seeds", *SIX, *further]
+    assert trained(copy) == before
+    for row in rows:  # 5 is TEST.TOLERANCE
+        shown = dict(zip(head, row, strict=True))
+        assert (shown["BIoU@5"], shown["BF1@5"]) == (shown["BIoU"], shown["BF1"])
+        assert shown["BF1@1"] != shown["BF1"]
+
+
+def test_predictions_are_kept_as_label_maps(finished):
+    """Those of the images that were scored: the network's, at full size."""
+    found = sorted(finished.rglob("predictions/*.png"))
+    assert len(found) == 4 * 2
+    maps = [np.asarray(Image.open(path)) for path in found]
+    assert {labels.shape for labels in maps} == {(48, 64)} and max(x.max() for x in maps) < 7
+    assert len({labels.tobytes() for labels in maps}) > 4, "losses and seeds predict the same"
+
+
+# --- TensorBoard ---
+
+
+@pytest.fixture(scope="module")
+def board(finished) -> Iterator[Callable[[str], Any]]:
+    """``board(route)``: what a TensorBoard server on the study answers, from its JSON."""
+    arguments = ["--logdir", str(finished / "tensorboard"), "--port", "0", "--load_fast", "false"]
+    command = [sys.executable, "-m", "tensorboard.main", *arguments]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    lines = iter(server.stderr.readline, "")
+    url = next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
+
+    def ask(route: str) -> Any:
+        with urllib.request.urlopen(f"{url}data/{route}") as answer:
+            return json.loads(answer.read())
+
+    deadline = time.monotonic() + 60
+    while len(ask("runs")) < 4 and time.monotonic() < deadline:  # it loads in the background
+        time.sleep(0.1)
+    yield ask
+    server.kill()
+    server.wait()
+    server.stderr.close()
+
+
+RUNS = {f"{loss}/seed{seed}" for loss in LOSSES for seed in (1, 2)}
+
+
+def test_the_server_has_a_run_for_each_cell_with_the_same_tags(board):
+    assert set(board("runs")) == RUNS
+    scalars = board("plugin/scalars/tags")
+    assert set(scalars) == RUNS
+    assert len({tuple(sorted(tags)) for tags in scalars.values()}) == 1
+    tags = next(iter(scalars.values()))
+    assert {f"scores/{name}" for name in SIX} | {"total_loss", "lr"} <= set(tags)
+    images = board("plugin/images/tags")
+    kinds = ("prediction", "truth", "borders")
+    expected = {f"{kind}/{number}" for kind in kinds for number in (0, 1)}
+    assert {run: set(tags) for run, tags in images.items()} == dict.fromkeys(RUNS, expected)
+
+
+def test_the_server_has_the_scores_of_the_cells(board, finished):
+    run = urllib.parse.quote(f"{SPEC}/seed2", safe="")
+    for name in SIX:
+        (point,) = board(f"plugin/scalars/scalars?run={run}&tag=scores%2F{name}")
+        assert point[1:] == [30, pytest.approx(scores(finished, SPEC, 2)[name], rel=1e-6)]
+
+
+def test_the_server_compares_every_cell_in_hparams(board, finished):
+    def ask(kind: str, **request: Any) -> Any:
+        text = urllib.parse.quote(json.dumps({"experimentName": "", **request}))
+        return board(f"plugin/hparams/{kind}?request={text}")
+
+    experiment = ask("experiment")
+    names = [info["name"] for info in experiment["hparamInfos"]]
+    assert sorted(names) == sorted(HPARAMS)
+    metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
+    assert metrics == {f"scores/{name}" for name in SIX}
+    columns = [{"hparam": name} for name in names]
+    statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+    asked = {"startIndex": 0, "sliceSize": 100, "colParams": columns, "allowedStatuses": statuses}
+    groups = ask("session_groups", **asked)["sessionGroups"]
+    rows = {(group["hparams"]["loss"], group["hparams"]["seed"]): group for group in groups}
+    assert set(rows) == {(loss, seed) for loss in LOSSES for seed in (1.0, 2.0)}
+    for (loss, seed), group in rows.items():
+        assert set(group["hparams"]) == set(HPARAMS)
+        assert group["sessions"][0]["status"] == "STATUS_SUCCESS"
+        values = {one["name"]["tag"]: one["value"] for one in group["metricValues"]}
+        expected = scores(finished, loss, int(seed))
+        assert values == pytest.approx({f"scores/{name}": expected[name] for name in SIX}, rel=1e-6)
 
 
 def test_losses_and_seeds_make_a_difference(finished):

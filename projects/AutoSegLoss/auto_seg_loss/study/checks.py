@@ -22,6 +22,13 @@ SETTING_CHECKS = (check_weights, check_evaluation, check_test_data, check_train_
 
 def check_study(study: Study) -> None:
     """Refuse unknown losses, an unknown target, unfit seeds and the like; ``ConfigError``."""
+    try:
+        _check_study(study)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_study(study: Study) -> None:
     _check_lists(study.config)
     for setting in study.settings:
         _check_target(setting.config)

@@ -24,6 +24,7 @@ from auto_seg_loss.study.results import (
     mean,
     reference_of,
     reward_pairs,
+    verdict_of,
 )
 from auto_seg_loss.study.settings import Setting
 from autoseg_core.plot import new_figure
@@ -75,7 +76,7 @@ def _draw_heat(panel: Axes, setting: Setting, rows: Sequence[Row], names: Sequen
     panel.imshow(shades, cmap="RdBu", vmin=-1.6, vmax=1.6, aspect="auto")
     for i, (row, line) in enumerate(zip(rows, found, strict=True)):
         for j, (name, one) in enumerate(zip(names, line, strict=True)):
-            text = f"{mean(row.values(name)):.2f}{_MARKS[one.verdict]}"
+            text = f"{mean(row.values(name)):.2f}{_MARKS[verdict_of(one, name)]}"
             panel.text(j, i, text, ha="center", va="center", fontsize="small")
     panel.set_xticks(range(len(names)), names)
     panel.set_yticks(range(len(rows)), [row.loss for row in rows])
@@ -100,7 +101,7 @@ def bars(study: Study, results: Sequence[CellResult], rows: Sequence[Row]) -> Fi
 def _draw_bars(panel: Axes, rows: Sequence[Row], name: str) -> None:
     values = [row.values(name) for row in rows]
     means = np.array([mean(some) for some in values])
-    errors = np.nan_to_num([deviation(some) for some in values])
+    errors = np.array([deviation(some) for some in values])  # NaN, of a single seed, is not drawn
     first = {row.setting.name: index for index, row in reversed(list(enumerate(rows)))}
     colours = ["0.6" if index in first.values() else "C0" for index in range(len(rows))]
     places = np.arange(len(rows))
@@ -127,7 +128,7 @@ def over_tolerances(
         for panel, metric in zip(line, metrics, strict=True):
             for row in [row for row in rows if row.setting is setting]:
                 values = [row.values(f"{metric}@{radius}") for radius in radii]
-                errors = np.nan_to_num([deviation(some) for some in values])
+                errors = [deviation(some) for some in values]
                 panel.errorbar(radii, [mean(some) for some in values], errors, label=row.loss)
             panel.set(title=setting.name, xlabel="tolerance, pixels", ylabel=metric, xticks=radii)
     panels[0][0].legend(fontsize="x-small")

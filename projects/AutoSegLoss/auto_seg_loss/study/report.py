@@ -22,6 +22,7 @@ from auto_seg_loss.study.results import (
     reference_of,
     rows_of,
     value_of,
+    verdict_of,
 )
 from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.statistics import Correlation, mean_and_spread
@@ -55,7 +56,7 @@ def score_table(study: Study, rows: Sequence[Row]) -> str:
     """
     names = columns_of(study)
     body = [[*_head(row), len(row.runs), *_cells(row, names)] for row in rows]
-    return tabulate(body, headers=[*_axes(study), "loss", "seeds", *names], tablefmt="github")
+    return _markdown(body, [*_axes(study), "loss", "seeds", *names])
 
 
 def difference_table(study: Study, rows: Sequence[Row]) -> str:
@@ -64,10 +65,9 @@ def difference_table(study: Study, rows: Sequence[Row]) -> str:
     for row in rows:
         first = reference_of(row, rows)
         if row is not first:
-            found = [str(difference(row, first, name)) for name in columns_of(study)]
-            body.append([*_head(row), f"- {first.loss}", *found])
-    headers = [*_axes(study), "loss", "less", *columns_of(study)]
-    return tabulate(body, headers=headers, tablefmt="github")
+            body.append([*_head(row), first.loss, *_gains(row, first, columns_of(study))])
+    headers = [*_axes(study), "loss", "minus", *columns_of(study)]
+    return _markdown(body, headers)
 
 
 def write_reports(study: Study, results: Sequence[CellResult]) -> None:
@@ -117,7 +117,7 @@ def _summary_records(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
                     "difference": found.mean,
                     "low": found.low,
                     "high": found.high,
-                    "verdict": found.verdict,
+                    "verdict": verdict_of(found, name),
                 }
             )
     return records
@@ -158,3 +158,13 @@ def _head(row: Row) -> list[str]:
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
     return [mean_and_spread(row.values(name)) for name in names]
+
+
+def _gains(row: Row, reference: Row, names: Sequence[str]) -> list[str]:
+    found = {name: difference(row, reference, name) for name in names}
+    return [f"{one.numbers} {verdict_of(one, name)}".strip() for name, one in found.items()]
+
+
+def _markdown(body: Sequence[Sequence[Any]], headers: Sequence[str]) -> str:
+    # Numbers are texts already: they keep their zeros.
+    return tabulate(body, headers=headers, tablefmt="github", disable_numparse=True)

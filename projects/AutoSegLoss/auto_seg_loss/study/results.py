@@ -13,6 +13,7 @@ from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.statistics import (
     Correlation,
     Difference,
+    Verdict,
     paired_difference,
     rank_correlations,
 )
@@ -58,6 +59,11 @@ def difference(row: Row, reference: Row, name: str) -> Difference:
     """Of a score, over the seeds that both have."""
     seeds = [seed for seed in row.runs if seed in reference.runs]
     return paired_difference(row.values(name, seeds), reference.values(name, seeds))
+
+
+def verdict_of(found: Difference, name: str) -> Verdict:
+    """That of a score; none of a border's measure, of which more is not better."""
+    return "" if name in BORDERS else found.verdict
 
 
 def columns_of(study: Study) -> tuple[str, ...]:

@@ -41,12 +41,16 @@ class Difference:
             return "better"
         return "worse" if self.high < 0 else ""
 
-    def __str__(self) -> str:
+    @property
+    def numbers(self) -> str:
+        """Mean and interval; the mean alone without one; "-" without pairs."""
         if self.pairs == 0:
             return "-"
         known = not math.isnan(self.low)
-        interval = f" [{self.low:+.2f}, {self.high:+.2f}]" if known else ""
-        return f"{self.mean:+.2f}{interval}{' ' * bool(self.verdict)}{self.verdict}"
+        return f"{self.mean:+.2f}" + f" [{self.low:+.2f}, {self.high:+.2f}]" * known
+
+    def __str__(self) -> str:
+        return " ".join([self.numbers, self.verdict]).strip()
 
 
 def paired_difference(

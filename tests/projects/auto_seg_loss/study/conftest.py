@@ -38,7 +38,7 @@ class FakeStudy:
 
 @pytest.fixture
 def make_study(make_cfg, shapes) -> Callable[..., Study]:
-    """``make_study(KEY, VALUE, ...)``: two losses and two seeds unless the options say otherwise."""
+    """``make_study(KEY, VALUE, ...)``: two losses and two seeds unless options say otherwise."""
 
     def make(*options: Any) -> Study:
         settings = ("STUDY.LOSSES", f"['cross_entropy', '{SPEC}']", "STUDY.SEEDS", "[1, 2]")

@@ -94,7 +94,8 @@ def test_options_win_over_data_sets_and_networks(make_cfg, overlays):
 
 def test_paths_are_relative_to_the_config_and_may_stand_without_quotes(overlays, tiny_config):
     (overlays / "study.yaml").write_text(
-        f'_BASE_: "{tiny_config}"\nSTUDY:\n  DATASETS:\n    - one: test.yaml\n    - "two: val.yaml"\n'
+        f'_BASE_: "{tiny_config}"\n'
+        'STUDY:\n  DATASETS:\n    - one: test.yaml\n    - "two: val.yaml"\n'
     )
     study = read_study(str(overlays / "study.yaml"), ["STUDY.SEEDS", "[4]"])
     assert [cell.run for cell in study.cells] == [
@@ -127,7 +128,7 @@ def test_a_mistake_of_a_data_set_names_it(make_cfg, overlays, shapes):
     options = ("STUDY.DATASETS", "['good: test.yaml', 'bad: lost.yaml']")
     study = build_study(make_cfg(*options), options, overlays)
     check_study(study)
-    with pytest.raises(ConfigError, match="^bad: Unknown data set 'nowhere'"):
+    with pytest.raises(ConfigError, match=r"^bad: Unknown data set 'nowhere'"):
         check_settings(study)
 
 

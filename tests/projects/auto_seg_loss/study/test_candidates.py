@@ -1,0 +1,82 @@
+"""candidates.py: which losses of a journal are taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.study.candidates import pick_candidates
+from autoseg_core import SearchSpace
+from rl.journal import Journal, JournalError, read_journal
+
+SPACE = SearchSpace("mAcc")
+CONFIG = {
+    "SEARCH": {"ABSENT": "zero", "TOLERANCE": 3},
+    "TEST": {"DROP_BACKGROUND": False},
+}
+SHIPPED = Path(__file__).parents[4] / "docs" / "journals" / "camvid-macc-ppo.jsonl"
+
+
+def thetas(count: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(size=(count, SPACE.dim))
+
+
+@pytest.fixture
+def journal(tmp_path) -> Path:
+    """Eleven candidates with rewards 0, 0.1 … 1 in disorder, and what is to be left out."""
+    path = tmp_path / "journal.jsonl"
+    header = {"config": CONFIG, "space": SPACE.to_dict()}
+    with Journal.create(path, header) as book:
+        for i, theta in enumerate(thetas(11)):
+            record = {"id": f"r00c{i:02d}", "theta": theta, "reward": (i * 7 % 11) / 10}
+            book.append({"kind": "candidate", "status": "ok", **record})
+        extra = {"theta": thetas(1)[0], "reward": 5.0}
+        book.append({"kind": "candidate", "status": "failed", "id": "r01c00", **extra})
+        book.append({"kind": "candidate", "status": "ok", "id": "r01c01", **extra})  # met before
+        book.append({"kind": "candidate", "status": "ok", "id": "s00c00m0", **extra})
+        book.append({"kind": "rung", "status": "ok", "id": "r01c02", "budget": 0.5, **extra})
+    return path
+
+
+def test_they_are_spread_over_the_ranks_of_the_rewards(journal):
+    found = pick_candidates(journal, 6)
+    assert [one.reward for one in found] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    everything = pick_candidates(journal, 11)
+    assert len({one.spec.name for one in everything}) == 11
+    assert {one.spec.name for one in everything} == {f"r00c{i:02d}" for i in range(11)}
+
+
+def test_a_loss_is_the_one_that_was_rewarded(journal):
+    best = pick_candidates(journal, 3)[-1]
+    index = int(best.spec.name[-2:])
+    (term,) = best.spec.terms
+    expected = SPACE.control_points(thetas(11)[index])
+    np.testing.assert_array_equal(term.control_points, expected)
+    assert (term.metric, term.absent, term.tolerance) == ("mAcc", "zero", 3)
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_too_few_and_too_many_are_refused(journal, count):
+    with pytest.raises(
+        ConfigError, match=rf"CANDIDATES from 3 to .*, which is 11 in .*; got {count}"
+    ):
+        pick_candidates(journal, count)
+
+
+def test_a_journal_of_something_else_is_refused(tmp_path):
+    Journal.create(tmp_path / "journal.jsonl", {"agent": "mine"}).close()
+    with pytest.raises(
+        JournalError, match=r"not \(yet\) the journal of a search of search_net\.py"
+    ):
+        pick_candidates(tmp_path / "journal.jsonl", 3)
+
+
+def test_the_journal_that_is_shipped_can_be_used():
+    found = pick_candidates(SHIPPED, 12)
+    rewards = [one.reward for one in found]
+    assert rewards == sorted(rewards) and len(set(rewards)) == 12
+    best = max(r["reward"] for r in read_journal(SHIPPED) if r.get("id", "")[:1] == "r")
+    assert rewards[-1] == best

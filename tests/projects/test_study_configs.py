@@ -1,0 +1,109 @@
+"""The shipped studies, each on a small twin: tiny images, networks and trainings by options.
+
+What a study needs from searches is made here: specs of the spaces that its searches would have.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from auto_seg_loss.preflight import load_config
+from auto_seg_loss.study import read_study
+from autoseg_core import Constraints, LossSpec, search_space
+
+CONFIGS = Path(__file__).parents[2] / "projects" / "AutoSegLoss" / "configs"
+JOURNALS = Path(__file__).parents[2] / "docs" / "journals"
+
+TINY = {
+    "MODEL.WEIGHTS": "",
+    "MODEL.RESNETS.STEM_OUT_CHANNELS": 8,
+    "MODEL.SMALL_RESNET.BLOCKS": [1, 1, 1, 1],
+    "MODEL.SMALL_RESNET.CHANNELS": [8, 12, 16, 20],
+    "MODEL.SEM_SEG_HEAD.NUM_CLASSES": 7,
+    "MODEL.SEM_SEG_HEAD.ASPP_CHANNELS": 8,
+    "DATASETS.TRAIN": "('shapes_sem_seg_train',)",
+    "DATASETS.TEST": "('shapes_sem_seg_test',)",
+    "INPUT.CROP.SIZE": [32, 32],
+    "SOLVER.IMS_PER_BATCH": 2,
+    "SOLVER.MAX_ITER": 1,
+    "STUDY.SEEDS": [1],
+    "STUDY.IMAGES": 1,
+}
+
+# Study -> the searched losses it names, as constraints, pieces and metric of their space.
+MIOU = search_space("mIoU")
+FREE = {
+    "both": Constraints(True, True),
+    "only-truth-table": Constraints(True, False),
+    "only-monotone": Constraints(False, True),
+    "neither": Constraints(False, False),
+}
+SEARCHED = {
+    "shapes-to-camvid": {"output/shapes/search-miou": MIOU},
+    "camvid-to-shapes": {"output/shapes/search-miou": MIOU},
+    "constraints": {
+        f"output/study/constraints/searches/{name}": search_space("mIoU", "bezier", None, free)
+        for name, free in FREE.items()
+    },
+    "pieces": {
+        f"output/study/pieces/searches/{n}": search_space("mIoU", "bezier", n) for n in (1, 2, 3, 4)
+    },
+    "bf1-tolerance": {
+        f"output/study/bf1-tolerance/searches/{radius}": search_space("mIoU+BF1")
+        for radius in (1, 3, 5)
+    },
+}
+NAMES = sorted(path.stem for path in (CONFIGS / "study").glob("*.yaml"))
+STUDIES = [name for name in NAMES if not name.startswith("Base-")]
+# Their twins are configs of their own: small-*.
+LARGE = ["deeplab-to-pspnet-hrnet", "voc-to-cityscapes"]
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """A folder that looks like the repository's after all searches."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "journals").symlink_to(JOURNALS)
+    for searches in SEARCHED.values():
+        for folder, space in searches.items():
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            name = "searched-" + Path(folder).name
+            spec = LossSpec.from_theta(name, space, space.identity(), tolerance=1)
+            spec.save(tmp_path / folder / "searched_loss.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name not in LARGE])
+def test_every_study_runs_on_its_small_twin(scripts, place, name):
+    config = CONFIGS / "study" / f"{name}.yaml"
+    few = {"STUDY.CANDIDATES": 3} if load_config(str(config), []).STUDY.JOURNAL else {}
+    options = [str(item) for pair in (TINY | few).items() for item in pair]
+    scripts.run("study_net.py", "--config-file", config, *options, directory=place).assert_ok()
+    output = place / load_config(str(config), []).OUTPUT_DIR
+    with (output / "cells.csv").open() as file:
+        cells = list(csv.DictReader(file))
+    labels = {(cell["dataset"], cell["network"], cell["loss"]) for cell in cells}
+    assert len(labels) == len(cells) >= 3
+    assert not any(cell["failed"] for cell in cells)
+    assert all((output / f"{picture}.png").is_file() for picture in ("heatmap", "bars", "borders"))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_studies_of_the_paper_and_their_twins_compare_the_same(name):
+    """The data and weights of the large ones are not here; their cells are made all the same."""
+    large, small = (
+        read_study(str(CONFIGS / "study" / f"{prefix}{name}.yaml"), []) for prefix in ("", "small-")
+    )
+    assert list(large.labels()) == list(small.labels())
+    assert len(large.cells) == len(small.cells) == len(large.settings) * len(large.losses) * 3
+    assert len({cell.directory for cell in large.cells}) == len(large.cells)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_compares_with_cross_entropy(name):
+    cfg = load_config(str(CONFIGS / "study" / f"{name}.yaml"), [])
+    assert cfg.STUDY.LOSSES[0] == "cross_entropy" and len(cfg.STUDY.SEEDS) >= 3
+    assert Path(cfg.OUTPUT_DIR) == Path("output/study") / name
