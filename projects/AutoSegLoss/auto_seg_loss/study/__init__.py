@@ -1,10 +1,12 @@
 """Studies: losses compared over seeds, data sets and networks, from equal starts.
 
-matrix.py      config -> cells          candidates.py  losses of a search's journal
-checks.py      what is refused          cells.py       one cell: train, score, keep
-inspection.py  what a network shows     borders.py     length and jaggedness of borders
-runner.py      all cells, then          statistics.py  intervals and correlations
-results.py     rows                     report.py, figures.py, images.py, tensorboard.py
+settings.py    data sets x networks     matrix.py      config -> settings -> cells
+candidates.py  losses of a journal      checks.py      what is refused
+runner.py      all cells, here or in workers
+cells.py       one cell is trained      inspection.py  what its network shows
+finished.py    cells on the disk        borders.py     length and jaggedness of borders
+results.py     rows of the tables       statistics.py  intervals and correlations
+report.py      tables                   figures.py, images.py, tensorboard.py
 """
 
 from auto_seg_loss.study.checks import check_settings, check_study

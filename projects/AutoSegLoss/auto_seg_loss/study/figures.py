@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from auto_seg_loss.study.cells import CellResult
+from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.images import pictures_of
 from auto_seg_loss.study.matrix import Study, border_metrics
 from auto_seg_loss.study.results import (

@@ -16,7 +16,7 @@ from detectron2.data.detection_utils import read_image
 from numpy.typing import NDArray
 from PIL import Image
 
-from auto_seg_loss.study.cells import CellResult
+from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.inspection import PREDICTIONS, read_truth, shown_records
 from auto_seg_loss.visualize import boundary_overlay, overlay, shrunk
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from auto_seg_loss.study.cells import CellResult
 from auto_seg_loss.study.figures import write_figures
+from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.matrix import Study
 from auto_seg_loss.study.results import (
     Row,
@@ -44,8 +44,7 @@ def printed(study: Study, results: Sequence[CellResult]) -> str:
             found = difference(row, first, study.target)
             where = f"{row.setting.name}: " if row.setting.name else ""
             lines.append(f"{where}{row.loss} - {first.loss}: {study.target} {found}")
-    for setting, found in correlations(study, rows):
-        lines.append(_sentence(study, setting, found))
+    lines += [_sentence(study, *one) for one in correlations(study, rows)]
     return "\n".join([score_table(study, rows), *lines])
 
 

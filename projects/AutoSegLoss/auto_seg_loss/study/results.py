@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auto_seg_loss.study.borders import mean_of
-from auto_seg_loss.study.cells import CellResult
+from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.matrix import Study
 from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.statistics import (

@@ -20,13 +20,12 @@ from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import datasets_root
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet_console
-from auto_seg_loss.study.cells import (
+from auto_seg_loss.study.cells import complete, keep_failure
+from auto_seg_loss.study.finished import (
     FAILED,
     CellResult,
     check_finished,
-    complete,
     is_finished,
-    keep_failure,
     read_result,
 )
 from auto_seg_loss.study.matrix import Cell, Study

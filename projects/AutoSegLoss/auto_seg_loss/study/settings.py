@@ -72,8 +72,10 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, list[Path
 
 def _entry(key: str, entry: Any) -> tuple[str, str]:
     # YAML reads an entry without quotes as a mapping.
-    parts = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else ()
-    if isinstance(entry, str):
+    parts: tuple[Any, ...] = ()
+    if isinstance(entry, Mapping) and len(entry) == 1:
+        parts = next(iter(entry.items()))
+    elif isinstance(entry, str):
         parts = tuple(part.strip() for part in entry.split(":", 1))
     if len(parts) != 2 or not all(isinstance(part, str) and part for part in parts):
         raise ConfigError(f'{key} expects entries "label: config.yaml", got {entry!r}.')

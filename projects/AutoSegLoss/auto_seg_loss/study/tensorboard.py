@@ -1,9 +1,10 @@
 """A study in TensorBoard: one folder of events, in it a run for each cell.
 
-A cell's run holds its row of the HPARAMS tab, with the keys of HPARAMS and the study's scores in
-every row; the scalars of its training over iterations, under the same tags in all runs, so that
-they overlay; its scores, scores/<name>, at the last iteration; and pictures of the same test images
-in all runs: prediction/<n>, truth/<n>, borders/<n>.
+A cell's run holds its row of the HPARAMS tab, with the keys of HPARAMS in every row; under the same
+tags in all runs, so that they overlay, its losses over iterations and its scores, scores/<name>, at
+every evaluation; and pictures of the same test images in all runs: prediction/<n>, truth/<n>,
+borders/<n>. All else that a training writes is in the events of the cell's own folder: every scalar
+of a run is a column of the HPARAMS tab.
 
 Everything is taken from the cells' folders, so a study that goes on writes the events anew.
 """
@@ -12,14 +13,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard.summary import hparams, image, scalar
 from torch.utils.tensorboard.writer import FileWriter
 
-from auto_seg_loss.study.cells import CellResult
+from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.images import pictures_of
 from auto_seg_loss.study.matrix import Cell, Study
 from auto_seg_loss.study.results import value_of
@@ -27,8 +28,8 @@ from auto_seg_loss.study.settings import TENSORBOARD
 
 HPARAMS = ("dataset", "network", "loss", "seed", "lr", "iterations", "batch")
 
-_TIMES = ("time", "data_time", "eta_seconds", "rank_data_time", "iteration")
-"""Of a training's metrics.json; they say nothing about a loss."""
+_EVALUATED = "sem_seg/"
+"""What a training's metrics.json has before the names of scores."""
 
 
 class StudyBoard:
@@ -50,8 +51,9 @@ class StudyBoard:
         writer = FileWriter(str(self._folder / cell.run))
         try:
             writer.add_summary(begin)
-            for tag, value, at in training_scalars(cell.directory):
-                writer.add_summary(scalar(tag, value), at)
+            for tag, value, at in training_scalars(cell.directory, self._names):
+                if at < step:
+                    writer.add_summary(scalar(tag, value), at)
             for name in self._names:
                 writer.add_summary(scalar(f"scores/{name}", value_of(result, name)), step)
             for number, shown in enumerate(pictures_of(result)):
@@ -80,13 +82,15 @@ def hparams_of(cell: Cell) -> dict[str, str | float]:
     return dict(zip(HPARAMS, values, strict=True))
 
 
-def training_scalars(directory: Path) -> Iterator[tuple[str, float, int]]:
-    """Tag, value and iteration of what Detectron2 wrote into the cell's metrics.json."""
+def training_scalars(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, float, int]]:
+    """Tag, value and iteration of losses and of these scores, from the cell's metrics.json."""
+    tags = {_EVALUATED + name: f"scores/{name}" for name in names}
     path = directory / "metrics.json"
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         record: dict[str, Any] = _parsed(line)
-        for tag, value in record.items():
-            if tag not in _TIMES and isinstance(value, int | float):
+        for key, value in record.items():
+            tag = key if key.startswith(("total_loss", "loss_")) else tags.get(key)
+            if tag is not None:
                 yield tag, value, record["iteration"]
 
 

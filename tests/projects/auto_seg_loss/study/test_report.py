@@ -12,7 +12,7 @@ from PIL import Image
 
 from auto_seg_loss.study import build_study
 from auto_seg_loss.study.candidates import CandidateLoss
-from auto_seg_loss.study.cells import CellResult
+from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.matrix import Study
 from auto_seg_loss.study.report import printed, write_reports
 from autoseg_core import SIX, load_spec

@@ -1,0 +1,124 @@
+"""The cells that are finished: what is on the disk of them, and whether it may be used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from auto_seg_loss.preflight import ConfigError, check_resume, local_weights, loss_text
+from auto_seg_loss.study.inspection import missing_from
+from auto_seg_loss.study.matrix import Cell, Study, score_names, tolerance_names
+
+# What may change between two calls without touching a finished cell's scores. Of the loss it is
+# the content that counts, not the name.
+FREE_KEYS = (
+    "DATALOADER.NUM_WORKERS",
+    "INPUT.CACHE",
+    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
+    "OUTPUT_DIR",
+    "SEARCH",
+    "STUDY",
+    "TEST.METRICS",
+    "VIS_PERIOD",
+)
+
+RESULTS, FAILED, INSPECTION = "results.json", "failed.json", "inspection.json"
+CHECKPOINT = "model_final.pth"
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class CellResult:
+    """What a cell has given so far.
+
+    scores: in percent by name, NaN after a training that diverged; {} unless finished. shown: what
+    the inspection found, {} without one. reason: why it failed; "" otherwise.
+    """
+
+    cell: Cell
+    scores: Scores = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+def check_finished(study: Study) -> None:
+    """Refuse finished cells that the study's config would not have given; ``ConfigError``."""
+    for cell in study.cells:
+        check_resume(cell.config, FREE_KEYS)
+        if (cell.directory / RESULTS).is_file():
+            _check_result(cell, _read(cell.directory / RESULTS))
+
+
+def is_finished(cell: Cell) -> bool:
+    """Whether nothing is left to do for it."""
+    if not (cell.directory / RESULTS).is_file():
+        return False
+    return not _can_be_inspected(cell) or not missing_from(_inspection(cell), cell.config)
+
+
+def read_result(cell: Cell) -> CellResult:
+    """What is on the disk; ``ConfigError`` when scores that are asked for are not."""
+    failure, path = cell.directory / FAILED, cell.directory / RESULTS
+    if failure.is_file():
+        return CellResult(cell, reason=_read(failure)["reason"])
+    if not path.is_file():
+        return CellResult(cell, reason="not trained")
+    shown = _inspection(cell)
+    known = {**_read(path)["scores"], **shown.get("scores", {})}
+    names = (*score_names(cell.config), *tolerance_names(cell.config.STUDY.TOLERANCES))
+    scores = {name: known.get(name) for name in names}
+    return CellResult(cell, {k: math.nan if v is None else v for k, v in scores.items()}, shown)
+
+
+def inputs_of(cfg: CfgNode) -> dict[str, str | None]:
+    """What the training depends on beside the config: the content of the files it names."""
+    weights = cfg.MODEL.WEIGHTS
+    digest = hashlib.sha256(local_weights(weights).read_bytes()).hexdigest() if weights else None
+    return {"loss": loss_text(cfg), "weights": digest}
+
+
+def _check_result(cell: Cell, result: dict[str, Any]) -> None:
+    if result["inputs"] != inputs_of(cell.config):
+        raise ConfigError(
+            f"{cell.directory} was trained with another loss file or other weights of the same "
+            "name; delete it to train it again, or choose another OUTPUT_DIR."
+        )
+    missing = [name for name in score_names(cell.config) if name not in result["scores"]]
+    if missing:
+        raise ConfigError(
+            f"{cell.directory} was trained without the scores of {', '.join(missing)}; delete it "
+            "to train it again, or take them out of TEST.METRICS."
+        )
+    inspected = not missing_from(_inspection(cell), cell.config)
+    if cell.config.STUDY.TOLERANCES and not inspected and not _can_be_inspected(cell):
+        raise ConfigError(
+            f"{cell.directory} has no {CHECKPOINT} to measure STUDY.TOLERANCES with; delete it to "
+            "train it again, or leave them out."
+        )
+
+
+def _can_be_inspected(cell: Cell) -> bool:
+    """A training that diverged leaves no checkpoint; another may have been tidied away."""
+    return (cell.directory / CHECKPOINT).is_file()
+
+
+def _inspection(cell: Cell) -> dict[str, Any]:
+    path = cell.directory / INSPECTION
+    return _read(path) if path.is_file() else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is damaged ({error}); delete its folder to train that cell again."
+        ) from None
