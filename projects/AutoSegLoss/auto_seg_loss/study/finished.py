@@ -25,6 +25,7 @@ FREE_KEYS = (
     "SEARCH",
     "STUDY",
     "TEST.METRICS",
+    "TEST.SAMPLES",
     "VIS_PERIOD",
 )
 
