@@ -137,6 +137,17 @@ def test_longer_borders_are_neither_better_nor_worse(make_study):
     assert (study.output / "tolerances.png").is_file()
 
 
+def test_a_study_of_which_nothing_is_left_is_reported_too(make_study):
+    study = make_study("STUDY.BORDERS", True, "STUDY.TOLERANCES", "[1]")
+    study.output.mkdir()
+    found = [CellResult(cell, reason="the disk is full") for cell in study.cells]
+    write_reports(study, found)
+    text = (study.output / "summary.md").read_text()
+    assert text.count(": the disk is full\n") == 4
+    assert {row["failed"] for row in columns(study.output / "cells.csv")} == {"the disk is full"}
+    assert printed(study, found).splitlines()[-1] == f"{SPEC} - cross_entropy: mIoU -"
+
+
 def test_rewards_are_correlated_with_scores(make_study):
     study = make_study("STUDY.LOSSES", "['cross_entropy']")
     spec = load_spec(SPEC)
