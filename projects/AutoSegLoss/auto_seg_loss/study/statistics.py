@@ -127,7 +127,8 @@ def rank_correlations(
 
     The interval is the percentile bootstrap's: B = ``resamples`` draws of K pairs with repetition;
     draws whose x or y are all equal have no ranks and are left out. Of few pairs, less than ten,
-    it is too narrow. Equal seeds give equal intervals. ValueError for fewer than 3 pairs, or different lengths.
+    it is too narrow. Equal seeds give equal intervals. ValueError for fewer than 3 pairs, and for
+    lists of different length.
     """
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 3:
