@@ -1,8 +1,9 @@
 """One cell: trained, scored, looked at, and written into its directory.
 
-results.json holds the scores and marks a finished cell; failed.json holds why one failed, and
-inspection.json what its checkpoint shows beside the scores (inspection.py). Each is written whole
-or not at all, so a cell that was cut off is trained again from its start, and ends the same.
+results.json holds the scores, and the seconds they took, and marks a finished cell; failed.json
+holds why one failed, and inspection.json what its checkpoint shows beside the scores
+(inspection.py). Each is written whole or not at all, so a cell that was cut off is trained again
+from its start, and ends the same.
 """
 
 from __future__ import annotations
@@ -86,8 +87,11 @@ def _wait_for_lock(cell: Cell) -> FileLock:
 def _train(cell: Cell) -> None:
     _remove_traces(cell.directory)
     begin_training(cell.config, resume=False)
+    begin = time.monotonic()
     scores = train_and_test(on_own_device(cell.config))
-    _write(cell.directory / RESULTS, {"scores": scores, "inputs": inputs_of(cell.config)})
+    seconds = round(time.monotonic() - begin, 3)
+    result = {"scores": scores, "inputs": inputs_of(cell.config), "seconds": seconds}
+    _write(cell.directory / RESULTS, result)
 
 
 def _remove_traces(directory: Path) -> None:

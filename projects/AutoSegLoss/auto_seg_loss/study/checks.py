@@ -17,7 +17,7 @@ from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
 
-SETTING_CHECKS = (check_weights, check_evaluation, check_test_data, check_train_data)
+DATA_CHECKS = (check_test_data, check_train_data)
 
 
 def check_study(study: Study) -> None:
@@ -44,8 +44,12 @@ def _check_study(study: Study) -> None:
 
 def check_settings(study: Study) -> None:
     """Refuse data, weights and evaluations that are not fit, for every data set and network."""
+    seen = set()  # networks share data, and looking at every file takes its time
     for setting in study.settings:
-        for check in SETTING_CHECKS:
+        data = (str(setting.config.DATASETS), setting.config.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
+        checks = (check_weights, check_evaluation, *(() if data in seen else DATA_CHECKS))
+        seen.add(data)
+        for check in checks:
             try:
                 check(setting.config)
             except ValueError as error:

@@ -169,3 +169,15 @@ def test_no_loss_may_be_called_like_a_folder_of_the_study(make_study, tmp_path):
     load_spec(SPEC).model_copy(update={"name": "tensorboard"}).save(path)
     with pytest.raises(ConfigError, match="No loss of a study may be called 'tensorboard'"):
         check_study(make_study("STUDY.LOSSES", f"['{path}']"))
+
+
+def test_networks_on_the_same_data_look_at_its_files_once(make_cfg, overlays, shapes, monkeypatch):
+    from auto_seg_loss.study import checks
+
+    looked = []
+    monkeypatch.setattr(checks, "DATA_CHECKS", (lambda cfg: looked.append(cfg.DATASETS.TEST),))
+    options = (*AXES[:2], "STUDY.NETWORKS", "['narrow: test.yaml', 'w: wide.yaml']")
+    (overlays / "test.yaml").write_text("VERSION: 2\n")
+    (overlays / "val.yaml").write_text('DATASETS:\n  TEST: ("shapes_sem_seg_val",)\n')
+    check_settings(build_study(make_cfg(*options), options, overlays))
+    assert looked == [("shapes_sem_seg_test",), ("shapes_sem_seg_val",)]
