@@ -123,15 +123,15 @@ def test_a_second_study_of_the_directory_is_refused(scripts, study, tiny_config,
     command = ("study_net.py", "--config-file", tiny_config, "OUTPUT_DIR", output)
     settings = ("MODEL.WEIGHTS", weights, *SETTINGS, "SOLVER.MAX_ITER", 100000)
     first = scripts.start(*command, *settings)
-
-    def refuse() -> bool:
-        if not list(output.rglob("run.json")):
-            return False
+    try:
+        deadline = time.monotonic() + 60
+        while not list(output.rglob("run.json")):
+            assert time.monotonic() < deadline, first.stderr
+            time.sleep(0.01)
         text = study(output, "SOLVER.MAX_ITER", 100000).refusal()
-        assert "Another study is running in" in text
-        return True
-
-    first.stop_when(refuse)
+    finally:
+        first.kill()
+    assert "Another study is running in" in text
 
 
 def test_a_failed_cell_is_reported_and_trained_again_on_demand(study, copy, finished):
