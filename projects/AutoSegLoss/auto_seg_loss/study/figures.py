@@ -116,9 +116,8 @@ def _draw_bars(panel: Axes, rows: Sequence[Row], name: str) -> None:
 def over_tolerances(
     study: Study, results: Sequence[CellResult], rows: Sequence[Row]
 ) -> Figure | None:
-    """A panel a setting and border's score, a line a loss, over STUDY.TOLERANCES."""
-    radii = sorted(study.config.STUDY.TOLERANCES)
-    if not radii:
+    """A panel a setting and border's score, a line a loss, over tolerances."""
+    if not study.config.STUDY.TOLERANCES:
         return None
     metrics, settings = border_metrics(), study.settings
     size = (4.2 * len(metrics), 3.6 * len(settings))
@@ -126,13 +125,23 @@ def over_tolerances(
     panels = figure.subplots(len(settings), len(metrics), squeeze=False)
     for line, setting in zip(panels, settings, strict=True):
         for panel, metric in zip(line, metrics, strict=True):
-            for row in [row for row in rows if row.setting is setting]:
-                values = [row.values(f"{metric}@{radius}") for radius in radii]
-                errors = [deviation(some) for some in values]
-                panel.errorbar(radii, [mean(some) for some in values], errors, label=row.loss)
-            panel.set(title=setting.name, xlabel="tolerance, pixels", ylabel=metric, xticks=radii)
+            _draw_tolerances(
+                panel, setting, [row for row in rows if row.setting is setting], metric
+            )
     panels[0][0].legend(fontsize="x-small")
     return figure
+
+
+def _draw_tolerances(panel: Axes, setting: Setting, rows: Sequence[Row], metric: str) -> None:
+    """Also at TEST.TOLERANCE, whose score has the metric's bare name."""
+    names = {radius: f"{metric}@{radius}" for radius in setting.config.STUDY.TOLERANCES}
+    names |= {setting.config.TEST.TOLERANCE: metric}
+    radii = sorted(names)
+    for row in rows:
+        values = [row.values(names[radius]) for radius in radii]
+        errors = [deviation(some) for some in values]
+        panel.errorbar(radii, [mean(some) for some in values], errors, capsize=2, label=row.loss)
+    panel.set(title=setting.name, xlabel="tolerance, pixels", ylabel=metric, xticks=radii)
 
 
 def borders(study: Study, results: Sequence[CellResult], rows: Sequence[Row]) -> Figure | None:
