@@ -173,6 +173,7 @@ class SegmentationScores:
             self.counts[region] = self.counts[region] + counts
         return self
 
+    @torch.inference_mode()
     def compute(self) -> dict[str, float]:
         """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
         scores = {}

@@ -296,7 +296,9 @@ def test_small_logits_and_narrow_labels_are_kept(metric: str) -> None:
     logits = logits.float().requires_grad_()
     loss = _loss(metric, upsample="bilinear", backend="fused")
     # Two bytes a label; the rest are tables and vectors over the classes.
-    assert kept_bytes(partial(loss, logits, target)) <= 4 * logits.numel() + 2 * target.numel() + 4096
+    assert (
+        kept_bytes(partial(loss, logits, target)) <= 4 * logits.numel() + 2 * target.numel() + 4096
+    )
 
 
 @ALIGN
