@@ -5,7 +5,6 @@ N: images; C: classes; "...": pixels, of one or more sides.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from autoseg_core.counts import RegionCounts
