@@ -105,8 +105,8 @@ LABELS = np.zeros((4, 5), dtype=np.int64)
 @pytest.mark.parametrize(
     ("prediction", "target", "words"),
     [
-        (LABELS, LABELS[:3], r"same shape; got \(1, 4, 5\) and \(1, 3, 5\)"),
-        (LABELS, np.stack([LABELS, LABELS]), r"same shape; got \(1, 4, 5\) and \(2, 4, 5\)"),
+        (LABELS, LABELS[:3], r"same shape; got \(4, 5\) and \(3, 5\)"),
+        (LABELS, np.stack([LABELS, LABELS]), r"same shape; got \(4, 5\) and \(2, 4, 5\)"),
         (
             LABELS[0],
             LABELS[0],
