@@ -147,7 +147,7 @@ def do(job: Job) -> Outcome:
             return Outcome("kept")
         write_label(job.target, label, job.palette)
     except (Exception, SystemExit) as error:  # libraries may leave by exit, too
-        return Outcome("failed", f"{job.source}: {error or type(error).__name__}")
+        return Outcome("failed", f"{job.source}: {str(error) or type(error).__name__}")
     return Outcome("written")
 
 
