@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -180,7 +181,7 @@ def _outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
         return
     # Spawned: a fork of a process with threads, as tqdm's, may hang.
     pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_leave_ctrl_c
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_begin_worker
     )
     try:
         yield from pool.map(do, jobs, chunksize=min(16, 1 + len(jobs) // (4 * workers)))
@@ -193,9 +194,20 @@ def _outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches every process of a terminal; only the first one shall answer it."""
+def _begin_worker() -> None:
+    """Ctrl-C reaches every process of a terminal: only the first one answers it, and ends the rest.
+
+    When the first one is killed, nobody tells its workers, who would wait for work for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    first = parent_process()
+    assert first is not None  # this runs in workers only
+
+    def end_with_it() -> None:
+        first.join()
+        os._exit(1)
+
+    Thread(target=end_with_it, daemon=True).start()
 
 
 # --- scripts ------------------------------------------------------------------------------------
@@ -215,13 +227,20 @@ def script_parser(description: str | None, folder: str) -> argparse.ArgumentPars
     parser.add_argument(
         "--workers",
         type=_positive,
-        default=len(os.sched_getaffinity(0)),
+        default=_cores(),
         help="processes (default: one a core)",
     )
     parser.add_argument(
         "--partial", action="store_true", help="accept other numbers of images than the whole set"
     )
     return parser
+
+
+def _cores() -> int:
+    """Cores that this process may use; where the system does not say, those that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _positive(text: str) -> int:

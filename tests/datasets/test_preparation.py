@@ -41,6 +41,34 @@ def test_a_worker_that_dies_is_said(tmp_path):
         make_labels("all", jobs, 2, Report())
 
 
+LONG = """
+import time
+from functools import partial
+from pathlib import Path
+
+from preparation import Job, Report, make_labels
+
+if __name__ == "__main__":
+    makes = [partial(print, "at work", flush=True), *[partial(time.sleep, 60)] * 2]
+    make_labels("all", [Job(Path("x"), make, 2) for make in makes], 2, Report())
+"""
+
+
+def test_workers_end_with_a_script_that_is_killed(tmp_path):
+    (tmp_path / "long.py").write_text(LONG)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "long.py")],
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    process.kill()
+    process.communicate(timeout=30)  # until the last of its workers has closed the pipe
+
+
 def test_a_library_that_leaves_is_a_problem_of_one_file(tmp_path):
     report = Report()
     zeros = partial(np.zeros, (2, 2), np.uint8)

@@ -141,7 +141,7 @@ def test_miou_is_that_of_detectron2(case):
 
 @copies
 def test_detectron2_shows_no_iou_where_it_counts_0(case):
-    """A class that is predicted but nowhere the truth counts 0 in all means; its table has a gap."""
+    """A class predicted, but nowhere the truth: 0 in every mean, a gap in the table."""
     ours, theirs = np.array(iou(case.ours())), np.array(iou(case.detectron2()))
     hidden = np.isnan(theirs) & ~np.isnan(ours)
     assert (ours[hidden] == 0).all()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import make_shapes
 import numpy as np
+import prepare_voc_aug
 import pytest
 import torch
 from detectron2.config import get_cfg
@@ -16,11 +13,17 @@ from PIL import Image, ImageOps
 from trees import TRAINAUG, VOC_IMAGES, VOC_LISTS, make_sbd, make_voc, sbd_label, voc_label
 
 from auto_seg_loss.config import add_auto_seg_loss_config
-from auto_seg_loss.data import SemSegMapper, read_label, verify_dataset
+from auto_seg_loss.data import (
+    SemSegMapper,
+    SplitError,
+    assert_disjoint,
+    carve,
+    read_label,
+    verify_dataset,
+)
 from auto_seg_loss.data.voc import CLASSES, voc_colours
 from auto_seg_loss.trainer import build_evaluator, build_test_loader, build_train_loader
 
-SCRIPT = Path(make_shapes.__file__).with_name("prepare_voc_aug.py")
 NAMES = [f"voc_2012_sem_seg_{split}" for split in ("train", "trainaug", "val")]
 
 
@@ -33,8 +36,7 @@ def voc(tmp_path, monkeypatch):
 @pytest.fixture
 def trainaug(voc):
     make_sbd(voc.parent)
-    command = [sys.executable, str(SCRIPT), "--root", str(voc.parent), "--partial"]
-    subprocess.run([*command, "--workers", "1"], check=True, stdout=subprocess.DEVNULL)
+    assert prepare_voc_aug.main(["--root", str(voc.parent), "--partial", "--workers", "1"]) == 0
     return voc
 
 
@@ -88,6 +90,24 @@ def test_trainaug_has_vocs_labels_first_and_sbds_for_the_rest(trainaug):
     for name, label in zip(TRAINAUG, found, strict=True):
         expected = voc_label(name) if name in VOC_LISTS["train"] else sbd_label(name)
         np.testing.assert_array_equal(label, expected)
+
+
+def test_a_hold_out_set_is_carved_from_trainaug(trainaug):
+    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
+    search, holdout = carve(pairs, 0.25, seed=1)
+    assert (len(search), len(holdout)) == (3, 1)
+    assert carve(pairs[::-1], 0.25, seed=1) == (search, holdout)
+    assert_disjoint(search, holdout)
+    assert_disjoint(pairs, DatasetCatalog.get("voc_2012_sem_seg_val"))
+
+
+def test_a_trainaug_with_images_of_val_is_noticed(trainaug):
+    """Lists that others made hold such images; their labels are other files, the images are not."""
+    with (trainaug / "ImageSets/Segmentation/trainaug.txt").open("a") as file:
+        file.write("2008_000003\n")
+    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
+    with pytest.raises(SplitError, match=r"JPEGImages/2008_000003\.jpg"):
+        assert_disjoint(pairs, DatasetCatalog.get("voc_2012_sem_seg_val"))
 
 
 def test_what_is_missing_says_what_to_do(voc, monkeypatch, tmp_path):
