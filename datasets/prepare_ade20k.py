@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from label_files import read_indices
 from preparation import (
     Job,
     Report,
     dataset_folder,
     files_by_key,
     make_labels,
-    read_indices,
     run_script,
     script_parser,
 )

@@ -22,6 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+from label_files import read_indices
 from preparation import (
     Job,
     PreparationError,
@@ -29,7 +30,6 @@ from preparation import (
     dataset_folder,
     files_by_key,
     make_labels,
-    read_indices,
     run_script,
     script_parser,
 )

@@ -22,16 +22,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from label_files import read_indices, write_whole
 from preparation import (
     Job,
     PreparationError,
     Report,
     dataset_folder,
     make_labels,
-    read_indices,
     run_script,
     script_parser,
-    write_whole,
 )
 from scipy.io import loadmat
 

@@ -1,4 +1,4 @@
-"""datasets/preparation.py: whole files, collected problems, an orderly end."""
+"""datasets/preparation.py: collected problems, progress, an orderly end."""
 
 from __future__ import annotations
 
@@ -15,24 +15,10 @@ from pathlib import Path
 import numpy as np
 import preparation
 import pytest
-from preparation import Job, PreparationError, Report, make_labels, write_whole
+from preparation import Job, PreparationError, Report, make_labels
 from trees import make_ade20k
 
 SCRIPT = Path(preparation.__file__).with_name("prepare_ade20k.py")
-
-
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def broken(partial_path):
-        partial_path.write_text("ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, broken)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_worker_that_dies_is_said(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import prepare_voc_aug
 import pytest
 from PIL import Image
 from trees import TRAINAUG, VOC_LISTS, make_sbd, make_voc, sbd_label, voc_label, write_mat
@@ -85,6 +86,15 @@ def test_fewer_images_than_the_whole_set(voc, prepare):
     assert "trainaug: 4 images instead of 10582" in done.stderr
     assert not (voc / "ImageSets/Segmentation/trainaug.txt").exists()
     assert len(list((voc / "SegmentationClassAug").iterdir())) == 4  # the work is kept
+
+
+def test_a_whole_set_needs_no_permission(voc, prepare, monkeypatch):
+    assert prepare_voc_aug.COUNTS == {"train": 1464, "val": 1449, "trainaug": 10582}
+    monkeypatch.setattr(prepare_voc_aug, "COUNTS", {"train": 2, "val": 2, "trainaug": 4})
+    done = prepare(SCRIPT, "--root", voc.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "trainaug: 4 of 4 images" in done.stdout
+    assert (voc / "ImageSets/Segmentation/trainaug.txt").is_file()
 
 
 MISSING = {
