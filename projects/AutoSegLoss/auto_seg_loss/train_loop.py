@@ -13,8 +13,9 @@ from detectron2.engine import SimpleTrainer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-# What mixed precision computes in where that is not bfloat16: fp16, whose gradients need scaling.
-SCALED = {"cuda": torch.float16}
+# What mixed precision computes in, by device: float16 needs its gradients scaled, and bfloat16,
+# taken on all others, does not.
+HALF = {"cuda": torch.float16}
 
 
 class TrainLoop(SimpleTrainer):
@@ -45,7 +46,7 @@ class TrainLoop(SimpleTrainer):
             raise ValueError(f"SOLVER.ACCUMULATE must be a whole number >= 1, got {accumulate}.")
         self.accumulate, self.mixed_precision = accumulate, mixed_precision
         self._device = next(model.parameters()).device.type
-        scaled = mixed_precision and self._device in SCALED
+        scaled = mixed_precision and self._device in HALF
         self._scaler = torch.amp.GradScaler(self._device, enabled=scaled)
 
     def run_step(self) -> None:
@@ -75,9 +76,9 @@ class TrainLoop(SimpleTrainer):
             self._scaler.load_state_dict(state_dict["grad_scaler"])
 
     def _backward(self, batch: Any) -> dict[str, Tensor]:
-        dtype = SCALED.get(self._device, torch.bfloat16)
+        dtype = HALF.get(self._device, torch.bfloat16)
         with torch.autocast(self._device, dtype, enabled=self.mixed_precision):
-            losses: dict[str, Tensor] = self.model(batch)
+            losses: dict[str, Any] = self.model(batch)
             total = sum(losses.values()) / self.accumulate
         self._scaler.scale(total).backward()
         return {name: value.detach() for name, value in losses.items()}

@@ -14,7 +14,7 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, SimpleTrainer
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import nn
@@ -29,6 +29,8 @@ Dicts = list[dict[str, Any]]
 
 class Trainer(DefaultTrainer):
     """``DefaultTrainer`` for semantic segmentation scored by exact metrics."""
+
+    _trainer: SimpleTrainer
 
     def __init__(self, cfg: CfgNode) -> None:
         """See ``DefaultTrainer``, whose loop is replaced by a ``TrainLoop``."""

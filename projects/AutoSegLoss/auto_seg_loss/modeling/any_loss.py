@@ -5,6 +5,7 @@ N: images; C: classes; H, W: pixels of the batch; h, w: of a head's logits, H / 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,8 +32,10 @@ class AnyLoss(nn.Module):
     start for another, and loading them must not bring the old control points along.
     """
 
+    layers: Callable[[Features], Tensor]
     common_stride: int
     loss_weight: float
+    ignore_value: int
     loss: nn.Module
     auxiliary: AuxiliaryHead | None
 
