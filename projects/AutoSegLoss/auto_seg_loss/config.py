@@ -63,13 +63,13 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # A network of timm (`build_timm_backbone`, extra [baselines]): its name in timm.list_models(),
     # and the features wanted, "stage<i>" by timm's index. PRETRAINED: fetch timm's weights from the
     # network, once; MODEL.WEIGHTS then replaces what it holds. SYNC_BN: batch norm over all GPUs.
-    # OPTIONS: further keywords of timm.create_model.
+    # OPTIONS: further keywords of timm.create_model, [KEY, VALUE, ...].
     cfg.MODEL.TIMM = CfgNode()
     cfg.MODEL.TIMM.NAME = ""
     cfg.MODEL.TIMM.OUT_FEATURES = ["stage1", "stage2", "stage3", "stage4"]
     cfg.MODEL.TIMM.PRETRAINED = False
     cfg.MODEL.TIMM.SYNC_BN = False
-    cfg.MODEL.TIMM.OPTIONS = CfgNode(new_allowed=True)
+    cfg.MODEL.TIMM.OPTIONS = []
     # Keep decoded images and labels in memory (as large as the data set, uncompressed).
     cfg.INPUT.CACHE = False
     # Void pixels and absent classes in evaluation, `strict` or `paper`: autoseg_core.metrics.

@@ -20,6 +20,7 @@ def check_model(cfg: CfgNode) -> None:
     try:
         with torch.device("meta"):
             build_model(trial)
-    except (AssertionError, KeyError) as error:  # how Detectron2 refuses
-        reason = error.args[0] if error.args else "an assertion of Detectron2"
+    except (AssertionError, LookupError, RuntimeError, TypeError) as error:
+        # How Detectron2, timm and torch refuse.
+        reason = error.args[0] if error.args else type(error).__name__
         raise ValueError(f"MODEL cannot be built: {reason}") from error

@@ -88,8 +88,14 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
         in_channels=input_shape.channels,
         pretrained=timm.PRETRAINED,
         sync_bn=timm.SYNC_BN,
-        options=dict(timm.OPTIONS),
+        options=_pairs(timm.OPTIONS),
     )
+
+
+def _pairs(options: list[Any]) -> dict[str, Any]:
+    if len(options) % 2:
+        raise ValueError(f"MODEL.TIMM.OPTIONS: expected [KEY, VALUE, ...], got {list(options)}.")
+    return dict(zip(options[::2], options[1::2], strict=True))
 
 
 def _check_name(timm: Any, name: str) -> None:

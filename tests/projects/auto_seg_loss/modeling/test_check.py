@@ -21,11 +21,18 @@ def test_a_network_that_can_be_built_passes(make_cfg):
         ((HEAD + "PROJECT_CHANNELS", [4, 4]), r"cannot be built: Expected 1 project_channels"),
         ((HEAD + "NORM", "Norm"), r"cannot be built: Norm"),
         (
+            (
+                *("MODEL.BACKBONE.NAME", "build_timm_backbone", "MODEL.TIMM.NAME", "hrnet_w18"),
+                *("MODEL.TIMM.OPTIONS", ["feature_locution", ""]),
+            ),
+            r"cannot be built: .*feature_locution",
+        ),
+        (
             ("MODEL.AUX_HEAD.ENABLED", True, "MODEL.AUX_HEAD.IN_FEATURE", "p3"),
             r"MODEL\.AUX_HEAD\.IN_FEATURE 'p3' is not among the backbone's features: res2",
         ),
     ],
-    ids=lambda value: str(value[-1]) if isinstance(value, tuple) else "",
+    ids=lambda value: "" if isinstance(value, str) else f"{value[-2]}={value[-1]}",
 )
 def test_others_are_refused(make_cfg, options, message):
     with pytest.raises(ValueError, match=message):

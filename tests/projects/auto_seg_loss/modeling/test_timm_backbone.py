@@ -83,3 +83,16 @@ def test_an_unknown_feature_is_refused(make_cfg):
 def test_a_feature_that_the_network_lacks_is_refused(make_cfg):
     with pytest.raises(ValueError, match="test_resnet has no feature stage7"):
         build_backbone(make_cfg(*settings("test_resnet", T + "OUT_FEATURES", ["stage7"])))
+
+
+def test_options_go_to_timm(make_cfg):
+    options = (T + "OPTIONS", ["feature_location", ""], T + "OUT_FEATURES", ["stage1"])
+    network = build_backbone(make_cfg(*settings("hrnet_w18_small", *options)))
+    assert network.output_shape()["stage1"].channels == 16  # 128 by timm's default
+
+
+def test_options_come_in_pairs(make_cfg):
+    with pytest.raises(
+        ValueError, match=r"OPTIONS: expected \[KEY, VALUE, \.\.\.\], got \['alone'\]"
+    ):
+        build_backbone(make_cfg(*settings("test_resnet", T + "OPTIONS", ["alone"])))
