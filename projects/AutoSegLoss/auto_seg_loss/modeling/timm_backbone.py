@@ -1,7 +1,9 @@
-"""Any convolutional network of timm as a Detectron2 backbone.
+"""Any network of timm that gives features as a Detectron2 backbone.
 
 Features are called "stage<i>", i being timm's index: of a ResNet stage0 is the stem and stage1 to
 stage4 its four stages, of HRNet stage1 to stage4 are the four resolutions, finest first.
+
+N: images; H, W: their pixels; K: channels of a feature; h, w: its pixels.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class TimmBackbone(Backbone):
                 f"MODEL.TIMM.OUT_FEATURES: {name} has no feature stage{indices[-1]}."
             ) from None
         self.network = timm.layers.convert_sync_batchnorm(network) if sync_bn else network
+        # Swin and some others have channels last.
+        self._last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         info = network.feature_info
         self._out_features = [f"stage{index}" for index in indices]
         self._out_feature_channels = dict(zip(self._out_features, info.channels(), strict=True))
@@ -74,8 +78,11 @@ class TimmBackbone(Backbone):
         return self._size_divisibility
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (N, 3, H, W) -> features by name."""
-        return dict(zip(self._out_features, self.network(images), strict=True))
+        """Images (N, 3, H, W) -> features (N, K, h, w) by name."""
+        features = self.network(images)
+        if self._last:
+            features = [feature.permute(0, 3, 1, 2) for feature in features]
+        return dict(zip(self._out_features, features, strict=True))
 
 
 @BACKBONE_REGISTRY.register()

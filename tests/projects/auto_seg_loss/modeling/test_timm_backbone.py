@@ -96,3 +96,11 @@ def test_options_come_in_pairs(make_cfg):
         ValueError, match=r"OPTIONS: expected \[KEY, VALUE, \.\.\.\], got \['alone'\]"
     ):
         build_backbone(make_cfg(*settings("test_resnet", T + "OPTIONS", ["alone"])))
+
+
+def test_channels_come_first_whatever_the_network():
+    with torch.device("meta"):
+        network = TimmBackbone("swin_tiny_patch4_window7_224", out_features=["stage0", "stage3"])
+        features = network(torch.zeros(1, 3, 224, 224))
+    shapes = {name: tuple(feature.shape) for name, feature in features.items()}
+    assert shapes == {"stage0": (1, 96, 56, 56), "stage3": (1, 768, 7, 7)}
