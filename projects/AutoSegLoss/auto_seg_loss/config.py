@@ -83,7 +83,8 @@ def _add_model_keys(cfg: CfgNode) -> None:
 
 
 def _add_solver_keys(cfg: CfgNode) -> None:
-    # Learning rate of the heads relative to SOLVER.BASE_LR (10 in the released code).
+    # Learning rate of the heads relative to SOLVER.BASE_LR (10 in the released code). The floor of
+    # DeepLab's schedule, WarmupPolyLR, is SOLVER.POLY_LR_CONSTANT_ENDING, a share of each rate.
     cfg.SOLVER.HEAD_LR_FACTOR = 1.0
     # Batches of IMS_PER_BATCH images whose gradients make one step of the optimiser; MAX_ITER
     # counts steps. The loss is the mean of the batches' losses. For cross entropy that is close to
