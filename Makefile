@@ -12,7 +12,7 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # A variable, since a comma would end the argument of $(call step).
-EXTRAS := dev,agents,ray,baselines
+EXTRAS := dev,agents,ray,baselines,datasets
 LOGDIR ?= output
 
 .DEFAULT_GOAL := help

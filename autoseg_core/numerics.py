@@ -32,6 +32,6 @@ def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     Both ``where`` are needed: without the inner one, autograd multiplies the outer zero by an
     infinite slope and the gradient of an empty class becomes NaN. NaN operands stay NaN.
     """
-    usable = ~(denominator < tiny(denominator.dtype))
-    quotient = numerator / torch.where(usable, denominator, torch.ones_like(denominator))
-    return torch.where(usable, quotient, torch.zeros_like(quotient))
+    nothing = denominator < tiny(denominator.dtype)
+    quotient = numerator / torch.where(nothing, 1.0, denominator)
+    return torch.where(nothing, 0.0, quotient)

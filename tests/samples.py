@@ -30,6 +30,16 @@ SHIPPED = (
     "BoundaryIoU(radius=2)",
     "BoundaryIoU(diagonal=0.05)",
 )
+# Control points at the walls of the search space, and beyond.
+EXTREME = {
+    "vertical at 0": [(0, 0), (0, 1), (1, 1)],
+    "vertical at 1": [(0, 0), (1, 0), (1, 1)],
+    "no width at 0": [(0, 0), (0, 0.3), (0, 0.5), (0.5, 0.6), (1, 1)],
+    "no width at 1": [(0, 0), (0.3, 0.3), (1, 0.5), (1, 0.6), (1, 1)],
+    "jump": [(0, 0), (0.2, 0.1), (0.4, 0.3), (0.4, 0.5), (0.4, 0.7), (0.8, 0.9), (1, 1)],
+    "narrow at 0": [(0, 0), (3e-7, 0.4), (1e-6, 0.5), (0.5, 0.6), (1, 1)],
+    "free ends, falling": [(0, 0.2), (0.3, 0.9), (0.4, 0.5), (0.9, 0.1), (1, 0.7)],
+}
 TERMS = [(metric, surface) for metric in SIX for surface in SURFACES]
 
 

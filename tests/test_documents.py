@@ -81,12 +81,29 @@ def test_the_schedule_of_the_docs_goes_on_where_it_was() -> None:
     assert run(AGENTS, 'LossSchedule-v0", proxy')["first"] != 0.0
 
 
-def test_every_program_of_the_docs_is_run_here() -> None:
-    """All blocks that import something are named in a test above."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", AGENTS.read_text("utf-8"), re.MULTILINE)
+NAMED = {
+    AGENTS: (
+        'render_mode="rgb_array"',
+        "import PPO",
+        "import SAC",
+        "class CrossEntropy",
+        'LossSchedule-v0", proxy',
+    ),
+    LOSSES: (
+        'criterion = load_loss("voc-miou-bezier"',
+        "register_metric(Metric(",
+        "objective = Objective.parse",
+        "multilabel=True",
+    ),
+}
+
+
+@pytest.mark.parametrize("document", NAMED, ids=lambda path: path.name)
+def test_every_program_of_the_docs_is_run_here(document: Path) -> None:
+    """All blocks that import something are named in a test."""
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", document.read_text("utf-8"), re.MULTILINE)
     programs = [block for block in blocks if re.search(r"^    (import|from) ", block, re.MULTILINE)]
-    named = ['render_mode="rgb_array"', "import PPO", "import SAC", "class CrossEntropy"]
-    named.append('LossSchedule-v0", proxy')
+    named = NAMED[document]
     assert [sum(text in block for text in named) for block in programs] == [1] * len(programs)
     assert len(programs) == len(named)
 
@@ -102,3 +119,5 @@ def test_the_losses_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Truthful" in capsys.readouterr().out
     names = run(LOSSES, "objective = Objective.parse", **names)
     assert names["loss"](names["logits"], names["target"]).isfinite()
+    names = run(LOSSES, "multilabel=True", **names)
+    assert set(names["scores"].compute()) == {"mIoU", "Dice"}

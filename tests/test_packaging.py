@@ -73,6 +73,6 @@ def test_the_recipes_that_install_are_shell_scripts() -> None:
     command = ["make", "--dry-run", "--always-make", "venv", "PYTHON=python3"]
     printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
-    assert "-e '.[dev,agents,ray,baselines]'" in printed.stdout
+    assert "-e '.[dev,agents,ray,baselines,datasets]'" in printed.stdout
     script = subprocess.run(["sh", "-n"], input=printed.stdout, capture_output=True, text=True)
     assert script.returncode == 0, script.stderr

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.arrays import Array, as_array, as_tensor, library, narrowed, torch_type
+from autoseg_core.metrics.arrays import Array, as_array, library, narrowed, torch_type
 from autoseg_core.metrics.label_maps import LabelMaps
-from autoseg_core.metrics.multilabel import multilabel_counts
+from autoseg_core.metrics.multilabel import class_maps, multilabel_counts
 from autoseg_core.scores import (
     SIX,
     AbsentRule,
@@ -43,7 +43,7 @@ from autoseg_core.scores import (
 )
 
 ProtocolName = Literal["strict", "paper"]
-Labels = Tensor | NDArray[np.integer[Any]]
+Labels = Tensor | NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -124,25 +124,21 @@ class SegmentationScores:
             self.counts[region] = self.counts[region] + counts
 
     def _count_multilabel(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
-        guess, truth = (as_tensor(as_array(labels)) for labels in (prediction, target))
-        if self.num_classes == 1 and truth.ndim == 3:
-            guess, truth = guess[:, None], truth[:, None]
-        counts = multilabel_counts(guess, truth, self.ignore_index)
-        if len(counts.target) != self.num_classes:
-            raise ValueError(
-                f"Expected maps (N, C, H, W) with 0 and 1 for each of C = {self.num_classes} "
-                f"classes, got {tuple(truth.shape)}."
-            )
-        return {"image": counts.cpu()}
+        guess, truth = (
+            class_maps(labels, name, self.num_classes)
+            for labels, name in ((prediction, "prediction"), (target, "target"))
+        )
+        return {"image": multilabel_counts(guess, truth, self.ignore_index).cpu()}
 
     def _count(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
-        if len(np.shape(target)) == 4:
-            self._check_whole_images("Volumes")
+        shapes = [tuple(np.shape(labels)) for labels in (prediction, target)]
+        if len(shapes[1]) == 4:
+            self._check_whole_images(f"Volumes (N, D, H, W), such as these {shapes[1]},")
         guess, truth = _as_batch(prediction, "prediction"), _as_batch(target, "target")
-        if guess.shape != truth.shape:
+        volumes = any(len(shape) == 4 for shape in shapes)
+        if guess.shape != truth.shape or (volumes and shapes[0] != shapes[1]):
             raise ValueError(
-                "Prediction and target must have the same shape; "
-                f"got {tuple(guess.shape)} and {tuple(truth.shape)}."
+                f"Prediction and target must have the same shape; got {shapes[0]} and {shapes[1]}."
             )
         valid = truth != self.ignore_index
         rules = _RULES[self.protocol]
@@ -150,7 +146,14 @@ class SegmentationScores:
         _check_labels(truth, valid, self.num_classes, f"target (void is {self.ignore_index})")
         _check_labels(guess, seen, self.num_classes, "prediction")
         maps = LabelMaps(
-            guess, truth, valid, seen, self.num_classes, self.tolerance, self.drop_background
+            guess,
+            truth,
+            valid,
+            seen,
+            self.num_classes,
+            self.tolerance,
+            self.drop_background,
+            trimap="trimap" in self.counts,
         )
         return {region: maps.count(region) for region in self.counts}
 
@@ -159,7 +162,8 @@ class SegmentationScores:
         if others:
             raise ValueError(
                 f"{what} have exact scores of metrics that look at whole images, not of "
-                f"{', '.join(others)}: name those you want, such as metrics=['mIoU', 'Dice']."
+                f"{', '.join(others)}: name those you want, such as metrics=['mIoU', 'Dice']. "
+                "Label maps are (N, H, W); maps of 0 and 1 for each class need multilabel=True."
             )
 
     def merge(self, other: SegmentationScores) -> SegmentationScores:
@@ -173,6 +177,7 @@ class SegmentationScores:
             self.counts[region] = self.counts[region] + counts
         return self
 
+    @torch.inference_mode()
     def compute(self) -> dict[str, float]:
         """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
         scores = {}

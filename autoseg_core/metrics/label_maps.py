@@ -24,7 +24,8 @@ class LabelMaps:
 
     guess, truth: (N, H, W) integers, in [0, C) where ``seen`` and where ``valid``. valid: bool,
     pixels whose target is no void. seen: bool, pixels that edges and bands see; void is a neighbour
-    without edges of its own where it is seen. tolerance: pixels.
+    without edges of its own where it is seen. tolerance: pixels. trimap: whether its counts will
+    be asked for.
     """
 
     guess: Array
@@ -34,6 +35,7 @@ class LabelMaps:
     num_classes: int
     tolerance: int
     drop_background: bool
+    trimap: bool = True
 
     def count(self, region: Region) -> Counts:
         """The counts of a region, (C,) int64 on the CPU."""
@@ -58,7 +60,12 @@ class LabelMaps:
 
     @cached_property
     def near(self) -> Array:
-        """The trimap: pixels within the tolerance of a target's edge, (N, H', W') bool."""
+        """The trimap: pixels within the tolerance of a target's edge, (N, H', W') bool.
+
+        None of them, where no metric looks at it.
+        """
+        if not self.trimap:
+            return self.maps[1] < 0
         target, edges = self.maps[1], self.edges[1]
         if self.drop_background:
             edges = edges & (target != 0)

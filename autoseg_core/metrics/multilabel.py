@@ -1,30 +1,59 @@
 """Exact region counts of classes that do not exclude each other.
 
-N: images; C: classes; "...": pixels, of one or more sides.
+N: images; C: classes; "...": pixels, of two or three sides.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from autoseg_core.counts import RegionCounts
 
 
+def class_maps(labels: Any, name: str, num_classes: int) -> Tensor:
+    """Maps of 0 and 1 for each class, (N, C, ...) bool or int64, from a tensor or an array.
+
+    labels: bool or integer (N, C, H, W) or (N, C, D, H, W); of one class also (N, H, W). name: of
+    what it is, for errors. Raises ``ValueError`` for other shapes and types.
+    """
+    if not isinstance(labels, Tensor):
+        array = np.asarray(labels)
+        # Copied: torch refuses reversed views and other byte orders, and warns of read-only arrays.
+        labels = torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    maps: Tensor = labels.detach()
+    if maps.dtype.is_floating_point or maps.dtype.is_complex:
+        raise ValueError(
+            f"The {name} must hold bools or integers 0 and 1, got {maps.dtype}; a probability "
+            "becomes a label by a threshold, such as p > 0.5."
+        )
+    if num_classes == 1 and maps.ndim == 3:
+        maps = maps[:, None]
+    if maps.ndim not in (4, 5) or maps.shape[1] != num_classes:
+        raise ValueError(
+            f"The {name} must be (N, C, H, W) or (N, C, D, H, W) with 0 and 1 for each of C = "
+            f"{num_classes} classes, got {tuple(labels.shape)}."
+        )
+    # Wide enough for any ignore_index, which must not come around to a value of the maps.
+    return maps if maps.dtype == torch.bool else maps.long()
+
+
 def multilabel_counts(prediction: Tensor, target: Tensor, ignore_index: int) -> RegionCounts:
     """Count target, intersection and union pixels of every class: (C,) int64.
 
-    prediction, target: (N, C, ...) integer or bool of one shape and device; 1 where a pixel is of
-    the class, 0 where it is not. Where the target is ``ignore_index`` the pixel does not count for
-    that class, and the prediction may be anything. Raises ``ValueError`` for other shapes and
-    values.
+    prediction, target: ``class_maps`` of one shape and device; 1 where a pixel is of the class.
+    Where the target is ``ignore_index`` the pixel does not count for that class, and the prediction
+    may be anything. Raises ``ValueError`` for different shapes and for other values.
     """
-    if prediction.shape != target.shape or target.ndim < 3:
+    if prediction.shape != target.shape:
         raise ValueError(
-            "Multi-label predictions and targets must have one shape, (N, C, H, W) with 0 and 1 "
-            f"for each class; got {tuple(prediction.shape)} and {tuple(target.shape)}."
+            "Prediction and target must have the same shape; "
+            f"got {tuple(prediction.shape)} and {tuple(target.shape)}."
         )
-    valid = target != ignore_index
+    valid = target.long() != ignore_index
     for name, values in (("target", target), ("prediction", prediction)):
         wrong = valid & (values != 0) & (values != 1)
         if bool(wrong.any()):

@@ -35,18 +35,21 @@ def region_counts(
     void, bins, where = num_classes, num_classes + 2, library(truth).where
     part = near * bins
 
-    def count(labels: Array) -> Array:
-        return histogram(labels + part, 2 * bins, lengths).reshape(2, bins)[:, :num_classes]
+    def count(codes: Array, kinds: int) -> Array:
+        shape = (2, bins, kinds)
+        return histogram(codes, 2 * bins * kinds, lengths).reshape(shape)[:, :num_classes]
 
-    of_target, of_both = count(truth), count(where(truth == guess, truth, void))
-    union = of_target + count(where(truth < void, guess, void)) - of_both
+    of_true = count(2 * (truth + part) + (truth == guess), kinds=2)  # wrong ones and right ones
+    of_target, of_both = of_true.sum(-1), of_true[..., 1]
+    predicted = count(where(truth < void, guess, void) + part, kinds=1)[..., 0]
+    union = of_target + predicted - of_both
     trimap = [as_tensor(counts[1]) for counts in (of_target, of_both, union)]
     image = [as_tensor(counts.sum(0)) for counts in (of_target, of_both, union)]
     return _with_pixels(*image), _with_pixels(*trimap)
 
 
 def _with_pixels(target: Tensor, both: Tensor, union: Tensor) -> RegionCounts:
-    return RegionCounts(target, both, union, target.sum().repeat(len(target)))
+    return RegionCounts(target, both, union, target.sum().expand(len(target)))
 
 
 def _runs(*maps: Array) -> tuple[list[Array], Array | None]:

@@ -72,7 +72,7 @@ def boundary_f1(counts: BoundaryCounts) -> Tensor:
 
 def class_mean(values: Tensor, present: Tensor) -> Tensor:
     """Mean of ``values`` (C,) over the present classes."""
-    kept = torch.where(present, values, torch.zeros_like(values))
+    kept = torch.where(present, values, 0.0)
     return safe_divide(kept.sum(), present.sum().to(values.dtype))
 
 

@@ -45,7 +45,8 @@ class AutoSegLoss(nn.Module):
             it is that of the batch as a whole.
         sync: sum the counts over all processes, so that the loss is that of the whole batch
             (``distributed.sum_over_processes``); every process must then take part in every step.
-        backend: of region metrics: "reference", "fused", "compiled", or "auto" (``kernels``).
+        backend: of region metrics: "auto", "reference", "fused", "compiled" or "triton"
+            (``kernels``).
             Second derivatives, forward mode and ``torch.func.grad`` need "reference".
         upsample: "bilinear": logits may be smaller than the target and count as
             ``F.interpolate(logits, (H, W), mode="bilinear")`` would, but region and trimap metrics

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import samples
 import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from autoseg_core import AutoSegLoss, LossSpec
 from benchmarks import bm_loss, rivals
@@ -80,6 +82,18 @@ def test_kept_bytes_count_a_storage_once() -> None:
     assert kept_bytes(lambda: (x * x).sum()) == x.nbytes
     assert kept_bytes(lambda: (x[:2] * x[2:]).sum()) == x.nbytes
     assert kept_bytes(lambda: x.exp().sum()) == x.nbytes
+
+
+def test_measuring_kept_bytes_keeps_none_of_them() -> None:
+    x, made = torch.randn(4, 8, requires_grad=True), []
+
+    def forward() -> Tensor:
+        result = x.softmax(0)  # an operation that keeps its output
+        made.append(StorageWeakRef(result.untyped_storage()))
+        return result
+
+    assert kept_bytes(forward) == x.nbytes
+    assert made[0].expired()
 
 
 def test_a_region_loss_keeps_the_logits_and_little_else() -> None:

@@ -143,6 +143,9 @@ def test_search_set_hold_out_and_test_set_are_disjoint(finished, shapes_root):
     held = set(split["holdout_names"])
     assert len(held) == split["holdout_images"] == 2
     assert held < train and split["search_images"] == len(train) - len(held)
+    assert set(split["search_names"]) == train - held
+    assert split["rule"]["DATASETS.TRAIN"] == ["shapes_sem_seg_train"]
+    assert split["rule"]["SEARCH.HOLDOUT"]["FRACTION"] == 0.25
     assert not held & test
 
 

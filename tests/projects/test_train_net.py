@@ -220,7 +220,8 @@ def test_eval_during_training_is_written_too(train, tmp_path):
     [
         (("SOLVER.MAX_ITERS", 3), r"SOLVER\.MAX_ITERS.*SOLVER\.MAX_ITER"),
         (("SOLVER.MAX_ITER", "many"), r"SOLVER\.MAX_ITER"),
-        ((HEAD + "LOSS_TYPE", "dice"), "'dice'.*auto_seg_loss, cross_entropy, hard_pixel_mining"),
+        ((HEAD + "LOSS_TYPE", "dyce"), "'dyce'.*auto_seg_loss, cross_entropy, dice, focal"),
+        ((HEAD + "NAME", "NoHead"), r"MODEL cannot be built: .*'NoHead'"),
         ((HEAD + "LOSS_SPEC", ""), r"needs MODEL\.SEM_SEG_HEAD\.LOSS_SPEC"),
         ((HEAD + "LOSS_SPEC", "voc-miou"), "'voc-miou'.*voc-macc-bezier, voc-miou-bezier"),
         ((HEAD + "LOSS_SPEC", "none.json"), r"none\.json"),

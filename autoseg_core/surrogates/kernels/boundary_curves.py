@@ -27,10 +27,7 @@ class BezierPiece:
     """
 
     def __init__(self, row: Tensor, base: Tensor, alone: bool) -> None:
-        self.start, scale, self.a, rest, v0, self.b, self.c, _ = row.unbind()
-        # Slopes of narrower pieces, which hold no value but a joint's, would overflow, and infinity
-        # times the 0 of "not here" is NaN.
-        self.scale = scale.clamp(max=eps(row.dtype) / tiny(row.dtype))
+        self.start, self.scale, self.a, rest, v0, self.b, self.c, _ = row.unbind()
         self.low, self.high, self.base = self.a**2, rest**2, v0 - base
         self.alone = alone
 

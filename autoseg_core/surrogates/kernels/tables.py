@@ -36,7 +36,10 @@ def curve_table(surface: str, points: Tensor, dtype: torch.dtype) -> Tensor:
     width = torch.where(positive, width, torch.ones_like(width))
     a = torch.where(positive, (middle[:, 0] - start[:, 0]) / width, torch.full_like(width, 0.5))
     v0, v1, v2 = start[:, 1], middle[:, 1], end[:, 1]
-    columns = [start[:, 0], 1 / width, a, 1 - a, v0, 2 * (v1 - v0), v0 - 2 * v1 + v2, v2]
+    # Of narrower pieces, which hold no value but a joint's, slopes would overflow, and infinity
+    # times the 0 of a mask is NaN.
+    scale = (1 / width).clamp(max=eps(dtype) / tiny(dtype))
+    columns = [start[:, 0], scale, a, 1 - a, v0, 2 * (v1 - v0), v0 - 2 * v1 + v2, v2]
     return torch.stack(columns, dim=1).to(dtype)
 
 
@@ -69,8 +72,8 @@ def slope(table: Tensor, x: Tensor) -> Tensor:
 def at_least(x: Tensor, bound: Tensor | float) -> Tensor:
     """1 where x >= bound, else 0, in x's dtype.
 
-    Eager PyTorch takes thirty times as long for ``torch.where`` as for a product with such a mask:
-    only comparisons into numbers and arithmetic use the processor's vectors.
+    On CPUs eager PyTorch takes many times as long for ``torch.where`` as for a product with such a
+    mask: comparisons into numbers and arithmetic use the processor's vectors, choices do not.
     """
     return torch.ge(x, bound, out=torch.empty_like(x))
 
@@ -89,7 +92,8 @@ def _picked(table: Tensor, x: Tensor, columns: Sequence[int]) -> list[Tensor]:
     """These coefficients of the piece that each x falls into; each joint is compared with once."""
     picked = [table[0, column] for column in columns]
     for row in table[1:]:
-        later = at_least(x, row[U0])
+        # Above 0: before a jump at 0 stands the curve's own start.
+        later = at_least(x, row[U0].clamp(min=tiny(x.dtype)))
         before = 1 - later
         picked = [
             (before * former).addcmul_(later, row[column])

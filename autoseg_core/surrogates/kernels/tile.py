@@ -81,6 +81,7 @@ BACKWARD: dict[str, Callable[..., Any]] = {
 
 
 def _known(logits: Tensor, labels: Tensor) -> Tensor:
+    # A choice, not a product: NaN times 0 is NaN.
     return torch.where(labels >= 0, logits, 0.0)
 
 

@@ -76,8 +76,7 @@ class Pixels:
     """
 
     def __init__(self, logits: Tensor, labels: Tensor) -> None:
-        # Detached: torch.compile would ask the tiles of another node's output for their .grad.
-        self.logits, self.labels = logits.detach(), labels
+        self.logits, self.labels = logits, labels
 
     def tiles(self) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
         images, classes, pixels = self.logits.shape
@@ -88,7 +87,11 @@ class Pixels:
             for start in range(0, pixels, max(1, length)):
                 part = slice(start, min(start + length, pixels))
                 y = self.labels[image, ..., part].int()
-                yield image, part, self.logits[image, :, part].to(dtype), y
+                # A tensor of its own, whatever the logits' strides and dtype: compiled tiles are
+                # compiled once more for every kind of view.
+                shape = (classes, part.stop - part.start)
+                x = torch.empty(shape, dtype=dtype, device=y.device)
+                yield image, part, x.copy_(self.logits[image, :, part]), y
 
     def room(self) -> Tensor:
         return torch.empty_like(self.logits)

@@ -69,8 +69,7 @@ class Bands:
     def __init__(
         self, logits: Tensor, labels: Tensor, size: Sequence[int], align_corners: bool
     ) -> None:
-        # Detached: as in ``tiled.Pixels``.
-        self.logits, self.labels = logits.detach(), labels.unflatten(-1, list(size))
+        self.logits, self.labels = logits, labels.unflatten(-1, list(size))
         height, width = logits.shape[2:]
         self.rows = places(height, size[0], align_corners, logits)
         self.columns = places(width, size[1], align_corners, logits)

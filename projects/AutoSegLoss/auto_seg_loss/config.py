@@ -14,6 +14,7 @@ def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
     cfg.IMPORTS = []
     _add_model_keys(cfg)
+    _add_solver_keys(cfg)
     _add_search_keys(cfg)
     _add_study_keys(cfg)
 
@@ -26,8 +27,12 @@ def import_modules(cfg: CfgNode) -> None:
 
 def _add_model_keys(cfg: CfgNode) -> None:
     # Loss of the semantic head: a name of auto_seg_loss.losses.SEM_SEG_LOSS_REGISTRY, one of
-    # `cross_entropy`, `hard_pixel_mining`, `auto_seg_loss`.
+    # `cross_entropy`, `weighted_cross_entropy`, `hard_pixel_mining`, `auto_seg_loss`, and, with the
+    # extra [baselines], `focal`, `dice`, `jaccard`, `lovasz`.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    # For `weighted_cross_entropy`: a weight >= 0 for each class. `python -m
+    # auto_seg_loss.class_weights` computes them for a training set.
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS = []
     # For `auto_seg_loss`: a name of the zoo, or the path of a .json spec.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC = ""
     # For auto_seg_loss: sum the counts over all processes, so that the loss is that of the whole
@@ -42,8 +47,29 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.SMALL_RESNET.BLOCKS = [1, 1, 1, 1]
     cfg.MODEL.SMALL_RESNET.CHANNELS = [16, 32, 64, 64]
     cfg.MODEL.SMALL_RESNET.STRIDES = [1, 2, 2, 1]
-    # Learning rate of the head relative to SOLVER.BASE_LR (10 in the released code).
-    cfg.SOLVER.HEAD_LR_FACTOR = 1.0
+    # For AnyLossPSPHead: cells along each side of the grids that features are averaged over.
+    cfg.MODEL.SEM_SEG_HEAD.POOL_GRIDS = [1, 2, 3, 6]
+    # For AnyLossPSPHead, AnyLossFCNHead and the auxiliary head: share of channels dropped before
+    # the classifier. DeepLab's is ASPP_DROPOUT.
+    cfg.MODEL.SEM_SEG_HEAD.DROPOUT = 0.1
+    # A second, fully convolutional head on one of the backbone's features, trained with the same
+    # loss (`loss_sem_seg_aux`) times LOSS_WEIGHT; evaluation does without it. CONVS_DIM: channels
+    # of its hidden layer. Norm and dropout are those of SEM_SEG_HEAD.
+    cfg.MODEL.AUX_HEAD = CfgNode()
+    cfg.MODEL.AUX_HEAD.ENABLED = False
+    cfg.MODEL.AUX_HEAD.IN_FEATURE = "res4"
+    cfg.MODEL.AUX_HEAD.LOSS_WEIGHT = 0.4
+    cfg.MODEL.AUX_HEAD.CONVS_DIM = 256
+    # A network of timm (`build_timm_backbone`, extra [baselines]): its name in timm.list_models(),
+    # and the features wanted, "stage<i>" by timm's index. PRETRAINED: fetch timm's weights from the
+    # network, once; MODEL.WEIGHTS then replaces what it holds. SYNC_BN: batch norm over all GPUs.
+    # OPTIONS: further keywords of timm.create_model, [KEY, VALUE, ...].
+    cfg.MODEL.TIMM = CfgNode()
+    cfg.MODEL.TIMM.NAME = ""
+    cfg.MODEL.TIMM.OUT_FEATURES = ["stage1", "stage2", "stage3", "stage4"]
+    cfg.MODEL.TIMM.PRETRAINED = False
+    cfg.MODEL.TIMM.SYNC_BN = False
+    cfg.MODEL.TIMM.OPTIONS = []
     # Keep decoded images and labels in memory (as large as the data set, uncompressed).
     cfg.INPUT.CACHE = False
     # Void pixels and absent classes in evaluation, `strict` or `paper`: autoseg_core.metrics.
@@ -54,6 +80,17 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.TEST.METRICS = ()
     # Released rule on VOC: class 0 makes no trimap and no boundary score.
     cfg.TEST.DROP_BACKGROUND = False
+
+
+def _add_solver_keys(cfg: CfgNode) -> None:
+    # Learning rate of the heads relative to SOLVER.BASE_LR (10 in the released code). The floor of
+    # DeepLab's schedule, WarmupPolyLR, is SOLVER.POLY_LR_CONSTANT_ENDING, a share of each rate.
+    cfg.SOLVER.HEAD_LR_FACTOR = 1.0
+    # Batches of IMS_PER_BATCH images whose gradients make one step of the optimiser; MAX_ITER
+    # counts steps. The loss is the mean of the batches' losses. For cross entropy that is close to
+    # a batch of all their images; a surrogate is a ratio of a batch's counts, so it stays one of
+    # IMS_PER_BATCH images, and so do the statistics of batch norm.
+    cfg.SOLVER.ACCUMULATE = 1
 
 
 def _add_search_keys(cfg: CfgNode) -> None:

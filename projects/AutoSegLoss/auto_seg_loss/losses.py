@@ -1,15 +1,24 @@
 """The registry in which a configured loss name meets its module.
 
-Every loss is a module ``loss(logits (N, C, H, W) float, target (N, H, W) int64) -> scalar``.
+Every loss is a module ``loss(logits (N, C, H, W) float, target (N, H, W) int64) -> scalar``. Void
+pixels, those of MODEL.SEM_SEG_HEAD.IGNORE_VALUE, have no part in it, and a batch of nothing else
+costs 0 with zero gradients.
+
+N: images; C: classes; H, W: pixels.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+import torch.nn.functional as F
 from detectron2.config import CfgNode
 from detectron2.projects.deeplab.loss import DeepLabCE
 from fvcore.common.registry import Registry
-from torch import nn
+from torch import Tensor, nn
 
+from auto_seg_loss.extras import require
 from autoseg_core import load_loss
 
 SEM_SEG_LOSS_REGISTRY = Registry("SEM_SEG_LOSS")
@@ -19,16 +28,88 @@ Losses for semantic heads: functions of a config that return a module. Register 
 """
 
 
+class CrossEntropy(nn.CrossEntropyLoss):
+    """``nn.CrossEntropyLoss``, mean over valid pixels; torch's is NaN where there are none.
+
+    Of C weights, each pixel counts as much as its class's: sum w_t ce / sum w_t, t the truth.
+    """
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the module."""
+        total = F.cross_entropy(
+            logits, target, self.weight, ignore_index=self.ignore_index, reduction="sum"
+        )
+        valid = target != self.ignore_index
+        if self.weight is None:
+            return total / valid.sum().clamp(min=1)
+        mass = (self.weight[target.where(valid, 0)] * valid).sum()
+        return total / mass.where(mass > 0, 1)
+
+
+class SomeValid(nn.Module):
+    """``loss`` where a batch has a valid pixel, else 0: many losses are NaN there, or no scalar."""
+
+    def __init__(self, loss: nn.Module, ignore_index: int) -> None:
+        super().__init__()
+        self.loss, self.ignore_index = loss, ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the module."""
+        if (target == self.ignore_index).all():
+            return 0 * logits.sum()
+        return self.loss(logits, target)
+
+
 @SEM_SEG_LOSS_REGISTRY.register()
 def cross_entropy(cfg: CfgNode) -> nn.Module:
     """Mean cross entropy over valid pixels."""
-    return nn.CrossEntropyLoss(ignore_index=cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+    return CrossEntropy(ignore_index=cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+
+
+@SEM_SEG_LOSS_REGISTRY.register()
+def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
+    """Cross entropy whose pixels count by the weight of their class, LOSS_CLASS_WEIGHTS."""
+    head = cfg.MODEL.SEM_SEG_HEAD
+    weights = torch.tensor(head.LOSS_CLASS_WEIGHTS, dtype=torch.float32)
+    usable = weights.isfinite().all() and (weights >= 0).all() and weights.any()
+    if len(weights) != head.NUM_CLASSES or not usable:
+        raise ValueError(
+            'MODEL.SEM_SEG_HEAD.LOSS_TYPE "weighted_cross_entropy" needs a weight >= 0 for each '
+            f"of {head.NUM_CLASSES} classes in MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS, not all 0, "
+            f"got {list(head.LOSS_CLASS_WEIGHTS)}; python -m auto_seg_loss.class_weights "
+            "--config-file CONFIG prints them for a training set."
+        )
+    return CrossEntropy(weight=weights, ignore_index=head.IGNORE_VALUE)
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
 def hard_pixel_mining(cfg: CfgNode) -> nn.Module:
-    """Cross entropy over the hardest fifth of the pixels, as in Detectron2's DeepLab."""
+    """Cross entropy over the hardest fifth of the pixels (OHEM), as in Detectron2's DeepLab."""
     return DeepLabCE(ignore_label=cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE, top_k_percent_pixels=0.2)
+
+
+@SEM_SEG_LOSS_REGISTRY.register()
+def focal(cfg: CfgNode) -> nn.Module:
+    """Focal loss, gamma 2, of each class against the others by sigmoid; extra [baselines]."""
+    return _from_smp(cfg, "FocalLoss")
+
+
+@SEM_SEG_LOSS_REGISTRY.register()
+def dice(cfg: CfgNode) -> nn.Module:
+    """1 - soft Dice of the batch, mean over C classes, absent ones 0; extra [baselines]."""
+    return _from_smp(cfg, "DiceLoss")
+
+
+@SEM_SEG_LOSS_REGISTRY.register()
+def jaccard(cfg: CfgNode) -> nn.Module:
+    """1 - soft IoU of the batch, mean over C classes, absent ones 0; extra [baselines]."""
+    return _from_smp(cfg, "JaccardLoss")
+
+
+@SEM_SEG_LOSS_REGISTRY.register()
+def lovasz(cfg: CfgNode) -> nn.Module:
+    """Lovász softmax of the batch, mean over present classes; extra [baselines]."""
+    return _from_smp(cfg, "LovaszLoss")
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -60,3 +141,15 @@ def build_loss(cfg: CfgNode) -> nn.Module:
         known = ", ".join(loss_names())
         raise ValueError(f"Unknown MODEL.SEM_SEG_HEAD.LOSS_TYPE {name!r}; known losses: {known}.")
     return SEM_SEG_LOSS_REGISTRY.get(name)(cfg)
+
+
+def _from_smp(cfg: CfgNode, kind: str) -> nn.Module:
+    """A multi-class loss of segmentation_models_pytorch with its default settings."""
+    head = cfg.MODEL.SEM_SEG_HEAD
+    smp: Any = require(
+        "segmentation_models_pytorch.losses",
+        "baselines",
+        f'MODEL.SEM_SEG_HEAD.LOSS_TYPE "{head.LOSS_TYPE}"',
+    )
+    loss = getattr(smp, kind)("multiclass", ignore_index=head.IGNORE_VALUE)
+    return SomeValid(loss, head.IGNORE_VALUE)

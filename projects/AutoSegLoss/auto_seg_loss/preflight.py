@@ -21,6 +21,7 @@ from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
+from auto_seg_loss.modeling.check import check_model
 from auto_seg_loss.quiet import hush_detectron2
 from autoseg_core import SIX, SegmentationScores, load_spec
 from rl.headers import differences
@@ -119,7 +120,7 @@ def checked_config(
     """
     cfg = load_config(config_file, [str(option) for option in opts])
     cfg.freeze()
-    for check in (check_weights, check_evaluation, check_test_data, *checks):
+    for check in (check_weights, check_evaluation, check_model, check_test_data, *checks):
         try:
             check(cfg)
         except ValueError as error:

@@ -13,7 +13,7 @@ import yaml
 from detectron2.config import CfgNode
 from torch import Tensor
 
-from auto_seg_loss.data import split_record
+from auto_seg_loss.data import split_lists, split_record
 from auto_seg_loss.executor import check_executor, open_executor
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.problem import (
@@ -56,7 +56,8 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     """
     output = Path(cfg.OUTPUT_DIR)
     space, sets = build_space(cfg), build_sets(cfg)
-    (output / "split.json").write_text(json.dumps(split_record(*sets), indent=1) + "\n")
+    lists = split_lists(*sets, split_rule(cfg))
+    (output / "split.json").write_text(json.dumps(lists, indent=1) + "\n")
     proxy = build_proxy(cfg, *sets)
     pin_start(journal, proxy.start)
     with open_executor(cfg, proxy) as executor:
@@ -84,6 +85,14 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     figure.savefig(output / "curves.png", dpi=120)
     logger.info("Found loss: %s", output / "searched_loss.json")
     return spec
+
+
+def split_rule(cfg: CfgNode) -> dict[str, Any]:
+    """What the search set and the hold-out set follow from: DATASETS.TRAIN and SEARCH.HOLDOUT."""
+    return {
+        "DATASETS.TRAIN": list(cfg.DATASETS.TRAIN),
+        "SEARCH.HOLDOUT": yaml.safe_load(cfg.SEARCH.HOLDOUT.dump()),
+    }
 
 
 def search_settings(cfg: CfgNode) -> SearchSettings:

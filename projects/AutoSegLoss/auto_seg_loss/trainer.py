@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,13 +14,14 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, SimpleTrainer
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import nn
 
 from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
+from auto_seg_loss.train_loop import build_train_loop
 from autoseg_core import SIX
 
 Dicts = list[dict[str, Any]]
@@ -27,6 +29,16 @@ Dicts = list[dict[str, Any]]
 
 class Trainer(DefaultTrainer):
     """``DefaultTrainer`` for semantic segmentation scored by exact metrics."""
+
+    _trainer: SimpleTrainer
+
+    def __init__(self, cfg: CfgNode) -> None:
+        """See ``DefaultTrainer``, whose loop is replaced by a ``TrainLoop``."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*GradScaler")  # of the loop that is replaced
+            super().__init__(cfg)
+        loop = self._trainer
+        self._trainer = build_train_loop(cfg, loop.model, loop._data_loader_iter, loop.optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """Detectron2 0.6 leaves the optimiser out; a resumed training needs its momentum."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.engine import AMPTrainer, SimpleTrainer, hooks
+from detectron2.engine import SimpleTrainer, hooks
 from detectron2.evaluation import inference_on_dataset
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.utils.env import seed_all_rng
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from auto_seg_loss.problem import candidate_spec
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
+from auto_seg_loss.train_loop import build_train_loop
 from auto_seg_loss.trainer import (
     Dicts,
     build_evaluator,
@@ -143,7 +144,7 @@ class DetectronTraining:
         trainer = self._begun()
         with quiet(), undisturbed(self._device):
             set_random_states(self._random, self._device)
-            for _ in range(state["trainer"]["iteration"]):
+            for _ in range(state["trainer"]["iteration"] * self.cfg.SOLVER.ACCUMULATE):
                 next(self._batches)
         self.model.load_state_dict(state["model"])
         with quiet():
@@ -171,8 +172,7 @@ class DetectronTraining:
 def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterator[Any]) -> SimpleTrainer:
     """The loop over ``batches`` with the optimiser and schedule of SOLVER."""
     optimizer = build_optimizer(cfg, model)
-    kind = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
-    trainer = kind(model, batches, optimizer)
+    trainer = build_train_loop(cfg, model, batches, optimizer)
     trainer.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
     return trainer
 

@@ -105,10 +105,14 @@ LABELS = np.zeros((4, 5), dtype=np.int64)
 @pytest.mark.parametrize(
     ("prediction", "target", "words"),
     [
-        (LABELS, LABELS[:3], r"same shape; got \(1, 4, 5\) and \(1, 3, 5\)"),
-        (LABELS, np.stack([LABELS, LABELS]), r"same shape; got \(1, 4, 5\) and \(2, 4, 5\)"),
-        (LABELS[0], LABELS[0], r"prediction must have shape \(H, W\) or \(N, H, W\), got \(5,\)"),
-        (LABELS, LABELS[None, None], r"target must have shape .* got \(1, 1, 4, 5\)"),
+        (LABELS, LABELS[:3], r"same shape; got \(4, 5\) and \(3, 5\)"),
+        (LABELS, np.stack([LABELS, LABELS]), r"same shape; got \(4, 5\) and \(2, 4, 5\)"),
+        (
+            LABELS[0],
+            LABELS[0],
+            r"prediction must have shape \(H, W\), \(N, H, W\) or, .* got \(5,\)",
+        ),
+        (LABELS[None, None], LABELS[None, None, None], r"target must .* got \(1, 1, 1, 4, 5\)"),
         (LABELS * 1.0, LABELS, "prediction must hold integer labels, got torch.float64"),
         (LABELS, LABELS > 0, "target must hold integer labels, got torch.bool"),
         (LABELS + 3, LABELS, r"prediction holds labels \[3\] outside the classes 0\.\.2"),

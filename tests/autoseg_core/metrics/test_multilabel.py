@@ -43,11 +43,37 @@ def test_one_class_needs_no_axis_of_its_own() -> None:
     guess, truth = rng.integers(2, size=(2, 3, 5, 6))
     truth[:, 0] = 255
     guess[:, 0] = 17  # void: may be anything
-    short, long = (SegmentationScores(1, metrics=["mIoU"], multilabel=True) for _ in range(2))
+    short, long, mixed = (SegmentationScores(1, metrics=["mIoU"], multilabel=True) for _ in "abc")
     short.update(guess, truth)
     long.update(guess[:, None], truth[:, None])
-    assert short.compute() == long.compute()
+    mixed.update(guess[:, None], truth)
+    assert short.compute() == long.compute() == mixed.compute()
     assert 0 < short.compute()["mIoU"] < 1
+
+
+def test_no_void_label_comes_around() -> None:
+    maps = np.full((1, 1, 2, 2), 1, np.uint8)
+    scores = SegmentationScores(1, ignore_index=257, metrics=["mIoU"], multilabel=True)
+    scores.update(maps, maps)
+    assert scores.compute() == {"mIoU": 1.0}
+    with pytest.raises(ValueError, match=r"target of .*void is -1.*\[255\]"):
+        SegmentationScores(1, ignore_index=-1, metrics=["mIoU"], multilabel=True).update(
+            maps, maps * 255
+        )
+
+
+@pytest.mark.parametrize("view", [lambda x: x[..., ::-1], lambda x: x.astype(">i4")])
+def test_any_view_and_byte_order(view: Any) -> None:
+    maps = np.random.default_rng(4).integers(2, size=(2, 3, 4, 5))
+    scores = SegmentationScores(3, metrics=["mIoU"], multilabel=True)
+    scores.update(view(maps), view(maps))
+    assert scores.compute() == {"mIoU": 1.0}
+
+
+def test_probabilities_are_no_labels() -> None:
+    scores = SegmentationScores(1, metrics=["mIoU"], multilabel=True)
+    with pytest.raises(ValueError, match=r"prediction must hold bools.*p > 0\.5"):
+        scores.update(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64))
 
 
 def test_batches_add_up_and_merge() -> None:
@@ -76,15 +102,22 @@ def test_boundaries_of_volumes_and_multilabel_maps_are_refused() -> None:
         SegmentationScores(3, multilabel=True)
     assert "BF1" in SIX
     volume = np.zeros((1, 2, 4, 4), int)
-    with pytest.raises(ValueError, match=r"Volumes have exact scores .* not of BIoU, BF1"):
+    words = r"Volumes .*\(1, 2, 4, 4\), have exact scores .* not of BIoU, BF1.*multilabel=True"
+    with pytest.raises(ValueError, match=words):
         SegmentationScores(3).update(volume, volume)
+    with pytest.raises(ValueError, match=r"same shape; got \(2, 3, 4, 4\) and \(3, 2, 4, 4\)"):
+        SegmentationScores(2, metrics=["mIoU"]).update(
+            np.zeros((2, 3, 4, 4), int), np.zeros((3, 2, 4, 4), int)
+        )
 
 
 @pytest.mark.parametrize(
     ("guess", "truth", "words"),
     [
-        (torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2), r"one shape.*\(1, 3, 2, 2\) and \(1, 2,"),
+        (torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2), r"target must be .* got \(1, 2, 2\)"),
+        (torch.zeros(3, 2, 2), torch.zeros(3, 2, 2), r"prediction must be .* got \(3, 2, 2\)"),
         (torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2), r"each of C = 3 classes, got \(1, 2"),
+        (torch.zeros(1, 3, 2, 2), torch.zeros(2, 3, 2, 2), r"same shape; got \(1, 3, 2, 2\) and"),
         (torch.full((1, 3, 2, 2), 2), torch.zeros(1, 3, 2, 2), r"prediction of .* 0 and 1 .*\[2\]"),
         (torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 7), r"target of .*void is 255.*\[7\]"),
     ],

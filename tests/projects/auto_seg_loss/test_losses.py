@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
 
-from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss, loss_names
+from auto_seg_loss import extras
+from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, CrossEntropy, build_loss, loss_names
 from autoseg_core import AutoSegLoss, SpecError, load_spec, zoo_names
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SPEC = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC")
+WEIGHTS = [1.0, 2.0, 0.5, 1.0, 4.0, 0.0, 1.0]
+SMP = pytest.mark.skipif(
+    find_spec("segmentation_models_pytorch") is None,
+    reason="needs segmentation_models_pytorch: extra [baselines]",
+)
+LOSSES = [
+    pytest.param((HEAD + "LOSS_TYPE", "cross_entropy"), id="cross_entropy"),
+    pytest.param(
+        (HEAD + "LOSS_TYPE", "weighted_cross_entropy", HEAD + "LOSS_CLASS_WEIGHTS", WEIGHTS),
+        id="weighted_cross_entropy",
+    ),
+    pytest.param((HEAD + "LOSS_TYPE", "hard_pixel_mining"), id="hard_pixel_mining"),
+    pytest.param((*SPEC, "voc-miou-bezier"), id="voc-miou-bezier"),
+    pytest.param((*SPEC, "voc-bf1-bezier"), id="voc-bf1-bezier"),
+    *(
+        pytest.param((HEAD + "LOSS_TYPE", name), id=name, marks=SMP)
+        for name in ("focal", "dice", "jaccard", "lovasz")
+    ),
+]
 
 
 @pytest.fixture
@@ -22,8 +44,17 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return logits, torch.randint(7, (2, 6, 8), generator=generator)
 
 
-def test_three_losses_are_known():
-    assert loss_names() == ["auto_seg_loss", "cross_entropy", "hard_pixel_mining"]
+def test_the_losses_that_are_known():
+    assert loss_names() == [
+        "auto_seg_loss",
+        "cross_entropy",
+        "dice",
+        "focal",
+        "hard_pixel_mining",
+        "jaccard",
+        "lovasz",
+        "weighted_cross_entropy",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +71,8 @@ def test_a_name_gives_its_module(make_cfg, options, kind):
 
 
 def test_an_unknown_name_lists_the_known_ones(make_cfg):
-    with pytest.raises(ValueError, match=r"'dice'.* auto_seg_loss, cross_entropy, hard_pix"):
-        build_loss(make_cfg(HEAD + "LOSS_TYPE", "dice"))
+    with pytest.raises(ValueError, match=r"'dyce'.* auto_seg_loss, cross_entropy, dice, focal"):
+        build_loss(make_cfg(HEAD + "LOSS_TYPE", "dyce"))
 
 
 def test_auto_seg_loss_without_a_spec_says_what_to_set(make_cfg):
@@ -70,19 +101,100 @@ def test_a_spec_is_read_by_path(make_cfg, tmp_path, batch):
     assert torch.equal(by_path(*batch), by_name(*batch))
 
 
+def value_and_gradient(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor):
+    leaf = logits.clone().requires_grad_()
+    value = loss(leaf, target)
+    value.backward()
+    assert value.shape == () and value.isfinite() and leaf.grad.isfinite().all()
+    return value.detach(), leaf.grad
+
+
 @pytest.mark.parametrize("void", [255, 200])
-@pytest.mark.parametrize(
-    "options",
-    [("cross_entropy",), ("auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")],
-    ids=lambda options: options[0],
-)
-def test_void_is_the_configured_ignore_value(make_cfg, batch, options, void):
+@pytest.mark.parametrize("options", LOSSES)
+def test_void_pixels_change_nothing(make_cfg, batch, options, void):
     logits, target = batch
-    loss = build_loss(make_cfg(HEAD + "IGNORE_VALUE", void, HEAD + "LOSS_TYPE", *options))
-    target[:, :2] = void
+    loss = build_loss(make_cfg(HEAD + "IGNORE_VALUE", void, *options))
+    target[:, :3] = void
     other = logits.clone()
-    other[:, :, :2] += torch.randn(2, 7, 2, 8)
-    assert torch.equal(loss(logits, target), loss(other, target))
+    other[:, :, :3] += 10 * torch.randn(2, 7, 3, 8)
+    (value, gradient), (same, _) = (value_and_gradient(loss, x, target) for x in (logits, other))
+    assert torch.equal(value, same)
+    # A boundary loss looks at the neighbours of valid pixels, but not at void ones.
+    assert not gradient[:, :, :3].any() and gradient[:, :, 3:].any()
+
+
+@pytest.mark.parametrize("options", LOSSES)
+def test_a_batch_of_void_costs_nothing(make_cfg, batch, options):
+    logits, target = batch
+    value, gradient = value_and_gradient(
+        build_loss(make_cfg(*options)), logits, torch.full_like(target, 255)
+    )
+    assert value == 0 and not gradient.any()
+
+
+@pytest.mark.parametrize("options", LOSSES)
+def test_absent_classes_keep_value_and_gradient_finite(make_cfg, batch, options):
+    logits, target = batch
+    value_and_gradient(build_loss(make_cfg(*options)), logits, target % 2)
+
+
+# The image is smaller than BF1's tolerance: all edges match.
+@pytest.mark.parametrize("options", [loss for loss in LOSSES if loss.id != "voc-bf1-bezier"])
+def test_the_truth_costs_less_than_anything_else(make_cfg, batch, options):
+    _, target = batch
+    target[:, 0] = 255
+    loss = build_loss(make_cfg(*options))
+    right = nn.functional.one_hot(target.where(target != 255, 0), 7).movedim(-1, 1) * 20.0
+    good, bad = (value_and_gradient(loss, x, target)[0] for x in (right, right.roll(1, dims=1)))
+    assert 0 <= good < 0.2 * bad
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor(WEIGHTS)], ids=["plain", "weighted"])
+def test_cross_entropy_is_torchs_where_there_are_valid_pixels(batch, weights):
+    logits, target = batch
+    target[:, :2] = 255
+    ours = value_and_gradient(CrossEntropy(weights, ignore_index=255), logits, target)
+    torchs = value_and_gradient(nn.CrossEntropyLoss(weights, ignore_index=255), logits, target)
+    torch.testing.assert_close(ours, torchs)
+    assert weights is not None or all(map(torch.equal, ours, torchs))
+
+
+@pytest.mark.parametrize(
+    "weights", [[], [1.0] * 6, [1.0] * 6 + [-1.0], [0.0] * 7, [1.0] * 6 + [float("nan")]], ids=str
+)
+def test_unfit_class_weights_are_refused(make_cfg, weights):
+    # As a YAML file would give them: "nan" has no literal for KEY VALUE options.
+    cfg = make_cfg(HEAD + "LOSS_TYPE", "weighted_cross_entropy").clone()
+    cfg.defrost()
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS = weights
+    with pytest.raises(ValueError, match=r"weight >= 0 for each of 7 classes .* got .*; python -m"):
+        build_loss(cfg)
+
+
+@SMP
+@pytest.mark.parametrize(
+    "name, score",
+    [("dice", lambda i, p, t: 2 * i / (p + t)), ("jaccard", lambda i, p, t: i / (p + t - i))],
+)
+def test_dice_and_jaccard_are_those_of_the_batch(make_cfg, batch, name, score):
+    logits, target = batch
+    target[:, :2] = 255
+    prediction = logits.softmax(1)[:, :, 2:]
+    truth = nn.functional.one_hot(target[:, 2:], 7).movedim(-1, 1)
+    inter, pred, true = ((x).sum((0, 2, 3)) for x in (prediction * truth, prediction, truth))
+    expected = 1 - score(inter, pred, true).mean()
+    loss = build_loss(make_cfg(HEAD + "LOSS_TYPE", name))
+    torch.testing.assert_close(loss(logits, target), expected)
+
+
+def test_a_missing_library_names_the_extra(make_cfg, monkeypatch):
+    def missing(name: str):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+
+    monkeypatch.setattr(extras.importlib, "import_module", missing)
+    message = r'LOSS_TYPE "dice" needs segmentation_models_pytorch, .*: pip install -e .\.\[baselin'
+    with pytest.raises(ValueError, match=message):
+        build_loss(make_cfg(HEAD + "LOSS_TYPE", "dice"))
 
 
 def test_hard_pixel_mining_keeps_the_hardest_fifth_of_the_valid_pixels(make_cfg, batch):

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
-from detectron2.modeling import build_model
+from detectron2.modeling import SemanticSegmentor, build_model
 from detectron2.utils.env import seed_all_rng
 
 from auto_seg_loss.trainer import (
@@ -63,7 +63,8 @@ def test_the_test_loader_gives_whole_images_once_in_order(shapes, make_cfg):
 
 @pytest.mark.parametrize("factor", [1.0, 10.0])
 def test_the_head_has_a_learning_rate_of_its_own(make_cfg, factor):
-    cfg = make_cfg("SOLVER.HEAD_LR_FACTOR", factor, "SOLVER.BASE_LR", 0.02)
+    auxiliary = ("MODEL.AUX_HEAD.ENABLED", True, "MODEL.AUX_HEAD.CONVS_DIM", 8)
+    cfg = make_cfg("SOLVER.HEAD_LR_FACTOR", factor, "SOLVER.BASE_LR", 0.02, *auxiliary)
     model = build_model(cfg)
     optimizer = build_optimizer(cfg, model)
     rates = {
@@ -73,6 +74,8 @@ def test_the_head_has_a_learning_rate_of_its_own(make_cfg, factor):
     }
     assert {rates[id(p)] for p in model.backbone.parameters()} == {0.02}
     assert {rates[id(p)] for p in model.sem_seg_head.parameters()} == {0.02 * factor}
+    assert {rates[id(p)] for p in model.sem_seg_head.auxiliary.parameters()} == {0.02 * factor}
+    assert len(rates) == len(list(model.parameters()))
     assert len(rates) == len(list(model.parameters()))
 
 
@@ -106,6 +109,63 @@ def test_the_schedule_is_deeplabs_poly(make_cfg):
         optimizer.step()
         scheduler.step()
     assert rates == pytest.approx([(1 - i / 10) ** 0.9 for i in range(10)])
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_the_schedule_has_a_floor(make_cfg, warmup):
+    """A share of the base rate, which the schedule does not go below once it has warmed up."""
+    options = ("SOLVER.MAX_ITER", 10, "SOLVER.BASE_LR", 2.0, "SOLVER.WARMUP_ITERS", warmup)
+    cfg = make_cfg(*options, "SOLVER.POLY_LR_CONSTANT_ENDING", 0.3)
+    optimizer = build_optimizer(cfg, build_model(cfg))
+    scheduler = Trainer.build_lr_scheduler(cfg, optimizer)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    expected = [2 * max((1 - i / 10) ** 0.9, 0.3) for i in range(warmup, 10)]
+    assert rates[warmup:] == pytest.approx(expected)
+    assert expected[-1] == 0.6
+
+
+def trained(cfg):
+    """The trainer of a config after its training, with the final evaluation."""
+    seed_all_rng(0)
+    trainer = Trainer(cfg)
+    trainer.train()
+    return trainer
+
+
+def weights(trainer):
+    return torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach()
+
+
+def test_batches_are_accumulated(shapes, make_cfg, monkeypatch):
+    drawn = []
+    forward = SemanticSegmentor.forward
+    monkeypatch.setattr(
+        SemanticSegmentor,
+        "forward",
+        lambda model, batch: drawn.append((model.training, len(batch))) or forward(model, batch),
+    )
+    trainer = trained(make_cfg("SOLVER.ACCUMULATE", 3, "SOLVER.MAX_ITER", 2))
+    assert [size for training, size in drawn if training] == [4] * 6
+    assert trainer.iter == 2
+    assert next(iter(trainer.optimizer.state.values()))["momentum_buffer"].isfinite().all()
+
+
+def test_mixed_precision_trains_on_a_cpu(shapes, make_cfg):
+    one, two = (trained(make_cfg("SOLVER.AMP.ENABLED", amp)) for amp in (True, False))
+    assert weights(one).isfinite().all() and not torch.equal(weights(one), weights(two))
+    torch.testing.assert_close(weights(one), weights(two), rtol=0.1, atol=0.05)
+
+
+def test_synchronised_batch_norm_is_batch_norm_in_one_process(shapes, make_cfg):
+    norms = ("MODEL.RESNETS.NORM", "SyncBN", "MODEL.SEM_SEG_HEAD.NORM", "SyncBN")
+    synchronised, plain = trained(make_cfg(*norms)), trained(make_cfg())
+    kinds = {type(module) for module in synchronised.model.modules()}
+    assert torch.nn.SyncBatchNorm in kinds and torch.nn.BatchNorm2d not in kinds
+    assert torch.equal(weights(synchronised), weights(plain))
 
 
 def test_the_evaluator_has_the_settings_of_test(shapes, make_cfg):

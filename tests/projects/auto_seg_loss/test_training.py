@@ -79,6 +79,8 @@ def test_equal_steps_of_one_theta_end_where_evaluate_does(make_proxy, steps):
         ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3, 5)"),
         ("DATALOADER.NUM_WORKERS", 2, "INPUT.CACHE", False),
         ("DATALOADER.ASPECT_RATIO_GROUPING", True),
+        ("SOLVER.ACCUMULATE", 2, "SOLVER.IMS_PER_BATCH", 2),
+        ("SOLVER.AMP.ENABLED", True),
     ],
     ids=lambda options: options[0],
 )
@@ -217,6 +219,8 @@ def through_a_file(state: dict) -> dict:
         ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3, 5)"),
         ("DATALOADER.NUM_WORKERS", 2, "INPUT.CACHE", False),
         ("DATALOADER.ASPECT_RATIO_GROUPING", True),
+        ("SOLVER.ACCUMULATE", 2, "SOLVER.IMS_PER_BATCH", 2),
+        ("SOLVER.AMP.ENABLED", True),
     ],
     ids=lambda options: options[0] if options else "",
 )

@@ -1,19 +1,23 @@
 """Data sets, splits, checks and the mapper. Importing this package registers the data sets.
 
 labels.py   label file -> class indices      catalog.py             pairs of files -> catalogs
-splits.py   search set and hold-out set      camvid.py, shapes.py   the data sets
-verify.py   checks before training starts    mapper.py              dict -> tensors
+splits.py   search set and hold-out set      mapper.py              dict -> tensors
+verify.py   checks before training starts
+voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data sets
 """
 
 from __future__ import annotations
 
+from .ade20k import register_ade20k
 from .camvid import register_camvid
 from .catalog import datasets_root
+from .cityscapes import register_cityscapes
 from .labels import LabelError, read_label
 from .mapper import SemSegMapper, clear_cache
 from .shapes import register_shapes
-from .splits import SplitError, assert_disjoint, carve, split_record
+from .splits import SplitError, assert_disjoint, carve, split_lists, split_record
 from .verify import DatasetError, check_num_classes, verify_dataset
+from .voc import register_voc
 
 __all__ = [
     "DatasetError",
@@ -26,11 +30,18 @@ __all__ = [
     "clear_cache",
     "datasets_root",
     "read_label",
+    "register_ade20k",
     "register_camvid",
+    "register_cityscapes",
     "register_shapes",
+    "register_voc",
+    "split_lists",
     "split_record",
     "verify_dataset",
 ]
 
+register_ade20k()
 register_camvid()
+register_cityscapes()
 register_shapes()
+register_voc()

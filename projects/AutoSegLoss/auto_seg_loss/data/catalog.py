@@ -8,7 +8,8 @@ DETECTRON2_DATASETS may be set late.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,15 +71,28 @@ def register(
     )
 
 
+def unregister(name: str) -> None:
+    """Takes a name out of both catalogs, if it is there.
+
+    Detectron2 enters Cityscapes and ADE20K itself, at its import, with the folders of that moment;
+    metadata cannot be set to other values, so its entries have to go before ours come.
+    """
+    if name in DatasetCatalog.list():
+        DatasetCatalog.remove(name)
+    if name in MetadataCatalog.list():
+        MetadataCatalog.remove(name)
+
+
 def register_splits(
     name: str,
     load: Callable[[str], Pairs],
     *,
     classes: Mapping[str, tuple[int, int, int]],
     ignore_label: int,
+    splits: Sequence[str] = ("train", "val", "test"),
 ) -> None:
-    """Enters `<name>_sem_seg_{train,val,test}`; `load` takes the split, `classes` name -> RGB."""
-    for split in ("train", "val", "test"):
+    """Enters `<name>_sem_seg_<split>`; `load` takes the split, `classes` name -> RGB."""
+    for split in splits:
         register(
             f"{name}_sem_seg_{split}",
             partial(load, split),
@@ -95,26 +109,42 @@ def folder_pairs(images: Path, labels: Path) -> Pairs:
         FileNotFoundError: a folder is missing or empty, or an image or a label has no partner.
         ValueError: two images share a stem.
     """
-    image_files = _by_stem(images, IMAGE_SUFFIXES)
-    label_files = _by_stem(labels, (".png",))
+    return pair_up(
+        _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, (".png",)), images=images, labels=labels
+    )
+
+
+def pair_up(
+    image_files: Mapping[str, Path], label_files: Mapping[str, Path], *, images: Path, labels: Path
+) -> Pairs:
+    """Pairs of equal key, sorted by it; the keys become the image ids.
+
+    Args:
+        image_files, label_files: by key.
+        images, labels: where they were looked for, for the message.
+
+    Raises:
+        FileNotFoundError: an image or a label has no partner.
+    """
+    without_label = [image_files[key] for key in image_files if key not in label_files]
+    without_image = [label_files[key] for key in label_files if key not in image_files]
     problems = [
-        f"{len(lonely)} without {partner}: {_some(lonely)}"
+        f"{len(lonely)} without {partner}: {some(lonely)}"
         for lonely, partner in (
-            ([image_files[s] for s in image_files if s not in label_files], f"a label in {labels}"),
-            (
-                [label_files[s] for s in label_files if s not in image_files],
-                f"an image in {images}",
-            ),
+            (without_label, f"a label in {labels}"),
+            (without_image, f"an image in {images}"),
         )
         if lonely
     ]
     if problems:
         raise FileNotFoundError("images and labels do not pair up; " + "; ".join(problems))
-    return [_pair(stem, image_files[stem], label_files[stem]) for stem in sorted(image_files)]
+    return [_pair(key, image_files[key], label_files[key]) for key in sorted(image_files)]
 
 
-def listed_pairs(folder: Path, split: str) -> Pairs:
+def listed_pairs(folder: Path, split: str, labels: str = "SegmentationClass") -> Pairs:
     """Pairs of VOC's layout, in the order of ImageSets/Segmentation/<split>.txt.
+
+    `labels` is the name of the folder of labels. Whether the files exist is not looked at here.
 
     Raises:
         FileNotFoundError: there is no such list.
@@ -127,11 +157,10 @@ def listed_pairs(folder: Path, split: str) -> Pairs:
         raise FileNotFoundError(f"no list of the {split} images: {path.absolute()}") from None
     if not stems:
         raise ValueError(f"{path.absolute()} lists no images")
-    if repeated := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise ValueError(f"{path.absolute()} lists images twice: {_some(repeated)}")
+    if repeated := sorted(stem for stem, count in Counter(stems).items() if count > 1):
+        raise ValueError(f"{path.absolute()} lists images twice: {some(repeated)}")
     return [
-        _pair(s, folder / "JPEGImages" / f"{s}.jpg", folder / "SegmentationClass" / f"{s}.png")
-        for s in stems
+        _pair(s, folder / "JPEGImages" / f"{s}.jpg", folder / labels / f"{s}.png") for s in stems
     ]
 
 
@@ -156,6 +185,7 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return files
 
 
-def _some(items: list[Any]) -> str:
+def some(items: Sequence[Any]) -> str:
+    """The first items of a list as text, and how many more there are."""
     more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
     return ", ".join(str(item) for item in items[:LISTED]) + more

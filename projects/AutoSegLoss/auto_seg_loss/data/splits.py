@@ -71,8 +71,19 @@ def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
         "search_digest": _digest(search),
         "holdout_images": len(holdout),
         "holdout_digest": _digest(holdout),
-        "holdout_names": [os.path.basename(item["file_name"]) for item in holdout],
+        "holdout_names": _names(holdout),
     }
+
+
+def split_lists(search: Pairs, holdout: Pairs, rule: dict[str, Any]) -> dict[str, Any]:
+    """The split image by image, to be written beside a run: `split_record` with both lists.
+
+    Args:
+        search, holdout: the two sets.
+        rule: what they were carved by, plain JSON types; kept as it is.
+    """
+    lists = {"search_names": _names(search), "holdout_names": _names(holdout)}
+    return {"rule": rule, **split_record(search, holdout), **lists}
 
 
 def assert_disjoint(
@@ -100,6 +111,9 @@ def _real_files(dicts: Sequence[dict[str, Any]]) -> set[str]:
     return {os.path.realpath(item[key]) for item in dicts for key in FILE_KEYS if item.get(key)}
 
 
+def _names(dicts: Pairs) -> list[str]:
+    return [os.path.basename(item["file_name"]) for item in dicts]
+
+
 def _digest(dicts: Pairs) -> str:
-    names = "\n".join(os.path.basename(item["file_name"]) for item in dicts)
-    return hashlib.sha256(names.encode()).hexdigest()
+    return hashlib.sha256("\n".join(_names(dicts)).encode()).hexdigest()

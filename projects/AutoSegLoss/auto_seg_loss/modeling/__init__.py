@@ -1,6 +1,29 @@
 """Heads and backbones; importing registers them with Detectron2."""
 
-from auto_seg_loss.modeling.semantic_seg import AnyLossDeepLabV3PlusHead
-from auto_seg_loss.modeling.small_resnet import build_small_resnet_backbone
+from auto_seg_loss.modeling.any_loss import AnyLoss, Head
+from auto_seg_loss.modeling.fcn import AnyLossFCNHead
+from auto_seg_loss.modeling.pspnet import AnyLossPSPHead
+from auto_seg_loss.modeling.semantic_seg import (
+    AnyLossDeepLabV3Head,
+    AnyLossDeepLabV3PlusHead,
+    AnyLossSemSegFPNHead,
+)
+from auto_seg_loss.modeling.small_resnet import (
+    build_small_resnet_backbone,
+    build_small_resnet_fpn_backbone,
+)
+from auto_seg_loss.modeling.timm_backbone import TimmBackbone, build_timm_backbone
 
-__all__ = ["AnyLossDeepLabV3PlusHead", "build_small_resnet_backbone"]
+__all__ = [
+    "AnyLoss",
+    "AnyLossDeepLabV3Head",
+    "AnyLossDeepLabV3PlusHead",
+    "AnyLossFCNHead",
+    "AnyLossPSPHead",
+    "AnyLossSemSegFPNHead",
+    "Head",
+    "TimmBackbone",
+    "build_small_resnet_backbone",
+    "build_small_resnet_fpn_backbone",
+    "build_timm_backbone",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import BACKBONE_REGISTRY
+from detectron2.modeling import BACKBONE_REGISTRY, FPN
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, ResNet
 
 
@@ -41,3 +41,19 @@ def build_small_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
         )
         channels = out_channels
     return ResNet(stem, stages, out_features=cfg.MODEL.RESNETS.OUT_FEATURES)
+
+
+@BACKBONE_REGISTRY.register()
+def build_small_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """The small ResNet with a feature pyramid of MODEL.FPN: features p2 .. p5.
+
+    Each stage after the first must halve the resolution: MODEL.SMALL_RESNET.STRIDES [1, 2, 2, 2].
+    """
+    fpn = cfg.MODEL.FPN
+    return FPN(
+        build_small_resnet_backbone(cfg, input_shape),
+        fpn.IN_FEATURES,
+        fpn.OUT_CHANNELS,
+        norm=fpn.NORM,
+        fuse_type=fpn.FUSE_TYPE,
+    )

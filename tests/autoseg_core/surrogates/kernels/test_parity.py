@@ -19,6 +19,7 @@ from autoseg_core.scores import METRICS
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import SURFACES
 from autoseg_core.surrogates import kernels
+from autoseg_core.surrogates.regions import soft_region_counts
 from benchmarks.memory import kept_bytes
 
 REGION = [name for name, row in METRICS.items() if row.region != "boundary"]
@@ -173,6 +174,54 @@ def test_vertical_tangents_and_pieces_of_width_zero(surface: str, corner: float)
     assert gradient.isfinite().all()
     torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-5)
+
+
+@BACKEND
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("name", samples.EXTREME)
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_extreme_curves(name: str, surface: str, scale: float, backend: str) -> None:
+    """With logits so large that probabilities are 0 and 1, too."""
+    logits, labels = _batch(9, 5)
+    labels = torch.where(labels == samples.VOID, -1, labels).flatten(1)
+    points = torch.tensor([samples.EXTREME[name]] * 2, dtype=torch.float64)
+    x = (logits.nan_to_num() * scale).flatten(2)
+    sums, gradient = _sums(x, labels, points, surface, backend)
+    expected, reference = _sums(x, labels, points, surface, "reference")
+    torch.testing.assert_close(sums, expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-5)
+
+
+def _sums(x: Tensor, labels: Tensor, points: Tensor, surface: str, backend: Any) -> Any:
+    x = x.clone().requires_grad_()
+    counts = soft_region_counts(x, labels, points, surface, backend=backend)
+    sums = torch.stack([counts.intersection, counts.union])
+    return sums, torch.autograd.grad(sums.sum(), x)[0]
+
+
+@BACKEND
+def test_slopes_of_the_narrowest_pieces_stay_finite(backend: str) -> None:
+    curve = [(0, 0), (0, 0.5), (1e-37, 0.5), (0.5, 0.7), (1, 1)]
+    logits, labels = torch.zeros(1, 2, 3), torch.zeros(1, 3, dtype=torch.int64)
+    logits[:, 0] = 1e4
+    points = torch.tensor([curve] * 2, dtype=torch.float64)
+    assert _sums(logits, labels, points, "bezier", backend)[1].isfinite().all()
+
+
+def test_a_layout_compiles_no_tile_anew() -> None:
+    logits, target = torch.randn(2, 5, 40, 40), torch.randint(5, (2, 40, 40))
+    spec = LossSpec(name="sample", terms=(_term("mIoU", "bezier", 11),))
+    loss = AutoSegLoss(spec, backend="compiled")
+    loss(logits.clone().requires_grad_(), target).backward()
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        layouts = (
+            logits.to(memory_format=torch.channels_last),
+            logits.repeat_interleave(2, dim=1)[:, ::2],
+            logits.bfloat16(),
+            logits.mT.contiguous().mT,
+        )
+        values = [loss(x.requires_grad_(), target) for x in layouts]
+        torch.stack(values).sum().backward()
 
 
 def test_equal_calls_give_equal_numbers() -> None:

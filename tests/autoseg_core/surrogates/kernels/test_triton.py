@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import samples
 import torch
 from torch import Tensor
 
@@ -37,15 +38,6 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 FEW_PROGRAMS = "import autoseg_core.surrogates.kernels.triton as t\nt.MAX_WARPS = 6"
 
 # In corners of the space: pieces of width zero, vertical and flat tangents, almost no width.
-EXTREME = {
-    "vertical at 0": [(0, 0), (0, 1), (1, 1)],
-    "vertical at 1": [(0, 0), (1, 0), (1, 1)],
-    "no width at 0": [(0, 0), (0, 0.3), (0, 0.5), (0.5, 0.6), (1, 1)],
-    "no width at 1": [(0, 0), (0.3, 0.3), (1, 0.5), (1, 0.6), (1, 1)],
-    "jump": [(0, 0), (0.2, 0.1), (0.4, 0.3), (0.4, 0.5), (0.4, 0.7), (0.8, 0.9), (1, 1)],
-    "narrow at 0": [(0, 0), (3e-7, 0.4), (1e-6, 0.5), (0.5, 0.6), (1, 1)],
-    "free ends, falling": [(0, 0.2), (0.3, 0.9), (0.4, 0.5), (0.9, 0.1), (1, 0.7)],
-}
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +139,11 @@ def test_random_curves(run: Run, surface: str, pieces: int, seed: int) -> None:
 
 
 @SURFACE
-@pytest.mark.parametrize("name", EXTREME)
+@pytest.mark.parametrize("name", samples.EXTREME)
 @pytest.mark.parametrize("scale", [1.0, 10.0])
 def test_extreme_curves(run: Run, surface: str, name: str, scale: float) -> None:
     logits, labels = _batch(1, 4)
-    curve = torch.tensor(EXTREME[name], dtype=torch.float64)
+    curve = torch.tensor(samples.EXTREME[name], dtype=torch.float64)
     _assert_parity(run, logits * scale, labels, torch.stack([curve, curve]), surface)
 
 
@@ -159,7 +151,7 @@ def test_below_the_floor_of_y_the_root_stands_still(run: Run) -> None:
     """p < 1.2e-7 next to a vertical tangent: twice the slope of a root that moves, as autograd."""
     logits = torch.stack([torch.zeros(9), torch.linspace(-30, -15, 9)])[None]
     labels = torch.zeros(1, 9, dtype=torch.int32)
-    curves = [[(0, 0), (0.5, 0.5), (1, 1)], EXTREME["vertical at 0"]]
+    curves = [[(0, 0), (0.5, 0.5), (1, 1)], samples.EXTREME["vertical at 0"]]
     points = torch.tensor(curves, dtype=torch.float64)
     sums, gradient = _computed(run, logits, labels, points, "bezier")
     expected, slope = _reference(logits, labels, points, "bezier")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from auto_seg_loss.data import SplitError, assert_disjoint, carve, split_record
+from auto_seg_loss.data import SplitError, assert_disjoint, carve, split_lists, split_record
 
 
 def pairs(count, folder="train"):
@@ -78,6 +78,16 @@ def test_the_record_is_json_and_forgets_folders():
     assert (record["search_images"], record["holdout_images"]) == (8, 2)
     assert len(record["holdout_names"]) == 2
     assert record != split_record(*carve(pairs(10), 0.4, seed=0))
+
+
+def test_the_lists_name_every_image_and_the_rule():
+    halves = carve(pairs(10), 0.2, seed=0)
+    lists = split_lists(*halves, {"SEED": 0})
+    assert json.loads(json.dumps(lists)) == lists
+    assert lists["rule"] == {"SEED": 0}
+    together = lists["search_names"] + lists["holdout_names"]
+    assert sorted(together) == [f"{index:04d}.jpg" for index in range(10)]
+    assert split_record(*halves).items() <= lists.items()
 
 
 def test_sets_that_meet_are_refused():

@@ -212,3 +212,20 @@ def test_an_image_is_trained_whole_when_crops_are_off(make_cfg):
     model = build_model(make_cfg("INPUT.CROP.ENABLED", False)).train()
     loss = model(training_batch(2, 48, 64))["loss_sem_seg"]
     assert math.isfinite(loss.item())
+
+
+OTHERS = {
+    "AnyLossDeepLabV3Head": (HEAD + "IN_FEATURES", ["res5"], HEAD + "COMMON_STRIDE", 16),
+    "AnyLossSemSegFPNHead": (HEAD + "IN_FEATURES", ["res2", "res5"], HEAD + "NORM", "BN"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_heads_have_the_weights_of_detectron2s_too(make_cfg, name):
+    theirs = ("INPUT.CROP.ENABLED", False, HEAD + "NAME", name.removeprefix("AnyLoss"))
+    ours = build_model(make_cfg(HEAD + "NAME", name, *OTHERS[name])).eval()
+    model = build_model(make_cfg(*OTHERS[name], *theirs)).eval()
+    ours.load_state_dict(model.state_dict(), strict=True)
+    image = [picture(48, 64)]
+    with torch.no_grad():
+        assert torch.equal(ours(image)[0]["sem_seg"], model(image)[0]["sem_seg"])

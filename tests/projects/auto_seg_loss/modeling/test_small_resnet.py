@@ -55,3 +55,19 @@ def test_every_weight_gets_a_gradient(make_cfg):
     features = network(torch.randn(2, 3, 32, 32))
     sum(feature.square().mean() for feature in features.values()).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+PYRAMID = (
+    *("MODEL.BACKBONE.NAME", "build_small_resnet_fpn_backbone"),
+    *(SMALL + "CHANNELS", [8, 12, 16, 20], SMALL + "STRIDES", [1, 2, 2, 2]),
+    *("MODEL.RESNETS.OUT_FEATURES", ["res2", "res3", "res4", "res5"]),
+    *("MODEL.FPN.IN_FEATURES", ["res2", "res3", "res4", "res5"], "MODEL.FPN.OUT_CHANNELS", 6),
+)
+
+
+def test_a_pyramid_stands_on_the_stages(make_cfg):
+    network = build_backbone(make_cfg(*PYRAMID))
+    features = network(torch.zeros(1, 3, 64, 96))
+    sizes = {name: tuple(feature.shape[1:]) for name, feature in features.items()}
+    assert sizes == {"p2": (6, 16, 24), "p3": (6, 8, 12), "p4": (6, 4, 6), "p5": (6, 2, 3)}
+    assert network.size_divisibility == 32

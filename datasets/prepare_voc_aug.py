@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Makes VOC's augmented training set `trainaug`: VOC 2012 train and the labels of SBD.
+
+    python datasets/prepare_voc_aug.py [--root datasets] [--sbd DIR] [--workers N] [--partial]
+
+    VOC2012/ImageSets/Segmentation/{train,val}.txt   read, with their labels in SegmentationClass/
+    <sbd>/{train,val}.txt, <sbd>/cls/*.mat           read; <sbd> is benchmark_RELEASE/dataset
+    VOC2012/SegmentationClassAug/*.png               written: palette PNGs, 0..20 and 255
+    VOC2012/ImageSets/Segmentation/trainaug.txt      written last, when nothing is missing
+
+The list is VOC's train and SBD's train and val, without VOC's val: 10582 images. Where VOC has a
+label, that one is taken, with its void rims; SBD's labels have none. Files that are right already
+are kept, so it may be run again at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from label_files import read_indices, write_whole
+from preparation import (
+    Job,
+    PreparationError,
+    Report,
+    dataset_folder,
+    make_labels,
+    run_script,
+    script_parser,
+)
+from scipy.io import loadmat
+
+FOLDER = "VOC2012"
+SBD = Path("benchmark_RELEASE") / "dataset"
+CLASSES = 21
+COUNTS = {"train": 1464, "val": 1449, "trainaug": 10582}
+
+
+def label_from_sbd(path: Path) -> np.ndarray:
+    """(H, W) uint8: GTcls.Segmentation of one of SBD's .mat files.
+
+    Raises:
+        ValueError: the file is damaged or holds something else.
+    """
+    try:
+        label = loadmat(path)["GTcls"]["Segmentation"][0, 0]
+    except Exception as error:  # scipy has no common type for damaged files
+        raise ValueError(f"expected a MATLAB file with GTcls.Segmentation ({error})") from error
+    if label.ndim != 2 or label.dtype != np.uint8:
+        raise ValueError(f"expected (H, W) of uint8, got {label.shape} of {label.dtype}")
+    return np.ascontiguousarray(label)
+
+
+def prepare(options: argparse.Namespace) -> Report:
+    """Labels, and then the list; see the module."""
+    voc, report = dataset_folder(options.root, FOLDER), Report()
+    sbd = options.sbd or options.root / SBD
+    lists = {split: _names(_list(voc, split)) for split in ("train", "val")}
+    extra = {name for split in ("train", "val") for name in _names(_sbd_list(sbd, split))}
+    lists["trainaug"] = sorted({*lists["train"], *extra} - {*lists["val"]})
+    own = {*lists["train"], *lists["val"]}
+
+    report.miss(
+        "images of these lists without JPEGImages/*.jpg",
+        _absent(voc / "JPEGImages", ".jpg", {*lists["trainaug"], *lists["val"]}),
+    )
+    no_label = _absent(voc / "SegmentationClass", ".png", own)
+    report.miss("images of VOC without SegmentationClass/*.png", no_label)
+    no_mat = _absent(sbd / "cls", ".mat", {*lists["trainaug"]} - own)
+    report.miss(f"images of SBD without {sbd / 'cls'}/*.mat", no_mat)
+
+    missing = {*no_label, *no_mat}
+    checks = [_check(voc, name) for name in lists["val"] if name not in missing]
+    make_labels("val", checks, options.workers, report)
+    jobs = [_job(voc, sbd, n, n in own) for n in lists["trainaug"] if n not in missing]
+    make_labels("trainaug", jobs, options.workers, report)
+    for split, expected in COUNTS.items():
+        report.count(split, len(lists[split]), expected, options.partial)
+    if not report.problems:
+        text = "".join(f"{name}\n" for name in lists["trainaug"])
+        write_whole(_list(voc, "trainaug"), lambda path: path.write_text(text))
+    return report
+
+
+def _job(voc: Path, sbd: Path, name: str, is_vocs: bool) -> Job:
+    """One label of SegmentationClassAug, from VOC or from SBD."""
+    if is_vocs:
+        source, read = voc / "SegmentationClass" / f"{name}.png", read_indices
+    else:
+        source, read = sbd / "cls" / f"{name}.mat", label_from_sbd
+    target = voc / "SegmentationClassAug" / f"{name}.png"
+    return Job(source, partial(read, source), CLASSES, target, palette=True)
+
+
+def _check(voc: Path, name: str) -> Job:
+    """VOC's val labels are used as they are; they are looked at only."""
+    path = voc / "SegmentationClass" / f"{name}.png"
+    return Job(path, partial(read_indices, path), CLASSES)
+
+
+def _list(voc: Path, split: str) -> Path:
+    return voc / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
+def _sbd_list(sbd: Path, split: str) -> Path:
+    if not (sbd / "cls").is_dir():
+        raise PreparationError(
+            f"{(sbd / 'cls').absolute()} is no directory; give --sbd the folder of SBD that holds "
+            "cls/, train.txt and val.txt (datasets/README.md shows the tree)"
+        )
+    return sbd / f"{split}.txt"
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        names = path.read_text().split()
+    except FileNotFoundError:
+        raise PreparationError(f"there is no list {path.absolute()}") from None
+    if not names:
+        raise PreparationError(f"{path.absolute()} lists no images")
+    return names
+
+
+def _absent(folder: Path, end: str, names: Iterable[str]) -> set[str]:
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return {name for name in names if name + end not in there}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = script_parser(__doc__, FOLDER)
+    parser.add_argument(
+        "--sbd", type=Path, help=f"folder of SBD with cls/ and its lists (default: <root>/{SBD})"
+    )
+    return run_script("prepare_voc_aug", prepare, parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

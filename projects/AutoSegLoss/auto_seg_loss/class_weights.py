@@ -1,0 +1,96 @@
+"""Weights of classes by how often they occur, for the loss ``weighted_cross_entropy``.
+
+    python -m auto_seg_loss.class_weights --config-file CONFIG [--rule RULE] [KEY VALUE ...]
+
+Counts the pixels of DATASETS.TRAIN and prints the key that a config takes. So the weights stand in
+the config, and a training neither counts nor depends on files that may change.
+
+C: classes. A class without a pixel gets weight 0: its weight would be infinite, and is never used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from fvcore.common.registry import Registry
+from numpy.typing import NDArray
+
+from auto_seg_loss.data.labels import read_label
+from auto_seg_loss.preflight import prepare, script_parser
+from auto_seg_loss.user_errors import explain_user_errors
+
+Vector = NDArray[np.float64]
+
+WEIGHT_RULES = Registry("WEIGHT_RULES")
+WEIGHT_RULES.__doc__ = """Rules of weighting: functions of counts, (C, 2), that return (C,) weights.
+
+counts[c]: the pixels of class c, and the valid pixels of the images that show it.
+"""
+
+
+@WEIGHT_RULES.register()
+def median_frequency(counts: Vector) -> Vector:
+    """Median frequency balancing (Eigen & Fergus, 2015): w_c = median(f) / f_c.
+
+    f_c: share of class c in the images that show it; the median is that of the classes there are.
+    """
+    frequency = _ratio(counts[:, 0], counts[:, 1])
+    return _ratio(np.full(len(counts), np.median(frequency[frequency > 0])), frequency)
+
+
+@WEIGHT_RULES.register()
+def inverse_frequency(counts: Vector) -> Vector:
+    """w_c = 1 / (C' n_c), n_c the share of class c in all pixels and C' the classes there are.
+
+    The mean weight of a pixel is 1.
+    """
+    pixels = counts[:, 0]
+    return _ratio(np.full(len(pixels), pixels.sum() / (pixels > 0).sum()), pixels)
+
+
+def count_pixels(dicts: list[dict[str, Any]], num_classes: int, ignore_label: int) -> Vector:
+    """(C, 2) counts of a data set's label files, see ``WEIGHT_RULES``."""
+    counts = np.zeros((num_classes, 2))
+    for item in dicts:
+        path = item["sem_seg_file_name"]
+        label = read_label(path, num_classes=num_classes, ignore_label=ignore_label)
+        pixels = np.bincount(label.ravel(), minlength=256)[:num_classes]
+        counts[:, 0] += pixels
+        counts[:, 1] += (pixels > 0) * pixels.sum()
+    return counts
+
+
+def class_weights(cfg: CfgNode, rule: str) -> list[float]:
+    """(C,) weights for DATASETS.TRAIN by a rule of ``WEIGHT_RULES``, to four digits."""
+    counts = sum(
+        count_pixels(
+            DatasetCatalog.get(name),
+            cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
+            MetadataCatalog.get(name).ignore_label,
+        )
+        for name in cfg.DATASETS.TRAIN
+    )
+    return [float(f"{weight:.4g}") for weight in WEIGHT_RULES.get(rule)(counts)]
+
+
+def _ratio(numerator: Vector, denominator: Vector) -> Vector:
+    """Quotient, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def main() -> None:
+    """Print the key to put into a config."""
+    parser = script_parser(__doc__)
+    rules = [name for name, _ in WEIGHT_RULES]
+    parser.add_argument("--rule", choices=rules, default=rules[0], help="default: %(default)s")
+    arguments = parser.parse_args()
+    with explain_user_errors():
+        cfg = prepare(arguments)
+        print(f"MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS {class_weights(cfg, arguments.rule)}")
+
+
+if __name__ == "__main__":
+    main()

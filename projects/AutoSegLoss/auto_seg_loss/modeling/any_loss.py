@@ -1,0 +1,147 @@
+"""What all heads have in common: an injected loss, and an auxiliary head trained with it.
+
+N: images; C: classes; H, W: pixels of the batch; h, w: of a head's logits, H / stride rounded up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+from auto_seg_loss.losses import build_loss
+from auto_seg_loss.modeling.auxiliary import AuxiliaryHead, build_auxiliary
+from auto_seg_loss.modeling.blocks import shape_of, upsampled
+
+Shapes = dict[str, ShapeSpec]
+Features = dict[str, Tensor]
+
+
+class AnyLoss(nn.Module):
+    """Trains a head with any module ``loss(logits (N, C, H, W), target (N, H, W)) -> scalar``.
+
+    A class that mixes it in, first, has ``layers(features) -> logits (N, C, h, w)``,
+    ``common_stride`` (H / h), ``loss_weight`` and ``ignore_value``, and calls ``train_with`` at the
+    end of its ``__init__``.
+
+    The loss comes from the config, never from a checkpoint: weights trained with one loss are a
+    start for another, and loading them must not bring the old control points along.
+    """
+
+    layers: Callable[[Features], Tensor]
+    common_stride: int
+    loss_weight: float
+    ignore_value: int
+    loss: nn.Module
+    auxiliary: AuxiliaryHead | None
+
+    def train_with(self, loss: nn.Module, auxiliary: AuxiliaryHead | None) -> None:
+        """Set the loss of the head and of ``auxiliary``, its training's second opinion if any."""
+        self.loss = loss
+        self.auxiliary = auxiliary
+        self.register_load_state_dict_pre_hook(_keep_own_loss)
+
+    def forward(
+        self, features: Features, targets: Tensor | None = None
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """In training None and the losses; else logits (N, C, stride h, stride w) and no losses."""
+        logits = self.layers(features)
+        if not self.training:
+            return upsampled(logits, self.common_stride), {}
+        main = self._loss(logits, self.common_stride, targets)
+        losses = {"loss_sem_seg": self.loss_weight * main}
+        if self.auxiliary is not None:
+            logits = self.auxiliary(features)
+            second = self._loss(logits, self.auxiliary.stride, targets)
+            losses["loss_sem_seg_aux"] = self.auxiliary.loss_weight * second
+        return None, losses
+
+    def _loss(self, logits: Tensor, stride: int, target: Tensor | None) -> Tensor:
+        if target is None:
+            raise ValueError('training needs labels: the batch has no "sem_seg"')
+        # Sums over a batch's pixels need float32, whatever the network computes with.
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.loss(_fitted(upsampled(logits.float(), stride), target), target)
+
+
+class Head(AnyLoss):
+    """Base of the heads of this project that are not Detectron2's; they add ``layers``.
+
+    loss, auxiliary: see ``AnyLoss``. loss_weight: factor of the loss. ignore_value: void in the
+    targets. common_stride: of the logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: nn.Module,
+        auxiliary: AuxiliaryHead | None = None,
+        loss_weight: float = 1.0,
+        ignore_value: int = 255,
+        common_stride: int,
+    ) -> None:
+        super().__init__()
+        self.loss_weight, self.ignore_value = loss_weight, ignore_value
+        self.common_stride = common_stride
+        self.train_with(loss, auxiliary)
+
+
+def training_keywords(cfg: CfgNode, shapes: Shapes) -> dict[str, Any]:
+    """``loss`` and ``auxiliary`` of a config, for ``from_config``."""
+    return {"loss": build_loss(cfg), "auxiliary": build_auxiliary(cfg, shapes)}
+
+
+def head_keywords(cfg: CfgNode, shapes: Shapes) -> dict[str, Any]:
+    """What the ``from_config`` of every child of ``Head`` returns: ``Head``'s keywords, and
+    ``input_shape`` (the features of IN_FEATURES, finest first), ``num_classes``, ``norm``.
+
+    ValueError unless COMMON_STRIDE is the finest feature's stride.
+    """
+    head = cfg.MODEL.SEM_SEG_HEAD
+    key = "MODEL.SEM_SEG_HEAD.IN_FEATURES"
+    chosen = {name: shape_of(shapes, name, key) for name in head.IN_FEATURES}
+    chosen = dict(sorted(chosen.items(), key=lambda item: item[1].stride))
+    finest = next(iter(chosen))
+    if chosen[finest].stride != head.COMMON_STRIDE:
+        raise ValueError(
+            f"MODEL.SEM_SEG_HEAD.COMMON_STRIDE must be that of {finest}, "
+            f"{chosen[finest].stride}, got {head.COMMON_STRIDE}."
+        )
+    return {
+        "input_shape": chosen,
+        "num_classes": head.NUM_CLASSES,
+        "norm": head.NORM,
+        "loss_weight": head.LOSS_WEIGHT,
+        "ignore_value": head.IGNORE_VALUE,
+        "common_stride": head.COMMON_STRIDE,
+        **training_keywords(cfg, shapes),
+    }
+
+
+def only_feature(shapes: Shapes) -> tuple[str, ShapeSpec]:
+    """Of a head that takes one; ``ValueError`` for several."""
+    if len(shapes) != 1:
+        raise ValueError(
+            "this head takes one feature, MODEL.SEM_SEG_HEAD.IN_FEATURES names "
+            f"{len(shapes)}: {', '.join(shapes)}."
+        )
+    return next(iter(shapes.items()))
+
+
+def _fitted(logits: Tensor, target: Tensor) -> Tensor:
+    """Cut what a stride that does not divide the batch's size adds below and on the right."""
+    height, width = target.shape[-2:]
+    if logits.shape[-2:] == target.shape[-2:]:
+        return logits  # a slice, even of everything, would copy the gradient
+    return logits[..., :height, :width]
+
+
+def _keep_own_loss(head: AnyLoss, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    loss_prefix = f"{prefix}loss."
+    for key in [key for key in state if key.startswith(loss_prefix)]:
+        del state[key]
+    state.update({loss_prefix + key: value for key, value in head.loss.state_dict().items()})

@@ -1,0 +1,26 @@
+"""Whether a config's network can be built, before data is read or weights are fetched."""
+
+from __future__ import annotations
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+
+
+def check_model(cfg: CfgNode) -> None:
+    """Refuse a network that cannot be built with a ``ValueError``; the loss is not looked at.
+
+    It is built on the device ``meta``: no memory is taken and nothing is computed or downloaded.
+    """
+    trial = cfg.clone()
+    trial.defrost()
+    trial.MODEL.DEVICE = "meta"
+    trial.MODEL.TIMM.PRETRAINED = False
+    trial.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    try:
+        with torch.device("meta"):
+            build_model(trial)
+    except (AssertionError, LookupError, RuntimeError, TypeError) as error:
+        # How Detectron2, timm and torch refuse.
+        reason = error.args[0] if error.args else type(error).__name__
+        raise ValueError(f"MODEL cannot be built: {reason}") from error

@@ -1,0 +1,89 @@
+"""PSPNet's head (Zhao et al., CVPR 2017) with an injected loss.
+
+N: images; C: classes; K: channels of the feature; B: number of grids; h, w: the feature's pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
+from torch import Tensor, nn
+
+from auto_seg_loss.modeling.any_loss import Head, head_keywords, only_feature
+from auto_seg_loss.modeling.blocks import conv_norm_relu, fully_convolutional, resized
+
+
+class PyramidPooling(nn.Module):
+    """A feature beside its means over grids: (N, K, h, w) -> (N, K + B (K // B), h, w).
+
+    grids: cells along each side, (1, 2, 3, 6) in the paper. A grid of one cell is left without a
+    norm, as in Detectron2's ASPP: a batch of one image would give it a single value a channel.
+    """
+
+    def __init__(self, channels: int, grids: list[int], norm: str) -> None:
+        super().__init__()
+        share = channels // len(grids)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.AdaptiveAvgPool2d(cells),
+                conv_norm_relu(channels, share, 1, norm if cells > 1 else ""),
+            )
+            for cells in grids
+        )
+        self.out_channels = channels + share * len(grids)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """See the class."""
+        height, width = feature.shape[-2:]
+        pooled = [resized(stage(feature), (height, width)) for stage in self.stages]
+        return torch.cat([feature, *pooled], dim=1)
+
+
+@SEM_SEG_HEADS_REGISTRY.register()
+class AnyLossPSPHead(Head):
+    """Pyramid pooling of one feature, a 3x3 convolution, dropout and a classifier."""
+
+    @configurable
+    def __init__(
+        self,
+        input_shape: dict[str, ShapeSpec],
+        *,
+        num_classes: int,
+        norm: str,
+        channels: int,
+        grids: list[int],
+        dropout: float,
+        **training: Any,
+    ) -> None:
+        """``input_shape``: of one feature. ``channels``: of the convolution. ``grids``: see
+        ``PyramidPooling``. ``dropout``: share of channels. ``training``: keywords of ``Head``."""
+        super().__init__(**training)
+        self.in_feature, shape = only_feature(input_shape)
+        self.pooling = PyramidPooling(shape.channels, grids, norm)
+        self.classifier = fully_convolutional(
+            self.pooling.out_channels,
+            channels,
+            num_classes,
+            kernel_size=3,
+            norm=norm,
+            dropout=dropout,
+        )
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        """Map config keys to the keywords of ``__init__``."""
+        head = cfg.MODEL.SEM_SEG_HEAD
+        return {
+            **head_keywords(cfg, input_shape),
+            "channels": head.CONVS_DIM,
+            "grids": head.POOL_GRIDS,
+            "dropout": head.DROPOUT,
+        }
+
+    def layers(self, features: dict[str, Tensor]) -> Tensor:
+        """Features of the backbone -> logits (N, C, h, w)."""
+        return self.classifier(self.pooling(features[self.in_feature]))

@@ -1,0 +1,103 @@
+"""One optimiser step from several batches, in mixed precision if asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import SimpleTrainer
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+# What mixed precision computes in, by device: float16 needs its gradients scaled, and bfloat16,
+# taken on all others, does not.
+HALF = {"cuda": torch.float16}
+
+
+class TrainLoop(SimpleTrainer):
+    """Detectron2's ``SimpleTrainer`` with gradient accumulation and mixed precision.
+
+    An iteration is one step of the optimiser: ``accumulate`` batches are drawn, and the gradient is
+    that of the mean of their losses. For a loss that is a mean over equally many pixels of each
+    image this is the gradient of one batch of ``accumulate`` times the images. A surrogate is not:
+    it is a ratio of a batch's counts, and the mean of the ratios of small batches is not the ratio
+    of the whole. Nor is batch norm, whose statistics are those of each batch.
+
+    model: called with a batch, returns losses by name. mixed_precision: autocast to float16 with a
+    gradient scaler on CUDA, to bfloat16 without one elsewhere (Detectron2's AMPTrainer is for CUDA
+    alone); heads of this project compute their loss in float32 all the same.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data_loader: Iterable[Any],
+        optimizer: torch.optim.Optimizer,
+        *,
+        accumulate: int = 1,
+        mixed_precision: bool = False,
+    ) -> None:
+        super().__init__(model, data_loader, optimizer)
+        if accumulate < 1:
+            raise ValueError(f"SOLVER.ACCUMULATE must be a whole number >= 1, got {accumulate}.")
+        self.accumulate, self.mixed_precision = accumulate, mixed_precision
+        self._device = next(model.parameters()).device.type
+        scaled = mixed_precision and self._device in HALF
+        self._scaler = torch.amp.GradScaler(self._device, enabled=scaled)
+
+    def run_step(self) -> None:
+        """Draw the batches, sum their gradients, take one step; losses are written as means."""
+        self.optimizer.zero_grad()
+        sums: dict[str, Tensor] = {}
+        data_time = 0.0
+        for last in [False] * (self.accumulate - 1) + [True]:
+            start = time.perf_counter()
+            batch = next(self._data_loader_iter)
+            data_time += time.perf_counter() - start
+            with self._unsynced(last):
+                losses = self._backward(batch)
+            sums = {name: sums.get(name, 0) + value for name, value in losses.items()}
+        self._write_metrics({k: v / self.accumulate for k, v in sums.items()}, data_time)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of ``SimpleTrainer``, and the scale of the gradients."""
+        return {**super().state_dict(), "grad_scaler": self._scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Inverse of ``state_dict``; states of a ``SimpleTrainer`` are taken as they are."""
+        super().load_state_dict(state_dict)
+        if state_dict.get("grad_scaler"):
+            self._scaler.load_state_dict(state_dict["grad_scaler"])
+
+    def _backward(self, batch: Any) -> dict[str, Tensor]:
+        dtype = HALF.get(self._device, torch.bfloat16)
+        with torch.autocast(self._device, dtype, enabled=self.mixed_precision):
+            losses: dict[str, Any] = self.model(batch)
+            total = sum(losses.values()) / self.accumulate
+        self._scaler.scale(total).backward()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _unsynced(self, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange their gradients once an iteration, with the last batch."""
+        if not last and isinstance(self.model, DistributedDataParallel):
+            return self.model.no_sync()
+        return nullcontext()
+
+
+def build_train_loop(
+    cfg: CfgNode, model: nn.Module, data_loader: Iterable[Any], optimizer: torch.optim.Optimizer
+) -> TrainLoop:
+    """The loop with SOLVER.ACCUMULATE and SOLVER.AMP.ENABLED."""
+    return TrainLoop(
+        model,
+        data_loader,
+        optimizer,
+        accumulate=cfg.SOLVER.ACCUMULATE,
+        mixed_precision=cfg.SOLVER.AMP.ENABLED,
+    )

@@ -1,0 +1,186 @@
+"""auto_seg_loss.data.voc: palette labels, void, mixed sizes, and images of every kind."""
+
+from __future__ import annotations
+
+import make_shapes
+import numpy as np
+import prepare_voc_aug
+import pytest
+import torch
+from detectron2.config import get_cfg
+from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
+from PIL import Image, ImageOps
+from trees import TRAINAUG, VOC_IMAGES, VOC_LISTS, make_sbd, make_voc, sbd_label, voc_label
+
+from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.data import (
+    SemSegMapper,
+    SplitError,
+    assert_disjoint,
+    carve,
+    read_label,
+    verify_dataset,
+)
+from auto_seg_loss.data.voc import CLASSES, voc_colours
+from auto_seg_loss.trainer import build_evaluator, build_test_loader, build_train_loader
+
+NAMES = [f"voc_2012_sem_seg_{split}" for split in ("train", "trainaug", "val")]
+
+
+@pytest.fixture
+def voc(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    return make_voc(tmp_path)
+
+
+@pytest.fixture
+def trainaug(voc):
+    make_sbd(voc.parent)
+    assert prepare_voc_aug.main(["--root", str(voc.parent), "--partial", "--workers", "1"]) == 0
+    return voc
+
+
+@pytest.fixture
+def cfg():
+    config = get_cfg()
+    add_auto_seg_loss_config(config)
+    config.DATASETS.TRAIN = (NAMES[0],)
+    config.DATASETS.TEST = (NAMES[2],)
+    config.MODEL.SEM_SEG_HEAD.NUM_CLASSES = 21
+    config.INPUT.MIN_SIZE_TRAIN, config.INPUT.MIN_SIZE_TEST = (0,), 0
+    config.INPUT.CROP.ENABLED = False
+    config.INPUT.RANDOM_FLIP = "none"
+    config.INPUT.FORMAT = "RGB"
+    config.DATALOADER.NUM_WORKERS = 0
+    config.SOLVER.IMS_PER_BATCH = 2
+    return config
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sets_are_registered(name):
+    metadata = MetadataCatalog.get(name)
+    assert len(metadata.stuff_classes) == len(metadata.stuff_colors) == 21
+    assert metadata.stuff_classes[:2] == ["background", "aeroplane"]
+    assert metadata.stuff_classes[-1] == "tvmonitor"
+    assert (metadata.ignore_label, metadata.evaluator_type) == (255, "sem_seg")
+
+
+def test_the_palette_is_that_of_the_devkit():
+    colours = voc_colours(256)
+    np.testing.assert_array_equal(colours, make_shapes.voc_colour_map())
+    assert CLASSES["person"] == (192, 128, 128)
+    assert colours[255] == (224, 224, 192)
+
+
+@pytest.mark.parametrize("split", VOC_LISTS)
+def test_indices_are_read_and_void_is_255(voc, split):
+    pairs = DatasetCatalog.get(f"voc_2012_sem_seg_{split}")
+    assert [pair["image_id"] for pair in pairs] == VOC_LISTS[split]
+    verify_dataset(split, pairs)
+    for pair in pairs:
+        label = read_label(pair["sem_seg_file_name"], num_classes=21, ignore_label=255)
+        np.testing.assert_array_equal(label, voc_label(pair["image_id"]))
+
+
+def test_trainaug_has_vocs_labels_first_and_sbds_for_the_rest(trainaug):
+    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
+    assert [pair["image_id"] for pair in pairs] == TRAINAUG
+    verify_dataset("trainaug", pairs)
+    found = [read_label(p["sem_seg_file_name"], num_classes=21, ignore_label=255) for p in pairs]
+    for name, label in zip(TRAINAUG, found, strict=True):
+        expected = voc_label(name) if name in VOC_LISTS["train"] else sbd_label(name)
+        np.testing.assert_array_equal(label, expected)
+
+
+def test_a_hold_out_set_is_carved_from_trainaug(trainaug):
+    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
+    search, holdout = carve(pairs, 0.25, seed=1)
+    assert (len(search), len(holdout)) == (3, 1)
+    assert carve(pairs[::-1], 0.25, seed=1) == (search, holdout)
+    assert_disjoint(search, holdout)
+    assert_disjoint(pairs, DatasetCatalog.get("voc_2012_sem_seg_val"))
+
+
+def test_a_trainaug_with_images_of_val_is_noticed(trainaug):
+    """Lists that others made hold such images; their labels are other files, the images are not."""
+    with (trainaug / "ImageSets/Segmentation/trainaug.txt").open("a") as file:
+        file.write("2008_000003\n")
+    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
+    with pytest.raises(SplitError, match=r"JPEGImages/2008_000003\.jpg"):
+        assert_disjoint(pairs, DatasetCatalog.get("voc_2012_sem_seg_val"))
+
+
+def test_what_is_missing_says_what_to_do(voc, monkeypatch, tmp_path):
+    words = r"no list of the trainaug images: .*python datasets/prepare_voc_aug\.py --root "
+    with pytest.raises(FileNotFoundError, match=words):
+        DatasetCatalog.get("voc_2012_sem_seg_trainaug")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="let DETECTRON2_DATASETS name the directory"):
+        DatasetCatalog.get("voc_2012_sem_seg_train")
+
+
+def test_mixed_sizes_go_through_the_training_loader(trainaug, cfg):
+    cfg.DATASETS.TRAIN = (NAMES[1],)
+    batches = iter(build_train_loader(cfg))
+    seen = {}
+    while len(seen) < len(TRAINAUG):
+        seen |= {item["image_id"]: item for item in next(batches)}
+    for name, item in seen.items():
+        expected = voc_label(name) if name in VOC_LISTS["train"] else sbd_label(name)
+        assert item["image"].shape == (3, *VOC_IMAGES[name][0])
+        np.testing.assert_array_equal(item["sem_seg"], expected)
+
+
+def test_the_test_loader_and_the_evaluator_agree_on_turned_images(voc, cfg):
+    dicts = DatasetCatalog.get(NAMES[2])
+    evaluator = build_evaluator(cfg, dicts, NAMES[2])
+    for batch in build_test_loader(cfg, dicts):
+        (item,) = batch
+        label = voc_label(item["image_id"])
+        assert (item["height"], item["width"]) == label.shape == tuple(item["image"].shape[1:])
+        guess = torch.from_numpy(np.where(label == 255, 0, label)).long()
+        evaluator.process(
+            batch, [{"sem_seg": torch.nn.functional.one_hot(guess, 21).permute(2, 0, 1)}]
+        )
+    assert evaluator.evaluate()["sem_seg"]["mIoU"] == 100
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Writes a picture whose corners differ, and returns its data set dict."""
+
+    def write(mode, orientation):
+        ramp = np.linspace(0, 255, 24 * 36).reshape(24, 36).astype(np.uint8)
+        image = Image.fromarray(np.stack([ramp, ramp.T.reshape(24, 36), 255 - ramp], 2)).convert(
+            mode
+        )
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{mode}-{orientation}.jpg"
+        image.save(path, exif=exif)
+        return {"file_name": str(path)}
+
+    return write
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_images_are_read_as_detectron2_reads_them(cfg, picture, mode, orientation):
+    item = picture(mode, orientation)
+    cfg.INPUT.FORMAT = "BGR"
+    ours = SemSegMapper(cfg, False)(item)
+    cfg.INPUT.MIN_SIZE_TEST = 24  # the height and width that it has
+    theirs = DatasetMapper(cfg, False)(item)
+    assert torch.equal(ours["image"], theirs["image"])
+    assert (ours["height"], ours["width"]) == (theirs["height"], theirs["width"])
+    with Image.open(item["file_name"]) as file:
+        upright = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+    np.testing.assert_array_equal(ours["image"].flip(0).permute(1, 2, 0), upright)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 8])
+def test_the_check_before_training_sees_images_upright(picture, tmp_path, orientation):
+    item = picture("CMYK", orientation)
+    shape = (24, 36) if orientation < 5 else (36, 24)
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "label.png")
+    verify_dataset("turned", [{**item, "sem_seg_file_name": str(tmp_path / "label.png")}])

@@ -1,0 +1,116 @@
+"""modeling/any_loss.py: what holds for every head, whatever the network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from torch import nn
+
+from autoseg_core import AutoSegLoss
+
+HEAD = "MODEL.SEM_SEG_HEAD."
+SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
+AUXILIARY = ("MODEL.AUX_HEAD.ENABLED", True, "MODEL.AUX_HEAD.CONVS_DIM", 16)
+
+
+class Spy(nn.Module):
+    """A loss that keeps what it is called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        self.calls.append((logits, target))
+        return logits.square().mean() + 1  # not 0 at the start, where logits are small
+
+
+def test_the_loss_sees_logits_at_full_size_and_the_target(make_network, make_batch):
+    model, spy, batch = make_network().train(), Spy(), make_batch()
+    model.sem_seg_head.loss = spy
+    assert list(model(batch)) == ["loss_sem_seg"]
+    ((logits, target),) = spy.calls
+    assert logits.shape == (2, 7, 64, 64) and logits.requires_grad
+    assert torch.equal(target, torch.stack([item["sem_seg"] for item in batch]))
+
+
+@pytest.mark.parametrize("size", [(50, 70), (33, 41)], ids=str)
+def test_images_that_are_no_multiple_of_the_stride_are_trained(make_network, make_batch, size):
+    model, spy = make_network().train(), Spy()
+    model.sem_seg_head.loss = spy
+    model(make_batch(2, *size))["loss_sem_seg"].backward()
+    ((logits, target),) = spy.calls
+    assert logits.shape[-2:] == target.shape[-2:]
+    assert all(have >= want for have, want in zip(target.shape[-2:], size, strict=True))
+
+
+@pytest.mark.parametrize("size", [(97, 131), (64, 64), (33, 200)], ids=str)
+def test_images_of_any_size_are_segmented(make_network, make_batch, size):
+    model = make_network().eval()
+    with torch.no_grad():
+        (output,) = model(make_batch(1, *size))
+    assert output["sem_seg"].shape == (7, *size) and output["sem_seg"].isfinite().all()
+
+
+def test_a_searched_loss_moves_every_weight(make_network, make_batch):
+    model = make_network(*SEARCHED, *AUXILIARY).train()
+    losses = model(make_batch())
+    assert list(losses) == ["loss_sem_seg", "loss_sem_seg_aux"]
+    sum(losses.values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_auxiliary_head_is_trained_with_the_same_loss_times_its_weight(
+    make_network, make_batch
+):
+    model, spy = make_network(*AUXILIARY).train(), Spy()
+    model.sem_seg_head.loss = spy
+    losses = model(make_batch())
+    (main, target), (second, same_target) = spy.calls
+    assert target is same_target and second.shape == main.shape
+    torch.testing.assert_close(losses["loss_sem_seg_aux"], 0.4 * (second.square().mean() + 1))
+    torch.testing.assert_close(losses["loss_sem_seg"], main.square().mean() + 1)
+
+
+def test_evaluation_does_without_the_auxiliary_head(make_network, make_batch):
+    without, model = make_network().eval(), make_network(*AUXILIARY).eval()
+    model.load_state_dict(without.state_dict(), strict=False)
+    model.sem_seg_head.auxiliary.forward = None  # would fail if called
+    with torch.no_grad():
+        outputs = [network(make_batch(1))[0]["sem_seg"] for network in (without, model)]
+    assert torch.equal(*outputs)
+
+
+def test_an_unknown_feature_of_the_auxiliary_head_is_refused(make_network):
+    with pytest.raises(
+        ValueError, match=r"MODEL\.AUX_HEAD\.IN_FEATURE 'res9' is not among .*: \w+"
+    ):
+        make_network(*AUXILIARY, "MODEL.AUX_HEAD.IN_FEATURE", "res9")
+
+
+def test_the_loss_of_the_config_outlives_a_checkpoint(make_network, tmp_path):
+    before, after = make_network(), make_network(*SEARCHED)
+    expected = {key: value.clone() for key, value in after.sem_seg_head.loss.state_dict().items()}
+    DetectionCheckpointer(before, str(tmp_path)).save("old")
+    DetectionCheckpointer(after).load(str(tmp_path / "old.pth"))
+    assert isinstance(after.sem_seg_head.loss, AutoSegLoss)
+    now = after.sem_seg_head.loss.state_dict()
+    assert expected and all(torch.equal(now[key], value) for key, value in expected.items())
+    before.load_state_dict(after.state_dict(), strict=True)
+    assert not before.sem_seg_head.loss.state_dict()
+
+
+def test_labels_are_needed_in_training(make_network, make_batch):
+    images = [{"image": item["image"]} for item in make_batch()]
+    with pytest.raises(ValueError, match='training needs labels: the batch has no "sem_seg"'):
+        make_network().train()(images)
+
+
+def test_the_loss_is_computed_in_float32(make_network, make_batch):
+    model, spy = make_network(*AUXILIARY).train(), Spy()
+    model.sem_seg_head.loss = spy
+    with torch.autocast("cpu", torch.bfloat16):
+        sum(model(make_batch()).values()).backward()
+    assert [logits.dtype for logits, _ in spy.calls] == [torch.float32, torch.float32]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -1,0 +1,106 @@
+"""modeling/timm_backbone.py: timm's networks give features by name; nothing is downloaded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import build_backbone
+from torch import nn
+
+from auto_seg_loss.modeling import TimmBackbone, build_timm_backbone
+
+timm = pytest.importorskip("timm")
+T = "MODEL.TIMM."
+
+
+def settings(name: str, *options: object) -> tuple[object, ...]:
+    return ("MODEL.BACKBONE.NAME", "build_timm_backbone", T + "NAME", name, *options)
+
+
+@pytest.mark.parametrize(
+    "name, wanted, strides",
+    [
+        ("test_resnet", ["stage1", "stage4"], [4, 32]),
+        ("test_convnext", ["stage0", "stage3"], [4, 32]),
+        ("test_efficientnet", ["stage2"], [8]),
+    ],
+)
+def test_features_are_those_of_timm(make_cfg, name, wanted, strides):
+    network = build_backbone(make_cfg(*settings(name, T + "OUT_FEATURES", wanted)))
+    shapes = network.output_shape()
+    assert list(shapes) == wanted
+    features = network(torch.rand(2, 3, 64, 96))
+    for feature, stride in zip(wanted, strides, strict=True):
+        assert shapes[feature].stride == stride
+        expected = (2, shapes[feature].channels, 64 // stride, 96 // stride)
+        assert features[feature].shape == expected
+    info = timm.create_model(name, features_only=True).feature_info
+    indices = [int(feature[-1]) for feature in wanted]
+    assert [shapes[f].channels for f in wanted] == info.channels(indices)
+
+
+def test_hrnet_w48_gives_its_four_resolutions():
+    with torch.device("meta"):
+        network = TimmBackbone(
+            "hrnet_w48",
+            out_features=["stage1", "stage2", "stage3", "stage4"],
+            options={"feature_location": ""},
+        )
+    shapes = network.output_shape().values()
+    assert [shape.channels for shape in shapes] == [48, 96, 192, 384]
+    assert [shape.stride for shape in shapes] == [4, 8, 16, 32]
+    assert network.size_divisibility == 32
+
+
+def test_batch_norms_become_synchronised(make_cfg):
+    options = (T + "SYNC_BN", True, T + "OUT_FEATURES", ["stage1"])
+    network = build_timm_backbone(
+        make_cfg(*settings("test_resnet", *options)), ShapeSpec(channels=3)
+    )
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert norms and all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+    assert network.train()(torch.rand(2, 3, 32, 32))["stage1"].isfinite().all()
+
+
+def test_an_unknown_network_is_refused_with_names_alike(make_cfg):
+    with pytest.raises(ValueError, match=r"'hrnet_w84' is not a network of timm; .*hrnet_w48"):
+        build_backbone(make_cfg(*settings("hrnet_w84")))
+
+
+def test_no_network_at_all_is_refused(make_cfg):
+    with pytest.raises(
+        ValueError, match=r"NAME '' is not a network of timm; see timm\.list_models"
+    ):
+        build_backbone(make_cfg(*settings("")))
+
+
+def test_an_unknown_feature_is_refused(make_cfg):
+    with pytest.raises(ValueError, match=r"expected names like 'stage1', timm's index, got 'res2'"):
+        build_backbone(make_cfg(*settings("test_resnet", T + "OUT_FEATURES", ["res2"])))
+
+
+def test_a_feature_that_the_network_lacks_is_refused(make_cfg):
+    with pytest.raises(ValueError, match="test_resnet has no feature stage7"):
+        build_backbone(make_cfg(*settings("test_resnet", T + "OUT_FEATURES", ["stage7"])))
+
+
+def test_options_go_to_timm(make_cfg):
+    options = (T + "OPTIONS", ["feature_location", ""], T + "OUT_FEATURES", ["stage1"])
+    network = build_backbone(make_cfg(*settings("hrnet_w18_small", *options)))
+    assert network.output_shape()["stage1"].channels == 16  # 128 by timm's default
+
+
+def test_options_come_in_pairs(make_cfg):
+    with pytest.raises(
+        ValueError, match=r"OPTIONS: expected \[KEY, VALUE, \.\.\.\], got \['alone'\]"
+    ):
+        build_backbone(make_cfg(*settings("test_resnet", T + "OPTIONS", ["alone"])))
+
+
+def test_channels_come_first_whatever_the_network():
+    with torch.device("meta"):
+        network = TimmBackbone("swin_tiny_patch4_window7_224", out_features=["stage0", "stage3"])
+        features = network(torch.zeros(1, 3, 224, 224))
+    shapes = {name: tuple(feature.shape) for name, feature in features.items()}
+    assert shapes == {"stage0": (1, 96, 56, 56), "stage3": (1, 768, 7, 7)}

@@ -1,0 +1,53 @@
+"""class_weights.py: weights by their definition, and as a user computes them."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_seg_loss import class_weights as module
+from auto_seg_loss.class_weights import WEIGHT_RULES, class_weights, count_pixels
+
+# Two images of 8 pixels, three classes and void: class 0 in both, 1 in the first, 2 in none.
+LABELS = ([[0, 0, 0, 0], [1, 1, 9, 9]], [[0, 0, 0, 0], [0, 0, 0, 0]])
+
+
+@pytest.fixture
+def counts(tmp_path) -> np.ndarray:
+    dicts = []
+    for number, label in enumerate(LABELS):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(np.array(label, dtype=np.uint8)).save(path)
+        dicts.append({"sem_seg_file_name": str(path)})
+    return count_pixels(dicts, num_classes=3, ignore_label=9)
+
+
+def test_pixels_are_counted_without_void(counts):
+    assert counts.tolist() == [[12, 14], [2, 6], [0, 0]]
+
+
+def test_median_frequency(counts):
+    # f = 12/14 and 2/6, their median 25/42
+    expected = [25 / 42 / (12 / 14), 25 / 42 / (2 / 6), 0]
+    assert WEIGHT_RULES.get("median_frequency")(counts) == pytest.approx(expected)
+
+
+def test_inverse_frequency_weighs_pixels_by_one_on_average(counts):
+    weights = WEIGHT_RULES.get("inverse_frequency")(counts)
+    assert weights == pytest.approx([14 / 24, 14 / 4, 0])
+    assert (weights * counts[:, 0]).sum() == pytest.approx(14)
+
+
+@pytest.mark.parametrize("rule", ["median_frequency", "inverse_frequency"])
+def test_a_user_gets_the_key_for_a_config(shapes, tiny_config, make_cfg, monkeypatch, capsys, rule):
+    arguments = ["class_weights", "--config-file", str(tiny_config), "--rule", rule]
+    monkeypatch.setattr(sys, "argv", arguments)
+    module.main()
+    key, _, value = capsys.readouterr().out.strip().partition(" ")
+    cfg = make_cfg(key, value)
+    weights = cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS
+    assert weights == class_weights(cfg, rule) and len(weights) == 7
+    assert min(weights) >= 0 and max(weights) > 0
