@@ -112,3 +112,31 @@ def test_every_study_compares_with_cross_entropy(name):
     cfg = load_config(str(CONFIGS / "study" / f"{name}.yaml"), [])
     assert cfg.STUDY.LOSSES[0] == "cross_entropy" and len(cfg.STUDY.SEEDS) >= 3
     assert Path(cfg.OUTPUT_DIR) == Path("output/study") / name
+
+
+def test_the_data_sets_of_the_paper_are_scored_as_their_own_configs_say():
+    """Nothing of the one leaks into the other, whichever the study is based on."""
+    study = read_study(str(CONFIGS / "study" / "voc-to-cityscapes.yaml"), [])
+    for setting, file in zip(
+        study.settings, ("voc/Base-VOC.yaml", "cityscapes/Base-Cityscapes.yaml"), strict=True
+    ):
+        own = load_config(str(CONFIGS / file), [])
+        own.STUDY, own.OUTPUT_DIR = setting.config.STUDY, setting.config.OUTPUT_DIR
+        assert own.dump() == setting.config.dump()
+
+
+def test_the_networks_of_the_paper_share_data_and_schedule():
+    study = read_study(str(CONFIGS / "study" / "deeplab-to-pspnet-hrnet.yaml"), [])
+    heads = [setting.config.MODEL.SEM_SEG_HEAD for setting in study.settings]
+    assert [head.NAME for head in heads] == [
+        "AnyLossDeepLabV3PlusHead",
+        "AnyLossPSPHead",
+        "AnyLossFCNHead",
+    ]
+    assert {(head.NUM_CLASSES, head.NORM) for head in heads} == {(21, "SyncBN")}
+    for node in ("SOLVER", "DATASETS", "TEST"):
+        assert len({str(setting.config[node]) for setting in study.settings}) == 1
+    assert [setting.config.MODEL.WEIGHTS for setting in study.settings[1:]] == [
+        "detectron2://DeepLab/R-103.pkl",
+        "",
+    ]

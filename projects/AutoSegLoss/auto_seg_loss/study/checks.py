@@ -6,6 +6,7 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss, loss_names
+from auto_seg_loss.modeling.check import check_model
 from auto_seg_loss.preflight import (
     ConfigError,
     check_evaluation,
@@ -17,6 +18,7 @@ from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
 
+SETTING_CHECKS = (check_weights, check_evaluation, check_model)
 DATA_CHECKS = (check_test_data, check_train_data)
 
 
@@ -47,7 +49,7 @@ def check_settings(study: Study) -> None:
     seen = set()  # networks share data, and looking at every file takes its time
     for setting in study.settings:
         data = (str(setting.config.DATASETS), setting.config.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
-        checks = (check_weights, check_evaluation, *(() if data in seen else DATA_CHECKS))
+        checks = (*SETTING_CHECKS, *(() if data in seen else DATA_CHECKS))
         seen.add(data)
         for check in checks:
             try:
