@@ -69,7 +69,10 @@ def check_prediction(cfg: CfgNode) -> Any:
             f"{tuple(cfg.DATASETS.TEST)}."
         )
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-    check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metadata, cfg.DATASETS.TEST[0])
+    try:
+        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metadata, cfg.DATASETS.TEST[0])
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return metadata
 
 
