@@ -176,7 +176,7 @@ def test_an_input_is_never_written_over(demo, images):
         (("MODEL.WEIGHTS", "none.pth"), "none.pth does not exist"),
         (("DATASETS.TEST", "('shape',)"), r"DATASETS.TEST must name a known .*'shape'"),
         (("DATASETS.TEST", "('camvid_sem_seg_val',)"), "7 classes.* 11 "),
-        (("MODEL.SEM_SEG_HEAD.ASPP_CHANNELS", 4), "not those of this network.*there.*here"),
+        (("MODEL.SEM_SEG_HEAD.ASPP_CHANNELS", 4), "not those of this network: .*in the file.*here"),
         (("MODEL.BACKBONE.NAMES", 4), r"MODEL\.BACKBONE\.NAME"),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else "",

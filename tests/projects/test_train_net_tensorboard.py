@@ -37,9 +37,10 @@ SAMPLES = [f"samples/shapes_sem_seg_test/test_0000{index}" for index in range(3)
 def train(scripts, tiny_config, weights):
     """``train(OUTPUT_DIR, argument, ...)`` with SETTINGS unless options say otherwise."""
 
-    def run(output: Path, *arguments: Any, options=()):
+    def run(output: Path, *arguments: Any, options=(), wait=True):
         options = ("OUTPUT_DIR", output, "MODEL.WEIGHTS", weights, *SETTINGS, *options)
-        return scripts.run("train_net.py", "--config-file", tiny_config, *arguments, *options)
+        start = scripts.run if wait else scripts.start
+        return start("train_net.py", "--config-file", tiny_config, *arguments, *options)
 
     return run
 
@@ -220,6 +221,20 @@ def test_a_resumed_training_neither_repeats_nor_loses_a_point(trained, resumed):
 @pytest.mark.parametrize("tag", ["total_loss", "sem_seg/mIoU", "surrogate/mIoU", "lr/backbone"])
 def test_the_server_shows_a_resumed_training_as_one(server, tag):
     assert list(points(server, tag, "resumed")) == list(points(server, tag))
+
+
+def test_a_killed_training_that_is_resumed_has_every_point_once(train, tmp_path):
+    output, last = tmp_path / "run", tmp_path / "run" / "last_checkpoint"
+    options = ("SOLVER.MAX_ITER", 40, "TEST.SAMPLES", 1)
+    run = train(output, options=options, wait=False)
+    run.stop_when(lambda: last.exists() and last.stat().st_size > 0)
+    assert run.status == -9 and not (output / "model_final.pth").exists()
+    train(output, "--resume", options=options).assert_ok()
+    found = everything(output)
+    due, evaluated = [*range(2, 40, 3), 39], [*range(3, 39, 4), 40]
+    for name, steps in (("surrogate/mIoU", due), ("sem_seg/mIoU", evaluated)):
+        assert found[name] == found[f"metrics.json {name}"] == steps
+    assert found[SAMPLES[0]] == evaluated and found["surfaces"] == found["layout"] == [0]
 
 
 def test_an_evaluation_lost_between_checkpoint_and_result_is_made_up_for(trained, train, tmp_path):

@@ -21,15 +21,16 @@ class WholeCheckpointer(DetectionCheckpointer):
 
     def _log_incompatible_keys(self, incompatible: Any) -> None:
         wrong = [
-            f"{name} is {file} there, {model} here" for name, file, model in shapes(incompatible)
+            f"{name} is {file} in the file, {model} here"
+            for name, file, model in shapes(incompatible)
         ]
-        lacking = [f"{name} is not there" for name in incompatible.missing_keys]
+        lacking = [f"{name} is not in the file" for name in incompatible.missing_keys]
         if problems := wrong + lacking:
             more = f" and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
             raise ConfigError(
-                "the weights are not those of this network, of which "
-                f"{', '.join(problems[:_LISTED])}{more}; give the config that they were trained "
-                "with, and MODEL.WEIGHTS of a checkpoint of train_net.py."
+                "the weights are not those of this network: "
+                f"{', '.join(problems[:_LISTED])}{more}; give the config that they were "
+                "trained with, and as MODEL.WEIGHTS a checkpoint of train_net.py."
             )
         super()._log_incompatible_keys(incompatible)
 

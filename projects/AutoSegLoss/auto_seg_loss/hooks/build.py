@@ -51,7 +51,7 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
     return [
         OpenFiles(files),
         hooks.IterationTimer(),
-        Progress(period, cfg.SOLVER.IMS_PER_BATCH),
+        Progress(period, cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.get("ACCUMULATE", 1)),
         hooks.LRScheduler(),
         precise_bn(trainer),
         LossCounts(period, classes),
