@@ -161,3 +161,10 @@ def test_precise_batch_norm_is_still_there(shapes, make_cfg):
     assert kinds.count(hooks.PreciseBN) == 1
     assert kinds.index(hooks.PreciseBN) < kinds.index(hooks.PeriodicCheckpointer)
     assert hooks.PreciseBN not in [type(hook) for hook in Trainer(make_cfg())._hooks]
+
+
+def test_a_training_that_cannot_begin_says_why(shapes, make_cfg, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    trainer = Trainer(make_cfg("OUTPUT_DIR", tmp_path / "file" / "run"))
+    with pytest.raises(NotADirectoryError):
+        trainer.train()

@@ -106,5 +106,6 @@ class CloseFiles(HookBase):
 
     def after_train(self) -> None:
         for writer in self._writers:
-            writer.write()
-            writer.close()
+            if getattr(writer, "is_open", True):  # else the training failed before its start
+                writer.write()
+                writer.close()

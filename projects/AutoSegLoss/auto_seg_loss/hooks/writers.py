@@ -39,12 +39,14 @@ class MetricsFile(JSONWriter):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.is_open = False
 
     def begin(self, iteration: int) -> None:
         """Open the file for a training that starts at an iteration."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         keep_rows_before(self._path, iteration)
         super().__init__(str(self._path))
-        self._unwritten = Unwritten()
+        self._unwritten, self.is_open = Unwritten(), True
 
     def write(self) -> None:
         """Append what is new."""
@@ -61,6 +63,7 @@ class Board(TensorboardXWriter):
 
     def __init__(self, directory: Path, layout: Layout) -> None:
         self._directory, self._layout = directory, layout
+        self.is_open = False
 
     def begin(self, iteration: int) -> None:
         """Open an event file for a training that starts at an iteration."""
@@ -69,7 +72,7 @@ class Board(TensorboardXWriter):
                 old.unlink()
         # Readers drop what older files hold from this step on.
         super().__init__(str(self._directory), purge_step=iteration)
-        self._unwritten = Unwritten()
+        self._unwritten, self.is_open = Unwritten(), True
         if iteration == 0:
             self._writer.add_custom_scalars(self._layout)
 

@@ -79,6 +79,14 @@ def test_no_file_is_no_rows(path):
     assert read_rows(path) == [] and not path.exists()
 
 
+def test_the_directory_is_made(tmp_path):
+    writer = MetricsFile(tmp_path / "new" / "run" / "metrics.json")
+    assert not writer.is_open and not (tmp_path / "new").exists()
+    writer.begin(0)
+    assert writer.is_open
+    writer.close()
+
+
 def test_nan_comes_back_as_nan(path):
     path.write_text('{"iteration": 3, "IoU": NaN}\n{"iteration": 8}\n')
     keep_rows_before(path, 5)
