@@ -142,9 +142,10 @@ def predict_file(
     try:
         picture = detection_utils.read_image(str(image), "RGB")
         labels = predictor(image)
+    except PIL.UnidentifiedImageError:
+        raise InputError(f"{image}: not an image of a known format") from None
     except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        text = str(error)
-        raise InputError(text if str(image) in text else f"{image}: {text}") from error
+        raise InputError(f"{image}: {error}") from error
     overlay_path, labels_path = outputs
     PIL.Image.fromarray(overlay(picture, labels, predictor.colours, alpha)).save(overlay_path)
     write_labels(labels_path, labels, predictor.colours)
