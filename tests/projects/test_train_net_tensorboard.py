@@ -53,9 +53,17 @@ def trained(train, tmp_path_factory) -> Path:
     return output
 
 
+def aged(trained: Path, output: Path) -> Path:
+    """A copy whose events are older than any to come, by the second in the file's name."""
+    shutil.copytree(trained, output)
+    (events,) = output.glob("events.out.tfevents.*")
+    events.rename(output / "events.out.tfevents.1000000000.host.1.0")
+    return output
+
+
 def cut(trained: Path, output: Path) -> Path:
     """A copy, as if killed in iteration 6 or later, after the checkpoint of iteration 3."""
-    shutil.copytree(trained, output)
+    aged(trained, output)
     (output / "last_checkpoint").write_text("model_0000003.pth")
     (output / "model_final.pth").unlink()
     return output
@@ -247,13 +255,13 @@ def test_an_evaluation_lost_between_checkpoint_and_result_is_made_up_for(trained
 
 
 def test_a_finished_training_that_is_resumed_shows_the_same(trained, train, tmp_path):
-    output = Path(shutil.copytree(trained, tmp_path / "run"))
+    output = aged(trained, tmp_path / "run")
     train(output, "--resume").assert_ok()
     assert everything(output) == everything(trained)
 
 
 def test_a_training_that_begins_anew_leaves_nothing_of_the_old(trained, train, tmp_path):
-    output = Path(shutil.copytree(trained, tmp_path / "run"))
+    output = aged(trained, tmp_path / "run")
     train(output, options=("SOLVER.MAX_ITER", 3)).assert_ok()
     assert everything(output)["total_loss"] == [2]
     assert everything(output)["metrics.json sem_seg/mIoU"] == [3]

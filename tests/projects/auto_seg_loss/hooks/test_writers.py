@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from detectron2.utils.events import EventStorage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from auto_seg_loss.hooks.writers import Board, MetricsFile, keep_rows_before, read_rows
 
@@ -95,6 +98,13 @@ def test_nan_comes_back_as_nan(path):
 
 
 # --- event files ---
+
+
+@pytest.fixture(autouse=True)
+def seconds_apart(monkeypatch):
+    """Readers take files in the order of their names, which hold the second of their beginning."""
+    clock = itertools.count(1_700_000_000)
+    monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(clock)))
 
 
 def record(directory: Path, start: int, iterations: list[int], close: bool = True) -> Board:
