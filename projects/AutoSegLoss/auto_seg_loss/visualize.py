@@ -1,0 +1,168 @@
+"""Pictures of label maps: pure functions from arrays to arrays.
+
+H, W: pixels; C: classes. Images are (H, W, 3) uint8 RGB. Labels are (H, W) integers; a value that
+is no class, 255 as a rule, is void.
+
+The legend of a boundary overlay, over the image at half its brightness:
+
+    green   edge of the truth alone: missed
+    red     edge of the prediction alone: false
+    yellow  edge of both
+    void    as dark as the rest; what is predicted in it makes no edge
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.utils.colormap import colormap
+from numpy.typing import ArrayLike, NDArray
+
+from autoseg_core.metrics.boundaries import label_edges
+
+Image = NDArray[np.uint8]
+Labels = NDArray[np.integer]
+
+VOID_COLOUR = (224, 224, 192)
+"""Of void pixels, that of VOC's own label files."""
+MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
+"""Of edges: see the module."""
+_WHITE = 255
+
+
+def class_colours(metadata: Any) -> Image:
+    """Colours (C, 3) uint8 of a data set's classes, from its metadata.
+
+    Its stuff_colors; a set without any gets Detectron2's colour map, from the start again when the
+    classes outnumber it.
+    """
+    colours = metadata.get("stuff_colors", None)
+    if colours is None:
+        known = colormap(rgb=True, maximum=255)
+        colours = known[np.arange(len(metadata.stuff_classes)) % len(known)]
+    return np.asarray(colours).astype(np.uint8)
+
+
+def label_colours(labels: Labels, colours: ArrayLike) -> Image:
+    """Paint labels (H, W): classes with ``colours`` (C, 3) in 0..255, void with VOID_COLOUR.
+
+    Returns (H, W, 3) uint8. ValueError for labels or colours of another shape.
+    """
+    palette = _palette(colours)
+    _check_labels(labels, "labels")
+    return palette[_rows(labels, len(palette) - 1)]
+
+
+def overlay(image: Image, labels: Labels, colours: ArrayLike, alpha: float = 0.5) -> Image:
+    """Blend an image with the colours of its labels; void pixels show the image alone.
+
+    image: (H, W, 3) uint8. labels: (H, W). colours: (C, 3). alpha: share of the colours, in [0, 1].
+    Returns (H, W, 3) uint8. ValueError for other shapes and for an alpha out of range.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is a share in [0, 1], got {alpha}")
+    _check_image(image)
+    _check_labels(labels, "labels", image.shape[:2])
+    mixed = (1 - alpha) * image + alpha * label_colours(labels, colours)
+    painted = np.rint(mixed).astype(np.uint8)
+    return np.where(_is_class(labels, len(_palette(colours)) - 1)[..., None], painted, image)
+
+
+def boundary_overlay(image: Image, prediction: Labels, target: Labels, num_classes: int) -> Image:
+    """Draw the edges of truth and prediction: see the module for the colours.
+
+    Edges are those of the exact metrics under the protocol ``strict`` (inner, a pixel wide on
+    either side; void makes none). image: (H, W, 3) uint8. prediction, target: (H, W). num_classes:
+    C; other values of the target are void. Returns (H, W, 3) uint8. ValueError for other shapes.
+    """
+    _check_image(image)
+    _check_labels(prediction, "prediction", image.shape[:2])
+    _check_labels(target, "target", image.shape[:2])
+    seen = torch.from_numpy(_is_class(target, num_classes))
+    guessed, true = (_edges(labels, seen, num_classes) for labels in (prediction, target))
+    drawn = image // 2
+    drawn[true & ~guessed] = MISSED
+    drawn[guessed & ~true] = FALSE
+    drawn[true & guessed] = BOTH
+    return drawn
+
+
+def _edges(labels: Labels, seen: torch.Tensor, num_classes: int) -> NDArray[np.bool_]:
+    whole = torch.from_numpy(_rows(labels, num_classes).astype(np.int64))
+    edges: NDArray[np.bool_] = label_edges(whole[None], seen[None], num_classes)[0].numpy()
+    return edges
+
+
+def grid(rows: Sequence[Sequence[Image]], gap: int = 4) -> Image:
+    """Put images into rows and columns on white, ``gap`` pixels apart.
+
+    Cells are as large as the largest image, which may differ in size; each lies in its cell's upper
+    left corner. Rows may differ in length. Returns (H, W, 3) uint8. ValueError for no image.
+    """
+    images = [image for row in rows for image in row]
+    if not images:
+        raise ValueError("expected at least one image to show, got none")
+    for image in images:
+        _check_image(image)
+    height, width = (max(image.shape[axis] for image in images) + gap for axis in (0, 1))
+    columns = max(map(len, rows))
+    sheet = np.full((len(rows) * height - gap, columns * width - gap, 3), _WHITE, np.uint8)
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            top, left = i * height, j * width
+            sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet
+
+
+def shrunk(array: NDArray, longest: int) -> NDArray:
+    """An image (H, W, 3) or labels (H, W) with no side above ``longest`` pixels; never enlarged.
+
+    Takes the nearest pixels, so labels stay labels, and maps of one size stay aligned.
+    """
+    if longest < 1:
+        raise ValueError(f"the longest side has 1 or more pixels, got {longest}")
+    height, width = array.shape[:2]
+    scale = max(1.0, max(height, width) / longest)
+    rows, columns = (_nearest(size, max(1, round(size / scale))) for size in (height, width))
+    return array[rows[:, None], columns]
+
+
+def _nearest(size: int, smaller: int) -> NDArray[np.int64]:
+    """The pixels under the centres of ``smaller`` equal parts of ``size``."""
+    return ((np.arange(smaller) + 0.5) * size / smaller).astype(np.int64)
+
+
+def _palette(colours: ArrayLike) -> Image:
+    """(C + 1, 3) uint8, the last row for void."""
+    given = np.asarray(colours)
+    if given.ndim != 2 or given.shape[1] != 3 or len(given) == 0:
+        raise ValueError(f"expected colours of shape (C, 3), got {given.shape}")
+    return np.vstack([given, VOID_COLOUR]).astype(np.uint8)
+
+
+def _is_class(labels: Labels, num_classes: int) -> NDArray[np.bool_]:
+    return (labels >= 0) & (labels < num_classes)
+
+
+def _rows(labels: Labels, num_classes: int) -> NDArray[np.integer]:
+    """The labels with every kind of void as C."""
+    return np.where(_is_class(labels, num_classes), labels, num_classes)
+
+
+def _check_image(image: Image) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f"expected an image (H, W, 3) of uint8, got {image.shape} of {image.dtype}"
+        )
+
+
+def _check_labels(labels: Labels, name: str, size: tuple[int, ...] | None = None) -> None:
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"expected {name} (H, W) of integers, got {labels.shape} of {labels.dtype}"
+        )
+    if size is not None and labels.shape != size:
+        raise ValueError(f"the image is {size} (H, W), but the {name} {labels.shape}")
