@@ -2,6 +2,9 @@
 
     python projects/AutoSegLoss/train_net.py --config-file CONFIG [--resume] [--eval-only] \
         [--num-gpus N] [KEY VALUE ...]
+
+--eval-only scores MODEL.WEIGHTS, or with --resume the last checkpoint of OUTPUT_DIR, by the
+protocols `strict` and `paper` side by side; those of TEST.PROTOCOL are the results "sem_seg".
 """
 
 from __future__ import annotations
@@ -12,12 +15,12 @@ from functools import partial
 from typing import Any
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
+from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.preflight import (
     begin_training,
     check_eval_only,
@@ -58,9 +61,9 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
     start_run(cfg, args)
     if args.eval_only:
         model = Trainer.build_model(cfg)
-        checkpointer = DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
+        checkpointer = WholeCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
         checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=args.resume)
-        results = Trainer.test(cfg, model)
+        results = Trainer.test_protocols(cfg, model)
         if comm.is_main_process():
             verify_results(cfg, results)
         return results

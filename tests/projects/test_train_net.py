@@ -60,9 +60,10 @@ def metrics(output: Path) -> dict[str, list[tuple[int, float]]]:
     return rows
 
 
-def printed_scores(text: str) -> list[str]:
-    """Detectron2's lines to copy and paste, the last of them the six numbers."""
-    return re.findall(r"copypaste: (.*)", text)
+def printed_scores(text: str) -> dict[str, list[str]]:
+    """Task -> names and numbers, of the last evaluation's lines to copy and paste."""
+    found = re.findall(r"copypaste: Task: (.*)\n.*copypaste: (.*)\n.*copypaste: (.*)", text)
+    return {task: [names, numbers] for task, names, numbers in found}
 
 
 # --- a training ---
@@ -80,7 +81,7 @@ def test_it_reports_the_six_scores(trained):
     assert all(np.isfinite(value) for _, value in rows["total_loss"])
     scores = [rows[f"sem_seg/{name}"] for name in SIX]
     assert all(len(row) == 1 and 0 <= row[0][1] <= 100 for row in scores)
-    names, numbers = printed_scores((trained / "stdout.txt").read_text())[-2:]
+    names, numbers = printed_scores((trained / "stdout.txt").read_text())["sem_seg"]
     assert names == ",".join(SIX)
     assert numbers.split(",") == [f"{row[0][1]:.4f}" for row in scores]
 
@@ -120,7 +121,7 @@ def test_resume_goes_on_after_the_last_checkpoint(copy, train):
     checkpoint = torch.load(copy / "model_final.pth", weights_only=True)
     assert checkpoint["iteration"] == 29
     written = [at for at, _ in metrics(copy)["total_loss"]]
-    assert written == [19, 29, 19, 29]  # before, and after the resume
+    assert written == [19, 29]  # those of the first part, which went further, are taken back
 
 
 def test_resume_keeps_the_optimisers_momentum(trained):
@@ -188,7 +189,8 @@ def test_eval_only_gives_the_scores_of_the_end_of_training(trained, train, tmp_p
     weights = ("MODEL.WEIGHTS", trained / "model_final.pth")
     run = train(tmp_path / "eval", "--eval-only", options=weights).assert_ok()
     before = printed_scores((trained / "stdout.txt").read_text())
-    assert printed_scores(run.stdout) == before
+    assert list(before) == ["sem_seg"]
+    assert printed_scores(run.stdout)["sem_seg"] == before["sem_seg"]
     assert not (tmp_path / "eval" / "model_final.pth").exists()
     assert not (tmp_path / "eval" / "run.json").exists()
 
@@ -197,14 +199,32 @@ def test_eval_only_with_resume_takes_the_last_checkpoint(copy, train):
     kept = ("run.json", "last_checkpoint", "model_final.pth")
     before = [(copy / name).read_bytes() for name in kept]
     run = train(copy, "--resume", "--eval-only").assert_ok()
-    assert printed_scores(run.stdout) == printed_scores((copy / "stdout.txt").read_text())
+    before_it = printed_scores((copy / "stdout.txt").read_text())["sem_seg"]
+    assert printed_scores(run.stdout)["sem_seg"] == before_it
     assert [(copy / name).read_bytes() for name in kept] == before
 
 
-def test_the_paper_protocol_gives_other_numbers(trained, train, tmp_path):
-    options = ("MODEL.WEIGHTS", trained / "model_final.pth", "TEST.PROTOCOL", "paper")
-    run = train(tmp_path / "eval", "--eval-only", options=options).assert_ok()
-    assert printed_scores(run.stdout) != printed_scores((trained / "stdout.txt").read_text())
+def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
+    weights = ("MODEL.WEIGHTS", trained / "model_final.pth")
+    both = {}
+    for protocol, other in (("strict", "paper"), ("paper", "strict")):
+        options = (*weights, "TEST.PROTOCOL", protocol)
+        run = train(tmp_path / protocol, "--eval-only", options=options).assert_ok()
+        scores = printed_scores(run.stdout)
+        assert list(scores) == ["sem_seg", f"sem_seg_{other}"]
+        both[protocol] = [scores["sem_seg"], scores[f"sem_seg_{other}"]]
+        numbers = r" +[\d.]+" * 6
+        assert re.search(rf"^{protocol}{numbers}\n{other}{numbers}$", run.stdout, re.MULTILINE)
+    assert both["strict"] == both["paper"][::-1]
+    assert both["strict"][0] != both["strict"][1]
+    before = printed_scores((trained / "stdout.txt").read_text())["sem_seg"]
+    assert both["strict"][0] == before
+
+
+def test_eval_only_with_weights_of_another_network_is_refused(trained, train, tmp_path):
+    options = ("MODEL.WEIGHTS", trained / "model_final.pth", HEAD + "ASPP_CHANNELS", 4)
+    text = train(tmp_path / "eval", "--eval-only", options=options).refusal()
+    assert "the weights are not those of this network" in text and text.count("\n") == 1
 
 
 def test_eval_during_training_is_written_too(train, tmp_path):

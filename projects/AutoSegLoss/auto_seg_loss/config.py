@@ -17,6 +17,7 @@ def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     _add_solver_keys(cfg)
     _add_search_keys(cfg)
     _add_study_keys(cfg)
+    _add_picture_keys(cfg)
 
 
 def import_modules(cfg: CfgNode) -> None:
@@ -229,3 +230,12 @@ def _add_study_keys(cfg: CfgNode) -> None:
     # many, spread evenly over the ranks of their rewards, are further losses of the study.
     cfg.STUDY.JOURNAL = ""
     cfg.STUDY.CANDIDATES = 10
+
+
+def _add_picture_keys(cfg: CfgNode) -> None:
+    # Iterations between two measurements that TensorBoard shows of a training beside losses and
+    # scores: counts and surfaces of a searched loss, learning rates, throughput, memory. 0: none.
+    cfg.VIS_PERIOD = 100
+    # Images of each test set, the same at every evaluation, that TensorBoard shows with truth,
+    # prediction and the edges of both. 0: none.
+    cfg.TEST.SAMPLES = 4

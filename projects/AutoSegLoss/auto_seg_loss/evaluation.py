@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial, reduce
 from typing import Any
 
 from detectron2.evaluation import DatasetEvaluator
@@ -26,7 +27,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
 
     dicts: the data set's records with "file_name" and "sem_seg_file_name". class_names: length C.
     ignore_label: void in the label files. protocol, tolerance, drop_background, metrics: see
-    ``autoseg_core.SegmentationScores``.
+    ``autoseg_core.SegmentationScores``. also: further protocols, scored in the same pass.
     """
 
     def __init__(
@@ -39,22 +40,26 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         tolerance: int = 5,
         drop_background: bool = False,
         metrics: Sequence[str] = SIX,
+        also: Sequence[ProtocolName] = (),
     ) -> None:
         self._labels = {d["file_name"]: d["sem_seg_file_name"] for d in dicts}
         self._class_names = list(class_names)
         self._ignore_label = ignore_label
-        self.scores = SegmentationScores(
+        scores = partial(
+            SegmentationScores,
             len(self._class_names),
             ignore_index=255,
             tolerance=tolerance,
-            protocol=protocol,
             drop_background=drop_background,
             metrics=metrics,
         )
+        self.scores = scores(protocol=protocol)
+        self._all = [self.scores, *(scores(protocol=other) for other in also)]
 
     def reset(self) -> None:
         """Forget the images seen."""
-        self.scores.reset()
+        for scores in self._all:
+            scores.reset()
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Add images: ``outputs[i]["sem_seg"]`` is (C, H, W), H and W those of the label file."""
@@ -65,25 +70,46 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
                 ignore_label=self._ignore_label,
                 ignore_value=self.scores.ignore_index,
             )
-            self.scores.update(output["sem_seg"].max(dim=0).indices.cpu(), target)
+            prediction = output["sem_seg"].max(dim=0).indices.cpu()
+            for scores in self._all:
+                scores.update(prediction, target)
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
-        """Return ``{"sem_seg": {score: percent}}`` on the main process, None on the others."""
+        """Return ``{"sem_seg": {score: percent}}`` on the main process, None on the others.
+
+        Further protocols have entries of their own, "sem_seg_paper" for one.
+        """
         comm.synchronize()
-        shares = comm.gather(self.scores)
+        shares = comm.gather(self._all)
         if not comm.is_main_process():
             return None
-        total = shares[0]
-        for share in shares[1:]:
-            total.merge(share)
-        results = {name: 100 * value for name, value in total.compute().items()}
-        per_class = total.per_class()
-        logger.info("Scores per class (%%):\n%s", class_table(self._class_names, per_class))
-        logger.info("Scores (%%):\n%s", tabulate([results], headers="keys", floatfmt=".2f"))
-        for column, values in per_class.items():
+        first, *others = [
+            reduce(SegmentationScores.merge, kind) for kind in zip(*shares, strict=True)
+        ]
+        table = class_table(self._class_names, first.per_class())
+        logger.info("Scores per class (%%):\n%s", table)
+        logger.info("Scores (%%):\n%s", protocol_table([first, *others]))
+        results = OrderedDict(sem_seg=self._percent(first))
+        for other in others:
+            results[f"sem_seg_{other.protocol}"] = self._percent(other)
+        return results
+
+    def _percent(self, scores: SegmentationScores) -> dict[str, float]:
+        """Scores, and <column>-<class> for those per class."""
+        results = {name: 100 * value for name, value in scores.compute().items()}
+        for column, values in scores.per_class().items():
             for name, value in zip(self._class_names, values, strict=True):
                 results[f"{column}-{name}"] = 100 * value
-        return OrderedDict(sem_seg=results)
+        return results
+
+
+def protocol_table(kinds: Sequence[SegmentationScores]) -> str:
+    """Text table of the scores in percent, with a row a protocol; of one alone without its name."""
+    rows = []
+    for scores in kinds:
+        name = {"protocol": scores.protocol} if len(kinds) > 1 else {}
+        rows.append({**name, **{key: 100 * value for key, value in scores.compute().items()}})
+    return tabulate(rows, headers="keys", floatfmt=".2f")
 
 
 def class_table(class_names: list[str], per_class: dict[str, list[float]]) -> str:

@@ -1,10 +1,10 @@
-"""Detectron2 trainer with this project's mapper, evaluator, optimiser and schedules."""
+"""Detectron2 trainer with this project's mapper, evaluator, hooks, optimiser and schedules."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from detectron2.config import CfgNode
@@ -14,17 +14,22 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer, SimpleTrainer
+from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer
+from detectron2.evaluation import DatasetEvaluators
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from detectron2.utils.events import EventWriter
 from torch import nn
 
 from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
+from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
 from auto_seg_loss.train_loop import build_train_loop
 from autoseg_core import SIX
+from autoseg_core.metrics.evaluator import ProtocolName
 
 Dicts = list[dict[str, Any]]
+PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 
 class Trainer(DefaultTrainer):
@@ -50,6 +55,36 @@ class Trainer(DefaultTrainer):
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
 
+    def build_hooks(self) -> list[HookBase | None]:
+        """Detectron2's, and those that feed TensorBoard."""
+        return build_hooks(self)
+
+    def build_writers(self) -> list[EventWriter]:
+        """Terminal, metrics.json and TensorBoard."""
+        return build_writers(self)
+
+    def test_and_draw(self) -> dict[str, Any]:
+        """The scores on DATASETS.TEST; pictures of TEST.SAMPLES images go to the event storage."""
+        evaluators = []
+        for name in self.cfg.DATASETS.TEST:
+            dicts, metadata = DatasetCatalog.get(name), MetadataCatalog.get(name)
+            pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES)
+            evaluators.append(DatasetEvaluators([self.build_evaluator(self.cfg, name), pictures]))
+        self._last_eval_results = self.test(self.cfg, self.model, evaluators)
+        return self._last_eval_results
+
+    @classmethod
+    def test_protocols(cls, cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
+        """The scores on DATASETS.TEST by every protocol, from one pass over the images.
+
+        Those of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
+        """
+        evaluators = [
+            build_evaluator(cfg, DatasetCatalog.get(name), name, _metrics(cfg), PROTOCOLS)
+            for name in cfg.DATASETS.TEST
+        ]
+        return cls.test(cfg, model, evaluators)
+
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
         """Loader over DATASETS.TRAIN."""
@@ -63,8 +98,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationScoresEvaluator:
         """Evaluator of the six scores, and of TEST.METRICS, with the settings of TEST."""
-        metrics = (*SIX, *cfg.TEST.METRICS)
-        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name, metrics)
+        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name, _metrics(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -90,9 +124,16 @@ def build_test_loader(cfg: CfgNode, dicts: Dicts) -> Iterable[Any]:
 
 
 def build_evaluator(
-    cfg: CfgNode, dicts: Dicts, dataset_name: str, metrics: Sequence[str] = SIX
+    cfg: CfgNode,
+    dicts: Dicts,
+    dataset_name: str,
+    metrics: Sequence[str] = SIX,
+    protocols: Sequence[ProtocolName] = (),
 ) -> SegmentationScoresEvaluator:
-    """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST."""
+    """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST.
+
+    protocols: those to report beside TEST.PROTOCOL.
+    """
     metadata = MetadataCatalog.get(dataset_name)
     return SegmentationScoresEvaluator(
         dicts,
@@ -102,7 +143,12 @@ def build_evaluator(
         tolerance=cfg.TEST.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
         metrics=metrics,
+        also=[protocol for protocol in protocols if protocol != cfg.TEST.PROTOCOL],
     )
+
+
+def _metrics(cfg: CfgNode) -> tuple[str, ...]:
+    return (*SIX, *cfg.TEST.METRICS)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -14,9 +14,11 @@ The legend of a boundary overlay, over the image at half its brightness:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from detectron2.utils.colormap import colormap
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core.metrics.boundaries import label_edges
@@ -29,6 +31,19 @@ VOID_COLOUR = (224, 224, 192)
 MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
 """Of edges: see the module."""
 _WHITE = 255
+
+
+def class_colours(metadata: Any) -> Image:
+    """Colours (C, 3) uint8 of a data set's classes, from its metadata.
+
+    Its stuff_colors; a set without any gets Detectron2's colour map, from the start again when the
+    classes outnumber it.
+    """
+    colours = metadata.get("stuff_colors", None)
+    if colours is None:
+        known = colormap(rgb=True, maximum=255)
+        colours = known[np.arange(len(metadata.stuff_classes)) % len(known)]
+    return np.asarray(colours).astype(np.uint8)
 
 
 def label_colours(labels: Labels, colours: ArrayLike) -> Image:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from samples import label_maps, with_void
 
+from auto_seg_loss.data import read_label
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator, class_table
 from autoseg_core import SIX, SegmentationScores
 
@@ -84,6 +85,46 @@ def test_scores_are_those_of_segmentation_scores_in_percent(case, settings, batc
         np.testing.assert_allclose(mine, values, rtol=1e-12)
 
 
+@pytest.mark.parametrize("protocol, other", [("strict", "paper"), ("paper", "strict")])
+def test_further_protocols_are_scored_in_the_same_pass(case, monkeypatch, protocol, other):
+    reads = []
+    monkeypatch.setattr(
+        "auto_seg_loss.evaluation.read_label",
+        lambda *arguments, **settings: (
+            reads.append(arguments) or read_label(*arguments, **settings)
+        ),
+    )
+    evaluator = case.evaluator(protocol=protocol, also=[other])
+    evaluator.reset()
+    case.process(evaluator)
+    results = evaluator.evaluate()
+    assert list(results) == ["sem_seg", f"sem_seg_{other}"]
+    assert len(reads) == len(case.dicts)
+    for entry, kind in zip(results.values(), (protocol, other), strict=True):
+        alone = case.evaluator(protocol=kind)
+        case.process(alone)
+        assert str(entry) == str(alone.evaluate()["sem_seg"])
+    assert results["sem_seg"] != results[f"sem_seg_{other}"]
+
+
+def test_protocols_are_shown_in_one_table(case, caplog):
+    evaluator = case.evaluator(also=["paper"])
+    case.process(evaluator)
+    with caplog.at_level("INFO", logger="auto_seg_loss"):
+        evaluator.evaluate()
+    table = caplog.records[-1].getMessage().splitlines()
+    assert [line.split()[0] for line in table[1:]] == ["protocol", "----------", "strict", "paper"]
+
+
+def test_reset_forgets_every_protocol(case):
+    evaluator = case.evaluator(also=["paper"])
+    case.process(evaluator)
+    first = evaluator.evaluate()
+    evaluator.reset()
+    case.process(evaluator)
+    assert str(evaluator.evaluate()) == str(first)
+
+
 def test_every_class_has_four_scores_and_an_absent_one_nan(case):
     evaluator = case.evaluator()
     case.process(evaluator)
@@ -119,11 +160,16 @@ def test_no_prediction_is_kept(case):
 
 @pytest.mark.parametrize("share", [1, 4, 5], ids=lambda share: f"{share} and {5 - share}")
 def test_two_processes_give_the_result_of_one(case, tmp_path, scripts, share):
-    content = {"dicts": case.dicts, "class_names": CLASSES, "ignore_label": IGNORE_LABEL}
+    content = {
+        "dicts": case.dicts,
+        "class_names": CLASSES,
+        "ignore_label": IGNORE_LABEL,
+        "also": ["paper"],
+    }
     (tmp_path / "case.json").write_text(json.dumps(content))
     torch.save(case.logits, tmp_path / "logits.pt")
     scripts.run(str(TWO_PROCESSES), tmp_path, share).assert_ok()
-    evaluator = case.evaluator()
+    evaluator = case.evaluator(also=["paper"])
     case.process(evaluator)
     alone = json.loads(json.dumps(evaluator.evaluate()))
     main, other = json.loads((tmp_path / "results.json").read_text())

@@ -7,8 +7,10 @@ import itertools
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from detectron2.engine import hooks
 from detectron2.modeling import SemanticSegmentor, build_model
 from detectron2.utils.env import seed_all_rng
+from detectron2.utils.events import EventStorage
 
 from auto_seg_loss.trainer import (
     Trainer,
@@ -190,3 +192,39 @@ def test_the_trainer_scores_a_model(shapes, make_cfg):
     results = Trainer.test(cfg, build_model(cfg))
     assert set(results) == {TEST, "shapes_sem_seg_val"}
     assert 0 <= results[TEST]["sem_seg"]["mIoU"] <= 100
+
+
+def test_one_pass_scores_by_every_protocol(shapes, make_cfg):
+    cfg = make_cfg("TEST.METRICS", "('Dice',)")
+    model = build_model(cfg)
+    results = Trainer.test_protocols(cfg, model)
+    assert list(results) == ["sem_seg", "sem_seg_paper"]
+    assert str(results["sem_seg"]) == str(Trainer.test(cfg, model)["sem_seg"])
+    assert all("Dice" in scores for scores in results.values())
+
+
+def test_a_test_during_training_draws_its_samples(shapes, make_cfg):
+    cfg = make_cfg("TEST.SAMPLES", 2, "DATASETS.TEST", f"('{TEST}', 'shapes_sem_seg_val')")
+    trainer = Trainer(cfg)
+    with EventStorage() as storage:
+        results = trainer.test_and_draw()
+    assert [name for name, _, _ in storage._vis_data] == [
+        *(f"samples/{TEST}/test_0000{index}" for index in (0, 1)),
+        *(f"samples/shapes_sem_seg_val/val_0000{index}" for index in (0, 1)),
+    ]
+    assert results[TEST]["sem_seg"].keys() == trainer._last_eval_results[TEST]["sem_seg"].keys()
+
+
+def test_precise_batch_norm_is_still_there(shapes, make_cfg):
+    cfg = make_cfg("TEST.PRECISE_BN.ENABLED", True, "TEST.PRECISE_BN.NUM_ITER", 2)
+    kinds = [type(hook) for hook in Trainer(cfg)._hooks]
+    assert kinds.count(hooks.PreciseBN) == 1
+    assert kinds.index(hooks.PreciseBN) < kinds.index(hooks.PeriodicCheckpointer)
+    assert hooks.PreciseBN not in [type(hook) for hook in Trainer(make_cfg())._hooks]
+
+
+def test_a_training_that_cannot_begin_says_why(shapes, make_cfg, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    trainer = Trainer(make_cfg("OUTPUT_DIR", tmp_path / "file" / "run"))
+    with pytest.raises(NotADirectoryError):
+        trainer.train()

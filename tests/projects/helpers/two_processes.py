@@ -23,7 +23,7 @@ def evaluate(rank: int, directory: Path, share: int) -> None:
     )
     case: dict[str, Any] = json.loads((directory / "case.json").read_text())
     evaluator = SegmentationScoresEvaluator(
-        case["dicts"], case["class_names"], case["ignore_label"]
+        case["dicts"], case["class_names"], case["ignore_label"], also=case["also"]
     )
     evaluator.reset()
     logits = torch.load(directory / "logits.pt", weights_only=True)

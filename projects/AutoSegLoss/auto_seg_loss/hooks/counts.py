@@ -1,0 +1,112 @@
+"""What a searched loss sees of a batch: the counts behind its scores.
+
+N: images; C: classes; H, W: pixels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from detectron2.engine import HookBase
+from torch import Tensor, nn
+
+from autoseg_core import AutoSegLoss, LossSpec, get_metric
+from autoseg_core.counts import Counts
+from autoseg_core.surrogates.counting import soft_counts
+from autoseg_core.surrogates.distributed import sum_over_processes
+
+from .due import is_due
+
+REGION = ("target", "intersection", "union")
+BOUNDARY = ("target", "matched_target", "prediction", "matched_prediction")
+
+
+class LossCounts(HookBase):
+    """Puts, every ``period`` iterations and after the last, of the head's AutoSegLoss:
+
+    - surrogate/<term>: the soft score of the batch, whose complement the loss is;
+    - counts/<term>/<count>/<class>: the soft counts in pixels, of the whole batch: target,
+      intersection and union; for a metric of boundaries those of ``BoundaryCounts``.
+
+    Other losses have none. It computes them a second time, without gradients, on the batch that the
+    loss was called with; of several calls in an iteration the first. Every process needs the hook,
+    since the loss may sum over processes. class_names: length C. period 0: nothing.
+    """
+
+    def __init__(self, period: int, class_names: list[str]) -> None:
+        self._period, self._class_names = period, class_names
+        self._handle: Any = None
+        self._due = False
+
+    def before_train(self) -> None:
+        loss = searched_loss(self.trainer.model)
+        if loss is not None and self._period > 0:
+            self._handle = loss.register_forward_hook(self._look)
+
+    def before_step(self) -> None:
+        self._due = is_due(self.trainer, self._period)
+
+    def after_train(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+
+    def _look(self, loss: Any, inputs: tuple[Tensor, Tensor], _: Tensor) -> None:
+        if not self._due:
+            return
+        self._due = False
+        for name, score, counts in batch_scores(loss, *inputs):
+            self._put(f"surrogate/{name}", float(score))
+            for count in shown_counts(counts):
+                values = getattr(counts, count).tolist()
+                for label, value in zip(self._class_names, values, strict=True):
+                    self._put(f"counts/{name}/{count}/{label}", value)
+
+    def _put(self, name: str, value: float) -> None:
+        self.trainer.storage.put_scalar(name, value, smoothing_hint=False)
+
+
+def searched_loss(model: nn.Module) -> AutoSegLoss | None:
+    """The loss of the model's semantic head where it is an AutoSegLoss, also inside DDP."""
+    loss = getattr(getattr(model, "module", model).sem_seg_head, "loss", None)
+    return loss if isinstance(loss, AutoSegLoss) else None
+
+
+def batch_scores(
+    loss: AutoSegLoss, logits: Tensor, target: Tensor
+) -> list[tuple[str, Tensor, Counts]]:
+    """(name, surrogate score, counts) of each term on a batch, without gradients.
+
+    logits: (N, C, H, W). target: (N, H, W) int64, as the loss has checked it. In several processes
+    every one must call it where the loss has ``sync``, and gets what holds for all.
+    """
+    settings = (loss.ignore_index, loss.activation, loss.backend, loss.align_corners)
+    found = []
+    with torch.no_grad():
+        scores = loss.scores(logits, target)
+        for index, term in enumerate(loss.spec.terms):
+            points = loss.get_buffer(f"points_{index}")
+            counts = soft_counts(term, points, logits, target, *settings)
+            found.append(sum_over_processes(counts) if loss.sync else counts)
+    return list(zip(term_names(loss.spec), scores, found, strict=True))
+
+
+def term_names(spec: LossSpec) -> list[str]:
+    """The metric of each term; of several terms with one metric each has its number as well."""
+    metrics = [term.metric for term in spec.terms]
+    repeated = {name for name, times in Counter(metrics).items() if times > 1}
+    return [f"{m}_{n}" if m in repeated else m for n, m in enumerate(metrics, start=1)]
+
+
+def shown_counts(counts: Counts) -> tuple[str, ...]:
+    """The names of its fields that change with the prediction, and the target."""
+    return tuple(n for n in dict.fromkeys((*REGION, *BOUNDARY)) if hasattr(counts, n))
+
+
+def count_names(spec: LossSpec) -> list[str]:
+    """The counts that the terms of a loss look at, each once."""
+    regions = [get_metric(term.metric).region for term in spec.terms]
+    return list(
+        dict.fromkeys(n for r in regions for n in (BOUNDARY if r == "boundary" else REGION))
+    )

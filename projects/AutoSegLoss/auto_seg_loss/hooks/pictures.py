@@ -1,0 +1,135 @@
+"""Pictures of a training: the surfaces of its loss, and what the network predicts.
+
+H, W: pixels; C: classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.data import detection_utils
+from detectron2.engine import HookBase
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
+
+from auto_seg_loss.data import read_label
+from auto_seg_loss.visualize import (
+    Image,
+    Labels,
+    boundary_overlay,
+    class_colours,
+    grid,
+    overlay,
+    shrunk,
+)
+from autoseg_core import LossSpec
+from autoseg_core.plot import draw_losses
+from rl.figures import figure_to_image
+
+from .counts import searched_loss
+from .due import is_due
+
+VOID = 255
+
+
+class Surfaces(HookBase):
+    """Puts the figure of the head's AutoSegLoss as image "surfaces" (``draw_losses``).
+
+    Once at the start, and again when somebody has replaced the loss, which is looked at every
+    ``period`` iterations. A resumed training has it already. Main process only; period 0: nothing.
+    """
+
+    def __init__(self, period: int) -> None:
+        self._period = period
+        self._drawn: LossSpec | None = None
+
+    def before_train(self) -> None:
+        if self.trainer.start_iter > 0:
+            self._drawn = self._spec()
+        elif self._period > 0:
+            self._draw()
+
+    def after_step(self) -> None:
+        if is_due(self.trainer, self._period):
+            self._draw()
+
+    def _spec(self) -> LossSpec | None:
+        loss = searched_loss(self.trainer.model)
+        return None if loss is None else loss.spec
+
+    def _draw(self) -> None:
+        spec = self._spec()
+        if spec is None or spec == self._drawn:
+            return
+        self._drawn = spec
+        put_image("surfaces", figure_to_image(draw_losses([spec])))
+
+
+class SamplePictures(DatasetEvaluator):
+    """Puts a few images of a data set, the same at every evaluation, as samples/<data set>/<image>:
+
+        image | truth over it | prediction over it | edges of both
+
+    It takes the predictions from the evaluation that goes on anyway. Colours: ``visualize``.
+
+    Args:
+        dicts: the data set's records with "file_name" and "sem_seg_file_name".
+        metadata: the data set's; stuff_classes, stuff_colors and ignore_label are read.
+        name: of the data set.
+        count: how many images, evenly spread over ``dicts``.
+        longest: pixels; larger images are shown smaller.
+    """
+
+    def __init__(
+        self, dicts: list[dict[str, Any]], metadata: Any, name: str, count: int, longest: int = 320
+    ) -> None:
+        self._chosen = {item["file_name"]: item for item in evenly_spread(dicts, count)}
+        self._colours = class_colours(metadata)
+        self._ignore_label = metadata.get("ignore_label", VOID)
+        self._name, self._longest = name, longest
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the predictions seen."""
+        self._predictions: dict[str, Labels] = {}
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Keep the predictions of the chosen images: ``outputs[i]["sem_seg"]`` is (C, H, W)."""
+        for item, output in zip(inputs, outputs, strict=True):
+            if item["file_name"] in self._chosen:
+                labels = output["sem_seg"].argmax(dim=0).cpu().numpy()
+                self._predictions[item["file_name"]] = shrunk(labels, self._longest)
+
+    def evaluate(self) -> None:
+        """Draw on the main process what all of them have seen; it adds no result."""
+        comm.synchronize()
+        shares = comm.gather(self._predictions)
+        predictions = {path: labels for share in shares for path, labels in share.items()}
+        for path, item in self._chosen.items():
+            if path in predictions:
+                tag = f"samples/{self._name}/{Path(path).stem}"
+                put_image(tag, self._draw(item, predictions[path]))
+
+    def _draw(self, item: dict[str, Any], prediction: Labels) -> Image:
+        classes = len(self._colours)
+        image = shrunk(detection_utils.read_image(item["file_name"], "RGB"), self._longest)
+        target = read_label(
+            item["sem_seg_file_name"], num_classes=classes, ignore_label=self._ignore_label
+        )
+        target = shrunk(target, self._longest)
+        row = [image, *(overlay(image, labels, self._colours) for labels in (target, prediction))]
+        return grid([[*row, boundary_overlay(image, prediction, target, classes)]])
+
+
+def evenly_spread(items: list[Any], count: int) -> list[Any]:
+    """``count`` of the items, or all, with equal steps between them; the first is among them."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def put_image(name: str, image: Image) -> None:
+    """Put (H, W, 3) uint8 RGB into the current EventStorage, which wants channels first."""
+    get_event_storage().put_image(name, np.ascontiguousarray(image.transpose(2, 0, 1)))

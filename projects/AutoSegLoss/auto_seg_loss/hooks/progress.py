@@ -1,0 +1,78 @@
+"""Learning rates, throughput and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+
+import torch
+from detectron2.engine import HookBase
+from torch import nn
+
+from .due import is_due
+
+_MIB = 2**20
+
+
+class Progress(HookBase):
+    """Puts, every ``period`` iterations and after the last:
+
+    - lr/<part>: the learning rate of the iteration, of each part of the model; where a part has
+      several, lr/<part>/<number>, in the optimiser's order;
+    - speed/images_per_second: of all processes together, over the iterations since the last time,
+      without what happens between them (evaluations, checkpoints);
+    - memory/host_peak_MiB: the most that the process has had in RAM; memory/cuda_peak_MiB: the most
+      that tensors have taken on its GPU.
+
+    batch: images an iteration, of all processes. period 0: nothing.
+    """
+
+    def __init__(self, period: int, batch: int) -> None:
+        self._period, self._batch = period, batch
+        self._seconds, self._steps = 0.0, 0
+
+    def before_train(self) -> None:
+        self._groups = dict(named_groups(self.trainer.model, self.trainer.optimizer))
+
+    def before_step(self) -> None:
+        if is_due(self.trainer, self._period):
+            for name, index in self._groups.items():
+                rate = self.trainer.optimizer.param_groups[index]["lr"]
+                self._put(f"lr/{name}", rate)
+        self._start = time.perf_counter()
+
+    def after_step(self) -> None:
+        self._seconds += time.perf_counter() - self._start
+        self._steps += 1
+        if is_due(self.trainer, self._period):
+            self._put("speed/images_per_second", self._batch * self._steps / self._seconds)
+            self._put("memory/host_peak_MiB", host_peak() / _MIB)
+            if torch.cuda.is_available():
+                self._put("memory/cuda_peak_MiB", torch.cuda.max_memory_allocated() / _MIB)
+            self._seconds, self._steps = 0.0, 0
+
+    def _put(self, name: str, value: float) -> None:
+        self.trainer.storage.put_scalar(name, value, smoothing_hint=False)
+
+
+def named_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, int]]:
+    """(name, index of a parameter group) for each learning rate of each part of the model.
+
+    Parts are the model's children. Groups of a part with equal rates count once.
+    """
+    of = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
+    for part, module in getattr(model, "module", model).named_children():
+        rates: dict[float, int] = {}
+        for index in sorted({of[id(p)] for p in module.parameters() if id(p) in of}):
+            group = optimizer.param_groups[index]
+            rates.setdefault(group.get("initial_lr", group["lr"]), index)
+        for number, index in enumerate(rates.values(), start=1):
+            yield (part if len(rates) == 1 else f"{part}/{number}"), index
+
+
+def host_peak() -> int:
+    """Bytes: the process's largest resident set so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

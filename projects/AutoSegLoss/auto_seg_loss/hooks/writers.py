@@ -1,0 +1,107 @@
+"""Files in which no point is missing or written twice, however often a training is resumed.
+
+A scalar is written once, and with the iteration it belongs to, also when others of that iteration
+went before: an evaluation comes after the checkpoint, the losses before it. What is written is on
+the disk at once. A resumed training first takes out what its past has written beyond the checkpoint
+it starts from; one that starts anew takes out all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from detectron2.utils.events import JSONWriter, TensorboardXWriter, get_event_storage
+
+from .layout import Layout
+
+_EVENT_FILES = "events.out.tfevents.*"
+_WINDOW = 20  # iterations over which Detectron2's writers smooth losses
+
+
+class Unwritten:
+    """The scalars of the current EventStorage that this has not given out yet."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}
+
+    def __call__(self) -> dict[str, tuple[float, int]]:
+        """Name -> (value, iteration)."""
+        latest = get_event_storage().latest_with_smoothing_hint(_WINDOW)
+        new = {n: (v, at) for n, (v, at) in latest.items() if at > self._given.get(n, -1)}
+        self._given.update({name: at for name, (_, at) in new.items()})
+        return new
+
+
+class MetricsFile(JSONWriter):
+    """Detectron2's metrics.json: a line an iteration, or two where an evaluation follows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.is_open = False
+
+    def begin(self, iteration: int) -> None:
+        """Open the file for a training that starts at an iteration."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        keep_rows_before(self._path, iteration)
+        super().__init__(str(self._path))
+        self._unwritten, self.is_open = Unwritten(), True
+
+    def write(self) -> None:
+        """Append what is new."""
+        rows: dict[int, dict[str, float]] = {}
+        for name, (value, at) in self._unwritten().items():
+            rows.setdefault(at, {"iteration": at})[name] = value
+        for at in sorted(rows):
+            self._file_handle.write(json.dumps(rows[at], sort_keys=True) + "\n")
+        self._file_handle.flush()
+
+
+class Board(TensorboardXWriter):
+    """Event files, with the layout of custom scalars; values that are not finite leave a gap."""
+
+    def __init__(self, directory: Path, layout: Layout) -> None:
+        self._directory, self._layout = directory, layout
+        self.is_open = False
+
+    def begin(self, iteration: int) -> None:
+        """Open an event file for a training that starts at an iteration."""
+        if iteration == 0:
+            for old in self._directory.glob(_EVENT_FILES):
+                old.unlink()
+        # Readers drop what older files hold from this step on.
+        super().__init__(str(self._directory), purge_step=iteration)
+        self._unwritten, self.is_open = Unwritten(), True
+        if iteration == 0:
+            self._writer.add_custom_scalars(self._layout)
+
+    def write(self) -> None:
+        """Append what is new, images and histograms too."""
+        for name, (value, at) in self._unwritten().items():
+            if math.isfinite(value):
+                self._writer.add_scalar(name, value, at)
+        self._last_write = math.inf  # no scalars are left for Detectron2's own loop over them
+        super().write()
+        self._writer.flush()
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.json; of a last line that was cut off, nothing. [] without a file."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def keep_rows_before(path: Path, iteration: int) -> None:
+    """Take the rows of this and later iterations out of a metrics.json, if there is one."""
+    if not path.is_file():
+        return
+    kept = [row for row in read_rows(path) if row["iteration"] < iteration]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
+    partial.replace(path)

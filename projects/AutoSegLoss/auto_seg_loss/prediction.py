@@ -1,0 +1,161 @@
+"""Predictions for images that have no labels, as pictures and label files.
+
+H, W: pixels; C: classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog, detection_utils
+from detectron2.modeling import build_model
+from numpy.typing import NDArray
+
+from auto_seg_loss.checkpoint import WholeCheckpointer
+from auto_seg_loss.data import SemSegMapper, check_num_classes
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.visualize import class_colours, overlay
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class InputError(OSError):
+    """Images that are not there or unreadable, and outputs that cannot be written."""
+
+
+class Predictor:
+    """The network of a config with MODEL.WEIGHTS; reads an image as evaluations do.
+
+    Classes and colours are those of the first of DATASETS.TEST, whose files are not needed.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        metadata = check_prediction(cfg)
+        self.colours = class_colours(metadata)
+        self._mapper = SemSegMapper(cfg, False)
+        self._model = build_model(cfg).eval()
+        WholeCheckpointer(self._model).load(cfg.MODEL.WEIGHTS)
+
+    @torch.no_grad()
+    def __call__(self, path: Path) -> NDArray[np.uint8]:
+        """Labels (H, W) uint8 of an image file, H and W its own; OSError for an unreadable one."""
+        (output,) = self._model([self._mapper({"file_name": str(path)})])
+        labels: NDArray[np.uint8] = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        return labels
+
+
+def check_prediction(cfg: CfgNode) -> Any:
+    """The metadata to predict with; ``ConfigError`` for a config that cannot predict."""
+    if not cfg.MODEL.WEIGHTS:
+        raise ConfigError(
+            "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
+            "train_net.py such as OUTPUT_DIR/model_final.pth."
+        )
+    if cfg.MODEL.DEVICE.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"MODEL.DEVICE is {cfg.MODEL.DEVICE}, but no CUDA device is here; add "
+            "--opts MODEL.DEVICE cpu."
+        )
+    if not cfg.DATASETS.TEST or cfg.DATASETS.TEST[0] not in DatasetCatalog.list():
+        raise ConfigError(
+            "DATASETS.TEST must name a known data set, for its classes and colours; got "
+            f"{tuple(cfg.DATASETS.TEST)}."
+        )
+    metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
+    try:
+        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metadata, cfg.DATASETS.TEST[0])
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return metadata
+
+
+def find_images(inputs: Sequence[str]) -> list[Path]:
+    """The files that inputs stand for, each once, in their order.
+
+    An input is a file, a directory (its images, not those below), or a pattern such as
+    "frames/*.jpg". Raises ``InputError`` naming every input that stands for none.
+    """
+    found: dict[Path, None] = {}
+    lacking = []
+    for name in inputs:
+        images = _images(name)
+        found.update(dict.fromkeys(images))
+        lacking += [] if images else [name]
+    if lacking:
+        raise InputError(
+            f"no image is there for {', '.join(lacking)}; an input is a file, a directory of "
+            f"images ({', '.join(IMAGE_SUFFIXES)}) or a quoted pattern."
+        )
+    return list(found)
+
+
+def _images(name: str) -> list[Path]:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(p for p in map(Path, glob(str(path))) if p.is_file())
+
+
+def plan_outputs(images: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
+    """Image -> (overlay, labels) below the directory ``output``.
+
+    Raises ``InputError`` where ``output`` is a file, where two images would be written to one, and
+    where an image would be written over.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; name a directory, it is made if missing.")
+    plan = {p: (output / f"{p.stem}_overlay.png", output / f"{p.stem}_labels.png") for p in images}
+    taken: dict[Path, Path] = {}
+    for image, (overlay_path, labels_path) in plan.items():
+        if labels_path in taken:
+            raise InputError(
+                f"{taken[labels_path]} and {image} would both become {labels_path}; give them "
+                "different names, or predict them into different directories."
+            )
+        taken[labels_path] = taken[overlay_path] = image
+    originals = {image.resolve() for image in images}
+    for path, image in taken.items():
+        if path.resolve() in originals:
+            raise InputError(
+                f"{path}, which is an input, would be written over by the result for {image}; "
+                "choose another --output."
+            )
+    return plan
+
+
+def predict_file(
+    predictor: Predictor, image: Path, outputs: tuple[Path, Path], alpha: float
+) -> None:
+    """Write overlay and labels of an image; ``InputError`` for one that cannot be read.
+
+    outputs: as ``plan_outputs`` gives them. alpha: share of the colours, in [0, 1].
+    """
+    try:
+        picture = detection_utils.read_image(str(image), "RGB")
+        labels = predictor(image)
+    except PIL.UnidentifiedImageError:
+        raise InputError(f"{image}: not an image of a known format") from None
+    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        raise InputError(f"{image}: {error}") from error
+    overlay_path, labels_path = outputs
+    PIL.Image.fromarray(overlay(picture, labels, predictor.colours, alpha)).save(overlay_path)
+    write_labels(labels_path, labels, predictor.colours)
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> None:
+    """Write labels (H, W) uint8 as a palette PNG: pixels are indices, shown in ``colours`` (C, 3).
+
+    ``data.read_label`` reads the indices back.
+    """
+    picture = PIL.Image.fromarray(labels)
+    picture.putpalette(colours.astype(np.uint8).tobytes())
+    picture.save(path)

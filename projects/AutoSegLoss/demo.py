@@ -1,0 +1,81 @@
+"""Predict: for each image a picture with the classes laid over it, and a label file.
+
+    python projects/AutoSegLoss/demo.py --config-file CONFIG --input FILE|DIRECTORY|PATTERN ... \
+        --output DIRECTORY --opts MODEL.WEIGHTS FILE [KEY VALUE ...]
+
+Writes NAME_overlay.png and NAME_labels.png, a palette PNG of class indices, both as large as the
+image. The arguments are those of Detectron2's demo; a confidence threshold has no meaning here, and
+videos and cameras are left out: cut a film into images first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
+from tqdm import tqdm
+
+from auto_seg_loss.prediction import (
+    InputError,
+    Predictor,
+    check_prediction,
+    find_images,
+    plan_outputs,
+    predict_file,
+)
+from auto_seg_loss.preflight import check_weights, load_config
+from auto_seg_loss.user_errors import explain_user_errors
+
+
+def share(text: str) -> float:
+    """A number in [0, 1] of the command line."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share in [0, 1], got {text}")
+    return value
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="YAML config of the network")
+    add("--input", required=True, nargs="+", help="files, directories, or quoted patterns")
+    add("--output", required=True, type=Path, metavar="DIRECTORY", help="made if missing")
+    add("--alpha", type=share, default=0.5, help="share of the colours (default: %(default)s)")
+    add("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs, at the end")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Predict every image that can be read, then name those that cannot."""
+    arguments = parse_arguments()
+    with explain_user_errors():
+        cfg = load_config(arguments.config_file, arguments.opts)
+        cfg.freeze()
+        plan = plan_outputs(find_images(arguments.input), arguments.output)
+        check_prediction(cfg)
+        check_weights(cfg)
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        unreadable = predict(Predictor(cfg), plan, arguments.alpha)
+        print(f"{len(plan) - len(unreadable)} of {len(plan)} images are in {arguments.output}")
+        if unreadable:
+            raise InputError("\n  ".join(["these images cannot be read:", *unreadable]))
+
+
+def predict(predictor: Predictor, plan: dict[Path, tuple[Path, Path]], alpha: float) -> list[str]:
+    """Go through the images with a progress bar; a line for each that could not be read."""
+    unreadable = []
+    for image, outputs in tqdm(plan.items(), disable=None):
+        try:
+            predict_file(predictor, image, outputs, alpha)
+        except InputError as error:
+            unreadable.append(str(error))
+    return unreadable
+
+
+if __name__ == "__main__":
+    main()

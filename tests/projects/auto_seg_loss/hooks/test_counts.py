@@ -1,0 +1,154 @@
+"""hooks/counts.py: the counts of a searched loss, as its own surrogates give them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from auto_seg_loss.hooks.counts import (
+    LossCounts,
+    batch_scores,
+    count_names,
+    searched_loss,
+    term_names,
+)
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, load_loss
+
+CLASSES = ["sky", "road", "car"]
+
+
+def spec(*metrics: str) -> LossSpec:
+    terms = []
+    for metric in metrics:
+        space = SearchSpace(metric)
+        points = space.control_points(space.identity()).tolist()
+        terms.append(
+            {
+                "metric": metric,
+                "surface": "bezier",
+                "pieces": space.pieces,
+                "control_points": points,
+            }
+        )
+    return LossSpec.from_json(json.dumps({"name": "identity", "terms": terms}))
+
+
+def one_hot(target: torch.Tensor) -> torch.Tensor:
+    """Logits that are sure of the target, void pixels of class 0."""
+    hot = torch.nn.functional.one_hot(target.where(target != 255, 0), 3)
+    return 40.0 * hot.movedim(-1, 1).float()
+
+
+TARGET = torch.tensor([[[0, 0, 0, 1], [0, 0, 1, 1], [255, 0, 1, 1]]])
+
+
+@pytest.fixture
+def step():
+    def call(loop):
+        loop.model.sem_seg_head.loss(one_hot(TARGET).requires_grad_(), TARGET).backward()
+
+    return call
+
+
+def test_counts_of_a_sure_network_are_those_of_the_labels(train, make_model, step):
+    hook = LossCounts(2, CLASSES)
+    scalars = train(hook, 3, model=make_model(AutoSegLoss(spec("mIoU"))), step=step).scalars
+    assert set(scalars) == {
+        "surrogate/mIoU",
+        *(f"counts/mIoU/{n}/{c}" for n in ("target", "intersection", "union") for c in CLASSES),
+    }
+    assert all(list(values) == [1, 2] for values in scalars.values())
+    for name in ("target", "intersection", "union"):
+        found = [scalars[f"counts/mIoU/{name}/{label}"][1] for label in CLASSES]
+        assert found == pytest.approx([6, 5, 0], abs=1e-4)
+    assert scalars["surrogate/mIoU"][1] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_boundary_metric_has_its_own_counts(train, make_model, step):
+    model = make_model(AutoSegLoss(spec("BF1")))
+    scalars = train(LossCounts(1, CLASSES), 1, model=model, step=step).scalars
+    kinds = ("target", "matched_target", "prediction", "matched_prediction")
+    assert set(scalars) == {
+        "surrogate/BF1",
+        *(f"counts/BF1/{kind}/{label}" for kind in kinds for label in CLASSES),
+    }
+    assert scalars["counts/BF1/target/sky"][0] > 0
+
+
+def test_the_loss_and_its_gradient_stay_as_they_are(train, make_model):
+    loss, logits = load_loss("voc-miou-bezier"), torch.randn(1, 3, 3, 4)
+    results = []
+
+    def step(loop):
+        x = logits.clone().requires_grad_()
+        value = loop.model.sem_seg_head.loss(x, TARGET)
+        value.backward()
+        results.append((value.detach(), x.grad))
+
+    train(LossCounts(2, CLASSES), 2, model=make_model(loss), step=step)  # looks at the second
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+
+
+def test_the_score_is_the_complement_of_the_loss():
+    loss, logits = load_loss("voc-miou-bezier"), torch.randn(1, 3, 3, 4, requires_grad=True)
+    ((name, score, counts),) = batch_scores(loss, logits, TARGET)
+    assert (name, score.requires_grad, counts.target.tolist()) == ("mIoU", False, [6, 5, 0])
+    torch.testing.assert_close(1 - score, loss(logits, TARGET).detach())
+
+
+def test_of_several_calls_in_an_iteration_the_first_counts(train, make_model):
+    def step(loop):
+        for value in (0, 1):
+            target = torch.full_like(TARGET, value)
+            loop.model.sem_seg_head.loss(one_hot(target), target)
+
+    model = make_model(AutoSegLoss(spec("mIoU")))
+    scalars = train(LossCounts(1, CLASSES), 1, model=model, step=step).scalars
+    assert [scalars[f"counts/mIoU/target/{label}"][0] for label in CLASSES] == [12, 0, 0]
+
+
+def test_other_losses_and_a_period_of_0_have_no_counts(train, make_model, step):
+    other = make_model(torch.nn.CrossEntropyLoss(ignore_index=255))
+    assert train(LossCounts(1, CLASSES), 2, model=other, step=step).scalars == {}
+    off = make_model(AutoSegLoss(spec("mIoU")))
+    assert train(LossCounts(0, CLASSES), 2, model=off, step=step).scalars == {}
+
+
+def test_the_loss_is_left_without_a_hook(train, make_model, step):
+    loss = AutoSegLoss(spec("mIoU"))
+    train(LossCounts(1, CLASSES), 1, model=make_model(loss), step=step)
+    assert not loss._forward_hooks
+
+
+def test_the_loss_is_found_inside_a_wrapper(make_model):
+    loss = AutoSegLoss(spec("mIoU"))
+    wrapper = torch.nn.Module()
+    wrapper.module = make_model(loss)
+    assert searched_loss(wrapper) is searched_loss(wrapper.module) is loss
+    assert searched_loss(make_model(None)) is None
+
+
+@pytest.mark.parametrize(
+    "metrics, names, counts",
+    [
+        (["mIoU"], ["mIoU"], ["target", "intersection", "union"]),
+        (
+            ["mIoU", "mIoU", "mAcc"],
+            ["mIoU_1", "mIoU_2", "mAcc"],
+            ["target", "intersection", "union"],
+        ),
+        (
+            ["mIoU", "BF1"],
+            ["mIoU", "BF1"],
+            [
+                *("target", "intersection", "union"),
+                *("matched_target", "prediction", "matched_prediction"),
+            ],
+        ),
+    ],
+)
+def test_terms_and_counts_have_names(metrics, names, counts):
+    assert term_names(spec(*metrics)) == names
+    assert count_names(spec(*metrics)) == counts

@@ -1,0 +1,113 @@
+"""hooks/pictures.py: sample predictions, and the figure of a loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import Metadata
+from detectron2.utils.events import EventStorage
+from PIL import Image
+
+from auto_seg_loss.hooks.pictures import SamplePictures, Surfaces, evenly_spread
+from auto_seg_loss.visualize import BOTH, overlay
+from autoseg_core import load_loss
+
+COLOURS = [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
+METADATA = Metadata(stuff_classes=["a", "b", "c"], stuff_colors=COLOURS, ignore_label=9)
+
+
+@pytest.fixture
+def dicts(tmp_path):
+    """Six grey images of 12x20 whose left half is class 0, the right 1, the last row void (9)."""
+    label = np.zeros((12, 20), np.uint8)
+    label[:, 10:], label[-1] = 1, 9
+    Image.fromarray(label).save(tmp_path / "label.png")
+    records = []
+    for index in range(6):
+        path = tmp_path / f"image{index}.png"
+        Image.fromarray(np.full((12, 20, 3), 100, np.uint8)).save(path)
+        records.append({"file_name": str(path), "sem_seg_file_name": str(tmp_path / "label.png")})
+    return records
+
+
+def shown(evaluator, dicts, label=1):
+    """Tag -> (H, W, 3) of what an evaluation that predicts one class everywhere puts."""
+    evaluator.reset()
+    logits = torch.zeros(3, 12, 20)
+    logits[label] = 1
+    with EventStorage(5) as storage:
+        for item in dicts:
+            evaluator.process([item], [{"sem_seg": logits}])
+        assert evaluator.evaluate() is None
+        assert all(step == 5 for _, _, step in storage._vis_data)
+        return {name: image.transpose(1, 2, 0) for name, image, _ in storage._vis_data}
+
+
+def test_the_same_images_every_time(dicts):
+    evaluator = SamplePictures(dicts, METADATA, "set", 3)
+    tags = ["samples/set/image0", "samples/set/image2", "samples/set/image4"]
+    assert list(shown(evaluator, dicts)) == list(shown(evaluator, dicts[::-1])) == tags
+
+
+def test_a_picture_is_image_truth_prediction_and_edges(dicts):
+    (picture,) = shown(SamplePictures(dicts, METADATA, "set", 1), dicts).values()
+    image, truth, prediction, edges = (picture[:, i * 24 : i * 24 + 20] for i in range(4))
+    assert picture.shape == (12, 4 * 20 + 3 * 4, 3)
+    assert (image == 100).all()
+    label = np.zeros((12, 20), np.uint8)
+    label[:, 10:], label[-1] = 1, 255
+    np.testing.assert_array_equal(truth, overlay(image, label, COLOURS))
+    np.testing.assert_array_equal(prediction, overlay(image, np.ones_like(label), COLOURS))
+    assert (edges[:-1, 9:11] == (0, 255, 0)).all()  # the truth's edge is missed
+    assert not (edges == BOTH).all(-1).any()
+
+
+def test_large_images_are_shown_smaller(dicts):
+    (picture,) = shown(SamplePictures(dicts, METADATA, "set", 1, longest=10), dicts).values()
+    assert picture.shape == (6, 4 * 10 + 3 * 4, 3)
+
+
+def test_an_image_that_was_not_evaluated_is_left_out(dicts):
+    evaluator = SamplePictures(dicts, METADATA, "set", 6)
+    assert list(shown(evaluator, dicts[:2])) == ["samples/set/image0", "samples/set/image1"]
+
+
+def test_none_are_shown_on_demand(dicts):
+    assert shown(SamplePictures(dicts, METADATA, "set", 0), dicts) == {}
+
+
+@pytest.mark.parametrize(
+    "count, expected", [(0, []), (1, [0]), (3, [0, 3, 6]), (99, list(range(10)))]
+)
+def test_samples_are_evenly_spread(count, expected):
+    assert evenly_spread(list(range(10)), count) == expected
+
+
+# --- surfaces ---
+
+
+def test_the_surfaces_are_drawn_once(train, make_model):
+    model = make_model(load_loss("voc-miou-bezier"))
+    assert train(Surfaces(2), 6, model=model).images == [("surfaces", 0)]
+
+
+def test_a_new_loss_is_drawn_when_it_comes(train, make_model):
+    def step(loop):
+        if loop.iter == 2:
+            loop.model.sem_seg_head.loss = load_loss("voc-macc-bezier")
+
+    model = make_model(load_loss("voc-miou-bezier"))
+    drawn = train(Surfaces(2), 6, model=model, step=step).images
+    assert drawn == [("surfaces", 0), ("surfaces", 3)]
+
+
+def test_a_resumed_training_has_them_already(train, make_model):
+    model = make_model(load_loss("voc-miou-bezier"))
+    assert train(Surfaces(2), 6, start=2, model=model).images == []
+
+
+def test_other_losses_and_a_period_of_0_have_no_surfaces(train, make_model):
+    assert train(Surfaces(1), 2, model=make_model(torch.nn.CrossEntropyLoss())).images == []
+    off = make_model(load_loss("voc-miou-bezier"))
+    assert train(Surfaces(0), 2, model=off).images == []

@@ -1,0 +1,78 @@
+"""prediction.py: which files are read and written; test_demo.py has the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_seg_loss.data import read_label
+from auto_seg_loss.prediction import InputError, find_images, plan_outputs, write_labels
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch) -> Path:
+    """A working directory with images, other files, a folder below and one without images."""
+    for name in ("b.jpg", "a.PNG", "notes.txt", "c.webp", "deeper/d.jpg", "empty/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "inputs, found",
+    [
+        (["."], ["a.PNG", "b.jpg", "c.webp"]),
+        (["b.jpg", "deeper"], ["b.jpg", "deeper/d.jpg"]),
+        (["notes.txt"], ["notes.txt"]),  # a file that is named is tried, whatever its ending
+        (["*.jpg", "b.jpg"], ["b.jpg"]),
+        (["*/*.jpg", "[ab].*"], ["deeper/d.jpg", "a.PNG", "b.jpg"]),
+    ],
+    ids=str,
+)
+def test_inputs_are_files_directories_and_patterns(files, inputs, found):
+    assert find_images(inputs) == [Path(name) for name in found]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(files):
+    Path("x[1].jpg").touch()
+    assert find_images(["x[1].jpg"]) == [Path("x[1].jpg")]
+
+
+def test_every_input_without_an_image_is_named(files):
+    with pytest.raises(InputError, match=r"for none\.jpg, empty, \*\.gif; an input is"):
+        find_images(["none.jpg", "b.jpg", "empty", "*.gif"])
+
+
+def test_outputs_lie_in_one_directory(tmp_path):
+    plan = plan_outputs([Path("x/a.jpg"), Path("b.c.png")], tmp_path)
+    assert plan == {
+        Path("x/a.jpg"): (tmp_path / "a_overlay.png", tmp_path / "a_labels.png"),
+        Path("b.c.png"): (tmp_path / "b.c_overlay.png", tmp_path / "b.c_labels.png"),
+    }
+
+
+def test_images_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"x/a\.jpg and a\.png would both become"):
+        plan_outputs([Path("x/a.jpg"), Path("a.png")], tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["labels", "overlay"])
+def test_an_input_is_not_written_over(files, kind):
+    other = Path(f"b_{kind}.png")
+    other.touch()
+    with pytest.raises(InputError, match=rf"b_{kind}\.png, which is an input, .* for b\.jpg"):
+        plan_outputs([Path("b.jpg"), other], files)
+
+
+def test_a_label_file_holds_indices_and_colours(tmp_path):
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    colours = np.random.default_rng(0).integers(0, 256, (12, 3)).astype(np.uint8)
+    write_labels(tmp_path / "label.png", labels, colours)
+    found = read_label(tmp_path / "label.png", num_classes=12, ignore_label=255)
+    np.testing.assert_array_equal(found, labels)
+    with Image.open(tmp_path / "label.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), colours[labels])

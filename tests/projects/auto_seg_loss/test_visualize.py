@@ -1,0 +1,174 @@
+"""visualize.py: label maps to pictures, by hand on a few pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detectron2.data import Metadata
+
+from auto_seg_loss.visualize import (
+    BOTH,
+    FALSE,
+    MISSED,
+    VOID_COLOUR,
+    boundary_overlay,
+    class_colours,
+    grid,
+    label_colours,
+    overlay,
+    shrunk,
+)
+
+COLOURS = [[0, 0, 0], [200, 0, 100]]
+
+
+def plain(height: int, width: int, value: int = 80) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+# --- colours ---
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.int16])
+def test_labels_get_their_colours_and_void_its_own(dtype):
+    painted = label_colours(np.array([[0, 1, 255]], dtype), COLOURS)
+    assert painted.dtype == np.uint8
+    assert painted.tolist() == [[COLOURS[0], COLOURS[1], list(VOID_COLOUR)]]
+
+
+def test_negative_labels_are_void():
+    assert label_colours(np.array([[-1]]), COLOURS).tolist() == [[list(VOID_COLOUR)]]
+
+
+@pytest.mark.parametrize(
+    "labels, colours, words",
+    [
+        (np.zeros((2, 2, 3), np.uint8), COLOURS, r"labels \(H, W\) of integers, got \(2, 2, 3\)"),
+        (np.zeros((2, 2)), COLOURS, "integers, got .* of float64"),
+        (np.zeros((2, 2), np.uint8), [0, 0, 0], r"colours of shape \(C, 3\), got \(3,\)"),
+    ],
+    ids=["colours", "floats", "one colour"],
+)
+def test_what_is_no_label_map_is_refused(labels, colours, words):
+    with pytest.raises(ValueError, match=words):
+        label_colours(labels, colours)
+
+
+def test_a_data_sets_colours_are_its_own():
+    metadata = Metadata(stuff_classes=["a", "b"], stuff_colors=COLOURS)
+    assert class_colours(metadata).tolist() == COLOURS
+
+
+def test_a_data_set_without_colours_gets_some_for_any_number_of_classes():
+    colours = class_colours(Metadata(stuff_classes=[str(i) for i in range(150)]))
+    assert colours.shape == (150, 3) and colours.dtype == np.uint8
+    assert len(np.unique(colours[:20], axis=0)) == 20
+
+
+# --- overlay ---
+
+
+@pytest.mark.parametrize("alpha, red", [(0.0, 80), (0.25, 110), (0.5, 140), (1.0, 200)])
+def test_an_overlay_mixes_image_and_colours(alpha, red):
+    drawn = overlay(plain(1, 2), np.array([[1, 255]]), COLOURS, alpha)
+    assert drawn[0, 0, 0] == red
+    assert drawn[0, 1].tolist() == [80, 80, 80]  # void shows the image
+
+
+def test_an_overlay_leaves_its_arguments_alone():
+    image, labels = plain(2, 2), np.ones((2, 2), np.uint8)
+    overlay(image, labels, COLOURS)
+    boundary_overlay(image, labels, labels, 2)
+    assert (image == 80).all() and (labels == 1).all()
+
+
+@pytest.mark.parametrize(
+    "image, labels, alpha, words",
+    [
+        (plain(2, 2), np.zeros((2, 2), int), 1.5, r"share in \[0, 1\], got 1.5"),
+        (plain(2, 2), np.zeros((2, 3), int), 0.5, r"image is \(2, 2\) .* labels \(2, 3\)"),
+        (plain(2, 2) / 255, np.zeros((2, 2), int), 0.5, "uint8, got .* float64"),
+    ],
+    ids=["alpha", "size", "float image"],
+)
+def test_what_does_not_fit_an_overlay_is_refused(image, labels, alpha, words):
+    with pytest.raises(ValueError, match=words):
+        overlay(image, labels, COLOURS, alpha)
+
+
+# --- edges ---
+
+
+def halves(column: int, width: int = 8, height: int = 3) -> np.ndarray:
+    """Class 0 left of a column, class 1 from there on; its edges are two pixels wide."""
+    return np.where(np.arange(width) < column, 0, 1)[None].repeat(height, 0)
+
+
+def test_edges_have_the_colours_of_the_legend():
+    drawn = boundary_overlay(plain(3, 8), halves(3), halves(4), 2)
+    middle = [tuple(pixel) for pixel in drawn[1].tolist()]
+    dark = (40, 40, 40)
+    assert middle == [dark, dark, FALSE, BOTH, MISSED, dark, dark, dark]
+
+
+def test_equal_maps_have_common_edges_only():
+    drawn = boundary_overlay(plain(3, 8), halves(4), halves(4), 2)
+    assert (drawn == BOTH).all(-1).sum() == 6
+    assert not ((drawn == MISSED).all(-1) | (drawn == FALSE).all(-1)).any()
+
+
+def test_void_makes_no_edge_and_hides_those_in_it():
+    target = np.full((3, 8), 255)
+    target[:, :2] = 0
+    drawn = boundary_overlay(plain(3, 8), halves(4), target, 2)
+    assert (drawn == 40).all()
+
+
+@pytest.mark.parametrize("name", ["prediction", "target"])
+def test_a_map_of_another_size_is_named(name):
+    maps = {"prediction": halves(4), "target": halves(4), name: halves(4, width=7)}
+    with pytest.raises(ValueError, match=rf"{name} \(3, 7\)"):
+        boundary_overlay(plain(3, 8), num_classes=2, **maps)
+
+
+# --- sheets ---
+
+
+def test_a_grid_puts_images_side_by_side_on_white():
+    sheet = grid([[plain(2, 3, 10), plain(1, 2, 20)], [plain(2, 3, 30)]], gap=1)
+    assert sheet.shape == (5, 7, 3)
+    assert sheet[..., 0].tolist() == [
+        [10, 10, 10, 255, 20, 20, 255],
+        [10, 10, 10, 255, 255, 255, 255],
+        [255] * 7,
+        [30, 30, 30, 255, 255, 255, 255],
+        [30, 30, 30, 255, 255, 255, 255],
+    ]
+
+
+def test_an_empty_grid_is_refused():
+    with pytest.raises(ValueError, match="at least one image"):
+        grid([[]])
+
+
+@pytest.mark.parametrize(
+    "size, longest, small",
+    [((4, 8), 4, (2, 4)), ((8, 4), 4, (4, 2)), ((3, 5), 9, (3, 5)), ((1, 9), 3, (1, 3))],
+)
+def test_shrinking_keeps_the_proportions_and_never_enlarges(size, longest, small):
+    assert shrunk(np.zeros(size, np.uint8), longest).shape == small
+    assert shrunk(np.zeros((*size, 3), np.uint8), longest).shape == (*small, 3)
+
+
+def test_shrinking_keeps_labels_labels_and_maps_aligned():
+    labels = np.random.default_rng(0).integers(0, 9, (37, 53)).astype(np.uint8)
+    image = np.stack([labels] * 3, axis=-1)
+    small = shrunk(labels, 20)
+    np.testing.assert_array_equal(shrunk(image, 20)[..., 1], small)
+    assert small.shape == (14, 20) and small.dtype == np.uint8
+    assert set(np.unique(small)) <= set(np.unique(labels))
+
+
+def test_no_longest_side_is_refused():
+    with pytest.raises(ValueError, match="1 or more pixels, got 0"):
+        shrunk(np.zeros((2, 2)), 0)
