@@ -249,7 +249,8 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
         return
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        changes, loss = differences(record["config"], yaml.safe_load(cfg.dump())), record["loss"]
+        config, loss = _with_new_keys(record["config"]), record["loss"]
+        changes = differences(config, yaml.safe_load(cfg.dump()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
     changes = [change for change in changes if not change.startswith(free)]
@@ -261,3 +262,21 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
             + "".join(f"  {change}\n" for change in changes)
             + "Go on with the old values, or choose another OUTPUT_DIR."
         )
+
+
+def _with_new_keys(config: dict[str, Any]) -> dict[str, Any]:
+    """A recorded config, and the defaults of the keys that there were none of at its time."""
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    return _merged(yaml.safe_load(cfg.dump()), config)
+
+
+def _merged(defaults: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` over ``defaults``, section by section."""
+    both = {key: (defaults[key], config[key]) for key in defaults.keys() & config.keys()}
+    sections = {
+        key: _merged(*pair)
+        for key, pair in both.items()
+        if all(isinstance(value, dict) for value in pair)
+    }
+    return {**defaults, **config, **sections}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -257,6 +258,16 @@ def test_the_place_may_change(saved, make_cfg, tmp_path):
     cfg = saved()
     Path(cfg.OUTPUT_DIR).rename(tmp_path / "moved")
     check_resume(make_cfg("OUTPUT_DIR", tmp_path / "moved"))
+
+
+def test_a_key_that_is_new_counts_as_its_default(saved, make_cfg):
+    path = Path(saved().OUTPUT_DIR) / "run.json"
+    record = json.loads(path.read_text())
+    del record["config"]["SOLVER"]["ACCUMULATE"], record["config"]["MODEL"]["AUX_HEAD"]
+    path.write_text(json.dumps(record))
+    check_resume(make_cfg())
+    with pytest.raises(ConfigError, match=r"SOLVER\.ACCUMULATE: 1 -> 2"):
+        check_resume(make_cfg("SOLVER.ACCUMULATE", 2))
 
 
 SEARCHED = ("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "auto_seg_loss", "MODEL.SEM_SEG_HEAD.LOSS_SPEC")
