@@ -39,7 +39,10 @@ class Predictor:
     def __init__(self, cfg: CfgNode) -> None:
         metadata = check_prediction(cfg)
         self.colours = class_colours(metadata)
-        self._mapper = SemSegMapper(cfg, False)
+        once = cfg.clone()
+        once.defrost()
+        once.INPUT.CACHE = False  # each image is read once; a folder of them may not fit in memory
+        self._mapper = SemSegMapper(once, False)
         self._model = build_model(cfg).eval()
         WholeCheckpointer(self._model).load(cfg.MODEL.WEIGHTS)
 

@@ -10,7 +10,13 @@ from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
 
 from auto_seg_loss import extras
-from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, CrossEntropy, build_loss, loss_names
+from auto_seg_loss.losses import (
+    SEM_SEG_LOSS_REGISTRY,
+    CrossEntropy,
+    HardPixelMining,
+    build_loss,
+    loss_names,
+)
 from autoseg_core import AutoSegLoss, SpecError, load_spec, zoo_names
 
 HEAD = "MODEL.SEM_SEG_HEAD."
@@ -62,12 +68,31 @@ def test_the_losses_that_are_known():
     [
         ((), nn.CrossEntropyLoss),
         ((HEAD + "LOSS_TYPE", "cross_entropy"), nn.CrossEntropyLoss),
-        ((HEAD + "LOSS_TYPE", "hard_pixel_mining"), DeepLabCE),
+        ((HEAD + "LOSS_TYPE", "hard_pixel_mining"), HardPixelMining),
         ((*SPEC, "voc-miou-bezier"), AutoSegLoss),
     ],
 )
 def test_a_name_gives_its_module(make_cfg, options, kind):
     assert isinstance(build_loss(make_cfg(*options)), kind)
+
+
+def test_without_void_the_hardest_pixels_are_those_of_detectron2(batch):
+    upstream = DeepLabCE(ignore_label=255, top_k_percent_pixels=0.2)
+    torch.testing.assert_close(HardPixelMining(0.2, 255)(*batch), upstream(*batch))
+
+
+def test_void_pixels_do_not_dilute_the_hardest(batch):
+    logits, target = batch
+    wide = (
+        torch.cat([logits, logits], dim=3),
+        torch.cat([target, target.new_full((2, 6, 8), 255)], 2),
+    )
+    loss = HardPixelMining(0.2, 255)
+    torch.testing.assert_close(loss(*wide), loss(*batch))
+    one = loss(logits[:1, :, :1, :1], target[:1, :1, :1])  # a fifth of one pixel is that pixel
+    torch.testing.assert_close(
+        one, nn.functional.cross_entropy(logits[:1, :, 0, 0], target[:1, 0, 0])
+    )
 
 
 def test_an_unknown_name_lists_the_known_ones(make_cfg):
