@@ -98,6 +98,11 @@ class SegmentationScores:
         self.multilabel = multilabel
         if multilabel:
             self._check_whole_images("Multi-label maps")
+            if ignore_index in (0, 1):
+                raise ValueError(
+                    "0 and 1 are the values of multi-label maps: void needs another ignore_index, "
+                    f"got {ignore_index}."
+                )
         self.reset()
         self.compute()  # a metric that does not fit the classes fails now
 

@@ -192,7 +192,7 @@ def test_a_mistake_in_the_options_is_one_line(demo, images, tmp_path, options, w
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_missing_device_is_said(demo, images):
     text = demo(images, options=("MODEL.DEVICE", "cuda")).refusal()
-    assert "no CUDA device is here; add --opts MODEL.DEVICE cpu" in text
+    assert "PyTorch sees 0 CUDA devices here; set MODEL.DEVICE cpu" in text
 
 
 def test_an_alpha_out_of_range_is_refused(demo, images):

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import SemSegMapper, check_num_classes
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.preflight import ConfigError, local_weights
+from auto_seg_loss.run_checks import check_archive, check_device
 from auto_seg_loss.visualize import class_colours, overlay
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -61,11 +62,11 @@ def check_prediction(cfg: CfgNode) -> Any:
             "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
             "train_net.py such as OUTPUT_DIR/model_final.pth."
         )
-    if cfg.MODEL.DEVICE.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(
-            f"MODEL.DEVICE is {cfg.MODEL.DEVICE}, but no CUDA device is here; add "
-            "--opts MODEL.DEVICE cpu."
-        )
+    try:
+        check_device(cfg)
+        check_archive(local_weights(cfg.MODEL.WEIGHTS))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if not cfg.DATASETS.TEST or cfg.DATASETS.TEST[0] not in DatasetCatalog.list():
         raise ConfigError(
             "DATASETS.TEST must name a known data set, for its classes and colours; got "

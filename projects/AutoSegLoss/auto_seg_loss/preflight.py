@@ -23,6 +23,7 @@ from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.check import check_model
 from auto_seg_loss.quiet import hush_detectron2
+from auto_seg_loss.run_checks import check_archive, check_device, check_schedule
 from autoseg_core import SIX, SegmentationScores, load_spec
 from rl.headers import differences
 
@@ -120,7 +121,15 @@ def checked_config(
     """
     cfg = load_config(config_file, [str(option) for option in opts])
     cfg.freeze()
-    for check in (check_weights, check_evaluation, check_model, check_test_data, *checks):
+    common = (
+        check_device,
+        check_schedule,
+        check_weights,
+        check_evaluation,
+        check_model,
+        check_test_data,
+    )
+    for check in (*common, *checks):
         try:
             check(cfg)
         except ValueError as error:
@@ -185,7 +194,7 @@ def check_loss(cfg: CfgNode) -> None:
 def check_weights(cfg: CfgNode) -> None:
     """Refuse MODEL.WEIGHTS that do not exist; remote names are fetched, as they will be later."""
     if cfg.MODEL.WEIGHTS:
-        local_weights(cfg.MODEL.WEIGHTS)
+        check_archive(local_weights(cfg.MODEL.WEIGHTS))
 
 
 def local_weights(name: str) -> Path:
@@ -193,8 +202,8 @@ def local_weights(name: str) -> Path:
     path = Path(PathManager.get_local_path(name))
     if not path.is_file():
         raise ConfigError(
-            f"MODEL.WEIGHTS {name} does not exist. Warm starts are made by search_net.py, "
-            "checkpoints by train_net.py."
+            f"MODEL.WEIGHTS {name} does not exist, or is no file. Warm starts are made by "
+            "search_net.py, checkpoints by train_net.py."
         )
     return path
 

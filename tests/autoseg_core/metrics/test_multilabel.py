@@ -70,6 +70,12 @@ def test_any_view_and_byte_order(view: Any) -> None:
     assert scores.compute() == {"mIoU": 1.0}
 
 
+@pytest.mark.parametrize("value", [0, 1])
+def test_void_is_no_value_of_a_map(value: int) -> None:
+    with pytest.raises(ValueError, match=rf"void needs another ignore_index, got {value}\."):
+        SegmentationScores(2, ignore_index=value, metrics=["mIoU"], multilabel=True)
+
+
 def test_probabilities_are_no_labels() -> None:
     scores = SegmentationScores(1, metrics=["mIoU"], multilabel=True)
     with pytest.raises(ValueError, match=r"prediction must hold bools.*p > 0\.5"):

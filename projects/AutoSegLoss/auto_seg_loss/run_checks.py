@@ -1,0 +1,47 @@
+"""Checks of numbers and devices that every script makes; each raises ``ValueError``."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Refuse a MODEL.DEVICE that is no device, or a CUDA device that is not here."""
+    name = cfg.MODEL.DEVICE
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            f"MODEL.DEVICE must be a device of PyTorch such as cpu or cuda, got {name!r}."
+        ) from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"MODEL.DEVICE is {name}, but PyTorch sees {torch.cuda.device_count()} CUDA devices "
+            "here; set MODEL.DEVICE cpu."
+        )
+    backend = cfg.MODEL.SEM_SEG_HEAD.LOSS_BACKEND
+    if backend == "triton" and device.type == "cpu":
+        raise ValueError(
+            "MODEL.SEM_SEG_HEAD.LOSS_BACKEND triton needs a CUDA device, and MODEL.DEVICE is "
+            f"{name}; set LOSS_BACKEND auto."
+        )
+
+
+def check_schedule(cfg: CfgNode) -> None:
+    """Refuse trainings of no iterations and batches of no images."""
+    for key in ("MAX_ITER", "IMS_PER_BATCH"):
+        if cfg.SOLVER[key] < 1:
+            raise ValueError(f"SOLVER.{key} must be 1 or more, got {cfg.SOLVER[key]}.")
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a ``.pth`` file that PyTorch has not written, or not to its end; nothing is loaded."""
+    if path.suffix == ".pth" and not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"MODEL.WEIGHTS {path} is no checkpoint of PyTorch: damaged, cut short, or of another "
+            "kind. Give a file that train_net.py or torch.save has written."
+        )

@@ -1,0 +1,42 @@
+"""run_checks.py: what no training can run with is refused before anything is written."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from auto_seg_loss.run_checks import check_archive, check_device, check_schedule
+
+
+def test_a_plain_config_passes(make_cfg):
+    check_device(make_cfg())
+    check_schedule(make_cfg())
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("MODEL.DEVICE", "gpu"), r"MODEL\.DEVICE must be a device .* cpu or cuda, got 'gpu'"),
+        (("MODEL.DEVICE", "cuda:99"), r"cuda:99, but PyTorch sees \d+ CUDA .* MODEL\.DEVICE cpu"),
+        (("MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "triton"), "triton needs a CUDA device.*auto"),
+    ],
+)
+def test_devices(make_cfg, options, words):
+    with pytest.raises(ValueError, match=words):
+        check_device(make_cfg(*options))
+
+
+@pytest.mark.parametrize("key", ["SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_schedules(make_cfg, key, value):
+    with pytest.raises(ValueError, match=rf"{key} must be 1 or more, got {value}\."):
+        check_schedule(make_cfg(key, value))
+
+
+def test_archives(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"a": torch.zeros(3)}, path)
+    check_archive(path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"weights\.pth is no checkpoint of PyTorch: damaged, cut"):
+        check_archive(path)
