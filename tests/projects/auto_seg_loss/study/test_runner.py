@@ -126,6 +126,16 @@ def test_tolerances_cannot_be_measured_without_a_checkpoint(study):
         study("STUDY.TOLERANCES", "[1]")
 
 
+def test_a_diverged_cell_needs_no_checkpoint_for_tolerances(study):
+    """It is a result, with which a study goes on however often it is called."""
+    study.diverging |= set(EVERY)
+    first = study("STUDY.TOLERANCES", "[1]")
+    assert rows(first)[1][2:] == ["nan ± nan"] * 8
+    assert study("STUDY.TOLERANCES", "[1]") == first
+    assert rows(study("STUDY.TOLERANCES", "[1, 2]"))[1][2:] == ["nan ± nan"] * 10
+    assert study.trained == EVERY
+
+
 # --- cells that fail ---
 
 
