@@ -92,17 +92,20 @@ def _write_candidates(study: Study) -> None:
 
 def _results(study: Study, retry_failed: bool) -> Iterator[CellResult]:
     """Each cell's, in order, as soon as it is known."""
-    left_alone = {
-        cell.run
-        for cell in study.cells
-        if is_finished(cell) or (not retry_failed and (cell.directory / FAILED).is_file())
-    }
+    left_alone = {cell.run for cell in study.cells if _is_left_alone(cell, retry_failed)}
     pending = [cell for cell in study.cells if cell.run not in left_alone]
     with _completed(study, pending) as completed:
         for cell in study.cells:
             if cell.run not in left_alone:
                 next(completed)
             yield read_result(cell)
+
+
+def _is_left_alone(cell: Cell, retry_failed: bool) -> bool:
+    """A finished cell can have failed too: when it was inspected, or when its lock was held."""
+    if (cell.directory / FAILED).is_file():
+        return not retry_failed
+    return is_finished(cell)
 
 
 @contextmanager

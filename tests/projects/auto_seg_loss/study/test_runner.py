@@ -162,6 +162,16 @@ def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):
     assert not (tmp_path / "output" / SPEC / "seed1" / "failed.json").exists()
 
 
+def test_a_failure_of_a_finished_cell_does_not_stick(study, tmp_path):
+    """Such as that of a second process, which had waited for the cell's lock in vain."""
+    study()
+    failure = tmp_path / "output" / SPEC / "seed1" / "failed.json"
+    failure.write_text(json.dumps({"reason": "another process trains it", "trace": ""}))
+    assert len(study.outcome().failures) == 1
+    assert study.outcome(retry_failed=True).failures == ()
+    assert not failure.exists() and study.trained == EVERY
+
+
 def test_a_loss_whose_every_cell_failed_is_a_row_without_scores(study):
     study.breaking |= {(SPEC, 1), (SPEC, 2)}
     *_, last = rows(study())
