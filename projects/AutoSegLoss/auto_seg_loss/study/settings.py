@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode
 
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.preflight import ConfigError, run_imports
 
 TENSORBOARD = "tensorboard"
 """Folder of the events, below OUTPUT_DIR."""
@@ -96,6 +96,7 @@ def _layered(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
         names = ", ".join(map(str, files))
         words = error.args[0] if isinstance(error, KeyError) else error
         raise ConfigError(f"STUDY.DATASETS and STUDY.NETWORKS, {names}: {words}") from None
+    run_imports(merged)
     merged.STUDY, merged.OUTPUT_DIR = cfg.STUDY.clone(), cfg.OUTPUT_DIR
     merged.freeze()
     return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,24 @@ def test_a_mistake_of_a_data_set_names_it(make_cfg, overlays, shapes):
     check_study(study)
     with pytest.raises(ConfigError, match=r"^bad: Unknown data set 'nowhere'"):
         check_settings(study)
+
+
+@pytest.mark.parametrize("axis", ["DATASETS", "NETWORKS"])
+def test_modules_that_a_data_set_or_network_names_are_imported(
+    make_cfg, overlays, monkeypatch, axis
+):
+    module = overlays / "my_data_set_or_network.py"
+    module.write_text("")
+    (overlays / "mine.yaml").write_text('IMPORTS: ["my_data_set_or_network"]\n')
+    options = (f"STUDY.{axis}", "['mine: mine.yaml']")
+    with pytest.raises(ConfigError, match=r"IMPORTS \['my_data_.*; is it on the PYTHONPATH"):
+        build_study(make_cfg(*options), options, overlays)
+    monkeypatch.syspath_prepend(overlays)
+    try:
+        build_study(make_cfg(*options), options, overlays)
+        assert "my_data_set_or_network" in sys.modules
+    finally:
+        sys.modules.pop("my_data_set_or_network", None)
 
 
 def test_settings_must_have_the_same_scores(make_cfg, overlays):
