@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import datasets_root
+from auto_seg_loss.executor import attempt_options
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.study.cells import complete, keep_failure
@@ -114,16 +115,18 @@ def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
     if not cells:
         yield iter(())
         return
-    make, options = _PLANS[study.config.SEARCH.EXECUTOR.NAME](study.config, cells)
-    name, retries = study.config.SEARCH.EXECUTOR.NAME, study.config.SEARCH.EXECUTOR.MAX_RETRIES
+    name = study.config.SEARCH.EXECUTOR.NAME
+    make, options = _PLANS[name](study.config, cells)
+    options |= attempt_options(study.config)
     candidates = [Candidate(c.run, np.zeros(0), seed) for seed, c in enumerate(cells)]
-    with make_executor(name, make, max_retries=retries, **options) as executor:
+    with make_executor(name, make, **options) as executor:
 
         def steps() -> Iterator[None]:
             for candidate, result in executor.run(candidates):
                 cell = cells[candidate.seed]
                 if result.status == "failed" and not (cell.directory / FAILED).is_file():
-                    keep_failure(cell, RuntimeError(result.reason))  # its worker was lost
+                    # Its worker was lost, or it took longer than SEARCH.EXECUTOR.TIMEOUT.
+                    keep_failure(cell, RuntimeError(result.reason))
                 yield
 
         yield steps()

@@ -172,6 +172,15 @@ def test_a_failure_of_a_finished_cell_does_not_stick(study, tmp_path):
     assert not failure.exists() and study.trained == EVERY
 
 
+def test_a_cell_that_exceeds_the_timeout_fails_and_the_others_go_on(study):
+    study.hanging.add((SPEC, 1))
+    (failure,) = study.outcome("SEARCH.EXECUTOR.TIMEOUT", 1).failures
+    assert failure == f"{SPEC}, seed 1: RuntimeError: stopped after 1 s, its timeout"
+    assert study.trained == EVERY
+    study.hanging.clear()
+    assert study.outcome(retry_failed=True).failures == ()
+
+
 def test_a_loss_whose_every_cell_failed_is_a_row_without_scores(study):
     study.breaking |= {(SPEC, 1), (SPEC, 2)}
     *_, last = rows(study())
