@@ -30,7 +30,7 @@ FREE_KEYS = (
 )
 
 RESULTS, FAILED, INSPECTION = "results.json", "failed.json", "inspection.json"
-CHECKPOINT = "model_final.pth"
+CHECKPOINT, CONFIG = "model_final.pth", "config.yaml"
 
 Scores = dict[str, float]
 
