@@ -294,9 +294,7 @@ def test_a_second_run_keeps_finished_cells(finished, study):
 
 
 def test_a_cell_is_what_train_net_makes_of_its_config(finished, scripts, tmp_path):
-    record = json.loads((finished / SPEC / "seed2" / "run.json").read_text())
-    config = tmp_path / "cell.yaml"
-    config.write_text(json.dumps(record["config"]))  # JSON is YAML
+    config = finished / SPEC / "seed2" / "config.yaml"
     run = scripts.run("train_net.py", "--config-file", config, "OUTPUT_DIR", tmp_path / "run")
     numbers = re.findall(r"copypaste: (.*)", run.assert_ok().stdout)[-1]
     assert numbers.split(",") == [f"{scores(finished, SPEC, 2)[name]:.4f}" for name in SIX]

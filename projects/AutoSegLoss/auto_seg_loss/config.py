@@ -213,8 +213,9 @@ def _add_study_keys(cfg: CfgNode) -> None:
     # Seeds; each loss is trained once with each, all from MODEL.WEIGHTS.
     cfg.STUDY.SEEDS = [1, 2, 3]
     # Data sets and networks: "label: config.yaml" each, and [] for this config as it stands. Such a
-    # config is merged over this one, first the data set's, then the network's; KEY VALUE options
-    # are merged over both. Paths are relative to the folder of the study's config.
+    # config is merged over this one, first the data set's, then the network's, which must leave
+    # DATASETS, INPUT and TEST as the data set's has set them; KEY VALUE options are merged over
+    # both. Paths are relative to the folder of the study's config.
     cfg.STUDY.DATASETS = []
     cfg.STUDY.NETWORKS = []
     # The score to print first, and to draw.

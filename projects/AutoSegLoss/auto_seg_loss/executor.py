@@ -33,7 +33,7 @@ Plan = tuple[Callable[[], ProxyTask], dict[str, Any]]
 def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
     """The executor that SEARCH.EXECUTOR names; workers start from the weights of ``proxy``."""
     make, options = plan(cfg, proxy)
-    return make_executor(cfg.SEARCH.EXECUTOR.NAME, make, **_attempts(cfg), **options)
+    return make_executor(cfg.SEARCH.EXECUTOR.NAME, make, **attempt_options(cfg), **options)
 
 
 def plan(cfg: CfgNode, proxy: DetectronProxy) -> Plan:
@@ -52,7 +52,7 @@ def check_executor(cfg: CfgNode) -> None:
         importlib.import_module(EXECUTORS[node.NAME].partition(":")[0])
     except ImportError as error:
         raise ConfigError(f"SEARCH.EXECUTOR.NAME {node.NAME!r}: {error}") from None
-    AttemptPolicy(**_attempts(cfg))
+    AttemptPolicy(**attempt_options(cfg))
     if node.WORKERS < 0 or node.CPUS < 0 or node.GPUS <= 0:
         raise ConfigError(
             "Expected SEARCH.EXECUTOR.WORKERS >= 0, CPUS >= 0 and GPUS > 0, got "
@@ -60,7 +60,8 @@ def check_executor(cfg: CfgNode) -> None:
         )
 
 
-def _attempts(cfg: CfgNode) -> dict[str, Any]:
+def attempt_options(cfg: CfgNode) -> dict[str, Any]:
+    """How often and how long every executor tries, as SEARCH.EXECUTOR says."""
     node = cfg.SEARCH.EXECUTOR
     return {"max_retries": node.MAX_RETRIES, "timeout": node.TIMEOUT or None}
 

@@ -79,13 +79,18 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     except (AssertionError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
         where = f"{config_file or 'defaults'} and KEY VALUE options"
         raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
+    run_imports(cfg)
+    return cfg
+
+
+def run_imports(cfg: CfgNode) -> None:
+    """Import what IMPORTS names; ``ConfigError`` for what is not on the path."""
     try:
         import_modules(cfg)
     except ImportError as error:
         raise ConfigError(
             f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"
         ) from None
-    return cfg
 
 
 def _plain(error: Exception) -> str:

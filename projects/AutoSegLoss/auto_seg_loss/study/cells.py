@@ -22,6 +22,7 @@ from detectron2.utils.env import seed_all_rng
 from auto_seg_loss.preflight import ConfigError, begin_training
 from auto_seg_loss.study.finished import (
     CHECKPOINT,
+    CONFIG,
     FAILED,
     INSPECTION,
     RESULTS,
@@ -87,6 +88,8 @@ def _wait_for_lock(cell: Cell) -> FileLock:
 def _train(cell: Cell) -> None:
     _remove_traces(cell.directory)
     begin_training(cell.config, resume=False)
+    # As train_net.py leaves it, to train or to score the cell by itself; run.json is the record.
+    (cell.directory / CONFIG).write_text(cell.config.dump(), encoding="utf-8")
     begin = time.monotonic()
     scores = train_and_test(on_own_device(cell.config))
     seconds = round(time.monotonic() - begin, 3)

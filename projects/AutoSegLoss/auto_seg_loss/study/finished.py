@@ -30,7 +30,7 @@ FREE_KEYS = (
 )
 
 RESULTS, FAILED, INSPECTION = "results.json", "failed.json", "inspection.json"
-CHECKPOINT = "model_final.pth"
+CHECKPOINT, CONFIG = "model_final.pth", "config.yaml"
 
 Scores = dict[str, float]
 
@@ -97,12 +97,18 @@ def _check_result(cell: Cell, result: dict[str, Any]) -> None:
             f"{cell.directory} was trained without the scores of {', '.join(missing)}; delete it "
             "to train it again, or take them out of TEST.METRICS."
         )
-    inspected = not missing_from(_inspection(cell), cell.config)
-    if cell.config.STUDY.TOLERANCES and not inspected and not _can_be_inspected(cell):
+    if _diverged(result) or _can_be_inspected(cell) or not cell.config.STUDY.TOLERANCES:
+        return
+    if missing_from(_inspection(cell), cell.config):
         raise ConfigError(
             f"{cell.directory} has no {CHECKPOINT} to measure STUDY.TOLERANCES with; delete it to "
             "train it again, or leave them out."
         )
+
+
+def _diverged(result: dict[str, Any]) -> bool:
+    """Whether its training did: then there is nothing to measure, at any tolerance."""
+    return all(score is None for score in result["scores"].values())
 
 
 def _can_be_inspected(cell: Cell) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import datasets_root
+from auto_seg_loss.executor import attempt_options
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.study.cells import complete, keep_failure
@@ -92,11 +93,7 @@ def _write_candidates(study: Study) -> None:
 
 def _results(study: Study, retry_failed: bool) -> Iterator[CellResult]:
     """Each cell's, in order, as soon as it is known."""
-    left_alone = {
-        cell.run
-        for cell in study.cells
-        if is_finished(cell) or (not retry_failed and (cell.directory / FAILED).is_file())
-    }
+    left_alone = {cell.run for cell in study.cells if _is_left_alone(cell, retry_failed)}
     pending = [cell for cell in study.cells if cell.run not in left_alone]
     with _completed(study, pending) as completed:
         for cell in study.cells:
@@ -105,22 +102,31 @@ def _results(study: Study, retry_failed: bool) -> Iterator[CellResult]:
             yield read_result(cell)
 
 
+def _is_left_alone(cell: Cell, retry_failed: bool) -> bool:
+    """A finished cell can have failed too: when it was inspected, or when its lock was held."""
+    if (cell.directory / FAILED).is_file():
+        return not retry_failed
+    return is_finished(cell)
+
+
 @contextmanager
 def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
     """Steps once for each of the cells, in order, when it is done or has failed."""
     if not cells:
         yield iter(())
         return
-    make, options = _PLANS[study.config.SEARCH.EXECUTOR.NAME](study.config, cells)
-    name, retries = study.config.SEARCH.EXECUTOR.NAME, study.config.SEARCH.EXECUTOR.MAX_RETRIES
+    name = study.config.SEARCH.EXECUTOR.NAME
+    make, options = _PLANS[name](study.config, cells)
+    options |= attempt_options(study.config)
     candidates = [Candidate(c.run, np.zeros(0), seed) for seed, c in enumerate(cells)]
-    with make_executor(name, make, max_retries=retries, **options) as executor:
+    with make_executor(name, make, **options) as executor:
 
         def steps() -> Iterator[None]:
             for candidate, result in executor.run(candidates):
                 cell = cells[candidate.seed]
                 if result.status == "failed" and not (cell.directory / FAILED).is_file():
-                    keep_failure(cell, RuntimeError(result.reason))  # its worker was lost
+                    # Its worker was lost, or it took longer than SEARCH.EXECUTOR.TIMEOUT.
+                    keep_failure(cell, RuntimeError(result.reason))
                 yield
 
         yield steps()

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode
 
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.preflight import ConfigError, run_imports
+from rl.headers import differences
 
 TENSORBOARD = "tensorboard"
 """Folder of the events, below OUTPUT_DIR."""
@@ -21,6 +22,12 @@ CANDIDATES = "losses"
 
 RESERVED = (TENSORBOARD, CANDIDATES)
 """What no label may be called, since labels name directories beside these."""
+
+_OF_THE_DATA = ("DATASETS.", "INPUT.", "TEST.")
+"""Keys that a network's config must leave as the data set's config has set them, ..."""
+
+_OF_THE_NETWORK = ("INPUT.FORMAT",)
+"""... but for the order of colours: that of the network's PIXEL_MEAN and weights."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -49,7 +56,7 @@ def build_settings(cfg: CfgNode, opts: list[str], folder: Path) -> tuple[Setting
     datasets = _axis("STUDY.DATASETS", cfg.STUDY.DATASETS, folder)
     networks = _axis("STUDY.NETWORKS", cfg.STUDY.NETWORKS, folder)
     return tuple(
-        Setting(dataset, network, _layered(cfg, [*one, *other], opts))
+        Setting(dataset, network, _merged(cfg, [*one, *other], opts))
         for dataset, one in datasets.items()
         for network, other in networks.items()
     )
@@ -83,6 +90,44 @@ def _entry(key: str, entry: Any) -> tuple[str, str]:
     return label, path
 
 
+def _merged(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
+    merged = _layered(cfg, files, opts)
+    if len(files) == 2:
+        _check_network(_layered(cfg, files[:1], opts), merged, *files)
+    return merged
+
+
+def _check_network(alone: CfgNode, merged: CfgNode, dataset: Path, network: Path) -> None:
+    """Else a base of the network's would resize a data set's images without a word.
+
+    alone: the config with the data set's; merged: with the network's too.
+    """
+    own = CfgNode.load_yaml_with_base(str(dataset))
+    before, now = (yaml.safe_load(cfg.dump()) for cfg in (alone, merged))
+    changes = [
+        change
+        for change in differences(before, now)
+        if change.startswith(_OF_THE_DATA)
+        and (key := change.partition(": ")[0]) not in _OF_THE_NETWORK
+        and _sets(own, key)
+    ]
+    if changes:
+        raise ConfigError(
+            f"{network} of STUDY.NETWORKS changes what {dataset} of STUDY.DATASETS has set:\n"
+            + "".join(f"  {change}\n" for change in changes)
+            + "Leave these keys, and bases that set them, out of the network's config, or give "
+            "them as KEY VALUE options, which hold for all data sets."
+        )
+
+
+def _sets(config: Mapping[str, Any], key: str) -> bool:
+    """Whether a config as it was read names the key, such as INPUT.CROP.SIZE."""
+    head, _, rest = key.partition(".")
+    if not rest or head not in config:
+        return head in config
+    return isinstance(config[head], Mapping) and _sets(config[head], rest)
+
+
 def _layered(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
     merged = cfg.clone()
     if not files:
@@ -96,6 +141,7 @@ def _layered(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
         names = ", ".join(map(str, files))
         words = error.args[0] if isinstance(error, KeyError) else error
         raise ConfigError(f"STUDY.DATASETS and STUDY.NETWORKS, {names}: {words}") from None
+    run_imports(merged)
     merged.STUDY, merged.OUTPUT_DIR = cfg.STUDY.clone(), cfg.OUTPUT_DIR
     merged.freeze()
     return merged

@@ -77,7 +77,7 @@ def hparams_of(cell: Cell) -> dict[str, str | float]:
         float(cell.seed),
         float(cfg.SOLVER.BASE_LR),
         float(cfg.SOLVER.MAX_ITER),
-        float(cfg.SOLVER.IMS_PER_BATCH),
+        float(cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE),
     )
     return dict(zip(HPARAMS, values, strict=True))
 

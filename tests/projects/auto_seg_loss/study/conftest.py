@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ class FakeStudy:
     make: Callable[..., Study]
     trained: list[tuple[str, int]] = field(default_factory=list)
     breaking: set[tuple[str, int]] = field(default_factory=set)
+    diverging: set[tuple[str, int]] = field(default_factory=set)
+    hanging: set[tuple[str, int]] = field(default_factory=set)
 
     def __call__(self, *options: Any, retry_failed: bool = False) -> str:
         return self.outcome(*options, retry_failed=retry_failed).text
@@ -28,11 +31,15 @@ class FakeStudy:
     def outcome(self, *options: Any, retry_failed: bool = False) -> Outcome:
         return run_study(self.make(*options), retry_failed)
 
-    def train_and_test(self, cfg: Any) -> dict[str, float]:
+    def train_and_test(self, cfg: Any) -> dict[str, float | None]:
         cell = (cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC or cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE, cfg.SEED)
         self.trained.append(cell)
         if cell in self.breaking:
             raise RuntimeError("the disk is full\nand more")
+        if cell in self.hanging:
+            time.sleep(60)
+        if cell in self.diverging:
+            return dict.fromkeys(score_names(cfg))
         return {name: 0.0 for name in score_names(cfg)} | {"mIoU": 10.0 * cfg.SEED}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,51 @@ def test_options_win_over_data_sets_and_networks(make_cfg, overlays):
     assert {cell.config.SOLVER.MAX_ITER for cell in study.cells} == {3}
 
 
+SIZED = "INPUT:\n  MIN_SIZE_TEST: 36\n  CROP:\n    SIZE: [36, 36]\n"
+SEVERAL = ("STUDY.DATASETS", "['d: sized.yaml']", "STUDY.NETWORKS", "['n: resizes.yaml']")
+
+
+@pytest.mark.parametrize(
+    "text, change",
+    [
+        ("INPUT:\n  MIN_SIZE_TEST: 512\n", r"INPUT\.MIN_SIZE_TEST: 36 -> 512"),
+        ("INPUT:\n  CROP:\n    SIZE: [9, 9]\n", r"INPUT\.CROP\.SIZE: \[36, 36\] -> \[9, 9\]"),
+        ('_BASE_: "val.yaml"\n', r'DATASETS\.TEST: \["shapes_\w+_test"\] -> \["shapes_\w+_val"\]'),
+        ("TEST:\n  TOLERANCE: 2\n", r"TEST\.TOLERANCE: 3 -> 2"),
+    ],
+)
+def test_a_network_may_not_change_what_a_data_set_has_set(make_cfg, overlays, text, change):
+    sized = f'_BASE_: "test.yaml"\n{SIZED}TEST:\n  TOLERANCE: 3\n'
+    (overlays / "sized.yaml").write_text(sized)
+    (overlays / "resizes.yaml").write_text(text)
+    words = rf"resizes\.yaml of STUDY\.NETWORKS changes what .*sized\.yaml .*:\n  {change}\nLeave"
+    with pytest.raises(ConfigError, match=words):
+        build_study(make_cfg(*SEVERAL), SEVERAL, overlays)
+
+
+@pytest.mark.parametrize(
+    "text, options",
+    [
+        ("INPUT:\n  MIN_SIZE_TEST: 36\n", ()),  # the same
+        ("INPUT:\n  MAX_SIZE_TEST: 99\nTEST:\n  TOLERANCE: 2\n", ()),  # not the data set's
+        ("INPUT:\n  FORMAT: 'RGB'\n", ()),  # goes with the network's weights
+        ("INPUT:\n  MIN_SIZE_TEST: 512\n", ("INPUT.MIN_SIZE_TEST", 40)),
+    ],
+    ids=["the same", "not set", "colours", "options"],
+)
+def test_what_a_network_may_change(make_cfg, overlays, text, options):
+    (overlays / "sized.yaml").write_text(f"{SIZED}  FORMAT: 'BGR'\n")
+    (overlays / "resizes.yaml").write_text(text)
+    options = (*SEVERAL, *options)
+    build_study(make_cfg(*options), options, overlays)
+
+
+def test_the_only_data_set_is_the_studys_own_to_change(make_cfg, overlays):
+    (overlays / "resizes.yaml").write_text(SIZED)
+    study = build_study(make_cfg(*SEVERAL[2:]), SEVERAL[2:], overlays)
+    assert study.cells[0].config.INPUT.CROP.SIZE == [36, 36]
+
+
 def test_paths_are_relative_to_the_config_and_may_stand_without_quotes(overlays, tiny_config):
     (overlays / "study.yaml").write_text(
         f'_BASE_: "{tiny_config}"\n'
@@ -130,6 +176,24 @@ def test_a_mistake_of_a_data_set_names_it(make_cfg, overlays, shapes):
     check_study(study)
     with pytest.raises(ConfigError, match=r"^bad: Unknown data set 'nowhere'"):
         check_settings(study)
+
+
+@pytest.mark.parametrize("axis", ["DATASETS", "NETWORKS"])
+def test_modules_that_a_data_set_or_network_names_are_imported(
+    make_cfg, overlays, monkeypatch, axis
+):
+    module = overlays / "my_data_set_or_network.py"
+    module.write_text("")
+    (overlays / "mine.yaml").write_text('IMPORTS: ["my_data_set_or_network"]\n')
+    options = (f"STUDY.{axis}", "['mine: mine.yaml']")
+    with pytest.raises(ConfigError, match=r"IMPORTS \['my_data_.*; is it on the PYTHONPATH"):
+        build_study(make_cfg(*options), options, overlays)
+    monkeypatch.syspath_prepend(overlays)
+    try:
+        build_study(make_cfg(*options), options, overlays)
+        assert "my_data_set_or_network" in sys.modules
+    finally:
+        sys.modules.pop("my_data_set_or_network", None)
 
 
 def test_settings_must_have_the_same_scores(make_cfg, overlays):

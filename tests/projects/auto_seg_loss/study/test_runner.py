@@ -126,6 +126,16 @@ def test_tolerances_cannot_be_measured_without_a_checkpoint(study):
         study("STUDY.TOLERANCES", "[1]")
 
 
+def test_a_diverged_cell_needs_no_checkpoint_for_tolerances(study):
+    """It is a result, with which a study goes on however often it is called."""
+    study.diverging |= set(EVERY)
+    first = study("STUDY.TOLERANCES", "[1]")
+    assert rows(first)[1][2:] == ["nan ± nan"] * 8
+    assert study("STUDY.TOLERANCES", "[1]") == first
+    assert rows(study("STUDY.TOLERANCES", "[1, 2]"))[1][2:] == ["nan ± nan"] * 10
+    assert study.trained == EVERY
+
+
 # --- cells that fail ---
 
 
@@ -150,6 +160,25 @@ def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):
     assert study.outcome(retry_failed=True).failures == ()
     assert study.trained[4:] == [(SPEC, 1)]
     assert not (tmp_path / "output" / SPEC / "seed1" / "failed.json").exists()
+
+
+def test_a_failure_of_a_finished_cell_does_not_stick(study, tmp_path):
+    """Such as that of a second process, which had waited for the cell's lock in vain."""
+    study()
+    failure = tmp_path / "output" / SPEC / "seed1" / "failed.json"
+    failure.write_text(json.dumps({"reason": "another process trains it", "trace": ""}))
+    assert len(study.outcome().failures) == 1
+    assert study.outcome(retry_failed=True).failures == ()
+    assert not failure.exists() and study.trained == EVERY
+
+
+def test_a_cell_that_exceeds_the_timeout_fails_and_the_others_go_on(study):
+    study.hanging.add((SPEC, 1))
+    (failure,) = study.outcome("SEARCH.EXECUTOR.TIMEOUT", 1).failures
+    assert failure == f"{SPEC}, seed 1: RuntimeError: stopped after 1 s, its timeout"
+    assert study.trained == EVERY
+    study.hanging.clear()
+    assert study.outcome(retry_failed=True).failures == ()
 
 
 def test_a_loss_whose_every_cell_failed_is_a_row_without_scores(study):

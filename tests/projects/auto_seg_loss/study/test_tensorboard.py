@@ -88,3 +88,9 @@ def test_a_cell_is_told_by_labels_or_by_what_the_config_says(one_cell):
         "iterations": 4.0,
         "batch": 4.0,
     }
+
+
+def test_the_batch_is_that_of_a_step_of_the_optimiser(make_study):
+    """However it is cut into what fits into memory."""
+    (cell, *_) = make_study("SOLVER.IMS_PER_BATCH", 8, "SOLVER.ACCUMULATE", 4).cells
+    assert hparams_of(cell)["batch"] == 32.0
