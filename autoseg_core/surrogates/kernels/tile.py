@@ -87,9 +87,9 @@ def _known(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _own_and_others(p: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """1 where a class meets its own pixels, and where it meets those of others; else 0. (C, T)."""
-    classes = torch.arange(p.shape[0], dtype=p.dtype, device=p.device)
-    own = _equal(labels.to(p.dtype).repeat(p.shape[0], 1), classes[:, None])
-    return own, at_least(labels.to(p.dtype), 0.0) - own
+    classes, numbers = torch.arange(p.shape[0], dtype=p.dtype, device=p.device), labels.to(p.dtype)
+    own = _equal(numbers.repeat(p.shape[0], 1), classes[:, None])
+    return own, at_least(numbers, 0.0) - own
 
 
 def _equal(x: Tensor, y: Tensor | float) -> Tensor:

@@ -59,9 +59,13 @@ class HardPixelMining(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the module."""
         each = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
-        valid = int((target != self.ignore_index).sum())
-        # Void pixels cost 0, so they come last.
-        return each.flatten().topk(max(1, int(self.share * valid))).values.mean()
+        # Void pixels cost 0, so they come last. How many count stays on the device: to ask for it
+        # would stall a CUDA stream.
+        hardest = each.flatten().topk(max(1, int(self.share * target.numel()))).values
+        valid = (target != self.ignore_index).sum()
+        count = (self.share * valid.double()).long().clamp(min=1)
+        counted = torch.arange(len(hardest), device=hardest.device) < count
+        return (hardest * counted).sum() / count
 
 
 class SomeValid(nn.Module):

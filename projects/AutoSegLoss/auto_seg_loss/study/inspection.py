@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auto_seg_loss.data import read_label
+from auto_seg_loss.hooks.pictures import evenly_spread
 from auto_seg_loss.study.borders import border_length, jaggedness
 from auto_seg_loss.study.matrix import border_metrics
 from auto_seg_loss.trainer import Dicts, Trainer, build_test_loader
@@ -102,8 +103,7 @@ def _records(cfg: CfgNode) -> Dicts:
 
 
 def _shown(cfg: CfgNode, records: Dicts) -> Dicts:
-    count = min(cfg.STUDY.IMAGES, len(records))
-    return [records[round(place)] for place in np.linspace(0, len(records) - 1, count)]
+    return evenly_spread(records, cfg.STUDY.IMAGES)
 
 
 def _radii(cfg: CfgNode) -> list[int]:

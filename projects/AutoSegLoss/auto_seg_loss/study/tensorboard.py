@@ -11,15 +11,14 @@ Everything is taken from the cells' folders, so a study that goes on writes the 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from torch.utils.tensorboard.summary import hparams, image, scalar
 from torch.utils.tensorboard.writer import FileWriter
 
+from auto_seg_loss.hooks.writers import read_rows
 from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.images import pictures_of
 from auto_seg_loss.study.matrix import Cell, Study
@@ -85,18 +84,8 @@ def hparams_of(cell: Cell) -> dict[str, str | float]:
 def training_scalars(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, float, int]]:
     """Tag, value and iteration of losses and of these scores, from the cell's metrics.json."""
     tags = {_EVALUATED + name: f"scores/{name}" for name in names}
-    path = directory / "metrics.json"
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        record: dict[str, Any] = _parsed(line)
+    for record in read_rows(directory / "metrics.json"):
         for key, value in record.items():
             tag = key if key.startswith(("total_loss", "loss_")) else tags.get(key)
             if tag is not None:
-                yield tag, value, record["iteration"]
-
-
-def _parsed(line: str) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(line)
-        return record
-    except ValueError:  # torn when its process was killed
-        return {}
+                yield tag, value, int(record["iteration"])
