@@ -10,6 +10,8 @@ DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py dete
 DEMO := projects/AutoSegLoss/demo_shapes.py
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Processes of `make test`: `auto` is one a core, of which 4 are used at most.
+WORKERS ?= auto
 BENCH_ARGS ?=
 # A variable, since a comma would end the argument of $(call step).
 EXTRAS := dev,agents,ray,baselines,datasets
@@ -21,7 +23,7 @@ LOGDIR ?= output
 
 help:
 	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
-	@echo 'make test         run the tests ($$PYTEST_ARGS)'
+	@echo 'make test         run the tests ($$WORKERS, $$PYTEST_ARGS)'
 	@echo 'make check        format, lint, types, tests: all that must hold before a commit'
 	@echo 'make format       reformat the code, mend what the linter can mend'
 	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
@@ -62,7 +64,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2)
 	@touch $@
 
 test: $(READY)
-	@$(PY) -m pytest -q $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 check: format-check lint types test
 
@@ -86,6 +88,8 @@ bench: $(READY)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 tensorboard: $(READY)
+	@test -d $(LOGDIR) || { \
+		echo "make: there is no folder $(LOGDIR); train first, or say where: make tensorboard LOGDIR=..."; exit 1; }
 	@$(PY) -m tensorboard.main --logdir $(LOGDIR)
 
 clean:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from autoseg_core.files import replacing
 from autoseg_core.objective import Combine
 from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
@@ -180,10 +181,8 @@ class LossSpec(_Model):
 
     def save(self, path: str | Path) -> None:
         """Write ``to_json`` to ``path`` in one step: a reader never sees half a file."""
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(target)
+        with replacing(path) as partial:
+            partial.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def from_json(cls, text: str, origin: str = "the text") -> LossSpec:

@@ -10,17 +10,21 @@ status is 1 when a run has failed.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from auto_seg_loss.preflight import script_parser, start_run
 from auto_seg_loss.study import (
     check_settings,
     check_study,
+    overridden,
     read_study,
     run_study,
     sole_study,
 )
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
+
+logger = logging.getLogger("auto_seg_loss.study")
 
 
 def main() -> None:
@@ -38,6 +42,8 @@ def main() -> None:
         check_settings(study)
         with say_how_to_go_on(), sole_study(study):
             start_run(study.config, arguments, verbose=False)
+            for line in overridden(study.config, study.settings, arguments.config_file):
+                logger.warning(line)
             outcome = run_study(study, arguments.retry_failed)
     print(outcome.text)
     if outcome.failures:

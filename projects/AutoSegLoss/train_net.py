@@ -21,15 +21,15 @@ from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
+from auto_seg_loss.hooks import kept_when_interrupted
 from auto_seg_loss.preflight import (
-    begin_training,
     check_eval_only,
     check_loss,
-    check_resume,
     check_train_data,
     prepare,
     start_run,
 )
+from auto_seg_loss.run_record import begin_training, check_resume
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
@@ -67,12 +67,13 @@ def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
         if comm.is_main_process():
             verify_results(cfg, results)
         return results
+    trainer = Trainer(cfg)
     if comm.is_main_process():
         begin_training(cfg, args.resume)
     comm.synchronize()
-    trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
-    return trainer.train()
+    with kept_when_interrupted(trainer):
+        return trainer.train()
 
 
 if __name__ == "__main__":

@@ -159,6 +159,10 @@ def test_a_training_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config
     assert run.status == 143, run.stderr
     told = run.interruption()
     assert told == [*map(str, told[:1]), "--resume", *map(str, (*command[1:], *options))]
+    # It is kept to its last step, not only to the last period's checkpoint.
+    kept = torch.load(output / last.read_text(), weights_only=False)["iteration"]
+    rows = metrics(output)["total_loss"]
+    assert kept >= rows[-1][0]
 
 
 def test_resume_of_nothing_starts_from_the_beginning(train, tmp_path):

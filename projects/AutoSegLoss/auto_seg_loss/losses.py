@@ -9,6 +9,7 @@ N: images; C: classes; H, W: pixels.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -92,15 +93,16 @@ def cross_entropy(cfg: CfgNode) -> nn.Module:
 def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
     """Cross entropy whose pixels count by the weight of their class, LOSS_CLASS_WEIGHTS."""
     head = cfg.MODEL.SEM_SEG_HEAD
-    weights = torch.tensor(head.LOSS_CLASS_WEIGHTS, dtype=torch.float32)
-    usable = weights.isfinite().all() and (weights >= 0).all() and weights.any()
-    if len(weights) != head.NUM_CLASSES or not usable:
+    values = head.LOSS_CLASS_WEIGHTS
+    numbers = all(isinstance(value, (int, float)) and 0 <= value < math.inf for value in values)
+    if len(values) != head.NUM_CLASSES or not numbers or not any(values):
         raise ValueError(
             'MODEL.SEM_SEG_HEAD.LOSS_TYPE "weighted_cross_entropy" needs a weight >= 0 for each '
             f"of {head.NUM_CLASSES} classes in MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS, not all 0, "
-            f"got {list(head.LOSS_CLASS_WEIGHTS)}; python -m auto_seg_loss.class_weights "
+            f"got {list(values)}; python -m auto_seg_loss.class_weights "
             "--config-file CONFIG prints them for a training set."
         )
+    weights = torch.tensor(values, dtype=torch.float32)
     return CrossEntropy(weight=weights, ignore_index=head.IGNORE_VALUE)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,27 +22,15 @@ from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.check import check_model
 from auto_seg_loss.quiet import hush_detectron2
-from auto_seg_loss.run_checks import check_archive, check_device, check_schedule
-from autoseg_core import SIX, SegmentationScores, load_spec
-from rl.headers import differences
+from auto_seg_loss.run_checks import check_archive, check_device, check_output, check_schedule
+from autoseg_core import SIX, SegmentationScores
 
-# What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
-# --eval-only too.
-RUN_FILE = "run.json"
-
-# A resumed run may differ from its first part in these, which do not change what is trained. Of the
-# loss it is the content that counts, not the name.
-FREE_KEYS = (
-    "DATALOADER.NUM_WORKERS",
-    "INPUT.CACHE",
-    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
-    "OUTPUT_DIR",
-    "SEARCH",
-    "SOLVER.CHECKPOINT_PERIOD",
-    "STUDY",
-    "TEST",
-    "VIS_PERIOD",
+_MISMATCH = re.compile(
+    r"Type mismatch \(<class '(\w+)'> vs. <class '(\w+)'>\) with values \((.*) vs. (.*)\) "
+    r"for config key: (\S+)",
+    re.DOTALL,
 )
+"""How yacs says that a value's type differs from the default's."""
 
 
 class ConfigError(ValueError):
@@ -95,7 +82,13 @@ def run_imports(cfg: CfgNode) -> None:
 
 def _plain(error: Exception) -> str:
     """Message of an error; that of a KeyError without the quotes around it."""
-    return str(error.args[0] if isinstance(error, KeyError) else error).rstrip(".!")
+    text = str(error.args[0] if isinstance(error, KeyError) else error).rstrip(".!")
+    if found := _MISMATCH.fullmatch(text):
+        kind, got, known, value, key = found.groups()
+        item = repr(value) if got == "str" else value
+        hint = {"tuple": f'; give "({item},)"', "list": f'; give "[{item}]"'}.get(kind, "")
+        return f"{key} must be of type {kind}, such as {known}; got {item} of type {got}{hint}"
+    return text
 
 
 def _known_keys(cfg: CfgNode, message: str) -> str:
@@ -113,6 +106,10 @@ def _known_keys(cfg: CfgNode, message: str) -> str:
 
 def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
     """The frozen config of a script, checked; nothing is written yet. See ``checked_config``."""
+    if not args.config_file:
+        raise ConfigError(
+            "--config-file is missing; projects/AutoSegLoss/configs/README.md lists what there is."
+        )
     return checked_config(args.config_file, args.opts, *checks)
 
 
@@ -127,6 +124,7 @@ def checked_config(
     cfg = load_config(config_file, [str(option) for option in opts])
     cfg.freeze()
     common = (
+        check_output,
         check_device,
         check_schedule,
         check_weights,
@@ -154,12 +152,6 @@ def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -
     if not verbose:
         hush_detectron2()
     default_setup(cfg, args)
-
-
-def loss_text(cfg: CfgNode) -> str | None:
-    """The spec that MODEL.SEM_SEG_HEAD.LOSS_SPEC names, as JSON; None for losses without one."""
-    head = cfg.MODEL.SEM_SEG_HEAD
-    return load_spec(head.LOSS_SPEC).to_json() if head.LOSS_TYPE == "auto_seg_loss" else None
 
 
 def check_test_data(cfg: CfgNode) -> None:
@@ -234,63 +226,3 @@ def check_evaluation(cfg: CfgNode) -> None:
         drop_background=cfg.TEST.DROP_BACKGROUND,
         metrics=(*SIX, *cfg.TEST.METRICS),
     )
-
-
-def begin_training(cfg: CfgNode, resume: bool) -> None:
-    """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
-
-    Call it on the main process, after ``check_resume`` when resuming.
-    """
-    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
-    if resume and path.is_file():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        path.with_name("last_checkpoint").unlink(missing_ok=True)
-    record = {"config": yaml.safe_load(cfg.dump()), "loss": loss_text(cfg)}
-    partial = path.with_name(RUN_FILE + ".partial")
-    partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    partial.replace(path)
-
-
-def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
-    """Refuse to go on in an ``OUTPUT_DIR`` whose training had another config or another loss.
-
-    Keys that begin with one of ``free`` may differ. A directory without a training passes.
-    """
-    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
-    if not path.is_file():
-        return
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        config, loss = _with_new_keys(record["config"]), record["loss"]
-        changes = differences(config, yaml.safe_load(cfg.dump()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
-    changes = [change for change in changes if not change.startswith(free)]
-    if loss != loss_text(cfg):
-        changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
-    if changes:
-        raise ConfigError(
-            f"{path.parent} holds a training with another config:\n"
-            + "".join(f"  {change}\n" for change in changes)
-            + "Go on with the old values, or choose another OUTPUT_DIR."
-        )
-
-
-def _with_new_keys(config: dict[str, Any]) -> dict[str, Any]:
-    """A recorded config, and the defaults of the keys that there were none of at its time."""
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
-    return _merged(yaml.safe_load(cfg.dump()), config)
-
-
-def _merged(defaults: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """``config`` over ``defaults``, section by section."""
-    both = {key: (defaults[key], config[key]) for key in defaults.keys() & config.keys()}
-    sections = {
-        key: _merged(*pair)
-        for key, pair in both.items()
-        if all(isinstance(value, dict) for value in pair)
-    }
-    return {**defaults, **config, **sections}

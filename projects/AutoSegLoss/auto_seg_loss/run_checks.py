@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def check_device(cfg: CfgNode) -> None:
             "MODEL.SEM_SEG_HEAD.LOSS_BACKEND triton needs a CUDA device, and MODEL.DEVICE is "
             f"{name}; set LOSS_BACKEND auto."
         )
+
+
+def check_output(cfg: CfgNode) -> None:
+    """Refuse an OUTPUT_DIR that is no folder and cannot become one."""
+    if not cfg.OUTPUT_DIR:
+        raise ValueError("OUTPUT_DIR is empty; name the folder that results are written to.")
+    path = Path(cfg.OUTPUT_DIR).absolute()
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    if not existing.is_dir():
+        raise ValueError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {existing} is a file; name a folder.")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {existing} may not be written to.")
 
 
 def check_schedule(cfg: CfgNode) -> None:

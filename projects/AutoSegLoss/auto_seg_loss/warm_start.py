@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,25 @@ from torch import Tensor, nn
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.run_record import changed_keys, plain
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.training import train
+from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
 
-# What the weights depend on; a file made under other settings is refused.
+# What the weights depend on; a file made under other settings is refused. Not so those of the
+# second list, nor those of the losses: it is trained with cross entropy.
 _SECTIONS = ("MODEL", "INPUT", "SOLVER", "DATASETS", "SEED")
+_FREE_KEYS = (
+    "INPUT.CACHE",
+    "MODEL.DEVICE",
+    "MODEL.SEM_SEG_HEAD.LOSS_BACKEND",
+    "MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS",
+    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
+    "MODEL.SEM_SEG_HEAD.LOSS_SYNC",
+    "SOLVER.CHECKPOINT_PERIOD",
+)
 
 
 def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor]:
@@ -50,11 +61,11 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
             train(_training_config(cfg), model, dicts, cfg.SEED)
         _save(path, {"model": model.state_dict(), "settings": settings})
     made_with, state = read_warm_start(path)
-    if made_with != settings:
+    if changes := _changes(made_with, settings):
         raise ConfigError(
-            f"The warm start {path} was made with other SEARCH.WARM_START, "
-            "SEARCH.HOLDOUT, MODEL, INPUT, SOLVER, DATASETS or SEED settings; delete it to make it "
-            "again, or set SEARCH.WARM_START.WEIGHTS to another file."
+            f"The warm start {path} was made with other settings:\n"
+            + "".join(f"  {change}\n" for change in changes)
+            + "Delete it to make it again, or set SEARCH.WARM_START.WEIGHTS to another file."
         )
     return state
 
@@ -73,32 +84,41 @@ def _training_config(cfg: CfgNode) -> CfgNode:
     return warm
 
 
-def _settings(cfg: CfgNode, dicts: Dicts) -> str:
-    warm = _training_config(cfg)
-    parts = [f"{name}: {getattr(warm, name)}" for name in _SECTIONS]
+def _settings(cfg: CfgNode, dicts: Dicts) -> dict[str, Any]:
+    config = plain(_training_config(cfg))
     names = [Path(item["file_name"]).name for item in dicts]
-    return hashlib.sha256("\n".join(parts + names).encode()).hexdigest()
+    return {"config": {key: config[key] for key in _SECTIONS}, "images": names}
+
+
+def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    changes = changed_keys(made_with["config"], settings["config"], _FREE_KEYS)
+    before, now = made_with["images"], settings["images"]
+    if before != now:
+        new = len(set(now) - set(before))
+        changes.append(f"images (SEARCH.HOLDOUT): {len(before)} -> {len(now)}, {new} of them new")
+    return changes
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # two searches may make one
-    torch.save(content, partial)
-    partial.replace(path)
+    with replacing(path) as partial:  # two searches may make one
+        torch.save(content, partial)
 
 
-def read_warm_start(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """A file that ``warm_start`` wrote: a digest of the settings it was made with, and the weights.
+def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A file that ``warm_start`` wrote: the settings it was made with, and the weights.
 
     ``ConfigError`` for any other file.
     """
     try:
         # weights_only: a weights file is data and executes nothing.
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return content["settings"], dict(content["model"])
+        settings = {key: content["settings"][key] for key in ("config", "images")}
+        return settings, dict(content["model"])
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ConfigError(
-            f"{path} is not a warm start made by search_net.py ({type(error).__name__}); delete it "
+            f"{path} is not a warm start made by search_net.py of this version "
+            f"({type(error).__name__}); delete it "
             "to make it again, or set SEARCH.WARM_START.WEIGHTS to another file."
         ) from None
 

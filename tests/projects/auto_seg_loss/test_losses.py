@@ -185,7 +185,9 @@ def test_cross_entropy_is_torchs_where_there_are_valid_pixels(batch, weights):
 
 
 @pytest.mark.parametrize(
-    "weights", [[], [1.0] * 6, [1.0] * 6 + [-1.0], [0.0] * 7, [1.0] * 6 + [float("nan")]], ids=str
+    "weights",
+    [[], [1.0] * 6, [1.0] * 6 + [-1.0], [0.0] * 7, [1.0] * 6 + [float("nan")], list("1234567")],
+    ids=str,
 )
 def test_unfit_class_weights_are_refused(make_cfg, weights):
     # As a YAML file would give them: "nan" has no literal for KEY VALUE options.

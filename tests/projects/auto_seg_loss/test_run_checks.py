@@ -5,12 +5,31 @@ from __future__ import annotations
 import pytest
 import torch
 
-from auto_seg_loss.run_checks import check_archive, check_device, check_schedule
+from auto_seg_loss.run_checks import (
+    check_archive,
+    check_device,
+    check_output,
+    check_schedule,
+)
 
 
 def test_a_plain_config_passes(make_cfg):
     check_device(make_cfg())
     check_schedule(make_cfg())
+    check_output(make_cfg())
+
+
+@pytest.mark.parametrize("below", [(), ("deeper",)])
+def test_an_output_that_is_a_file(make_cfg, tmp_path, below):
+    (tmp_path / "taken").touch()
+    path = tmp_path.joinpath("taken", *below)
+    with pytest.raises(ValueError, match=r"OUTPUT_DIR .*taken is a file; name a folder\."):
+        check_output(make_cfg("OUTPUT_DIR", path))
+
+
+def test_no_output(make_cfg):
+    with pytest.raises(ValueError, match="OUTPUT_DIR is empty"):
+        check_output(make_cfg("OUTPUT_DIR", ""))
 
 
 @pytest.mark.parametrize(

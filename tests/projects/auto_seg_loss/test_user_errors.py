@@ -35,6 +35,13 @@ def test_an_error_to_mend_is_one_line_and_status_2(kind, capsys):
     assert (captured.out, captured.err) == ("", "error: a.png is missing\n")
 
 
+def test_a_training_that_diverged_says_what_to_change(capsys):
+    with pytest.raises(SystemExit), explain_user_errors():
+        raise FloatingPointError("Loss became NaN at iteration=2!\nloss_dict = {}")
+    expected = "error: Loss became NaN at iteration=2! Lower SOLVER.BASE_LR, or set "
+    assert capsys.readouterr().err == expected + "SOLVER.CLIP_GRADIENTS.ENABLED True.\n"
+
+
 @pytest.mark.parametrize("kind", [ValueError, TypeError, RuntimeError, KeyError])
 def test_a_bug_passes_through(kind, capsys):
     with pytest.raises(kind), explain_user_errors():

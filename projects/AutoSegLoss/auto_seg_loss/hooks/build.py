@@ -16,6 +16,7 @@ from autoseg_core import SIX
 from .counts import LossCounts, searched_loss
 from .due import is_due
 from .evaluation import Evaluation
+from .interruption import WholeSteps
 from .layout import custom_scalars
 from .pictures import Surfaces
 from .progress import Progress
@@ -53,6 +54,7 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         hooks.IterationTimer(),
         Progress(period, cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE),
         hooks.LRScheduler(),
+        WholeSteps(),
         precise_bn(trainer),
         LossCounts(period, classes),
         Surfaces(period) if main else None,

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from detectron2.utils.events import JSONWriter, TensorboardXWriter, get_event_storage
 
+from autoseg_core.files import replacing
+
 from .layout import Layout
 
 _EVENT_FILES = "events.out.tfevents.*"
@@ -102,6 +104,5 @@ def keep_rows_before(path: Path, iteration: int) -> None:
     if not path.is_file():
         return
     kept = [row for row in read_rows(path) if row["iteration"] < iteration]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))

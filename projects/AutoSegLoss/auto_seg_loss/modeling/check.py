@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
+from detectron2.modeling import (
+    BACKBONE_REGISTRY,
+    META_ARCH_REGISTRY,
+    SEM_SEG_HEADS_REGISTRY,
+    build_model,
+)
 
 
 def check_model(cfg: CfgNode) -> None:
@@ -22,5 +27,13 @@ def check_model(cfg: CfgNode) -> None:
             build_model(trial)
     except (AssertionError, LookupError, RuntimeError, TypeError) as error:
         # How Detectron2, timm and torch refuse.
-        reason = error.args[0] if error.args else type(error).__name__
-        raise ValueError(f"MODEL cannot be built: {reason}") from error
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise ValueError(f"MODEL cannot be built: {reason}{_known(reason)}") from error
+
+
+def _known(reason: str) -> str:
+    """What a name that a registry lacks could have been."""
+    for registry in (META_ARCH_REGISTRY, BACKBONE_REGISTRY, SEM_SEG_HEADS_REGISTRY):
+        if reason.endswith(f"in '{registry._name}' registry!"):
+            return f" Known: {', '.join(sorted(name for name, _ in registry))}."
+    return ""

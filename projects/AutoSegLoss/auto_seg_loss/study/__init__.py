@@ -12,6 +12,7 @@ report.py      tables                   figures.py, images.py, tensorboard.py
 from auto_seg_loss.study.checks import check_settings, check_study
 from auto_seg_loss.study.matrix import Study, build_study, read_study
 from auto_seg_loss.study.runner import Outcome, run_study, sole_study
+from auto_seg_loss.study.settings import overridden
 
 __all__ = [
     "Outcome",
@@ -19,6 +20,7 @@ __all__ = [
     "build_study",
     "check_settings",
     "check_study",
+    "overridden",
     "read_study",
     "run_study",
     "sole_study",

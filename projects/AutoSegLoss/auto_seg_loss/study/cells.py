@@ -19,7 +19,8 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 
-from auto_seg_loss.preflight import ConfigError, begin_training
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.run_record import begin_training
 from auto_seg_loss.study.finished import (
     CHECKPOINT,
     CONFIG,
@@ -32,6 +33,7 @@ from auto_seg_loss.study.finished import (
 from auto_seg_loss.study.inspection import inspect
 from auto_seg_loss.study.matrix import Cell, score_names
 from auto_seg_loss.trainer import Trainer
+from autoseg_core.files import replacing
 from rl.locks import FileLock, LockedError
 
 logger = logging.getLogger(__name__)
@@ -132,6 +134,5 @@ def on_own_device(cfg: CfgNode) -> CfgNode:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")

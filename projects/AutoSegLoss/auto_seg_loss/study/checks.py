@@ -14,6 +14,7 @@ from auto_seg_loss.preflight import (
     check_train_data,
     check_weights,
 )
+from auto_seg_loss.run_checks import check_output
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
@@ -31,6 +32,7 @@ def check_study(study: Study) -> None:
 
 
 def _check_study(study: Study) -> None:
+    check_output(study.config)
     _check_lists(study.config)
     for setting in study.settings:
         _check_target(setting.config)
@@ -63,12 +65,14 @@ def _check_lists(cfg: CfgNode) -> None:
     seeds, node = list(cfg.STUDY.SEEDS), cfg.STUDY
     if not seeds:
         raise ConfigError("STUDY.SEEDS is empty; give at least one seed.")
-    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+    if not node.LOSSES and not node.JOURNAL:
+        raise ConfigError("STUDY.LOSSES is empty; name at least one loss.")
+    if not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ConfigError(f"STUDY.SEEDS must be whole numbers >= 0, got {seeds}.")
     if len(set(seeds)) != len(seeds):
         raise ConfigError(f"STUDY.SEEDS must differ, got {seeds}.")
     radii = list(node.TOLERANCES)
-    if not all(isinstance(r, int) and r >= 0 for r in radii) or len(set(radii)) != len(radii):
+    if not all(type(r) is int and r >= 0 for r in radii) or len(set(radii)) != len(radii):
         raise ConfigError(f"STUDY.TOLERANCES must be different whole numbers >= 0, got {radii}.")
     if node.IMAGES < 0:
         raise ConfigError(f"Expected STUDY.IMAGES >= 0, got {node.IMAGES}.")

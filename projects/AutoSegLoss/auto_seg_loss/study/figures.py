@@ -27,6 +27,7 @@ from auto_seg_loss.study.results import (
     verdict_of,
 )
 from auto_seg_loss.study.settings import Setting
+from autoseg_core.files import replacing
 from autoseg_core.plot import new_figure
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def write_figures(study: Study, results: Sequence[CellResult], rows: Sequence[Ro
         figure = draw(study, results, rows)
         if figure is not None:
             path = study.output / f"{name}.png"
-            partial = path.with_suffix(".partial")
-            figure.savefig(partial, format="png", dpi=120)
-            partial.replace(path)
+            with replacing(path) as partial:
+                figure.savefig(partial, format="png", dpi=120)
             written.append(path)
     return written
 

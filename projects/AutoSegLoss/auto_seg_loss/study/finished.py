@@ -11,7 +11,8 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from auto_seg_loss.preflight import ConfigError, check_resume, local_weights, loss_text
+from auto_seg_loss.preflight import ConfigError, local_weights
+from auto_seg_loss.run_record import check_resume, loss_text
 from auto_seg_loss.study.inspection import missing_from
 from auto_seg_loss.study.matrix import Cell, Study, score_names, tolerance_names
 
@@ -51,11 +52,25 @@ class CellResult:
 
 
 def check_finished(study: Study) -> None:
-    """Refuse finished cells that the study's config would not have given; ``ConfigError``."""
+    """Refuse finished cells that the study's config would not have given; ``ConfigError``.
+
+    Others are trained from their start whatever they had begun with.
+    """
     for cell in study.cells:
-        check_resume(cell.config, FREE_KEYS)
         if (cell.directory / RESULTS).is_file():
+            check_resume(cell.config, FREE_KEYS)
             _check_result(cell, _read(cell.directory / RESULTS))
+
+
+def failed_alike(cell: Cell) -> bool:
+    """Whether it has failed with the config that it has now: once more would end the same."""
+    if not (cell.directory / FAILED).is_file():
+        return False
+    try:
+        check_resume(cell.config, FREE_KEYS)
+    except ConfigError:
+        return False
+    return True
 
 
 def is_finished(cell: Cell) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.preflight import ConfigError, load_config
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.settings import CANDIDATES, Setting, build_settings
 from autoseg_core import SIX, load_spec
@@ -119,6 +119,8 @@ def build_study(cfg: CfgNode, opts: Sequence[Any] = (), folder: Path = Path()) -
     """
     settings = build_settings(cfg, [str(opt) for opt in opts], folder)
     journal, count = cfg.STUDY.JOURNAL, cfg.STUDY.CANDIDATES
+    if journal and not Path(journal).is_file():
+        raise ConfigError(f"STUDY.JOURNAL {journal} is no file; give the journal of a search.")
     candidates = pick_candidates(Path(journal), count) if journal else []
     return Study(cfg, settings, tuple(candidates))
 

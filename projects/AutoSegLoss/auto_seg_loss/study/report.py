@@ -26,6 +26,7 @@ from auto_seg_loss.study.results import (
 )
 from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.statistics import Correlation, mean_and_spread
+from autoseg_core.files import replacing
 
 _NOTE = """\
 Mean ± sample standard deviation over seeds, in percent. Differences are paired by seed, with \
@@ -82,9 +83,8 @@ def write_reports(study: Study, results: Sequence[CellResult]) -> None:
     if failures := [f"- {one.cell}: {one.reason}" for one in results if one.reason]:
         parts.append("\n".join(["Failed (see failed.json there; --retry-failed):", *failures]))
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
-    partial = study.output / "summary.md.partial"
-    partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    partial.replace(study.output / "summary.md")
+    with replacing(study.output / "summary.md") as partial:
+        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _sentence(study: Study, setting: Setting, found: list[Correlation]) -> str:
@@ -138,12 +138,10 @@ def _cell_records(study: Study, results: Sequence[CellResult]) -> list[dict[str,
 
 
 def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(records[0]))
         writer.writeheader()
         writer.writerows(records)
-    partial.replace(path)
 
 
 def _axes(study: Study) -> list[str]:

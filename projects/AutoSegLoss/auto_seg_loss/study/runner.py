@@ -26,6 +26,7 @@ from auto_seg_loss.study.finished import (
     FAILED,
     CellResult,
     check_finished,
+    failed_alike,
     is_finished,
     read_result,
 )
@@ -68,7 +69,8 @@ def sole_study(study: Study) -> Iterator[None]:
 def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     """Train and score every cell that is not done, and write the reports below OUTPUT_DIR.
 
-    A cell that fails is reported and the others go on; it is left alone until ``retry_failed``.
+    A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
+    until its config is another.
     Call it inside ``sole_study``.
     """
     _write_candidates(study)
@@ -105,7 +107,7 @@ def _results(study: Study, retry_failed: bool) -> Iterator[CellResult]:
 def _is_left_alone(cell: Cell, retry_failed: bool) -> bool:
     """A finished cell can have failed too: when it was inspected, or when its lock was held."""
     if (cell.directory / FAILED).is_file():
-        return not retry_failed
+        return failed_alike(cell) and not retry_failed
     return is_finished(cell)
 
 

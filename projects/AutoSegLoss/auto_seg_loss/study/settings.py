@@ -62,6 +62,22 @@ def build_settings(cfg: CfgNode, opts: list[str], folder: Path) -> tuple[Setting
     )
 
 
+def overridden(cfg: CfgNode, settings: Sequence[Setting], config_file: str) -> list[str]:
+    """What a study's own file sets and a data set or a network sets otherwise, a line each.
+
+    cfg: the study's. config_file: where it was read from; its bases are there to be overridden.
+    """
+    own = yaml.safe_load(Path(config_file).read_text(encoding="utf-8")) or {}
+    own = {key: value for key, value in own.items() if key not in ("STUDY", "OUTPUT_DIR")}
+    before = yaml.safe_load(cfg.dump())
+    return [
+        f"{setting.name} overrides what {config_file} sets: {change}"
+        for setting in settings
+        for change in differences(before, yaml.safe_load(setting.config.dump()))
+        if _sets(own, change.partition(": ")[0])
+    ]
+
+
 def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, list[Path]]:
     """Label -> the config to merge; {"": []} for an empty axis."""
     found = [_entry(key, entry) for entry in entries]

@@ -16,7 +16,7 @@ def test_a_network_that_can_be_built_passes(make_cfg):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ((HEAD + "NAME", "NoHead"), r"cannot be built: No object named 'NoHead'"),
+        ((HEAD + "NAME", "NoHead"), r"No object named 'NoHead' .* Known: .*AnyLossDeepLabV3Head,"),
         (("MODEL.BACKBONE.NAME", "no_backbone"), r"cannot be built: No object named 'no_back"),
         ((HEAD + "PROJECT_CHANNELS", [4, 4]), r"cannot be built: Expected 1 project_channels"),
         ((HEAD + "NORM", "Norm"), r"cannot be built: Norm"),

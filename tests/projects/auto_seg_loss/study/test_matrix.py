@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.study import build_study, check_settings, check_study, read_study
+from auto_seg_loss.study import (
+    build_study,
+    check_settings,
+    check_study,
+    overridden,
+    read_study,
+)
 from auto_seg_loss.study.matrix import cell_config, loss_label, tolerance_names
 from autoseg_core import SIX, load_spec
 
@@ -150,6 +156,24 @@ def test_paths_are_relative_to_the_config_and_may_stand_without_quotes(overlays,
     ]
 
 
+def test_what_of_the_own_file_does_not_hold_is_said(overlays, tiny_config):
+    path = overlays / "study.yaml"
+    path.write_text(
+        f'_BASE_: "{tiny_config}"\nSOLVER:\n  MAX_ITER: 7\n  BASE_LR: 0.5\n'
+        'STUDY:\n  DATASETS: ["one: test.yaml", "two: val.yaml"]\n'
+    )
+    study = read_study(str(path), [])
+    (line,) = overridden(study.config, study.settings, str(path))
+    assert line == f"two overrides what {path} sets: SOLVER.MAX_ITER: 7 -> 8"
+    study = read_study(str(path), ["SOLVER.MAX_ITER", "9"])
+    assert overridden(study.config, study.settings, str(path)) == []
+
+
+def test_a_journal_that_is_no_file_is_named(make_cfg, tmp_path):
+    with pytest.raises(ConfigError, match=r"STUDY\.JOURNAL .*nothing\.jsonl is no file"):
+        build_study(make_cfg("STUDY.JOURNAL", tmp_path / "nothing.jsonl"))
+
+
 @pytest.mark.parametrize(
     "entries, words",
     [
@@ -211,10 +235,12 @@ def test_settings_must_have_the_same_scores(make_cfg, overlays):
     [
         (("STUDY.TARGET", "Dice"), r"STUDY\.TARGET 'Dice' is not scored; .* TEST\.METRICS"),
         (("STUDY.LOSSES", "['nothing']"), r"STUDY\.LOSSES: Unknown loss 'nothing'"),
-        (("STUDY.LOSSES", "[]"), "must name different losses"),
+        (("STUDY.LOSSES", "[]"), r"STUDY\.LOSSES is empty"),
         (("STUDY.SEEDS", "[]"), "SEEDS is empty"),
         (("STUDY.SEEDS", "[1, 1]"), "must differ"),
         (("STUDY.SEEDS", "[-1]"), "whole numbers >= 0"),
+        (("STUDY.SEEDS", "[True]"), "whole numbers >= 0"),
+        (("OUTPUT_DIR", ""), "OUTPUT_DIR is empty"),
         (("STUDY.TOLERANCES", "[1, 1]"), "different whole numbers >= 0"),
         (("STUDY.TOLERANCES", "[0.5]"), "different whole numbers >= 0"),
         (("STUDY.IMAGES", -1), r"STUDY\.IMAGES >= 0, got -1"),

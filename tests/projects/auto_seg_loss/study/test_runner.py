@@ -162,6 +162,15 @@ def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):
     assert not (tmp_path / "output" / SPEC / "seed1" / "failed.json").exists()
 
 
+def test_cells_that_failed_with_another_config_are_trained_again(study):
+    """As after a mistake in the config: nothing is finished, so nothing keeps the old one."""
+    study.breaking |= set(EVERY)
+    study()
+    study.breaking.clear()
+    assert study.outcome("SOLVER.BASE_LR", 0.01).failures == ()
+    assert study.trained[4:] == EVERY
+
+
 def test_a_failure_of_a_finished_cell_does_not_stick(study, tmp_path):
     """Such as that of a second process, which had waited for the cell's lock in vain."""
     study()

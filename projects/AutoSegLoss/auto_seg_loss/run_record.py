@@ -1,0 +1,111 @@
+"""What a training was started with: kept beside it, and compared before it goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from detectron2.config import CfgNode, get_cfg
+
+from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.preflight import ConfigError
+from autoseg_core import load_spec
+from autoseg_core.files import replacing
+from rl.headers import differences
+
+# What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
+# --eval-only too.
+RUN_FILE = "run.json"
+
+# A resumed run may differ from its first part in these, which do not change what is trained. Of the
+# loss it is the content that counts, not the name.
+FREE_KEYS = (
+    "DATALOADER.NUM_WORKERS",
+    "INPUT.CACHE",
+    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
+    "OUTPUT_DIR",
+    "SEARCH",
+    "SOLVER.CHECKPOINT_PERIOD",
+    "STUDY",
+    "TEST",
+    "VIS_PERIOD",
+)
+
+
+def loss_text(cfg: CfgNode) -> str | None:
+    """The spec that MODEL.SEM_SEG_HEAD.LOSS_SPEC names, as JSON; None for losses without one."""
+    head = cfg.MODEL.SEM_SEG_HEAD
+    return load_spec(head.LOSS_SPEC).to_json() if head.LOSS_TYPE == "auto_seg_loss" else None
+
+
+def begin_training(cfg: CfgNode, resume: bool) -> None:
+    """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
+
+    Call it on the main process, after ``check_resume`` when resuming.
+    """
+    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
+    if resume and path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        path.with_name("last_checkpoint").unlink(missing_ok=True)
+    record = {"config": plain(cfg), "loss": loss_text(cfg)}
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
+    """Refuse to go on in an ``OUTPUT_DIR`` whose training had another config or another loss.
+
+    Keys that begin with one of ``free`` may differ. A directory without a training passes.
+    """
+    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
+    if not path.is_file():
+        return
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        changes, loss = changed_keys(record["config"], plain(cfg), free), record["loss"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
+    if loss != loss_text(cfg):
+        changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
+    if changes:
+        raise ConfigError(
+            f"{path.parent} holds a training with another config:\n"
+            + "".join(f"  {change}\n" for change in changes)
+            + "Go on with the old values, or choose another OUTPUT_DIR."
+        )
+
+
+def changed_keys(
+    recorded: dict[str, Any], now: dict[str, Any], free: tuple[str, ...] = ()
+) -> list[str]:
+    """What differs between a recorded config, or sections of one, and the present.
+
+    One "SOLVER.MAX_ITER: 4 -> 9" for each key, but for those that begin with one of ``free``. A key
+    that there was none of at the time of the record counts as its default.
+    """
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    defaults = {key: value for key, value in plain(cfg).items() if key in now}
+    changes = differences(_merged(defaults, recorded), now)
+    return [change for change in changes if not change.startswith(free)]
+
+
+def plain(cfg: CfgNode) -> dict[str, Any]:
+    """A config as nested dicts of what JSON knows."""
+    values: dict[str, Any] = yaml.safe_load(cfg.dump())
+    return values
+
+
+def _merged(defaults: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` over ``defaults``, section by section."""
+    both = {key: (defaults[key], config[key]) for key in defaults.keys() & config.keys()}
+    sections = {
+        key: _merged(*pair)
+        for key, pair in both.items()
+        if all(isinstance(value, dict) for value in pair)
+    }
+    return {**defaults, **config, **sections}

@@ -1,0 +1,115 @@
+"""run_record.py: a training goes on with what it was started with, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.run_record import FREE_KEYS, begin_training, check_resume
+from autoseg_core import load_spec
+
+
+@pytest.fixture
+def saved(make_cfg):
+    """``saved(KEY, VALUE, ...)``: the config, recorded as a first run would have."""
+
+    def save(*options):
+        cfg = make_cfg(*options)
+        begin_training(cfg, resume=False)
+        return cfg
+
+    return save
+
+
+def test_the_same_config_may_resume(saved):
+    check_resume(saved())
+
+
+def test_without_a_first_run_there_is_nothing_to_compare(make_cfg):
+    check_resume(make_cfg())
+
+
+def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
+    saved()
+    other = make_cfg("SOLVER.MAX_ITER", 9, "MODEL.SEM_SEG_HEAD.LOSS_TYPE", "hard_pixel_mining")
+    with pytest.raises(ConfigError, match="holds a training with another config") as error:
+        check_resume(other)
+    assert [line for line in str(error.value).splitlines() if line.startswith("  ")] == [
+        '  MODEL.SEM_SEG_HEAD.LOSS_TYPE: "cross_entropy" -> "hard_pixel_mining"',
+        "  SOLVER.MAX_ITER: 4 -> 9",
+    ]
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("DATALOADER.NUM_WORKERS", 1),
+        ("SOLVER.CHECKPOINT_PERIOD", 3),
+        ("TEST.EVAL_PERIOD", 2),
+        ("VIS_PERIOD", 2),
+    ],
+)
+def test_free_keys_may_change(saved, make_cfg, key, value):
+    assert key.startswith(FREE_KEYS)
+    saved()
+    check_resume(make_cfg(key, value))
+
+
+def test_the_place_may_change(saved, make_cfg, tmp_path):
+    cfg = saved()
+    Path(cfg.OUTPUT_DIR).rename(tmp_path / "moved")
+    check_resume(make_cfg("OUTPUT_DIR", tmp_path / "moved"))
+
+
+def test_a_key_that_is_new_counts_as_its_default(saved, make_cfg):
+    path = Path(saved().OUTPUT_DIR) / "run.json"
+    record = json.loads(path.read_text())
+    del record["config"]["SOLVER"]["ACCUMULATE"], record["config"]["MODEL"]["AUX_HEAD"]
+    path.write_text(json.dumps(record))
+    check_resume(make_cfg())
+    with pytest.raises(ConfigError, match=r"SOLVER\.ACCUMULATE: 1 -> 2"):
+        check_resume(make_cfg("SOLVER.ACCUMULATE", 2))
+
+
+SEARCHED = ("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "auto_seg_loss", "MODEL.SEM_SEG_HEAD.LOSS_SPEC")
+
+
+def test_of_the_loss_the_content_counts_not_the_name(saved, make_cfg, tmp_path):
+    saved(*SEARCHED, "voc-miou-bezier")
+    path = tmp_path / "same.json"
+    load_spec("voc-miou-bezier").save(path)
+    check_resume(make_cfg(*SEARCHED, path))
+    load_spec("voc-macc-bezier").save(path)
+    with pytest.raises(ConfigError, match=r"LOSS_SPEC: names a loss with other content"):
+        check_resume(make_cfg(*SEARCHED, path))
+
+
+def test_a_fresh_training_leaves_no_older_checkpoint_to_resume(saved):
+    cfg = saved()
+    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    last.write_text("model_final.pth")
+    begin_training(cfg, resume=True)
+    assert last.exists()
+    begin_training(cfg, resume=False)
+    assert not last.exists()
+
+
+def test_resuming_a_run_without_a_record_keeps_its_checkpoint(make_cfg):
+    """As a run of Detectron2's own tools, or one whose record was lost."""
+    cfg = make_cfg()
+    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    last.parent.mkdir()
+    last.write_text("model_0000003.pth")
+    begin_training(cfg, resume=True)
+    assert last.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 1, "loss": null}'])
+def test_a_damaged_record_is_named(saved, make_cfg, text):
+    path = Path(saved().OUTPUT_DIR) / "run.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.json is damaged"):
+        check_resume(make_cfg())
