@@ -53,7 +53,10 @@ def test_each_target_has_a_search_on_each_data_set(target):
         for surface in ("bezier", "linear"):
             assert f"{folder}/search/{target}-{surface}.yaml" in SEARCHES
             assert surface == load(f"{folder}/search/{target}-{surface}.yaml").SEARCH.SURFACE
-    assert {f"camvid/search-{target}.yaml", f"shapes/search-{target}.yaml"} <= set(SEARCHES)
+    for folder in ("camvid", "shapes"):
+        for surface, end in (("bezier", ""), ("linear", "-linear")):
+            cfg = load(f"{folder}/search-{target}{end}.yaml")
+            assert cfg.SEARCH.SURFACE == surface and cfg.OUTPUT_DIR.endswith(f"{target}{end}")
 
 
 def test_each_published_vector_has_a_retraining():
