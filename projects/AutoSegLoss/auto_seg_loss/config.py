@@ -210,7 +210,8 @@ def _add_study_keys(cfg: CfgNode) -> None:
     cfg.STUDY = CfgNode()
     # Names of the loss registry, names of the zoo, or paths of specs.
     cfg.STUDY.LOSSES = ["cross_entropy"]
-    # Seeds; each loss is trained once with each, all from MODEL.WEIGHTS.
+    # Seeds; each loss is trained once with each, all from MODEL.WEIGHTS. "{seed}" in that path is
+    # the seed, which gives each a start of its own, the same for all losses.
     cfg.STUDY.SEEDS = [1, 2, 3]
     # Data sets and networks: "label: config.yaml" each, and [] for this config as it stands. Such a
     # config is merged over this one, first the data set's, then the network's, which must leave

@@ -56,7 +56,7 @@ def test_each_target_has_a_search_on_each_data_set(target):
     for folder in ("camvid", "shapes"):
         for surface, end in (("bezier", ""), ("linear", "-linear")):
             cfg = load(f"{folder}/search-{target}{end}.yaml")
-            assert cfg.SEARCH.SURFACE == surface and cfg.OUTPUT_DIR.endswith(f"{target}{end}")
+            assert surface == cfg.SEARCH.SURFACE and cfg.OUTPUT_DIR.endswith(f"{target}{end}")
 
 
 def test_each_published_vector_has_a_retraining():

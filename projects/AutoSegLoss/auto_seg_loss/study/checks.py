@@ -19,7 +19,7 @@ from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
 
-SETTING_CHECKS = (check_weights, check_evaluation, check_model)
+SETTING_CHECKS = (check_evaluation, check_model)
 DATA_CHECKS = (check_test_data, check_train_data)
 
 
@@ -51,7 +51,7 @@ def check_settings(study: Study) -> None:
     seen = set()  # networks share data, and looking at every file takes its time
     for setting in study.settings:
         data = (str(setting.config.DATASETS), setting.config.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
-        checks = (*SETTING_CHECKS, *(() if data in seen else DATA_CHECKS))
+        checks = (_check_starts, *SETTING_CHECKS, *(() if data in seen else DATA_CHECKS))
         seen.add(data)
         for check in checks:
             try:
@@ -59,6 +59,13 @@ def check_settings(study: Study) -> None:
             except ValueError as error:
                 where = f"{setting.name}: " if setting.name else ""
                 raise ConfigError(f"{where}{error}") from error
+
+
+def _check_starts(cfg: CfgNode) -> None:
+    """The weights that each seed starts from."""
+    starts = [cell_config(cfg, "cross_entropy", seed) for seed in cfg.STUDY.SEEDS]
+    for start in {cell.MODEL.WEIGHTS: cell for cell in starts}.values():
+        check_weights(start)
 
 
 def _check_lists(cfg: CfgNode) -> None:

@@ -126,13 +126,14 @@ def build_study(cfg: CfgNode, opts: Sequence[Any] = (), folder: Path = Path()) -
 
 
 def cell_config(cfg: CfgNode, loss: str, seed: int) -> CfgNode:
-    """A config with its loss and seed; frozen."""
+    """A config with its loss and seed, which "{seed}" in MODEL.WEIGHTS stands for; frozen."""
     cell = cfg.clone()
     cell.defrost()
     known = loss in loss_names()
     cell.MODEL.SEM_SEG_HEAD.LOSS_TYPE = loss if known else "auto_seg_loss"
     cell.MODEL.SEM_SEG_HEAD.LOSS_SPEC = "" if known else loss
     cell.SEED = seed
+    cell.MODEL.WEIGHTS = cell.MODEL.WEIGHTS.replace("{seed}", str(seed))
     cell.freeze()
     return cell
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def test_a_cell_is_a_training_of_one_loss_and_seed(make_cfg, loss, kind, spec):
     assert (kind, spec, 3) == (head.LOSS_TYPE, head.LOSS_SPEC, cell.SEED)
     assert cell.SOLVER.MAX_ITER == 77 and cell.is_frozen()
     assert cfg.SEED == 9, "the study's own config was changed"
+
+
+def test_each_seed_may_have_a_start_of_its_own(make_study, weights, tmp_path):
+    for seed in (1, 2):
+        shutil.copy(weights, tmp_path / f"start-{seed}.pth")
+    study = make_study("MODEL.WEIGHTS", tmp_path / "start-{seed}.pth")
+    starts = {(cell.seed, cell.config.MODEL.WEIGHTS) for cell in study.cells}
+    assert starts == {(seed, str(tmp_path / f"start-{seed}.pth")) for seed in (1, 2)}
+    check_settings(study)
+    (tmp_path / "start-2.pth").unlink()
+    with pytest.raises(ConfigError, match=r"MODEL\.WEIGHTS .*start-2\.pth does not exist"):
+        check_settings(study)
 
 
 def test_cells_lie_below_loss_and_seed(make_study, tmp_path):
