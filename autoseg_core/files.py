@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +13,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its place when the block ends without error.
 
     Until then ``path`` is as it was: a reader, or a program that goes on after a crash, never sees
-    half a file. Processes that write the same file do not meet.
+    half a file. Of several that write the same file the last one wins.
     """
     target = Path(path)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         partial.replace(target)

@@ -48,6 +48,7 @@ class _State:
 
     previous: dict[int, Any] = field(default_factory=dict)  # handlers to put back; {} = not ours
     writing: int = 0  # depth of `uninterrupted`
+    patient: int = 0  # depth of those that a second signal does not end either
     asked: int | None = None  # the signal that asked to stop
 
 
@@ -76,8 +77,10 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
+def uninterrupted(patient: bool = True) -> Iterator[None]:
     """For a write that must be whole: a signal in here is remembered, and raised right after it.
+
+    Not ``patient``: a second signal is raised at once. For what is better whole, but may hang.
 
     So is one that was raised earlier and got lost, as in a ``__del__``, where Python drops
     exceptions: a search that goes on writing after it was asked to stop stops here.
@@ -86,10 +89,12 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     _state.writing += 1
+    _state.patient += patient
     try:
         yield
     finally:
         _state.writing -= 1
+        _state.patient -= patient
         if _state.writing == 0 and _state.asked is not None:
             raise Interrupted(_state.asked)
 
@@ -140,8 +145,8 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    _state.asked = signum
-    if not _state.writing:
+    again, _state.asked = _state.asked is not None, signum
+    if not _state.writing or (again and not _state.patient):
         raise Interrupted(signum)
 
 

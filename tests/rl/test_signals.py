@@ -73,6 +73,19 @@ def test_a_write_is_finished_first(signum: int) -> None:
     assert caught.value.signum == signum
 
 
+def test_a_second_signal_ends_what_may_hang() -> None:
+    steps = []
+    with pytest.raises(Interrupted), interruptible(), uninterrupted(patient=False):
+        _send(signal.SIGINT)
+        steps.append("after the first")
+        with contextlib.suppress(Interrupted), uninterrupted():
+            _send(signal.SIGINT)
+            steps.append("a write within")
+        _send(signal.SIGINT)
+        steps.append("after the third")
+    assert steps == ["after the first", "a write within"]
+
+
 def test_a_write_that_fails_still_stops() -> None:
     with pytest.raises(Interrupted) as caught, interruptible(), uninterrupted():
         _send(signal.SIGTERM)

@@ -19,7 +19,7 @@ from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
 from auto_seg_loss.data.labels import read_label
-from auto_seg_loss.preflight import prepare, script_parser
+from auto_seg_loss.preflight import check_train_data, load_config, script_parser
 from auto_seg_loss.user_errors import explain_user_errors
 
 Vector = NDArray[np.float64]
@@ -88,7 +88,8 @@ def main() -> None:
     parser.add_argument("--rule", choices=rules, default=rules[0], help="default: %(default)s")
     arguments = parser.parse_args()
     with explain_user_errors():
-        cfg = prepare(arguments)
+        cfg = load_config(arguments.config_file, arguments.opts)
+        check_train_data(cfg)
         print(f"MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS {class_weights(cfg, arguments.rule)}")
 
 

@@ -74,6 +74,6 @@ def command_line(argv: list[str], *options: str) -> str:
 def _message(error: Exception) -> str:
     """Its words; of one that a data loader's worker sent, without the worker's traceback."""
     if isinstance(error, FloatingPointError):
-        first = str(error).splitlines()[0]
+        first = (str(error).splitlines() or ["the training diverged."])[0]
         return f"{first} Lower SOLVER.BASE_LR, or set SOLVER.CLIP_GRADIENTS.ENABLED True."
     return str(error).rpartition(f"{type(error).__name__}: ")[2].strip()

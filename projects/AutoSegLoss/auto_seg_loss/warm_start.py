@@ -29,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 # What the weights depend on; a file made under other settings is refused. Not so those of the
 # second list, nor those of the losses: it is trained with cross entropy.
-_SECTIONS = ("MODEL", "INPUT", "SOLVER", "DATASETS", "SEED")
+_SECTIONS = ("MODEL", "INPUT", "SOLVER", "DATASETS", "DATALOADER", "SEED")
 _FREE_KEYS = (
+    "DATALOADER.NUM_WORKERS",
     "INPUT.CACHE",
     "MODEL.DEVICE",
     "MODEL.SEM_SEG_HEAD.LOSS_BACKEND",
@@ -58,7 +59,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
         iterations = cfg.SEARCH.WARM_START.MAX_ITER
         logger.info("Training the shared warm start, %d iterations, into %s", iterations, path)
         with quiet(), undisturbed(cfg.MODEL.DEVICE):
-            train(_training_config(cfg), model, dicts, cfg.SEED)
+            _train(_training_config(cfg), model, dicts)
         _save(path, {"model": model.state_dict(), "settings": settings})
     made_with, state = read_warm_start(path)
     if changes := _changes(made_with, settings):
@@ -73,6 +74,16 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
 def warm_start_file(cfg: CfgNode) -> Path:
     """Where the warm start is kept."""
     return Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
+
+
+def _train(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> None:
+    try:
+        train(cfg, model, dicts, cfg.SEED)
+    except FloatingPointError as error:
+        raise ConfigError(
+            f"The warm start diverged: {str(error).splitlines()[0]} Lower "
+            f"SEARCH.WARM_START.BASE_LR, which is {cfg.SOLVER.BASE_LR:g}."
+        ) from error
 
 
 def _training_config(cfg: CfgNode) -> CfgNode:

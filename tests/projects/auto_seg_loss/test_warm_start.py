@@ -113,6 +113,12 @@ def test_one_made_with_other_settings_is_refused(start, trainings, path, options
     assert len(trainings) == 1 and path.is_file()
 
 
+def test_one_that_diverges_names_its_rate(start, path):
+    with pytest.raises(ConfigError, match=r"diverged: .* Lower SEARCH\.WARM_START\.BASE_LR, which"):
+        start("SEARCH.WARM_START.BASE_LR", 1e20)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -54,12 +54,12 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         hooks.IterationTimer(),
         Progress(period, cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE),
         hooks.LRScheduler(),
-        WholeSteps(),
         precise_bn(trainer),
         LossCounts(period, classes),
         Surfaces(period) if main else None,
         Write(writers, period),
         hooks.PeriodicCheckpointer(*checkpoints) if main else None,
+        WholeSteps(),
         Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test_and_draw, files, metrics),
         CloseFiles(writers),
     ]

@@ -46,10 +46,20 @@ class Evaluation(EvalHook):
             storage.iter = start
 
     def after_train(self) -> None:
-        """The last evaluation; resuming a finished training repeats it at the same iteration."""
+        """The last evaluation; resuming a finished training repeats it at the same iteration.
+
+        Not of a training that failed or was interrupted, be it in its last step.
+        """
+        if self.trainer.iter < self.trainer.max_iter:
+            return
         storage = self.trainer.storage
         storage.iter = min(storage.iter, self.trainer.max_iter)
-        super().after_train()
+        try:
+            super().after_train()
+        except BaseException:
+            for file in self._files:  # the hooks after this one are not called
+                file.close()
+            raise
 
     def _do_eval(self) -> None:
         super()._do_eval()

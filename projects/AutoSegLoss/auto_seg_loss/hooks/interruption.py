@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from detectron2.engine import HookBase
@@ -13,10 +14,11 @@ from rl.signals import Interrupted, uninterrupted
 
 
 class WholeSteps(HookBase):
-    """SIGINT and SIGTERM wait for the end of a step: put it right after the LRScheduler.
+    """A first SIGINT or SIGTERM waits for the end of a step, and of all hooks before this one.
 
-    So wherever they interrupt a training, weights, optimiser and learning rate are those after
-    iteration ``done``, which is None before the first.
+    So where it interrupts a training, the training's state is that after iteration ``done``, which
+    is None when there is no such state: before the first step, and when a second signal, or an
+    error, has ended one half way.
     """
 
     def __init__(self) -> None:
@@ -24,14 +26,16 @@ class WholeSteps(HookBase):
         self._step = ExitStack()
 
     def before_step(self) -> None:
-        self._step.enter_context(uninterrupted())
+        self._step.enter_context(uninterrupted(patient=False))
+        self.done = None
 
     def after_step(self) -> None:
         self.done = self.trainer.iter
         self._step.close()  # raises the interruption that has waited
 
     def after_train(self) -> None:
-        self._step.close()  # of a step that has failed
+        with suppress(Interrupted):  # the step has failed: that error, or this, is on its way up
+            self._step.close()
 
 
 @contextmanager
@@ -57,4 +61,9 @@ def _save(trainer: Any) -> None:
     trainer.iter = steps.done  # the loop may have counted on already
     last = steps.done + 1 == trainer.max_iter
     name = "model_final" if last else f"model_{steps.done:07d}"  # as Detectron2 names them
-    trainer.checkpointer.save(name, iteration=steps.done)
+    if _latest(trainer.checkpointer) != f"{name}.pth":  # a file to go on from is never written over
+        trainer.checkpointer.save(name, iteration=steps.done)
+
+
+def _latest(checkpointer: Any) -> str | None:
+    return Path(checkpointer.get_checkpoint_file()).name if checkpointer.has_checkpoint() else None

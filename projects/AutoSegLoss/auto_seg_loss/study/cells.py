@@ -92,10 +92,10 @@ def _train(cell: Cell) -> None:
     begin_training(cell.config, resume=False)
     # As train_net.py leaves it, to train or to score the cell by itself; run.json is the record.
     (cell.directory / CONFIG).write_text(cell.config.dump(), encoding="utf-8")
-    begin = time.monotonic()
+    begin, inputs = time.monotonic(), inputs_of(cell.config)
     scores = train_and_test(on_own_device(cell.config))
     seconds = round(time.monotonic() - begin, 3)
-    result = {"scores": scores, "inputs": inputs_of(cell.config), "seconds": seconds}
+    result = {"scores": scores, "inputs": inputs, "seconds": seconds}
     _write(cell.directory / RESULTS, result)
 
 

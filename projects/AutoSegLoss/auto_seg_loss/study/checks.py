@@ -14,7 +14,7 @@ from auto_seg_loss.preflight import (
     check_train_data,
     check_weights,
 )
-from auto_seg_loss.run_checks import check_output
+from auto_seg_loss.run_checks import check_device, check_output, check_schedule
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
@@ -35,6 +35,9 @@ def _check_study(study: Study) -> None:
     check_output(study.config)
     _check_lists(study.config)
     for setting in study.settings:
+        check_schedule(setting.config)
+        if study.config.SEARCH.EXECUTOR.NAME == "serial":  # workers may have what is not here
+            check_device(setting.config)
         _check_target(setting.config)
         _check_losses(setting.config)
         if len(setting.config.DATASETS.TEST) != 1:

@@ -63,7 +63,7 @@ def check_finished(study: Study) -> None:
 
 
 def failed_alike(cell: Cell) -> bool:
-    """Whether it has failed with the config that it has now: once more would end the same."""
+    """Whether it has failed with the config that it has now, but for FREE_KEYS."""
     if not (cell.directory / FAILED).is_file():
         return False
     try:

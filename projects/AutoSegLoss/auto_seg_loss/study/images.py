@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auto_seg_loss.study.finished import CellResult
-from auto_seg_loss.study.inspection import PREDICTIONS, read_truth, shown_records
+from auto_seg_loss.study.inspection import PREDICTIONS, read_truth, shown_records, wanted
 from auto_seg_loss.visualize import boundary_overlay, overlay, shrunk
 
 LONGEST = 512
@@ -35,10 +35,10 @@ class Pictures:
 
 
 def pictures_of(result: CellResult) -> list[Pictures]:
-    """Those of STUDY.IMAGES; [] for a cell that was not inspected."""
-    if result.reason or not result.shown.get("images"):
+    """Those of STUDY.IMAGES; [] for a cell that was not inspected, or with other images."""
+    cfg, names = result.cell.config, result.shown.get("images")
+    if result.reason or not names or names != wanted(cfg)["images"]:
         return []
-    cfg = result.cell.config
     colours = MetadataCatalog.get(cfg.DATASETS.TEST[0]).stuff_colors
     folder = result.cell.directory / PREDICTIONS
     return [

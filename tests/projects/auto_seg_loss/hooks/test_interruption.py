@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.engine import hooks
 from detectron2.utils import comm
 
 from auto_seg_loss.hooks import kept_when_interrupted
@@ -23,13 +24,13 @@ def trainer(shapes, make_cfg) -> Trainer:
     return Trainer(cfg)
 
 
-def interrupt_in(trainer: Trainer, iteration: int) -> None:
+def interrupt_in(trainer: Trainer, iteration: int, times: int = 1) -> None:
     """Have the step of that iteration signalled half way: between backward and update."""
     original = trainer._trainer._backward
 
     def backward(batch):
         losses = original(batch)
-        if trainer.iter == iteration:
+        for _ in range(times if trainer.iter == iteration else 0):
             os.kill(os.getpid(), signal.SIGINT)
         return losses
 
@@ -58,11 +59,52 @@ def test_the_checkpoint_is_that_after_the_step(trainer):
     assert (output / "last_checkpoint").read_text() == "model_final.pth"
 
 
-def test_the_last_step_leaves_the_final_model(trainer):
+def test_the_last_step_leaves_the_final_model_and_is_not_evaluated(trainer, monkeypatch):
+    monkeypatch.setattr(Trainer, "test", lambda *_: pytest.fail("evaluated"))
     interrupt_in(trainer, 5)
     with pytest.raises(Interrupted):
         train(trainer)
     assert (Path(trainer.cfg.OUTPUT_DIR) / "last_checkpoint").read_text() == "model_final.pth"
+
+
+def test_a_second_signal_does_not_wait_and_nothing_half_done_is_kept(trainer):
+    interrupt_in(trainer, 3, times=2)
+    with pytest.raises(Interrupted):
+        train(trainer)
+    assert trainer.iter == 3
+    assert not list(Path(trainer.cfg.OUTPUT_DIR).glob("*.pth"))
+
+
+def test_statistics_of_precise_bn_are_whole_too(shapes, make_cfg, monkeypatch):
+    options = ("TEST.PRECISE_BN.ENABLED", True, "TEST.PRECISE_BN.NUM_ITER", 2)
+    cfg = make_cfg(*options, "SOLVER.MAX_ITER", 4, "TEST.EVAL_PERIOD", 2, "TEST.SAMPLES", 0)
+    Path(cfg.OUTPUT_DIR).mkdir()
+    trainer = Trainer(cfg)
+    (hook,) = (hook for hook in trainer._hooks if isinstance(hook, hooks.PreciseBN))
+    original = hook.update_stats
+
+    def update_stats():
+        os.kill(os.getpid(), signal.SIGTERM)
+        original()
+        updated.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
+
+    updated = []
+    monkeypatch.setattr(hook, "update_stats", update_stats)
+    with pytest.raises(Interrupted):
+        train(trainer)
+    kept = torch.load(Path(cfg.OUTPUT_DIR) / "model_0000001.pth", weights_only=False)["model"]
+    assert len(updated) == 1 and all(map(torch.equal, updated[0].values(), kept.values()))
+
+
+def test_a_checkpoint_to_go_on_from_is_not_written_over(trainer, monkeypatch):
+    monkeypatch.setattr(Trainer, "test", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted), interruptible():
+        trainer.train()  # interrupted in its evaluation, after model_final.pth
+    path = Path(trainer.cfg.OUTPUT_DIR) / "model_final.pth"
+    written = path.stat().st_mtime_ns
+    with pytest.raises(Interrupted), interruptible(), kept_when_interrupted(trainer):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert path.stat().st_mtime_ns == written
 
 
 def test_before_the_first_step_there_is_nothing_to_keep(trainer):
@@ -84,11 +126,13 @@ def test_after_a_step_that_failed_signals_act_at_once(trainer):
             pytest.fail("the signal still waits for the end of a step")
 
 
-@pytest.mark.parametrize("processes, saved", [(1, ["model_final"]), (2, [])])
+@pytest.mark.parametrize("processes, saved", [(1, ["model_0000003"]), (2, [])])
 def test_of_several_processes_nothing_is_saved(trainer, monkeypatch, processes, saved):
     """Others may wait in the middle of a step."""
-    trainer.train()
     names = []
+    interrupt_in(trainer, 3)
+    with pytest.raises(Interrupted), interruptible():
+        trainer.train()
     monkeypatch.setattr(comm, "get_world_size", lambda: processes)
     monkeypatch.setattr(trainer.checkpointer, "save", lambda name, **_: names.append(name))
     with pytest.raises(Interrupted), interruptible(), kept_when_interrupted(trainer):

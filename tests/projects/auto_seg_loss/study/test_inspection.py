@@ -79,6 +79,8 @@ def test_pictures_show_the_same_images_for_every_cell(cell):
     assert len(pictures) == 2
     assert {one.shape for shown in pictures for one in vars(shown).values()} == {(48, 64, 3)}
     assert pictures_of(CellResult(cell, scores)) == []
+    others = {**shown, "images": shown["images"][:1]}  # of another STUDY.IMAGES
+    assert pictures_of(CellResult(cell, scores, others)) == []
     assert pictures_of(CellResult(cell, reason="the disk is full")) == []
 
 
