@@ -11,7 +11,7 @@ from detectron2.config import CfgNode, get_cfg
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.preflight import ConfigError
-from autoseg_core import load_spec
+from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import replacing
 from rl.headers import differences
 
@@ -40,6 +40,14 @@ def loss_text(cfg: CfgNode) -> str | None:
     return load_spec(head.LOSS_SPEC).to_json() if head.LOSS_TYPE == "auto_seg_loss" else None
 
 
+def same_loss(recorded: str | None, now: str | None) -> bool:
+    """Whether two texts of ``loss_text`` are one loss: names and notes do not count."""
+    if recorded is None or now is None:
+        return recorded == now
+    old, new = LossSpec.from_json(recorded, "the recorded loss"), LossSpec.from_json(now)
+    return (old.terms, old.combine) == (new.terms, new.combine)
+
+
 def begin_training(cfg: CfgNode, resume: bool) -> None:
     """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
 
@@ -64,12 +72,14 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if not path.is_file():
         return
+    now = loss_text(cfg)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        changes, loss = changed_keys(record["config"], plain(cfg), free), record["loss"]
+        changes = changed_keys(record["config"], plain(cfg), free)
+        alike = same_loss(record["loss"], now)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
-    if loss != loss_text(cfg):
+    if not alike:
         changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
     if changes:
         raise ConfigError(

@@ -80,7 +80,9 @@ SEARCHED = ("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "auto_seg_loss", "MODEL.SEM_SEG_HEAD
 def test_of_the_loss_the_content_counts_not_the_name(saved, make_cfg, tmp_path):
     saved(*SEARCHED, "voc-miou-bezier")
     path = tmp_path / "same.json"
-    load_spec("voc-miou-bezier").save(path)
+    spec = load_spec("voc-miou-bezier")
+    noted = spec.provenance.model_copy(update={"note": "It gained two points since."})
+    spec.model_copy(update={"name": "mine", "provenance": noted}).save(path)
     check_resume(make_cfg(*SEARCHED, path))
     load_spec("voc-macc-bezier").save(path)
     with pytest.raises(ConfigError, match=r"LOSS_SPEC: names a loss with other content"):

@@ -12,7 +12,7 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from auto_seg_loss.preflight import ConfigError, local_weights
-from auto_seg_loss.run_record import check_resume, loss_text
+from auto_seg_loss.run_record import check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from
 from auto_seg_loss.study.matrix import Cell, Study, score_names, tolerance_names
 
@@ -102,7 +102,8 @@ def inputs_of(cfg: CfgNode) -> dict[str, str | None]:
 
 
 def _check_result(cell: Cell, result: dict[str, Any]) -> None:
-    if result["inputs"] != inputs_of(cell.config):
+    old, new = result["inputs"], inputs_of(cell.config)
+    if old["weights"] != new["weights"] or not same_loss(old["loss"], new["loss"]):
         raise ConfigError(
             f"{cell.directory} was trained with another loss file or other weights of the same "
             "name; delete it to train it again, or choose another OUTPUT_DIR."
