@@ -88,9 +88,9 @@ bench: $(READY)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 tensorboard: $(READY)
-	@test -d $(LOGDIR) || { \
+	@test -d "$(LOGDIR)" || { \
 		echo "make: there is no folder $(LOGDIR); train first, or say where: make tensorboard LOGDIR=..."; exit 1; }
-	@$(PY) -m tensorboard.main --logdir $(LOGDIR)
+	@$(PY) -m tensorboard.main --logdir "$(LOGDIR)"
 
 clean:
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -24,6 +24,8 @@ from auto_seg_loss.study import (
 )
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
+FAILED = "failed (failed.json in a cell's folder says where; --retry-failed trains them again):"
+
 logger = logging.getLogger("auto_seg_loss.study")
 
 
@@ -47,7 +49,7 @@ def main() -> None:
             outcome = run_study(study, arguments.retry_failed)
     print(outcome.text)
     if outcome.failures:
-        print("\n".join(["failed:", *outcome.failures]), file=sys.stderr)
+        print("\n".join([FAILED, *outcome.failures]), file=sys.stderr)
         sys.exit(1)
 
 

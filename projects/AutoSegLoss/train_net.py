@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,13 @@ from auto_seg_loss.preflight import (
     prepare,
     start_run,
 )
-from auto_seg_loss.run_record import begin_training, check_resume
+from auto_seg_loss.run_checks import check_gpus
+from auto_seg_loss.run_record import (
+    begin_training,
+    check_checkpoint,
+    check_resume,
+    sole_training,
+)
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
@@ -37,12 +44,12 @@ from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 def main() -> None:
     """Check everything once, then train or evaluate in as many processes as asked for."""
     arguments = default_argument_parser().parse_args()
-    checks: list[Callable[[CfgNode], None]] = [check_loss]
+    checks: list[Callable[[CfgNode], None]] = [check_loss, partial(check_gpus, arguments.num_gpus)]
     if arguments.eval_only:
         checks.append(partial(check_eval_only, resume=arguments.resume))
     else:
         checks.append(check_train_data)
-        checks += [check_resume] if arguments.resume else []
+        checks += [check_resume, check_checkpoint] if arguments.resume else []
     with explain_user_errors():
         cfg = prepare(arguments, *checks)
         with say_how_to_go_on(*([] if arguments.eval_only else ["--resume"])):
@@ -58,22 +65,34 @@ def main() -> None:
 
 def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
     """One process of the training or evaluation; returns the evaluation's results."""
-    start_run(cfg, args)
     if args.eval_only:
-        model = Trainer.build_model(cfg)
-        checkpointer = WholeCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
-        checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=args.resume)
-        results = Trainer.test_protocols(cfg, model)
-        if comm.is_main_process():
-            verify_results(cfg, results)
-        return results
+        start_run(cfg, args)
+        return evaluate(cfg, args.resume)
+    with sole_training(cfg) if comm.is_main_process() else nullcontext():
+        start_run(cfg, args)
+        return train(cfg, args.resume)
+
+
+def train(cfg: CfgNode, resume: bool) -> dict[str, Any]:
+    """Train and evaluate; an interruption leaves a checkpoint."""
     trainer = Trainer(cfg)
     if comm.is_main_process():
-        begin_training(cfg, args.resume)
+        begin_training(cfg, resume)
     comm.synchronize()
-    trainer.resume_or_load(resume=args.resume)
+    trainer.resume_or_load(resume=resume)
     with kept_when_interrupted(trainer):
         return trainer.train()
+
+
+def evaluate(cfg: CfgNode, resume: bool) -> dict[str, Any]:
+    """Score MODEL.WEIGHTS, or the last checkpoint, by both protocols."""
+    model = Trainer.build_model(cfg)
+    checkpointer = WholeCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
+    checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
+    results = Trainer.test_protocols(cfg, model)
+    if comm.is_main_process():
+        verify_results(cfg, results)
+    return results
 
 
 if __name__ == "__main__":

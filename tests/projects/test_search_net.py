@@ -326,7 +326,7 @@ def test_a_warm_start_of_other_settings_is_refused(scripts, command, finished, t
         *("SEARCH.WARM_START.BASE_LR", 0.001),
     )
     text = scripts.run(*command(tmp_path / "run", options=options)).refusal()
-    assert "was made with other" in text and "delete it" in text
+    assert "was made with other" in text and "Delete it" in text
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_a_failed_cell_is_reported_and_trained_again_on_demand(study, copy, fini
     others = trained(copy)
     run = study(copy)
     assert run.status == 1 and "Traceback" not in run.stderr
-    assert re.search(rf"failed:\n{SPEC}, seed 2: \w+Error: ", run.stderr)
+    assert re.search(rf"failed \(.*--retry-failed.*\):\n{SPEC}, seed 2: \w+Error: ", run.stderr)
     assert table(run.stdout)[2][1] == "1"
     (cell / "metrics.json").rmdir()
     study(copy, flags=("--retry-failed",)).assert_ok()

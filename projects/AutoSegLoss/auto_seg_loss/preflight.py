@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.check import check_model
+from auto_seg_loss.modeling.check import check_model, check_start
 from auto_seg_loss.quiet import hush_detectron2
 from auto_seg_loss.run_checks import check_archive, check_device, check_output, check_schedule
 from autoseg_core import SIX, SegmentationScores
@@ -35,6 +36,17 @@ _MISMATCH = re.compile(
 
 class ConfigError(ValueError):
     """A configuration that cannot be run; the message says which key to change."""
+
+
+@contextmanager
+def naming(keys: str) -> Iterator[None]:
+    """A ``ValueError`` in here becomes a ``ConfigError`` that begins with the keys it is about."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{keys}: {error}") from error
 
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
@@ -127,10 +139,10 @@ def checked_config(
         check_output,
         check_device,
         check_schedule,
-        check_weights,
         check_evaluation,
         check_model,
         check_test_data,
+        check_weights,  # last: it may fetch them from the network
     )
     for check in (*common, *checks):
         try:
@@ -191,12 +203,17 @@ def check_loss(cfg: CfgNode) -> None:
 def check_weights(cfg: CfgNode) -> None:
     """Refuse MODEL.WEIGHTS that do not exist; remote names are fetched, as they will be later."""
     if cfg.MODEL.WEIGHTS:
-        check_archive(local_weights(cfg.MODEL.WEIGHTS))
+        path = local_weights(cfg.MODEL.WEIGHTS)
+        check_archive(path)
+        check_start(cfg, path)
 
 
 def local_weights(name: str) -> Path:
     """The file of MODEL.WEIGHTS, which may be a path, a URL or a ``detectron2://`` name."""
-    path = Path(PathManager.get_local_path(name))
+    try:
+        path = Path(PathManager.get_local_path(name))
+    except OSError as error:  # URLError among them
+        raise ConfigError(f"MODEL.WEIGHTS {name} cannot be fetched: {error}.") from error
     if not path.is_file():
         raise ConfigError(
             f"MODEL.WEIGHTS {name} does not exist, or is no file. Warm starts are made by "
@@ -219,10 +236,11 @@ def check_evaluation(cfg: CfgNode) -> None:
     """Refuse values of TEST, and a void label, that cannot be evaluated with."""
     head = cfg.MODEL.SEM_SEG_HEAD
     check_ignore_value(head.NUM_CLASSES, head.IGNORE_VALUE)
-    SegmentationScores(
-        head.NUM_CLASSES,
-        tolerance=cfg.TEST.TOLERANCE,
-        protocol=cfg.TEST.PROTOCOL,
-        drop_background=cfg.TEST.DROP_BACKGROUND,
-        metrics=(*SIX, *cfg.TEST.METRICS),
-    )
+    with naming("TEST.TOLERANCE, PROTOCOL, DROP_BACKGROUND and METRICS"):
+        SegmentationScores(
+            head.NUM_CLASSES,
+            tolerance=cfg.TEST.TOLERANCE,
+            protocol=cfg.TEST.PROTOCOL,
+            drop_background=cfg.TEST.DROP_BACKGROUND,
+            metrics=(*SIX, *cfg.TEST.METRICS),
+        )

@@ -10,7 +10,7 @@ from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.data import assert_disjoint, carve
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.preflight import ConfigError, naming
 from auto_seg_loss.trainer import Dicts
 from autoseg_core import Constraints, LossSpec, Objective, SegmentationScores, Space, search_space
 
@@ -54,7 +54,8 @@ def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
     if hold.DATASETS:
         holdout = _records(hold.DATASETS)
     else:
-        train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
+        with naming("SEARCH.HOLDOUT"):
+            train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
     assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
     assert_disjoint(holdout, _records(cfg.DATASETS.TEST))
     assert_disjoint(train_dicts, _records(cfg.DATASETS.TEST), "the search set")
@@ -65,8 +66,9 @@ def check_problem(cfg: CfgNode) -> None:
     """Refuse what no proxy can be built for; ``ValueError`` says why."""
     if cfg.SEED < 0:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
-    space = build_space(cfg)
-    candidate_spec(cfg, space, space.identity(), loss_name(cfg))
+    with naming("SEARCH.METRIC, SURFACE, PIECES, ABSENT, TOLERANCE and NAME"):
+        space = build_space(cfg)
+        candidate_spec(cfg, space, space.identity(), loss_name(cfg))
     SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=space.objective.reported)
     if cfg.SEARCH.PROXY.MAX_ITER < 1 or cfg.SEARCH.WARM_START.MAX_ITER < 0:
         raise ConfigError(

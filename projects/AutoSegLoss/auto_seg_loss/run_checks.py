@@ -32,6 +32,15 @@ def check_device(cfg: CfgNode) -> None:
         )
 
 
+def check_gpus(count: int, cfg: CfgNode) -> None:
+    """Refuse more processes a machine, --num-gpus, than it has GPUs; one needs none."""
+    if count > 1 and count > torch.cuda.device_count():
+        raise ValueError(
+            f"--num-gpus {count} trains with a GPU for each process, but PyTorch sees "
+            f"{torch.cuda.device_count()} here; leave it out to train in one process."
+        )
+
+
 def check_output(cfg: CfgNode) -> None:
     """Refuse an OUTPUT_DIR that is no folder and cannot become one."""
     if not cfg.OUTPUT_DIR:
@@ -46,7 +55,7 @@ def check_output(cfg: CfgNode) -> None:
 
 def check_schedule(cfg: CfgNode) -> None:
     """Refuse trainings of no iterations and batches of no images."""
-    for key in ("MAX_ITER", "IMS_PER_BATCH"):
+    for key in ("MAX_ITER", "IMS_PER_BATCH", "ACCUMULATE"):
         if cfg.SOLVER[key] < 1:
             raise ValueError(f"SOLVER.{key} must be 1 or more, got {cfg.SOLVER[key]}.")
 

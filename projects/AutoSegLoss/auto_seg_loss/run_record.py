@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,9 @@ from auto_seg_loss.preflight import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import replacing
 from rl.headers import differences
+from rl.locks import FileLock, LockedError
+
+logger = logging.getLogger(__name__)
 
 # What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
 # --eval-only too.
@@ -48,17 +55,42 @@ def same_loss(recorded: str | None, now: str | None) -> bool:
     return (old.terms, old.combine) == (new.terms, new.combine)
 
 
+@contextmanager
+def sole_training(cfg: CfgNode) -> Iterator[None]:
+    """Keep a second training out of OUTPUT_DIR; ``ConfigError`` when one runs there."""
+    path = Path(cfg.OUTPUT_DIR)
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(path / "train.lock")
+    except LockedError:
+        raise ConfigError(
+            f"Another training is running in {path}; wait for it, stop it, or choose another "
+            "OUTPUT_DIR."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def begin_training(cfg: CfgNode, resume: bool) -> None:
     """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
 
-    Call it on the main process, after ``check_resume`` when resuming.
+    Call it on the main process, after ``check_resume`` when resuming, inside ``sole_training``.
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if resume and path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        path.with_name("last_checkpoint").unlink(missing_ok=True)
+    last = path.with_name("last_checkpoint")
+    if not resume and last.is_file():
+        logger.warning(
+            "%s holds a training that ended with %s: this one begins anew and replaces it "
+            "(metrics.json, events, checkpoints); --resume would have gone on.",
+            path.parent,
+            last.read_text(encoding="utf-8").strip(),
+        )
+        last.unlink()
     record = {"config": plain(cfg), "loss": loss_text(cfg)}
     with replacing(path) as partial:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -87,6 +119,22 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
             + "".join(f"  {change}\n" for change in changes)
             + "Go on with the old values, or choose another OUTPUT_DIR."
         )
+
+
+def check_checkpoint(cfg: CfgNode) -> None:
+    """Refuse to resume from a last checkpoint that is missing or damaged."""
+    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+    if not last.is_file():
+        return
+    path = last.with_name(last.read_text(encoding="utf-8").strip())
+    if path.is_file() and zipfile.is_zipfile(path):
+        return
+    whole = [one.name for one in sorted(last.parent.glob("model_*.pth")) if one != path]
+    others = f"one of {', '.join(whole)}" if whole else "a checkpoint of this training"
+    raise ConfigError(
+        f"{path}, which --resume goes on from, is missing or damaged; write the name of {others} "
+        f"into {last}, or begin anew without --resume."
+    )
 
 
 def changed_keys(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from auto_seg_loss.data import split_lists, split_record
 from auto_seg_loss.executor import check_executor, open_executor
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.preflight import ConfigError, naming
 from auto_seg_loss.problem import (
     build_sets,
     build_space,
@@ -166,8 +166,11 @@ def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
 def check_search(cfg: CfgNode) -> None:
     """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
     check_problem(cfg)
+    with naming("SEARCH.ROUNDS, SAMPLES, SELECTION and HALVING"):
+        samples = search_settings(cfg).samples
     try:
-        build_agent(cfg, build_space(cfg)).ask(search_settings(cfg).samples)
+        with naming(f"SEARCH.AGENT, SEARCH.{cfg.SEARCH.AGENT.upper()}"):
+            build_agent(cfg, build_space(cfg)).ask(samples)
     except ImportError as error:
         raise ConfigError(f"SEARCH.AGENT {cfg.SEARCH.AGENT!r}: {error}") from None
     check_executor(cfg)

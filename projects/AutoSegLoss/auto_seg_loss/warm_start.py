@@ -103,6 +103,9 @@ def _settings(cfg: CfgNode, dicts: Dicts) -> dict[str, Any]:
 
 def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     changes = changed_keys(made_with["config"], settings["config"], _FREE_KEYS)
+    for key in ("MAX_ITER", "BASE_LR"):  # as _training_config has set them
+        named = f"SEARCH.WARM_START.{key}:"
+        changes = [change.replace(f"SOLVER.{key}:", named) for change in changes]
     before, now = made_with["images"], settings["images"]
     if before != now:
         new = len(set(now) - set(before))
@@ -129,8 +132,9 @@ def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ConfigError(
             f"{path} is not a warm start made by search_net.py of this version "
-            f"({type(error).__name__}); delete it "
-            "to make it again, or set SEARCH.WARM_START.WEIGHTS to another file."
+            f"({type(error).__name__}): set SEARCH.WARM_START.WEIGHTS to another file, or "
+            "delete it if nothing else needs it. To start from a checkpoint of train_net.py, set "
+            "SEARCH.WARM_START.MAX_ITER 0 and MODEL.WEIGHTS."
         ) from None
 
 

@@ -8,6 +8,7 @@ import torch
 from auto_seg_loss.run_checks import (
     check_archive,
     check_device,
+    check_gpus,
     check_output,
     check_schedule,
 )
@@ -45,7 +46,13 @@ def test_devices(make_cfg, options, words):
         check_device(make_cfg(*options))
 
 
-@pytest.mark.parametrize("key", ["SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH"])
+def test_more_gpus_than_there_are(make_cfg):
+    check_gpus(1, make_cfg())
+    with pytest.raises(ValueError, match=r"--num-gpus 99 .* PyTorch sees \d+ here; leave it out"):
+        check_gpus(99, make_cfg())
+
+
+@pytest.mark.parametrize("key", ["SOLVER.MAX_ITER", "SOLVER.IMS_PER_BATCH", "SOLVER.ACCUMULATE"])
 @pytest.mark.parametrize("value", [0, -3])
 def test_schedules(make_cfg, key, value):
     with pytest.raises(ValueError, match=rf"{key} must be 1 or more, got {value}\."):

@@ -6,9 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.run_record import FREE_KEYS, begin_training, check_resume
+from auto_seg_loss.run_record import (
+    FREE_KEYS,
+    begin_training,
+    check_checkpoint,
+    check_resume,
+    sole_training,
+)
 from autoseg_core import load_spec
 
 
@@ -97,6 +104,40 @@ def test_a_fresh_training_leaves_no_older_checkpoint_to_resume(saved):
     assert last.exists()
     begin_training(cfg, resume=False)
     assert not last.exists()
+
+
+def test_beginning_anew_where_a_training_is_says_so(saved, caplog):
+    cfg = saved()
+    (Path(cfg.OUTPUT_DIR) / "last_checkpoint").write_text("model_0000009.pth")
+    with caplog.at_level("WARNING"):
+        begin_training(cfg, resume=False)
+    assert "ended with model_0000009.pth: this one begins anew" in caplog.text
+    assert "--resume would have gone on" in caplog.text
+
+
+def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
+    cfg = make_cfg()
+    words = "Another training is running in .*choose another OUTPUT_DIR"
+    with sole_training(cfg), pytest.raises(ConfigError, match=words), sole_training(cfg):
+        pytest.fail("two at a time")
+    with sole_training(cfg):
+        pass
+
+
+@pytest.mark.parametrize("content", [None, b"PK half a file"], ids=["missing", "damaged"])
+def test_a_lost_last_checkpoint_names_the_others(saved, content):
+    cfg = saved()
+    output = Path(cfg.OUTPUT_DIR)
+    check_checkpoint(cfg)
+    torch.save({}, output / "model_0000004.pth")
+    (output / "last_checkpoint").write_text("model_0000004.pth")
+    check_checkpoint(cfg)
+    (output / "last_checkpoint").write_text("model_0000009.pth")
+    if content:
+        (output / "model_0000009.pth").write_bytes(content)
+    words = r"model_0000009\.pth, which .* is missing or damaged; .*one of model_0000004\.pth into"
+    with pytest.raises(ConfigError, match=words):
+        check_checkpoint(cfg)
 
 
 def test_resuming_a_run_without_a_record_keeps_its_checkpoint(make_cfg):

@@ -15,7 +15,14 @@ from .cityscapes import register_cityscapes
 from .labels import LabelError, read_label
 from .mapper import SemSegMapper, clear_cache
 from .shapes import register_shapes
-from .splits import SplitError, assert_disjoint, carve, split_lists, split_record
+from .splits import (
+    SplitError,
+    assert_disjoint,
+    carve,
+    files_digest,
+    split_lists,
+    split_record,
+)
 from .verify import DatasetError, check_num_classes, verify_dataset
 from .voc import register_voc
 
@@ -29,6 +36,7 @@ __all__ = [
     "check_num_classes",
     "clear_cache",
     "datasets_root",
+    "files_digest",
     "read_label",
     "register_ade20k",
     "register_camvid",

@@ -61,16 +61,16 @@ def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pai
 
 
 def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
-    """What to write down of a split: sizes, digests of the file names, and the held-out names.
+    """What to write down of a split: sizes, digests of the files, and the held-out names.
 
-    Plain JSON types. Only names count, not folders: the same set on another machine gives the same
-    record.
+    Plain JSON types. Names and lengths of files count, not folders: the same set on another machine
+    gives the same record.
     """
     return {
         "search_images": len(search),
-        "search_digest": _digest(search),
+        "search_digest": files_digest(search),
         "holdout_images": len(holdout),
-        "holdout_digest": _digest(holdout),
+        "holdout_digest": files_digest(holdout),
         "holdout_names": _names(holdout),
     }
 
@@ -115,5 +115,8 @@ def _names(dicts: Pairs) -> list[str]:
     return [os.path.basename(item["file_name"]) for item in dicts]
 
 
-def _digest(dicts: Pairs) -> str:
-    return hashlib.sha256("\n".join(_names(dicts)).encode()).hexdigest()
+def files_digest(dicts: Pairs) -> str:
+    """sha256 of the names and lengths of images and labels: tells other files of the same names."""
+    paths = [item[key] for item in dicts for key in FILE_KEYS]
+    lines = [f"{os.path.basename(path)} {os.path.getsize(path)}" for path in paths]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -13,6 +13,7 @@ from auto_seg_loss.preflight import (
     check_test_data,
     check_train_data,
     check_weights,
+    naming,
 )
 from auto_seg_loss.run_checks import check_device, check_output, check_schedule
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
@@ -89,7 +90,9 @@ def _check_lists(cfg: CfgNode) -> None:
 
 
 def _check_target(cfg: CfgNode) -> None:
-    if get_metric(cfg.STUDY.TARGET).name not in score_names(cfg):
+    with naming("STUDY.TARGET"):
+        target = get_metric(cfg.STUDY.TARGET).name
+    if target not in score_names(cfg):
         raise ConfigError(
             f"STUDY.TARGET {cfg.STUDY.TARGET!r} is not scored; add it to TEST.METRICS. Scored are "
             f"{', '.join(score_names(cfg))}."
@@ -100,6 +103,11 @@ def _check_losses(cfg: CfgNode) -> None:
     for loss in cfg.STUDY.LOSSES:
         try:
             build_loss(cell_config(cfg, loss, seed=0))
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"STUDY.LOSSES: {error} Files are looked for from the working directory; the head "
+                "of a study's config says which search makes them."
+            ) from None
         except ValueError as error:
             raise ConfigError(
                 f"STUDY.LOSSES: {error} Names of the registry: {', '.join(loss_names())}."

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 
+from auto_seg_loss.data import files_digest
 from auto_seg_loss.preflight import ConfigError, local_weights
 from auto_seg_loss.run_record import check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from
@@ -95,10 +97,15 @@ def read_result(cell: Cell) -> CellResult:
 
 
 def inputs_of(cfg: CfgNode) -> dict[str, str | None]:
-    """What the training depends on beside the config: the content of the files it names."""
+    """What the training depends on beside the config: the content of the files it names.
+
+    Of images and labels only names and lengths, which is quick.
+    """
     weights = cfg.MODEL.WEIGHTS
     digest = hashlib.sha256(local_weights(weights).read_bytes()).hexdigest() if weights else None
-    return {"loss": loss_text(cfg), "weights": digest}
+    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    data = files_digest([record for name in names for record in DatasetCatalog.get(name)])
+    return {"loss": loss_text(cfg), "weights": digest, "data": data}
 
 
 def _check_result(cell: Cell, result: dict[str, Any]) -> None:
@@ -107,6 +114,11 @@ def _check_result(cell: Cell, result: dict[str, Any]) -> None:
         raise ConfigError(
             f"{cell.directory} was trained with another loss file or other weights of the same "
             "name; delete it to train it again, or choose another OUTPUT_DIR."
+        )
+    if old.get("data", new["data"]) != new["data"]:
+        raise ConfigError(
+            f"{cell.directory} was trained or scored on other images or labels of the same names; "
+            "let DETECTRON2_DATASETS name the old ones, or choose another OUTPUT_DIR."
         )
     missing = [name for name in score_names(cell.config) if name not in result["scores"]]
     if missing:

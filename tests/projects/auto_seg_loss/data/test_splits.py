@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.data import SplitError, assert_disjoint, carve, split_lists, split_record
+from auto_seg_loss.data import (
+    SplitError,
+    assert_disjoint,
+    carve,
+    files_digest,
+    split_lists,
+    split_record,
+)
 
 
 def pairs(count, folder="train"):
@@ -14,6 +22,16 @@ def pairs(count, folder="train"):
         {"file_name": f"{folder}/{i:04d}.jpg", "sem_seg_file_name": f"{folder}annot/{i:04d}.png"}
         for i in range(count)
     ]
+
+
+def files(count, folder):
+    """The same on the disk, each file with a length of its own."""
+    made = pairs(count, folder)
+    for item in made:
+        for key, path in item.items():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_bytes(b"x" * (int(Path(path).stem) + len(key)))
+    return made
 
 
 def names(dicts):
@@ -71,17 +89,27 @@ def test_bad_arguments(arguments, words):
         carve(pairs(10), **{"fraction": 0.5, "seed": 0, **arguments})
 
 
-def test_the_record_is_json_and_forgets_folders():
-    record = split_record(*carve(pairs(10), 0.2, seed=0))
-    elsewhere = split_record(*carve(pairs(10, "/other/train"), 0.2, seed=0))
+def test_the_record_is_json_and_forgets_folders(tmp_path):
+    here = files(10, f"{tmp_path}/train")
+    record = split_record(*carve(here, 0.2, seed=0))
+    elsewhere = split_record(*carve(files(10, f"{tmp_path}/other/train"), 0.2, seed=0))
     assert json.loads(json.dumps(record)) == record == elsewhere
     assert (record["search_images"], record["holdout_images"]) == (8, 2)
     assert len(record["holdout_names"]) == 2
-    assert record != split_record(*carve(pairs(10), 0.4, seed=0))
+    assert record != split_record(*carve(here, 0.4, seed=0))
 
 
-def test_the_lists_name_every_image_and_the_rule():
-    halves = carve(pairs(10), 0.2, seed=0)
+@pytest.mark.parametrize("key", ["file_name", "sem_seg_file_name"])
+def test_other_files_of_the_same_names_are_told(tmp_path, key):
+    dicts = files(4, f"{tmp_path}/train")
+    before = files_digest(dicts)
+    assert files_digest(dicts) == before
+    Path(dicts[2][key]).write_bytes(b"another")
+    assert files_digest(dicts) != before
+
+
+def test_the_lists_name_every_image_and_the_rule(tmp_path):
+    halves = carve(files(10, f"{tmp_path}/train"), 0.2, seed=0)
     lists = split_lists(*halves, {"SEED": 0})
     assert json.loads(json.dumps(lists)) == lists
     assert lists["rule"] == {"SEED": 0}

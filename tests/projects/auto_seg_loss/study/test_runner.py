@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 
 import pytest
 
@@ -160,6 +161,18 @@ def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):
     assert study.outcome(retry_failed=True).failures == ()
     assert study.trained[4:] == [(SPEC, 1)]
     assert not (tmp_path / "output" / SPEC / "seed1" / "failed.json").exists()
+
+
+def test_other_images_of_the_same_names_are_refused(study, shapes, tmp_path, monkeypatch):
+    study()
+    copy = tmp_path / "datasets"
+    shutil.copytree(shapes, copy)
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+    assert study("STUDY.SEEDS", "[1]")
+    label = next((copy / "shapes").rglob("test_*.png"))
+    label.write_bytes(label.read_bytes() + b"longer")
+    with pytest.raises(ConfigError, match="on other images or labels of the same names"):
+        study()
 
 
 def test_cells_that_failed_with_another_config_are_trained_again(study):
