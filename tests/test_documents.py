@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def test_the_losses_and_metrics_of_the_readme(capsys: pytest.CaptureFixture[str]
     assert names["logits"].grad.isfinite().all()
     exec(code_block(README, "scores = SegmentationScores("), names)
     assert set(names["scores"].compute()) == {"mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"}
+
+
+def test_a_loss_of_ones_own_is_built_from_a_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from detectron2.config import get_cfg
+
+    from auto_seg_loss import add_auto_seg_loss_config
+    from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss
+
+    known = dict(SEM_SEG_LOSS_REGISTRY._obj_map)
+    monkeypatch.setattr(SEM_SEG_LOSS_REGISTRY, "_obj_map", known)
+    run(README, "def label_smoothing(cfg)")
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "label_smoothing"
+    logits, target = torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64)
+    assert build_loss(cfg)(logits, target).item() == pytest.approx(math.log(4))
 
 
 def test_the_environment_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
