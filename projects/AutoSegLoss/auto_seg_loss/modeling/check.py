@@ -42,7 +42,7 @@ def check_start(cfg: CfgNode, path: Path) -> None:
         state = torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError):  # of before PyTorch 1.6, or with more than data
         return
-    state = state.get("model", state)
+    state = state.get("model", state) if isinstance(state, dict) else {}
     ours = _on_meta(cfg).state_dict()
     common = [name for name in ours if isinstance(state.get(name), Tensor)]
     other = [name for name in common if state[name].shape != ours[name].shape]

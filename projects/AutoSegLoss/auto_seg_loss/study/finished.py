@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
-from auto_seg_loss.data import files_digest
+from auto_seg_loss.data import datasets_root, files_digest
 from auto_seg_loss.preflight import ConfigError, local_weights
 from auto_seg_loss.run_record import check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from
@@ -103,9 +104,14 @@ def inputs_of(cfg: CfgNode) -> dict[str, str | None]:
     """
     weights = cfg.MODEL.WEIGHTS
     digest = hashlib.sha256(local_weights(weights).read_bytes()).hexdigest() if weights else None
-    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
-    data = files_digest([record for name in names for record in DatasetCatalog.get(name)])
+    data = data_digest((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST), datasets_root())
     return {"loss": loss_text(cfg), "weights": digest, "data": data}
+
+
+@lru_cache
+def data_digest(names: tuple[str, ...], root: Path) -> str:
+    """``files_digest`` of data sets below ``root``, once for all cells."""
+    return files_digest([record for name in names for record in DatasetCatalog.get(name)])
 
 
 def _check_result(cell: Cell, result: dict[str, Any]) -> None:

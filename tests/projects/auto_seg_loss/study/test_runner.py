@@ -10,6 +10,7 @@ import pytest
 
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.study import sole_study
+from auto_seg_loss.study.finished import data_digest
 from autoseg_core import SIX, load_spec
 from rl.locks import FileLock
 
@@ -171,6 +172,7 @@ def test_other_images_of_the_same_names_are_refused(study, shapes, tmp_path, mon
     assert study("STUDY.SEEDS", "[1]")
     label = next((copy / "shapes").rglob("test_*.png"))
     label.write_bytes(label.read_bytes() + b"longer")
+    data_digest.cache_clear()  # as in another process
     with pytest.raises(ConfigError, match="on other images or labels of the same names"):
         study()
 
