@@ -54,11 +54,6 @@ def check_input(
             "Expected logits of shape (N, C, H, W) or (N, C, D, H, W) and a float dtype, "
             f"got {tuple(logits.shape)} and {logits.dtype}."
         )
-    if logits.shape[1] == 1 and activation == "softmax":
-        raise ValueError(
-            "The softmax of one class is 1 everywhere, so there is nothing to train: for a binary "
-            f"mask use activation='sigmoid'; got logits of shape {tuple(logits.shape)}."
-        )
     if logits.ndim == 5 and _of_label_maps(metrics):
         raise ValueError(
             f"{', '.join(_of_label_maps(metrics))} needs images, logits of shape (N, C, H, W), "
