@@ -52,7 +52,12 @@ def main() -> None:
         checks += [check_resume, check_checkpoint] if arguments.resume else []
     with explain_user_errors():
         cfg = prepare(arguments, *checks)
-        with say_how_to_go_on(*([] if arguments.eval_only else ["--resume"])):
+        # One lock for all processes, those of other machines too: the first machine's.
+        sole = not arguments.eval_only and arguments.machine_rank == 0
+        with (
+            say_how_to_go_on(*([] if arguments.eval_only else ["--resume"])),
+            sole_training(cfg) if sole else nullcontext(),
+        ):
             launch(
                 run,
                 arguments.num_gpus,
@@ -65,12 +70,8 @@ def main() -> None:
 
 def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
     """One process of the training or evaluation; returns the evaluation's results."""
-    if args.eval_only:
-        start_run(cfg, args)
-        return evaluate(cfg, args.resume)
-    with sole_training(cfg) if comm.is_main_process() else nullcontext():
-        start_run(cfg, args)
-        return train(cfg, args.resume)
+    start_run(cfg, args)
+    return evaluate(cfg, args.resume) if args.eval_only else train(cfg, args.resume)
 
 
 def train(cfg: CfgNode, resume: bool) -> dict[str, Any]:

@@ -57,7 +57,10 @@ def same_loss(recorded: str | None, now: str | None) -> bool:
 
 @contextmanager
 def sole_training(cfg: CfgNode) -> Iterator[None]:
-    """Keep a second training out of OUTPUT_DIR; ``ConfigError`` when one runs there."""
+    """Keep a second training out of OUTPUT_DIR; ``ConfigError`` when one runs there.
+
+    Where the file system has no locks, it warns and goes on.
+    """
     path = Path(cfg.OUTPUT_DIR)
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -67,6 +70,10 @@ def sole_training(cfg: CfgNode) -> Iterator[None]:
             f"Another training is running in {path}; wait for it, stop it, or choose another "
             "OUTPUT_DIR."
         ) from None
+    except OSError as error:
+        logger.warning("No lock keeps a second training out of %s: %s", path, error)
+        yield
+        return
     try:
         yield
     finally:
@@ -86,7 +93,7 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     if not resume and last.is_file():
         logger.warning(
             "%s holds a training that ended with %s: this one begins anew and replaces it "
-            "(metrics.json, events, checkpoints); --resume would have gone on.",
+            "(metrics.json, events, checkpoints of the same names); --resume would have gone on.",
             path.parent,
             last.read_text(encoding="utf-8").strip(),
         )
@@ -129,12 +136,19 @@ def check_checkpoint(cfg: CfgNode) -> None:
     path = last.with_name(last.read_text(encoding="utf-8").strip())
     if path.is_file() and zipfile.is_zipfile(path):
         return
-    whole = [one.name for one in sorted(last.parent.glob("model_*.pth")) if one != path]
-    others = f"one of {', '.join(whole)}" if whole else "a checkpoint of this training"
+    others = ", ".join(_whole_checkpoints(last.with_name(RUN_FILE)))
+    others = f"one of {others}" if others else "a checkpoint of this training"
     raise ConfigError(
         f"{path}, which --resume goes on from, is missing or damaged; write the name of {others} "
         f"into {last}, or begin anew without --resume."
     )
+
+
+def _whole_checkpoints(record: Path) -> list[str]:
+    """Those that are not older than the record of their training."""
+    begun = record.stat().st_mtime if record.is_file() else 0.0
+    found = sorted(record.parent.glob("model_*.pth"))
+    return [p.name for p in found if zipfile.is_zipfile(p) and p.stat().st_mtime >= begun]
 
 
 def changed_keys(

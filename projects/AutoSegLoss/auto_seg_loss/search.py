@@ -169,7 +169,7 @@ def check_search(cfg: CfgNode) -> None:
     with naming("SEARCH.ROUNDS, SAMPLES, SELECTION and HALVING"):
         samples = search_settings(cfg).samples
     try:
-        with naming(f"SEARCH.AGENT, SEARCH.{cfg.SEARCH.AGENT.upper()}"):
+        with naming("SEARCH.AGENT and its options"):
             build_agent(cfg, build_space(cfg)).ask(samples)
     except ImportError as error:
         raise ConfigError(f"SEARCH.AGENT {cfg.SEARCH.AGENT!r}: {error}") from None

@@ -80,8 +80,9 @@ def _train(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> None:
     try:
         train(cfg, model, dicts, cfg.SEED)
     except FloatingPointError as error:
+        reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"The warm start diverged: {str(error).splitlines()[0]} Lower "
+            f"The warm start diverged: {reason} Lower "
             f"SEARCH.WARM_START.BASE_LR, which is {cfg.SOLVER.BASE_LR:g}."
         ) from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from auto_seg_loss import run_record
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.run_record import (
     FREE_KEYS,
@@ -122,6 +123,17 @@ def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
         pytest.fail("two at a time")
     with sole_training(cfg):
         pass
+
+
+def test_without_locks_a_training_goes_on_with_a_warning(make_cfg, monkeypatch, caplog):
+    """As on some network file systems."""
+
+    def refuse(path):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(run_record, "FileLock", refuse)
+    with sole_training(make_cfg()):
+        assert "No lock keeps a second training out of" in caplog.text
 
 
 @pytest.mark.parametrize("content", [None, b"PK half a file"], ids=["missing", "damaged"])

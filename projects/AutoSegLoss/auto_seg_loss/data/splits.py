@@ -63,8 +63,8 @@ def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pai
 def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
     """What to write down of a split: sizes, digests of the files, and the held-out names.
 
-    Plain JSON types. Names and lengths of files count, not folders: the same set on another machine
-    gives the same record.
+    Plain JSON types. Names and lengths of files count, not folders: the same files on another
+    machine give the same record.
     """
     return {
         "search_images": len(search),
@@ -117,6 +117,6 @@ def _names(dicts: Pairs) -> list[str]:
 
 def files_digest(dicts: Pairs) -> str:
     """sha256 of the names and lengths of images and labels: tells other files of the same names."""
-    paths = [item[key] for item in dicts for key in FILE_KEYS]
+    paths = [item[key] for item in dicts for key in FILE_KEYS if item.get(key)]
     lines = [f"{os.path.basename(path)} {os.path.getsize(path)}" for path in paths]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -115,7 +115,7 @@ def train_and_test(cfg: CfgNode) -> dict[str, float | None]:
     try:
         trainer.train()
     except FloatingPointError as error:  # an outcome of this loss, not of the study
-        logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).splitlines()[0])
+        logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).partition("\n")[0])
         return dict.fromkeys(score_names(cfg))
     scores = trainer._last_eval_results["sem_seg"]  # of the hook that evaluates after training
     return {name: scores[name] for name in score_names(cfg)}

@@ -15,7 +15,7 @@ from auto_seg_loss.preflight import (
     check_weights,
     naming,
 )
-from auto_seg_loss.run_checks import check_device, check_output, check_schedule
+from auto_seg_loss.run_checks import check_output, check_schedule
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
@@ -37,8 +37,6 @@ def _check_study(study: Study) -> None:
     _check_lists(study.config)
     for setting in study.settings:
         check_schedule(setting.config)
-        if study.config.SEARCH.EXECUTOR.NAME == "serial":  # workers may have what is not here
-            check_device(setting.config)
         _check_target(setting.config)
         _check_losses(setting.config)
         if len(setting.config.DATASETS.TEST) != 1:
@@ -55,7 +53,8 @@ def check_settings(study: Study) -> None:
     seen = set()  # networks share data, and looking at every file takes its time
     for setting in study.settings:
         data = (str(setting.config.DATASETS), setting.config.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
-        checks = (_check_starts, *SETTING_CHECKS, *(() if data in seen else DATA_CHECKS))
+        # Starts last: they may be fetched from the network.
+        checks = (*SETTING_CHECKS, *(() if data in seen else DATA_CHECKS), _check_starts)
         seen.add(data)
         for check in checks:
             try:

@@ -21,6 +21,7 @@ from auto_seg_loss.data import datasets_root
 from auto_seg_loss.executor import attempt_options
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet_console
+from auto_seg_loss.run_checks import check_device
 from auto_seg_loss.study.cells import complete, keep_failure
 from auto_seg_loss.study.finished import (
     FAILED,
@@ -97,11 +98,23 @@ def _results(study: Study, retry_failed: bool) -> Iterator[CellResult]:
     """Each cell's, in order, as soon as it is known."""
     left_alone = {cell.run for cell in study.cells if _is_left_alone(cell, retry_failed)}
     pending = [cell for cell in study.cells if cell.run not in left_alone]
+    _check_devices(study, pending)
     with _completed(study, pending) as completed:
         for cell in study.cells:
             if cell.run not in left_alone:
                 next(completed)
             yield read_result(cell)
+
+
+def _check_devices(study: Study, pending: Sequence[Cell]) -> None:
+    """Of cells to be trained here; workers may have what is not here."""
+    if study.config.SEARCH.EXECUTOR.NAME != "serial":
+        return
+    for cell in pending:
+        try:
+            check_device(cell.config)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
 
 def _is_left_alone(cell: Cell, retry_failed: bool) -> bool:

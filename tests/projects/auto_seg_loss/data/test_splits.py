@@ -99,6 +99,11 @@ def test_the_record_is_json_and_forgets_folders(tmp_path):
     assert record != split_record(*carve(here, 0.4, seed=0))
 
 
+def test_records_without_labels_have_a_digest_too(tmp_path):
+    dicts = [{"file_name": item["file_name"]} for item in files(4, f"{tmp_path}/train")]
+    assert files_digest(dicts) != files_digest(files(4, f"{tmp_path}/train"))
+
+
 @pytest.mark.parametrize("key", ["file_name", "sem_seg_file_name"])
 def test_other_files_of_the_same_names_are_told(tmp_path, key):
     dicts = files(4, f"{tmp_path}/train")

@@ -254,7 +254,6 @@ def test_settings_must_have_the_same_scores(make_cfg, overlays):
         (("STUDY.SEEDS", "[-1]"), "whole numbers >= 0"),
         (("STUDY.SEEDS", "[True]"), "whole numbers >= 0"),
         (("OUTPUT_DIR", ""), "OUTPUT_DIR is empty"),
-        (("MODEL.DEVICE", "gpu"), r"MODEL\.DEVICE must be a device"),
         (("SOLVER.MAX_ITER", 0), r"SOLVER\.MAX_ITER must be 1 or more"),
         (("STUDY.TOLERANCES", "[1, 1]"), "different whole numbers >= 0"),
         (("STUDY.TOLERANCES", "[0.5]"), "different whole numbers >= 0"),

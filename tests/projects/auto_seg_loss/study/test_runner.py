@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.study import sole_study
+from auto_seg_loss.study import runner, sole_study
 from auto_seg_loss.study.finished import data_digest
 from autoseg_core import SIX, load_spec
 from rl.locks import FileLock
@@ -162,6 +162,15 @@ def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):
     assert study.outcome(retry_failed=True).failures == ()
     assert study.trained[4:] == [(SPEC, 1)]
     assert not (tmp_path / "output" / SPEC / "seed1" / "failed.json").exists()
+
+
+def test_a_device_that_is_not_here_is_needed_for_training_alone(study):
+    with pytest.raises(ConfigError, match=r"MODEL\.DEVICE must be a device"):
+        study("MODEL.DEVICE", "gpu")
+    first = study()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "check_device", lambda _: pytest.fail("looked for a device"))
+        assert study() == first
 
 
 def test_other_images_of_the_same_names_are_refused(study, shapes, tmp_path, monkeypatch):
