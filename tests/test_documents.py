@@ -13,6 +13,7 @@ from autoseg_core import METRICS
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 AGENTS, LOSSES = ROOT / "docs" / "agents.md", ROOT / "docs" / "losses.md"
+RESULTS = ROOT / "docs" / "results.md"
 
 
 def code_block(document: Path, containing: str) -> str:
@@ -113,6 +114,7 @@ NAMED = {
         "objective = Objective.parse",
         "multilabel=True",
     ),
+    RESULTS: ("g_and, g_or = ",),
 }
 
 
@@ -124,6 +126,14 @@ def test_every_program_of_the_docs_is_run_here(document: Path) -> None:
     named = NAMED[document]
     assert [sum(text in block for text in named) for block in programs] == [1] * len(programs)
     assert len(programs) == len(named)
+
+
+def test_the_values_of_curves_in_the_results(capsys: pytest.CaptureFixture[str]) -> None:
+    run(RESULTS, "g_and, g_or = ")
+    text = RESULTS.read_text("utf-8")
+    published, found = (line.split()[1:] for line in capsys.readouterr().out.splitlines())
+    assert "g_and(0.1) = {} and g_or(0.5) = {}".format(*published) in text
+    assert "g_and(0.1) = {}, but g_or(0.5) = {}".format(*found) in text
 
 
 def test_the_losses_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,13 +14,13 @@ import logging
 import sys
 
 from auto_seg_loss.preflight import script_parser, start_run
+from auto_seg_loss.run_record import sole_run
 from auto_seg_loss.study import (
     check_settings,
     check_study,
     overridden,
     read_study,
     run_study,
-    sole_study,
 )
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
@@ -42,7 +42,7 @@ def main() -> None:
         study = read_study(arguments.config_file, [*arguments.opts, *chosen])
         check_study(study)
         check_settings(study)
-        with say_how_to_go_on(), sole_study(study):
+        with say_how_to_go_on(), sole_run(study.config, "study"):
             start_run(study.config, arguments, verbose=False)
             for line in overridden(study.config, study.settings, arguments.config_file):
                 logger.warning(line)

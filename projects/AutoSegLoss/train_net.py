@@ -35,7 +35,7 @@ from auto_seg_loss.run_record import (
     begin_training,
     check_checkpoint,
     check_resume,
-    sole_training,
+    sole_run,
 )
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
@@ -56,7 +56,7 @@ def main() -> None:
         sole = not arguments.eval_only and arguments.machine_rank == 0
         with (
             say_how_to_go_on(*([] if arguments.eval_only else ["--resume"])),
-            sole_training(cfg) if sole else nullcontext(),
+            sole_run(cfg, "training") if sole else nullcontext(),
         ):
             launch(
                 run,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from auto_seg_loss.preflight import load_config
-from auto_seg_loss.study import check_settings, check_study, read_study, run_study, sole_study
+from auto_seg_loss.run_record import sole_run
+from auto_seg_loss.study import check_settings, check_study, read_study, run_study
 from autoseg_core import Constraints, LossSpec, search_space
 
 CONFIGS = Path(__file__).parents[2] / "projects" / "AutoSegLoss" / "configs"
@@ -94,7 +95,7 @@ def test_every_study_runs_on_its_small_twin(place, name):
     study = read_study(str(CONFIGS / "study" / f"{name}.yaml"), options)
     check_study(study)
     check_settings(study)
-    with sole_study(study):
+    with sole_run(study.config, "study"):
         assert run_study(study).failures == ()
     output = place / "output" / "study" / name
     with (output / "cells.csv").open() as file:

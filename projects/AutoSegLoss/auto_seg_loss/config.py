@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
+import yaml
 from detectron2.config import CfgNode
 from detectron2.projects.deeplab import add_deeplab_config
 
@@ -24,6 +26,12 @@ def import_modules(cfg: CfgNode) -> None:
     """Import what IMPORTS names; ImportError for what is not on the path."""
     for module in cfg.IMPORTS:
         importlib.import_module(module)
+
+
+def plain(cfg: CfgNode) -> dict[str, Any]:
+    """A config as nested dicts of what JSON knows."""
+    values: dict[str, Any] = yaml.safe_load(cfg.dump())
+    return values
 
 
 def _add_model_keys(cfg: CfgNode) -> None:

@@ -70,7 +70,11 @@ class HardPixelMining(nn.Module):
 
 
 class SomeValid(nn.Module):
-    """``loss`` where a batch has a valid pixel, else 0: many losses are NaN there, or no scalar."""
+    """``loss`` where a batch has a valid pixel, else 0: for those that are NaN there, or no scalar.
+
+    To ask stalls a CUDA stream, so only losses that pick out the valid pixels, which stalls it
+    anyway, are wrapped.
+    """
 
     def __init__(self, loss: nn.Module, ignore_index: int) -> None:
         super().__init__()
@@ -115,7 +119,7 @@ def hard_pixel_mining(cfg: CfgNode) -> nn.Module:
 @SEM_SEG_LOSS_REGISTRY.register()
 def focal(cfg: CfgNode) -> nn.Module:
     """Focal loss, gamma 2, of each class against the others by sigmoid; extra [baselines]."""
-    return _from_smp(cfg, "FocalLoss")
+    return SomeValid(_from_smp(cfg, "FocalLoss"), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -133,7 +137,7 @@ def jaccard(cfg: CfgNode) -> nn.Module:
 @SEM_SEG_LOSS_REGISTRY.register()
 def lovasz(cfg: CfgNode) -> nn.Module:
     """Lovász softmax of the batch, mean over present classes; extra [baselines]."""
-    return _from_smp(cfg, "LovaszLoss")
+    return SomeValid(_from_smp(cfg, "LovaszLoss"), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -175,5 +179,5 @@ def _from_smp(cfg: CfgNode, kind: str) -> nn.Module:
         "baselines",
         f'MODEL.SEM_SEG_HEAD.LOSS_TYPE "{head.LOSS_TYPE}"',
     )
-    loss = getattr(smp, kind)("multiclass", ignore_index=head.IGNORE_VALUE)
-    return SomeValid(loss, head.IGNORE_VALUE)
+    loss: nn.Module = getattr(smp, kind)("multiclass", ignore_index=head.IGNORE_VALUE)
+    return loss

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import SemSegMapper, check_num_classes
-from auto_seg_loss.preflight import ConfigError, local_weights
+from auto_seg_loss.preflight import ConfigError, config_errors, local_weights
 from auto_seg_loss.run_checks import check_archive, check_device
 from auto_seg_loss.visualize import class_colours, overlay
 
@@ -62,21 +62,17 @@ def check_prediction(cfg: CfgNode) -> Any:
             "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
             "train_net.py such as OUTPUT_DIR/model_final.pth."
         )
-    try:
+    with config_errors():
         check_device(cfg)
         check_archive(local_weights(cfg.MODEL.WEIGHTS))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
     if not cfg.DATASETS.TEST or cfg.DATASETS.TEST[0] not in DatasetCatalog.list():
         raise ConfigError(
             "DATASETS.TEST must name a known data set, for its classes and colours; got "
             f"{tuple(cfg.DATASETS.TEST)}."
         )
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-    try:
+    with config_errors():
         check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metadata, cfg.DATASETS.TEST[0])
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
     return metadata
 
 

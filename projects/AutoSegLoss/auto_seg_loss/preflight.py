@@ -39,14 +39,15 @@ class ConfigError(ValueError):
 
 
 @contextmanager
-def naming(keys: str) -> Iterator[None]:
-    """A ``ValueError`` in here becomes a ``ConfigError`` that begins with the keys it is about."""
+def config_errors(keys: str = "") -> Iterator[None]:
+    """A ``ValueError`` in here becomes a ``ConfigError``, which begins with the keys it is about
+    unless its message names them."""
     try:
         yield
+    except ConfigError:
+        raise
     except ValueError as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"{keys}: {error}") from error
+        raise ConfigError(f"{keys}: {error}" if keys else str(error)) from error
 
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
@@ -144,11 +145,9 @@ def checked_config(
         check_test_data,
         check_weights,  # last: it may fetch them from the network
     )
-    for check in (*common, *checks):
-        try:
+    with config_errors():
+        for check in (*common, *checks):
             check(cfg)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
     return cfg
 
 
@@ -236,7 +235,7 @@ def check_evaluation(cfg: CfgNode) -> None:
     """Refuse values of TEST, and a void label, that cannot be evaluated with."""
     head = cfg.MODEL.SEM_SEG_HEAD
     check_ignore_value(head.NUM_CLASSES, head.IGNORE_VALUE)
-    with naming("TEST.TOLERANCE, PROTOCOL, DROP_BACKGROUND and METRICS"):
+    with config_errors("TEST.TOLERANCE, PROTOCOL, DROP_BACKGROUND and METRICS"):
         SegmentationScores(
             head.NUM_CLASSES,
             tolerance=cfg.TEST.TOLERANCE,

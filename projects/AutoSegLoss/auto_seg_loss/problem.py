@@ -10,7 +10,7 @@ from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.data import assert_disjoint, carve
-from auto_seg_loss.preflight import ConfigError, naming
+from auto_seg_loss.preflight import ConfigError, config_errors
 from auto_seg_loss.trainer import Dicts
 from autoseg_core import Constraints, LossSpec, Objective, SegmentationScores, Space, search_space
 
@@ -54,7 +54,7 @@ def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
     if hold.DATASETS:
         holdout = _records(hold.DATASETS)
     else:
-        with naming("SEARCH.HOLDOUT"):
+        with config_errors("SEARCH.HOLDOUT"):
             train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
     assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
     assert_disjoint(holdout, _records(cfg.DATASETS.TEST))
@@ -66,7 +66,7 @@ def check_problem(cfg: CfgNode) -> None:
     """Refuse what no proxy can be built for; ``ValueError`` says why."""
     if cfg.SEED < 0:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
-    with naming("SEARCH.METRIC, SURFACE, PIECES, ABSENT, TOLERANCE and NAME"):
+    with config_errors("SEARCH.METRIC, SURFACE, PIECES, ABSENT, TOLERANCE and NAME"):
         space = build_space(cfg)
         candidate_spec(cfg, space, space.identity(), loss_name(cfg))
     SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=space.objective.reported)

@@ -7,13 +7,13 @@ import logging
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from detectron2.config import CfgNode, get_cfg
 
-from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.config import add_auto_seg_loss_config, plain
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import replacing
@@ -26,9 +26,8 @@ logger = logging.getLogger(__name__)
 # --eval-only too.
 RUN_FILE = "run.json"
 
-# A resumed run may differ from its first part in these, which do not change what is trained. Of the
-# loss it is the content that counts, not the name.
-FREE_KEYS = (
+# Keys that do not change what is trained. Of the loss it is the content that counts, not the name.
+UNTRAINED_KEYS = (
     "DATALOADER.NUM_WORKERS",
     "INPUT.CACHE",
     "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
@@ -36,9 +35,11 @@ FREE_KEYS = (
     "SEARCH",
     "SOLVER.CHECKPOINT_PERIOD",
     "STUDY",
-    "TEST",
     "VIS_PERIOD",
 )
+
+FREE_KEYS = (*UNTRAINED_KEYS, "TEST")
+"""What a resumed run may change."""
 
 
 def loss_text(cfg: CfgNode) -> str | None:
@@ -56,34 +57,33 @@ def same_loss(recorded: str | None, now: str | None) -> bool:
 
 
 @contextmanager
-def sole_training(cfg: CfgNode) -> Iterator[None]:
-    """Keep a second training out of OUTPUT_DIR; ``ConfigError`` when one runs there.
+def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
+    """Keep a second run of a kind, "training" or "study", out of OUTPUT_DIR.
 
-    Where the file system has no locks, it warns and goes on.
+    ``ConfigError`` when one is running there. Where the file system has no locks, it warns.
     """
-    path = Path(cfg.OUTPUT_DIR)
+    path, lock = Path(cfg.OUTPUT_DIR), None
     path.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(path / "train.lock")
+        lock = FileLock(path / f"{kind}.lock")
     except LockedError:
         raise ConfigError(
-            f"Another training is running in {path}; wait for it, stop it, or choose another "
+            f"Another {kind} is running in {path}; wait for it, stop it, or choose another "
             "OUTPUT_DIR."
         ) from None
     except OSError as error:
-        logger.warning("No lock keeps a second training out of %s: %s", path, error)
-        yield
-        return
+        logger.warning("No lock keeps a second %s out of %s: %s", kind, path, error)
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def begin_training(cfg: CfgNode, resume: bool) -> None:
     """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
 
-    Call it on the main process, after ``check_resume`` when resuming, inside ``sole_training``.
+    Call it on the main process, after ``check_resume`` when resuming, inside ``sole_run``.
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if resume and path.is_file():
@@ -159,17 +159,16 @@ def changed_keys(
     One "SOLVER.MAX_ITER: 4 -> 9" for each key, but for those that begin with one of ``free``. A key
     that there was none of at the time of the record counts as its default.
     """
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
-    defaults = {key: value for key, value in plain(cfg).items() if key in now}
+    defaults = {key: value for key, value in _defaults().items() if key in now}
     changes = differences(_merged(defaults, recorded), now)
     return [change for change in changes if not change.startswith(free)]
 
 
-def plain(cfg: CfgNode) -> dict[str, Any]:
-    """A config as nested dicts of what JSON knows."""
-    values: dict[str, Any] = yaml.safe_load(cfg.dump())
-    return values
+@lru_cache
+def _defaults() -> dict[str, Any]:
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    return plain(cfg)
 
 
 def _merged(defaults: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:

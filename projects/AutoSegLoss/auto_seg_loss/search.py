@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from detectron2.config import CfgNode
 from torch import Tensor
 
+from auto_seg_loss.config import plain
 from auto_seg_loss.data import split_lists, split_record
 from auto_seg_loss.executor import check_executor, open_executor
-from auto_seg_loss.preflight import ConfigError, naming
+from auto_seg_loss.preflight import ConfigError, config_errors
 from auto_seg_loss.problem import (
     build_sets,
     build_space,
@@ -91,7 +91,7 @@ def split_rule(cfg: CfgNode) -> dict[str, Any]:
     """What the search set and the hold-out set follow from: DATASETS.TRAIN and SEARCH.HOLDOUT."""
     return {
         "DATASETS.TRAIN": list(cfg.DATASETS.TRAIN),
-        "SEARCH.HOLDOUT": yaml.safe_load(cfg.SEARCH.HOLDOUT.dump()),
+        "SEARCH.HOLDOUT": plain(cfg.SEARCH.HOLDOUT),
     }
 
 
@@ -134,7 +134,7 @@ def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     Left out are who evaluates, for another executor may go on with a search, and the options of
     agents that are not used.
     """
-    config: dict[str, Any] = yaml.safe_load(cfg.dump())
+    config = plain(cfg)
     for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD"):
         del config[key]
     test = config.pop("TEST")
@@ -166,10 +166,10 @@ def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
 def check_search(cfg: CfgNode) -> None:
     """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
     check_problem(cfg)
-    with naming("SEARCH.ROUNDS, SAMPLES, SELECTION and HALVING"):
+    with config_errors("SEARCH.ROUNDS, SAMPLES, SELECTION and HALVING"):
         samples = search_settings(cfg).samples
     try:
-        with naming("SEARCH.AGENT and its options"):
+        with config_errors("SEARCH.AGENT and its options"):
             build_agent(cfg, build_space(cfg)).ask(samples)
     except ImportError as error:
         raise ConfigError(f"SEARCH.AGENT {cfg.SEARCH.AGENT!r}: {error}") from None

@@ -17,10 +17,11 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
+from auto_seg_loss.config import plain
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.random_states import undisturbed
-from auto_seg_loss.run_record import changed_keys, plain
+from auto_seg_loss.run_record import changed_keys
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.training import train
 from autoseg_core.files import replacing

@@ -15,7 +15,7 @@ from auto_seg_loss.run_record import (
     begin_training,
     check_checkpoint,
     check_resume,
-    sole_training,
+    sole_run,
 )
 from autoseg_core import load_spec
 
@@ -119,9 +119,13 @@ def test_beginning_anew_where_a_training_is_says_so(saved, caplog):
 def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
     cfg = make_cfg()
     words = "Another training is running in .*choose another OUTPUT_DIR"
-    with sole_training(cfg), pytest.raises(ConfigError, match=words), sole_training(cfg):
+    with (
+        sole_run(cfg, "training"),
+        pytest.raises(ConfigError, match=words),
+        sole_run(cfg, "training"),
+    ):
         pytest.fail("two at a time")
-    with sole_training(cfg):
+    with sole_run(cfg, "training"):
         pass
 
 
@@ -132,7 +136,7 @@ def test_without_locks_a_training_goes_on_with_a_warning(make_cfg, monkeypatch, 
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(run_record, "FileLock", refuse)
-    with sole_training(make_cfg()):
+    with sole_run(make_cfg(), "training"):
         assert "No lock keeps a second training out of" in caplog.text
 
 

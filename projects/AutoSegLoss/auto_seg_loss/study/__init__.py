@@ -11,7 +11,7 @@ report.py      tables                   figures.py, images.py, tensorboard.py
 
 from auto_seg_loss.study.checks import check_settings, check_study
 from auto_seg_loss.study.matrix import Study, build_study, read_study
-from auto_seg_loss.study.runner import Outcome, run_study, sole_study
+from auto_seg_loss.study.runner import Outcome, run_study
 from auto_seg_loss.study.settings import overridden
 
 __all__ = [
@@ -23,5 +23,4 @@ __all__ = [
     "overridden",
     "read_study",
     "run_study",
-    "sole_study",
 ]

@@ -13,7 +13,7 @@ from auto_seg_loss.preflight import (
     check_test_data,
     check_train_data,
     check_weights,
-    naming,
+    config_errors,
 )
 from auto_seg_loss.run_checks import check_output, check_schedule
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
@@ -26,10 +26,8 @@ DATA_CHECKS = (check_test_data, check_train_data)
 
 def check_study(study: Study) -> None:
     """Refuse unknown losses, an unknown target, unfit seeds and the like; ``ConfigError``."""
-    try:
+    with config_errors():
         _check_study(study)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _check_study(study: Study) -> None:
@@ -89,7 +87,7 @@ def _check_lists(cfg: CfgNode) -> None:
 
 
 def _check_target(cfg: CfgNode) -> None:
-    with naming("STUDY.TARGET"):
+    with config_errors("STUDY.TARGET"):
         target = get_metric(cfg.STUDY.TARGET).name
     if target not in score_names(cfg):
         raise ConfigError(
@@ -115,7 +113,7 @@ def _check_losses(cfg: CfgNode) -> None:
 
 def _check_labels(study: Study) -> None:
     labels = list(study.labels().values())
-    if len(set(labels)) != len(study.losses) or not labels:
+    if len(set(labels)) != len(study.losses):
         raise ConfigError(
             f"STUDY.LOSSES must name different losses, got {labels}; the name of a found "
             "loss is SEARCH.NAME, or `name` in its file."

@@ -15,24 +15,12 @@ from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.data import datasets_root, files_digest
 from auto_seg_loss.preflight import ConfigError, local_weights
-from auto_seg_loss.run_record import check_resume, loss_text, same_loss
+from auto_seg_loss.run_record import UNTRAINED_KEYS, check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from
 from auto_seg_loss.study.matrix import Cell, Study, score_names, tolerance_names
 
-# What may change between two calls without touching a finished cell's scores. Of the loss it is
-# the content that counts, not the name.
-FREE_KEYS = (
-    "DATALOADER.NUM_WORKERS",
-    "INPUT.CACHE",
-    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
-    "OUTPUT_DIR",
-    "SEARCH",
-    "SOLVER.CHECKPOINT_PERIOD",
-    "STUDY",
-    "TEST.METRICS",
-    "TEST.SAMPLES",
-    "VIS_PERIOD",
-)
+FREE_KEYS = (*UNTRAINED_KEYS, "TEST.METRICS", "TEST.SAMPLES")
+"""What may change between two calls without touching a finished cell's scores."""
 
 RESULTS, FAILED, INSPECTION = "results.json", "failed.json", "inspection.json"
 CHECKPOINT, CONFIG = "model_final.pth", "config.yaml"
@@ -66,9 +54,7 @@ def check_finished(study: Study) -> None:
 
 
 def failed_alike(cell: Cell) -> bool:
-    """Whether it has failed with the config that it has now, but for FREE_KEYS."""
-    if not (cell.directory / FAILED).is_file():
-        return False
+    """Whether a cell that has failed did so with the config that it has now, but for FREE_KEYS."""
     try:
         check_resume(cell.config, FREE_KEYS)
     except ConfigError:
@@ -102,10 +88,18 @@ def inputs_of(cfg: CfgNode) -> dict[str, str | None]:
 
     Of images and labels only names and lengths, which is quick.
     """
-    weights = cfg.MODEL.WEIGHTS
-    digest = hashlib.sha256(local_weights(weights).read_bytes()).hexdigest() if weights else None
+    digest = None
+    if cfg.MODEL.WEIGHTS:
+        path = local_weights(cfg.MODEL.WEIGHTS)
+        digest = _weights_digest(path, path.stat().st_mtime_ns)
     data = data_digest((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST), datasets_root())
     return {"loss": loss_text(cfg), "weights": digest, "data": data}
+
+
+@lru_cache
+def _weights_digest(path: Path, changed: int) -> str:
+    """Once for all cells that start from the file as it is; changed: its time."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @lru_cache

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
 from auto_seg_loss.data import datasets_root
 from auto_seg_loss.executor import attempt_options
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.preflight import config_errors
 from auto_seg_loss.quiet import quiet_console
 from auto_seg_loss.run_checks import check_device
 from auto_seg_loss.study.cells import complete, keep_failure
@@ -36,7 +36,6 @@ from auto_seg_loss.study.report import printed, write_reports
 from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.tensorboard import StudyBoard
 from rl.executors import Candidate, make_executor
-from rl.locks import FileLock, LockedError
 from rl.proxy import ProxyResult, failed
 
 logger = logging.getLogger(__name__)
@@ -50,29 +49,12 @@ class Outcome:
     failures: tuple[str, ...]
 
 
-@contextmanager
-def sole_study(study: Study) -> Iterator[None]:
-    """Keep a second study out of OUTPUT_DIR; ``ConfigError`` when one runs there."""
-    study.output.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(study.output / "study.lock")
-    except LockedError:
-        raise ConfigError(
-            f"Another study is running in {study.output}; wait for it, stop it, or choose another "
-            "OUTPUT_DIR."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     """Train and score every cell that is not done, and write the reports below OUTPUT_DIR.
 
     A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
     until its config is another.
-    Call it inside ``sole_study``.
+    Call it inside ``run_record.sole_run``.
     """
     _write_candidates(study)
     check_finished(study)
@@ -110,11 +92,9 @@ def _check_devices(study: Study, pending: Sequence[Cell]) -> None:
     """Of cells to be trained here; workers may have what is not here."""
     if study.config.SEARCH.EXECUTOR.NAME != "serial":
         return
-    for cell in pending:
-        try:
+    with config_errors():
+        for cell in pending:
             check_device(cell.config)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
 
 
 def _is_left_alone(cell: Cell, retry_failed: bool) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode
 
+from auto_seg_loss.config import plain
 from auto_seg_loss.preflight import ConfigError, run_imports
 from rl.headers import differences
 
@@ -69,11 +70,11 @@ def overridden(cfg: CfgNode, settings: Sequence[Setting], config_file: str) -> l
     """
     own = yaml.safe_load(Path(config_file).read_text(encoding="utf-8")) or {}
     own = {key: value for key, value in own.items() if key not in ("STUDY", "OUTPUT_DIR")}
-    before = yaml.safe_load(cfg.dump())
+    before = plain(cfg)
     return [
         f"{setting.name} overrides what {config_file} sets: {change}"
         for setting in settings
-        for change in differences(before, yaml.safe_load(setting.config.dump()))
+        for change in differences(before, plain(setting.config))
         if _sets(own, change.partition(": ")[0])
     ]
 
@@ -119,7 +120,7 @@ def _check_network(alone: CfgNode, merged: CfgNode, dataset: Path, network: Path
     alone: the config with the data set's; merged: with the network's too.
     """
     own = CfgNode.load_yaml_with_base(str(dataset))
-    before, now = (yaml.safe_load(cfg.dump()) for cfg in (alone, merged))
+    before, now = plain(alone), plain(merged)
     changes = [
         change
         for change in differences(before, now)

@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from auto_seg_loss.preflight import ConfigError
-from auto_seg_loss.study import runner, sole_study
+from auto_seg_loss.run_record import sole_run
+from auto_seg_loss.study import runner
 from auto_seg_loss.study.finished import data_digest
 from autoseg_core import SIX, load_spec
 from rl.locks import FileLock
@@ -223,12 +224,12 @@ def test_a_loss_whose_every_cell_failed_is_a_row_without_scores(study):
 def test_two_studies_of_one_directory_refuse_each_other(make_study):
     study = make_study()
     with (
-        sole_study(study),
+        sole_run(study.config, "study"),
         pytest.raises(ConfigError, match=r"Another study is running in .*output; wait for it"),
-        sole_study(study),
+        sole_run(study.config, "study"),
     ):
         pass
-    with sole_study(study):  # the first let go
+    with sole_run(study.config, "study"):  # the first let go
         pass
 
 
