@@ -55,32 +55,32 @@ def joint(log_ratio: Tensor) -> Tensor:
 
 
 def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """mean(min(r A, clip(r, 1 - eps, 1 + eps) A)), to be maximised.
+    """min(r A, clip(r, 1 - eps, 1 + eps) A), to be maximised: mean over N, then sum over D.
 
-    log_ratio (N, D) or (N, 1), log new/old likelihood; advantage (N,).
+    log_ratio (N, D) or (N, 1), log new/old likelihood; advantage (N,). The scale matters: Adam's
+    eps is added to the root of the squared gradient.
     """
     ratio = log_ratio.clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp()
     weight = advantage[:, None]
-    return torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight).mean()
+    clipped = torch.minimum(ratio * weight, ratio.clamp(1.0 - clip, 1.0 + clip) * weight)
+    return clipped.mean(dim=0).sum()
 
 
-def advantage_over_mean(thetas: Vector, scores: Vector) -> tuple[Vector, Vector]:
-    """All rows; R - mean(R), exactly 0 when all are equal (rounding would feed Adam noise)."""
-    if np.ptp(scores) == 0.0:
-        return thetas, np.zeros_like(scores)
-    return thetas, scores - scores.mean()
+def advantage_over_mean(scores: Vector) -> Vector:
+    """(N,): R - mean(R), exactly 0 when all are equal (rounding would feed Adam noise)."""
+    return np.zeros_like(scores) if np.ptp(scores) == 0.0 else scores - scores.mean()
 
 
-def advantage_over_mu(thetas: Vector, scores: Vector) -> tuple[Vector, Vector]:
-    """Row 0 is the policy's mean: it is the baseline and leaves the gradient; R - R(mean)."""
-    return thetas[1:], scores[1:] - scores[0]
+def advantage_over_mu(scores: Vector) -> Vector:
+    """(N,): R - R(mean). Row 0 is the policy's mean: its own 0 counts in the mean over N."""
+    return scores - scores[0]
 
 
 @dataclass(frozen=True)
 class Baseline:
     """What rewards are compared with, and whether a round must hold the mean itself as row 0."""
 
-    advantage: Callable[[Vector, Vector], tuple[Vector, Vector]]
+    advantage: Callable[[Vector], Vector]
     asks_mean: bool
 
 

@@ -28,7 +28,9 @@ class PPO:
     """mean = sigmoid(logits), sigma given; `epochs` Adam steps on the clipped objective a round.
 
     A round without information (every advantage 0, as when all candidates failed) is skipped:
-    a step would follow nothing but the momentum of earlier rounds.
+    a step would follow nothing but the momentum of earlier rounds. Released settings: the defaults
+    with baseline "mu" and rounds of n = 32. Those of the group's next paper: ratio "joint", adam
+    "fresh", clip 0.1, a warmup, sigma_final 0 and the default baseline.
 
     Args:
         identity: (D,) in [0, 1], the first mean; coordinates are kept LOGIT_MARGIN from 0 and 1.
@@ -37,7 +39,7 @@ class PPO:
         lr, epochs, clip: Adam's learning rate, steps a round, and epsilon of the clipping.
         baseline: "mean" compares with the round's mean reward. "mu" (released) compares with the
             reward of the policy's mean: `ask(n)` then returns the mean as row 0 and n - 1
-            samples, so the released 32 samples are n = 33.
+            samples. n counts evaluations: a released round, 31 samples and the mean, is n = 32.
         ratio: "coordinate" (released) clips each coordinate's likelihood ratio, "joint" one for
             the whole theta.
         adam: "persistent" (released) keeps its moments over rounds, "fresh" starts every round
@@ -109,9 +111,9 @@ class PPO:
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """One round of learning. The policy that `ask` sampled from is the old policy."""
         thetas, scores = check_told(thetas, scores, self._logits.shape[0])
-        samples, advantage = self._baseline.advantage(thetas, scores)
+        advantage = self._baseline.advantage(scores)
         if advantage.any():
-            self._improve(torch.from_numpy(samples), torch.from_numpy(advantage))
+            self._improve(torch.from_numpy(thetas), torch.from_numpy(advantage))
         self._round += 1
 
     def _improve(self, samples: Tensor, advantage: Tensor) -> None:
