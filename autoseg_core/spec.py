@@ -112,8 +112,8 @@ class LossTerm(_Model):
 class Provenance(_Model):
     """Where a loss was found, with what, and how well it did. All fields are optional.
 
-    reward: score on the hold-out in [0, 1]. reported: published or measured scores in percent,
-    ``{"VOC val, R101-DeepLabV3+": {"mIoU": 80.97}}``.
+    reward: score on the hold-out in [0, 1]. reported: scores in percent of trainings with this very
+    loss, ``{"VOC val, R101-DeepLabV3+": {"mIoU": 80.97}}``.
     """
 
     dataset: str | None = None

@@ -1,4 +1,4 @@
-"""Losses as text: many in two tables, or all of one.
+"""Losses as text: many in three tables, or all of one.
 
 Scores are in percent, as reported by whoever found the loss. Forms: "plain" is broken to be read in
 a window of 150 columns, "markdown" is not broken, "json" is for programs.
@@ -24,7 +24,7 @@ _SHOWN_APART = {"metric", "control_points"}  # of a term
 
 
 def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
-    """What the losses are and where they come from, then what they scored; by ``form``.
+    """What the losses are and where they come from, notes, and what they scored; by ``form``.
 
     "json": a list of objects, whose ``reported`` is as in ``Provenance``. ``ValueError`` for
     another form.
@@ -32,7 +32,9 @@ def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
     if _check(form) == "json":
         return json.dumps([_summary(spec) for spec in specs], indent=1)
     rows = [_row(spec) for spec in specs]
-    return "\n\n".join([_table(rows, _LOSSES, form, _WIDTHS), *_scores(specs, form)])
+    notes = [(spec.name, spec.provenance.note) for spec in specs if spec.provenance.note]
+    told = [_table(notes, ("name", "note"), form, (None, 116))] if notes else []
+    return "\n\n".join([_table(rows, _LOSSES, form, _WIDTHS), *told, *_scores(specs, form)])
 
 
 def show_loss(spec: LossSpec, form: str = "plain") -> str:
@@ -67,6 +69,7 @@ def _summary(spec: LossSpec) -> dict[str, Any]:
         "dataset": told.dataset,
         "network": told.network,
         "source": told.source,
+        "note": told.note,
         "reported": told.reported,
     }
 

@@ -34,24 +34,26 @@ def markdown_rows(text: str) -> list[list[str]]:
 @EVERY
 def test_a_row_says_what_a_loss_is_and_where_it_comes_from(name: str) -> None:
     spec = load_spec(name)
-    head, row, *_ = markdown_rows(list_losses([spec], "markdown"))
+    head, row, _, note, *_ = markdown_rows(list_losses([spec], "markdown"))
     (only,), told = spec.terms, spec.provenance
     assert head == ["name", "metric", "surface", "pieces", "dataset", "network", "source"]
     described = [name, only.metric, only.surface, str(only.pieces)]
     assert row == [*described, told.dataset, told.network, told.source]
+    assert note == [name, told.note]
 
 
 @EVERY
 def test_reported_scores_stand_under_their_metric(name: str) -> None:
     spec = load_spec(name)
-    _, _, head, *rows = markdown_rows(list_losses([spec], "markdown"))
+    *_, table = list_losses([spec], "markdown").partition("Reported scores")
+    head, *rows = markdown_rows(table) or [[]]
     found = {row[1]: dict(zip(head[2:], row[2:], strict=True)) for row in rows}
     kept = {where: {k: float(v) for k, v in row.items() if v} for where, row in found.items()}
     assert kept == {
         where: {metric: round(score, 2) for metric, score in scores.items()}
         for where, scores in spec.provenance.reported.items()
     }
-    assert {row[0] for row in rows} == {name}
+    assert all(row[0] == name for row in rows)
 
 
 def test_several_terms_share_a_row() -> None:
@@ -60,8 +62,10 @@ def test_several_terms_share_a_row() -> None:
 
 
 @TABLES
-def test_without_scores_there_is_no_table_of_them(form: str) -> None:
-    assert "Reported" not in list_losses([made()], form)
+def test_without_scores_or_notes_there_is_no_table_of_them(form: str) -> None:
+    text = list_losses([made()], form)
+    assert "Reported" not in text
+    assert "note" not in text
     assert "Reported" not in show_loss(made(), form)
     assert "provenance" not in show_loss(made(), form)
 
@@ -71,7 +75,8 @@ def test_an_unknown_metric_s_score_and_a_bar_are_kept() -> None:
     rows = markdown_rows(list_losses([spec], "markdown"))
     assert rows[1][0] == "1e5"
     assert rows[1][5] == "a\\|b"
-    assert rows[2:] == [["name", "scored on", "mIoU", "Q"], ["1e5", "here", "2.00", "1.50"]]
+    assert rows[2:4] == [["name", "note"], ["1e5", "two lines"]]
+    assert rows[4:] == [["name", "scored on", "mIoU", "Q"], ["1e5", "here", "2.00", "1.50"]]
     assert "two lines" in show_loss(spec)
 
 
