@@ -112,8 +112,11 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.SURFACE = "bezier"
     cfg.SEARCH.PIECES = 0
     # For BIoU and BF1: radius in pixels inside the loss, at training resolution (the reward's is
-    # TEST.TOLERANCE, at full resolution). TEST.DROP_BACKGROUND holds for loss and reward alike.
+    # TEST.TOLERANCE, at the resolution of the reward).
     cfg.SEARCH.TOLERANCE = 5
+    # Inside the loss, class 0 makes no trimap and no boundary score (the reward's is
+    # TEST.DROP_BACKGROUND). Released on VOC: True for BIoU, False for BF1.
+    cfg.SEARCH.DROP_BACKGROUND = False
     # The two constraints of the paper, and a class absent from a batch: `ignore` or `zero`.
     cfg.SEARCH.TRUTH_TABLE = True
     cfg.SEARCH.MONOTONE = True
@@ -122,13 +125,14 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.NAME = ""
     # Agent: `ppo` (the paper's), `cma_es`, `tpe` (extra [agents]), `random`, or one added to
     # rl.agents.AGENTS; its options are those of the node that bears its name in capitals. Rounds,
-    # candidates a round.
+    # evaluations per round.
     cfg.SEARCH.AGENT = "ppo"
     cfg.SEARCH.ROUNDS = 12
     cfg.SEARCH.SAMPLES = 32
 
     # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
-    # the round's samples on the mean itself).
+    # the round's SAMPLES on the mean itself). Those of the group's next paper: RATIO `joint`, ADAM
+    # `fresh`, CLIP 0.1, SIGMA_FINAL 0, a WARMUP.
     cfg.SEARCH.PPO = CfgNode()
     # Standard deviation of the truncated normal in the first round, and where it is heading to,
     # linearly, at the end of the last.
@@ -204,6 +208,9 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.HOLDOUT.FRACTION = 0.2
     cfg.SEARCH.HOLDOUT.BLOCK = 1
     cfg.SEARCH.HOLDOUT.SEED = 0
+    # Side in pixels of the centre crop that is scored, cut from image and label after they were
+    # resized to INPUT.MIN_SIZE_TEST (released: 128). 0: whole images, at the labels' resolution.
+    cfg.SEARCH.HOLDOUT.CROP = 0
 
     # The final choice: the policy's mean, the identity and the TOP_K best candidates, each
     # evaluated with RESEEDS fresh seeds.

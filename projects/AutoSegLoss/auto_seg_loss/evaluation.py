@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from functools import partial, reduce
 from typing import Any
 
+import numpy as np
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from numpy.typing import NDArray
 from tabulate import tabulate
 
 from auto_seg_loss.data.labels import read_label
@@ -62,17 +64,23 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
             scores.reset()
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
-        """Add images: ``outputs[i]["sem_seg"]`` is (C, H, W), H and W those of the label file."""
+        """Add images: ``outputs[i]["sem_seg"]`` is (C, H, W), H and W those of the label.
+
+        The label is that of the input, "sem_seg", if it has one, as centre crops do, else the file.
+        """
         for image, output in zip(inputs, outputs, strict=True):
-            target = read_label(
-                self._labels[image["file_name"]],
-                num_classes=len(self._class_names),
-                ignore_label=self._ignore_label,
-                ignore_value=self.scores.ignore_index,
-            )
+            target = image["sem_seg"] if "sem_seg" in image else self._label(image["file_name"])
             prediction = output["sem_seg"].max(dim=0).indices.cpu()
             for scores in self._all:
                 scores.update(prediction, target)
+
+    def _label(self, file_name: str) -> NDArray[np.uint8]:
+        return read_label(
+            self._labels[file_name],
+            num_classes=len(self._class_names),
+            ignore_label=self._ignore_label,
+            ignore_value=self.scores.ignore_index,
+        )
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
         """Return ``{"sem_seg": {score: percent}}`` on the main process, None on the others.

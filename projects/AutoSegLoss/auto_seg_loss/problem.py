@@ -35,7 +35,7 @@ def candidate_spec(
         theta,
         absent=cfg.SEARCH.ABSENT,
         tolerance=cfg.SEARCH.TOLERANCE,
-        drop_background=cfg.TEST.DROP_BACKGROUND,
+        drop_background=cfg.SEARCH.DROP_BACKGROUND,
     )
 
 

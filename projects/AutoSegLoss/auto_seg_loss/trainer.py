@@ -116,11 +116,11 @@ def build_train_loader(cfg: CfgNode, dicts: Dicts | None = None) -> Iterable[Any
     return build_detection_train_loader(cfg, mapper=SemSegMapper(cfg, True), dataset=dicts)
 
 
-def build_test_loader(cfg: CfgNode, dicts: Dicts) -> Iterable[Any]:
-    """Loader over ``dicts``, once, in order, an image at a time."""
-    return build_detection_test_loader(
-        dicts, mapper=SemSegMapper(cfg, False), num_workers=cfg.DATALOADER.NUM_WORKERS
-    )
+def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:
+    """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
+    mapper = SemSegMapper(cfg, False, crop=crop)
+    workers = cfg.DATALOADER.NUM_WORKERS
+    return build_detection_test_loader(dicts, mapper=mapper, num_workers=workers)
 
 
 def build_evaluator(

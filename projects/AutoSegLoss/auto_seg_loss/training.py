@@ -194,9 +194,10 @@ def score(
     dataset_name: str,
     metrics: Sequence[str] = SIX,
 ) -> dict[str, float]:
-    """The exact scores of ``model`` on ``dicts``, in [0, 1]."""
+    """The exact scores of ``model`` on ``dicts``, or on their centre crops, in [0, 1]."""
     evaluator = build_evaluator(cfg, dicts, dataset_name, metrics)
-    inference_on_dataset(model, build_test_loader(cfg, dicts), evaluator)
+    loader = build_test_loader(cfg, dicts, cfg.SEARCH.HOLDOUT.CROP)
+    inference_on_dataset(model, loader, evaluator)
     return evaluator.scores.compute()
 
 

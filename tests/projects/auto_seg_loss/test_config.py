@@ -80,9 +80,18 @@ def test_retrainings_have_the_released_schedule(name):
 def test_large_searches_have_the_released_settings(name):
     cfg = load(name)
     assert (cfg.SEARCH.ROUNDS, cfg.SEARCH.SAMPLES, cfg.SEARCH.PROXY.MAX_ITER) == (12, 32, 1000)
-    assert (cfg.SEARCH.PPO.BASELINE, cfg.SEARCH.ABSENT) == ("mu", "zero")
+    assert (cfg.SEARCH.PPO.BASELINE, cfg.INPUT.MIN_SIZE_TRAIN) == ("mu", (64, 256))
+    assert ("ignore" if "BF1" in cfg.SEARCH.METRIC else "zero") == cfg.SEARCH.ABSENT
     assert (cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR) == (32, 0.02)
     assert (cfg.INPUT.CROP.SIZE, cfg.MODEL.RESNETS.DEPTH) == ([128, 128], 50)
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if "voc/search/" in name])
+def test_searches_on_voc_score_as_released(name):
+    cfg = load(name)
+    assert (cfg.INPUT.MIN_SIZE_TEST, cfg.SEARCH.HOLDOUT.CROP) == (128, 128)
+    assert cfg.TEST.DROP_BACKGROUND
+    assert ("BIoU" in cfg.SEARCH.METRIC) == cfg.SEARCH.DROP_BACKGROUND
 
 
 @pytest.mark.parametrize("name", NAMES)

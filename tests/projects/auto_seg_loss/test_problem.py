@@ -41,7 +41,7 @@ def test_pieces_and_constraints_are_those_of_the_config(make_cfg):
 def test_the_spec_has_the_settings_of_the_search(make_cfg):
     cfg = make_cfg(
         *("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PIECES", 3),
-        *("SEARCH.ABSENT", "zero", "SEARCH.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True),
+        *("SEARCH.ABSENT", "zero", "SEARCH.TOLERANCE", 2, "SEARCH.DROP_BACKGROUND", True),
     )
     space = build_space(cfg)
     term = candidate_spec(cfg, space, space.identity()).terms[0]

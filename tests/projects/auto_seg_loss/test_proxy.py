@@ -14,14 +14,14 @@ from detectron2.utils.env import seed_all_rng
 from torch import nn
 
 from auto_seg_loss import training as training_module
-from auto_seg_loss.data import DatasetError
+from auto_seg_loss.data import DatasetError, SemSegMapper
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.problem import build_sets, build_space, candidate_spec
 from auto_seg_loss.proxy import DetectronProxy, build_proxy, from_config
 from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.trainer import build_train_loader
 from auto_seg_loss.training import score, train
-from autoseg_core import SIX, AutoSegLoss, Objective
+from autoseg_core import SIX, AutoSegLoss, Objective, SegmentationScores
 
 
 @pytest.fixture
@@ -128,15 +128,28 @@ def test_the_reward_is_the_objective_of_the_scores(make_proxy, objective):
     assert set(proxy.score_names) >= set(SIX)
 
 
+def test_the_reward_can_be_that_of_centre_crops(make_proxy):
+    proxy = make_proxy("SEARCH.HOLDOUT.CROP", 24, "SOLVER.MAX_ITER", 1)
+    result = proxy.evaluate(proxy.space.identity(), 5)
+    scores = SegmentationScores(proxy.cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES)
+    mapper, model = SemSegMapper(proxy.cfg, False, crop=24), proxy.model.eval()
+    for cropped in map(mapper, proxy.holdout):
+        assert cropped["image"].shape == (3, 24, 24)
+        with torch.no_grad():
+            (output,) = model([{"image": cropped["image"]}])
+        scores.update(output["sem_seg"].argmax(0), cropped["sem_seg"])
+    assert result.scores == scores.compute()
+
+
 def test_only_the_hold_out_is_scored_and_only_the_search_set_trained(make_proxy, monkeypatch):
     proxy = make_proxy()
     read = []
     for name in ("build_train_loader", "build_test_loader"):
         build = getattr(training_module, name)
 
-        def spy(cfg, dicts, name=name, build=build):
+        def spy(cfg, dicts, *crop, name=name, build=build):
             read.append((name, dicts))
-            return build(cfg, dicts)
+            return build(cfg, dicts, *crop)
 
         monkeypatch.setattr(training_module, name, spy)
     proxy.evaluate(proxy.space.identity(), 5)

@@ -239,7 +239,7 @@ class ReleasedUpdate:
 
 
 class ReleasedUpdateByHand:
-    """The same without torch. With z = (x - m) / s, a = -m / s, b = (1 - m) / s, M = Phi(b) - Phi(a)
+    """The same without torch: z = (x - m) / s, a = -m / s, b = (1 - m) / s, M = Phi(b) - Phi(a),
 
     log p = -z^2 / 2 - log M + const,   d log p / d m = (z + (phi(b) - phi(a)) / M) / s.
     """

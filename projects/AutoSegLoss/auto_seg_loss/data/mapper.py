@@ -37,8 +37,8 @@ class SemSegMapper:
     returns a copy with
 
         image    (3, H, W) uint8, 0..255, channels as `image_format` says
-        sem_seg  (H, W) int64, 0..C-1 or `ignore_value`; in training only
-        height, width  of the file, before augmentation
+        sem_seg  (H, W) int64, 0..C-1 or `ignore_value`; in training, and of centre crops
+        height, width  of the file, before augmentation; of centre crops their own
 
     Images smaller than the crop stay smaller: the model pads the batch, images with zeros and
     labels with its ignore value.
@@ -55,10 +55,11 @@ class SemSegMapper:
         ignore_label: int,
         ignore_value: int = 255,
         cache: bool = False,
+        crop: int = 0,
     ):
         """
         Args:
-            is_train: labels are read in training only.
+            is_train: labels are read in training, and for `crop`.
             augmentations: applied to image and label alike.
             image_format: "BGR" or a mode of Pillow, as in detection_utils.read_image.
             num_classes: C.
@@ -69,6 +70,8 @@ class SemSegMapper:
                 data set: 4 bytes a pixel, 480x360 pixels x 367 images = 250 MB. Each worker
                 process of a loader has its own and loses it when the loader ends; so it pays with
                 DATALOADER.NUM_WORKERS 0. Files must not change meanwhile.
+            crop: not 0 in inference: `augmentations` end with a centre crop, which is what the
+                model's output and the truth are compared on.
         """
         self.is_train = is_train
         self.augmentations = T.AugmentationList(augmentations)
@@ -77,23 +80,26 @@ class SemSegMapper:
         self.ignore_label = ignore_label
         self.ignore_value = ignore_value
         self.cache = cache
+        self.crop = crop
         mode = "training" if is_train else "inference"
         logging.getLogger(__name__).info("Augmentations used in %s: %s", mode, augmentations)
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+    def from_config(cls, cfg: CfgNode, is_train: bool = True, crop: int = 0) -> dict[str, Any]:
         """Reads INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE; the rest is metadata."""
         num_classes, ignore_label = _labels_of(
             cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         )
         return {
             "is_train": is_train,
-            "augmentations": build_augmentations(cfg, is_train),
+            "augmentations": build_augmentations(cfg, is_train, crop),
             "image_format": cfg.INPUT.FORMAT,
             "num_classes": num_classes,
             "ignore_label": ignore_label,
-            "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE,
+            # The model's in training; that of SegmentationScoresEvaluator else.
+            "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255,
             "cache": cfg.INPUT.CACHE,
+            "crop": crop,
         }
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
@@ -101,12 +107,15 @@ class SemSegMapper:
         result = dict(dataset_dict)
         image = self._image(result["file_name"])
         utils.check_image_size(result, image)  # also fills in height and width
-        label = self._label(result, (image.shape[0], image.shape[1])) if self.is_train else None
+        labelled = self.is_train or self.crop
+        label = self._label(result, (image.shape[0], image.shape[1])) if labelled else None
         inputs = T.AugInput(image, sem_seg=label)
         self.augmentations(inputs)
         result["image"] = torch.from_numpy(np.array(inputs.image.transpose(2, 0, 1), order="C"))
         if label is not None:
             result["sem_seg"] = torch.from_numpy(inputs.sem_seg.astype(np.int64))
+        if self.crop:
+            result["height"], result["width"] = inputs.image.shape[:2]
         return result
 
     def _image(self, path: str) -> np.ndarray:
@@ -149,13 +158,29 @@ class SemSegMapper:
         return array
 
 
-def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
+class CenterCrop(T.Augmentation):
+    """The middle `size` x `size` pixels, or as many as there are; Detectron2 has random ones."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+    def get_transform(self, image: np.ndarray) -> T.Transform:
+        """The crop of an image (H, W, ...)."""
+        height, width = (min(side, self.size) for side in image.shape[:2])
+        y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        return T.CropTransform(x, y, width, height)
+
+
+def build_augmentations(cfg: CfgNode, is_train: bool, crop: int = 0) -> list[T.Augmentation]:
     """Detectron2's DeepLab recipe: resize, crop, flip in training; resize only in inference.
 
-    A size of 0 (INPUT.MIN_SIZE_TRAIN, MIN_SIZE_TEST) leaves images as they are.
+    A size of 0 (INPUT.MIN_SIZE_TRAIN, MIN_SIZE_TEST) leaves images as they are. crop: side of a
+    centre crop after the resize, in inference; 0 is none.
     """
     if not is_train:
-        return [T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, "choice")]
+        resize = T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, "choice")
+        return [resize, CenterCrop(crop)] if crop else [resize]
     augmentations: list[T.Augmentation] = [
         T.ResizeShortestEdge(
             cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING

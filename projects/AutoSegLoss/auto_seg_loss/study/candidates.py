@@ -61,6 +61,7 @@ def _loss(header: Record, record: Record) -> CandidateLoss:
         record["theta"],
         absent=search["ABSENT"],
         tolerance=search["TOLERANCE"],
-        drop_background=test["DROP_BACKGROUND"],
+        # Journals from before SEARCH.DROP_BACKGROUND: one key held for loss and reward alike.
+        drop_background=search.get("DROP_BACKGROUND", test["DROP_BACKGROUND"]),
     )
     return CandidateLoss(spec, float(record["reward"]))

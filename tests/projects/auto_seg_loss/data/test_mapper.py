@@ -227,6 +227,21 @@ def test_from_config_in_inference(cfg, item):
     assert result["image"].shape == (3, 40, 60) and "sem_seg" not in result
 
 
+# Of an image of (40, 60): the middle, and the whole where it is shorter than the crop.
+@pytest.mark.parametrize(
+    ("crop", "rows", "columns"), [(16, (12, 28), (22, 38)), (50, (0, 40), (5, 55))]
+)
+def test_a_centre_crop_is_of_image_and_label_alike(cfg, item, crop, rows, columns):
+    cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE = 99  # of the training's labels
+    cropped, whole = SemSegMapper(cfg, False, crop=crop)(item), SemSegMapper(cfg, False)(item)
+    (top, bottom), (left, right) = rows, columns
+    assert torch.equal(cropped["image"], whole["image"][:, top:bottom, left:right])
+    assert (cropped["height"], cropped["width"]) == (bottom - top, right - left)
+    label = np.array(Image.open(item["sem_seg_file_name"]).resize((60, 40), Image.NEAREST))
+    expected = np.where(label == 3, 255, label)[top:bottom, left:right]
+    np.testing.assert_array_equal(cropped["sem_seg"], expected)
+
+
 @pytest.mark.parametrize("key", ["MIN_SIZE_TRAIN", "MIN_SIZE_TEST"])
 def test_a_size_of_zero_leaves_images_as_they_are(cfg, item, key):
     cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TEST = (0,), 0
