@@ -68,7 +68,7 @@ def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tens
 
 def advantage_over_mean(scores: Vector) -> Vector:
     """(N,): R - mean(R), exactly 0 when all are equal (rounding would feed Adam noise)."""
-    return np.zeros_like(scores) if np.ptp(scores) == 0.0 else scores - scores.mean()
+    return scores - (scores[0] if np.ptp(scores) == 0.0 else scores.mean())
 
 
 def advantage_over_mu(scores: Vector) -> Vector:
