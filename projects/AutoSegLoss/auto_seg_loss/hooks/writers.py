@@ -37,7 +37,10 @@ class Unwritten:
 
 
 class MetricsFile(JSONWriter):
-    """Detectron2's metrics.json: a line an iteration, or two where an evaluation follows."""
+    """Detectron2's metrics.json: one line per iteration, or two where an evaluation follows.
+
+    Values that are not finite, such as the IoU of an absent class, are null.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,7 +59,7 @@ class MetricsFile(JSONWriter):
         for name, (value, at) in self._unwritten().items():
             rows.setdefault(at, {"iteration": at})[name] = value
         for at in sorted(rows):
-            self._file_handle.write(json.dumps(rows[at], sort_keys=True) + "\n")
+            self._file_handle.write(_line(rows[at]))
         self._file_handle.flush()
 
 
@@ -74,6 +77,7 @@ class Board(TensorboardXWriter):
                 old.unlink()
         # Readers drop what older files hold from this step on.
         super().__init__(str(self._directory), purge_step=iteration)
+        self._writer.flush()  # Detectron2's main opens it when it is first used
         self._unwritten, self.is_open = Unwritten(), True
         if iteration == 0:
             self._writer.add_custom_scalars(self._layout)
@@ -89,13 +93,14 @@ class Board(TensorboardXWriter):
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.json; of a last line that was cut off, nothing. [] without a file."""
+    """The rows of a metrics.json, null as NaN, up to a line that was cut off; [] without a file."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             break
+        rows.append({name: math.nan if value is None else value for name, value in row.items()})
     return rows
 
 
@@ -105,4 +110,10 @@ def keep_rows_before(path: Path, iteration: int) -> None:
         return
     kept = [row for row in read_rows(path) if row["iteration"] < iteration]
     with replacing(path) as partial:
-        partial.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in kept))
+        partial.write_text("".join(map(_line, kept)))
+
+
+def _line(row: dict[str, float]) -> str:
+    """One row as JSON, which has no NaN or infinity."""
+    finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    return json.dumps(finite, sort_keys=True, allow_nan=False) + "\n"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from detectron2.utils.events import EventStorage
+from detectron2.utils.events import EventStorage, TensorboardXWriter
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
+from torch.utils.tensorboard import SummaryWriter
 
 from auto_seg_loss.hooks.writers import Board, MetricsFile, keep_rows_before, read_rows
 
@@ -90,11 +93,27 @@ def test_the_directory_is_made(tmp_path):
     writer.close()
 
 
-def test_nan_comes_back_as_nan(path):
-    path.write_text('{"iteration": 3, "IoU": NaN}\n{"iteration": 8}\n')
+def refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_null_and_come_back_as_nan(path, value):
+    writer = MetricsFile(path)
+    writer.begin(0)
+    with EventStorage() as storage:
+        put(storage, 3, absent=value, there=1.0)
+        writer.write()
+    writer.close()
+    row = json.loads(path.read_text(), parse_constant=refuse)
+    assert row == {"iteration": 3, "absent": None, "there": 1.0}
+    assert math.isnan(read_rows(path)[0]["absent"])
+
+
+def test_nan_of_older_files_becomes_null(path):
+    path.write_text('{"IoU": NaN, "iteration": 3}\n{"iteration": 8}\n')
     keep_rows_before(path, 5)
-    (row,) = read_rows(path)
-    assert np.isnan(row["IoU"])
+    assert path.read_text() == '{"IoU": null, "iteration": 3}\n'
 
 
 # --- event files ---
@@ -107,8 +126,30 @@ def seconds_apart(monkeypatch):
     monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(clock)))
 
 
-def record(directory: Path, start: int, iterations: list[int], close: bool = True) -> Board:
-    board = Board(directory, LAYOUT)
+class LazyBoard(Board):
+    """As on Detectron2's main, whose writer opens its file when it is first used."""
+
+    @functools.cached_property
+    def _writer(self) -> SummaryWriter:
+        return SummaryWriter(*self._arguments, **self._keywords)
+
+    def begin(self, iteration: int) -> None:
+        def keep(board: LazyBoard, *arguments: str, **keywords: int) -> None:
+            board._arguments, board._keywords, board._window_size = arguments, keywords, 20
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TensorboardXWriter, "__init__", keep)
+            super().begin(iteration)
+
+
+def record(
+    directory: Path,
+    start: int,
+    iterations: list[int],
+    close: bool = True,
+    kind: type[Board] = Board,
+) -> Board:
+    board = kind(directory, LAYOUT)
     board.begin(start)
     with EventStorage(start) as storage:
         for iteration in iterations:
@@ -143,10 +184,12 @@ def test_a_resumed_training_shows_each_point_once(tmp_path):
     assert len(found.Tensors("custom_scalars__config__")) == 1
 
 
-def test_points_that_do_not_come_again_are_gone(tmp_path):
-    record(tmp_path, 0, [2, 5, 8])
-    record(tmp_path, 4, [])
+@pytest.mark.parametrize("kind", [Board, LazyBoard])
+def test_points_that_do_not_come_again_are_gone(tmp_path, kind):
+    record(tmp_path, 0, [2, 5, 8], kind=kind)
+    killed = record(tmp_path, 4, [], close=False, kind=kind)
     assert steps(tmp_path, "loss") == [2]
+    killed.close()
 
 
 def test_a_training_that_begins_anew_leaves_no_older_events_and_nothing_else_alone(tmp_path):
