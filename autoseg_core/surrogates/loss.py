@@ -54,8 +54,8 @@ class AutoSegLoss(nn.Module):
         align_corners: of that interpolation.
 
     Control points are buffers ``points_<term>`` of shape (G, K, 2) in float64: ``.to()`` moves them
-    but does not round them, ``state_dict`` holds them. Loading a state with other points is an
-    error: the spec says what the loss is, and a checkpoint must not change it unseen.
+    but does not round them. No ``state_dict`` holds them: the spec says what the loss is, and a
+    checkpoint, of another loss maybe, must not change it.
     """
 
     def __init__(
@@ -91,8 +91,9 @@ class AutoSegLoss(nn.Module):
         self.upsample = upsample
         self.align_corners = align_corners
         for index, term in enumerate(spec.terms):
-            self.register_buffer(f"points_{index}", _points(term).to(torch.get_default_device()))
-        self.register_load_state_dict_pre_hook(_refuse_other_points)  # type: ignore[no-untyped-call]
+            points = _points(term).to(torch.get_default_device())
+            self.register_buffer(f"points_{index}", points, persistent=False)
+        self.register_load_state_dict_pre_hook(_own_points)  # type: ignore[no-untyped-call]
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar in float32 (float64 for float64 logits).
@@ -177,29 +178,16 @@ def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:
     return torch.where(seen, score, torch.ones_like(score)), seen
 
 
-def _refuse_other_points(
-    loss: AutoSegLoss,
-    state: dict[str, Tensor],
-    prefix: str,
-    metadata: object,
-    strict: bool,
-    missing: list[str],
-    unexpected: list[str],
-    errors: list[str],
-) -> None:
+def _own_points(loss: AutoSegLoss, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Control points are the spec's, whatever a state holds (older checkpoints do).
+
+    On the device meta, where loading would have given them values, they get them here.
+    """
+    for key in [key for key in state if key.startswith(f"{prefix}points_")]:
+        del state[key]
     for index, term in enumerate(loss.spec.terms):
-        name, points = f"{prefix}points_{index}", _points(term)
-        other = state.get(name)
-        if other is None:
-            continue
-        if not torch.equal(other.cpu(), points.to(other.dtype)):
-            errors.append(
-                f"{name} holds other control points than the spec {loss.spec.name!r}; "
-                "build the loss from the spec it was saved with, or leave its keys out."
-            )
-        # The spec's own: torch copies what it can before it raises, and rounded ones (a checkpoint
-        # in half precision) are no improvement.
-        state[name] = points.to(other.device)
+        if loss.get_buffer(f"points_{index}").is_meta:
+            loss._buffers[f"points_{index}"] = _points(term)
 
 
 def _points(term: LossTerm) -> Tensor:

@@ -240,23 +240,6 @@ def test_a_loss_built_on_the_meta_device_is_whole(metric: str) -> None:
     assert moved(LOGITS, TARGET) == loss(LOGITS, TARGET)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("assign", [False, True])
-def test_a_checkpoint_of_any_precision_is_the_same_loss(dtype: torch.dtype, assign: bool) -> None:
-    model, other = Training(loss_of("mIoU", "BF1")), Training(loss_of("mIoU", "BF1"))
-    state = {name: x.to(dtype) for name, x in model.state_dict().items()}
-    other.load_state_dict(state, assign=assign)
-    assert other.loss(LOGITS, TARGET) == model.loss(LOGITS, TARGET)
-    assert all(points.dtype == torch.float64 for points in other.loss.buffers())
-
-
-def test_other_points_are_refused_in_any_precision() -> None:
-    other = samples.loss_of(samples.term("mIoU", seed=1)).state_dict()
-    for dtype in (torch.bfloat16, torch.float64):
-        with pytest.raises(RuntimeError, match="points_0 holds other control points"):
-            loss_of("mIoU").load_state_dict({name: x.to(dtype) for name, x in other.items()})
-
-
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 @pytest.mark.parametrize(
     "options",

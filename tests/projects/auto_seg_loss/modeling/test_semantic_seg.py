@@ -171,7 +171,7 @@ def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, n
         return build_model(make_cfg(HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", path))
 
     before, after = model_with("old", old).train(), model_with("new", new).train()
-    expected = [value.clone() for value in after.sem_seg_head.loss.state_dict().values()]
+    expected = [value.clone() for value in after.sem_seg_head.loss.buffers()]
     logits, target = torch.randn(2, 7, 8, 8), torch.randint(7, (2, 8, 8))
     value = after.sem_seg_head.loss(logits, target)
     DetectionCheckpointer(before, str(tmp_path)).save("old")
@@ -179,7 +179,7 @@ def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, n
     assert "model" not in left_over
     loss = after.sem_seg_head.loss
     assert isinstance(loss, AutoSegLoss) == (new is not None)
-    assert all(map(torch.equal, loss.state_dict().values(), expected))
+    assert all(map(torch.equal, loss.buffers(), expected))
     assert torch.equal(loss(logits, target), value)
     weights = {k: v for k, v in after.state_dict().items() if ".loss." not in k}
     assert all(torch.equal(before.state_dict()[key], value) for key, value in weights.items())
@@ -191,21 +191,25 @@ def test_a_round_trip_keeps_the_control_points(make_cfg, tmp_path):
     DetectionCheckpointer(one, str(tmp_path)).save("model")
     DetectionCheckpointer(two).load(str(tmp_path / "model.pth"))
     assert all(map(torch.equal, one.state_dict().values(), two.state_dict().values()))
+    assert all(map(torch.equal, one.buffers(), two.buffers()))
     assert two.sem_seg_head.loss.spec == load_spec("voc-miou-bezier")
 
 
-def test_a_strict_load_of_another_loss_works_too(make_cfg):
-    old, new = build_model(make_cfg(*LOSSES["voc-miou-bezier"])), build_model(make_cfg())
-    new.load_state_dict(old.state_dict(), strict=True)
-    old.load_state_dict(new.state_dict(), strict=True)
+WEIGHTED = (HEAD + "LOSS_TYPE", "weighted_cross_entropy", HEAD + "LOSS_CLASS_WEIGHTS", [1] * 7)
 
 
-def test_the_callers_state_dict_is_left_alone(make_cfg):
-    old, new = build_model(make_cfg(*LOSSES["voc-miou-bezier"])), build_model(make_cfg())
-    state = old.state_dict()
+@pytest.mark.parametrize("options", [(), LOSSES["voc-miou-bezier"], WEIGHTED], ids=str)
+def test_a_strict_load_of_another_loss_works_too(make_cfg, options):
+    """Of a searched one too, whose control points older checkpoints hold."""
+    new, weighted = build_model(make_cfg(*options)), build_model(make_cfg(*WEIGHTED))
+    state = weighted.state_dict()
+    assert "sem_seg_head.loss.weight" in state
+    state["sem_seg_head.loss.points_0"] = torch.zeros(2, 5, 2)
     keys = list(state)
     new.load_state_dict(state, strict=True)
-    assert list(state) == keys
+    assert list(state) == keys  # the caller's is left alone
+    weighted.load_state_dict(new.state_dict(), strict=True)
+    assert weighted.sem_seg_head.loss.weight.tolist() == [1] * 7
 
 
 def test_an_image_is_trained_whole_when_crops_are_off(make_cfg):
