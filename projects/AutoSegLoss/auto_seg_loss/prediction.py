@@ -15,11 +15,11 @@ import PIL.Image
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog, detection_utils
-from detectron2.modeling import build_model
 from numpy.typing import NDArray
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import SemSegMapper, check_num_classes
+from auto_seg_loss.modeling import build_model
 from auto_seg_loss.preflight import ConfigError, config_errors, local_weights
 from auto_seg_loss.run_checks import check_archive, check_device
 from auto_seg_loss.visualize import class_colours, overlay

@@ -24,6 +24,7 @@ from torch import nn
 from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
+from auto_seg_loss.modeling import build_model
 from auto_seg_loss.train_loop import build_train_loop
 from autoseg_core import SIX
 from autoseg_core.metrics.evaluator import ProtocolName
@@ -84,6 +85,11 @@ class Trainer(DefaultTrainer):
             for name in cfg.DATASETS.TEST
         ]
         return cls.test(cfg, model, evaluators)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        """Detectron2's, with any loss also in its own heads."""
+        return build_model(cfg, super().build_model)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:

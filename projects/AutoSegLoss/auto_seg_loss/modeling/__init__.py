@@ -1,6 +1,7 @@
 """Heads and backbones; importing registers them with Detectron2."""
 
 from auto_seg_loss.modeling.any_loss import AnyLoss, Head
+from auto_seg_loss.modeling.build import build_model
 from auto_seg_loss.modeling.fcn import AnyLossFCNHead
 from auto_seg_loss.modeling.pspnet import AnyLossPSPHead
 from auto_seg_loss.modeling.semantic_seg import (
@@ -23,6 +24,7 @@ __all__ = [
     "AnyLossSemSegFPNHead",
     "Head",
     "TimmBackbone",
+    "build_model",
     "build_small_resnet_backbone",
     "build_small_resnet_fpn_backbone",
     "build_timm_backbone",

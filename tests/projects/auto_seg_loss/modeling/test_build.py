@@ -1,0 +1,94 @@
+"""modeling/build.py: Detectron2's own heads train with any loss of the registry."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from detectron2 import modeling
+from detectron2.projects.deeplab.loss import DeepLabCE
+from torch import nn
+
+from auto_seg_loss.losses import CrossEntropy, HardPixelMining, build_loss
+from auto_seg_loss.modeling import build_model
+from auto_seg_loss.trainer import Trainer
+from autoseg_core import AutoSegLoss
+
+HEAD = "MODEL.SEM_SEG_HEAD."
+STOCK = {
+    "DeepLabV3PlusHead": ("INPUT.CROP.ENABLED", False, HEAD + "NAME", "DeepLabV3PlusHead"),
+    "DeepLabV3Head": (
+        *("INPUT.CROP.ENABLED", False, HEAD + "NAME", "DeepLabV3Head"),
+        *(HEAD + "IN_FEATURES", ["res5"], HEAD + "COMMON_STRIDE", 16),
+    ),
+}
+SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
+WEIGHTS = [0, 1, 2, 3, 4, 5, 6]
+WEIGHTED = (HEAD + "LOSS_TYPE", "weighted_cross_entropy", HEAD + "LOSS_CLASS_WEIGHTS", WEIGHTS)
+
+
+def batch() -> list[dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        {
+            "image": torch.randint(256, (3, 32, 48), generator=generator, dtype=torch.uint8),
+            "sem_seg": torch.randint(7, (32, 48), generator=generator),
+        }
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize("build", [build_model, Trainer.build_model], ids=["ours", "the trainer's"])
+@pytest.mark.parametrize("options", [SEARCHED, WEIGHTED], ids=["searched", "weighted"])
+@pytest.mark.parametrize("name", STOCK)
+def test_a_head_of_detectron2_trains_with_the_loss_of_the_config(make_cfg, name, options, build):
+    cfg = make_cfg(*STOCK[name], *options)
+    model, logits = build(cfg).train(), []
+    head = model.sem_seg_head
+    assert type(head).__name__ == name and type(head.loss) is type(build_loss(cfg))
+    head.predictor.register_forward_hook(lambda *args: logits.append(args[2]))
+    value = model(images := batch())["loss_sem_seg"]
+    target = torch.stack([item["sem_seg"] for item in images])
+    large = F.interpolate(logits[0], target.shape[1:], mode="bilinear", align_corners=False)
+    torch.testing.assert_close(value, build_loss(cfg)(large, target))
+    value.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_weights_pass_between_losses_and_heads(make_cfg):
+    """A searched loss adds nothing to a checkpoint, so every strict load works."""
+    stock, ours = STOCK["DeepLabV3PlusHead"], ()
+    models = [
+        build_model(make_cfg(*head, *loss)) for head in (stock, ours) for loss in (SEARCHED, ())
+    ]
+    for one in models:
+        for other in models:
+            other.load_state_dict(one.state_dict(), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ((*STOCK["DeepLabV3PlusHead"], HEAD + "LOSS_TYPE", "hard_pixel_mining"), DeepLabCE),
+        ((*STOCK["DeepLabV3PlusHead"], HEAD + "LOSS_TYPE", "cross_entropy"), nn.CrossEntropyLoss),
+        ((HEAD + "LOSS_TYPE", "hard_pixel_mining"), HardPixelMining),
+        ((HEAD + "LOSS_TYPE", "cross_entropy"), CrossEntropy),
+        (SEARCHED, AutoSegLoss),
+    ],
+)
+def test_heads_that_know_their_loss_keep_it(make_cfg, options, kind):
+    assert type(build_model(make_cfg(*options)).sem_seg_head.loss) is kind
+
+
+def test_a_head_of_detectron2_without_a_loss_to_replace_is_refused(make_cfg):
+    other = (HEAD + "NAME", "SemSegFPNHead", HEAD + "IN_FEATURES", ["res2", "res5"])
+    cfg = make_cfg(*other, HEAD + "NORM", "BN", *SEARCHED)
+    with pytest.raises(ValueError, match="SemSegFPNHead' cannot be trained with LOSS_TYPE 'auto_"):
+        build_model(cfg)
+
+
+def test_an_unknown_loss_is_left_to_the_head(make_cfg):
+    cfg = make_cfg(*STOCK["DeepLabV3PlusHead"], HEAD + "LOSS_TYPE", "dyce")
+    for build in (build_model, modeling.build_model):
+        with pytest.raises(ValueError, match="Unexpected loss type: dyce"):
+            build(cfg)
