@@ -6,20 +6,37 @@ import importlib
 from typing import Any
 
 import yaml
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 
 
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
-    """Add the keys of Auto Seg-Loss, and those of DeepLab that it builds on."""
-    add_deeplab_config(cfg)
+    """Add the keys of Auto Seg-Loss, and those of DeepLab, which it builds on, if they are missing.
+
+    No key that is there already is changed, and the order with other ``add_..._config`` is free.
+    """
+    if "LOSS_TYPE" not in cfg.MODEL.SEM_SEG_HEAD:
+        add_deeplab_config(cfg)
     # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
     cfg.IMPORTS = []
     _add_model_keys(cfg)
     _add_solver_keys(cfg)
     _add_search_keys(cfg)
     _add_study_keys(cfg)
-    _add_picture_keys(cfg)
+
+
+def project_defaults() -> CfgNode:
+    """The config that this project's scripts start from: all keys, with the scripts' own defaults.
+
+    They differ from Detectron2's in LOSS_TYPE and in VIS_PERIOD.
+    """
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    # Iterations between two measurements that TensorBoard shows of a training beside losses and
+    # scores: counts and surfaces of a searched loss, learning rates, throughput, memory. 0: none.
+    cfg.VIS_PERIOD = 100
+    return cfg
 
 
 def import_modules(cfg: CfgNode) -> None:
@@ -35,10 +52,10 @@ def plain(cfg: CfgNode) -> dict[str, Any]:
 
 
 def _add_model_keys(cfg: CfgNode) -> None:
-    # Loss of the semantic head: a name of auto_seg_loss.losses.SEM_SEG_LOSS_REGISTRY, one of
-    # `cross_entropy`, `weighted_cross_entropy`, `hard_pixel_mining`, `auto_seg_loss`, and, with the
-    # extra [baselines], `focal`, `dice`, `jaccard`, `lovasz`.
-    cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    # MODEL.SEM_SEG_HEAD.LOSS_TYPE, a key of DeepLab's, is here a name of
+    # auto_seg_loss.losses.SEM_SEG_LOSS_REGISTRY: `cross_entropy`, `weighted_cross_entropy`,
+    # `hard_pixel_mining`, `auto_seg_loss`, and, with the extra [baselines], `focal`, `dice`,
+    # `jaccard`, `lovasz`. Detectron2's own heads take them from modeling.build_model.
     # For `weighted_cross_entropy`: a weight >= 0 for each class. `python -m
     # auto_seg_loss.class_weights` computes them for a training set.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS = []
@@ -89,6 +106,9 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.TEST.METRICS = ()
     # Released rule on VOC: class 0 makes no trimap and no boundary score.
     cfg.TEST.DROP_BACKGROUND = False
+    # Images of each test set, the same at every evaluation, that TensorBoard shows with truth,
+    # prediction and the edges of both. 0: none.
+    cfg.TEST.SAMPLES = 4
 
 
 def _add_solver_keys(cfg: CfgNode) -> None:
@@ -247,12 +267,3 @@ def _add_study_keys(cfg: CfgNode) -> None:
     # many, spread evenly over the ranks of their rewards, are further losses of the study.
     cfg.STUDY.JOURNAL = ""
     cfg.STUDY.CANDIDATES = 10
-
-
-def _add_picture_keys(cfg: CfgNode) -> None:
-    # Iterations between two measurements that TensorBoard shows of a training beside losses and
-    # scores: counts and surfaces of a searched loss, learning rates, throughput, memory. 0: none.
-    cfg.VIS_PERIOD = 100
-    # Images of each test set, the same at every evaluation, that TensorBoard shows with truth,
-    # prediction and the edges of both. 0: none.
-    cfg.TEST.SAMPLES = 4

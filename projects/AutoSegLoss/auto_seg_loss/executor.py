@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 
-from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
+from auto_seg_loss.config import import_modules, project_defaults
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.preflight import ConfigError
@@ -117,8 +117,7 @@ def proxy_in_worker(
         ConfigError: this machine's start or images are not the driver's.
     """
     os.environ["DETECTRON2_DATASETS"] = datasets
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
+    cfg = project_defaults()
     cfg.merge_from_other_cfg(CfgNode.load_cfg(config))
     import_modules(cfg)
     cfg.freeze()

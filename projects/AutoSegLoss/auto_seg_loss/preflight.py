@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
-from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
+from auto_seg_loss.config import import_modules, project_defaults
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.losses import build_loss
@@ -67,8 +67,7 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
 
     Raises ``ConfigError`` for a file that is not YAML, an unknown key and an unfit value.
     """
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
+    cfg = project_defaults()
     for option in opts:
         if option.startswith("--"):
             raise ConfigError(f"{option} must stand before the KEY VALUE pairs.")

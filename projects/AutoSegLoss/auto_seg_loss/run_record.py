@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 
-from auto_seg_loss.config import add_auto_seg_loss_config, plain
+from auto_seg_loss.config import plain, project_defaults
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import replacing
@@ -166,9 +166,7 @@ def changed_keys(
 
 @lru_cache
 def _defaults() -> dict[str, Any]:
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
-    return plain(cfg)
+    return plain(project_defaults())
 
 
 def _merged(defaults: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.modeling import build_model
+from detectron2.projects.deeplab import add_deeplab_config
 
-from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.config import add_auto_seg_loss_config, project_defaults
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.preflight import ConfigError, load_config
 from auto_seg_loss.problem import build_space
@@ -42,6 +44,11 @@ def _build(architecture: str) -> None:
     cfg = CfgNode.load_cfg(architecture)
     with torch.device("meta"):
         build_model(cfg)
+
+
+def set_own(cfg: CfgNode) -> None:
+    """As a project that knows better than DeepLab."""
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE, cfg.VIS_PERIOD, cfg.SOLVER.POLY_LR_POWER = "theirs", 7, 0.5
 
 
 TARGETS = ("miou", "fwiou", "macc", "gacc", "biou", "bf1", "miou+biou", "miou+bf1")
@@ -152,12 +159,44 @@ def test_the_defaults_of_the_search_are_the_released_ones():
     assert cfg.SEARCH.SAMPLES == 32
 
 
-def test_adding_keys_leaves_those_of_detectron2_alone():
-    plain, ours = get_cfg(), get_cfg()
+def values(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:
+    """Key -> value of all sections."""
+    found: dict[str, Any] = {}
+    for key, value in cfg.items():
+        name = prefix + key
+        found |= values(value, f"{name}.") if isinstance(value, CfgNode) else {name: value}
+    return found
+
+
+@pytest.mark.parametrize("others", [(), (add_deeplab_config,), (add_deeplab_config, set_own)])
+def test_adding_keys_changes_none_that_is_there(others):
+    theirs, ours = get_cfg(), get_cfg()
+    for add in others:
+        add(theirs)
+        add(ours)
     add_auto_seg_loss_config(ours)
-    assert plain.SOLVER.BASE_LR == ours.SOLVER.BASE_LR
-    assert plain.MODEL.RESNETS.DEPTH == ours.MODEL.RESNETS.DEPTH
-    assert plain.TEST.EVAL_PERIOD == ours.TEST.EVAL_PERIOD
+    assert values(theirs).items() <= values(ours).items()
+
+
+def test_the_order_with_deeplabs_keys_is_free():
+    first, last, alone = get_cfg(), get_cfg(), get_cfg()
+    for cfg, adders in (
+        (first, (add_auto_seg_loss_config, add_deeplab_config)),
+        (last, (add_deeplab_config, add_auto_seg_loss_config)),
+        (alone, (add_auto_seg_loss_config,)),
+    ):
+        for add in adders:
+            add(cfg)
+    assert first == last == alone
+
+
+def test_the_scripts_have_defaults_of_their_own():
+    scripts, keys = values(project_defaults()), get_cfg()
+    add_auto_seg_loss_config(keys)
+    other = {name for name, value in values(keys).items() if value != scripts[name]}
+    assert other == {"VIS_PERIOD", "MODEL.SEM_SEG_HEAD.LOSS_TYPE"}
+    assert scripts["VIS_PERIOD"] == 100
+    assert scripts["MODEL.SEM_SEG_HEAD.LOSS_TYPE"] == "cross_entropy"
 
 
 def test_modules_of_the_user_are_imported_first(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
-from auto_seg_loss.config import add_auto_seg_loss_config, import_modules
+from auto_seg_loss.config import import_modules, project_defaults
 from auto_seg_loss.data import datasets_root
 from auto_seg_loss.executor import attempt_options
 from auto_seg_loss.preflight import config_errors
@@ -175,8 +175,7 @@ def task_in_worker(cells: list[tuple[str, str]], datasets: str, directory: str) 
 
 
 def _cell_from_text(loss: str, text: str) -> Cell:
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
+    cfg = project_defaults()
     cfg.merge_from_other_cfg(CfgNode.load_cfg(text))
     import_modules(cfg)
     cfg.freeze()
