@@ -115,7 +115,7 @@ def per_class(metric: str, counts: dict[str, Array]) -> Array:
     precision = np.nan_to_num(_ratio(counts["PM"], counts["P"]))
     recall = np.nan_to_num(_ratio(counts["TM"], counts["T"]))
     f1 = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
-    return np.where(counts["T"] + counts["P"] > 0, f1, np.nan)
+    return np.where(counts["T"] > 0, f1, np.nan)  # recall is 0/0 without a truth edge
 
 
 def score(metric: str, counts: dict[str, Array], present: Array) -> float:

@@ -10,8 +10,9 @@ Two protocols:
   counts such a class as 0 once it is predicted.
 - ``paper``: the numbers of the released evaluator. Edges are those of the raw label maps: the rim
   of a void area is an edge of the target, predictions inside void count as edges, and BF1 looks at
-  void pixels too. A class is absent only when neither target nor prediction has it. (The rule
-  for bands is ours: they see void as one more label, and are counted on valid pixels.)
+  void pixels too. A class is absent only when its ratio is 0/0: of IoU when neither target nor
+  prediction has it, of BF1 when the target has no edge of it. (The rule for bands is ours: they
+  see void as one more label, and are counted on valid pixels.)
 
 With ``drop_background`` (the released rule on VOC, where class 0 is background) edges of class 0 do
 not enter the trimap, and BF1 averages the other classes, as does Boundary IoU; BIoU still averages

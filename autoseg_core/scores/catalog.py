@@ -69,7 +69,7 @@ class Metric:
     kind of counts: ``BoundaryCounts`` for "boundary", else ``RegionCounts``.
     column: name of ``per_class`` in tables; None = the metric's name.
     defined: counts -> (C,) bool, classes whose ratio is not 0/0; None = those in target or
-    prediction.
+    prediction, and for "boundary" those with a boundary in the target.
     curves: names of the free curves of its surrogate, in the order of the parameter vector; None =
     those of AND and OR, or of XOR for "boundary". A metric that looks at intersection and target
     alone needs ("and",); one that does not look at the intersection, ("or",).
@@ -96,7 +96,7 @@ class Metric:
         for name, value in {
             "score": _MeanOf(self.per_class) if self.per_class else None,
             "column": self.name,
-            "defined": ratios.boundary_seen if boundary else ratios.union_seen,
+            "defined": ratios.target_seen if boundary else ratios.union_seen,
             "curves": XOR if boundary else AND_OR,
             "pieces": XOR_PIECES if boundary else REGION_PIECES,
         }.items():
@@ -198,8 +198,8 @@ def present_classes(
 
     rule: "target" leaves out classes without a target pixel (strict evaluation and losses with
     ``absent="ignore"``: the rule does not jump when a soft prediction reaches zero); "defined" only
-    those in neither target nor prediction (released evaluator, mmsegmentation); "none" leaves
-    nothing out, so an absent class scores 0 (the released losses).
+    those whose ratio is 0/0 (released evaluator, mmsegmentation); "none" leaves nothing
+    out, so an absent class scores 0 (the released losses).
     drop_background: metrics of boundaries and bands leave class 0 out as well, as released on VOC.
     Raises ``ValueError`` when the metric looks at classes that the counts do not have.
     """

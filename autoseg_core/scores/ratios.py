@@ -64,7 +64,11 @@ def tversky(counts: RegionCounts, alpha: float, beta: float) -> Tensor:
 
 
 def boundary_f1(counts: BoundaryCounts) -> Tensor:
-    """Harmonic mean of boundary precision and recall per class (Csurka et al. 2013)."""
+    """Harmonic mean of boundary precision and recall per class (Csurka et al. 2013).
+
+    A class that is not found at all scores 0. One without a target boundary has no recall, 0/0:
+    ``target_seen`` leaves it out.
+    """
     right = safe_divide(counts.matched_prediction, counts.prediction)
     found = safe_divide(counts.matched_target, counts.target)
     return safe_divide(2 * right * found, right + found)
@@ -129,11 +133,6 @@ def others_seen(counts: RegionCounts) -> Tensor:
 def prediction_seen(counts: RegionCounts) -> Tensor:
     """Classes in the prediction, whose precision is not 0/0; (C,) bool."""
     return _predicted(counts) > 0
-
-
-def boundary_seen(counts: BoundaryCounts) -> Tensor:
-    """Classes with a boundary in the target or in the prediction, (C,) bool."""
-    return (counts.target > 0) | (counts.prediction > 0)
 
 
 def _predicted(counts: RegionCounts) -> Tensor:

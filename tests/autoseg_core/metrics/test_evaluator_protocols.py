@@ -87,8 +87,24 @@ def test_pixels_beside_void_are_no_boundary_in_strict() -> None:
     paper = scores_of(prediction, target, protocol="paper", tolerance=1)
     assert paper["BIoU"] == 1
     # Class 0: all 16 rim pixels lie within 1 of the 8 predicted edges around the dot, and these
-    # within 1 of the rim. Class 1: predicted only. Mean of 1 and 0.
-    assert paper["BF1"] == pytest.approx(0.5)
+    # within 1 of the rim. Class 1: predicted only, its recall is 0/0.
+    assert paper["BF1"] == 1
+
+
+@pytest.mark.parametrize("metric", ["BF1", "BF1_difference", "wBF1(weights=[1,3,96])"])
+def test_paper_leaves_a_class_without_a_true_edge_out_of_bf1(metric: str) -> None:
+    target = np.zeros((1, 12, 12), dtype=np.int64)
+    target[0, 3:9, 3:9] = 1
+    prediction = target.copy()
+    prediction[0, 5, 5] = 2
+    scores = SegmentationScores(3, protocol="paper", metrics=[metric])
+    scores.update(prediction, target)
+    (values,) = scores.per_class().values()
+    assert values == pytest.approx([1, 1, NAN], nan_ok=True)
+    assert scores.compute()[metric] == 1
+    scores.reset()
+    scores.update(prediction, target * 0)
+    assert math.isnan(scores.compute()[metric]), "no true edge at all"
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])

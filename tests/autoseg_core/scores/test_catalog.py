@@ -60,7 +60,8 @@ def test_defaults_of_a_boundary_metric() -> None:
     row = register_metric(Metric("Mine", lambda c: c.target, region="boundary"))
     assert SearchSpace("Mine").dim == 8
     zero, some = torch.zeros(2), torch.tensor([0, 1])
-    assert row.defined(BoundaryCounts(zero, zero, some, zero)).tolist() == [False, True]
+    assert row.defined(BoundaryCounts(zero, zero, some, zero)).tolist() == [False, False]
+    assert row.defined(BoundaryCounts(some, zero, zero, zero)).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
