@@ -7,6 +7,11 @@ For x = u(t) the parameter t solves a quadratic. Its textbook root divides by 2a
 digits near a = 1/2, which is exactly the identity curve; here the stable root is used:
     s = (x - u0) / (u2 - u0),   a = (u1 - u0) / (u2 - u0),   t = s / (a + sqrt(y)),
     y = a^2 (1 - s) + (1 - a)^2 s   (= a^2 + (1 - 2a) s, as a sum of positive terms).
+Where y is below ``eps`` (the tangent is all but vertical: a = 0 at s = 0, a = 1 at s = 1) the root
+runs on along its tangent, r = (q + y / q) / 2 with q = sqrt(max(y, eps)), which is sqrt(y)
+elsewhere. So slopes are bounded and continuous, and
+    dt/ds = (1 - t (1 - 2a) / (2q)) / (a + r)   (= 1 / (2 sqrt(y)) where y >= eps)
+is the derivative of what is computed. All backends have these formulas.
 """
 
 from __future__ import annotations
@@ -26,9 +31,8 @@ class _Piece:
     start: Tensor
     middle: Tensor
     end: Tensor
-    width: Tensor
-    root: Tensor  # sqrt(y)
     t: Tensor
+    speed: Tensor  # dt/dx
 
 
 def value(points: Tensor, x: Tensor) -> Tensor:
@@ -47,12 +51,11 @@ def value(points: Tensor, x: Tensor) -> Tensor:
 def slope(points: Tensor, x: Tensor) -> Tensor:
     """Derivative dv/du of ``value`` at ``x``; 0 outside (0, 1). Same arguments and shape.
 
-    From du/dt = 2 (u2 - u0) sqrt(y); where the tangent is vertical the slope is bounded by the
-    floor of y instead of being infinite.
+    At most some 4 / sqrt(eps) times the height of the piece over its width.
     """
     piece = _locate(points, x)
     rise = (1 - piece.t) * (piece.middle - piece.start) + piece.t * (piece.end - piece.middle)
-    inside = rise / (piece.root * piece.width)
+    inside = 2 * rise * piece.speed
     return torch.where((x > 0) & (x < 1), inside, torch.zeros_like(inside))
 
 
@@ -74,10 +77,14 @@ def _locate(points: Tensor, x: Tensor) -> _Piece:
     width = torch.where(positive, u2 - u0, torch.ones_like(u0))
     a = torch.where(positive, (u1 - u0) / width, torch.full_like(u0, 0.5))[index]
     s = ((x - u0[index]) / width[index]).clamp(0, 1)
-    # Floor: a vertical tangent (a = 0 at s = 0, a = 1 at s = 1) has an infinite slope, and
-    # infinity times a saturated softmax's zero is a NaN gradient.
-    root = (a**2 * (1 - s) + (1 - a) ** 2 * s).clamp(min=eps(x.dtype)).sqrt()
-    return _Piece(v0[index], v1[index], v2[index], width[index], root, s / (a + root))
+    # Floor: a vertical tangent has an infinite slope, and infinity times a saturated softmax's
+    # zero is a NaN gradient.
+    y = a**2 * (1 - s) + (1 - a) ** 2 * s
+    floored = y.clamp(min=eps(x.dtype)).sqrt()
+    root = (floored + y / floored) / 2
+    t = s / (a + root)
+    speed = (1 - t * (1 - 2 * a) / (2 * floored)) / ((a + root) * width[index])
+    return _Piece(v0[index], v1[index], v2[index], t, speed)
 
 
 def _with_ends(points: Tensor, x: Tensor, inside: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from autoseg_core.numerics import eps, tiny
+from autoseg_core.numerics import tiny
 from autoseg_core.surrogates.boundaries import DIFFERENCE, FREE_CURVES, check_curve_names
-from autoseg_core.surrogates.kernels.tables import U0, V0, V2, at_least, below, curve_table
+from autoseg_core.surrogates.kernels.tables import U0, V0, V2, at_least, curve_table, roots
 
 
 class BezierPiece:
@@ -27,24 +27,22 @@ class BezierPiece:
     """
 
     def __init__(self, row: Tensor, base: Tensor, alone: bool) -> None:
-        self.start, self.scale, self.a, rest, v0, self.b, self.c, _ = row.unbind()
-        self.low, self.high, self.base = self.a**2, rest**2, v0 - base
+        self.start, self.scale, self.a, self.rest, v0, self.b, self.c, _ = row.unbind()
+        self.low, self.high, self.base = self.a**2, self.rest**2, v0 - base
         self.alone = alone
 
     def __call__(self, x: Tensor, with_slope: bool) -> list[Tensor]:
         """[height], or [height, slope] when asked for both, in the shape of x."""
         s = x if self.alone else (x - self.start).mul_(self.scale).clamp_(0, 1)
-        y = (1 - s).mul_(self.low).addcmul_(s, self.high)
-        floored = below(y, eps(x.dtype)) if with_slope else None
-        root = y.clamp_(min=eps(x.dtype)).sqrt_()
-        t = s / (root + self.a)
+        root, floored = roots((1 - s).mul_(self.low).addcmul_(s, self.high))
+        root = root.add_(self.a)
+        t = s / root
         bend = t * self.c
         height = (bend + self.b).mul_(t).add_(self.base)
-        if floored is None:
+        if not with_slope:
             return [height]
-        # 2 root, but root + a where the floor of y binds; see ``tables.slope``.
-        speed = floored.mul_(self.a - root).add_(root, alpha=2)
-        return [height, bend.mul_(2).add_(self.b).mul_(self.scale).div_(speed)]
+        speed = 1 - t.mul_(self.rest - self.a).div_(floored.mul_(2))
+        return [height, bend.mul_(2).add_(self.b).mul_(self.scale).mul_(speed.div_(root))]
 
 
 class FastCurve:

@@ -4,8 +4,9 @@ P: pieces of a curve. A row of a table (P, 8) is one quadratic Bezier piece from
 (u1, v1) to (u2, v2), in the notation of ``surfaces.bezier``:
 
     U0, SCALE = 1 / (u2 - u0), A = a, A_REST = 1 - a, V0, B = 2 (v1 - v0), C = v0 - 2 v1 + v2, V2
-    s = (x - u0) SCALE,   y = a^2 (1 - s) + (1 - a)^2 s,   t = s / (a + sqrt(y))
-    g(x) = v0 + t (B + t C),   g'(x) = SCALE (B + 2 t C) / (2 sqrt(y))
+    s = (x - u0) SCALE,   y = a^2 (1 - s) + (1 - a)^2 s,   q = sqrt(max(y, eps))
+    r = (q + y / q) / 2,   t = s / (a + r),   t' = (1 - t (1 - 2a) / (2q)) / (a + r)
+    g(x) = v0 + t (B + t C),   g'(x) = SCALE (B + 2 t C) t'
 """
 
 from __future__ import annotations
@@ -47,26 +48,28 @@ def value(table: Tensor, x: Tensor) -> Tensor:
     """g(x), as ``surfaces.bezier.value``; x any shape, at least 0."""
     u0, scale, a, rest, v0, b, c = _picked(table, x, (U0, SCALE, A, A_REST, V0, B, C))
     s = (x - u0).mul_(scale).clamp_(0, 1)
-    t = s / _height(s, a, rest).clamp_(min=eps(x.dtype)).sqrt_().add_(a)
+    root, _ = roots(_height(s, a, rest))
+    t = s / root.add_(a)
     inside = (t * c).add_(b).mul_(t).add_(v0)
     end = at_least(x, 1.0)
     return inside.mul_(1 - end).addcmul_(end, table[-1, V2])
 
 
 def slope(table: Tensor, x: Tensor) -> Tensor:
-    """The derivative of ``value``; 0 from 1 on, and at 0 that of the curve's first piece.
-
-    Where the floor of y binds, t = s / (a + root) with a constant root has another slope than
-    elsewhere; it is taken, so that this is the derivative of what ``value`` computes.
-    """
+    """The derivative of ``value``; 0 from 1 on, and at 0 that of the curve's first piece."""
     u0, scale, a, rest, b, c = _picked(table, x, (U0, SCALE, A, A_REST, B, C))
     s = (x - u0).mul_(scale).clamp_(0, 1)
-    y, floor = _height(s, a, rest), eps(x.dtype)
-    floored = below(y, floor)
-    root = y.clamp_(min=floor).sqrt_()
-    t = s.div_(a + root)
-    speed = floored.mul_(a - root).add_(root, alpha=2)  # 2 root, or a + root
-    return t.mul_(c).mul_(2).add_(b).mul_(scale).div_(speed).mul_(below(x, 1.0))
+    root, floored = roots(_height(s, a, rest))
+    root = root.add_(a)
+    t = s.div_(root)
+    speed = 1 - (t * (rest - a)).div_(floored.mul_(2))
+    return t.mul_(c).mul_(2).add_(b).mul_(scale).mul_(speed.div_(root)).mul_(below(x, 1.0))
+
+
+def roots(y: Tensor) -> tuple[Tensor, Tensor]:
+    """r and q of the module's formulas; ``y`` is overwritten."""
+    floored = y.clamp(min=eps(y.dtype)).sqrt_()
+    return y.div_(floored).add_(floored).mul_(0.5), floored
 
 
 def at_least(x: Tensor, bound: Tensor | float) -> Tensor:

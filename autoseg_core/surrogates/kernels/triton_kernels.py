@@ -38,18 +38,20 @@ def _picked(table, x, COLUMN: tl.constexpr, PIECES: tl.constexpr):
 
 @triton.jit
 def _parameter(table, x, PIECES: tl.constexpr):
-    """s, a and y."""
+    """s, a, q and a + r; ``tables``."""
     # No clamp of s: u0 <= x makes it non-negative, and an ulp above 1 does no harm.
     s = (x - _picked(table, x, U0, PIECES)) * _picked(table, x, SCALE, PIECES)
     a, rest = _picked(table, x, A, PIECES), _picked(table, x, A_REST, PIECES)
-    return s, a, a * a * (1 - s) + rest * rest * s
+    y = a * a * (1 - s) + rest * rest * s
+    floored = tl.sqrt(tl.maximum(y, FLOOR))
+    return s, a, floored, a + 0.5 * (floored + y / floored)
 
 
 @triton.jit
 def _value(table, x, PIECES: tl.constexpr):
     """Height of the curve; ``tables.value``."""
-    s, a, y = _parameter(table, x, PIECES)
-    t = s / (a + tl.sqrt(tl.maximum(y, FLOOR)))
+    s, _, _, root = _parameter(table, x, PIECES)
+    t = s / root
     rise = _picked(table, x, B, PIECES) + t * _picked(table, x, C, PIECES)
     inside = _picked(table, x, V0, PIECES) + t * rise
     first, last = tl.load(table + V0), tl.load(table + (PIECES - 1) * COLUMNS + V2)
@@ -58,18 +60,12 @@ def _value(table, x, PIECES: tl.constexpr):
 
 @triton.jit
 def _slope(table, x, PIECES: tl.constexpr):
-    """Derivative of ``_value`` as autograd takes it; ``tables.slope``.
-
-    0 at and beyond both ends. With t = s / (a + r) and r = sqrt(y): dt/ds is 1 / (2 r), but
-    1 / (a + r) where the floor of y binds and r does not move; at y = floor it still moves.
-    """
-    s, a, y = _parameter(table, x, PIECES)
-    kept = tl.maximum(y, FLOOR)
-    inverse_root = tl.rsqrt(kept)
-    held = 1 / (a + kept * inverse_root)
-    turn = tl.where(y < FLOOR, held, 0.5 * inverse_root)
+    """Derivative of ``_value``, 0 at and beyond both ends; ``tables.slope``."""
+    s, a, floored, root = _parameter(table, x, PIECES)
+    t = s / root
+    speed = (1 - t * (_picked(table, x, A_REST, PIECES) - a) / (2 * floored)) / root
     b, c = _picked(table, x, B, PIECES), _picked(table, x, C, PIECES)
-    inside = (b + 2 * (s * held) * c) * _picked(table, x, SCALE, PIECES) * turn
+    inside = (b + 2 * t * c) * _picked(table, x, SCALE, PIECES) * speed
     return tl.where((x <= 0) | (x >= 1), 0.0, inside)
 
 

@@ -44,6 +44,7 @@ def test_heights_and_slopes(surface: str, pieces: int | None, bound: bool, seed:
 
 STEEP = [
     [(0, 0), (0, 0.6), (1, 1)],  # vertical at 0
+    [(0, 0), (1, 0.4), (1, 1)],  # vertical at 1
     [(0, 0), (0.703, 0.2), (0.703, 0.4), (0.703, 0.6), (1, 1)],  # a jump
     [(0, 0), (0, 0.5), (0, 0.5), (0.5, 0.5), (1, 1)],  # a jump at 0
     [(0, 0), (0.5, 0.2), (1, 0.5), (1, 0.7), (1, 1)],  # a jump at 1

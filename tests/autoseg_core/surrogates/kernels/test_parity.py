@@ -177,6 +177,20 @@ def test_vertical_tangents_and_pieces_of_width_zero(surface: str, corner: float)
 
 
 @BACKEND
+@pytest.mark.parametrize("name", ["vertical at 0", "vertical at 1"])
+def test_sure_predictions_have_one_slope_below_the_floor_of_the_root(
+    name: str, backend: str
+) -> None:
+    logits, target = _batch(9, 5)
+    labels = torch.where(target == samples.VOID, -1, target).flatten(1)
+    points = torch.tensor([samples.EXTREME[name]] * 2, dtype=torch.float64)
+    x = (logits.nan_to_num() * 40).flatten(2)
+    _, gradient = _sums(x, labels, points, "bezier", backend)
+    _, reference = _sums(x, labels, points, "bezier", "reference")
+    assert float((gradient - reference).norm() / reference.norm()) < 1e-5
+
+
+@BACKEND
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", samples.EXTREME)
 @pytest.mark.parametrize("scale", [1.0, 1e4])

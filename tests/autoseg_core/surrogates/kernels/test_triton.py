@@ -147,8 +147,8 @@ def test_extreme_curves(run: Run, surface: str, name: str, scale: float) -> None
     _assert_parity(run, logits * scale, labels, torch.stack([curve, curve]), surface)
 
 
-def test_below_the_floor_of_y_the_root_stands_still(run: Run) -> None:
-    """p < 1.2e-7 next to a vertical tangent: twice the slope of a root that moves, as autograd."""
+def test_below_the_floor_of_y(run: Run) -> None:
+    """p < 1.2e-7 next to a vertical tangent: the bounded slope of the reference."""
     logits = torch.stack([torch.zeros(9), torch.linspace(-30, -15, 9)])[None]
     labels = torch.zeros(1, 9, dtype=torch.int32)
     curves = [[(0, 0), (0.5, 0.5), (1, 1)], samples.EXTREME["vertical at 0"]]
