@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import SemSegMapper, check_num_classes
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.preflight import ConfigError, config_errors, local_weights
-from auto_seg_loss.run_checks import check_archive, check_device
+from auto_seg_loss.preflight import ConfigError, config_errors
+from auto_seg_loss.run_checks import check_device
 from auto_seg_loss.visualize import class_colours, overlay
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -64,7 +64,6 @@ def check_prediction(cfg: CfgNode) -> Any:
         )
     with config_errors():
         check_device(cfg)
-        check_archive(local_weights(cfg.MODEL.WEIGHTS))
     if not cfg.DATASETS.TEST or cfg.DATASETS.TEST[0] not in DatasetCatalog.list():
         raise ConfigError(
             "DATASETS.TEST must name a known data set, for its classes and colours; got "

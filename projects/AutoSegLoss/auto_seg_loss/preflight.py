@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
@@ -17,13 +15,18 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
+from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.config import import_modules, project_defaults
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value
+from auto_seg_loss.errors import ConfigError as ConfigError
+from auto_seg_loss.errors import config_errors as config_errors
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.check import check_model, check_start
-from auto_seg_loss.quiet import hush_detectron2
-from auto_seg_loss.run_checks import check_archive, check_device, check_output, check_schedule
+from auto_seg_loss.modeling.check import check_model, network_on_meta
+from auto_seg_loss.quiet import hush_detectron2, quiet
+from auto_seg_loss.run_checks import check_device, check_output, check_schedule
+from auto_seg_loss.weights import read_checkpoint
+from auto_seg_loss.yaml_files import read_yaml
 from autoseg_core import SIX, SegmentationScores
 
 _MISMATCH = re.compile(
@@ -32,22 +35,6 @@ _MISMATCH = re.compile(
     re.DOTALL,
 )
 """How yacs says that a value's type differs from the default's."""
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message says which key to change."""
-
-
-@contextmanager
-def config_errors(keys: str = "") -> Iterator[None]:
-    """A ``ValueError`` in here becomes a ``ConfigError``, which begins with the keys it is about
-    unless its message names them."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"{keys}: {error}" if keys else str(error)) from error
 
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
@@ -73,9 +60,9 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
             raise ConfigError(f"{option} must stand before the KEY VALUE pairs.")
     try:
         if config_file:
-            cfg.merge_from_file(config_file)
+            cfg.merge_from_other_cfg(CfgNode(read_yaml(config_file)))
         cfg.merge_from_list(opts)
-    except (AssertionError, AttributeError, KeyError, ValueError, yaml.YAMLError) as error:
+    except (AssertionError, AttributeError, KeyError, ValueError) as error:
         where = f"{config_file or 'defaults'} and KEY VALUE options"
         raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
     run_imports(cfg)
@@ -199,11 +186,12 @@ def check_loss(cfg: CfgNode) -> None:
 
 
 def check_weights(cfg: CfgNode) -> None:
-    """Refuse MODEL.WEIGHTS that do not exist; remote names are fetched, as they will be later."""
+    """Refuse MODEL.WEIGHTS that do not exist, cannot be read or are of another network; remote
+    names are fetched, as they will be later."""
     if cfg.MODEL.WEIGHTS:
         path = local_weights(cfg.MODEL.WEIGHTS)
-        check_archive(path)
-        check_start(cfg, path)
+        with quiet():
+            fitted(read_checkpoint(path), network_on_meta(cfg).state_dict(), path)
 
 
 def local_weights(name: str) -> Path:

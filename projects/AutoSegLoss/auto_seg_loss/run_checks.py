@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 import torch
@@ -58,12 +57,3 @@ def check_schedule(cfg: CfgNode) -> None:
     for key in ("MAX_ITER", "IMS_PER_BATCH", "ACCUMULATE"):
         if cfg.SOLVER[key] < 1:
             raise ValueError(f"SOLVER.{key} must be 1 or more, got {cfg.SOLVER[key]}.")
-
-
-def check_archive(path: Path) -> None:
-    """Refuse a ``.pth`` file that PyTorch has not written, or not to its end; nothing is loaded."""
-    if path.suffix == ".pth" and not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"MODEL.WEIGHTS {path} is no checkpoint of PyTorch: damaged, cut short, or of another "
-            "kind. Give a file that train_net.py or torch.save has written."
-        )

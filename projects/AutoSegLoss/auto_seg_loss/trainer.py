@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from detectron2.solver.build import get_default_optimizer_params, maybe_add_grad
 from detectron2.utils.events import EventWriter
 from torch import nn
 
+from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
@@ -58,6 +60,9 @@ class Trainer(DefaultTrainer):
 
     def build_hooks(self) -> list[HookBase | None]:
         """Detectron2's, and those that feed TensorBoard."""
+        self.checkpointer = Checkpointer(  # Detectron2 asks nobody which one to take
+            self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+        )
         return build_hooks(self)
 
     def build_writers(self) -> list[EventWriter]:

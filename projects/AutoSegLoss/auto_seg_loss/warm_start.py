@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
+from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.config import plain
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.quiet import quiet
@@ -24,6 +23,7 @@ from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.run_record import changed_keys
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.training import train
+from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
     SEARCH.WARM_START.WEIGHTS and used from there the next time. Raises ``ConfigError`` if that
     file was made with other settings.
     """
-    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
+    Checkpointer(model).load(cfg.MODEL.WEIGHTS)
     if cfg.SEARCH.WARM_START.MAX_ITER == 0:
         return _copy(model)
     path = warm_start_file(cfg)
@@ -127,16 +127,16 @@ def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     ``ConfigError`` for any other file.
     """
     try:
-        # weights_only: a weights file is data and executes nothing.
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_checkpoint(path)
         settings = {key: content["settings"][key] for key in ("config", "images")}
-        return settings, dict(content["model"])
-    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        return settings, content["model"]
+    except (ConfigError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, ConfigError) else "it has no settings"
         raise ConfigError(
-            f"{path} is not a warm start made by search_net.py of this version "
-            f"({type(error).__name__}): set SEARCH.WARM_START.WEIGHTS to another file, or "
-            "delete it if nothing else needs it. To start from a checkpoint of train_net.py, set "
-            "SEARCH.WARM_START.MAX_ITER 0 and MODEL.WEIGHTS."
+            f"{path} is not a warm start made by search_net.py of this version ({reason}): set "
+            "SEARCH.WARM_START.WEIGHTS to another file, or delete it if nothing else needs it. To "
+            "start from a checkpoint of train_net.py, set SEARCH.WARM_START.MAX_ITER 0 and "
+            "MODEL.WEIGHTS."
         ) from None
 
 

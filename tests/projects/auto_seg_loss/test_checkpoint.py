@@ -1,58 +1,183 @@
-"""checkpoint.py: a network to be used as it is gets all of its weights."""
+"""checkpoint.py: weights come under a network's names, and enough of them, or not at all."""
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from auto_seg_loss.checkpoint import WholeCheckpointer
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.checkpoint import Checkpointer, WholeCheckpointer, fitted, placed
+from auto_seg_loss.errors import ConfigError
 
 
 class Network(nn.Module):
-    """Two layers; ``head`` is as wide as asked for."""
+    """A body of four tensors and a head of two, which is as wide as asked for."""
 
-    def __init__(self, width: int = 3) -> None:
+    def __init__(self, width: int = 3, inner: int = 2) -> None:
         super().__init__()
-        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, width)
+        self.backbone = nn.Sequential(nn.Linear(2, inner), nn.Linear(inner, 2))
+        self.sem_seg_head = nn.Linear(2, width)
 
 
-@pytest.fixture
-def saved(tmp_path):
-    """``saved(network, without=...)``: the path of its weights, but for those so named."""
-
-    def save(network: nn.Module, without: str = "nothing") -> str:
-        state = {name: w for name, w in network.state_dict().items() if without not in name}
-        torch.save({"model": state}, tmp_path / "weights.pth")
-        return str(tmp_path / "weights.pth")
-
-    return save
+def arrays(network: nn.Module) -> dict[str, object]:
+    return {name: weight.numpy() for name, weight in network.state_dict().items()}
 
 
-def test_all_weights_are_loaded(saved):
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(map(torch.equal, one.parameters(), other.parameters()))
+
+
+def prefixed(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    return {prefix + name: weight for name, weight in network.state_dict().items()}
+
+
+def old_torch(content, path: Path) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def zoo(content, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content))
+
+
+# --- every kind of file gives the same network ---
+
+SAVED = {
+    "train_net.pth": lambda n, path: torch.save({"model": n.state_dict(), "iteration": 3}, path),
+    "bare.pth": lambda n, path: torch.save(n.state_dict(), path),
+    "old.model": lambda n, path: old_torch({"model": n.state_dict()}, path),
+    "parallel.pth": lambda n, path: torch.save({"state_dict": prefixed("module.", n)}, path),
+    "compiled.pth": lambda n, path: torch.save(prefixed("module._orig_mod.", n), path),
+    "lightning.ckpt": lambda n, path: torch.save(
+        {"state_dict": {**prefixed("model.", n), "criterion.weight": torch.ones(3)}}, path
+    ),
+    "ema.pth": lambda n, path: torch.save(
+        {"model_ema": {**prefixed("module.", n), "n_averaged": torch.tensor(3)}}, path
+    ),
+    "n.safetensors": lambda n, path: save_file(n.state_dict(), path),
+    "zoo.pkl": lambda n, path: zoo({"model": arrays(n), "__author__": "Zoo"}, path),
+    "heuristics.pkl": lambda n, path: zoo(
+        {"model": arrays(n), "__author__": "Zoo", "matching_heuristics": True}, path
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+@pytest.mark.parametrize("checkpointer", [Checkpointer, WholeCheckpointer])
+def test_all_weights_are_loaded(tmp_path, name, checkpointer):
     source, network = Network(), Network()
-    WholeCheckpointer(network).load(saved(source))
-    assert all(map(torch.equal, network.parameters(), source.parameters()))
-
-
-def test_further_weights_do_not_matter(saved):
-    source, network = Network(), Network()
-    source.auxiliary = nn.Linear(1, 1)
-    WholeCheckpointer(network).load(saved(source))
-    assert torch.equal(network.head.weight, source.head.weight)
+    SAVED[name](source, tmp_path / name)
+    assert not same(source, network)
+    checkpointer(network).load(str(tmp_path / name))
+    assert same(source, network)
 
 
 @pytest.mark.parametrize(
-    "source, without, words",
+    "names, ours",
     [
-        (Network(), "head.bias", "head.bias is not in the file"),
-        (Network(), "head", "head.weight is not in the file, head.bias is not in the file"),
-        (Network(4), "nothing", r"head.weight is \(4, 2\) in the file, \(3, 2\) here"),
-        (nn.Linear(1, 1), "nothing", r"not in the file, .* and 1 more"),
+        (["module.model.a.w"], ["a.w"]),
+        (["conv1.w", "bn1.w"], ["backbone.network.conv1.w", "backbone.network.bn1.w", "head.w"]),
+        (["encoder.conv1.w", "decoder.w"], ["backbone.conv1.w"]),
+        (["model.res2.w"], ["backbone.bottom_up.res2.w", "backbone.fpn.w"]),
+        (["model.a.w"], ["backbone.model.a.w"]),  # a wrapper's name that is the network's own
     ],
-    ids=["a weight", "a head", "another shape", "everything"],
 )
-def test_missing_weights_are_an_error(saved, source, without, words):
-    with pytest.raises(ConfigError, match=f"not those of this network.*{words}.*give the config"):
-        WholeCheckpointer(Network()).load(saved(source, without))
+def test_names_are_placed_where_most_of_them_fit(names, ours):
+    state = {name: torch.tensor(float(place)) for place, name in enumerate(names)}
+    found = placed(state, dict.fromkeys(ours, torch.zeros(())))
+    assert found.keys() & set(ours) == set(ours[: len(found.keys() & set(ours))])
+    assert list(found.values()) == list(state.values()) and found.keys() & set(ours)
+
+
+def test_blobs_of_caffe2_get_detectron2s_names(tmp_path):
+    class Stem(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = nn.Module()
+            self.backbone.stem = nn.Module()
+            self.backbone.stem.conv1 = nn.Conv2d(1, 2, 1, bias=False)
+
+    network, blob = Stem(), torch.rand(2, 1, 1, 1)
+    zoo({"conv1_w": blob.numpy(), "conv1_w_momentum": blob.numpy()}, tmp_path / "R-50.pkl")
+    Checkpointer(network).load(str(tmp_path / "R-50.pkl"))
+    assert torch.equal(network.backbone.stem.conv1.weight, blob)
+
+
+# --- a start: the head may be new ---
+
+
+@pytest.mark.parametrize("source", [Network(4), Network().backbone], ids=["classes", "no head"])
+def test_a_start_may_lack_the_head(tmp_path, source):
+    network = Network()
+    head = network.sem_seg_head.weight.clone()
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    Checkpointer(network).load(str(tmp_path / "weights.pth"))
+    assert same(getattr(source, "backbone", source), network.backbone)
+    assert torch.equal(network.sem_seg_head.weight, head)
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        (nn.Linear(7, 1), r"0 of the 4 .* needs backbone\.0\.weight \(2, 2\), .* and 1 more; "),
+        (nn.Linear(7, 1), r".*the file has weight \(1, 7\), bias \(1,\)\. Give the config"),
+        (Network().sem_seg_head, "0 of the 4"),
+        (Network(inner=5), r"1 of the 4 .*needs .*\(2, 2\).* file has .*0\.weight \(5, 2\)"),
+        (nn.Sequential(Network().backbone[0]), "2 of the 4 tensors outside its head are in the"),
+    ],
+    ids=["nothing", "nothing, the file", "the head", "other shapes", "half"],
+)
+def test_a_start_of_another_network_is_refused(tmp_path, source, words):
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    network, before = Network(), Network()
+    before.load_state_dict(network.state_dict())
+    with pytest.raises(ConfigError, match=rf"weights\.pth are of another network: {words}"):
+        Checkpointer(network).load(str(tmp_path / "weights.pth"))
+    assert same(network, before)
+
+
+@pytest.mark.parametrize("lacking, fits", [(2, True), (3, False)])
+def test_three_quarters_must_fit(lacking, fits):
+    ours = {f"{n}.w": torch.zeros(1) for n in range(8)} | {"0.num_batches_tracked": torch.tensor(0)}
+    checkpoint = {"model": {f"{n}.w": torch.zeros(1) for n in range(lacking, 8)}}
+    if fits:
+        assert fitted(checkpoint, ours, "file") == checkpoint["model"]
+    else:
+        with pytest.raises(ConfigError, match="5 of the 8"):
+            fitted(checkpoint, ours, "file")
+
+
+def test_names_that_fit_twice_are_refused(tmp_path):
+    content = {"model": {"weight": Network().backbone[0].weight.detach().numpy()}}
+    zoo({**content, "__author__": "Zoo", "matching_heuristics": True}, tmp_path / "w.pkl")
+    with pytest.raises(ConfigError, match=r"w\.pkl are of another network: Cannot match one"):
+        Checkpointer(Network()).load(str(tmp_path / "w.pkl"))
+
+
+# --- a network to be used as it is: nothing may be missing ---
+
+
+def test_further_weights_do_not_matter(tmp_path):
+    source, network = Network(), Network()
+    source.auxiliary = nn.Linear(1, 1)
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    WholeCheckpointer(network).load(str(tmp_path / "weights.pth"))
+    assert torch.equal(network.sem_seg_head.weight, source.sem_seg_head.weight)
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        (Network().backbone, r"sem_seg_head\.weight is not in the file, sem_seg_head\.bias is not"),
+        (Network(4), r"sem_seg_head\.weight is \(4, 2\) in the file, \(3, 2\) here"),
+    ],
+    ids=["no head", "other classes"],
+)
+def test_missing_weights_are_an_error(tmp_path, source, words):
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    message = rf"weights\.pth are not those of this network: .*{words}.*give the config"
+    with pytest.raises(ConfigError, match=message):
+        WholeCheckpointer(Network()).load(str(tmp_path / "weights.pth"))

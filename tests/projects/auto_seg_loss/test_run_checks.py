@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from auto_seg_loss.run_checks import (
-    check_archive,
     check_device,
     check_gpus,
     check_output,
@@ -57,12 +55,3 @@ def test_more_gpus_than_there_are(make_cfg):
 def test_schedules(make_cfg, key, value):
     with pytest.raises(ValueError, match=rf"{key} must be 1 or more, got {value}\."):
         check_schedule(make_cfg(key, value))
-
-
-def test_archives(tmp_path):
-    path = tmp_path / "weights.pth"
-    torch.save({"a": torch.zeros(3)}, path)
-    check_archive(path)
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ValueError, match=r"weights\.pth is no checkpoint of PyTorch: damaged, cut"):
-        check_archive(path)

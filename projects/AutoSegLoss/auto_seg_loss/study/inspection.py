@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 from PIL import Image
 
+from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import read_label
 from auto_seg_loss.hooks.pictures import evenly_spread
 from auto_seg_loss.study.borders import border_length, jaggedness
@@ -55,7 +55,7 @@ def inspect(cfg: CfgNode, checkpoint: Path) -> dict[str, Any]:
     "border_length" and "jaggedness" of each class at TEST.TOLERANCE.
     """
     model = Trainer.build_model(cfg)
-    DetectionCheckpointer(model).load(str(checkpoint))
+    WholeCheckpointer(model).load(str(checkpoint))
     records = _records(cfg)
     shown = {record["file_name"]: place for place, record in enumerate(_shown(cfg, records))}
     scorers = {radius: _scorer(cfg, radius) for radius in _radii(cfg)}

@@ -13,6 +13,7 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.preflight import ConfigError, run_imports
+from auto_seg_loss.yaml_files import read_yaml
 from rl.headers import differences
 
 TENSORBOARD = "tensorboard"
@@ -119,7 +120,7 @@ def _check_network(alone: CfgNode, merged: CfgNode, dataset: Path, network: Path
 
     alone: the config with the data set's; merged: with the network's too.
     """
-    own = CfgNode.load_yaml_with_base(str(dataset))
+    own = read_yaml(dataset)
     before, now = plain(alone), plain(merged)
     changes = [
         change
@@ -152,9 +153,9 @@ def _layered(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
     merged.defrost()
     try:
         for file in files:
-            merged.merge_from_other_cfg(CfgNode(CfgNode.load_yaml_with_base(str(file))))
+            merged.merge_from_other_cfg(CfgNode(read_yaml(file)))
         merged.merge_from_list(opts)
-    except (AssertionError, KeyError, ValueError, OSError, yaml.YAMLError) as error:
+    except (AssertionError, KeyError, ValueError, OSError) as error:
         names = ", ".join(map(str, files))
         words = error.args[0] if isinstance(error, KeyError) else error
         raise ConfigError(f"STUDY.DATASETS and STUDY.NETWORKS, {names}: {words}") from None

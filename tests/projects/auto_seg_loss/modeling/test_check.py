@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from auto_seg_loss.modeling.check import check_model, check_start
+from auto_seg_loss.modeling.check import check_model
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 
@@ -38,23 +37,3 @@ def test_a_network_that_can_be_built_passes(make_cfg):
 def test_others_are_refused(make_cfg, options, message):
     with pytest.raises(ValueError, match=message):
         check_model(make_cfg(*options))
-
-
-def test_a_start_of_this_network_passes(make_cfg, weights):
-    check_start(make_cfg(), weights)
-    check_start(make_cfg(HEAD + "NUM_CLASSES", 11), weights)  # a last layer of its own
-
-
-def test_a_start_of_another_network_is_refused(make_cfg, weights):
-    words = r"weights\.pth are of another network: \d+ of the \d+ tensors .* such as backbone\.stem"
-    wider = ("MODEL.RESNETS.STEM_OUT_CHANNELS", 12, "MODEL.SMALL_RESNET.CHANNELS", [12, 18, 24, 24])
-    with pytest.raises(ValueError, match=words):
-        check_start(make_cfg(*wider), weights)
-
-
-def test_of_others_nothing_is_known(make_cfg, tmp_path):
-    """A backbone under names of its own, and the pickles of Detectron2's model zoo."""
-    path = tmp_path / "backbone.pth"
-    torch.save({"conv1.weight": torch.zeros(3)}, path)
-    check_start(make_cfg(), path)
-    check_start(make_cfg(), tmp_path / "R-50.pkl")

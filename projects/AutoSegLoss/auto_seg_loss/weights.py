@@ -1,0 +1,181 @@
+"""Files of weights -> Detectron2's checkpoint dicts, of whatever kind the bytes are.
+
+The suffix says nothing. No code of a file is executed: files of PyTorch are loaded with
+``weights_only``, other pickles by an unpickler that builds plain containers and NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.extras import require
+
+NESTS = (
+    *("model", "state_dict", "model_state", "model_state_dict"),
+    *("model_ema", "state_dict_ema", "ema_state_dict", "ema"),
+)
+"""Keys that training scripts keep a state dict under; where there are two, the first is read."""
+
+_DEPTH = 4
+"""Of nests in nests: a pickle can hold itself."""
+
+_OLD_TORCH = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+"""How a file begins that torch.save wrote before PyTorch 1.6."""
+
+_SAVE_AGAIN = "where it was made, write the weights alone: torch.save(model.state_dict(), FILE)"
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a file of weights holds, with its state dict, name -> CPU tensor, as "model".
+
+    Reads files of ``torch.save`` in both formats, safetensors, and pickles of NumPy arrays as in
+    Detectron2's model zoo. The state dict may be nested in one of ``NESTS``. Blobs of Caffe2 get
+    the entries by which Detectron2 translates their names. Objects of other classes, such as the
+    options of a training, are left out.
+
+    Raises:
+        ConfigError: the file is of no such kind, or holds no state dict; it says what to do.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+    try:
+        content = _reader(head)(path)
+        state = _state_dict(content)
+    except OSError:
+        raise
+    except pickle.UnpicklingError as error:
+        known = "global" in str(error).lower() or "Can only" in str(error)
+        reason = f"holds objects that are no weights; {_SAVE_AGAIN}" if known else _DAMAGED
+        raise ConfigError(f"{path} {reason}.") from None
+    except _Refusal as error:
+        raise ConfigError(f"{path} {error}.") from None
+    except Exception as error:  # half a file fails in every way
+        raise ConfigError(f"{path} {_DAMAGED} ({type(error).__name__}).") from None
+    others = {k: v for k, v in content.items() if isinstance(k, str) and k not in (*NESTS, *state)}
+    return {**others, "model": state}
+
+
+class _Refusal(Exception):
+    """What is wrong with a file, as the end of a sentence."""
+
+
+class _Foreign:
+    """Stands for an object of a class that is not loaded; nothing of it is kept."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Foreign:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+_DAMAGED = (
+    "is damaged, cut short, or of no known kind: fetch it again, or give a file of torch.save, of "
+    "safetensors, or a pickle of Detectron2's model zoo"
+)
+
+
+def _reader(head: bytes) -> Callable[[Path], Any]:
+    """The function that reads a file which begins with ``head``."""
+    text = head.lstrip().lower()
+    if not head:
+        raise _Refusal("is empty; fetch it again")
+    if text.startswith(b"version https://git-lfs"):
+        raise _Refusal("is a pointer of Git LFS, not the file itself; run git lfs pull")
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise _Refusal("is a web page, not weights; fetch the file that it links to")
+    if head[5:9] == b"\0\0\0{":  # JSON after its length in 8 bytes
+        return _read_safetensors
+    if head.startswith(b"PK\x03\x04"):
+        return _read_zip
+    return _read_torch if head.startswith(_OLD_TORCH) else _read_arrays
+
+
+def _read_safetensors(path: Path) -> Any:
+    return require("safetensors.torch", "baselines", "reading it").load_file(path)
+
+
+def _read_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        names = [name.rpartition("/")[2] for name in archive.namelist()]
+    if "constants.pkl" in names:
+        raise _Refusal(f"is a TorchScript program, not weights; {_SAVE_AGAIN}")
+    with path.open("rb") as file:
+        others = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    with torch.serialization.safe_globals([(_Foreign, name) for name in others]):
+        return _read_torch(path)
+
+
+def _read_torch(path: Path) -> Any:
+    with path.open("rb") as file:  # of a path, torch.load looks at the suffix
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _read_arrays(path: Path) -> Any:
+    with path.open("rb") as file:
+        content = _ArrayUnpickler(file, encoding="latin1").load()
+    if not isinstance(content, dict) or "model" in content:
+        return content
+    # Of Caffe2, as Detectron2 tells them: its own pickles have "model".
+    blobs = content.get("blobs", content)
+    model = {name: blob for name, blob in blobs.items() if not name.endswith("_momentum")}
+    return {"model": model, "__author__": "Caffe2", "matching_heuristics": True}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds plain containers and NumPy arrays, and nothing of any other class."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith(("numpy.core.", "numpy._core.")):  # before and since NumPy 2
+            module = module.rpartition(".")[2]
+        return _KNOWN.get((module, name), _Foreign)
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numeric", "_frombuffer"): np.empty(0).__reduce_ex__(5)[0],
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # how protocol 2 writes bytes
+}
+
+
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict, which may be nested; of anything else a ``_Refusal``."""
+    where = "it"
+    for _ in range(_DEPTH):
+        nest = next((key for key in NESTS if isinstance(content, Mapping) and key in content), "")
+        if nest:
+            content, where = content[nest], repr(nest)
+    if not isinstance(content, Mapping):
+        kind = "an object" if isinstance(content, _Foreign) else f"of type {type(content).__name__}"
+        raise _Refusal(f"holds no state dict: {where} is {kind}; {_SAVE_AGAIN}")
+    state = {name: _tensor(value) for name, value in content.items() if _is_weight(name, value)}
+    if not state:
+        raise _Refusal(f"holds no tensors: {where} has {list(content)[:5]}; {_SAVE_AGAIN}")
+    return state
+
+
+def _is_weight(name: Any, value: Any) -> bool:
+    numeric = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+    return isinstance(name, str) and (numeric or isinstance(value, Tensor))
+
+
+def _tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    # A copy: arrays of a pickle can be read-only, and of the other byte order.
+    return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))

@@ -1,0 +1,212 @@
+"""weights.py: what a file holds is told by its bytes, and none of it is executed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.weights import read_checkpoint
+
+STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.steps": torch.tensor(7)}
+ARRAYS = {name: tensor.numpy() for name, tensor in STATE.items()}
+
+
+def old_torch(content, path: Path) -> None:
+    """The format of torch.save before PyTorch 1.6."""
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def pickled(content, path: Path, protocol: int = 2) -> None:
+    path.write_bytes(pickle.dumps(content, protocol))
+
+
+class Executes:
+    """Leaves a file behind when it is unpickled as pickle does it."""
+
+    def __init__(self, path: Path, call) -> None:
+        self.call, self.argument = call, f"{path}"
+
+    def __reduce__(self):
+        return self.call, (self.argument,)
+
+
+def same(state) -> bool:
+    return state.keys() == STATE.keys() and all(torch.equal(state[n], STATE[n]) for n in STATE)
+
+
+# --- what is read ---
+
+
+@pytest.mark.parametrize("save", [torch.save, old_torch])
+@pytest.mark.parametrize("suffix", ["pth", "pkl", "ckpt", "safetensors", "bin"])
+def test_the_suffix_says_nothing(tmp_path, save, suffix):
+    save(STATE, tmp_path / f"weights.{suffix}")
+    assert same(read_checkpoint(tmp_path / f"weights.{suffix}")["model"])
+
+
+@pytest.mark.parametrize("save", [torch.save, old_torch])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": STATE},
+        {"state_dict": STATE, "epoch": 3, "callbacks": {"best": torch.tensor(0.5)}},
+        {"model_state": STATE, "optimizer": {}},
+        {"model_state_dict": STATE},
+        {"model_ema": STATE},
+        {"model": {"state_dict": STATE}},
+        {"model": STATE, "model_ema": {"conv.weight": torch.zeros(2, 3)}},
+        {**STATE, "note": "not a tensor", 3: 4},
+    ],
+    ids=lambda content: ",".join(map(str, content)),
+)
+def test_a_state_dict_may_be_nested(tmp_path, save, content):
+    save(content, tmp_path / "weights.pth")
+    assert same(read_checkpoint(tmp_path / "weights.pth")["model"])
+
+
+def test_safetensors(tmp_path):
+    save_file(STATE, tmp_path / "weights.pth")
+    assert same(read_checkpoint(tmp_path / "weights.pth")["model"])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_of_the_model_zoo(tmp_path, protocol):
+    zoo = {"model": ARRAYS, "__author__": "Zoo", "matching_heuristics": True}
+    pickled(zoo, tmp_path / "R-50.pkl", protocol)
+    content = read_checkpoint(tmp_path / "R-50.pkl")
+    assert same(content.pop("model"))
+    assert content == {"__author__": "Zoo", "matching_heuristics": True}
+
+
+def test_arrays_of_any_byte_order(tmp_path):
+    pickled({"model": {"w": np.arange(3, dtype=">f4")[::-1]}}, tmp_path / "w.pkl")
+    assert read_checkpoint(tmp_path / "w.pkl")["model"]["w"].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("nest", [lambda blobs: {"blobs": blobs, "cfg": "text"}, dict])
+def test_blobs_of_caffe2_are_marked_for_detectron2(tmp_path, nest):
+    blobs = {"conv1_w": np.ones(2, "f4"), "conv1_w_momentum": np.ones(2, "f4")}
+    pickled(nest(blobs), tmp_path / "R-50.pkl")
+    content = read_checkpoint(tmp_path / "R-50.pkl")
+    assert list(content.pop("model")) == ["conv1_w"]
+    assert content == {"__author__": "Caffe2", "matching_heuristics": True}
+
+
+def test_a_training_keeps_its_state(tmp_path):
+    state = {"iteration": 5, "trainer": {"momentum": torch.ones(2)}}
+    torch.save({"model": STATE, **state}, tmp_path / "model_0000005.pth")
+    content = read_checkpoint(tmp_path / "model_0000005.pth")
+    assert content["iteration"] == 5 and content["trainer"]["momentum"].tolist() == [1, 1]
+
+
+def test_objects_beside_the_weights_are_left_out(tmp_path):
+    beside = {"args": argparse.Namespace(lr=1), "path": Path("x"), "best": np.float64(0.5)}
+    torch.save({"model": STATE, **beside}, tmp_path / "weights.pth")
+    content = read_checkpoint(tmp_path / "weights.pth")
+    assert same(content["model"]) and not hasattr(content["args"], "lr")
+
+
+# --- what is refused ---
+
+SAVE_AGAIN = r"torch\.save\(model\.state_dict\(\), FILE\)"
+DAMAGED = "is damaged, cut short, or of no known kind: fetch it again"
+
+
+@pytest.mark.parametrize("save", [torch.save, old_torch, pickled])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ([STATE], "it is of type list"),
+        (STATE["conv.weight"], "it is (of type Tensor|an object)"),
+        ({"model": 3}, "'model' is of type int"),
+        ({"model": {"state_dict": []}}, "'state_dict' is of type list"),
+        ({"model": {"a": 1}}, r"no tensors: 'model' has \['a'\]"),
+        (nn.Linear(1, 1), "it is an object|objects that are no weights"),
+        ({"model": nn.Linear(1, 1)}, "'model' is an object|objects that are no weights"),
+    ],
+    ids=["list", "tensor", "3", "nested list", "no tensor", "module", "nested module"],
+)
+def test_what_holds_no_state_dict(tmp_path, save, content, words):
+    save(content, tmp_path / "weights.pth")
+    with pytest.raises(ConfigError, match=rf"weights\.pth holds .*({words}).*; .*{SAVE_AGAIN}\.$"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_a_program_of_torchscript(tmp_path):
+    with pytest.warns(match="deprecated"):
+        torch.jit.script(nn.Linear(1, 1)).save(tmp_path / "model.pt")
+    with pytest.raises(
+        ConfigError, match=rf"is a TorchScript program, not weights; .*{SAVE_AGAIN}"
+    ):
+        read_checkpoint(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"", "is empty"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
+            "is a pointer of Git LFS, .*git lfs pull",
+        ),
+        (b"\n<!DOCTYPE html>\n<html></html>", "is a web page"),
+        (b"hello", DAMAGED),
+        (b"PK\x03\x04" + bytes(99), DAMAGED),
+        (bytes(200), DAMAGED),
+    ],
+    ids=["empty", "LFS", "HTML", "text", "zip", "zeros"],
+)
+def test_what_is_no_file_of_weights(tmp_path, data, words):
+    (tmp_path / "weights.pth").write_bytes(data)
+    with pytest.raises(ConfigError, match=rf"weights\.pth {words}"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, old_torch, save_file, lambda c, p: pickled({"model": ARRAYS}, p)]
+)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_what_was_cut(tmp_path, save, share):
+    path = tmp_path / "weights.pth"
+    save(STATE, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ConfigError, match=DAMAGED):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("save", [torch.save, old_torch, pickled])
+@pytest.mark.parametrize("call", [os.mkdir, os.system, eval])
+def test_nothing_is_executed(tmp_path, save, call):
+    """As the file, as its weights, beside them, and before a zip that a check would look at."""
+    mark, path = tmp_path / "executed", tmp_path / "weights.pth"
+    argument = {os.mkdir: f"{mark}", os.system: f"mkdir {mark}", eval: f"open('{mark}', 'w')"}
+    bad = Executes(argument[call], call)
+    state = ARRAYS if save is pickled else STATE
+    contents = [bad, {"model": bad}, {"model": state, "args": bad}]
+    for content in contents:
+        save(content, path)
+        try:
+            state = read_checkpoint(path)["model"]
+            assert same(state) and content is contents[2]
+        except ConfigError as error:
+            assert str(path) in str(error)
+    torch.save(STATE, tmp_path / "tail.zip")
+    save(bad, path)
+    path.write_bytes(path.read_bytes() + (tmp_path / "tail.zip").read_bytes())
+    with pytest.raises(ConfigError):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_the_marks_would_be_seen(tmp_path):
+    pickle.loads(pickle.dumps(Executes(tmp_path / "executed", os.mkdir)))
+    assert (tmp_path / "executed").is_dir()

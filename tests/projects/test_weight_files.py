@@ -1,0 +1,130 @@
+"""Weight files x scripts: each file is loaded rightly, or refused in one line with status 2."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+PROJECT = Path(__file__).resolve().parents[2] / "projects" / "AutoSegLoss"
+State = dict[str, torch.Tensor]
+
+# How each script is told which weights to take.
+COMMANDS = {
+    "train": ("train_net.py", "--config-file", "{config}", "OUTPUT_DIR", "{out}"),
+    "eval": ("train_net.py", "--config-file", "{config}", "--eval-only", "OUTPUT_DIR", "{out}"),
+    "search": ("search_net.py", "--config-file", "{config}", "OUTPUT_DIR", "{out}"),
+    "study": (
+        *("study_net.py", "--config-file", "{config}", "OUTPUT_DIR", "{out}"),
+        *("STUDY.LOSSES", "['cross_entropy']"),
+    ),
+    "demo": (
+        *("demo.py", "--config-file", "{config}", "--input", "{images}", "--output", "{out}"),
+        "--opts",
+    ),
+}
+
+
+def zoo(state: State, path: Path) -> None:
+    arrays = {name: weight.numpy() for name, weight in state.items()}
+    path.write_bytes(pickle.dumps({"model": arrays, "__author__": "Zoo"}))
+
+
+def cut(state: State, path: Path) -> None:
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+class Executes:
+    """Makes a folder when it is unpickled as pickle does it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.mkdir, (self.path,)
+
+
+def hidden_pickle(state: State, path: Path) -> None:
+    """A pickle that a look at its end takes for a file of torch.save."""
+    torch.save(state, path)
+    path.write_bytes(pickle.dumps(Executes(path.with_name("executed"))) + path.read_bytes())
+
+
+READ: dict[str, Callable[[State, Path], None]] = {
+    "old.pth": lambda s, path: torch.save(s, path, _use_new_zipfile_serialization=False),
+    "lightning.ckpt": lambda s, path: torch.save(
+        {"state_dict": {f"model.{name}": weight for name, weight in s.items()}}, path
+    ),
+    "weights.safetensors": save_file,
+    "zoo.pkl": zoo,
+}
+
+DAMAGED = "is damaged, cut short, or of no known kind: fetch it again"
+OTHER = r"are of another network: 0 of the \d+ tensors .*network needs backbone.*file has "
+REFUSED: dict[str, tuple[Callable[[State, Path], object], str]] = {
+    "lfs.pth": (lambda _, p: p.write_text("version https://git-lfs.github.com"), "git lfs pull"),
+    "html.pth": (lambda _, p: p.write_text("<!DOCTYPE html>"), "is a web page"),
+    "empty.pth": (lambda _, p: p.touch(), "is empty"),
+    "cut.pth": (cut, DAMAGED),
+    "module.pth": (lambda _, p: torch.save(nn.Linear(1, 1), p), r"holds no state dict: .*\.save\("),
+    "list.pth": (lambda s, p: torch.save([s], p), "holds no state dict: it is of type list"),
+    "three.pth": (lambda _, p: torch.save({"model": 3}, p), "'model' is of type int"),
+    "hidden.pkl": (hidden_pickle, "holds no state dict: it is an object"),
+    "other.pth": (lambda _, p: torch.save(nn.Linear(7, 1).state_dict(), p), OTHER),
+}
+
+
+@pytest.fixture
+def command(tiny_config, shapes, tmp_path):
+    """``command(script, weights)``: the script's file name, and its arguments."""
+
+    def make(script: str, weights: Path) -> list[str]:
+        images = shapes / "shapes" / "JPEGImages" / "test_00000.jpg"
+        places = {"config": tiny_config, "images": images, "out": tmp_path / "out"}
+        name, *arguments = [part.format(**places) for part in COMMANDS[script]]
+        return [name, *arguments, "MODEL.WEIGHTS", str(weights)]
+
+    return make
+
+
+@pytest.fixture
+def state(weights) -> State:
+    """Weights of the tiny network."""
+    return torch.load(weights, weights_only=True)["model"]
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(command, state, tmp_path, monkeypatch, capsys, script, name):
+    """In this process, since a script takes a second to start."""
+    make, words = REFUSED[name]
+    make(state, tmp_path / name)
+    file, *arguments = command(script, tmp_path / name)
+    monkeypatch.setattr("sys.argv", [file, *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(PROJECT / file), run_name="__main__")
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and re.search(f"{name} .*{words}", text), text
+    assert not (tmp_path / "out").exists() and not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    "script, name, options",
+    [
+        ("train", "old.pth", ("SOLVER.MAX_ITER", 1)),
+        ("eval", "weights.safetensors", ()),
+        ("demo", "lightning.ckpt", ()),
+    ],
+)
+def test_read(scripts, command, state, weights, tmp_path, script, name, options):
+    READ[name](state, tmp_path / name)
+    file, *arguments = command(script, tmp_path / name)
+    scripts.run(file, *arguments, *options).assert_ok()
