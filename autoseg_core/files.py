@@ -1,11 +1,68 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all; JSON that is what it should be, or an error."""
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+_adapter = cache(TypeAdapter)
+
+
+class DamagedFileError(ValueError):
+    """A file that a program of ours keeps is not what was written; the message says what to do."""
+
+
+def read_json(path: str | Path, kind: type[T], remedy: str) -> T:
+    """The JSON of a file as a type that pydantic knows, a model or ``dict[str, float]``.
+
+    ``DamagedFileError``, with ``remedy``, for anything else; ``OSError`` for no file.
+    """
+    try:
+        return parse_json(Path(path).read_bytes(), kind)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error}); {remedy}") from None
+
+
+def parse_json(text: bytes, kind: type[T], constant: Callable[[str], Any] | None = None) -> T:
+    """The same of JSON text in UTF-8; ``ValueError`` with one line for anything else.
+
+    constant: called with NaN, Infinity or -Infinity, which JSON does not know; None takes them.
+    """
+    try:
+        value = json.loads(text.decode(), parse_constant=constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return checked(value, kind)
+
+
+def checked(value: Any, kind: type[T]) -> T:
+    """``value`` as a type that pydantic knows; ``ValueError`` with one line for another."""
+    try:
+        found: T = _adapter(kind).validate_python(value, strict=True)  # type: ignore[arg-type]
+        return found
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise ValueError(f"{where}{first['msg']}, got {first['input']!r:.60}") from None
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """An ``OSError`` in here, such as of a full disk, names ``path`` if it names no file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager
@@ -13,12 +70,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its place when the block ends without error.
 
     Until then ``path`` is as it was: a reader, or a program that goes on after a crash, never sees
-    half a file. Of several that write the same file the last one wins.
+    half a file. Of several that write the same file the last one wins. An ``OSError`` names it.
     """
     target = Path(path)
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
     try:
-        yield partial
-        partial.replace(target)
+        with naming(target):
+            yield partial
+            partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def save_whole(content: Any, path: str | Path) -> None:
+    """``torch.save`` to a file that is there whole or not at all; ``OSError`` if it cannot be."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except (
+            RuntimeError
+        ) as error:  # the zip writer's, about the end of a file it could not write
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None

@@ -14,10 +14,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
+from pydantic import BaseModel, Field
 
+from autoseg_core.files import checked, naming, parse_json
 from rl.headers import differences
 from rl.locks import FileLock, LockedError
 from rl.signals import uninterrupted
@@ -29,6 +31,19 @@ EVALUATIONS = ("candidate", "rung")
 """Kinds of the records that cost an evaluation: what a journal is there to keep."""
 
 Record = dict[str, Any]
+
+Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
+"""A number in [0, 1], up to the rounding of a weighted mean."""
+
+
+class _Evaluation(BaseModel):
+    """What every reader of an evaluation's record counts on; it may hold more."""
+
+    id: str
+    theta: list[Share]
+    status: str
+    reward: Share | None
+
 
 _logger = logging.getLogger(__name__)
 
@@ -112,9 +127,11 @@ class Journal:
         """Write one record through to the disk; returns it as a reader will see it.
 
         Numbers round-trip exactly; NaN and infinity become null; numpy values become plain ones.
+        ValueError for a record that a reader would refuse, such as of a reward outside [0, 1].
         """
         plain: Record = _plain(record)
-        if not isinstance(plain.get("kind"), str) or plain["kind"] == "header":
+        _check(plain)
+        if plain["kind"] == "header":
             raise ValueError(f"a record needs a kind other than 'header', got {plain!r}")
         with uninterrupted():
             self._write(plain)
@@ -123,9 +140,10 @@ class Journal:
 
     def _write(self, record: Record) -> None:
         line = json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
-        self._file.write(line.encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file and let the next search in."""
@@ -212,16 +230,23 @@ def _parse(path: Path) -> tuple[list[Record], int]:
 
 def _parse_line(path: Path, number: int, line: bytes) -> Record:
     try:
-        record = json.loads(line.decode(), parse_constant=_refuse_constant)
-    except ValueError as error:  # JSON and UTF-8 errors both are
+        record = parse_json(line, Record, _refuse_constant)
+        if (record.get("kind") == "header") != (number == 1):
+            raise ValueError("expected a header on line 1 and nowhere else")
+        _check(record)
+    except ValueError as error:
         raise _malformed(path, number, str(error)) from None
-    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
-        raise _malformed(path, number, "expected an object with a 'kind'")
-    if (record["kind"] == "header") != (number == 1):
-        raise _malformed(path, number, "expected a header on line 1 and nowhere else")
     if number == 1:
         _check_format(path, record.get("format"))
     return record
+
+
+def _check(record: Record) -> None:
+    """ValueError unless it has a kind, and what all readers of an evaluation count on."""
+    if not isinstance(record.get("kind"), str):
+        raise ValueError(f"a record needs a kind, got {record!r}")
+    if record["kind"] in EVALUATIONS:
+        checked(record, _Evaluation)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -33,10 +33,10 @@ from auto_seg_loss.preflight import (
 from auto_seg_loss.run_checks import check_gpus
 from auto_seg_loss.run_record import (
     begin_training,
-    check_checkpoint,
     check_resume,
     sole_run,
 )
+from auto_seg_loss.saving import check_latest, latest_checkpoint
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
@@ -49,7 +49,7 @@ def main() -> None:
         checks.append(partial(check_eval_only, resume=arguments.resume))
     else:
         checks.append(check_train_data)
-        checks += [check_resume, check_checkpoint] if arguments.resume else []
+        checks += [check_resume, check_latest] if arguments.resume else []
     with explain_user_errors():
         cfg = prepare(arguments, *checks)
         # One lock for all processes, those of other machines too: the first machine's.
@@ -88,8 +88,8 @@ def train(cfg: CfgNode, resume: bool) -> dict[str, Any]:
 def evaluate(cfg: CfgNode, resume: bool) -> dict[str, Any]:
     """Score MODEL.WEIGHTS, or the last checkpoint, by both protocols."""
     model = Trainer.build_model(cfg)
-    checkpointer = WholeCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
-    checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
+    latest = latest_checkpoint(cfg.OUTPUT_DIR) if resume else None
+    WholeCheckpointer(model).load(str(latest or cfg.MODEL.WEIGHTS))
     results = Trainer.test_protocols(cfg, model)
     if comm.is_main_process():
         verify_results(cfg, results)

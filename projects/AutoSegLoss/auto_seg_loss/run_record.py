@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,19 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from pydantic import BaseModel
 
 from auto_seg_loss.config import plain, project_defaults
 from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.saving import LAST, RUN_FILE
 from autoseg_core import LossSpec, load_spec
-from autoseg_core.files import replacing
+from autoseg_core.files import read_json, replacing
 from rl.headers import differences
 from rl.locks import FileLock, LockedError
 
 logger = logging.getLogger(__name__)
-
-# What a training was started with, in its OUTPUT_DIR. Not config.yaml: every call writes that over,
-# --eval-only too.
-RUN_FILE = "run.json"
 
 # Keys that do not change what is trained. Of the loss it is the content that counts, not the name.
 UNTRAINED_KEYS = (
@@ -38,8 +35,14 @@ UNTRAINED_KEYS = (
     "VIS_PERIOD",
 )
 
-FREE_KEYS = (*UNTRAINED_KEYS, "TEST")
-"""What a resumed run may change."""
+FREE_KEYS = (
+    *UNTRAINED_KEYS,
+    *("DATASETS.TEST", "TEST"),
+    *("MODEL.DEVICE", "MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "MODEL.WEIGHTS"),
+    *("SOLVER.BASE_LR", "SOLVER.MAX_ITER", "SOLVER.STEPS"),
+)
+"""What a resumed run may change: also the schedule, which goes on as if it had been so from the
+beginning, where it computes, and the weights that it has started from."""
 
 
 def loss_text(cfg: CfgNode) -> str | None:
@@ -87,9 +90,11 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if resume and path.is_file():
+        for change in changed_keys(_read(path).config, plain(cfg), UNTRAINED_KEYS):
+            logger.info("The training goes on with another %s", change)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    last = path.with_name("last_checkpoint")
+    last = path.with_name(LAST)
     if not resume and last.is_file():
         logger.warning(
             "%s holds a training that ended with %s: this one begins anew and replaces it "
@@ -111,14 +116,9 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if not path.is_file():
         return
-    now = loss_text(cfg)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        changes = changed_keys(record["config"], plain(cfg), free)
-        alike = same_loss(record["loss"], now)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}); choose another OUTPUT_DIR.") from None
-    if not alike:
+    record = _read(path)
+    changes = changed_keys(record.config, plain(cfg), free)
+    if not same_loss(record.loss, loss_text(cfg)):
         changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
     if changes:
         raise ConfigError(
@@ -128,27 +128,13 @@ def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
         )
 
 
-def check_checkpoint(cfg: CfgNode) -> None:
-    """Refuse to resume from a last checkpoint that is missing or damaged."""
-    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
-    if not last.is_file():
-        return
-    path = last.with_name(last.read_text(encoding="utf-8").strip())
-    if path.is_file() and zipfile.is_zipfile(path):
-        return
-    others = ", ".join(_whole_checkpoints(last.with_name(RUN_FILE)))
-    others = f"one of {others}" if others else "a checkpoint of this training"
-    raise ConfigError(
-        f"{path}, which --resume goes on from, is missing or damaged; write the name of {others} "
-        f"into {last}, or begin anew without --resume."
-    )
+class _Record(BaseModel):
+    config: dict[str, Any]
+    loss: str | None
 
 
-def _whole_checkpoints(record: Path) -> list[str]:
-    """Those that are not older than the record of their training."""
-    begun = record.stat().st_mtime if record.is_file() else 0.0
-    found = sorted(record.parent.glob("model_*.pth"))
-    return [p.name for p in found if zipfile.is_zipfile(p) and p.stat().st_mtime >= begun]
+def _read(path: Path) -> _Record:
+    return read_json(path, _Record, "choose another OUTPUT_DIR.")
 
 
 def changed_keys(

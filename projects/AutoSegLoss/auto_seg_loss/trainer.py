@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 import weakref
 from collections.abc import Iterable, Sequence
@@ -13,25 +14,29 @@ from detectron2.data import (
     DatasetCatalog,
     MetadataCatalog,
     build_detection_test_loader,
-    build_detection_train_loader,
 )
 from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from torch import nn
 
-from auto_seg_loss.checkpoint import Checkpointer
-from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.data import SemSegMapper, TrainLoader, build_train_loader
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
 from auto_seg_loss.modeling import build_model
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.random_states import set_random_states, undisturbed
+from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.train_loop import build_train_loop
 from autoseg_core import SIX
 from autoseg_core.metrics.evaluator import ProtocolName
 
 Dicts = list[dict[str, Any]]
+logger = logging.getLogger(__name__)
+
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 
@@ -39,6 +44,7 @@ class Trainer(DefaultTrainer):
     """``DefaultTrainer`` for semantic segmentation scored by exact metrics."""
 
     _trainer: SimpleTrainer
+    data_loader: TrainLoader
 
     def __init__(self, cfg: CfgNode) -> None:
         """See ``DefaultTrainer``, whose loop is replaced by a ``TrainLoop``."""
@@ -46,21 +52,69 @@ class Trainer(DefaultTrainer):
             warnings.filterwarnings("ignore", ".*GradScaler")  # of the loop that is replaced
             super().__init__(cfg)
         loop = self._trainer
-        self._trainer = build_train_loop(cfg, loop.model, loop._data_loader_iter, loop.optimizer)
+        self._trainer = build_train_loop(cfg, loop.model, loop.data_loader, loop.optimizer)
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Go on from the latest checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
+
+        A training that goes on gets the next images in the order of the whole training, and the
+        states of the random generators, so on a CPU it ends with the same weights bit for bit.
+        """
+        path = latest_checkpoint(self.cfg.OUTPUT_DIR) if resume else None
+        if path is None:
+            self.checkpointer.load(self.cfg.MODEL.WEIGHTS, checkpointables=[])
+            return
+        rest = self.checkpointer.load(str(path))
+        self.start_iter = self.iter + 1
+        states, processes = rest.get("random", []), comm.get_world_size()
+        if len(states) == processes:
+            set_random_states(states[comm.get_rank()], self.cfg.MODEL.DEVICE)
+        else:
+            logger.warning(
+                "%s has the random generators of %d processes, and these are %d: they begin anew",
+                *(path, len(states), processes),
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Detectron2 0.6 leaves the optimiser out; a resumed training needs its momentum."""
-        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+        seed = self.data_loader.seed
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict(), "order": seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Inverse of ``state_dict``; checkpoints without an optimiser are taken as they are."""
-        super().load_state_dict(state_dict)
+        """Inverse of ``state_dict``; checkpoints without an optimiser are taken as they are.
+
+        Of the learning rates only the iteration counts: the schedule is that of the config.
+        ``ConfigError`` when more iterations are done than SOLVER.MAX_ITER.
+        """
+        done = state_dict["iteration"] + 1
+        if done > self.max_iter:
+            raise ConfigError(
+                f"{done} iterations are done already, and SOLVER.MAX_ITER is {self.max_iter}; give "
+                "the number to end with, or choose another OUTPUT_DIR."
+            )
+        hooks = {k: v for k, v in state_dict.get("hooks", {}).items() if k != "LRScheduler"}
+        super().load_state_dict({**state_dict, "hooks": hooks})
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
+        self.data_loader.seed = state_dict.get("order", self.data_loader.seed)
+        self.data_loader.start = done * self.cfg.SOLVER.ACCUMULATE
+        self._schedule_from(done)
+
+    def _schedule_from(self, iteration: int) -> None:
+        groups, before = self.optimizer.param_groups, self.optimizer.param_groups[0]["lr"]
+        self.scheduler.last_epoch = iteration
+        for group, rate in zip(groups, self.scheduler.get_lr(), strict=True):
+            group["lr"] = rate
+        if groups[0]["lr"] != before:
+            logger.info(
+                "The schedule goes on as if SOLVER had always been as it is now, MAX_ITER %d: a "
+                "learning rate of %g at iteration %d, where it would have been %g",
+                *(self.max_iter, groups[0]["lr"], iteration, before),
+            )
 
     def build_hooks(self) -> list[HookBase | None]:
         """Detectron2's, and those that feed TensorBoard."""
-        self.checkpointer = Checkpointer(  # Detectron2 asks nobody which one to take
+        self.checkpointer = TrainingCheckpointer(  # Detectron2 asks nobody which one to take
             self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
         )
         return build_hooks(self)
@@ -76,7 +130,8 @@ class Trainer(DefaultTrainer):
             dicts, metadata = DatasetCatalog.get(name), MetadataCatalog.get(name)
             pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES)
             evaluators.append(DatasetEvaluators([self.build_evaluator(self.cfg, name), pictures]))
-        self._last_eval_results = self.test(self.cfg, self.model, evaluators)
+        with undisturbed(self.cfg.MODEL.DEVICE):  # a checkpoint comes before its evaluation
+            self._last_eval_results = self.test(self.cfg, self.model, evaluators)
         return self._last_eval_results
 
     @classmethod
@@ -97,7 +152,7 @@ class Trainer(DefaultTrainer):
         return build_model(cfg, super().build_model)
 
     @classmethod
-    def build_train_loader(cls, cfg: CfgNode) -> Iterable[Any]:
+    def build_train_loader(cls, cfg: CfgNode) -> TrainLoader:
         """Loader over DATASETS.TRAIN."""
         return build_train_loader(cfg)
 
@@ -120,11 +175,6 @@ class Trainer(DefaultTrainer):
     def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
         """Detectron2's schedules, and DeepLab's WarmupPolyLR."""
         return build_lr_scheduler(cfg, optimizer)
-
-
-def build_train_loader(cfg: CfgNode, dicts: Dicts | None = None) -> Iterable[Any]:
-    """Endless loader over ``dicts``, or over DATASETS.TRAIN when None."""
-    return build_detection_train_loader(cfg, mapper=SemSegMapper(cfg, True), dataset=dicts)
 
 
 def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:

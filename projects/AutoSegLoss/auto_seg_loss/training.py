@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.problem import candidate_spec
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
@@ -25,7 +26,6 @@ from auto_seg_loss.trainer import (
     build_evaluator,
     build_optimizer,
     build_test_loader,
-    build_train_loader,
 )
 from autoseg_core import SIX, AutoSegLoss, Space
 from rl.proxies.progress import add_share, check_length
@@ -77,8 +77,8 @@ class DetectronTraining:
         self.model.load_state_dict(self._start)
         with quiet(), undisturbed(self._device):
             seed_all_rng(seed)
-            self._batches = iter(build_train_loader(self.cfg, self._search))
-            self._trainer = build_trainer(self.cfg, self.model, self._batches)
+            self._loader = build_train_loader(self.cfg, self._search)
+            self._trainer = build_trainer(self.cfg, self.model, self._loader)
             self._random = random_states(self._device)
 
     def start(self, seed: int) -> ProxyResult:
@@ -134,18 +134,12 @@ class DetectronTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where the training that gave ``state`` was.
 
-        The loader is built again from the seed, and the batches that were used are read again and
-        dropped: it costs the reading and augmenting of all iterations done, not their training.
-        With DATALOADER.NUM_WORKERS > 0 the same holds as long as that number is the same: each
-        worker has a seed and a share of its own. ValueError for a training of another length.
+        ValueError for a training of another length.
         """
         check_length(state["iterations"], self.cfg.SOLVER.MAX_ITER)
         self.begin(state["seed"])
         trainer = self._begun()
-        with quiet(), undisturbed(self._device):
-            set_random_states(self._random, self._device)
-            for _ in range(state["trainer"]["iteration"] * self.cfg.SOLVER.ACCUMULATE):
-                next(self._batches)
+        self._loader.start = state["trainer"]["iteration"] * self.cfg.SOLVER.ACCUMULATE
         self.model.load_state_dict(state["model"])
         with quiet():
             trainer.load_state_dict(copy.deepcopy(state["trainer"]))
@@ -169,7 +163,7 @@ class DetectronTraining:
         return ProxyResult(self.space.objective.score(scores), scores)
 
 
-def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterator[Any]) -> SimpleTrainer:
+def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> SimpleTrainer:
     """The loop over ``batches`` with the optimiser and schedule of SOLVER."""
     optimizer = build_optimizer(cfg, model)
     trainer = build_train_loop(cfg, model, batches, optimizer)
@@ -183,7 +177,7 @@ def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
     Raises ``FloatingPointError`` when the loss turns non-finite.
     """
     seed_all_rng(seed)
-    trainer = build_trainer(cfg, model, iter(build_train_loader(cfg, dicts)))
+    trainer = build_trainer(cfg, model, build_train_loader(cfg, dicts))
     trainer.train(0, cfg.SOLVER.MAX_ITER)
 
 

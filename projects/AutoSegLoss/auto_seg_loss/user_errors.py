@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import SpecError
+from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError
 from rl.journal import JournalError
 from rl.search import SearchError
@@ -30,6 +31,7 @@ def explain_user_errors() -> Iterator[None]:
             yield
     except (
         ConfigError,
+        DamagedFileError,
         DatasetError,
         LabelError,
         SplitError,

@@ -11,7 +11,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ from auto_seg_loss.run_record import changed_keys
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.training import train
 from auto_seg_loss.weights import read_checkpoint
-from autoseg_core.files import replacing
+from autoseg_core.files import save_whole
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +116,7 @@ def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 def _save(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:  # two searches may make one
-        torch.save(content, partial)
+    save_whole(content, path)  # two searches may make one
 
 
 def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

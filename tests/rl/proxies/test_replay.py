@@ -187,8 +187,8 @@ def test_it_can_be_led_step_by_step(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"theta": [0.5] * 5}, "Expected 6 coordinates"),
-        ({"theta": [0.5] * 5 + [1.5]}, r"must lie in \[0, 1\]"),
-        ({"theta": None}, "r00c05"),
+        ({"theta": [0.5] * 5 + [1.5]}, "theta: 5: .* less than or equal to 1"),
+        ({"theta": None}, "line 7 is malformed: theta"),
         ({"reward": "high"}, "restore it"),
         ({"scores": 3}, "restore it"),
     ],

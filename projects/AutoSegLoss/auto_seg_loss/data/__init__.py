@@ -2,7 +2,7 @@
 
 labels.py   label file -> class indices      catalog.py             pairs of files -> catalogs
 splits.py   search set and hold-out set      mapper.py              dict -> tensors
-verify.py   checks before training starts
+verify.py   checks before training starts      train_loader.py        batches of a training
 voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data sets
 """
 
@@ -23,6 +23,7 @@ from .splits import (
     split_lists,
     split_record,
 )
+from .train_loader import TrainLoader, build_train_loader
 from .verify import DatasetError, check_num_classes, verify_dataset
 from .voc import register_voc
 
@@ -31,7 +32,9 @@ __all__ = [
     "LabelError",
     "SemSegMapper",
     "SplitError",
+    "TrainLoader",
     "assert_disjoint",
+    "build_train_loader",
     "carve",
     "check_num_classes",
     "clear_cache",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         LossCounts(period, classes),
         Surfaces(period) if main else None,
         Write(writers, period),
-        hooks.PeriodicCheckpointer(*checkpoints) if main else None,
+        hooks.PeriodicCheckpointer(*checkpoints),
         WholeSteps(),
         Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test_and_draw, files, metrics),
         CloseFiles(writers),
@@ -66,15 +69,18 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
 
 
 def precise_bn(trainer: Any) -> HookBase | None:
-    """Detectron2's hook where TEST.PRECISE_BN asks for it, with a loader of its own."""
-    cfg = trainer.cfg
-    if not (cfg.TEST.PRECISE_BN.ENABLED and get_bn_modules(trainer.model)):
+    """Detectron2's hook where TEST.PRECISE_BN asks for it."""
+    settings = trainer.cfg.TEST.PRECISE_BN
+    if not (settings.ENABLED and get_bn_modules(trainer.model)):
         return None
-    single = cfg.clone()
-    single.defrost()
-    single.DATALOADER.NUM_WORKERS = 0
-    loader, count = trainer.build_train_loader(single), cfg.TEST.PRECISE_BN.NUM_ITER
-    return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, trainer.model, loader, count)
+    batches = first_batches(trainer, settings.NUM_ITER)
+    return hooks.PreciseBN(trainer.cfg.TEST.EVAL_PERIOD, trainer.model, batches, settings.NUM_ITER)
+
+
+def first_batches(trainer: Any, count: int) -> Iterator[Any]:
+    """Those of the training, again and again: a resumed training measures as a whole one does."""
+    while True:
+        yield from islice(replace(trainer.data_loader, start=0, workers=0), count)
 
 
 class OpenFiles(HookBase):

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from detectron2.utils.events import JSONWriter, TensorboardXWriter, get_event_storage
 
-from autoseg_core.files import replacing
+from autoseg_core.files import DamagedFileError, checked, parse_json, replacing
 
 from .layout import Layout
 
 _EVENT_FILES = "events.out.tfevents.*"
+_Row = dict[str, int | float | None]
 _WINDOW = 20  # iterations over which Detectron2's writers smooth losses
 
 
@@ -93,15 +94,17 @@ class Board(TensorboardXWriter):
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.json, null as NaN, up to a line that was cut off; [] without a file."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        rows.append({name: math.nan if value is None else value for name, value in row.items()})
-    return rows
+    """The rows of a metrics.json, null as NaN; [] without a file.
+
+    Of a last line that was cut off, nothing. ``DamagedFileError`` for another that is no row.
+    """
+    *lines, _ = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+    try:
+        rows = [parse_json(line, _Row) for line in lines]
+        checked([row.get("iteration") for row in rows], list[int])
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error}); mend or delete it.") from None
+    return [{name: math.nan if v is None else v for name, v in row.items()} for row in rows]
 
 
 def keep_rows_before(path: Path, iteration: int) -> None:

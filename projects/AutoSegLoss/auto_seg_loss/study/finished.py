@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
+from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from auto_seg_loss.data import datasets_root, files_digest
 from auto_seg_loss.preflight import ConfigError, local_weights
 from auto_seg_loss.run_record import UNTRAINED_KEYS, check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from
 from auto_seg_loss.study.matrix import Cell, Study, score_names, tolerance_names
+from autoseg_core.files import DamagedFileError, read_json
 
 FREE_KEYS = (*UNTRAINED_KEYS, "TEST.METRICS", "TEST.SAMPLES")
 """What may change between two calls without touching a finished cell's scores."""
@@ -26,6 +28,7 @@ RESULTS, FAILED, INSPECTION = "results.json", "failed.json", "inspection.json"
 CHECKPOINT, CONFIG = "model_final.pth", "config.yaml"
 
 Scores = dict[str, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +53,14 @@ def check_finished(study: Study) -> None:
     for cell in study.cells:
         if (cell.directory / RESULTS).is_file():
             check_resume(cell.config, FREE_KEYS)
-            _check_result(cell, _read(cell.directory / RESULTS))
+            _check_result(cell, _read(cell.directory / RESULTS, _Result))
 
 
 def failed_alike(cell: Cell) -> bool:
     """Whether a cell that has failed did so with the config that it has now, but for FREE_KEYS."""
     try:
         check_resume(cell.config, FREE_KEYS)
-    except ConfigError:
+    except (ConfigError, DamagedFileError):
         return False
     return True
 
@@ -73,11 +76,11 @@ def read_result(cell: Cell) -> CellResult:
     """What is on the disk; ``ConfigError`` when scores that are asked for are not."""
     failure, path = cell.directory / FAILED, cell.directory / RESULTS
     if failure.is_file():
-        return CellResult(cell, reason=_read(failure)["reason"])
+        return CellResult(cell, reason=_read(failure, _Failure).reason)
     if not path.is_file():
         return CellResult(cell, reason="not trained")
     shown = _inspection(cell)
-    known = {**_read(path)["scores"], **shown.get("scores", {})}
+    known = {**_read(path, _Result).scores, **shown.get("scores", {})}
     names = (*score_names(cell.config), *tolerance_names(cell.config.STUDY.TOLERANCES))
     scores = {name: known.get(name) for name in names}
     return CellResult(cell, {k: math.nan if v is None else v for k, v in scores.items()}, shown)
@@ -108,8 +111,8 @@ def data_digest(names: tuple[str, ...], root: Path) -> str:
     return files_digest([record for name in names for record in DatasetCatalog.get(name)])
 
 
-def _check_result(cell: Cell, result: dict[str, Any]) -> None:
-    old, new = result["inputs"], inputs_of(cell.config)
+def _check_result(cell: Cell, result: _Result) -> None:
+    old, new = result.inputs, inputs_of(cell.config)
     if old["weights"] != new["weights"] or not same_loss(old["loss"], new["loss"]):
         raise ConfigError(
             f"{cell.directory} was trained with another loss file or other weights of the same "
@@ -120,7 +123,7 @@ def _check_result(cell: Cell, result: dict[str, Any]) -> None:
             f"{cell.directory} was trained or scored on other images or labels of the same names; "
             "let DETECTRON2_DATASETS name the old ones, or choose another OUTPUT_DIR."
         )
-    missing = [name for name in score_names(cell.config) if name not in result["scores"]]
+    missing = [name for name in score_names(cell.config) if name not in result.scores]
     if missing:
         raise ConfigError(
             f"{cell.directory} was trained without the scores of {', '.join(missing)}; delete it "
@@ -135,9 +138,9 @@ def _check_result(cell: Cell, result: dict[str, Any]) -> None:
         )
 
 
-def _diverged(result: dict[str, Any]) -> bool:
+def _diverged(result: _Result) -> bool:
     """Whether its training did: then there is nothing to measure, at any tolerance."""
-    return all(score is None for score in result["scores"].values())
+    return all(score is None for score in result.scores.values())
 
 
 def _can_be_inspected(cell: Cell) -> bool:
@@ -147,14 +150,25 @@ def _can_be_inspected(cell: Cell) -> bool:
 
 def _inspection(cell: Cell) -> dict[str, Any]:
     path = cell.directory / INSPECTION
-    return _read(path) if path.is_file() else {}
+    return dict(_read(path, _Inspection)) if path.is_file() else {}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return content
-    except ValueError as error:
-        raise ConfigError(
-            f"{path} is damaged ({error}); delete its folder to train that cell again."
-        ) from None
+class _Result(BaseModel):
+    scores: dict[str, float | None]
+    inputs: dict[str, str | None]
+
+
+class _Inspection(TypedDict, total=False):
+    images: list[str]
+    tolerances: list[int]
+    scores: dict[str, float | None]
+    border_length: list[float | None]
+    jaggedness: list[float | None]
+
+
+class _Failure(BaseModel):
+    reason: str
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    return read_json(path, kind, "delete its folder to train that cell again.")

@@ -33,7 +33,7 @@ def journal(tmp_path) -> Path:
         for i, theta in enumerate(thetas(11)):
             record = {"id": f"r00c{i:02d}", "theta": theta, "reward": (i * 7 % 11) / 10}
             book.append({"kind": "candidate", "status": "ok", **record})
-        extra = {"theta": thetas(1)[0], "reward": 5.0}
+        extra = {"theta": thetas(1)[0], "reward": 1.0}
         book.append({"kind": "candidate", "status": "failed", "id": "r01c00", **extra})
         book.append({"kind": "candidate", "status": "ok", "id": "r01c01", **extra})  # met before
         book.append({"kind": "candidate", "status": "ok", "id": "s00c00m0", **extra})

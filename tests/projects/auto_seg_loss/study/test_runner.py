@@ -13,6 +13,7 @@ from auto_seg_loss.run_record import sole_run
 from auto_seg_loss.study import runner
 from auto_seg_loss.study.finished import data_digest
 from autoseg_core import SIX, load_spec
+from autoseg_core.files import DamagedFileError
 from rl.locks import FileLock
 
 SPEC = "voc-miou-bezier"
@@ -84,9 +85,11 @@ def test_what_a_cut_off_training_left_is_not_mixed_with_the_next(study, tmp_path
 
 def test_a_damaged_result_is_refused_with_what_to_do(study, tmp_path):
     study()
-    (tmp_path / "output" / SPEC / "seed1" / "results.json").write_text('{"scores": ')
-    with pytest.raises(ConfigError, match=r"results\.json is damaged .*; delete its folder"):
-        study()
+    path = tmp_path / "output" / SPEC / "seed1" / "results.json"
+    for text in (b'{"scores": ', b"[]", b"\xff", b'{"scores": {"mIoU": "high"}, "inputs": {}}'):
+        path.write_bytes(text)
+        with pytest.raises(DamagedFileError, match=r"results\.json is damaged .*; delete its"):
+            study()
 
 
 def test_cells_of_another_config_are_refused_with_what_differs(study):

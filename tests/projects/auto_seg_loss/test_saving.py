@@ -1,0 +1,89 @@
+"""saving.py: checkpoints are whole, and the one to go on from is found."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
+
+
+@pytest.fixture
+def checkpointer(tmp_path) -> TrainingCheckpointer:
+    return TrainingCheckpointer(nn.Linear(20, 1000), str(tmp_path))
+
+
+def leave(directory: Path, *names: str) -> None:
+    """Whole checkpoints, each a second younger than the one before."""
+    for age, name in enumerate(names):
+        torch.save({}, directory / name)
+        os.utime(directory / name, (1000 + age, 1000 + age))
+
+
+def test_a_checkpoint_is_found_with_all_that_is_in_it(checkpointer, tmp_path):
+    checkpointer.save("model_0000004", iteration=4)
+    path = latest_checkpoint(tmp_path)
+    assert path == tmp_path / "model_0000004.pth"
+    content = torch.load(path, weights_only=True)
+    assert content.keys() == {"model", "random", "iteration"} and content["iteration"] == 4
+    (states,) = content["random"]
+    assert tuple(states["python"][1]) == random.getstate()[1]
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_names_the_path(checkpointer, tmp_path):
+    checkpointer.save("model_0000004")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*model_0000009\.pth'"):
+            checkpointer.save("model_0000009")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert latest_checkpoint(tmp_path) == tmp_path / "model_0000004.pth"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model_0000004.pth", "last_checkpoint"}
+
+
+def test_no_training_no_checkpoint(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(tmp_path / "new") is None
+    leave(tmp_path, "warm_start.pth")
+    assert latest_checkpoint(tmp_path) is None
+
+
+def test_that_which_is_named_counts_whatever_its_age(tmp_path):
+    leave(tmp_path, "best.pth", "model_0000009.pth")
+    (tmp_path / "run.json").touch()
+    (tmp_path / "last_checkpoint").write_text("best.pth\n")
+    assert latest_checkpoint(tmp_path) == tmp_path / "best.pth"
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"", b"\xff\xfe\x00", b"../model_0000004.pth", b"model_0000019.pth", b"x" * 9999]
+)
+def test_else_the_newest_whole_one(tmp_path, text, caplog):
+    leave(tmp_path, "model_0000004.pth", "model_final.pth", "model_0000009.pth", "other.pth")
+    for name, content in (("model_0000014.pth", b""), ("model_0000019.pth", b"PK half a file")):
+        (tmp_path / name).write_bytes(content)
+    if text is not None:
+        (tmp_path / "last_checkpoint").write_bytes(text)
+    assert latest_checkpoint(tmp_path) == tmp_path / "model_0000009.pth"
+    assert "names no whole checkpoint; going on from the newest" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "model_0000009.pth"])
+def test_those_of_an_earlier_training_do_not_count(tmp_path, text):
+    leave(tmp_path, "model_final.pth")
+    (tmp_path / "run.json").touch()
+    assert latest_checkpoint(tmp_path) is None
+    (tmp_path / "last_checkpoint").write_text(text)
+    with pytest.raises(ConfigError, match="there is no other checkpoint of this training; begin"):
+        latest_checkpoint(tmp_path)
