@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 BUSY := $(VENV)/.busy
+LOWEST := .venv-lowest
 DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py detectron2_placeholder.py)
 
 DEMO := projects/AutoSegLoss/demo_shapes.py
@@ -19,17 +20,18 @@ LOGDIR ?= output
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test check format-check lint types format demo bench tensorboard clean distclean
+.PHONY: help venv test test-lowest check format-check lint types format demo bench tensorboard clean distclean
 
 help:
 	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
 	@echo 'make test         run the tests ($$WORKERS, $$PYTEST_ARGS)'
+	@echo 'make test-lowest  test with the lowest versions that setup.cfg allows, in $(LOWEST) ($$PYTHON)'
 	@echo 'make check        format, lint, types, tests: all that must hold before a commit'
 	@echo 'make format       reformat the code, mend what the linter can mend'
 	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
 	@echo 'make venv         install everything into $(VENV) (the other commands do it when needed)'
 	@echo 'make tensorboard  watch the searches and trainings below $(LOGDIR) ($$LOGDIR)'
-	@echo 'make clean        remove caches; make distclean: remove $(VENV) as well'
+	@echo 'make clean        remove caches; make distclean: remove $(VENV) and $(LOWEST) as well'
 
 # $(call step,what,command): one line with the time it took; the command's output only when it fails.
 define step
@@ -66,6 +68,13 @@ $(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2)
 test: $(READY)
 	@$(PY) -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
+# The bounds of setup.cfg are those that this was run with, on the lowest Python: PYTHON=python3.10.
+# Newer Pythons may lack wheels of versions as old. uv is there since pip cannot choose the lowest.
+test-lowest:
+	$(call step,Making $(LOWEST),$(PYTHON) -m venv --clear $(LOWEST) && $(LOWEST)/bin/python -m pip install -q -c constraints.txt uv)
+	$(call step,Installing the lowest versions (6 GB),$(LOWEST)/bin/python -m uv pip install -q --python $(LOWEST) --resolution lowest-direct -e '.[$(EXTRAS)]')
+	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/autoseg_core tests/rl $(PYTEST_ARGS)
+
 check: format-check lint types test
 
 format-check: $(READY)
@@ -94,7 +103,7 @@ tensorboard: $(READY)
 
 clean:
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
-	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(LOWEST)

@@ -67,10 +67,11 @@ def test_every_requirement_has_a_pin(setup_cfg: configparser.ConfigParser) -> No
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_the_recipes_that_install_are_shell_scripts() -> None:
+@pytest.mark.parametrize("target", ["venv", "test-lowest"])
+def test_the_recipes_that_install_are_shell_scripts(target: str) -> None:
     # As in a fresh clone, also when these tests are themselves run by make.
     environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
-    command = ["make", "--dry-run", "--always-make", "venv", "PYTHON=python3"]
+    command = ["make", "--dry-run", "--always-make", target, "PYTHON=python3"]
     printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
     assert "-e '.[dev,agents,ray,baselines,datasets]'" in printed.stdout
