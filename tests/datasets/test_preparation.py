@@ -35,7 +35,7 @@ from pathlib import Path
 from preparation import Job, Report, make_labels
 
 if __name__ == "__main__":
-    makes = [partial(print, "at work", flush=True), *[partial(time.sleep, 60)] * 2]
+    makes = [partial(print, "at work", flush=True), *[partial(time.sleep, 600)] * 2]
     make_labels("all", [Job(Path("x"), make, 2) for make in makes], 2, Report())
 """
 
@@ -52,7 +52,7 @@ def test_workers_end_with_a_script_that_is_killed(tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"
     process.kill()
-    process.communicate(timeout=30)  # until the last of its workers has closed the pipe
+    process.communicate()  # until the last of its workers has closed the pipe
 
 
 def test_a_library_that_leaves_is_a_problem_of_one_file(tmp_path):

@@ -137,19 +137,27 @@ class Run:
         return self
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        self.wait()
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
 
-    def stop_when(
-        self, condition: Callable[[], bool], signum: int = signal.SIGKILL, seconds: float = 60
-    ) -> Run:
-        """Send the signal as soon as the condition holds; fails if it does not hold in time."""
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                self.kill()
-                pytest.fail(f"waited in vain for a moment to stop; stderr:\n{self.stderr}")
-            time.sleep(0.0005)
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a moment of the script; fails when the script ends before it.
+
+        How long that takes depends on the machine: pytest's time limit is the only one.
+        """
+        try:
+            while not condition():
+                over = self.server.ask({"has ended": self.pid})
+                assert not over or condition(), f"it ended before; stderr:\n{self.stderr}"
+                time.sleep(0.0005)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop_when(self, condition: Callable[[], bool], signum: int = signal.SIGKILL) -> Run:
+        """Send the signal as soon as the condition holds."""
+        self.wait_until(condition)
         os.kill(self.pid, signum)
         return self.wait()
 

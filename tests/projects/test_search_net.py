@@ -301,9 +301,7 @@ def test_two_searches_at_a_time_are_refused_by_the_lock(scripts, command, tmp_pa
     slow = ("SEARCH.WARM_START.MAX_ITER", 5000)
     first = scripts.start(*command(output, options=slow))
     try:
-        end = time.monotonic() + 60
-        while lines(output) == 0 and time.monotonic() < end:
-            time.sleep(0.01)
+        first.wait_until(lambda: lines(output) > 0)
         text = scripts.run(*command(output, "--resume", options=slow)).refusal()
     finally:
         first.kill()

@@ -86,11 +86,10 @@ def test_it_reports_the_six_scores(trained):
     assert numbers.split(",") == [f"{row[0][1]:.4f}" for row in scores]
 
 
-def test_it_predicts_several_classes(trained):
-    """Else equal scores would prove nothing below."""
+def test_its_prediction_is_not_constant(trained):
+    """That would find each class wholly or not at all; equal scores would prove nothing below."""
     rows = metrics(trained)
-    found = [name for name, row in rows.items() if "/Acc-" in name and 0 < row[0][1] < 100]
-    assert len(found) >= 3
+    assert any(0 < row[0][1] < 100 for name, row in rows.items() if "/Acc-" in name)
 
 
 def test_it_warns_of_nothing(trained):

@@ -86,9 +86,7 @@ class Server:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         found = next(filter(None, (re.search(r"http://\S+", x) for x in self._announcements())))
         self.address = found[0].rstrip("/")
-        end = time.monotonic() + 60
         while not self._has_read(runs):  # in the background
-            assert time.monotonic() < end, "TensorBoard did not read the runs"
             time.sleep(0.05)
 
     def _has_read(self, runs: tuple[str, ...]) -> bool:
@@ -105,7 +103,7 @@ class Server:
         yield from (line for line in self.process.stderr if " at http" in line)
 
     def get(self, path: str, **query: Any) -> Any:
-        with urlopen(f"{self.address}/data/{path}?{urlencode(query)}", timeout=60) as answer:
+        with urlopen(f"{self.address}/data/{path}?{urlencode(query)}") as answer:
             return json.load(answer)
 
     def close(self) -> None:

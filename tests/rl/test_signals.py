@@ -212,7 +212,7 @@ def test_a_limit_strikes() -> None:
     words = re.escape("not finished after 0.05 s")
     with pytest.raises(TimeLimitExceeded, match=words), time_limit(0.05):
         time.sleep(30)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
 
 
 @pytest.mark.parametrize("seconds", [None, 30.0])

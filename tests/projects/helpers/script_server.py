@@ -1,9 +1,10 @@
 """Runs scripts in forks of one process that has imported Detectron2 already: an import takes 4 s.
 
 A fork is a process of its own, with the script as its `__main__`, its own working directory,
-environment, output files and exit status, and it can be killed. Talks JSON, a line a message:
+environment, output files and exit status, and it can be killed. Talks JSON, one line per message:
 
     {"start": {"script", "arguments", "directory", "environment", "stdout", "stderr"}} -> pid
+    {"has ended": pid} -> 1 or 0, at once
     {"wait": pid} -> exit status, -9 after SIGKILL
 """
 
@@ -66,7 +67,7 @@ def run(job: dict[str, Any]) -> None:
 
 
 def reply(value: int) -> None:
-    print(value, flush=True)
+    print(int(value), flush=True)
 
 
 if __name__ == "__main__":
@@ -75,6 +76,10 @@ if __name__ == "__main__":
     reply(os.getpid())
     for line in sys.stdin:
         message = json.loads(line)
+        if "has ended" in message:
+            options = os.WEXITED | os.WNOHANG | os.WNOWAIT  # the status is left for "wait"
+            reply(os.waitid(os.P_PID, message["has ended"], options) is not None)
+            continue
         if "wait" in message:
             _, status = os.waitpid(message["wait"], 0)
             reply(os.waitstatus_to_exitcode(status))

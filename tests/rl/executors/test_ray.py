@@ -87,7 +87,6 @@ def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
     left = shared.run(candidates([act.is_fine, act.hangs]))
     next(left)
     left.close()  # type: ignore[attr-defined]
-    start = time.monotonic()
     assert results(shared, act.is_fine, act.is_fine) == [OK, OK]  # under the same ids, c0 and c1
     waiting = shared.run(candidates([act.is_fine, act.hangs]))
     next(waiting)
@@ -95,7 +94,6 @@ def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
     with pytest.raises(RuntimeError, match="began another one"):
         next(waiting)
     assert results(shared, act.is_fine) == [OK]
-    assert time.monotonic() - start < 50
 
 
 def test_exit_passes_through(shared: RayExecutor) -> None:

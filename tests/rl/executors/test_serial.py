@@ -116,17 +116,17 @@ def test_a_timeout_is_the_floor_at_once(caplog: pytest.LogCaptureFixture) -> Non
     start = time.monotonic()
     results = _results(SerialExecutor(task, timeout=0.05), 0.1, 0.2)
     assert results == [failed("stopped after 0.05 s, its timeout"), ProxyResult(0.5)]
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
     assert task.seeds == [0, 1]
     assert "candidate c0: stopped after 0.05 s" in caplog.text
 
 
 def test_each_attempt_has_the_whole_timeout() -> None:
     def act(n: int) -> None:
-        time.sleep(0.15)
+        time.sleep(0.4)
         _raise(ValueError("no"), 1, 2)(n)
 
-    assert _results(SerialExecutor(_Recorder(act), timeout=0.4), 0.1) == [ProxyResult(0.5)]
+    assert _results(SerialExecutor(_Recorder(act), timeout=1.0), 0.1) == [ProxyResult(0.5)]
 
 
 def test_a_task_that_turns_the_timeout_into_its_own_error_is_timed_out_too() -> None:
