@@ -69,6 +69,20 @@ def test_a_loss_of_ones_own_is_built_from_a_config(monkeypatch: pytest.MonkeyPat
     assert build_loss(cfg)(logits, target).item() == pytest.approx(math.log(4))
 
 
+def test_a_detectron2_project_of_ones_own_gets_the_loss() -> None:
+    from autoseg_core import AutoSegLoss
+
+    names = run(README, "class Trainer(DefaultTrainer)")
+    cfg, trainer = names["cfg"], names["Trainer"]
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.DEVICE = "SemanticSegmentor", "cpu"
+    cfg.MODEL.BACKBONE.NAME, cfg.MODEL.RESNETS.NORM = "build_small_resnet_backbone", "BN"
+    head = cfg.MODEL.SEM_SEG_HEAD
+    cfg.MODEL.RESNETS.OUT_FEATURES = head.IN_FEATURES = ["res2", "res5"]
+    head.NORM, head.CONVS_DIM, head.ASPP_CHANNELS = "BN", 8, 8
+    loss = trainer.build_model(cfg).sem_seg_head.loss
+    assert isinstance(loss, AutoSegLoss) and loss.spec.name == "voc-miou-bezier"
+
+
 def test_the_environment_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
     names = run(AGENTS, 'render_mode="rgb_array"')
     assert names["reward"] == names["info"]["scores"]["mIoU"]
