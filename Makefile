@@ -69,11 +69,13 @@ test: $(READY)
 	@$(PY) -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 # The bounds of setup.cfg are those that this was run with, on the lowest Python: PYTHON=python3.10.
-# Newer Pythons may lack wheels of versions as old. uv is there since pip cannot choose the lowest.
+# Newer ones lack wheels of packages as old. uv is there since pip cannot choose the lowest versions,
+# -W since packages as old warn of each other.
 test-lowest:
 	$(call step,Making $(LOWEST),$(PYTHON) -m venv --clear $(LOWEST) && $(LOWEST)/bin/python -m pip install -q -c constraints.txt uv)
 	$(call step,Installing the lowest versions (6 GB),$(LOWEST)/bin/python -m uv pip install -q --python $(LOWEST) --resolution lowest-direct -e '.[$(EXTRAS)]')
-	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/autoseg_core tests/rl $(PYTEST_ARGS)
+	$(call step,Installing Detectron2,$(LOWEST)/bin/python tools/install_detectron2.py)
+	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile -W default $(PYTEST_ARGS)
 
 check: format-check lint types test
 
