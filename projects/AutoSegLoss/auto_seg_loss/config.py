@@ -11,18 +11,19 @@ from detectron2.projects.deeplab import add_deeplab_config
 
 
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
-    """Add the keys of Auto Seg-Loss, and those of DeepLab, which it builds on, if they are missing.
+    """Add the keys of Auto Seg-Loss, and those of DeepLab, which it builds on.
 
-    No key that is there already is changed, and the order with other ``add_..._config`` is free.
+    A key that is there already keeps its value, so the order with other ``add_..._config`` is free.
     """
-    if "LOSS_TYPE" not in cfg.MODEL.SEM_SEG_HEAD:
-        add_deeplab_config(cfg)
+    keys = get_cfg()
+    add_deeplab_config(keys)
     # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
-    cfg.IMPORTS = []
-    _add_model_keys(cfg)
-    _add_solver_keys(cfg)
-    _add_search_keys(cfg)
-    _add_study_keys(cfg)
+    keys.IMPORTS = []
+    _add_model_keys(keys)
+    _add_solver_keys(keys)
+    _add_search_keys(keys)
+    _add_study_keys(keys)
+    _add_missing(cfg, keys)
 
 
 def project_defaults() -> CfgNode:
@@ -49,6 +50,14 @@ def plain(cfg: CfgNode) -> dict[str, Any]:
     """A config as nested dicts of what JSON knows."""
     values: dict[str, Any] = yaml.safe_load(cfg.dump())
     return values
+
+
+def _add_missing(cfg: CfgNode, keys: CfgNode) -> None:
+    for key, value in keys.items():
+        if key not in cfg:
+            setattr(cfg, key, value)
+        elif isinstance(value, CfgNode):
+            _add_missing(cfg[key], value)
 
 
 def _add_model_keys(cfg: CfgNode) -> None:

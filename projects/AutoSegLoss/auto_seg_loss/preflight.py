@@ -22,6 +22,7 @@ from auto_seg_loss.data.labels import check_ignore_value
 from auto_seg_loss.errors import ConfigError as ConfigError
 from auto_seg_loss.errors import config_errors as config_errors
 from auto_seg_loss.losses import build_loss
+from auto_seg_loss.modeling.build import replaces_loss
 from auto_seg_loss.modeling.check import check_model, network_on_meta
 from auto_seg_loss.quiet import hush_detectron2, quiet
 from auto_seg_loss.run_checks import check_device, check_output, check_schedule
@@ -175,8 +176,9 @@ def _check_data(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
 
 
 def check_loss(cfg: CfgNode) -> None:
-    """Refuse an unknown loss, an unusable spec, and a spec that would not be used."""
+    """Refuse an unknown loss, an unusable spec, a spec or a loss that would not be used."""
     build_loss(cfg)
+    replaces_loss(cfg)
     head = cfg.MODEL.SEM_SEG_HEAD
     if head.LOSS_SPEC and head.LOSS_TYPE != "auto_seg_loss":
         raise ConfigError(

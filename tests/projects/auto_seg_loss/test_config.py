@@ -49,6 +49,7 @@ def _build(architecture: str) -> None:
 def set_own(cfg: CfgNode) -> None:
     """As a project that knows better than DeepLab."""
     cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE, cfg.VIS_PERIOD, cfg.SOLVER.POLY_LR_POWER = "theirs", 7, 0.5
+    cfg.STUDY = CfgNode({"SEEDS": [9]})
 
 
 TARGETS = ("miou", "fwiou", "macc", "gacc", "biou", "bf1", "miou+biou", "miou+bf1")
@@ -168,7 +169,9 @@ def values(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("others", [(), (add_deeplab_config,), (add_deeplab_config, set_own)])
+@pytest.mark.parametrize(
+    "others", [(), (add_deeplab_config,), (add_deeplab_config, set_own), (set_own,)]
+)
 def test_adding_keys_changes_none_that_is_there(others):
     theirs, ours = get_cfg(), get_cfg()
     for add in others:

@@ -7,36 +7,46 @@ from typing import Any
 
 from detectron2 import modeling
 from detectron2.config import CfgNode
+from detectron2.projects.deeplab import DeepLabV3Head, DeepLabV3PlusHead
 from torch import nn
 
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss
 
-# What MODEL.SEM_SEG_HEAD.LOSS_TYPE may be in Detectron2 itself.
+# Heads of Detectron2 whose `loss` can be replaced, and the loss types that are their own.
+STOCK = (DeepLabV3PlusHead, DeepLabV3Head)
 THEIRS = ("cross_entropy", "hard_pixel_mining")
 
 
 def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_model) -> nn.Module:
-    """The network of ``build``, with any loss also in Detectron2's own heads.
+    """The network of ``build``, with any loss also in Detectron2's own DeepLab heads.
 
     ``DeepLabV3PlusHead`` and ``DeepLabV3Head`` are built with cross entropy, and then get the loss
-    that LOSS_TYPE names as their ``loss``. Their own loss types stay Detectron2's, and heads that
-    are not Detectron2's see to their loss themselves. ``ValueError`` for a head of Detectron2 that
-    has no loss to replace, such as ``SemSegFPNHead``, which would train with cross entropy.
+    that LOSS_TYPE names as their ``loss``. Their own loss types stay Detectron2's.
     """
-    head = cfg.MODEL.SEM_SEG_HEAD
-    known = head.LOSS_TYPE in THEIRS or head.LOSS_TYPE not in SEM_SEG_LOSS_REGISTRY
-    head_class = modeling.SEM_SEG_HEADS_REGISTRY.get(head.NAME)
-    if known or not head_class.__module__.startswith("detectron2."):
+    if not replaces_loss(cfg):
         return build(cfg)
     stock = cfg.clone()
     stock.defrost()
     stock.MODEL.SEM_SEG_HEAD.LOSS_TYPE = THEIRS[0]
     model = build(stock)
-    if not isinstance(getattr(model.sem_seg_head, "loss", None), nn.Module):
-        raise ValueError(
-            f"MODEL.SEM_SEG_HEAD.NAME {head.NAME!r} cannot be trained with LOSS_TYPE "
-            f"{head.LOSS_TYPE!r}: it has no `loss` to replace; take a head of this project, "
-            "AnyLossSemSegFPNHead for example."
-        )
     model.sem_seg_head.loss = build_loss(cfg).to(cfg.MODEL.DEVICE)
     return model
+
+
+def replaces_loss(cfg: CfgNode) -> bool:
+    """Whether the head is Detectron2's and does not know the loss.
+
+    ``ValueError`` for one that takes no other, such as ``SemSegFPNHead``, which would train with
+    cross entropy. Heads that are not Detectron2's see to their loss themselves.
+    """
+    head = cfg.MODEL.SEM_SEG_HEAD
+    head_class = modeling.SEM_SEG_HEADS_REGISTRY.get(head.NAME)
+    known = head.LOSS_TYPE in THEIRS or head.LOSS_TYPE not in SEM_SEG_LOSS_REGISTRY
+    if known or not head_class.__module__.startswith("detectron2."):
+        return False
+    if head_class not in STOCK:
+        raise ValueError(
+            f"MODEL.SEM_SEG_HEAD.NAME {head.NAME!r} cannot be trained with LOSS_TYPE "
+            f"{head.LOSS_TYPE!r}; take a head of this project, such as AnyLossSemSegFPNHead."
+        )
+    return True

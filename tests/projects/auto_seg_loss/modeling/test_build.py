@@ -11,6 +11,7 @@ from torch import nn
 
 from auto_seg_loss.losses import CrossEntropy, HardPixelMining, build_loss
 from auto_seg_loss.modeling import build_model
+from auto_seg_loss.preflight import check_loss
 from auto_seg_loss.trainer import Trainer
 from autoseg_core import AutoSegLoss
 
@@ -80,11 +81,12 @@ def test_heads_that_know_their_loss_keep_it(make_cfg, options, kind):
     assert type(build_model(make_cfg(*options)).sem_seg_head.loss) is kind
 
 
-def test_a_head_of_detectron2_without_a_loss_to_replace_is_refused(make_cfg):
+@pytest.mark.parametrize("refuse", [build_model, check_loss], ids=["built", "checked"])
+def test_a_head_of_detectron2_that_takes_no_other_loss_is_refused(make_cfg, refuse):
     other = (HEAD + "NAME", "SemSegFPNHead", HEAD + "IN_FEATURES", ["res2", "res5"])
     cfg = make_cfg(*other, HEAD + "NORM", "BN", *SEARCHED)
     with pytest.raises(ValueError, match="SemSegFPNHead' cannot be trained with LOSS_TYPE 'auto_"):
-        build_model(cfg)
+        refuse(cfg)
 
 
 def test_an_unknown_loss_is_left_to_the_head(make_cfg):
