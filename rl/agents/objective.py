@@ -68,12 +68,14 @@ def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tens
 
 def advantage_over_mean(scores: Vector) -> Vector:
     """(N,): R - mean(R), exactly 0 when all are equal (rounding would feed Adam noise)."""
-    return scores - (scores[0] if np.ptp(scores) == 0.0 else scores.mean())
+    advantage: Vector = scores - (scores[0] if np.ptp(scores) == 0.0 else scores.mean())
+    return advantage
 
 
 def advantage_over_mu(scores: Vector) -> Vector:
     """(N,): R - R(mean). Row 0 is the policy's mean: its own 0 counts in the mean over N."""
-    return scores - scores[0]
+    advantage: Vector = scores - scores[0]
+    return advantage
 
 
 @dataclass(frozen=True)
