@@ -37,9 +37,9 @@ class LossTerm(_Model):
 
     metric, surface: names for ``scores.get_metric`` and of ``surfaces.SURFACES``. pieces: of every
     curve. control_points: for each curve of the metric, its (u, v) points with both ends, in
-    [0, 1], u in order from 0 to 1. absent: a class without target pixels in the batch is left out
-    of the mean ("ignore") or scores 0 ("zero", as released). tolerance: pixels, for BIoU and BF1.
-    drop_background: see ``metrics.evaluator``. truth_table, monotone: which constraints the curves
+    [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without target pixels
+    in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released). tolerance:
+    pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``. truth_table, monotone: which constraints the curves
     keep (``surfaces.space.Constraints``); they are checked.
     """
 
@@ -47,9 +47,9 @@ class LossTerm(_Model):
     surface: str = "bezier"
     pieces: Annotated[int, Field(ge=1)]
     control_points: tuple[tuple[Point, ...], ...]
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=1e-15, le=1e6)] = 1.0
     absent: Literal["ignore", "zero"] = "ignore"
-    tolerance: Annotated[int, Field(ge=0)] = 5
+    tolerance: Annotated[int, Field(ge=0, le=1000)] = 5
     drop_background: bool = False
     truth_table: bool = True
     monotone: bool = True

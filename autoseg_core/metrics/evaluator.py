@@ -21,6 +21,7 @@ all, as released.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -42,6 +43,7 @@ from autoseg_core.scores import (
     present_classes,
     seen_classes,
 )
+from autoseg_core.void import IgnoreIndex, valid_pixels, void_labels
 
 ProtocolName = Literal["strict", "paper"]
 Labels = Tensor | NDArray[np.integer[Any]] | NDArray[np.bool_]
@@ -64,10 +66,10 @@ _RULES: dict[str, _Rules] = {
 class SegmentationScores:
     """Streaming scores: the paper's six, or any metrics of the catalog.
 
-    num_classes: C. ignore_index: the target's void label. tolerance: radius in pixels of trimap and
-    boundary match, at the resolution of the label maps. protocol, drop_background: see the module.
-    metrics: names of what is computed (``scores.get_metric``); what none of them looks at is not
-    counted. multilabel: classes do not exclude each other, as under the loss's
+    num_classes: C. ignore_index: the target's void label, or several. tolerance: radius in pixels
+    of trimap and boundary match, at the resolution of the label maps. protocol, drop_background:
+    see the module. metrics: names of what is computed (``scores.get_metric``); what none of them
+    looks at is not counted. multilabel: classes do not exclude each other, as under the loss's
     activation="sigmoid"; metrics of the whole image only. Raises ``ValueError`` for unknown metrics
     and for those that do not fit the classes or ``multilabel``.
     """
@@ -75,7 +77,7 @@ class SegmentationScores:
     def __init__(
         self,
         num_classes: int,
-        ignore_index: int = 255,
+        ignore_index: IgnoreIndex = 255,
         tolerance: int = 5,
         protocol: ProtocolName = "strict",
         drop_background: bool = False,
@@ -85,24 +87,25 @@ class SegmentationScores:
         if protocol not in _RULES:
             known = ", ".join(get_args(ProtocolName))
             raise ValueError(f"Unknown protocol {protocol!r}; known protocols: {known}.")
+        self.num_classes = operator.index(num_classes)
+        self.tolerance = operator.index(tolerance)
         if num_classes < 1 or tolerance < 0:
             raise ValueError(
                 "Expected num_classes >= 1 and tolerance >= 0; "
                 f"got num_classes={num_classes}, tolerance={tolerance}."
             )
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.tolerance = tolerance
+        self.void = void_labels(ignore_index)
+        self.ignore_index = self.void[0]
         self.protocol = protocol
         self.drop_background = drop_background
         self.metrics = _names(metrics)
         self.multilabel = multilabel
         if multilabel:
             self._check_whole_images("Multi-label maps")
-            if ignore_index in (0, 1):
+            if {0, 1}.intersection(self.void):
                 raise ValueError(
                     "0 and 1 are the values of multi-label maps: void needs another ignore_index, "
-                    f"got {ignore_index}."
+                    f"got {self._void_text}."
                 )
         self.reset()
         self.compute()  # a metric that does not fit the classes fails now
@@ -120,11 +123,17 @@ class SegmentationScores:
 
         prediction, target: integer label maps (H, W) or (N, H, W) of one shape, arrays or tensors
         on one device; volumes (N, D, H, W) too, where all metrics look at whole images. Targets are
-        classes in [0, C) or ``ignore_index``; predictions are classes wherever the target is valid
+        classes in [0, C) or ``ignore_index``, and what a masked array of NumPy masks, in either of
+        the two, is void; predictions are classes wherever the target is valid
         (``strict``) or everywhere (``paper``). With ``multilabel``: 0 and 1 for each class,
         (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
         Raises ``ValueError`` for other shapes, types or labels.
         """
+        if _place(prediction) != _place(target):
+            raise ValueError(
+                "Expected prediction and target on one device, got "
+                f"{_place(prediction)} and {_place(target)}."
+            )
         counted = self._count_multilabel if self.multilabel else self._count
         for region, counts in counted(prediction, target).items():
             self.counts[region] = self.counts[region] + counts
@@ -134,7 +143,9 @@ class SegmentationScores:
             class_maps(labels, name, self.num_classes)
             for labels, name in ((prediction, "prediction"), (target, "target"))
         )
-        return {"image": multilabel_counts(guess, truth, self.ignore_index).cpu()}
+        _check_shapes(tuple(guess.shape), tuple(truth.shape))
+        valid = valid_pixels(truth, self.void, prediction, target)
+        return {"image": multilabel_counts(guess, truth, valid, self._void_text).cpu()}
 
     def _count(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
         shapes = [tuple(np.shape(labels)) for labels in (prediction, target)]
@@ -142,14 +153,12 @@ class SegmentationScores:
             self._check_whole_images(f"Volumes (N, D, H, W), such as these {shapes[1]},")
         guess, truth = _as_batch(prediction, "prediction"), _as_batch(target, "target")
         volumes = any(len(shape) == 4 for shape in shapes)
-        if guess.shape != truth.shape or (volumes and shapes[0] != shapes[1]):
-            raise ValueError(
-                f"Prediction and target must have the same shape; got {shapes[0]} and {shapes[1]}."
-            )
-        valid = truth != self.ignore_index
+        if guess.shape != truth.shape or volumes:  # an image may come as (H, W) and (1, H, W)
+            _check_shapes(*shapes)
+        valid = valid_pixels(truth, self.void, prediction, target)
         rules = _RULES[self.protocol]
         seen = library(valid).ones_like(valid) if rules.edges_see_void else valid
-        _check_labels(truth, valid, self.num_classes, f"target (void is {self.ignore_index})")
+        _check_labels(truth, valid, self.num_classes, f"target (void is {self._void_text})")
         _check_labels(guess, seen, self.num_classes, "prediction")
         maps = LabelMaps(
             guess,
@@ -157,7 +166,7 @@ class SegmentationScores:
             valid,
             seen,
             self.num_classes,
-            self.tolerance,
+            min(self.tolerance, max(truth.shape[-2:])),  # no pixel is further away
             self.drop_background,
             trimap="trimap" in self.counts,
         )
@@ -214,6 +223,10 @@ class SegmentationScores:
             columns[metric.column] = torch.where(seen, values, absent).tolist()
         return columns
 
+    @property
+    def _void_text(self) -> str:
+        return " or ".join(map(str, self.void))
+
     def _settings(self) -> dict[str, object]:
         return {k: v for k, v in vars(self).items() if k != "counts"}
 
@@ -223,6 +236,17 @@ def _names(metrics: Sequence[str]) -> tuple[str, ...]:
     if isinstance(metrics, str) or not metrics:
         raise ValueError(f"Expected a list of metric names such as ['mIoU'], got {metrics!r}.")
     return tuple(dict.fromkeys(get_metric(name).name for name in metrics))
+
+
+def _place(labels: Labels) -> torch.device:
+    return labels.device if isinstance(labels, Tensor) else torch.device("cpu")
+
+
+def _check_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> None:
+    if prediction != target:
+        raise ValueError(
+            f"Prediction and target must have the same shape; got {prediction} and {target}."
+        )
 
 
 def _as_batch(labels: Labels, name: str) -> Array:

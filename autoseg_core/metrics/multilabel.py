@@ -41,24 +41,21 @@ def class_maps(labels: Any, name: str, num_classes: int) -> Tensor:
     return maps if maps.dtype == torch.bool else maps.long()
 
 
-def multilabel_counts(prediction: Tensor, target: Tensor, ignore_index: int) -> RegionCounts:
+def multilabel_counts(
+    prediction: Tensor, target: Tensor, valid: Tensor, void: str = "255"
+) -> RegionCounts:
     """Count target, intersection and union pixels of every class: (C,) int64.
 
     prediction, target: ``class_maps`` of one shape and device; 1 where a pixel is of the class.
-    Where the target is ``ignore_index`` the pixel does not count for that class, and the prediction
-    may be anything. Raises ``ValueError`` for different shapes and for other values.
+    valid: of that shape, bool; where it is false the pixel does not count for that class, and both
+    may be anything. void: the labels of such pixels, for errors. Raises ``ValueError`` for other
+    values than 0 and 1.
     """
-    if prediction.shape != target.shape:
-        raise ValueError(
-            "Prediction and target must have the same shape; "
-            f"got {tuple(prediction.shape)} and {tuple(target.shape)}."
-        )
-    valid = target.long() != ignore_index
     for name, values in (("target", target), ("prediction", prediction)):
         wrong = valid & (values != 0) & (values != 1)
         if bool(wrong.any()):
             raise ValueError(
-                f"The {name} of a multi-label map must hold 0 and 1 (void is {ignore_index} in the "
+                f"The {name} of a multi-label map must hold 0 and 1 (void is {void} in the "
                 f"target), got {sorted(set(values[wrong].tolist()))[:10]}."
             )
     truth, guess = valid & (target == 1), valid & (prediction == 1)

@@ -45,12 +45,13 @@ def soft_counts(
     """
     metric, classes = get_metric(term.metric), logits.shape[1]
     mask = target != ignore_index
+    tolerance = min(term.tolerance, max(target.shape[-2:]))  # no pixel is further away
     size = None if logits.shape[2:] == target.shape[-(logits.ndim - 2) :] else target.shape[-2:]
     if size is not None and metric.region not in ("image", "trimap"):
         logits, size = upsample_logits(logits, size, align_corners), None
     if metric.region == "boundary":
         count = readable_boundary_counts if backend == "reference" else boundary_counts
-        return count(logits, target, mask, points, term.surface, term.tolerance, metric.curves)
+        return count(logits, target, mask, points, term.surface, tolerance, metric.curves)
     if isinstance(metric.region, Band):
         if backend == "reference" or not logits.requires_grad:
             return _band_counts(term, points, logits, target, mask)
@@ -59,7 +60,7 @@ def soft_counts(
         bands: Counts = checkpoint(_band_counts, term, points, logits, target, mask, **options)
         return bands
     if metric.region == "trimap":
-        mask = mask & near_boundary(target, mask, classes, term.tolerance, term.drop_background)
+        mask = mask & near_boundary(target, mask, classes, tolerance, term.drop_background)
     labels = as_labels(target, mask, activation)
     points = complete_curves(metric.curves, points)
     logits = logits.flatten(2) if size is None else logits

@@ -14,6 +14,7 @@ from torch import Tensor
 from autoseg_core.scores import Metric
 from autoseg_core.surrogates.kernels import BACKENDS
 from autoseg_core.surrogates.regions import ACTIVATIONS
+from autoseg_core.void import with_one_void
 
 
 def check_choices(
@@ -45,14 +46,25 @@ def check_input(
     logits: Tensor,
     target: Tensor,
     activation: str,
-    ignore_index: int,
+    void: tuple[int, ...],
     upsample: str | None = None,
 ) -> Tensor:
-    """The target, with a dimension for C = 1 under "sigmoid"; ValueError as ``AutoSegLoss``."""
+    """The target, its void labels as the first one, with a dimension for C = 1 under "sigmoid".
+
+    ValueError as ``AutoSegLoss``.
+    """
+    _check_tensors(logits, target)
+    least = 2 if activation == "softmax" else 1
     if not logits.is_floating_point() or logits.ndim not in (4, 5):
         raise ValueError(
             "Expected logits of shape (N, C, H, W) or (N, C, D, H, W) and a float dtype, "
             f"got {tuple(logits.shape)} and {logits.dtype}."
+        )
+    if logits.shape[1] < least or 0 in logits.shape[2:]:
+        raise ValueError(
+            f"Expected logits with C >= {least} under {activation} and at least one pixel, got "
+            f"(N, C, ...) = {tuple(logits.shape)}. A binary mask with one logit per pixel wants "
+            "activation='sigmoid'."
         )
     if logits.ndim == 5 and _of_label_maps(metrics):
         raise ValueError(
@@ -67,7 +79,8 @@ def check_input(
     if activation == "sigmoid" and logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
         target = target[:, None]
     _check_shape(logits, target, activation, upsample)
-    _check_labels(target, logits.shape[1] if activation == "softmax" else 2, ignore_index)
+    target = with_one_void(target, void)
+    _check_labels(target, logits.shape[1] if activation == "softmax" else 2, void[0])
     return target
 
 
@@ -75,6 +88,21 @@ def as_labels(target: Tensor, mask: Tensor, activation: str) -> Tensor:
     """Labels as ``regions`` defines them, (N, P) or (N, C, P) int16: a quarter of the target."""
     labels = torch.where(mask, target, -1).to(torch.int16)
     return labels.flatten(1 if activation == "softmax" else 2)
+
+
+def _check_tensors(logits: object, target: object) -> None:
+    """ValueError unless both are tensors on one device."""
+    for name, value in (("logits", logits), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"Expected {name} as a tensor, got {type(value).__module__}."
+                f"{type(value).__name__}; torch.as_tensor({name}) makes one."
+            )
+    if logits.device != target.device:
+        raise ValueError(
+            f"Expected logits and target on one device, got {logits.device} and {target.device}; "
+            "move the target by target.to(logits.device)."
+        )
 
 
 def _of_label_maps(metrics: Sequence[Metric]) -> list[str]:

@@ -22,6 +22,7 @@ from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import check_choices, check_input
 from autoseg_core.surrogates.kernels import Backend
 from autoseg_core.surrogates.regions import Activation
+from autoseg_core.void import IgnoreIndex, void_labels
 
 Self = TypeVar("Self", bound="AutoSegLoss")
 
@@ -38,7 +39,7 @@ class AutoSegLoss(nn.Module):
 
     Args:
         spec: what to compute.
-        ignore_index: target value of void pixels; they change nothing.
+        ignore_index: target value of void pixels, or several; they change nothing.
         activation: "softmax": a pixel has one class; "sigmoid": classes do not exclude each other
             (multi-label, or binary with C = 1), region metrics only.
         per_image: a term's score is the mean of those of the images in which it sees a class; else
@@ -61,7 +62,7 @@ class AutoSegLoss(nn.Module):
     def __init__(
         self,
         spec: LossSpec,
-        ignore_index: int = 255,
+        ignore_index: IgnoreIndex = 255,
         *,
         activation: Activation = "softmax",
         per_image: bool = False,
@@ -71,11 +72,6 @@ class AutoSegLoss(nn.Module):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
-        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
-            raise ValueError(
-                f"ignore_index is one label, a whole number; got {ignore_index!r}. Without void "
-                "pixels take a label that never occurs, such as -1."
-            )
         metrics = [get_metric(term.metric) for term in spec.terms]
         check_choices(activation, backend, metrics, upsample, align_corners)
         if per_image and sync:
@@ -83,7 +79,8 @@ class AutoSegLoss(nn.Module):
                 "per_image=True scores every image by itself: there is nothing to sync."
             )
         self.spec = spec
-        self.ignore_index = ignore_index
+        self.void = void_labels(ignore_index)
+        self.ignore_index = self.void[0]  # which ``forward`` puts in place of the others
         self.activation = activation
         self.per_image = per_image
         self.sync = sync
@@ -103,16 +100,18 @@ class AutoSegLoss(nn.Module):
         1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. With
         ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; what holds for the logits of a
         pixel then holds for those interpolated, so a NaN counts unless all that read it are void. A
-        batch of void pixels alone gives 0 with a graph and zero gradients. Raises ``ValueError``
-        for other shapes or dtypes, soft labels among them, and for labels outside the classes (on
-        CUDA, where looking would stall the stream, an assertion on the device).
+        batch of void pixels alone gives 0 with a graph and zero gradients, as does one without
+        images. Raises ``ValueError`` for what is no tensor, for images without a pixel, for C = 0,
+        and C = 1 under "softmax", whose probability is always 1, for two devices, for other shapes
+        or dtypes, soft labels among them, and for labels outside the classes (on CUDA, where
+        looking would stall the stream, an assertion on the device).
         """
         target = check_input(
             [get_metric(term.metric) for term in self.spec.terms],
             logits,
             target,
             self.activation,
-            self.ignore_index,
+            self.void,
             self.upsample,
         )
         if not self.per_image or len(logits) == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoseg_core.spec import LossSpec, SpecError
 from autoseg_core.surrogates import AutoSegLoss
+from autoseg_core.void import IgnoreIndex
 
 
 def zoo_names() -> list[str]:
@@ -39,7 +40,9 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
     return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{text}.json")
 
 
-def load_loss(name_or_path: str | Path, ignore_index: int = 255, **options: Any) -> AutoSegLoss:
+def load_loss(
+    name_or_path: str | Path, ignore_index: IgnoreIndex = 255, **options: Any
+) -> AutoSegLoss:
     """The loss of a spec: ``loss(logits (N, C, H, W), target (N, H, W)) -> scalar``.
 
     See ``load_spec`` for names and errors, ``AutoSegLoss`` for shapes and the other ``options``.

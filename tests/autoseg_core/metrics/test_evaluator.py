@@ -54,6 +54,38 @@ def test_scores_equal_the_one_hot_twin(
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
+@pytest.mark.parametrize("void", [np.int64(255), [255, 7, -1]], ids=str)
+def test_void_labels_are_whole_numbers_or_several(protocol: Any, void: Any) -> None:
+    prediction, target = images(0)
+    expected, scores = SegmentationScores(5, 255, protocol=protocol), SegmentationScores(5, void)
+    scores.protocol = protocol
+    expected.update(prediction, target)
+    others = np.where(np.indices(target.shape).sum(0) % 2, np.ravel(void)[-1], 255)
+    scores.update(prediction, np.where(target == 255, others, target))
+    assert scores.compute() == expected.compute()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_what_a_masked_array_masks_is_void(which: int, dtype: Any) -> None:
+    pair = list(images(1))
+    mask = np.random.default_rng(0).random(pair[0].shape) < 0.2
+    expected, scores = SegmentationScores(5), SegmentationScores(5)
+    expected.update(pair[0], np.where(mask, 255, pair[1]))
+    hidden = np.where(mask, 99, pair[which]).astype(dtype)  # no class: it must not be looked at
+    pair[which] = np.ma.array(hidden, mask=mask)
+    scores.update(*pair)
+    assert scores.compute() == expected.compute()
+
+
+def test_a_tolerance_beyond_the_image_costs_what_its_sides_cost() -> None:
+    far, near = SegmentationScores(5, tolerance=100_000), SegmentationScores(5, tolerance=18)
+    for scores in (far, near):
+        scores.update(*images(2))
+    assert far.compute() == near.compute()
+
+
+@pytest.mark.parametrize("protocol", ["strict", "paper"])
 @pytest.mark.parametrize("shape", [(1, 1, 30), (1, 30, 1), (2, 2, 2), (1, 1, 1)])
 def test_thin_images(protocol: Any, shape: tuple[int, int, int]) -> None:
     prediction, target = images(3, 3, shape)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import samples
+import torch
 
 from autoseg_core import SegmentationScores
 
@@ -138,6 +139,7 @@ LABELS = np.zeros((4, 5), dtype=np.int64)
             r"target \(void is 255\) holds labels \[7\] outside the classes 0\.\.2",
         ),
         (LABELS, LABELS - 1, r"target \(void is 255\) holds labels \[-1\]"),
+        (LABELS, torch.zeros(4, 5).long().to("meta"), "on one device, got cpu and meta"),
         (LABELS + 255, LABELS, r"prediction holds labels \[255\] outside"),
     ],
 )

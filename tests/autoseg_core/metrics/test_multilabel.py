@@ -76,6 +76,16 @@ def test_void_is_no_value_of_a_map(value: int) -> None:
         SegmentationScores(2, ignore_index=value, metrics=["mIoU"], multilabel=True)
 
 
+def test_what_a_masked_array_masks_is_void_and_so_are_several_labels() -> None:
+    truth = np.array([[[[0, 1, 1, 0]]]])
+    masked = np.ma.array(truth, mask=[[[[False, False, True, False]]]])
+    scores = SegmentationScores(1, [7, 255], metrics=["mIoU"], multilabel=True)
+    scores.update(np.ones_like(truth), masked)
+    assert scores.compute() == {"mIoU": 1 / 3}
+    scores.update(np.ones_like(truth), np.array([[[[7, 1, 255, 7]]]]))
+    assert scores.compute() == {"mIoU": 2 / 4}
+
+
 def test_probabilities_are_no_labels() -> None:
     scores = SegmentationScores(1, metrics=["mIoU"], multilabel=True)
     with pytest.raises(ValueError, match=r"prediction must hold bools.*p > 0\.5"):

@@ -6,6 +6,7 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import samples
 import torch
@@ -32,6 +33,17 @@ TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
         (LOGITS, LOGITS, r"int64 target of shape \(2, 4, 5\) .* got torch.float32 of shape \(2, 3"),
         (LOGITS, TARGET.int(), r"Expected an int64 target .* got torch.int32"),
         (LOGITS, TARGET + 3, r"labels \[3\] outside the classes 0\.\.2; void pixels must be 255"),
+        (LOGITS, TARGET.numpy(), r"target as a tensor, got numpy.ndarray; torch.as_tensor\(target"),
+        (LOGITS.tolist(), TARGET, r"logits as a tensor, got builtins.list; torch.as_tensor\("),
+        (
+            LOGITS,
+            TARGET.to("meta"),
+            r"on one device, got cpu and meta; .* target.to\(logits.device",
+        ),
+        (LOGITS[:, :1], TARGET, r"C >= 2 under softmax .* got .* = \(2, 1, 4, 5\)\. .*'sigmoid'"),
+        (LOGITS[:, :0], TARGET, r"C >= 2 under softmax .* got .* = \(2, 0, 4, 5\)"),
+        (LOGITS[..., :0], TARGET[..., :0], r"at least one pixel, got .* = \(2, 3, 4, 0\)"),
+        (LOGITS[:, :, :0], TARGET[:, :0], r"at least one pixel, got .* = \(2, 3, 0, 5\)"),
         (LOGITS, TARGET - 1, r"labels \[-1\] outside the classes 0\.\.2; .*ignore_index"),
     ],
 )
@@ -172,7 +184,29 @@ def test_per_image_an_image_without_a_class_to_see_has_no_say(metric: str) -> No
     assert loss(logits[1:], target[1:]) == 0
 
 
-@pytest.mark.parametrize("label", [None, "255", True, [0, 255]])
-def test_ignore_index_is_one_label(label: Any) -> None:
-    with pytest.raises(ValueError, match="ignore_index is one label, a whole number; got"):
-        AutoSegLoss(LOSS.spec, ignore_index=label)
+@EVERY
+@pytest.mark.parametrize("void", [np.int64(255), [255, 7, -1]], ids=str)
+def test_void_labels_are_whole_numbers_or_several(metric: str, surface: str, void: Any) -> None:
+    spec = samples.loss_of(samples.term(metric, surface)).spec
+    logits, target = samples.batch(0)
+    expected = samples.value_and_gradient(AutoSegLoss(spec), logits, target)
+    others = np.where(np.indices(target.shape).sum(0) % 2, np.ravel(void)[-1], 255)
+    mixed = torch.where(target == 255, torch.from_numpy(others), target)
+    found = samples.value_and_gradient(AutoSegLoss(spec, void), logits, mixed)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_unfit_void_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="ignore_index is one label or several"):
+        AutoSegLoss(LOSS.spec, ignore_index="255")
+
+
+@pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1"])
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_a_tolerance_beyond_the_image_costs_what_its_sides_cost(metric: str, backend: Any) -> None:
+    logits, target = samples.batch(0)
+    near, far = (
+        AutoSegLoss(samples.loss_of(samples.term(metric, tolerance=r)).spec, backend=backend)
+        for r in (max(target.shape[-2:]), 1000)
+    )
+    assert torch.equal(far(logits, target), near(logits, target))

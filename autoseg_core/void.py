@@ -1,0 +1,53 @@
+"""Void labels: what ``ignore_index`` may be, and which pixels it leaves."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, SupportsIndex, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IgnoreIndex: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+"""One label or several: ints, NumPy's among them."""
+
+
+def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
+    """The labels as ints, at least one; ``ValueError`` for anything but whole numbers of int64."""
+    several = hasattr(ignore_index, "__iter__") and getattr(ignore_index, "ndim", 1)
+    given: Sequence[Any] = ignore_index if several else [ignore_index]  # type: ignore[assignment]
+    try:
+        labels = tuple(operator.index(label) for label in given)
+        whole = not any(isinstance(label, bool) for label in given)
+    except TypeError:
+        labels, whole = (), False
+    if not labels or not whole or any(abs(label) >= 2**63 for label in labels):
+        raise ValueError(
+            f"ignore_index is one label or several, whole numbers of 64 bits; got {ignore_index!r}."
+            " Without void pixels take a label that never occurs, such as -1."
+        )
+    return labels
+
+
+def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
+    """The target with the first void label in place of the others."""
+    return reduce(
+        lambda labels, other: labels.masked_fill(labels == other, void[0]), void[1:], target
+    )
+
+
+def valid_pixels(target: Any, void: tuple[int, ...], *given: Any) -> Any:
+    """Where the target, an array or tensor, is no void label, bool.
+
+    given: what target and prediction were made of, as many pixels; what a masked array of NumPy
+    masks is void, too.
+    """
+    valid = reduce(operator.and_, (target != label for label in void))
+    for labels in given:
+        if isinstance(labels, np.ma.MaskedArray):
+            shown = ~np.ma.getmaskarray(labels).reshape(tuple(valid.shape))
+            valid &= torch.from_numpy(shown) if isinstance(valid, Tensor) else shown
+    return valid
