@@ -39,8 +39,8 @@ class LossTerm(_Model):
     curve. control_points: for each curve of the metric, its (u, v) points with both ends, in
     [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without target pixels
     in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released). tolerance:
-    pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``. truth_table, monotone: which constraints the curves
-    keep (``surfaces.space.Constraints``); they are checked.
+    pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``. truth_table,
+    monotone: which constraints the curves keep (``surfaces.space.Constraints``); they are checked.
     """
 
     metric: str

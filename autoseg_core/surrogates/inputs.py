@@ -61,10 +61,10 @@ def check_input(
             f"got {tuple(logits.shape)} and {logits.dtype}."
         )
     if logits.shape[1] < least or 0 in logits.shape[2:]:
+        binary = "; one logit per pixel wants activation='sigmoid'" if logits.shape[1] == 1 else ""
         raise ValueError(
             f"Expected logits with C >= {least} under {activation} and at least one pixel, got "
-            f"(N, C, ...) = {tuple(logits.shape)}. A binary mask with one logit per pixel wants "
-            "activation='sigmoid'."
+            f"(N, C, ...) = {tuple(logits.shape)}{binary}."
         )
     if logits.ndim == 5 and _of_label_maps(metrics):
         raise ValueError(

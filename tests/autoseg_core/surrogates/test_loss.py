@@ -40,7 +40,7 @@ TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
             TARGET.to("meta"),
             r"on one device, got cpu and meta; .* target.to\(logits.device",
         ),
-        (LOGITS[:, :1], TARGET, r"C >= 2 under softmax .* got .* = \(2, 1, 4, 5\)\. .*'sigmoid'"),
+        (LOGITS[:, :1], TARGET, r"C >= 2 under softmax .* got .* = \(2, 1, 4, 5\); .*'sigmoid'"),
         (LOGITS[:, :0], TARGET, r"C >= 2 under softmax .* got .* = \(2, 0, 4, 5\)"),
         (LOGITS[..., :0], TARGET[..., :0], r"at least one pixel, got .* = \(2, 3, 4, 0\)"),
         (LOGITS[:, :, :0], TARGET[:, :0], r"at least one pixel, got .* = \(2, 3, 0, 5\)"),
