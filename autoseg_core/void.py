@@ -17,7 +17,7 @@ IgnoreIndex: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 
 def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
     """The labels as ints, at least one; ``ValueError`` for anything but whole numbers of int64."""
-    several = hasattr(ignore_index, "__iter__") and getattr(ignore_index, "ndim", 1)
+    several = hasattr(ignore_index, "__iter__") and getattr(ignore_index, "ndim", 1) != 0
     given: Sequence[Any] = ignore_index if several else [ignore_index]  # type: ignore[assignment]
     try:
         labels = tuple(operator.index(label) for label in given)

@@ -7,6 +7,7 @@ that are yet to be upsampled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ def as_labels(target: Tensor, mask: Tensor, activation: str) -> Tensor:
     return labels.flatten(1 if activation == "softmax" else 2)
 
 
-def _check_tensors(logits: object, target: object) -> None:
+def _check_tensors(logits: Any, target: Any) -> None:
     """ValueError unless both are tensors on one device."""
     for name, value in (("logits", logits), ("target", target)):
         if not isinstance(value, Tensor):

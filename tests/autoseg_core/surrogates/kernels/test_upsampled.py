@@ -333,7 +333,12 @@ LOGITS = torch.zeros(2, 3, 4, 5)
         ({}, LOGITS, (2, 8, 4), r"got torch.int64 of shape \(2, 8, 4\)\."),
         ({"upsample": "bilinear"}, LOGITS, (2, 3, 10), r"may also have more rows and columns"),
         ({"upsample": "bilinear"}, LOGITS, (1, 8, 10), r"target of shape \(2, 8, 10\) .* \(1, 8"),
-        ({"upsample": "bilinear"}, LOGITS[:, :, :0], (2, 8, 10), r"of shape \(2, 0, 5\)"),
+        (
+            {"upsample": "bilinear"},
+            LOGITS[:, :, :0],
+            (2, 8, 10),
+            r"one pixel, got .* \(2, 3, 0, 5\)",
+        ),
         (
             {"upsample": "bilinear"},
             LOGITS[:, :, None],
