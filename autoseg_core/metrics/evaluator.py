@@ -255,10 +255,10 @@ def _as_batch(labels: Labels, name: str) -> Array:
     dtype = torch_type(array)
     if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
         raise ValueError(f"The {name} must hold integer labels, got {dtype}.")
-    if array.ndim not in (2, 3, 4):
+    if array.ndim not in (2, 3, 4) or 0 in array.shape[-2:]:
         raise ValueError(
-            f"The {name} must have shape (H, W), (N, H, W) or, for volumes, (N, D, H, W); got "
-            f"{tuple(array.shape)}."
+            f"The {name} must have shape (H, W), (N, H, W) or, for volumes, (N, D, H, W), with at "
+            f"least one pixel; got {tuple(array.shape)}."
         )
     return narrowed(array.reshape(-1, *array.shape[-2:]))
 

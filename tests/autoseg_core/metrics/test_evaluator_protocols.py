@@ -130,6 +130,8 @@ LABELS = np.zeros((4, 5), dtype=np.int64)
             r"prediction must have shape \(H, W\), \(N, H, W\) or, .* got \(5,\)",
         ),
         (LABELS[None, None], LABELS[None, None, None], r"target must .* got \(1, 1, 1, 4, 5\)"),
+        (LABELS[:0], LABELS[:0], r"prediction must .* at least one pixel; got \(0, 5\)"),
+        (LABELS[:, :0], LABELS[:, :0], r"prediction must .* at least one pixel; got \(4, 0\)"),
         (LABELS * 1.0, LABELS, "prediction must hold integer labels, got torch.float64"),
         (LABELS, LABELS > 0, "target must hold integer labels, got torch.bool"),
         (LABELS + 3, LABELS, r"prediction holds labels \[3\] outside the classes 0\.\.2"),

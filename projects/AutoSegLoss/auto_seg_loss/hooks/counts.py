@@ -16,6 +16,7 @@ from autoseg_core import AutoSegLoss, LossSpec, get_metric
 from autoseg_core.counts import Counts
 from autoseg_core.surrogates.counting import soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
+from autoseg_core.void import with_one_void
 
 from .due import is_due
 
@@ -56,7 +57,8 @@ class LossCounts(HookBase):
         if not self._due:
             return
         self._due = False
-        for name, score, counts in batch_scores(loss, *inputs):
+        logits, target = inputs
+        for name, score, counts in batch_scores(loss, logits, with_one_void(target, loss.void)):
             self._put(f"surrogate/{name}", float(score))
             for count in shown_counts(counts):
                 values = getattr(counts, count).tolist()

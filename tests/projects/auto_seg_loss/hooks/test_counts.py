@@ -52,9 +52,10 @@ def step():
     return call
 
 
-def test_counts_of_a_sure_network_are_those_of_the_labels(train, make_model, step):
+@pytest.mark.parametrize("void", [255, [7, 255]], ids=str)
+def test_counts_of_a_sure_network_are_those_of_the_labels(train, make_model, step, void):
     hook = LossCounts(2, CLASSES)
-    scalars = train(hook, 3, model=make_model(AutoSegLoss(spec("mIoU"))), step=step).scalars
+    scalars = train(hook, 3, model=make_model(AutoSegLoss(spec("mIoU"), void)), step=step).scalars
     assert set(scalars) == {
         "surrogate/mIoU",
         *(f"counts/mIoU/{n}/{c}" for n in ("target", "intersection", "union") for c in CLASSES),
