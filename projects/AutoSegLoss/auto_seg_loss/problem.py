@@ -75,6 +75,8 @@ def check_problem(cfg: CfgNode) -> None:
             "Expected SEARCH.PROXY.MAX_ITER >= 1 and SEARCH.WARM_START.MAX_ITER >= 0, got "
             f"{cfg.SEARCH.PROXY.MAX_ITER} and {cfg.SEARCH.WARM_START.MAX_ITER}."
         )
+    if cfg.SEARCH.HOLDOUT.CROP < 0:
+        raise ConfigError(f"Expected SEARCH.HOLDOUT.CROP >= 0, got {cfg.SEARCH.HOLDOUT.CROP}.")
     build_sets(cfg)
 
 
