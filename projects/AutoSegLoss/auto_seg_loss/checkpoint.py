@@ -102,16 +102,19 @@ def _renamed(checkpoint: Mapping[str, Any], ours: Mapping[str, Tensor]) -> dict[
     return placed(state, ours)
 
 
-def placed(state: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def placed(state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict without wrappers and below the part of the network that fits its names best.
 
     ``{"module.conv1.weight": ...}`` -> ``{"backbone.network.conv1.weight": ...}``
     """
-    bare = {_WRAPPERS.sub("", n): t for n, t in state.items()}
-    forms = [
-        {place + n: t for n, t in names.items()} for names in (state, bare) for place in _PLACES
-    ]
+    both = (state, unwrapped(state))
+    forms = [{place + n: t for n, t in names.items()} for names in both for place in _PLACES]
     return max(forms, key=lambda form: len(form.keys() & ours.keys()))
+
+
+def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict with names that do not begin with a wrapper's, such as "module."."""
+    return {_WRAPPERS.sub("", name): tensor for name, tensor in state.items()}
 
 
 def _shapes(names: list[str], state: Mapping[str, Tensor]) -> list[str]:

@@ -1,0 +1,50 @@
+"""Convert weights of another library for MODEL.WEIGHTS: a backbone for the network of a config.
+
+    python projects/AutoSegLoss/convert_weights.py --config-file CONFIG --input FILE --output FILE \
+        [KEY VALUE ...]
+
+The input is a file of torch.save or safetensors: a ResNet of torchvision, a network of timm, or one
+whose tensors have other names but the order and shapes of the config's backbone. Nothing is written
+unless every tensor of the backbone is found. configs/README.md has examples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
+import torch
+
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.modeling.check import network_on_meta
+from auto_seg_loss.preflight import config_errors, load_config, script_parser
+from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.weight_names import converted
+from auto_seg_loss.weights import read_checkpoint
+from autoseg_core.files import replacing
+
+
+def main() -> None:
+    """Convert one file, and say how."""
+    parser = script_parser(__doc__)
+    parser.add_argument("--input", required=True, type=Path, metavar="FILE", help="weights")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="a .pth file")
+    arguments = parser.parse_args()
+    with explain_user_errors():
+        if arguments.output.exists():
+            raise ConfigError(f"--output {arguments.output} exists; name another file.")
+        with config_errors():
+            ours = network_on_meta(load_config(arguments.config_file, arguments.opts)).state_dict()
+        state = read_checkpoint(arguments.input)["model"]
+        way, found = converted(state, ours)
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(arguments.output) as partial:
+            torch.save({"model": found}, partial)
+    print(
+        f"{way}: all {len(found)} tensors of the backbone, of {len(state)} in the file; set "
+        f"MODEL.WEIGHTS {arguments.output}"
+    )
+
+
+if __name__ == "__main__":
+    main()

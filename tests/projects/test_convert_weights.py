@@ -1,0 +1,138 @@
+"""convert_weights.py and weight_names.py: a backbone of another library gives the same features."""
+
+from __future__ import annotations
+
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from auto_seg_loss.checkpoint import Checkpointer
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.modeling import build_model
+from auto_seg_loss.preflight import load_config
+from auto_seg_loss.weight_names import converted
+
+SCRIPT = Path(__file__).resolve().parents[2] / "projects" / "AutoSegLoss" / "convert_weights.py"
+CONFIGS = SCRIPT.with_name("configs")
+TIMM = ("MODEL.BACKBONE.NAME", "build_timm_backbone", "MODEL.TIMM.NAME")
+needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="needs timm: extra [baselines]")
+RESNET18 = (
+    *("MODEL.BACKBONE.NAME", "build_resnet_backbone", "MODEL.RESNETS.DEPTH", "18"),
+    *("MODEL.RESNETS.RES2_OUT_CHANNELS", "64", "MODEL.RESNETS.RES5_DILATION", "1"),
+)
+
+
+@pytest.fixture
+def convert(tmp_path, monkeypatch):
+    """``convert(config, input, KEY, VALUE, ...)``: what the script writes."""
+
+    def run(config: str, source: Path, *options: str) -> Path:
+        output = tmp_path / "made" / "converted.pth"
+        files = ("--config-file", CONFIGS / config, "--input", source, "--output", output)
+        monkeypatch.setattr("sys.argv", [str(part) for part in (SCRIPT, *files, *options)])
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+        return output
+
+    return run
+
+
+def loaded(config: str, weights: Path, *options: str):
+    """The backbone of a config with weights that a training would start from."""
+    network = build_model(load_config(str(CONFIGS / config), ["MODEL.DEVICE", "cpu", *options]))
+    Checkpointer(network).load(str(weights))
+    return network.backbone.eval()
+
+
+def trained(network):
+    """Batch norms that are not the identity."""
+    for name, tensor in network.state_dict().items():
+        if "running" in name:
+            tensor.copy_(torch.rand_like(tensor) + 0.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["", "as before PyTorch 0.4.1"])
+def test_a_resnet_of_torchvision(convert, tmp_path, capsys, counted):
+    from torchvision.models import resnet18
+
+    source = trained(resnet18())
+    state = {n: t for n, t in source.state_dict().items() if counted or "num_batches" not in n}
+    torch.save(state, tmp_path / "resnet18.pth")
+    path = convert("Base-DeepLabV3Plus.yaml", tmp_path / "resnet18.pth", *RESNET18)
+    assert "by the names of torchvision's ResNets: all 100 tensors" in capsys.readouterr().out
+    backbone, images = loaded("Base-DeepLabV3Plus.yaml", path, *RESNET18), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        stem = source.maxpool(source.relu(source.bn1(source.conv1(images))))
+        expected = source.layer4(source.layer3(source.layer2(source.layer1(stem))))
+        torch.testing.assert_close(backbone(images)["res5"], expected)
+
+
+@needs_timm
+@pytest.mark.parametrize("save", [torch.save, save_file])
+def test_a_network_of_timm_needs_no_conversion(tmp_path, save):
+    import timm
+
+    options = (*TIMM, "test_resnet", "MODEL.TIMM.OUT_FEATURES", "['stage1', 'stage4']")
+    heads = ("MODEL.SEM_SEG_HEAD.IN_FEATURES", "['stage1', 'stage4']")
+    heads += ("MODEL.SEM_SEG_HEAD.PROJECT_FEATURES", "['stage1']")
+    source = trained(timm.create_model("test_resnet"))
+    save(source.state_dict(), tmp_path / "model.safetensors")
+    found = loaded("Base-DeepLabV3Plus.yaml", tmp_path / "model.safetensors", *options, *heads)
+    state = source.state_dict()
+    for name, tensor in found.network.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+
+
+@needs_timm
+def test_other_names_in_the_same_order(convert, tmp_path, capsys):
+    """As the EfficientNets of other packages: the backbone's tensors, then a classifier's."""
+    import timm
+
+    source = trained(timm.create_model("tf_efficientnet_lite0"))
+    state = {f"_n{place}.{n.rpartition('.')[2]}": t for place, (n, t) in enumerate(named(source))}
+    torch.save(state, tmp_path / "lite0.pth")
+    path = convert("Base-EfficientNetLite0.yaml", tmp_path / "lite0.pth")
+    assert "by order and shape: all 240 tensors" in capsys.readouterr().out
+    found = loaded("Base-EfficientNetLite0.yaml", path).network.state_dict()
+    assert (
+        sum(torch.equal(found[name], tensor) for name, tensor in named(source)[: len(found)]) > 240
+    )
+
+
+def named(network):
+    return list(network.state_dict().items())
+
+
+OURS = {"backbone.a.weight": torch.zeros(2, 1), "backbone.a.bias": torch.zeros(2)}
+
+
+@pytest.mark.parametrize(
+    "state, words",
+    [
+        (
+            {"x.weight": (2, 1)},
+            r"number 2: the backbone needs backbone\.a\.bias \(2,\), .* no more",
+        ),
+        ({"x.weight": (2, 2), "x.bias": (2,)}, r"number 1: .* file has x\.weight \(2, 2\)"),
+        ({"x.bias": (2,), "x.weight": (2, 1)}, r"number 1: .* file has x\.bias \(2,\)"),
+        ({"x.weight": (2, 1), "x.mean": (2,)}, r"number 2: .* file has x\.mean \(2,\)"),
+    ],
+    ids=["too few", "another shape", "by the alphabet", "of another kind"],
+)
+def test_others_are_refused(state, words):
+    tensors = {name: torch.zeros(shape) for name, shape in state.items()}
+    with pytest.raises(ConfigError, match=words):
+        converted(tensors, {**OURS, "sem_seg_head.w": torch.zeros(1)})
+
+
+def test_an_output_is_never_written_over(convert, tmp_path, capsys):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "converted.pth").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        convert("Base-DeepLabV3Plus.yaml", tmp_path / "none.pth")
+    assert "converted.pth exists; name another file" in capsys.readouterr().err
+    assert (tmp_path / "made" / "converted.pth").read_text() == "mine"
