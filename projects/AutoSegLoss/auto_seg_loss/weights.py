@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.extras import require
 
 NESTS = (
     *("model", "state_dict", "model_state", "model_state_dict"),
@@ -97,14 +97,10 @@ def _reader(head: bytes) -> Callable[[Path], Any]:
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise _Refusal("is a web page, not weights; fetch the file that it links to")
     if head[5:9] == b"\0\0\0{":  # JSON after its length in 8 bytes
-        return _read_safetensors
+        return load_file
     if head.startswith(b"PK\x03\x04"):
         return _read_zip
     return _read_torch if head.startswith(_OLD_TORCH) else _read_arrays
-
-
-def _read_safetensors(path: Path) -> Any:
-    return require("safetensors.torch", "baselines", "reading it").load_file(path)
 
 
 def _read_zip(path: Path) -> Any:
