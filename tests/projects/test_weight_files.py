@@ -128,3 +128,31 @@ def test_read(scripts, command, state, weights, tmp_path, script, name, options)
     READ[name](state, tmp_path / name)
     file, *arguments = command(script, tmp_path / name)
     scripts.run(file, *arguments, *options).assert_ok()
+
+
+@pytest.mark.parametrize("script", ["train", "eval"])
+def test_a_checkpoint_to_go_on_from_is_read_alike(
+    scripts, command, state, weights, tmp_path, script
+):
+    """That which last_checkpoint names: a check of its end does not make it a checkpoint."""
+    (tmp_path / "out").mkdir()
+    hidden_pickle(state, tmp_path / "out" / "model_0000003.pth")
+    (tmp_path / "out" / "last_checkpoint").write_text("model_0000003.pth")
+    file, *arguments = command(script, weights)
+    text = scripts.run(file, "--resume", *arguments).refusal()
+    assert re.search(r"model_0000003\.pth holds no state dict: it is an object", text), text
+    assert not (tmp_path / "out" / "executed").exists()
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+def test_a_config_is_not_executed(command, tmp_path, monkeypatch, capsys, script):
+    config = tmp_path / "config.yaml"
+    config.write_text(f"SEED: !!python/object/apply:os.mkdir ['{tmp_path / 'executed'}']\n")
+    file, *arguments = command(script, tmp_path / "none.pth")
+    arguments[arguments.index("--config-file") + 1] = str(config)
+    monkeypatch.setattr("sys.argv", [file, *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(PROJECT / file), run_name="__main__")
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and re.search(r"config\.yaml: expected plain .* line 1, ", text)
+    assert not (tmp_path / "executed").exists()
