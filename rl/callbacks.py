@@ -122,9 +122,10 @@ class ProgressBar(Callback):
             return
         stopped = f"  stopped {event.stopped}" if event.stopped else ""
         failures = f"  failed {event.failures}" if event.failures else ""
+        lost = f"  lost {event.lost}" if event.lost else ""
         self._say(
             f"round {event.round + 1}/{self._settings.rounds}  best {self._best}  "
-            f"mean {event.reward_mean:.4f}{stopped}{failures}  {self._eta()}"
+            f"mean {event.reward_mean:.4f}{stopped}{failures}{lost}  {self._eta()}"
         )
 
     def on_selection(self, event: SelectionEvent) -> None:

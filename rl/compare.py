@@ -6,7 +6,7 @@
 An agent's options follow its name, as in `ppo:baseline=mu,ratio=joint`; one agent may come in
 several variants. Written to the output directory: table.md, regret_<proxy>.png, and tensorboard/
 with one run an agent; those of an earlier comparison are removed. Equal arguments give an equal
-table.
+table. An evaluation without a reward (an exception) ends the comparison: no table is written.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rl.comparison import write_comparisons
 from rl.contest import Plan, Problem, compare
 from rl.journal import JournalError
 from rl.proxies import make_task
+from rl.proxy import DataError, LostError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 variant.make(problem.identity, 0, plan.rounds).ask(plan.samples)
     except (ValueError, TypeError, AttributeError, ImportError, OSError, JournalError) as error:
         parser.error(str(error))
-    print(write_comparisons(list(compare(problems, variants, plan)), known.output))
+    try:
+        comparisons = list(compare(problems, variants, plan))
+    except (DataError, LostError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: no verdict, an evaluation gave no reward: {error}\n")
+    print(write_comparisons(comparisons, known.output))
 
 
 if __name__ == "__main__":

@@ -114,6 +114,8 @@ class Comparison:
         """Which agent offers the reference's final reward soonest, and by what factor."""
         others = {label: self.reach(label) for label in self.runs if label != self.reference}
         goal = f"{self.reference}'s final reward ({self.target:.5f})"
+        if self.seeds < 2:
+            return f"{self.proxy}: no verdict, which needs two seeds or more."
         if self.start >= self.target:
             return f"{self.proxy}: {goal} is no better than the identity's: reaching it is no feat."
         soonest = min(others, key=lambda label: others[label].evaluations, default=None)

@@ -17,7 +17,7 @@ from rl.agents import Agent
 from rl.agents.guarded import Guarded
 from rl.agents.variants import Variant
 from rl.comparison import Comparison
-from rl.proxy import ProxyResult, ProxyTask
+from rl.proxy import ProxyResult, ProxyTask, check_result
 from rl.regret import Run
 from rl.search import candidate_seed
 
@@ -66,16 +66,20 @@ def run_agent(
     for index in range(plan.rounds):
         thetas = guarded.ask(plan.samples)
         of_round = candidate_seed(seed, "search", index)
-        results = [problem.task.evaluate(theta.copy(), of_round) for theta in thetas]
+        results = [_evaluate(problem.task, theta, of_round) for theta in thetas]
         rewards = np.array([result.reward for result in results])
         guarded.tell(thetas, rewards)
         seen.append(rewards)
         values += [_worth(problem.task, *pair) for pair in zip(thetas, results, strict=True)]
         mean = guarded.mean  # for the report, not for the agent: not of its budget
-        means.append(_worth(problem.task, mean, problem.task.evaluate(mean, of_round)))
+        means.append(_worth(problem.task, mean, _evaluate(problem.task, mean, of_round)))
         if progress is not None:
             progress.update(plan.samples)
     return Run(np.array(values), np.concatenate(seen), np.array(means))
+
+
+def _evaluate(task: ProxyTask, theta: _Vector, seed: int) -> ProxyResult:
+    return check_result(task, task.evaluate(theta.copy(), seed))
 
 
 def _worth(task: ProxyTask, theta: _Vector, result: ProxyResult) -> float:
@@ -85,13 +89,16 @@ def _worth(task: ProxyTask, theta: _Vector, result: ProxyResult) -> float:
 
 
 def _worth_of(task: ProxyTask, theta: _Vector) -> float:
-    return _worth(task, theta, task.evaluate(theta, 0))
+    return _worth(task, theta, _evaluate(task, theta, 0))
 
 
 def compare(
     problems: Sequence[Problem], variants: Sequence[Variant], plan: Plan
 ) -> Iterator[Comparison]:
-    """Every variant under every seed, a problem at a time; a bar on a terminal."""
+    """Every variant under every seed, a problem at a time; a bar on a terminal.
+
+    An evaluation that raises ends it: without a reward there is no run to compare.
+    """
     total = len(problems) * len(variants) * plan.seeds * plan.budget
     with tqdm(total=total, unit="eval", disable=None, dynamic_ncols=True) as progress:
         for problem in problems:

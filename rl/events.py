@@ -5,6 +5,7 @@ Shapes: D search coordinates.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +27,7 @@ class SearchSettings:
         samples: candidates a round; >= 1 (with PPO's baseline "mu" one of them is the mean).
         seed: root of every candidate's seed; the agent has its own.
         top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
-        reseeds: fresh seeds a finalist is evaluated with; >= 1, at least 3 to know the noise.
+        reseeds: fresh seeds a finalist is evaluated with; >= 2, as one pair allows no comparison.
         rungs: budgets in (0, 1), rising, at which candidates may be stopped; () = none is.
         keep: the share of a round's candidates that goes on from each rung; in (0, 1).
     """
@@ -41,7 +42,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         check_rungs(self.rungs, self.keep)
-        least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 1}
+        least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 2}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be >= {bound}, got {getattr(self, name)}")
@@ -90,7 +91,7 @@ class RoundEvent:
     """The agent has been told a round; mean and spread (D,) are those it continues with.
 
     Told were thetas (N, D) and rewards (N,); `failures` and `stopped` of them failed, or were
-    stopped at a rung.
+    stopped at a rung. Further `lost` evaluations of the round were lost, and not told.
     """
 
     round: int
@@ -100,12 +101,13 @@ class RoundEvent:
     rewards: NDArray[np.float64]
     failures: int
     stopped: int
+    lost: int
     best: tuple[Candidate, ProxyResult] | None
 
     @property
     def reward_mean(self) -> float:
-        """Mean of the rewards told."""
-        return float(self.rewards.mean())
+        """Mean of the rewards told; NaN when all were lost."""
+        return float(self.rewards.mean()) if self.rewards.size else math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ class SelectionEvent:
 class SearchResult:
     """The chosen theta (D,), the policy's final mean (D,), and how the choice was made.
 
-    `reward` is the winner's mean over the fresh seeds.
+    `reward` is the winner's mean over the fresh seeds. `failures` and `lost` count evaluations.
     """
 
     theta: NDArray[np.float64]
@@ -128,3 +130,4 @@ class SearchResult:
     selection: Selection
     evaluations: int
     failures: int
+    lost: int

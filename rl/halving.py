@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate
-from rl.proxy import FLOOR_REWARD, ProxyResult
+from rl.proxy import ProxyResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,10 @@ class Ended:
     passed: int
 
     @property
-    def failed(self) -> bool:
-        """The last evaluation failed, at whatever budget."""
-        return self.result.status == "failed"
-
-    @property
-    def stopped(self) -> bool:
-        """It lost at a rung."""
-        return self.evaluation.budget < 1.0 and not self.failed
+    def status(self) -> str:
+        """That of its last evaluation, at any budget; "stopped" when it was beaten at a rung."""
+        beaten = self.evaluation.budget < 1.0 and self.result.status == "ok"
+        return "stopped" if beaten else self.result.status
 
 
 def check_rungs(rungs: Sequence[float], keep: float) -> None:
@@ -95,7 +91,7 @@ def _on_rung(candidate: Candidate, level: int, budget: float) -> Candidate:
 def survivors(results: Sequence[ProxyResult], keep: float) -> list[int]:
     """Indices, rising, of the results (N,) that go on: the best ``kept`` of those that are ok.
 
-    Of equal rewards the earlier goes first; a failed candidate never goes on.
+    Of equal rewards the earlier goes first; one that failed or was lost never goes on.
     """
     ok = [i for i, result in enumerate(results) if result.status == "ok"]
     ranked = sorted(ok, key=lambda i: -results[i].reward)
@@ -103,15 +99,17 @@ def survivors(results: Sequence[ProxyResult], keep: float) -> list[int]:
 
 
 def told_rewards(ends: Sequence[Ended]) -> list[float]:
-    """What the agent is told, (N,).
+    """What the agent is told, (N,); NaN for those it is not told of, whose evaluation was lost.
 
     A smaller budget may flatter: a stopped candidate is never told as better than the worst that
-    went further, which it lost to at equal budgets, failed ones aside: those earn FLOOR_REWARD.
+    went further, which beat it at equal budgets, failed ones aside: those earn FLOOR_REWARD.
     """
-    told = [FLOOR_REWARD] * len(ends)
+    told = [end.result.reward for end in ends]
     ceiling = math.inf
     for level in sorted({end.passed for end in ends}, reverse=True):
-        here = [i for i, end in enumerate(ends) if end.passed == level and not end.failed]
+        here = [
+            i for i, end in enumerate(ends) if end.passed == level and end.result.status == "ok"
+        ]
         for i in here:
             told[i] = min(ends[i].result.reward, ceiling)
         ceiling = min([ceiling, *(told[i] for i in here)])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,34 @@ from autoseg_core import SIX, Space
 FLOOR_REWARD = 0.0
 """What a failed candidate earns: the lowest value a score in [0, 1] can take."""
 
-Status = Literal["ok", "failed"]
+Status = Literal["ok", "failed", "lost"]
+
+
+class DataError(ValueError):
+    """A file that evaluations read is missing or wrong; the message names it.
+
+    Every other evaluation would meet it too, so nothing goes on until it is mended.
+    """
+
+
+class LostError(RuntimeError):
+    """An evaluation was lost where a reward must follow."""
 
 
 @dataclass(frozen=True)
 class ProxyResult:
     """What one evaluation of one theta gave.
 
-    ``reward`` is finite, always: a result that claims to be "ok" with a reward of NaN or infinity
-    becomes "failed", so no agent, average or maximum further down ever meets one.
+    - "ok": it has a reward. One of NaN or infinity makes it "failed".
+    - "failed", because of theta: loss or weights turned non-finite. It earns FLOOR_REWARD.
+    - "lost", in spite of theta: an exception, a lost worker, a timeout. It says nothing of theta
+      and has no reward: NaN, which no agent is told and no average or comparison contains.
 
     Args:
-        reward: the score to maximise, in [0, 1] for a metric; FLOOR_REWARD whenever failed.
+        reward: the score to maximise, in [0, 1] for a metric; see above.
         scores: every score that was measured, by name; NaN = not measurable.
-        status: "ok" or "failed".
-        reason: why it failed; empty when ok.
+        status: "ok", "failed" or "lost".
+        reason: why it failed or was lost; empty when ok.
     """
 
     reward: float
@@ -44,13 +57,14 @@ class ProxyResult:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.status not in ("ok", "failed"):
-            raise ValueError(f"status must be 'ok' or 'failed', got {self.status!r}")
+        if self.status not in get_args(Status):
+            raise ValueError(f"status must be 'ok', 'failed' or 'lost', got {self.status!r}")
         if self.status == "ok" and not math.isfinite(self.reward):
             object.__setattr__(self, "reason", f"the reward is not finite: {self.reward}")
             object.__setattr__(self, "status", "failed")
-        if self.status == "failed":
-            object.__setattr__(self, "reward", FLOOR_REWARD)
+        if self.status != "ok":
+            floor = FLOOR_REWARD if self.status == "failed" else math.nan
+            object.__setattr__(self, "reward", floor)
 
 
 class ProxyTask(Protocol):
@@ -68,7 +82,8 @@ class ProxyTask(Protocol):
         there. A task that has no cheaper form ignores it.
 
         Numbers that blow up (a loss or weights turned non-finite) are an answer: return
-        ``failed(reason)``. Anything else that goes wrong is raised.
+        ``failed(reason)``. Anything else that goes wrong is raised: a file that is missing or
+        wrong as DataError (or the OSError that names it), which ends the search.
         """
         ...
 
@@ -132,12 +147,14 @@ def check_budget(budget: float) -> float:
 
 
 def check_result(task: object, result: object) -> ProxyResult:
-    """result, as task.evaluate gave it; TypeError unless it is a ProxyResult."""
+    """result, as task.evaluate gave it; TypeError for another type, LostError for a lost one."""
     if not isinstance(result, ProxyResult):
         raise TypeError(
             f"{type(task).__name__}.evaluate must return a ProxyResult, gave "
             f"{type(result).__name__}"
         )
+    if result.status == "lost":
+        raise LostError(result.reason)
     return result
 
 
@@ -146,15 +163,20 @@ def failed(reason: str) -> ProxyResult:
     return ProxyResult(FLOOR_REWARD, {}, "failed", reason)
 
 
+def lost(reason: str) -> ProxyResult:
+    """The result of an evaluation that gave none: no reward, no scores, and why."""
+    return ProxyResult(math.nan, {}, "lost", reason)
+
+
 def result_to_json(result: ProxyResult) -> dict[str, Any]:
-    """ProxyResult -> plain JSON values; scores that are not finite become None."""
+    """ProxyResult -> plain JSON values; a reward or score that is not finite becomes None."""
     scores = {
         name: float(score) if math.isfinite(score) else None
         for name, score in result.scores.items()
     }
     return {
         "status": result.status,
-        "reward": float(result.reward),
+        "reward": None if result.status == "lost" else float(result.reward),
         "scores": scores,
         "reason": result.reason,
     }
@@ -169,4 +191,6 @@ def result_from_json(values: Mapping[str, Any]) -> ProxyResult:
         str(name): math.nan if score is None else float(score)
         for name, score in values["scores"].items()
     }
-    return ProxyResult(float(values["reward"]), scores, values["status"], str(values["reason"]))
+    status = values["status"]
+    reward = math.nan if status == "lost" else float(values["reward"])
+    return ProxyResult(reward, scores, status, str(values["reason"]))

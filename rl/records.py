@@ -5,6 +5,7 @@ No record holds a time or a path: equally seeded searches write equal journals, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rl.events import RoundEvent, SearchResult
@@ -15,13 +16,19 @@ from rl.proxy import ProxyResult, result_from_json, result_to_json
 
 
 def candidates_of(journal: Journal) -> dict[str, Record]:
-    """id -> the record of its evaluation; JournalError for one that is there twice."""
+    """id -> the record of its evaluation; JournalError for one that is there twice.
+
+    Those that a later "again" record names are left out, to be made again.
+    """
     known: dict[str, Record] = {}
     for record in journal.records:
         if record["kind"] in EVALUATIONS:
             if record.get("id") in known:
                 raise JournalError(f"{journal.path} holds candidate {record['id']} twice")
             known[record.get("id", "")] = record
+        elif record["kind"] == "again":
+            for name in record.get("ids", []):
+                known.pop(name, None)
     return known
 
 
@@ -60,16 +67,21 @@ def candidate_record(candidate: Candidate, result: ProxyResult) -> Record:
 def stopped_record(candidate_id: str, end: Ended, told: float) -> Record:
     """{"kind": "stopped", ...}: the candidate ended at a rung, and what the agent is told.
 
-    "status" is "stopped" for one that lost, "failed" for one that failed there.
+    "status" is "stopped" for one that was beaten, else "failed" or "lost", with no reward told.
     """
     return {
         "kind": "stopped",
         "id": candidate_id,
         "budget": end.evaluation.budget,
-        "status": "failed" if end.failed else "stopped",
+        "status": end.status,
         "reward": told,
         "reason": end.result.reason,
     }
+
+
+def again_record(lost: Sequence[str]) -> Record:
+    """{"kind": "again", "ids"}: a search stopped over these lost evaluations, to be made again."""
+    return {"kind": "again", "ids": list(lost)}
 
 
 def round_record(event: RoundEvent) -> Record:
@@ -83,6 +95,7 @@ def round_record(event: RoundEvent) -> Record:
         "sigma": event.spread,
         "reward_mean": event.reward_mean,
         "failures": event.failures,
+        "lost": event.lost,
         **stopped,
         "best_id": best[0].id if best else None,
         "best_reward": best[1].reward if best else None,
@@ -100,6 +113,7 @@ def result_record(result: SearchResult) -> Record:
             "mean": one.mean,
             "standard_error": one.standard_error,
             "failures": one.failures,
+            "lost": one.lost,
         }
         for one in selection.estimates
     ]
@@ -111,6 +125,7 @@ def result_record(result: SearchResult) -> Record:
         "mean": result.mean,
         "evaluations": result.evaluations,
         "failures": result.failures,
+        "lost": result.lost,
         "finalists": finalists,
         "difference": selection.comparison.difference,
         "standard_error": selection.comparison.standard_error,

@@ -9,6 +9,7 @@ Shapes: N candidates of a round, D search coordinates.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from rl.halving import Ended, climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult, result_from_json
 from rl.records import (
+    again_record,
     candidate_record,
     candidates_of,
     replay,
@@ -38,11 +40,14 @@ from rl.records import (
     round_record,
     stopped_record,
 )
-from rl.selection import Selection, choose_finalists, select
+from rl.selection import NoVerdictError, Selection, choose_finalists, select
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
 _STAGES = {"search": 0, "selection": 1}
+
+MAX_LOST = 0.25
+"""The share of a round's evaluations that may be lost, and of the final's; more end a search."""
 
 _HOPELESS = 8
 """So many failures with nothing but failures before them end a search: it would learn nothing."""
@@ -71,8 +76,13 @@ def run_search(
     callbacks: Sequence[Callback] = (),
     *,
     identity: NDArray[np.float64] | None = None,
+    max_lost: float = MAX_LOST,
 ) -> SearchResult:
     """Search, then choose among mean, identity and the best by fresh seeds.
+
+    A failed evaluation is told to the agent with the floor reward. A lost one is not told: the
+    agent gets fewer rows than it asked for, and nothing of a round without any. A search that stops
+    over lost evaluations makes those of its last round again when resumed.
 
     Args:
         agent: freshly made, also when resuming: it is led again through what the journal holds, so
@@ -82,10 +92,15 @@ def run_search(
         settings: length, seed and final.
         callbacks: told of everything, replayed or new; closed at the end, also after an error.
         identity: (D,) theta of the identity surface; None = the agent's first mean.
+        max_lost: the share, in [0, 1], of a round's `samples`, or of the final's evaluations, that
+            may be lost.
 
     Raises:
         JournalError: the journal holds another search's candidates.
-        SearchError: every candidate failed, eight or more of them, from the first on.
+        SearchError: more than max_lost were lost, or every candidate failed, eight or more of
+            them, from the first on.
+        NoVerdictError: the final leaves nothing to compare, see `rl.selection.select`.
+        DataError, OSError: a file that evaluations read is missing or wrong.
         ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
     """
@@ -93,7 +108,7 @@ def run_search(
     try:
         guarded = Guarded(agent, None if identity is None else len(identity))
         start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
-        return _Search(guarded, executor, journal, settings, told, start).run()
+        return _Search(guarded, executor, journal, settings, told, start, max_lost).run()
     finally:
         told.close()
 
@@ -109,14 +124,17 @@ class _Search:
         settings: SearchSettings,
         callbacks: CallbackList,
         identity: NDArray[np.float64],
+        max_lost: float,
     ) -> None:
         self.agent, self.executor, self.journal = agent, executor, journal
         self.settings, self.callbacks, self.identity = settings, callbacks, identity
+        self.max_lost = max_lost
         self.known = candidates_of(journal)
         self.written = set(map(_key, journal.records))
         self.seen: list[Evaluated] = []
         self.best: Evaluated | None = None
         self.evaluations = self.failures = 0
+        self.lost: list[str] = []
 
     def run(self) -> SearchResult:
         agent = self.agent
@@ -133,22 +151,61 @@ class _Search:
         candidates = [
             Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)
         ]
-        rungs, keep = self.settings.rungs, self.settings.keep
-        ends = climb(candidates, rungs, keep, self._evaluate)
+        self._begin_stage(self.settings.samples)
+        ends = climb(candidates, self.settings.rungs, self.settings.keep, self._evaluate)
         rewards = np.array(told_rewards(ends))
-        self.agent.tell(thetas, rewards)
+        known = ~np.isnan(rewards)
+        if known.any():
+            self.agent.tell(thetas[known], rewards[known])
         for candidate, end, reward in zip(candidates, ends, rewards, strict=True):
             if end.evaluation.budget < 1.0:
                 self._write_once(stopped_record(candidate.id, end, float(reward)))
-        failures, stopped = sum(end.failed for end in ends), sum(end.stopped for end in ends)
-        mean, spread = self.agent.mean, self.agent.spread
-        event = RoundEvent(index, mean, spread, thetas, rewards, failures, stopped, self.best)
-        self._write_once(round_record(event))
-        self.callbacks.on_round(event)
+        self._close_round(index, thetas[known], rewards[known], Counter(end.status for end in ends))
         self._check_hope(ends)
 
+    def _close_round(
+        self,
+        index: int,
+        thetas: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+        ends: Counter[str],
+    ) -> None:
+        event = RoundEvent(
+            index,
+            self.agent.mean,
+            self.agent.spread,
+            thetas,
+            rewards,
+            failures=ends["failed"],
+            stopped=ends["stopped"],
+            lost=ends["lost"],
+            best=self.best,
+        )
+        self._write_once(round_record(event))
+        self.callbacks.on_round(event)
+
+    def _begin_stage(self, evaluations: int) -> None:
+        """A round or the final, of so many evaluations at full budget."""
+        self.stage_size, self.stage_begin = evaluations, len(self.lost)
+
+    def _check_lost(self, last: ProxyResult) -> None:
+        here = len(self.lost) - self.stage_begin
+        if here > self.max_lost * self.stage_size:
+            self._let_again()
+            raise SearchError(
+                f"{here} of {self.stage_size} evaluations were lost, more than the share "
+                f"{self.max_lost:g} that may be; the last: {last.reason}. The journal "
+                f"{self.journal.path} holds every reason: mend it and resume the search, which "
+                "evaluates them again"
+            )
+
+    def _let_again(self) -> None:
+        """The search stops over what was lost in this stage: resuming it evaluates that again."""
+        if here := self.lost[self.stage_begin :]:
+            self.journal.append(again_record(here))
+
     def _check_hope(self, ends: Sequence[Ended]) -> None:
-        if self.best is None and self.failures == self.evaluations >= _HOPELESS:
+        if self.best is None and self.failures == self.evaluations - len(self.lost) >= _HOPELESS:
             raise SearchError(
                 f"all of the first {self.failures} evaluations failed, so there is nothing to "
                 f"learn from; the last: {ends[-1].result.reason}. The journal "
@@ -168,9 +225,14 @@ class _Search:
             for i, finalist in enumerate(finalists)
             for m, seed in enumerate(seeds)
         ]
+        self._begin_stage(len(candidates))
         results = [result for _, result in self._evaluate(candidates, final=True)]
         m = len(seeds)
-        return select(finalists, [results[i * m : (i + 1) * m] for i in range(len(finalists))])
+        try:
+            return select(finalists, [results[i * m : (i + 1) * m] for i in range(len(finalists))])
+        except NoVerdictError:
+            self._let_again()
+            raise
 
     def _finish(self, selection: Selection) -> SearchResult:
         winner = selection.winner
@@ -181,6 +243,7 @@ class _Search:
             selection,
             self.evaluations,
             self.failures,
+            len(self.lost),
         )
         self._write_once(result_record(result))
         self.callbacks.on_finish(result)
@@ -205,6 +268,9 @@ class _Search:
             )
             self.evaluations += 1
             self.failures += result.status == "failed"
+            if result.status == "lost":
+                self.lost.append(candidate.id)
+                self._check_lost(result)
             yield candidate, result
 
     def _remember(self, candidate: Candidate, result: ProxyResult) -> None:

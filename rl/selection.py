@@ -35,18 +35,22 @@ class Finalist:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A finalist's rewards under the fresh seeds (M,); the error is NaN with a single seed."""
+    """A finalist's rewards under the fresh seeds (M,), NaN where the evaluation was lost.
+
+    mean and standard_error are those of the others; NaN without any, the error also of one.
+    """
 
     finalist: Finalist
     rewards: tuple[float, ...]
     mean: float
     standard_error: float
     failures: int
+    lost: int
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Winner minus identity, paired over the seeds, and what it says in words."""
+    """A finalist minus identity, paired over the seeds that both have, and what it says."""
 
     difference: float
     standard_error: float
@@ -63,10 +67,14 @@ class Selection:
     comparison: Comparison
 
     def report(self) -> str:
-        """A line a finalist, best first, then the statement."""
-        ranked = sorted(self.estimates, key=lambda estimate: -estimate.mean)
+        """One line per finalist, best first, then the statement."""
+        ranked = sorted(self.estimates, key=_rank)
         lines = [_line(estimate, estimate is self.winner) for estimate in ranked]
         return "\n".join([*lines, self.comparison.statement])
+
+
+class NoVerdictError(RuntimeError):
+    """The finalists cannot be compared: the message says why, and lists what there is."""
 
 
 def choose_finalists(
@@ -77,7 +85,7 @@ def choose_finalists(
 ) -> list[Finalist]:
     """The identity, the mean, and the top_k best of seen, (id, theta (D,), result), all distinct.
 
-    The identity comes first, and so wins ties; failed candidates never enter.
+    The identity comes first, and so wins ties; none that failed or was lost enters.
     """
     finalists = [Finalist(IDENTITY, identity)]
     _add_distinct(finalists, Finalist(MEAN, mean))
@@ -97,21 +105,50 @@ def _add_distinct(finalists: list[Finalist], new: Finalist) -> None:
 
 
 def select(finalists: Sequence[Finalist], results: Sequence[Sequence[ProxyResult]]) -> Selection:
-    """Finalists, identity first, and results (F, M): the highest mean wins, the first of equals."""
-    estimates = tuple(map(estimate, finalists, results))
-    winner = max(estimates, key=lambda one: one.mean)
-    return Selection(estimates, winner, compare(winner, estimates[0]))
+    """Finalists, identity first, and results (F, M): the largest gain over the identity wins.
+
+    A gain is the mean difference over the seeds under which both have a reward; of equals the first
+    wins, so the identity wins unless another gains.
+
+    Raises NoVerdictError when no finalist has two such seeds, or the winner never trained.
+    """
+    identity, *others = estimates = tuple(map(estimate, finalists, results))
+    compared = [(one, compare(one, identity)) for one in others if len(_pairs(one, identity)) > 1]
+    if not others:
+        raise _no_verdict("there is nothing to compare with the identity", estimates)
+    if not compared:
+        raise _no_verdict(
+            "fewer than two fresh seeds under which the identity and another finalist both have a "
+            "reward. Resuming the search evaluates again what was lost",
+            estimates,
+        )
+    winner, comparison = max(compared, key=lambda pair: pair[1].difference)
+    if comparison.difference <= 0.0:
+        statement = "The identity surface won: nothing found was better."
+        winner, comparison = identity, Comparison(0.0, 0.0, False, statement)
+    if winner.failures + winner.lost == len(winner.rewards):
+        raise _no_verdict(
+            "every evaluation of the best finalist failed. A smaller learning rate often helps",
+            estimates,
+        )
+    return Selection(estimates, winner, comparison)
 
 
 def estimate(finalist: Finalist, results: Sequence[ProxyResult]) -> Estimate:
     """Mean and standard error of (M,) results; a failed one counts with its floor reward."""
     rewards = tuple(result.reward for result in results)
-    failures = sum(result.status == "failed" for result in results)
-    return Estimate(finalist, rewards, *mean_and_error(rewards), failures)
+    failures, lost = (sum(one.status == kind for one in results) for kind in ("failed", "lost"))
+    known = [reward for reward in rewards if not math.isnan(reward)]
+    return Estimate(finalist, rewards, *mean_and_error(known), failures, lost)
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Mean of (M,) values, and s / sqrt(M) with s of M - 1 degrees of freedom; NaN for M = 1."""
+    """Mean of (M,) values, and s / sqrt(M) with s of M - 1 degrees of freedom.
+
+    NaN for what cannot be known: both of no value, the error of one.
+    """
+    if not values:
+        return math.nan, math.nan
     mean = math.fsum(values) / len(values)
     if len(values) == 1:
         return mean, math.nan
@@ -121,29 +158,43 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(variance / len(values))
 
 
-def compare(winner: Estimate, identity: Estimate) -> Comparison:
-    """Paired t test at 5 %, two-sided: is winner - identity beyond the noise of the seeds?
+def compare(one: Estimate, identity: Estimate) -> Comparison:
+    """Paired t test at 5 %, two-sided: is one - identity beyond the noise of the seeds?
 
-    The winner is the best of several, which favours it a little: near the limit, use more seeds.
+    Of two pairs or more. A winner is the best of several, which favours it a little: near the
+    limit, use more seeds.
     """
-    if winner is identity:
-        return Comparison(0.0, 0.0, False, "The identity surface won: nothing found was better.")
-    pairs = zip(winner.rewards, identity.rewards, strict=True)
-    difference, error = mean_and_error([ours - theirs for ours, theirs in pairs])
-    gain = f"{winner.finalist.name} - identity = {difference:+.4f}"
-    if math.isnan(error):
-        return Comparison(
-            difference, error, False, f"{gain} with a single seed: its noise is unknown."
-        )
-    seeds = len(winner.rewards)
+    differences = [ours - theirs for ours, theirs in _pairs(one, identity)]
+    difference, error = mean_and_error(differences)
+    seeds = len(differences)
     beyond = difference > float(stats.t.ppf(0.975, seeds - 1)) * error
     verdict = "beyond the noise" if beyond else "NOT beyond the noise"
-    statement = f"{gain} ± {error:.4f} over {seeds} paired seeds: {verdict} (t test, 5 %)."
+    statement = (
+        f"{one.finalist.name} - identity = {difference:+.4f} ± {error:.4f} over {seeds} paired "
+        f"seeds: {verdict} (t test, 5 %)."
+    )
     return Comparison(difference, error, beyond, statement)
 
 
+def _pairs(one: Estimate, identity: Estimate) -> list[tuple[float, float]]:
+    """The rewards of both, under the seeds for which neither was lost."""
+    pairs = zip(one.rewards, identity.rewards, strict=True)
+    return [pair for pair in pairs if not any(map(math.isnan, pair))]
+
+
+def _rank(one: Estimate) -> float:
+    return math.inf if math.isnan(one.mean) else -one.mean
+
+
+def _no_verdict(reason: str, estimates: Sequence[Estimate]) -> NoVerdictError:
+    lines = [_line(one, False) for one in sorted(estimates, key=_rank)]
+    return NoVerdictError("\n".join([f"No verdict: {reason}.", *lines]))
+
+
 def _line(one: Estimate, won: bool) -> str:
-    failures = f"  ({one.failures} of {len(one.rewards)} failed)" if one.failures else ""
+    counts = {"failed": one.failures, "lost": one.lost}
+    bad = [f"{count} of {len(one.rewards)} {what}" for what, count in counts.items() if count]
     mark = "*" if won else " "
+    mean = "-" if math.isnan(one.mean) else f"{one.mean:.4f}"
     spread = "" if math.isnan(one.standard_error) else f" ± {one.standard_error:.4f}"
-    return f"{mark} {one.finalist.name:<10} {one.mean:.4f}{spread}{failures}"
+    return f"{mark} {one.finalist.name:<10} {mean}{spread}" + f"  ({', '.join(bad)})" * bool(bad)

@@ -1,8 +1,8 @@
 """A search in TensorBoard.
 
 The search's own run. Over the number of the evaluation: search/reward, search/best, search/failed,
-scores/<name>; with rungs, rungs/<budget>: rewards at that part of the budget. Over rounds, where
-step r is the policy that proposes round r: search/round_mean (of the round before),
+search/lost, scores/<name>; with rungs, rungs/<budget>: rewards at that part of the budget. Over
+rounds, where step r is the policy that proposes round r: search/round_mean (of the round before),
 policy_mean/<coordinate>, policy_spread/<coordinate>, curves (image), and as histograms what was
 proposed and told, proposed/<coordinate> and proposed/reward. At the end: selection/reward (over the
 fresh seeds' evaluations), report (text).
@@ -71,7 +71,8 @@ class TensorBoard(Callback):
             self._scalar(f"rungs/{event.candidate.budget:g}", event.result.reward, event.step)
         elif event.stage == "search":
             self._scalar("search/reward", event.result.reward, event.step)
-            self._scalar("search/failed", float(event.result.status == "failed"), event.step)
+            for bad in ("failed", "lost"):
+                self._scalar(f"search/{bad}", float(event.result.status == bad), event.step)
             if event.best is not None:
                 self._scalar("search/best", event.best[1].reward, event.step)
             for name, score in event.result.scores.items():

@@ -21,7 +21,7 @@ import torch
 
 from rl.executors import Candidate, Executor
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult, ProxyTask, failed
+from rl.proxy import DataError, ProxyResult, ProxyTask, failed
 
 OK = ProxyResult(0.5)
 Act = Callable[["Scripted"], "ProxyResult | None"]
@@ -124,6 +124,14 @@ def always_fails(task: Scripted) -> None:
     raise ValueError("no good\nat all")
 
 
+def misses_a_file(task: Scripted) -> None:
+    (task.home / "images/7.png").read_bytes()
+
+
+def has_bad_data(task: Scripted) -> None:
+    raise DataError("images/7.png is no image")
+
+
 def always_dies(task: Scripted) -> None:
     os._exit(1)
 
@@ -180,6 +188,8 @@ ACTS: list[Act] = [
     is_fine,
     fails_once,
     always_fails,
+    misses_a_file,
+    has_bad_data,
     always_dies,
     is_not_finite,
     cannot_be_pickled,

@@ -38,7 +38,10 @@ class Agent(Protocol):
         ...
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
-        """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), finite."""
+        """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), finite.
+
+        Rows whose evaluation was lost are left out; a round without any other is not told.
+        """
         ...
 
 

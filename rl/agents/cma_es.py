@@ -28,7 +28,9 @@ class CMAES(HistoryAgent):
     """A normal distribution whose mean, step size and covariance follow the better half.
 
     The first `ask(n)` fixes the population at n for good: give every round n samples. Samples that
-    leave [0, 1] are drawn again, at most 100 times, then clipped.
+    leave [0, 1] are drawn again, at most 100 times, then clipped. In the place of a sample that is
+    not told, the library is told the distribution's mean with the round's median score: it takes
+    no step and has a weight near 0.
 
     Args:
         identity: (D,) in [0, 1], the first mean.
@@ -102,13 +104,14 @@ class CMAES(HistoryAgent):
         return np.array([self._cma.ask() for _ in range(n)])
 
     def _learn(self, thetas: Vector, scores: Vector) -> None:
-        if self._cma is None or len(thetas) != self._cma.population_size:
-            population = self._cma.population_size if self._cma else "what ask gives"
-            raise ValueError(
-                f"CMA-ES learns from a whole population ({population}), got {len(thetas)} thetas"
-            )
+        if self._cma is None or len(thetas) > self._cma.population_size:
+            population = self._cma.population_size if self._cma else 0
+            raise ValueError(f"CMA-ES asked for {population} thetas and was told of {len(thetas)}")
         self._score = max(self._score, float(scores.max()))
         if not self._converged:
+            lost = self._cma.population_size - len(thetas)
+            thetas = np.concatenate([thetas, np.tile(self._cma.mean, (lost, 1))])
+            scores = np.concatenate([scores, np.full(lost, np.median(scores))])
             self._cma.tell(list(zip(thetas, -scores, strict=True)))  # the library minimises
             self._converged = self._cma.should_stop()
         if self._converged and self._restarts:

@@ -27,7 +27,8 @@ class TPE(HistoryAgent):
     """Models where the good candidates lie and where the others, and proposes between them.
 
     The identity is its first proposal. Within a round, what is already proposed counts as bad (a
-    constant liar), so that a round does not propose one theta N times.
+    constant liar), so that a round does not propose one theta N times. What is not told before the
+    next round is proposed was lost, and counts as nothing.
 
     Args:
         identity: (D,) in [0, 1].
@@ -96,6 +97,9 @@ class TPE(HistoryAgent):
         return deviation
 
     def _propose(self, n: int) -> Vector:
+        for _, trial in self._open:  # as running ones they would count as bad
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._open.clear()
         trials = [self._study.ask(dict(self._space)) for _ in range(n)]
         thetas = np.array([[trial.params[name] for name in self._space] for trial in trials])
         self._open.extend(zip(thetas.copy(), trials, strict=True))

@@ -21,7 +21,7 @@ from rl.envs.observations import Observation
 from rl.envs.problem import OncePerProcess, asked_space, check_count
 from rl.executors import Candidate, Executor, make_executor
 from rl.proxies import make_task
-from rl.proxy import ProxyResult, ProxyTask, score_names_of
+from rl.proxy import ProxyResult, ProxyTask, check_result, score_names_of
 
 VectorStep = tuple[
     Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
@@ -42,9 +42,10 @@ class LossSearchVectorEnv(SyncVectorEnv):
     `infos["final_obs"]` and `infos["final_info"]`. With gymnasium's default, the next-step mode,
     every second step of one-step episodes would evaluate nothing.
 
-    An action that is refused leaves all N environments as they were. An evaluation that raises or
-    takes too long is retried or counted as failed, as `rl.executors` says; N environments stepped
-    one by one would let the exception through.
+    An action that is refused leaves all N environments as they were. So does an evaluation that is
+    lost, since it has no reward that could be given: after the retries of `rl.executors`, `step`
+    raises `rl.proxy.LostError` and may be called again. (N environments stepped one by one let the
+    exception itself through.)
 
     ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
 
@@ -120,7 +121,8 @@ class LossSearchVectorEnv(SyncVectorEnv):
     def step(self, actions: ArrayLike) -> VectorStep:
         """Evaluate the N candidates of actions (N, D), then step every environment with its own.
 
-        Raises gymnasium.error.InvalidAction, or ResetNeeded before the first reset.
+        Raises gymnasium.error.InvalidAction, ResetNeeded before the first reset, rl.proxy.LostError
+        for an evaluation that was lost.
         """
         batch = list(np.asarray(actions))
         if len(batch) != self.num_envs:
@@ -152,7 +154,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
                 f"{type(self._executor).__name__}.run must give a result for each candidate, in "
                 f"order; asked for {[one.id for one in named]}, got {[one.id for one, _ in came]}"
             )
-        return [result for _, result in came]
+        return [check_result(self._executor, result) for _, result in came]
 
 
 class _Awaited:

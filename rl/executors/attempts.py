@@ -1,20 +1,23 @@
 """What becomes of an evaluation that goes wrong: one policy and one wording for every executor.
 
-An exception is logged with its traceback and the candidate tried again; when all its attempts
-failed, it gets the floor reward. One that exceeds the timeout gets it at once, since it would take
-as long again. ``failed(...)`` from the task itself is an answer, and no reason to try again. So a
-search never stops for one candidate, and its journal is the same whoever evaluated.
+An exception or the end of a worker says nothing of theta: it is logged, and the candidate tried
+again; when all its attempts failed, its evaluation is lost. One that exceeds the timeout is lost
+at once, since it would take as long again. ``failed(...)`` from the task itself is an answer, and
+no reason to try again. A data error is raised: every other candidate would meet it too.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import traceback
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate
-from rl.proxy import ProxyResult, ProxyTask, check_result, failed
+from rl.proxy import DataError, ProxyResult, ProxyTask, check_result, lost
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 _logger = logging.getLogger(__name__)
 
@@ -53,17 +56,13 @@ class AttemptPolicy:
             attempts,
             outcome.trace or outcome.words,
         )
+        if not outcome.again:
+            return lost(outcome.words)
         if number < attempts:
             return None
         if attempts == 1:
-            return failed(f"1 attempt failed: {outcome.words}")
-        return failed(f"{attempts} attempts failed; the last: {outcome.words}")
-
-    def stopped(self, candidate: Candidate) -> ProxyResult:
-        """The result of a candidate that exceeded the timeout."""
-        result = failed(f"stopped after {self.timeout:g} s, its timeout")
-        _logger.warning("candidate %s: %s", candidate.id, result.reason)
-        return result
+            return lost(f"1 attempt failed: {outcome.words}")
+        return lost(f"{attempts} attempts failed; the last: {outcome.words}")
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,12 @@ class Failure:
     Args:
         words: the exception's type and the first line of its message; goes into the journal.
         trace: its traceback, for the log.
+        again: whether another attempt may succeed.
     """
 
     words: str
     trace: str = ""
+    again: bool = True
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
@@ -85,12 +86,31 @@ class Failure:
         words = f"{name}: {first}" if first else name
         return cls(words, "".join(traceback.format_exception(error)).rstrip())
 
+    @classmethod
+    def too_long(cls, timeout: float | None) -> Failure:
+        """That of an attempt which exceeded the timeout, in seconds."""
+        return cls(f"stopped after {timeout:g} s, its timeout", again=False)
+
 
 def attempt(task: ProxyTask, candidate: Candidate) -> ProxyResult | Failure:
-    """Evaluate once. Exceptions become a Failure; Ctrl-C, exit and other stops pass through."""
+    """Evaluate once. Exceptions become a Failure; data errors, Ctrl-C and exit pass through."""
     try:
         # A copy: a task that writes into its argument must not change the candidate.
         result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
         return check_result(task, result)
     except Exception as error:
+        if is_data_error(error):
+            raise
         return Failure.of(error)
+
+
+def is_data_error(error: Exception) -> bool:
+    """Whether it tells of a file or a disk, rather than of this evaluation.
+
+    A PyTorch data loader sends its worker's OSError on as text alone, without the file's name in
+    its place.
+    """
+    if isinstance(error, OSError):
+        named = error.filename is not None or "in DataLoader worker" in str(error)
+        return named or error.errno in _DISK
+    return isinstance(error, DataError)

@@ -39,7 +39,7 @@ class Executor(Protocol):
 
         Lazily: whoever iterates writes one result down before asking for the next. May be called
         again and again; a call ends what is left of the one before. An evaluation that raised or
-        took too long still gives a result, see `rl.executors.attempts`.
+        took too long gives a lost result, see `rl.executors.attempts`; a data error is raised.
 
         Raises ValueError at once when two candidates have one id.
         """

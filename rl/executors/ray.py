@@ -24,7 +24,7 @@ except ImportError as error:
     ) from error
 
 from rl.executors.ray_pool import WorkerPool
-from rl.executors.ray_worker import Job, Outcome, Stop, TooLong
+from rl.executors.ray_worker import Job, Outcome, Stop
 
 _SLICE = 0.5
 """Seconds of one wait, and so the longest that a signal waits."""
@@ -135,8 +135,6 @@ class RayExecutor:
     def _result(self, job: Job, outcome: Outcome) -> ProxyResult | None:
         if isinstance(outcome, Stop):
             raise outcome.error
-        if isinstance(outcome, TooLong):
-            return self.policy.stopped(job.candidate)
         return self.policy.verdict(job.candidate, job.number, outcome)
 
     def close(self) -> None:

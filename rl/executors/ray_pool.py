@@ -12,7 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 from rl.executors.attempts import Failure
 from rl.executors.base import ExecutorError
 from rl.executors.ray_cluster import connect, room
-from rl.executors.ray_worker import Job, Outcome, TooLong, Worker
+from rl.executors.ray_worker import Job, Outcome, Worker
 from rl.signals import uninterrupted
 
 _PATIENCE = 60.0
@@ -99,7 +99,7 @@ class WorkerPool:
         for worker in [one for one in self._workers if one.deadline < now]:
             if worker.job is not None and not _wait([worker], 0.0):
                 self._drop(worker)
-                yield worker.job, TooLong()
+                yield worker.job, Failure.too_long(self._timeout)
 
     def _ready(self, seconds: float) -> list[Worker]:
         busy = [worker for worker in self._workers if not worker.idle]

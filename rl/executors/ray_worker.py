@@ -29,17 +29,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Stop:
-    """The task raised SystemExit or KeyboardInterrupt: not a failed attempt, a wish to stop."""
+    """The task raised what ends the run: a data error, SystemExit, KeyboardInterrupt."""
 
-    error: SystemExit | KeyboardInterrupt
-
-
-@dataclass(frozen=True)
-class TooLong:
-    """The attempt exceeded the timeout."""
+    error: BaseException
 
 
-Outcome = ProxyResult | Failure | Stop | TooLong
+Outcome = ProxyResult | Failure | Stop
 
 
 class _Actor:
@@ -61,11 +56,11 @@ class _Actor:
         start = time.monotonic()
         try:
             outcome = attempt(self.task, candidate)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             return Stop(error)
         # The driver looks only now and then, and may have missed that this went on for too long.
         late = timeout is not None and time.monotonic() - start > timeout
-        return TooLong() if late else outcome
+        return Failure.too_long(timeout) if late else outcome
 
 
 class Worker:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from types import TracebackType
 
-from rl.executors.attempts import AttemptPolicy, attempt
+from rl.executors.attempts import AttemptPolicy, Failure, attempt
 from rl.executors.base import Candidate, Executor, check_ids
 from rl.proxy import ProxyResult, ProxyTask
 from rl.signals import TimeLimitExceeded, time_limit
@@ -41,7 +41,7 @@ class SerialExecutor:
                 with time_limit(self.policy.timeout):
                     outcome = attempt(self.task, candidate)
             except TimeLimitExceeded:
-                return self.policy.stopped(candidate)
+                outcome = Failure.too_long(self.policy.timeout)
             result = self.policy.verdict(candidate, number, outcome)
             if result is not None:
                 return result

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl.proxies.progress import add_share
-from rl.proxy import ProxyResult, ProxyTask, TrainingStep, failed, score_names_of, space_of
+from rl.proxy import (
+    ProxyResult,
+    ProxyTask,
+    TrainingStep,
+    check_result,
+    failed,
+    score_names_of,
+    space_of,
+)
 
 
 class Blend:
@@ -55,7 +63,7 @@ class Blend:
         progress = add_share(self._progress, share)
         if self._reason:
             return TrainingStep(failed(self._reason))
-        alone = self.task.evaluate(theta, self._seed)
+        alone = check_result(self.task, self.task.evaluate(theta, self._seed))
         if alone.status == "failed":
             self._reason = alone.reason
             return TrainingStep(failed(self._reason))

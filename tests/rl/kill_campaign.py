@@ -90,7 +90,7 @@ def search(case: str, directory: Path) -> None:
         _SlowJournal.resume(directory / "journal.jsonl", header) as journal,
         SerialExecutor(task, max_retries=1) as executor,
     ):
-        run_search(agent, executor, journal, settings)
+        run_search(agent, executor, journal, settings, max_lost=1.0)
 
 
 def as_script(case: str, directory: Path) -> int:

@@ -124,6 +124,39 @@ def test_mistakes_are_said_in_words(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("raises", "words"),
+    [
+        ("rl.proxy.DataError('7.png is no image')", "7.png is no image"),
+        ("OSError(2, 'No such file', '7.png')", "No such file: '7.png'"),
+        ("rl.proxy.LostError('no memory')", "no memory"),
+    ],
+)
+def test_an_evaluation_without_a_reward_ends_it(
+    raises: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "my_damaged.py").write_text(
+        "import rl.proxy\nfrom rl.proxies.quadratic import Quadratic\n"
+        "class Damaged(Quadratic):\n"
+        "    def evaluate(self, theta, seed, budget=1.0):\n"
+        f"        if theta[0] > 0.5: raise {raises}\n"
+        "        return super().evaluate(theta, seed, budget)\n"
+        "def make(): return Damaged([0.5] * 12)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    tiny = [*TINY[:-2], "--output", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stopped:
+        main([*tiny, "--proxy", "my_damaged:make", "--agents", "random"])
+    sys.modules.pop("my_damaged", None)
+    assert stopped.value.code == 2
+    assert "no verdict" in (error := capsys.readouterr().err) and words in error
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("option", [("--surface", "linear"), ("--pieces", "0")])
 def test_a_surface_needs_its_metric(
     option: tuple[str, str], capsys: pytest.CaptureFixture[str]

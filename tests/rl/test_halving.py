@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rl.executors import Candidate, SerialExecutor
 from rl.halving import Ended, climb, evaluations, survivors, told_rewards
 from rl.journal import Journal
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult, failed
+from rl.proxy import ProxyResult, failed, lost
 from rl.search import SearchResult, SearchSettings, run_search
 
 SETTINGS = SearchSettings(
@@ -25,6 +26,9 @@ SETTINGS = SearchSettings(
 
 
 def _result(reward: float) -> ProxyResult:
+    """Below 0: failed; NaN: lost."""
+    if math.isnan(reward):
+        return lost("broke")
     return failed("broke") if reward < 0 else ProxyResult(reward)
 
 
@@ -37,6 +41,7 @@ def _result(reward: float) -> ProxyResult:
         ([0.3, -1, -1, -1], 0.5, [0]),
         ([-1, -1], 0.5, []),
         ([0.3, 0.4], 0.1, [1]),
+        ([math.nan, 0.3, math.nan, 0.1], 0.5, [1, 3]),
         ([], 0.5, []),
     ],
 )
@@ -68,7 +73,18 @@ def test_a_stopped_candidate_is_told_as_no_better_than_those_that_went_on() -> N
         for reward, passed in rows
     ]
     assert told_rewards(ends) == [0.2, 0.1, 0.0, 0.3, 0.2, 0.0, 0.3, 0.6]
-    assert [end.stopped for end in ends] == [True, True, False, True, True, False, False, False]
+    first, second = ["stopped", "stopped", "failed"], ["ok", "ok"]
+    assert [end.status for end in ends] == [*first, *first, *second]
+
+
+def test_what_was_lost_is_not_told_and_caps_nobody() -> None:
+    rows = [(0.4, 0, 0.5), (math.nan, 0, 0.5), (math.nan, 1, 1.0), (0.3, 1, 1.0)]
+    ends = [
+        Ended(Candidate("x", np.zeros(1), 0, budget), _result(reward), passed)
+        for reward, passed, budget in rows
+    ]
+    np.testing.assert_array_equal(told_rewards(ends), [0.3, math.nan, math.nan, 0.3])
+    assert [end.status for end in ends] == ["stopped", "lost", "lost", "ok"]
 
 
 def test_a_failure_at_full_budget_caps_nobody() -> None:

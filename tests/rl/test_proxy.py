@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from rl.proxy import FLOOR_REWARD, ProxyResult, failed, result_from_json, result_to_json
+from rl.proxy import FLOOR_REWARD, ProxyResult, failed, lost, result_from_json, result_to_json
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
@@ -22,13 +22,21 @@ def test_failed_has_the_floor_reward_and_the_reason() -> None:
     assert ProxyResult(0.9, {}, "failed", "weights").reward == FLOOR_REWARD
 
 
+def test_lost_has_no_reward() -> None:
+    result = ProxyResult(0.9, {}, "lost", "no memory")
+    assert math.isnan(result.reward)
+    assert result == lost("no memory")
+    assert result_to_json(result)["reward"] is None
+
+
 def test_unknown_status_is_refused() -> None:
-    with pytest.raises(ValueError, match="'ok' or 'failed', got 'fine'"):
+    with pytest.raises(ValueError, match="'ok', 'failed' or 'lost', got 'fine'"):
         ProxyResult(0.5, {}, "fine")
 
 
 @pytest.mark.parametrize(
-    "result", [ProxyResult(0.1 + 0.2, {"mIoU": 1 / 3}), failed("loss is NaN at step 3")]
+    "result",
+    [ProxyResult(0.1 + 0.2, {"mIoU": 1 / 3}), failed("loss is NaN at step 3"), lost("no memory")],
 )
 def test_round_trip_is_exact(result: ProxyResult) -> None:
     assert result_from_json(json.loads(json.dumps(result_to_json(result)))) == result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from rl.events import CandidateEvent, RoundEvent, SearchStart, SelectionEvent
 from rl.executors import Candidate, SerialExecutor
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult
+from rl.proxy import DataError, ProxyResult
 from rl.search import SearchError, SearchResult, SearchSettings, candidate_seed, run_search
+from rl.selection import NoVerdictError
 
 IDENTITY = np.array([0.5, 0.5, 0.5])
 SETTINGS = SearchSettings(rounds=3, samples=4, seed=3, top_k=2, reseeds=2)
@@ -26,9 +27,13 @@ HEADER = dataclasses.asdict(SETTINGS)
 
 
 class _Counting:
-    """A noisy quadratic with failures and an unmeasurable score; counts its evaluations."""
+    """A noisy quadratic with failures and an unmeasurable score; counts its evaluations.
 
-    def __init__(self, crash_at: int | None = None) -> None:
+    The evaluations that ``breaking`` numbers, from 0, raise.
+    """
+
+    def __init__(self, crash_at: int | None = None, breaking: Container[int] = ()) -> None:
+        self.breaking = breaking
         self.task = Quadratic([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: theta[0] > 0.8)
         self.asked: list[tuple[tuple[float, ...], int]] = []
         self.crash_at = crash_at
@@ -37,6 +42,8 @@ class _Counting:
         if len(self.asked) == self.crash_at:
             raise KeyboardInterrupt("stop")  # a mere Exception would be tried again
         self.asked.append((tuple(theta), seed))
+        if len(self.asked) - 1 in self.breaking:
+            raise MemoryError("no memory")
         result = self.task.evaluate(theta, seed, budget)
         return dataclasses.replace(result, scores={**result.scores, "BF1": math.nan})
 
@@ -61,7 +68,7 @@ class _Log(Callback):
 def _search(path: Path, task=None, agent=None, callbacks=(), **options) -> SearchResult:
     agent = PPO(IDENTITY, seed=1, epochs=5) if agent is None else agent
     with Journal.resume(path, HEADER) as journal:
-        executor = SerialExecutor(_Counting() if task is None else task)
+        executor = SerialExecutor(_Counting() if task is None else task, max_retries=0)
         return run_search(agent, executor, journal, SETTINGS, callbacks, **options)
 
 
@@ -71,6 +78,7 @@ def _same(one: SearchResult, other: SearchResult) -> None:
     assert one.reward == other.reward
     assert one.selection.report() == other.selection.report()
     assert (one.evaluations, one.failures) == (other.evaluations, other.failures)
+    assert one.lost == other.lost
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +145,14 @@ def test_finds_the_optimum(tmp_path: Path) -> None:
     assert result.selection.comparison.beyond_noise
 
 
-def test_a_short_search_in_which_everything_fails_ends_with_the_identity(tmp_path: Path) -> None:
+def test_a_short_search_in_which_everything_fails_has_no_verdict(tmp_path: Path) -> None:
     task = Quadratic([0.5, 0.5, 0.5], fails=lambda theta: True)
     settings = dataclasses.replace(SETTINGS, rounds=1)
-    with Journal.create(tmp_path / "journal.jsonl", {}) as journal:
-        result = run_search(PPO(IDENTITY, seed=0), SerialExecutor(task), journal, settings)
-    np.testing.assert_array_equal(result.theta, IDENTITY)
-    assert result.failures == result.evaluations == 4 + 2  # the mean never moved: one finalist
-    assert np.isfinite(result.mean).all()
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path, {}) as journal, pytest.raises(NoVerdictError, match="No verdict"):
+        run_search(PPO(IDENTITY, seed=0), SerialExecutor(task), journal, settings)
+    kinds = [record["kind"] for record in read_journal(path)]
+    assert kinds == ["header", *["candidate"] * 4, "round", *["candidate"] * 2]
 
 
 def test_a_search_stops_when_nothing_but_failures_came(tmp_path: Path) -> None:
@@ -158,8 +166,108 @@ def test_a_search_stops_when_nothing_but_failures_came(tmp_path: Path) -> None:
 
 def test_one_good_candidate_keeps_a_search_going(tmp_path: Path) -> None:
     task = _Counting()
-    task.task.fails = lambda theta: len(task.asked) != 2
+    task.task.fails = lambda theta: len(task.asked) != 2 and len(task.asked) <= 12
     assert _search(tmp_path / "journal.jsonl", task).evaluations >= 12 + 2
+
+
+# Lost evaluations. A round has 4, of which 1 may be lost; the final 8, of which 2 may.
+
+
+class _Told(RandomSearch):
+    def __init__(self) -> None:
+        super().__init__(IDENTITY, seed=1)
+        self.told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:
+        self.told.append((thetas, scores))
+        super().tell(thetas, scores)
+
+
+def test_a_lost_evaluation_is_not_told(tmp_path: Path) -> None:
+    agent, log = _Told(), _Log()
+    path = tmp_path / "journal.jsonl"
+    result = _search(path, _Counting(breaking={1, 7}), agent, [log])
+    assert [scores.size for _, scores in agent.told] == [3, 3, 4]
+    records = {r["id"]: r for r in read_journal(path) if r["kind"] == "candidate"}
+    lost_one = records["r00c01"]
+    assert (lost_one["status"], lost_one["reward"]) == ("lost", None)
+    assert lost_one["reason"] == "1 attempt failed: MemoryError: no memory"
+    told = [records[f"r00c0{i}"]["theta"] for i in (0, 2, 3)]
+    np.testing.assert_array_equal(agent.told[0][0], told)
+    assert (result.lost, [event.lost for event in log.of(RoundEvent)]) == (2, [1, 1, 0])
+    rewards = [records[f"r00c0{i}"]["reward"] for i in (0, 2, 3)]
+    assert log.of(RoundEvent)[0].reward_mean == np.mean(rewards)
+
+
+def test_a_round_without_any_reward_is_not_told(tmp_path: Path) -> None:
+    agent = _Told()
+    _search(tmp_path / "journal.jsonl", _Counting(breaking=range(4)), agent, max_lost=1.0)
+    assert len(agent.told) == 2
+
+
+def test_ppo_goes_on_without_the_mean_s_own_reward(tmp_path: Path) -> None:
+    agent = PPO(IDENTITY, seed=1, epochs=5, baseline="mu")
+    result = _search(tmp_path / "journal.jsonl", _Counting(breaking={0}), agent)
+    assert result.lost == 1
+    assert np.abs(result.mean - IDENTITY).max() > 0.0
+
+
+@pytest.mark.parametrize("lines", [*range(1, 8), 12, 17, 20, 24])
+def test_resuming_with_lost_evaluations_is_identical(tmp_path: Path, lines: int) -> None:
+    """They stay lost, whatever they would give now: the agent has gone on without them."""
+    path, breaking = tmp_path / "journal.jsonl", {2, 9, 14}
+    first = _search(path, _Counting(breaking=breaking))
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
+    known = sum(r["kind"] == "candidate" for r in read_journal(path))
+    _same(_search(path, _Counting(breaking={n - known for n in breaking})), first)
+    assert path.read_bytes() == whole
+
+
+def test_too_many_lost_evaluations_stop_a_search_and_are_made_again(tmp_path: Path) -> None:
+    """10 of 18 were lost, every final one too, and a loss was written nevertheless."""
+    path = tmp_path / "journal.jsonl"
+    task = _Counting(breaking={5, 7})
+    for lost in (2, 4):
+        with pytest.raises(SearchError, match=r"2 of 4 .* share 0.25 .* no memory\. .*resume"):
+            _search(path, task)
+        assert sum(r.get("status") == "lost" for r in read_journal(path)) == lost
+        task.breaking, task.asked = {0, 1}, []  # the same two again
+    records = read_journal(path)
+    assert [r["ids"] for r in records if r["kind"] == "again"] == [["r01c01", "r01c03"]] * 2
+    _same(_search(path), _search(tmp_path / "whole.jsonl"))
+
+
+def test_a_final_without_verdict_stops_a_search_and_is_made_again(tmp_path: Path) -> None:
+    """A lost final evaluation of one of two, for every rival of the identity."""
+    path = tmp_path / "journal.jsonl"
+    rivals = {14, 17, 19}  # under one of two seeds each
+    with pytest.raises(NoVerdictError, match="No verdict: fewer than two") as caught:
+        _search(path, _Counting(breaking=rivals), max_lost=0.5)
+    assert str(caught.value).count("(1 of 2 lost)") == 3
+    assert not [r for r in read_journal(path) if r["kind"] == "result"]
+    task = _Counting()
+    _same(_search(path, task), _search(tmp_path / "whole.jsonl"))
+    assert len(task.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("7.png is no image"), FileNotFoundError(2, "", "7.png")]
+)
+def test_a_data_error_stops_a_search_and_the_journal_resumes(
+    whole, tmp_path: Path, error: Exception
+) -> None:
+    class Damaged(_Counting):
+        def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+            if len(self.asked) == 6:
+                raise error
+            return super().evaluate(theta, seed, budget)
+
+    path = tmp_path / "journal.jsonl"
+    with pytest.raises(type(error), match=r"7\.png"):
+        _search(path, Damaged())
+    _same(_search(path), whole[1])
+    assert path.read_bytes() == whole[0]
 
 
 def test_identity_may_differ_from_the_first_mean(tmp_path: Path) -> None:
@@ -287,7 +395,7 @@ def test_foreign_candidates_are_refused(whole, tmp_path: Path, changes: dict, wo
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("rounds", 0), ("samples", 0), ("seed", -1), ("top_k", -1), ("reseeds", 0)],
+    [("rounds", 0), ("samples", 0), ("seed", -1), ("top_k", -1), ("reseeds", 1)],
 )
 def test_wrong_settings_are_named(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=rf"{field} must be >= \d, got {value}"):

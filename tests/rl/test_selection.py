@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from rl.proxy import ProxyResult, failed
+from rl.proxy import ProxyResult, failed, lost
 from rl.selection import (
     Finalist,
+    NoVerdictError,
+    Selection,
     choose_finalists,
     compare,
     estimate,
@@ -21,7 +23,13 @@ IDENTITY, MEAN = np.array([0.5, 0.5]), np.array([0.4, 0.6])
 
 
 def _results(*rewards: float) -> list[ProxyResult]:
-    return [ProxyResult(reward) for reward in rewards]
+    """NaN: lost."""
+    return [lost("no memory") if math.isnan(r) else ProxyResult(r) for r in rewards]
+
+
+def _select(**rewards: tuple[float, ...]) -> Selection:
+    finalists = [Finalist(name, np.full(2, 0.1 * i)) for i, name in enumerate(rewards)]
+    return select(finalists, [_results(*some) for some in rewards.values()])
 
 
 def _seen(*rows: tuple[str, float, float]) -> list:
@@ -46,10 +54,11 @@ def test_finalists_are_identity_mean_and_the_best() -> None:
     assert [one.name for one in finalists] == ["identity", "mean", "b", "c"]
 
 
-def test_finalists_are_distinct_and_none_has_failed() -> None:
+def test_finalists_are_distinct_and_each_has_a_reward() -> None:
     seen = [
         *_seen(("same", 0.5, 0.9), ("b", 0.2, 0.8), ("b2", 0.2 + 1e-9, 0.7)),
         ("bad", np.array([0.7, 0.7]), failed("NaN")),
+        ("gone", np.array([0.8, 0.8]), lost("no memory")),
     ]
     finalists = choose_finalists(IDENTITY + 1e-12, IDENTITY, seen, top_k=3)
     assert [one.name for one in finalists] == ["identity", "b"]
@@ -93,11 +102,50 @@ def test_identity_wins_ties() -> None:
     assert "nothing found was better" in selection.comparison.statement
 
 
-def test_a_single_seed_proves_nothing() -> None:
+NAN = math.nan
+
+
+def test_what_was_lost_is_in_no_mean_and_no_comparison() -> None:
+    """A loss as reward 0 would have made the identity the winner, by 0.5 - 0.6."""
+    selection = _select(identity=(0.4, 0.5, 0.6), mean=(0.5, 0.7, NAN))
+    assert selection.winner.finalist.name == "mean"
+    assert selection.winner.mean == pytest.approx(0.6)
+    assert selection.comparison.difference == pytest.approx(0.15)  # (0.1 + 0.2) / 2
+    assert "over 2 paired seeds" in selection.comparison.statement
+    assert "mean       0.6000 ± 0.1000  (1 of 3 lost)" in selection.report()
+
+
+def test_the_winner_gains_most_over_the_identity_under_common_seeds() -> None:
+    """The third seed is easy for all: who lost it has a lower mean, and is better all the same."""
+    selection = _select(identity=(0.1, 0.2, 0.9), a=(0.2, 0.3, 1.0), b=(0.3, 0.4, NAN))
+    assert selection.winner.finalist.name == "b"
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        {"identity": (0.5, 0.6), "mean": (0.9, NAN)},
+        {"identity": (0.5, NAN), "mean": (NAN, 0.9)},
+        {"identity": (NAN, NAN), "mean": (0.8, 0.9)},
+        {"identity": (NAN, NAN), "mean": (NAN, NAN)},
+        {"identity": (0.5,), "mean": (0.9,)},
+    ],
+)
+def test_fewer_than_two_pairs_are_no_verdict(rewards: dict[str, tuple[float, ...]]) -> None:
+    with pytest.raises(NoVerdictError, match="No verdict: fewer than two fresh seeds"):
+        _select(**rewards)
+
+
+def test_the_identity_alone_is_no_verdict() -> None:
+    with pytest.raises(NoVerdictError, match="nothing to compare with the identity"):
+        _select(identity=(0.5, 0.6))
+
+
+def test_a_winner_that_never_trained_is_no_verdict() -> None:
     finalists = [Finalist("identity", IDENTITY), Finalist("mean", MEAN)]
-    comparison = select(finalists, [_results(0.5), _results(0.9)]).comparison
-    assert not comparison.beyond_noise
-    assert "its noise is unknown" in comparison.statement
+    with pytest.raises(NoVerdictError, match="best finalist failed") as caught:
+        select(finalists, [[failed("NaN")] * 2] * 2)
+    assert "identity   0.0000 ± 0.0000  (2 of 2 failed)" in str(caught.value)
 
 
 def test_report_names_failures() -> None:

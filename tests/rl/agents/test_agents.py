@@ -109,6 +109,18 @@ def test_a_round_of_failures_is_survived(name: str) -> None:
     assert np.isfinite(agent.mean).all()
 
 
+@pytest.mark.parametrize("kept", [[1, 2, 3, 4, 5], [0, 3], [2], []])
+@pytest.mark.parametrize("name", AGENTS)
+def test_lost_rows_are_survived(name: str, kept: list[int]) -> None:
+    agent = _make(name)
+    for _ in range(2):
+        thetas = agent.ask(6)[kept]
+        if kept:
+            agent.tell(thetas, np.linspace(0.2, 0.8, len(kept)))
+    assert np.isfinite(_round(agent)).all()
+    assert np.isfinite(agent.mean).all()
+
+
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize("scores", [np.zeros(5), np.full(6, np.nan)])
 def test_wrong_news_is_refused(name: str, scores: np.ndarray) -> None:

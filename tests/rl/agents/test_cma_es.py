@@ -123,14 +123,28 @@ def test_a_population_it_cannot_have_is_refused(sizes: list[int], words: str) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"), [(4, r"whole population \(4\), got 3"), (0, r"\(what ask gives\), got 3")]
+    ("asked", "words"), [(4, "asked for 4 thetas and was told of 5"), (0, "asked for 0 thetas")]
 )
-def test_news_of_a_part_of_the_population_is_refused(asked: int, words: str) -> None:
+def test_news_of_more_than_was_asked_is_refused(asked: int, words: str) -> None:
     agent = CMAES(IDENTITY, seed=0)
     if asked:
         agent.ask(asked)
     with pytest.raises(ValueError, match=words):
-        agent.tell(np.full((3, 3), 0.5), np.arange(3.0))
+        agent.tell(np.full((5, 3), 0.5), np.arange(5.0))
+
+
+def test_a_lost_sample_moves_nothing() -> None:
+    """Of 5 samples the third best has weight log((5 + 1) / 2) - log(3) = 0: it may as well be lost.
+
+    Without it the mean of the distribution stands in its place, with the median score.
+    """
+    whole, part = CMAES(IDENTITY, seed=0), CMAES(IDENTITY, seed=0)
+    scores = np.array([0.9, 0.1, 0.5, 0.8, 0.2])
+    thetas = whole.ask(5)
+    part.ask(5)
+    whole.tell(thetas, scores)
+    part.tell(thetas[[0, 1, 3, 4]], scores[[0, 1, 3, 4]])
+    np.testing.assert_allclose(part.mean, whole.mean, rtol=1e-12)
 
 
 def test_a_width_of_zero_is_refused() -> None:

@@ -57,6 +57,17 @@ def test_a_round_may_be_told_in_parts_and_out_of_order() -> None:
     np.testing.assert_array_equal(agent.mean, thetas[3])
 
 
+def test_what_is_not_told_counts_as_nothing() -> None:
+    """Whatever the lost ones would have earned; as running trials they would count as bad."""
+    agent = TPE(IDENTITY, seed=0)
+    thetas = agent.ask(6)
+    agent.tell(thetas[:4], np.arange(4.0))
+    agent.ask(2)
+    states = [trial.state for trial in agent._study.get_trials(deepcopy=False)]
+    kinds = optuna.trial.TrialState
+    assert states == [kinds.COMPLETE] * 4 + [kinds.FAIL] * 2 + [kinds.RUNNING] * 2
+
+
 @pytest.mark.parametrize("told", [[0, 0], [0]])
 def test_news_of_what_was_not_asked_is_refused(told: list[int]) -> None:
     agent = TPE(IDENTITY, seed=0)

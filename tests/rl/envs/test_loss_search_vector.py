@@ -16,7 +16,7 @@ from autoseg_core import SearchSpace
 from rl.envs import LossSearchVectorEnv
 from rl.executors import Candidate, SerialExecutor
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult
+from rl.proxy import DataError, LostError, ProxyResult
 
 ID = "rl:autoseg/LossSearch-v0"
 N, DIM = 3, 6
@@ -204,6 +204,37 @@ def test_a_refused_action_changes_nothing() -> None:
     with pytest.raises(InvalidAction, match="expected 3 actions, one a row; got 2"):
         env.step(bad[:2])
     actions = next(_actions(1))
+    _same(env.step(actions), separate.step(actions))
+
+
+class _Breaking(Quadratic):
+    """Raises these, one at each of its next evaluations."""
+
+    errors: tuple[Exception, ...] = ()
+
+    def evaluate(self, theta: NDArray[Any], seed: int, budget: float = 1.0) -> ProxyResult:
+        if self.errors:
+            error, *rest = self.errors
+            self.errors = tuple(rest)
+            raise error
+        return super().evaluate(theta, seed, budget)
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"),
+    [([MemoryError("no memory")] * 2, LostError), ([DataError("7.png is no image")], DataError)],
+)
+def test_an_evaluation_without_a_reward_gives_none_and_changes_nothing(
+    errors: list[Exception], kind: type[Exception]
+) -> None:
+    task = _Breaking(np.full(DIM, 0.5), space=SearchSpace("mAcc"))
+    retries = {"executor_kwargs": {"max_retries": 1}}
+    env, separate = _native(proxy=task, horizon=3, **retries), _separate(proxy=task, horizon=3)
+    env.reset(seed=4), separate.reset(seed=4)
+    actions = next(_actions(1))
+    task.errors = tuple(errors)
+    with pytest.raises(kind, match=str(errors[0])):
+        env.step(actions)
     _same(env.step(actions), separate.step(actions))
 
 

@@ -34,7 +34,7 @@ def _journal(path: Path, executor: SerialExecutor | RayExecutor) -> bytes:
     agent = PPO(np.array([0.5, 0.5, 0.5]), seed=1)
     with Journal.create(path, {}) as journal:
         settings = SearchSettings(rounds=2, samples=5, seed=3, top_k=2, reseeds=2)
-        run_search(agent, executor, journal, settings)
+        run_search(agent, executor, journal, settings, max_lost=1.0)
     return path.read_bytes()
 
 

@@ -16,7 +16,7 @@ from scripted_task import OK, Act, Scripted, candidates, results
 
 from rl.executors import ExecutorError
 from rl.executors.ray import RayExecutor
-from rl.proxy import ProxyResult, ProxyTask, failed
+from rl.proxy import DataError, ProxyResult, ProxyTask, failed, lost
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -33,8 +33,8 @@ def impatient(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     ("what", "result", "attempts"),
     [
         (act.fails_once, OK, 2),
-        (act.always_fails, failed("2 attempts failed; the last: ValueError: no good"), 2),
-        (act.always_dies, failed("2 attempts failed; the last: the worker's process died"), 2),
+        (act.always_fails, lost("2 attempts failed; the last: ValueError: no good"), 2),
+        (act.always_dies, lost("2 attempts failed; the last: the worker's process died"), 2),
         (act.is_not_finite, failed("the loss is not finite"), 1),
         (act.cannot_be_pickled, "2 attempts failed; the last: TypeError: .*pickle.*lock.*", 2),
     ],
@@ -61,19 +61,31 @@ def test_failed_attempts_are_logged(shared: RayExecutor, caplog: pytest.LogCaptu
     assert caplog.text.count("ValueError: no good\nat all") == 2
 
 
+@pytest.mark.parametrize(
+    ("what", "kind"), [(act.misses_a_file, FileNotFoundError), (act.has_bad_data, DataError)]
+)
+def test_a_data_error_ends_the_run_at_once(
+    shared: RayExecutor, shared_task: Scripted, what: Act, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind, match=r"images/7\.png"):
+        results(shared, act.is_fine, what, act.is_fine)
+    assert shared_task.marks(what) == 1
+    assert results(shared, act.is_fine) == [OK]
+
+
 def test_an_answer_that_came_late_is_late_though_nobody_looked(impatient: RayExecutor) -> None:
     # That the worker takes longer than this to begin is not being late.
     run = impatient.run(candidates([act.is_fine, act.takes_three_seconds, act.is_fine]))
     next(run)  # the second begins
     time.sleep(4.0)  # and ends
-    assert [result.status for _, result in run] == ["failed", "ok"]
+    assert [result.status for _, result in run] == ["lost", "ok"]
 
 
 def test_timeouts(impatient: RayExecutor) -> None:
     # Nor is waiting for one's turn, or for a new worker.
     slow, stopped, last = results(impatient, act.is_slow, act.hangs, act.counts_threads)
     assert slow.status == "ok"
-    assert stopped == failed("stopped after 2 s, its timeout")
+    assert stopped == lost("stopped after 2 s, its timeout")
     assert last.reward == 2.0
 
 

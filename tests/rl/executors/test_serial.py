@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rl.executors import Candidate, SerialExecutor
-from rl.proxy import ProxyResult, failed
+from rl.proxy import DataError, ProxyResult, failed, lost
 from rl.signals import Interrupted
 
 
@@ -83,10 +83,10 @@ def test_an_exception_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture
         (0, OSError("gone"), "1 attempt failed: OSError: gone"),
     ],
 )
-def test_the_floor_after_all_attempts(retries: int, error: Exception, reason: str) -> None:
+def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) -> None:
     task = _Recorder(_raise(error, *range(1, retries + 2)))
     results = _results(SerialExecutor(task, max_retries=retries), 0.1, 0.2)
-    assert results == [failed(reason), ProxyResult(0.5)]  # and the search goes on
+    assert results == [lost(reason), ProxyResult(0.5)]  # and the search goes on
     assert task.seeds == [0] * (retries + 1) + [1]
 
 
@@ -95,6 +95,29 @@ def test_an_answer_of_another_kind_is_a_failed_attempt() -> None:
     assert result.reason.endswith(
         "TypeError: _Recorder.evaluate must return a ProxyResult, gave float"
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("images/7.png is no image"),
+        FileNotFoundError(2, "No such file or directory", "images/7.png"),
+        OSError("Caught OSError in DataLoader worker process 0.\nOSError: images/7.png"),
+        OSError(28, "No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_data_error_ends_the_run_at_once(error: Exception) -> None:
+    task = _Recorder(_raise(error))
+    with pytest.raises(type(error)) as caught:
+        _results(SerialExecutor(task), 0.1, 0.2)
+    assert caught.value is error
+    assert task.seeds == [0]
+
+
+def test_a_lost_answer_is_a_failed_attempt() -> None:
+    task = _Recorder(lambda n: lost("no memory") if n == 1 else None)
+    assert _results(SerialExecutor(task), 0.1) == [ProxyResult(0.5)]
 
 
 def test_failed_is_an_answer() -> None:
@@ -111,14 +134,14 @@ def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
     assert task.seeds == [0]
 
 
-def test_a_timeout_is_the_floor_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_timeout_is_lost_at_once(caplog: pytest.LogCaptureFixture) -> None:
     task = _Recorder(lambda n: time.sleep(30) if n == 1 else None)
     start = time.monotonic()
     results = _results(SerialExecutor(task, timeout=0.05), 0.1, 0.2)
-    assert results == [failed("stopped after 0.05 s, its timeout"), ProxyResult(0.5)]
+    assert results == [lost("stopped after 0.05 s, its timeout"), ProxyResult(0.5)]
     assert time.monotonic() - start < 25
     assert task.seeds == [0, 1]
-    assert "candidate c0: stopped after 0.05 s" in caplog.text
+    assert "candidate c0: attempt 1 of 3 failed\nstopped after 0.05 s" in caplog.text
 
 
 def test_each_attempt_has_the_whole_timeout() -> None:
