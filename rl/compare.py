@@ -23,7 +23,7 @@ from rl.comparison import write_comparisons
 from rl.contest import Plan, Problem, compare
 from rl.journal import JournalError
 from rl.proxies import make_task
-from rl.proxy import DataError, LostError
+from rl.proxy import LostError, data_errors_of
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,9 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 variant.make(problem.identity, 0, plan.rounds).ask(plan.samples)
     except (ValueError, TypeError, AttributeError, ImportError, OSError, JournalError) as error:
         parser.error(str(error))
+    data_errors = {kind for problem in problems for kind in data_errors_of(problem.task)}
     try:
         comparisons = list(compare(problems, variants, plan))
-    except (DataError, LostError, OSError) as error:
+    except (LostError, OSError, *data_errors) as error:
         parser.exit(2, f"{parser.prog}: no verdict, an evaluation gave no reward: {error}\n")
     print(write_comparisons(comparisons, known.output))
 

@@ -24,13 +24,6 @@ FLOOR_REWARD = 0.0
 Status = Literal["ok", "failed", "lost"]
 
 
-class DataError(ValueError):
-    """A file that evaluations read is missing or wrong; the message names it.
-
-    Every other evaluation would meet it too, so nothing goes on until it is mended.
-    """
-
-
 class LostError(RuntimeError):
     """An evaluation was lost where a reward must follow."""
 
@@ -70,9 +63,10 @@ class ProxyResult:
 class ProxyTask(Protocol):
     """A cheap stand-in for the real training: equal arguments give an equal result.
 
-    A task may also have these attributes; `space_of` and `score_names_of` read them:
+    A task may also have these attributes; functions of their names read them:
         space: Space, the space that its thetas are coordinates of.
         score_names: tuple of str, the names of the scores that it can give, in a fixed order.
+        data_errors: tuple of exception types that tell of a missing or wrong file, beside OSError.
     """
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
@@ -82,8 +76,9 @@ class ProxyTask(Protocol):
         there. A task that has no cheaper form ignores it.
 
         Numbers that blow up (a loss or weights turned non-finite) are an answer: return
-        ``failed(reason)``. Anything else that goes wrong is raised: a file that is missing or
-        wrong as DataError (or the OSError that names it), which ends the search.
+        ``failed(reason)``. Anything else that goes wrong is raised. An OSError, or one of
+        ``data_errors``, is to name the file, for every other evaluation would meet it: it ends the
+        search.
         """
         ...
 
@@ -137,6 +132,11 @@ def space_of(task: object) -> Space | None:
 def score_names_of(task: object) -> tuple[str, ...]:
     """The scores a task gives; the six of the paper when it does not say."""
     return tuple(getattr(task, "score_names", SIX))
+
+
+def data_errors_of(task: object) -> tuple[type[Exception], ...]:
+    """The types by which a task says that its data is wrong, beside OSError; () by default."""
+    return tuple(getattr(task, "data_errors", ()))
 
 
 def check_budget(budget: float) -> float:

@@ -100,7 +100,7 @@ def run_search(
         SearchError: more than max_lost were lost, or every candidate failed, eight or more of
             them, from the first on.
         NoVerdictError: the final leaves nothing to compare, see `rl.selection.select`.
-        DataError, OSError: a file that evaluations read is missing or wrong.
+        OSError, or one of the task's `data_errors`: a file is missing or wrong.
         ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
     """

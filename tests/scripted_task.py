@@ -15,16 +15,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from rl.executors import Candidate, Executor
 from rl.proxies import Quadratic
-from rl.proxy import DataError, ProxyResult, ProxyTask, failed
+from rl.proxy import ProxyResult, ProxyTask, failed
 
 OK = ProxyResult(0.5)
 Act = Callable[["Scripted"], "ProxyResult | None"]
+
+
+class Damaged(ValueError):
+    pass
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Scripted:
 
     home: Path
     otherwise: ProxyTask | None = None
+    data_errors: ClassVar[tuple[type[Exception], ...]] = (Damaged,)
 
     def __call__(self) -> Scripted:
         return self
@@ -129,7 +135,7 @@ def misses_a_file(task: Scripted) -> None:
 
 
 def has_bad_data(task: Scripted) -> None:
-    raise DataError("images/7.png is no image")
+    raise Damaged("images/7.png is no image")
 
 
 def always_dies(task: Scripted) -> None:

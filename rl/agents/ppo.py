@@ -40,6 +40,7 @@ class PPO:
         baseline: "mean" compares with the round's mean reward. "mu" (released) compares with the
             reward of the policy's mean: `ask(n)` then returns the mean as row 0 and n - 1
             samples. n counts evaluations: a released round, 31 samples and the mean, is n = 32.
+            A round whose row 0 is not told, as it was lost, is compared with its mean reward.
         ratio: "coordinate" (released) clips each coordinate's likelihood ratio, "joint" one for
             the whole theta.
         adam: "persistent" (released) keeps its moments over rounds, "fresh" starts every round
@@ -111,7 +112,10 @@ class PPO:
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """One round of learning. The policy that `ask` sampled from is the old policy."""
         thetas, scores = check_told(thetas, scores, self._logits.shape[0])
-        advantage = self._baseline.advantage(scores)
+        baseline = self._baseline
+        if baseline.asks_mean and not np.array_equal(thetas[0], self.mean):
+            baseline = BASELINES["mean"]  # the evaluation of row 0 was lost
+        advantage = baseline.advantage(scores)
         if advantage.any():
             self._improve(torch.from_numpy(thetas), torch.from_numpy(advantage))
         self._round += 1

@@ -15,7 +15,7 @@ import traceback
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate
-from rl.proxy import DataError, ProxyResult, ProxyTask, check_result, lost
+from rl.proxy import ProxyResult, ProxyTask, check_result, data_errors_of, lost
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
@@ -99,18 +99,19 @@ def attempt(task: ProxyTask, candidate: Candidate) -> ProxyResult | Failure:
         result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
         return check_result(task, result)
     except Exception as error:
-        if is_data_error(error):
+        if is_data_error(error, task):
             raise
         return Failure.of(error)
 
 
-def is_data_error(error: Exception) -> bool:
+def is_data_error(error: Exception, task: object) -> bool:
     """Whether it tells of a file or a disk, rather than of this evaluation.
 
-    A PyTorch data loader sends its worker's OSError on as text alone, without the file's name in
-    its place.
+    An OSError does when it names a file, when the disk is at fault, or when it is a reader's own
+    words, without a number; so are those that a PyTorch data loader's worker sends on.
     """
+    if isinstance(error, ConnectionError | TimeoutError):
+        return False
     if isinstance(error, OSError):
-        named = error.filename is not None or "in DataLoader worker" in str(error)
-        return named or error.errno in _DISK
-    return isinstance(error, DataError)
+        return error.filename is not None or error.errno in (None, *_DISK)
+    return isinstance(error, data_errors_of(task))

@@ -127,7 +127,7 @@ def test_mistakes_are_said_in_words(
 @pytest.mark.parametrize(
     ("raises", "words"),
     [
-        ("rl.proxy.DataError('7.png is no image')", "7.png is no image"),
+        ("UnicodeError('7.png is no image')", "7.png is no image"),
         ("OSError(2, 'No such file', '7.png')", "No such file: '7.png'"),
         ("rl.proxy.LostError('no memory')", "no memory"),
     ],
@@ -142,6 +142,7 @@ def test_an_evaluation_without_a_reward_ends_it(
     (tmp_path / "my_damaged.py").write_text(
         "import rl.proxy\nfrom rl.proxies.quadratic import Quadratic\n"
         "class Damaged(Quadratic):\n"
+        "    data_errors = (UnicodeError,)\n"
         "    def evaluate(self, theta, seed, budget=1.0):\n"
         f"        if theta[0] > 0.5: raise {raises}\n"
         "        return super().evaluate(theta, seed, budget)\n"

@@ -17,7 +17,7 @@ from rl.events import CandidateEvent, RoundEvent, SearchStart, SelectionEvent
 from rl.executors import Candidate, SerialExecutor
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxies import Quadratic
-from rl.proxy import DataError, ProxyResult
+from rl.proxy import ProxyResult
 from rl.search import SearchError, SearchResult, SearchSettings, candidate_seed, run_search
 from rl.selection import NoVerdictError
 
@@ -252,12 +252,14 @@ def test_a_final_without_verdict_stops_a_search_and_is_made_again(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("7.png is no image"), FileNotFoundError(2, "", "7.png")]
+    "error", [UnicodeError("7.png is no image"), FileNotFoundError(2, "", "7.png")]
 )
 def test_a_data_error_stops_a_search_and_the_journal_resumes(
     whole, tmp_path: Path, error: Exception
 ) -> None:
     class Damaged(_Counting):
+        data_errors = (UnicodeError,)
+
         def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
             if len(self.asked) == 6:
                 raise error

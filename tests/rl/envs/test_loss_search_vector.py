@@ -16,7 +16,7 @@ from autoseg_core import SearchSpace
 from rl.envs import LossSearchVectorEnv
 from rl.executors import Candidate, SerialExecutor
 from rl.proxies import Quadratic
-from rl.proxy import DataError, LostError, ProxyResult
+from rl.proxy import LostError, ProxyResult
 
 ID = "rl:autoseg/LossSearch-v0"
 N, DIM = 3, 6
@@ -222,7 +222,7 @@ class _Breaking(Quadratic):
 
 @pytest.mark.parametrize(
     ("errors", "kind"),
-    [([MemoryError("no memory")] * 2, LostError), ([DataError("7.png is no image")], DataError)],
+    [([MemoryError("no memory")] * 2, LostError), ([OSError("7.png is no image")], OSError)],
 )
 def test_an_evaluation_without_a_reward_gives_none_and_changes_nothing(
     errors: list[Exception], kind: type[Exception]

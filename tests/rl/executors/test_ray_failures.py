@@ -16,7 +16,7 @@ from scripted_task import OK, Act, Scripted, candidates, results
 
 from rl.executors import ExecutorError
 from rl.executors.ray import RayExecutor
-from rl.proxy import DataError, ProxyResult, ProxyTask, failed, lost
+from rl.proxy import ProxyResult, ProxyTask, failed, lost
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -62,7 +62,7 @@ def test_failed_attempts_are_logged(shared: RayExecutor, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(
-    ("what", "kind"), [(act.misses_a_file, FileNotFoundError), (act.has_bad_data, DataError)]
+    ("what", "kind"), [(act.misses_a_file, FileNotFoundError), (act.has_bad_data, act.Damaged)]
 )
 def test_a_data_error_ends_the_run_at_once(
     shared: RayExecutor, shared_task: Scripted, what: Act, kind: type[Exception]

@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 
 from rl.executors import Candidate, SerialExecutor
-from rl.proxy import DataError, ProxyResult, failed, lost
+from rl.proxy import ProxyResult, failed, lost
 from rl.signals import Interrupted
+
+
+class _Damaged(ValueError):
+    pass
 
 
 class _Recorder:
     """Keeps the seeds it saw; `act` says what happens to the n-th evaluation, n = 1, 2, …"""
+
+    data_errors = (_Damaged,)
 
     def __init__(self, act: Callable[[int], object] = lambda n: None) -> None:
         self.seeds: list[int] = []
@@ -80,7 +86,9 @@ def test_an_exception_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture
     [
         (2, ValueError("no good\nat all"), "3 attempts failed; the last: ValueError: no good"),
         (1, RuntimeError(), "2 attempts failed; the last: RuntimeError"),
-        (0, OSError("gone"), "1 attempt failed: OSError: gone"),
+        (0, MemoryError("gone"), "1 attempt failed: MemoryError: gone"),
+        (0, ConnectionError("gone"), "1 attempt failed: ConnectionError: gone"),
+        (0, OSError(12, "no memory"), "1 attempt failed: OSError: [Errno 12] no memory"),
     ],
 )
 def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) -> None:
@@ -100,7 +108,7 @@ def test_an_answer_of_another_kind_is_a_failed_attempt() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        DataError("images/7.png is no image"),
+        _Damaged("images/7.png is no image"),
         FileNotFoundError(2, "No such file or directory", "images/7.png"),
         OSError("Caught OSError in DataLoader worker process 0.\nOSError: images/7.png"),
         OSError(28, "No space left on device"),
@@ -181,7 +189,7 @@ def test_a_timeout_outside_the_main_thread_is_refused() -> None:
 
 
 def test_the_log_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    _results(SerialExecutor(_Recorder(_raise(OSError("gone"), 1))), 0.1)
+    _results(SerialExecutor(_Recorder(_raise(MemoryError("gone"), 1))), 0.1)
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
