@@ -99,12 +99,12 @@ def attempt(task: ProxyTask, candidate: Candidate) -> ProxyResult | Failure:
         result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
         return check_result(task, result)
     except Exception as error:
-        if is_data_error(error, task):
+        if is_data_error(error, data_errors_of(task)):
             raise
         return Failure.of(error)
 
 
-def is_data_error(error: Exception, task: object) -> bool:
+def is_data_error(error: Exception, data_errors: tuple[type[Exception], ...]) -> bool:
     """Whether it tells of a file or a disk, rather than of this evaluation.
 
     An OSError does when it names a file, when the disk is at fault, or when it is a reader's own
@@ -114,4 +114,4 @@ def is_data_error(error: Exception, task: object) -> bool:
         return False
     if isinstance(error, OSError):
         return error.filename is not None or error.errno in (None, *_DISK)
-    return isinstance(error, data_errors_of(task))
+    return isinstance(error, data_errors)

@@ -53,7 +53,7 @@ SEARCH:
     FRACTION: 0.25
   SELECTION:
     TOP_K: 1
-    RESEEDS: 1
+    RESEEDS: 2
 """
 
 

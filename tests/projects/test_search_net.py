@@ -336,7 +336,7 @@ def test_a_warm_start_of_other_settings_is_refused(scripts, command, finished, t
         (("SEARCH.PPO.BASELINE", "median"), "mean, mu.*'median'"),
         (("SEARCH.ABSENT", "keep"), "ignore.*zero"),
         (("SEARCH.SAMPLES", 0), "samples must be >= 1, got 0"),
-        (("SEARCH.SELECTION.RESEEDS", 0), "reseeds must be >= 1, got 0"),
+        (("SEARCH.SELECTION.RESEEDS", 1), "reseeds must be >= 2, got 1"),
         (
             ("SEARCH.HOLDOUT.DATASETS", f"('{TEST}',)"),
             "hold-out set and the test set share 6 files",
@@ -398,7 +398,7 @@ def test_a_search_in_which_every_candidate_fails_says_so_and_ends(scripts, comma
     output = tmp_path / "run"
     options = ("SOLVER.BASE_LR", 1e20, "SEARCH.ROUNDS", 1, "SEARCH.PROXY.MAX_ITER", 3)
     run = scripts.run(*command(output, options=options))
-    assert "All 3 evaluations failed" in run.refusal() and "BASE_LR" in run.stderr
+    assert "No verdict" in run.refusal() and "smaller learning rate" in run.stderr
     assert not (output / "searched_loss.json").exists()
     records = of_kind(output, "candidate")
     assert {(record["status"], record["reward"]) for record in records} == {("failed", 0.0)}

@@ -215,10 +215,14 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.EXECUTOR.WORKERS = 0
     cfg.SEARCH.EXECUTOR.CPUS = 0.0
     cfg.SEARCH.EXECUTOR.GPUS = 1.0
-    # A candidate whose evaluation breaks (an exception, a worker that dies) is tried again so many
-    # times, and then fails with reward 0. TIMEOUT: whole seconds for one attempt; 0: no limit.
+    # An evaluation that breaks (an exception, a worker that dies) is tried again so many times, and
+    # is then lost: the candidate has no reward, and the agent is not told of it. TIMEOUT: whole
+    # seconds for one attempt, whose excess loses the evaluation; 0: no limit.
     cfg.SEARCH.EXECUTOR.MAX_RETRIES = 2
     cfg.SEARCH.EXECUTOR.TIMEOUT = 0
+    # The share of a round's SAMPLES, and of the final's evaluations, that may be lost; more stop
+    # the search, and --resume makes them again. A missing or wrong file stops it at once.
+    cfg.SEARCH.EXECUTOR.MAX_LOST = 0.25
 
     # The proxy: iterations with the candidate loss. Everything else is SOLVER, INPUT and MODEL.
     cfg.SEARCH.PROXY = CfgNode()
@@ -242,7 +246,7 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.HOLDOUT.CROP = 0
 
     # The final choice: the policy's mean, the identity and the TOP_K best candidates, each
-    # evaluated with RESEEDS fresh seeds.
+    # evaluated with RESEEDS fresh seeds; two at least, for one pair allows no comparison.
     cfg.SEARCH.SELECTION = CfgNode()
     cfg.SEARCH.SELECTION.TOP_K = 3
     cfg.SEARCH.SELECTION.RESEEDS = 3

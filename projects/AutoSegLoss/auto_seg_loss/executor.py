@@ -53,6 +53,8 @@ def check_executor(cfg: CfgNode) -> None:
     except ImportError as error:
         raise ConfigError(f"SEARCH.EXECUTOR.NAME {node.NAME!r}: {error}") from None
     AttemptPolicy(**attempt_options(cfg))
+    if not 0.0 <= node.MAX_LOST <= 1.0:
+        raise ConfigError(f"Expected SEARCH.EXECUTOR.MAX_LOST in [0, 1], got {node.MAX_LOST}.")
     if node.WORKERS < 0 or node.CPUS < 0 or node.GPUS <= 0:
         raise ConfigError(
             "Expected SEARCH.EXECUTOR.WORKERS >= 0, CPUS >= 0 and GPUS > 0, got "

@@ -15,6 +15,7 @@ from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.preflight import check_train_data, checked_config
 from auto_seg_loss.problem import build_sets, build_space, check_problem
 from auto_seg_loss.random_states import undisturbed
@@ -35,6 +36,8 @@ class DetectronProxy:
     and weights are replaced. start: the model's state dict to start from. search, holdout: records
     to train on and to score. dataset_name: whose metadata describes both.
     """
+
+    data_errors = DATA_ERRORS
 
     def __init__(
         self,

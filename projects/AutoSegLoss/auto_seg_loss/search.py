@@ -52,7 +52,8 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     """Run the search of ``cfg`` as far as ``journal`` does not hold it; returns the found loss.
 
     Writes split.json, tensorboard/, curves.png, searched_loss.json and identity_loss.json below
-    OUTPUT_DIR. Raises ``ConfigError`` when every candidate failed.
+    OUTPUT_DIR. Raises as ``run_search`` does, before it writes a loss: ``NoVerdictError`` when
+    there is none to prefer, ``SearchError`` when too many evaluations failed or were lost.
     """
     output = Path(cfg.OUTPUT_DIR)
     space, sets = build_space(cfg), build_sets(cfg)
@@ -69,12 +70,7 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
             search_settings(cfg),
             [ProgressBar(), TensorBoard(output / "tensorboard", space, space.objective.reported)],
             identity=space.identity(),
-        )
-    if result.failures == result.evaluations:
-        raise ConfigError(
-            f"All {result.failures} evaluations failed, so there is no loss to save; the reasons "
-            f"are in {journal.path}. A smaller SOLVER.BASE_LR often helps; start again in another "
-            "OUTPUT_DIR."
+            max_lost=cfg.SEARCH.EXECUTOR.MAX_LOST,
         )
     spec = found_spec(cfg, result)
     spec.save(output / "searched_loss.json")

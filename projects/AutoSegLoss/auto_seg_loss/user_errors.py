@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from auto_seg_loss.data import DatasetError, LabelError, SplitError
+from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.preflight import ConfigError
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError
 from rl.journal import JournalError
 from rl.search import SearchError
+from rl.selection import NoVerdictError
 from rl.signals import Interrupted, interruptible
 
 
@@ -32,13 +33,13 @@ def explain_user_errors() -> Iterator[None]:
     except (
         ConfigError,
         DamagedFileError,
-        DatasetError,
-        LabelError,
+        *DATA_ERRORS,
         SplitError,
         SpecError,
         ExecutorError,
         JournalError,
         SearchError,
+        NoVerdictError,
         FloatingPointError,
         OSError,
     ) as error:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from auto_seg_loss.problem import build_sets, build_space
+from auto_seg_loss.proxy import DetectronProxy
 from auto_seg_loss.search import (
     build_agent,
     check_search,
@@ -20,13 +24,14 @@ from auto_seg_loss.search import (
     search,
     search_settings,
 )
+from auto_seg_loss.user_errors import explain_user_errors
 from autoseg_core import LossSpec, Objective, SearchSpace, load_spec, space_from_dict
 from rl.agents import CMAES, PPO, RandomSearch, agent_class
 from rl.events import SearchResult
 from rl.headers import differences
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxy import ProxyResult
-from rl.selection import Estimate, Finalist, select
+from rl.selection import Finalist, NoVerdictError, select
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 
@@ -41,7 +46,7 @@ def names(dicts) -> list[str]:
 def test_a_search_for_an_objective_of_two_metrics(shapes, make_cfg, tmp_path):
     cfg = make_cfg(
         *("SEARCH.METRIC", "Dice*mIoU", "SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 2),
-        *("SEARCH.PROXY.MAX_ITER", 1, "SEARCH.SELECTION.TOP_K", 1, "SEARCH.SELECTION.RESEEDS", 1),
+        *("SEARCH.PROXY.MAX_ITER", 1, "SEARCH.SELECTION.TOP_K", 1, "SEARCH.SELECTION.RESEEDS", 2),
     )
     check_search(cfg)
     (tmp_path / "output").mkdir(exist_ok=True)
@@ -55,6 +60,73 @@ def test_a_search_for_an_objective_of_two_metrics(shapes, make_cfg, tmp_path):
     for record in [r for r in records if r["kind"] == "candidate"]:
         assert record["reward"] == objective.score(record["scores"])
     assert space_from_dict(records[0]["space"]) == build_space(cfg)
+
+
+# --- evaluations without a reward ---
+
+
+def damage(root, split: str):
+    """Give the last label of the split values of no class; its path."""
+    (*_, path) = sorted((root / "shapes" / "SegmentationClass").glob(f"{split}_*.png"))
+    with Image.open(path) as picture:
+        values = np.asarray(picture).copy()
+    values[...] = 99
+    Image.fromarray(values).save(path)
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_label_stops_a_search_at_once_with_its_name(
+    shapes, make_cfg, tmp_path, monkeypatch, capsys, workers
+):
+    """Every candidate would meet it; a search of failures ended with the identity as its winner."""
+    root = Path(shutil.copytree(shapes, tmp_path / "datasets"))
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
+    cfg = make_cfg(
+        *("DATALOADER.NUM_WORKERS", workers, "SEARCH.WARM_START.MAX_ITER", 0),
+        *("SOLVER.IMS_PER_BATCH", 8, "SEARCH.PROXY.MAX_ITER", 2),
+    )
+    (tmp_path / "output").mkdir(exist_ok=True)
+    with open_journal(cfg, resume=False) as journal:
+        path = damage(root, "train")
+        with pytest.raises(SystemExit) as stopped, explain_user_errors():
+            search(cfg, journal)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert str(path) in error and "99" in error and "Traceback" not in error
+    assert [r["kind"] for r in read_journal(journal.path)] == ["header", "start"]
+    assert not (tmp_path / "output" / "searched_loss.json").exists()
+
+
+def test_no_loss_is_written_without_a_verdict(shapes, make_cfg, tmp_path, monkeypatch):
+    """Every finalist but the identity loses one of two evaluations; resuming makes them again."""
+    evaluate, lose = DetectronProxy.evaluate, True
+    finals = []
+
+    def losing(self, theta, seed, budget=1.0):
+        if len(read_journal(tmp_path / "output" / "journal.jsonl")) >= 5:
+            finals.append(seed)
+            if lose and len(finals) > 2 and len(finals) % 2:
+                raise MemoryError("no memory")
+        return evaluate(self, theta, seed, budget)
+
+    monkeypatch.setattr(DetectronProxy, "evaluate", losing)
+    cfg = make_cfg(
+        *("SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 2, "SEARCH.PROXY.MAX_ITER", 1),
+        *("SEARCH.EXECUTOR.MAX_RETRIES", 0, "SEARCH.EXECUTOR.MAX_LOST", 1.0),
+    )
+    (tmp_path / "output").mkdir(exist_ok=True)
+    found = tmp_path / "output" / "searched_loss.json"
+    with (
+        open_journal(cfg, resume=False) as journal,
+        pytest.raises(NoVerdictError, match="fewer than two"),
+    ):
+        search(cfg, journal)
+    assert not found.exists()
+    lose = False
+    with open_journal(cfg, resume=True) as journal:
+        search(cfg, journal)
+    assert found.exists()
 
 
 # --- the agent ---
@@ -145,6 +217,8 @@ def test_an_agents_node_has_its_options_with_its_defaults(make_cfg, agent, node)
         (("SEARCH.EXECUTOR.MAX_RETRIES", -1), "max_retries"),
         (("SEARCH.EXECUTOR.TIMEOUT", -1), "timeout"),
         (("SEARCH.EXECUTOR.CPUS", -1.0), r"CPUS >= 0"),
+        (("SEARCH.EXECUTOR.MAX_LOST", 1.5), r"MAX_LOST in \[0, 1\], got 1\.5"),
+        (("SEARCH.SELECTION.RESEEDS", 1), "reseeds must be >= 2, got 1"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -179,6 +253,7 @@ def header(shapes, make_cfg):
         ("SEARCH.EXECUTOR.NAME", "ray"),
         ("SEARCH.EXECUTOR.WORKERS", 3),
         ("SEARCH.EXECUTOR.GPUS", 0.5),
+        ("SEARCH.EXECUTOR.MAX_LOST", 0.5),
         ("SEARCH.CMA_ES.SIGMA", 0.1),
         ("SEARCH.TPE.STARTUP", 1),
     ],
@@ -239,9 +314,9 @@ def test_the_header_is_plain_json_and_names_the_held_out_images(header, make_cfg
 
 
 def result_at(theta: np.ndarray) -> SearchResult:
-    selection = select([Finalist("identity", theta)], [[ProxyResult(0.625)]])
-    assert isinstance(selection.winner, Estimate)
-    return SearchResult(theta, 0.625, theta, selection, 1, 0)
+    finalists = [Finalist("identity", np.zeros_like(theta)), Finalist("mean", theta)]
+    selection = select(finalists, [[ProxyResult(0.5)] * 2, [ProxyResult(0.625)] * 2])
+    return SearchResult(theta, selection.winner.mean, theta, selection, 4, 0, 0)
 
 
 @pytest.mark.parametrize("metric, pieces", [("mIoU", 0), ("BF1", 3)])

@@ -320,3 +320,11 @@ def test_released_baseline_learns_too() -> None:
     agent = PPO(IDENTITY, seed=0, baseline="mu")
     _play(agent, task, rounds=12)
     assert task.evaluate(agent.mean, 0).reward > 0.97
+
+
+def test_without_the_mean_s_reward_a_round_is_compared_with_its_own_mean() -> None:
+    released, plain = PPO(IDENTITY, seed=0, baseline="mu"), PPO(IDENTITY, seed=0)
+    thetas = released.ask(6)
+    for agent in (released, plain):
+        agent.tell(thetas[1:], np.array([0.2, 0.9, 0.4, 0.1, 0.7]))
+    np.testing.assert_array_equal(released.mean, plain.mean)

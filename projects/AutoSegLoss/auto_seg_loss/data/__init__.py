@@ -8,6 +8,8 @@ voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data set
 
 from __future__ import annotations
 
+from detectron2.data.detection_utils import SizeMismatchError
+
 from .ade20k import register_ade20k
 from .camvid import register_camvid
 from .catalog import datasets_root
@@ -27,7 +29,11 @@ from .train_loader import TrainLoader, build_train_loader
 from .verify import DatasetError, check_num_classes, verify_dataset
 from .voc import register_voc
 
+DATA_ERRORS = (DatasetError, LabelError, SizeMismatchError)
+"""What reading a data set raises, beside OSError, for a file that is wrong."""
+
 __all__ = [
+    "DATA_ERRORS",
     "DatasetError",
     "LabelError",
     "SemSegMapper",

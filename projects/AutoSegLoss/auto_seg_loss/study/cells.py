@@ -19,6 +19,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 
+from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.run_record import begin_training
 from auto_seg_loss.study.finished import (
@@ -34,6 +35,7 @@ from auto_seg_loss.study.inspection import inspect
 from auto_seg_loss.study.matrix import Cell, score_names
 from auto_seg_loss.trainer import Trainer
 from autoseg_core.files import replacing
+from rl.executors.attempts import is_data_error
 from rl.locks import FileLock, LockedError
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ _PATIENCE = 30.0
 def complete(cell: Cell) -> str:
     """Train and score the cell as far as it is not; returns why it failed, "" when it did not.
 
-    Any exception of the training is a failure of this cell alone, and kept with its traceback.
+    Any exception of the training is a failure of this cell alone, and kept with its traceback,
+    unless it tells of a file, which ends the study.
     """
     cell.directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -60,6 +63,8 @@ def complete(cell: Cell) -> str:
             shown = inspect(on_own_device(cell.config), cell.directory / CHECKPOINT)
             _write(cell.directory / INSPECTION, shown)
     except Exception as error:
+        if is_data_error(error, DATA_ERRORS):
+            raise
         return keep_failure(cell, error)
     finally:
         lock.release()

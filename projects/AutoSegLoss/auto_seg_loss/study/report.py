@@ -30,7 +30,8 @@ from autoseg_core.files import replacing
 
 _NOTE = """\
 Mean ± sample standard deviation over seeds, in percent. Differences are paired by seed, with \
-Student's 95 % interval of their mean; "better" and "worse" stand where the interval excludes 0. \
+Student's 95 % interval of their mean; "better" and "worse" stand where the interval excludes 0, \
+no verdict where fewer than two seeds are in common. Runs that failed are in no number. \
 Each interval is 95 % by itself: among many, some exclude 0 by chance. Measures of borders \
 (auto_seg_loss/study/borders.py) are ratios, 1 for the truth."""
 

@@ -17,7 +17,7 @@ from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
 from auto_seg_loss.config import import_modules, project_defaults
-from auto_seg_loss.data import datasets_root
+from auto_seg_loss.data import DATA_ERRORS, datasets_root
 from auto_seg_loss.executor import attempt_options
 from auto_seg_loss.preflight import config_errors
 from auto_seg_loss.quiet import quiet_console
@@ -119,7 +119,7 @@ def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
         def steps() -> Iterator[None]:
             for candidate, result in executor.run(candidates):
                 cell = cells[candidate.seed]
-                if result.status == "failed" and not (cell.directory / FAILED).is_file():
+                if result.status == "lost" and not (cell.directory / FAILED).is_file():
                     # Its worker was lost, or it took longer than SEARCH.EXECUTOR.TIMEOUT.
                     keep_failure(cell, RuntimeError(result.reason))
                 yield
@@ -130,9 +130,11 @@ def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
 class CellTask:
     """Cells as a ``ProxyTask``: the seed of a candidate is the number of its cell.
 
-    So the executors of a search train cells too. What a cell gives is on the disk; the result says
-    only whether it failed.
+    So the executors of a search train cells too. What a cell gives is on the disk, its failure too;
+    the result says only that this is so.
     """
+
+    data_errors = DATA_ERRORS
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.cells = cells

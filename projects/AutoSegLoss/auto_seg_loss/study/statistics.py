@@ -42,6 +42,13 @@ class Difference:
         return "worse" if self.high < 0 else ""
 
     @property
+    def in_words(self) -> str:
+        """The verdict, or why there is none."""
+        if self.pairs < 2:
+            return "(no verdict: fewer than two seeds in common)"
+        return "(no verdict: a training diverged)" if math.isnan(self.mean) else self.verdict
+
+    @property
     def numbers(self) -> str:
         """Mean and interval; the mean alone without one; "-" without pairs."""
         if self.pairs == 0:
@@ -50,7 +57,7 @@ class Difference:
         return f"{self.mean:+.2f}" + f" [{self.low:+.2f}, {self.high:+.2f}]" * known
 
     def __str__(self) -> str:
-        return " ".join([self.numbers, self.verdict]).strip()
+        return " ".join([self.numbers, self.in_words]).strip()
 
 
 def paired_difference(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from auto_seg_loss.data import LabelError
 from auto_seg_loss.study import Outcome, build_study, cells, report, run_study
 from auto_seg_loss.study.matrix import Study, score_names
 
@@ -22,6 +23,7 @@ class FakeStudy:
     make: Callable[..., Study]
     trained: list[tuple[str, int]] = field(default_factory=list)
     breaking: set[tuple[str, int]] = field(default_factory=set)
+    damaged: set[tuple[str, int]] = field(default_factory=set)
     diverging: set[tuple[str, int]] = field(default_factory=set)
     hanging: set[tuple[str, int]] = field(default_factory=set)
 
@@ -36,6 +38,8 @@ class FakeStudy:
         self.trained.append(cell)
         if cell in self.breaking:
             raise RuntimeError("the disk is full\nand more")
+        if cell in self.damaged:
+            raise LabelError("7.png holds colours")
         if cell in self.hanging:
             time.sleep(60)
         if cell in self.diverging:

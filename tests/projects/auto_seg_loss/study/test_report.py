@@ -66,7 +66,8 @@ def test_a_loss_is_better_only_when_the_interval_says_so(make_study):
 
 def test_one_seed_gives_no_verdict(make_study):
     study = make_study("STUDY.SEEDS", "[1]")
-    assert printed(study, results(study)).splitlines()[-1].endswith("mIoU +3.10")
+    line = printed(study, results(study)).splitlines()[-1]
+    assert line.endswith("mIoU +3.10 (no verdict: fewer than two seeds in common)")
 
 
 def test_a_diverged_run_is_nan_everywhere(make_study):
@@ -74,7 +75,8 @@ def test_a_diverged_run_is_nan_everywhere(make_study):
     found = results(study)
     for name in found[1].scores:
         found[1].scores[name] = float("nan")
-    assert printed(study, found).splitlines()[-1].endswith("mIoU +nan")
+    line = printed(study, found).splitlines()[-1]
+    assert line.endswith("mIoU +nan (no verdict: a training diverged)")
 
 
 def test_the_summary_holds_both_tables_and_links_to_pictures_that_exist(make_study):
@@ -145,7 +147,9 @@ def test_a_study_of_which_nothing_is_left_is_reported_too(make_study):
     text = (study.output / "summary.md").read_text()
     assert text.count(": the disk is full\n") == 4
     assert {row["failed"] for row in columns(study.output / "cells.csv")} == {"the disk is full"}
-    assert printed(study, found).splitlines()[-1] == f"{SPEC} - cross_entropy: mIoU -"
+    assert printed(study, found).splitlines()[-1] == (
+        f"{SPEC} - cross_entropy: mIoU - (no verdict: fewer than two seeds in common)"
+    )
 
 
 def test_rewards_are_correlated_with_scores(make_study):

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from auto_seg_loss.data import LabelError
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.run_record import sole_run
 from auto_seg_loss.study import runner
@@ -156,6 +157,24 @@ def test_a_failed_cell_is_reported_and_the_others_go_on(study, tmp_path):
     assert failure in (tmp_path / "output" / "summary.md").read_text()
     kept = json.loads((tmp_path / "output" / SPEC / "seed1" / "failed.json").read_text())
     assert "and more" in kept["trace"] and "Traceback" in kept["trace"]
+
+
+def test_seeds_of_failed_cells_are_in_no_comparison(study):
+    """Of two seeds one is left: no verdict, said in words."""
+    study.breaking.add((SPEC, 1))
+    text = study()
+    assert f"{SPEC} - cross_entropy: mIoU +0.00 (no verdict: fewer than two seeds" in text
+
+
+def test_damaged_data_ends_a_study_at_once_and_leaves_no_failed_cell(study, tmp_path):
+    study.damaged.add((SPEC, 1))
+    with pytest.raises(LabelError, match=r"7\.png holds colours"):
+        study()
+    assert study.trained == EVERY[:2]
+    assert not list((tmp_path / "output").rglob("failed.json"))
+    study.damaged.clear()
+    assert study.outcome().failures == ()
+    assert study.trained[2:] == EVERY[1:]
 
 
 def test_a_failed_cell_is_left_alone_until_it_is_asked_for(study, tmp_path):

@@ -49,9 +49,9 @@ def test_pairs_take_out_what_seeds_have_in_common():
 @pytest.mark.parametrize(
     "values, reference, text",
     [
-        ([50.0], [40.0], "+10.00"),  # one seed: no interval, and no verdict
-        ([], [], "-"),
-        ([NAN, 2.0], [1.0, 1.0], "+nan"),
+        ([50.0], [40.0], "+10.00 (no verdict: fewer than two seeds in common)"),
+        ([], [], "- (no verdict: fewer than two seeds in common)"),
+        ([NAN, 2.0], [1.0, 1.0], "+nan (no verdict: a training diverged)"),
         ([2.0, 3.0], [1.0, 2.0], "+1.00 [+1.00, +1.00] better"),
         ([2.0, 3.0], [2.0, 3.0], "+0.00 [+0.00, +0.00]"),
     ],
