@@ -23,7 +23,7 @@ CONFIGS = Path(os.path.relpath(PROJECT / "configs" / "shapes"))
 # A tenth of the work: shows that everything runs, not what the method can do.
 SMALL_SEARCH = shlex.split(
     "SEARCH.ROUNDS 2 SEARCH.SAMPLES 3 SEARCH.PROXY.MAX_ITER 20 SEARCH.WARM_START.MAX_ITER 60 "
-    "SEARCH.SELECTION.TOP_K 0 SEARCH.SELECTION.RESEEDS 2"
+    "SEARCH.SELECTION.TOP_K 1 SEARCH.SELECTION.RESEEDS 2"
 )
 SMALL_STUDY = ["SOLVER.MAX_ITER", "30"]
 
