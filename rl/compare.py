@@ -105,10 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 variant.make(problem.identity, 0, plan.rounds).ask(plan.samples)
     except (ValueError, TypeError, AttributeError, ImportError, OSError, JournalError) as error:
         parser.error(str(error))
-    data_errors = {kind for problem in problems for kind in data_errors_of(problem.task)}
+    own = [kind for problem in problems for kind in data_errors_of(problem.task)]
+    without_reward: tuple[type[Exception], ...] = (LostError, OSError, *own)
     try:
         comparisons = list(compare(problems, variants, plan))
-    except (LostError, OSError, *data_errors) as error:
+    except without_reward as error:
         parser.exit(2, f"{parser.prog}: no verdict, an evaluation gave no reward: {error}\n")
     print(write_comparisons(comparisons, known.output))
 

@@ -110,28 +110,35 @@ def select(finalists: Sequence[Finalist], results: Sequence[Sequence[ProxyResult
     A gain is the mean difference over the seeds under which both have a reward; of equals the first
     wins, so the identity wins unless another gains.
 
-    Raises NoVerdictError when no finalist has two such seeds, or the winner never trained.
+    Raises NoVerdictError when no finalist has two such seeds, or none was trained at all.
     """
     identity, *others = estimates = tuple(map(estimate, finalists, results))
     compared = [(one, compare(one, identity)) for one in others if len(_pairs(one, identity)) > 1]
-    if not others:
-        raise _no_verdict("there is nothing to compare with the identity", estimates)
-    if not compared:
-        raise _no_verdict(
-            "fewer than two fresh seeds under which the identity and another finalist both have a "
-            "reward. Resuming the search evaluates again what was lost",
-            estimates,
-        )
+    if reason := _obstacle(estimates, bool(compared)):
+        lines = [_line(one, False) for one in sorted(estimates, key=_rank)]
+        raise NoVerdictError("\n".join([f"No verdict: {reason}.", *lines]))
     winner, comparison = max(compared, key=lambda pair: pair[1].difference)
     if comparison.difference <= 0.0:
         statement = "The identity surface won: nothing found was better."
-        winner, comparison = identity, Comparison(0.0, 0.0, False, statement)
-    if winner.failures + winner.lost == len(winner.rewards):
-        raise _no_verdict(
-            "every evaluation of the best finalist failed. A smaller learning rate often helps",
-            estimates,
-        )
+        return Selection(estimates, identity, Comparison(0.0, 0.0, False, statement))
     return Selection(estimates, winner, comparison)
+
+
+def _obstacle(estimates: Sequence[Estimate], compared: bool) -> str:
+    """Why there is no winner; "" when there is one."""
+    if all(one.failures + one.lost == len(one.rewards) for one in estimates):
+        return (
+            "every evaluation of the final failed or was lost. Against failures a smaller learning "
+            "rate often helps; resuming the search evaluates again what was lost"
+        )
+    if len(estimates) == 1:
+        return "there is nothing to compare with the identity"
+    if not compared:
+        return (
+            "fewer than two fresh seeds under which the identity and another finalist both have a "
+            "reward. Resuming the search evaluates again what was lost"
+        )
+    return ""
 
 
 def estimate(finalist: Finalist, results: Sequence[ProxyResult]) -> Estimate:
@@ -184,11 +191,6 @@ def _pairs(one: Estimate, identity: Estimate) -> list[tuple[float, float]]:
 
 def _rank(one: Estimate) -> float:
     return math.inf if math.isnan(one.mean) else -one.mean
-
-
-def _no_verdict(reason: str, estimates: Sequence[Estimate]) -> NoVerdictError:
-    lines = [_line(one, False) for one in sorted(estimates, key=_rank)]
-    return NoVerdictError("\n".join([f"No verdict: {reason}.", *lines]))
 
 
 def _line(one: Estimate, won: bool) -> str:

@@ -127,7 +127,6 @@ def test_the_winner_gains_most_over_the_identity_under_common_seeds() -> None:
         {"identity": (0.5, 0.6), "mean": (0.9, NAN)},
         {"identity": (0.5, NAN), "mean": (NAN, 0.9)},
         {"identity": (NAN, NAN), "mean": (0.8, 0.9)},
-        {"identity": (NAN, NAN), "mean": (NAN, NAN)},
         {"identity": (0.5,), "mean": (0.9,)},
     ],
 )
@@ -141,11 +140,13 @@ def test_the_identity_alone_is_no_verdict() -> None:
         _select(identity=(0.5, 0.6))
 
 
-def test_a_winner_that_never_trained_is_no_verdict() -> None:
+def test_finalists_that_never_trained_are_no_verdict() -> None:
     finalists = [Finalist("identity", IDENTITY), Finalist("mean", MEAN)]
-    with pytest.raises(NoVerdictError, match="best finalist failed") as caught:
-        select(finalists, [[failed("NaN")] * 2] * 2)
-    assert "identity   0.0000 ± 0.0000  (2 of 2 failed)" in str(caught.value)
+    with pytest.raises(NoVerdictError, match="failed or was lost") as caught:
+        select(finalists, [[failed("NaN")] * 2, [lost("no memory")] * 2])
+    assert "identity   0.0000 ± 0.0000  (2 of 2 failed)\n  mean       -  (2 of 2 lost)" in str(
+        caught.value
+    )
 
 
 def test_report_names_failures() -> None:
