@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all; JSON that is what it should be, or an error."""
+"""Paths as users write them, files that are there whole or not at all, and sound JSON or an error."""
 
 from __future__ import annotations
 
@@ -91,3 +91,8 @@ def save_whole(content: Any, path: str | Path) -> None:
             RuntimeError
         ) as error:  # the zip writer's, about the end of a file it could not write
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+
+
+def user_path(text: str | Path) -> Path:
+    """A path of a command line, an environment or an argument, its ``~`` a home directory."""
+    return Path(text).expanduser()

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from autoseg_core.files import user_path
 from autoseg_core.spec import LossSpec, SpecError
 from autoseg_core.surrogates import AutoSegLoss
 from autoseg_core.void import IgnoreIndex
@@ -26,7 +27,7 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".json") or "/" in text:
-        path = Path(name_or_path)
+        path = user_path(name_or_path)
         if not path.is_file():
             raise FileNotFoundError(f"No loss file at {path}; names in the zoo: {_known()}.")
         return LossSpec.from_json(

@@ -10,16 +10,16 @@ C: classes. A class without a pixel gets weight 0: its weight would be infinite,
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import MetadataCatalog
 from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
-from auto_seg_loss.data.labels import read_label
-from auto_seg_loss.preflight import check_train_data, load_config, script_parser
+from auto_seg_loss.data.looks import Seen
+from auto_seg_loss.preflight import check_data, check_train_data, load_config, script_parser
 from auto_seg_loss.user_errors import explain_user_errors
 
 Vector = NDArray[np.float64]
@@ -51,13 +51,13 @@ def inverse_frequency(counts: Vector) -> Vector:
     return _ratio(np.full(len(pixels), pixels.sum() / (pixels > 0).sum()), pixels)
 
 
-def count_pixels(dicts: list[dict[str, Any]], num_classes: int, ignore_label: int) -> Vector:
-    """(C, 2) counts of a data set's label files, see ``WEIGHT_RULES``."""
+def count_pixels(labels: Iterable[Seen], num_classes: int, ignore_label: int) -> Vector:
+    """(C, 2) counts of what a data set's label files hold, see ``WEIGHT_RULES``."""
     counts = np.zeros((num_classes, 2))
-    for item in dicts:
-        path = item["sem_seg_file_name"]
-        label = read_label(path, num_classes=num_classes, ignore_label=ignore_label)
-        pixels = np.bincount(label.ravel(), minlength=256)[:num_classes]
+    classes = [c for c in range(num_classes) if c != ignore_label]
+    for label in labels:
+        pixels = np.zeros(num_classes)
+        pixels[classes] = [label.counts.get(c, 0) for c in classes]
         counts[:, 0] += pixels
         counts[:, 1] += (pixels > 0) * pixels.sum()
     return counts
@@ -67,7 +67,7 @@ def class_weights(cfg: CfgNode, rule: str) -> list[float]:
     """(C,) weights for DATASETS.TRAIN by a rule of ``WEIGHT_RULES``, to four digits."""
     counts = sum(
         count_pixels(
-            DatasetCatalog.get(name),
+            check_data(cfg, name).values(),
             cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
             MetadataCatalog.get(name).ignore_label,
         )

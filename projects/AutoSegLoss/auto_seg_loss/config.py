@@ -107,6 +107,10 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.OPTIONS = []
     # Keep decoded images and labels in memory (as large as the data set, uncompressed).
     cfg.INPUT.CACHE = False
+    # For labels of colours, or masks of 0 and 255: what each colour means, [R, G, B, class] or with
+    # the data set's ignore label, as [[0, 0, 0, 0], [255, 255, 255, 1]]. Then all label files hold
+    # colours, those of DATASETS.TEST too. []: they hold class indices.
+    cfg.INPUT.LABEL_PALETTE = []
     # Void pixels and absent classes in evaluation, `strict` or `paper`: autoseg_core.metrics.
     cfg.TEST.PROTOCOL = "strict"
     # Radius in pixels of the trimap (BIoU) and of the boundary match (BF1), at full resolution.

@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from auto_seg_loss.data.labels import read_label
+from auto_seg_loss.data.labels import Palette, read_label
 from autoseg_core import SIX, SegmentationScores
 from autoseg_core.metrics.evaluator import ProtocolName
 
@@ -29,7 +29,8 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
 
     dicts: the data set's records with "file_name" and "sem_seg_file_name". class_names: length C.
     ignore_label: void in the label files. protocol, tolerance, drop_background, metrics: see
-    ``autoseg_core.SegmentationScores``. also: further protocols, scored in the same pass.
+    ``autoseg_core.SegmentationScores``. also: further protocols, scored in the same pass. palette:
+    INPUT.LABEL_PALETTE.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         drop_background: bool = False,
         metrics: Sequence[str] = SIX,
         also: Sequence[ProtocolName] = (),
+        palette: Palette = (),
     ) -> None:
         self._labels = {d["file_name"]: d["sem_seg_file_name"] for d in dicts}
         self._class_names = list(class_names)
         self._ignore_label = ignore_label
+        self._palette = palette
         scores = partial(
             SegmentationScores,
             len(self._class_names),
@@ -80,6 +83,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
             num_classes=len(self._class_names),
             ignore_label=self._ignore_label,
             ignore_value=self.scores.ignore_index,
+            palette=self._palette,
         )
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:

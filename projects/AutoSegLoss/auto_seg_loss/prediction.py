@@ -14,17 +14,16 @@ import numpy as np
 import PIL.Image
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog, detection_utils
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
-from auto_seg_loss.data import SemSegMapper, check_num_classes
+from auto_seg_loss.data import SemSegMapper, check_num_classes, read_image
+from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.preflight import ConfigError, config_errors
 from auto_seg_loss.run_checks import check_device
 from auto_seg_loss.visualize import class_colours, overlay
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class InputError(OSError):
@@ -139,12 +138,10 @@ def predict_file(
     outputs: as ``plan_outputs`` gives them. alpha: share of the colours, in [0, 1].
     """
     try:
-        picture = detection_utils.read_image(str(image), "RGB")
+        picture = read_image(str(image), "RGB")
         labels = predictor(image)
-    except PIL.UnidentifiedImageError:
-        raise InputError(f"{image}: not an image of a known format") from None
-    except (OSError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise InputError(f"{image}: {error}") from error
+    except OSError as error:
+        raise InputError(str(error)) from error
     overlay_path, labels_path = outputs
     PIL.Image.fromarray(overlay(picture, labels, predictor.colours, alpha)).save(overlay_path)
     write_labels(labels_path, labels, predictor.colours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from detectron2.utils.logger import setup_logger
 from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.config import import_modules, project_defaults
 from auto_seg_loss.data import check_num_classes, verify_dataset
-from auto_seg_loss.data.labels import check_ignore_value
+from auto_seg_loss.data.labels import check_ignore_value, check_palette
+from auto_seg_loss.data.verify import Labels, check_values, looks_like_masks
 from auto_seg_loss.errors import ConfigError as ConfigError
 from auto_seg_loss.errors import config_errors as config_errors
 from auto_seg_loss.losses import build_loss
@@ -29,6 +31,8 @@ from auto_seg_loss.run_checks import check_device, check_output, check_schedule
 from auto_seg_loss.weights import read_checkpoint
 from auto_seg_loss.yaml_files import read_yaml
 from autoseg_core import SIX, SegmentationScores
+
+logger = logging.getLogger(__name__)
 
 _MISMATCH = re.compile(
     r"Type mismatch \(<class '(\w+)'> vs. <class '(\w+)'>\) with values \((.*) vs. (.*)\) "
@@ -154,25 +158,39 @@ def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -
 
 def check_test_data(cfg: CfgNode) -> None:
     """Look at every file of DATASETS.TEST and at the number of classes before anything starts."""
-    _check_data(cfg, "DATASETS.TEST", cfg.DATASETS.TEST)
+    _check_all(cfg, "DATASETS.TEST", cfg.DATASETS.TEST)
 
 
 def check_train_data(cfg: CfgNode) -> None:
     """The same for DATASETS.TRAIN and the hold-out of a search."""
-    _check_data(cfg, "DATASETS.TRAIN", cfg.DATASETS.TRAIN)
+    _check_all(cfg, "DATASETS.TRAIN", cfg.DATASETS.TRAIN)
     if cfg.SEARCH.HOLDOUT.DATASETS:
-        _check_data(cfg, "SEARCH.HOLDOUT.DATASETS", cfg.SEARCH.HOLDOUT.DATASETS)
+        _check_all(cfg, "SEARCH.HOLDOUT.DATASETS", cfg.SEARCH.HOLDOUT.DATASETS)
 
 
-def _check_data(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
+def _check_all(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
     if not names:
         raise ConfigError(f"{key} must name a data set.")
     for name in dict.fromkeys(names):
-        if name not in DatasetCatalog.list():
-            ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
-            raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
-        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, MetadataCatalog.get(name), name)
-        verify_dataset(name, DatasetCatalog.get(name))
+        check_data(cfg, name)
+
+
+def check_data(cfg: CfgNode, name: str) -> Labels:
+    """Look at every file of a data set and at its number of classes; what the labels hold."""
+    if name not in DatasetCatalog.list():
+        ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
+        raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
+    metadata, classes = MetadataCatalog.get(name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    with config_errors():
+        check_num_classes(classes, metadata, name)
+        check_palette(cfg.INPUT.LABEL_PALETTE)
+        dicts = DatasetCatalog.get(name)
+    labels = verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)
+    ignore_label = metadata.get("ignore_label", 255)
+    check_values(name, labels, classes, ignore_label)
+    if warning := looks_like_masks(labels, classes, ignore_label):
+        logger.warning("data set %r: %s", name, warning)
+    return labels
 
 
 def check_loss(cfg: CfgNode) -> None:

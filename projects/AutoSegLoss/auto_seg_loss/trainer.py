@@ -128,7 +128,8 @@ class Trainer(DefaultTrainer):
         evaluators = []
         for name in self.cfg.DATASETS.TEST:
             dicts, metadata = DatasetCatalog.get(name), MetadataCatalog.get(name)
-            pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES)
+            palette = self.cfg.INPUT.LABEL_PALETTE
+            pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES, palette)
             evaluators.append(DatasetEvaluators([self.build_evaluator(self.cfg, name), pictures]))
         with undisturbed(self.cfg.MODEL.DEVICE):  # a checkpoint comes before its evaluation
             self._last_eval_results = self.test(self.cfg, self.model, evaluators)
@@ -205,6 +206,7 @@ def build_evaluator(
         drop_background=cfg.TEST.DROP_BACKGROUND,
         metrics=metrics,
         also=[protocol for protocol in protocols if protocol != cfg.TEST.PROTOCOL],
+        palette=cfg.INPUT.LABEL_PALETTE,
     )
 
 

@@ -1,8 +1,10 @@
 """Data sets, splits, checks and the mapper. Importing this package registers the data sets.
 
-labels.py   label file -> class indices      catalog.py             pairs of files -> catalogs
+images.py   image file -> pixels             labels.py              label file -> class indices
+lists.py    list of images -> rows           catalog.py             pairs of files -> catalogs
 splits.py   search set and hold-out set      mapper.py              dict -> tensors
-verify.py   checks before training starts      train_loader.py        batches of a training
+looks.py    every file looked at once        verify.py              checks before training starts
+train_loader.py                              batches of a training
 voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data sets
 """
 
@@ -14,6 +16,7 @@ from .ade20k import register_ade20k
 from .camvid import register_camvid
 from .catalog import datasets_root
 from .cityscapes import register_cityscapes
+from .images import read_image
 from .labels import LabelError, read_label
 from .mapper import SemSegMapper, clear_cache
 from .shapes import register_shapes
@@ -46,6 +49,7 @@ __all__ = [
     "clear_cache",
     "datasets_root",
     "files_digest",
+    "read_image",
     "read_label",
     "register_ade20k",
     "register_camvid",

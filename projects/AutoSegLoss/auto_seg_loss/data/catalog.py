@@ -8,7 +8,6 @@ DETECTRON2_DATASETS may be set late.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from .lists import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_rows, stem_of
+
 Pairs = list[dict[str, Any]]
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LISTED = 10  # files that an error names before it only counts
 
 
@@ -103,14 +103,17 @@ def register_splits(
 
 
 def folder_pairs(images: Path, labels: Path) -> Pairs:
-    """Pairs of equal stem, sorted by it: every image of one folder with its PNG in another.
+    """Pairs of equal stem, sorted by it: every image of one folder with its label in another.
 
     Raises:
         FileNotFoundError: a folder is missing or empty, or an image or a label has no partner.
         ValueError: two images share a stem.
     """
     return pair_up(
-        _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, (".png",)), images=images, labels=labels
+        _by_stem(images, IMAGE_SUFFIXES),
+        _by_stem(labels, LABEL_SUFFIXES),
+        images=images,
+        labels=labels,
     )
 
 
@@ -144,24 +147,47 @@ def pair_up(
 def listed_pairs(folder: Path, split: str, labels: str = "SegmentationClass") -> Pairs:
     """Pairs of VOC's layout, in the order of ImageSets/Segmentation/<split>.txt.
 
-    `labels` is the name of the folder of labels. Whether the files exist is not looked at here.
-
-    Raises:
-        FileNotFoundError: there is no such list.
-        ValueError: the list is empty or names an image twice.
+    `labels` is the name of the folder of labels. Errors: see `pairs_of_list`, and
+    FileNotFoundError where there is no such list.
     """
     path = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-    try:
-        stems = path.read_text().split()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no list of the {split} images: {path.absolute()}") from None
-    if not stems:
-        raise ValueError(f"{path.absolute()} lists no images")
-    if repeated := sorted(stem for stem, count in Counter(stems).items() if count > 1):
-        raise ValueError(f"{path.absolute()} lists images twice: {some(repeated)}")
-    return [
-        _pair(s, folder / "JPEGImages" / f"{s}.jpg", folder / labels / f"{s}.png") for s in stems
-    ]
+    if not path.is_file():
+        raise FileNotFoundError(f"no list of the {split} images: {path.absolute()}")
+    return pairs_of_list(path, folder / "JPEGImages", folder / labels, folder)
+
+
+def pairs_of_list(path: Path, images: Path, labels: Path, root: Path) -> Pairs:
+    """The pairs that a list names, in its order.
+
+    Args:
+        path: the list, see `lists.read_rows`.
+        images, labels: folders of what the list names without a folder; suffixes are found.
+        root: what rows with folders, such as /JPEGImages/x.jpg, are relative to.
+
+    Returns:
+        The pairs. A file that is not there is named as the list has it, or as x.jpg and x.png.
+
+    Raises:
+        FileNotFoundError: no list, or one of the folders is missing or empty.
+        ListError: an unfit list, or a ValueError: two files of one stem.
+    """
+    image_files, label_files = _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, LABEL_SUFFIXES)
+    pairs = []
+    for image, label in read_rows(path, image_files):
+        stem = stem_of(image)
+        image_file = _file(image, ".jpg", images, image_files, root)
+        label_file = _file(label or stem, ".png", labels, label_files, root)
+        pairs.append(_pair(stem, image_file, label_file))
+    return pairs
+
+
+def _file(name: str, suffix: str, folder: Path, files: Mapping[str, Path], root: Path) -> Path:
+    """The file that a list means; `suffix`: of one that is named without and is not there."""
+    if "/" in name:
+        below = root / name.lstrip("/")
+        return Path(name) if not below.exists() and Path(name).is_file() else below
+    stem = stem_of(name)
+    return files.get(stem, folder / (name if name != stem else stem + suffix))
 
 
 def _pair(stem: str, image: Path, label: Path) -> dict[str, Any]:

@@ -1,18 +1,27 @@
 """Label files to class indices: the only place that knows how labels lie in files.
 
+It needs NumPy and Pillow only and imports nothing of the package, because the scripts of datasets/
+load it by its path, without torch and Detectron2.
+
 Letters: H, W size of the label in pixels; C number of classes.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import numpy as np
-from detectron2.utils.file_io import PathManager
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # What a pixel holds: an index into a palette (P), a level (L, 1), or a 16 bit number (I, I;16).
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
+# Formats whose compression may change values: a class would turn into its neighbours by number.
+LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+Palette = Sequence[Sequence[int]]  # rows [R, G, B, value]
 
 
 class LabelError(ValueError):
@@ -20,42 +29,58 @@ class LabelError(ValueError):
 
 
 def read_label(
-    path: str | os.PathLike[str], *, num_classes: int, ignore_label: int, ignore_value: int = 255
+    path: str | os.PathLike[str],
+    *,
+    num_classes: int,
+    ignore_label: int,
+    ignore_value: int = 255,
+    palette: Palette = (),
 ) -> np.ndarray:
     """Reads a label map.
 
     Palette files give their indices (asking for grey levels, as is often done, would give the
-    brightness of the palette's colours), grey files their levels.
+    brightness of the palette's colours), grey files of 8 or 16 bits their levels.
 
     Args:
-        path: an image file of one number per pixel, usually PNG.
+        path: an image file of one number per pixel, or of colours if `palette` is given; of a
+            lossless format, usually PNG.
         num_classes: C; valid classes are 0 .. C-1.
         ignore_label: the value that means "void" in the file, 11 in CamVid and 255 in VOC.
         ignore_value: the value that means "void" in the result, C .. 255.
+        palette: INPUT.LABEL_PALETTE, see `read_values`.
 
     Returns:
         (H, W) uint8, values 0 .. C-1 or `ignore_value`.
 
     Raises:
-        LabelError: a colour file, or a value that is neither class nor void.
+        LabelError: see `read_values`; or a value that is neither class nor void.
         ValueError: an unfit `ignore_value`.
         OSError: the file is missing or unreadable.
     """
     check_ignore_value(num_classes, ignore_value)
-    raw = _read_indices(path)
+    raw = read_values(path, palette)
     label = raw.astype(np.uint8)
     void = raw == ignore_label
     wrong = (raw < 0) | (raw >= num_classes)
     wrong &= ~void
     if wrong.any():
-        values = ", ".join(str(v) for v in np.unique(raw[wrong])[:10])
-        raise LabelError(
-            f"{os.fspath(path)}: label values {values} are neither a class "
-            f"(0..{num_classes - 1}) nor the data set's ignore label ({ignore_label}); "
-            "correct the file, the data set's stuff_classes or its ignore_label"
-        )
+        values = np.unique(raw[wrong]).tolist()
+        raise LabelError(f"{os.fspath(path)}: {unfit_values(values, num_classes, ignore_label)}")
     label[void] = ignore_value
     return label
+
+
+def unfit_values(values: Iterable[int], num_classes: int, ignore_label: int) -> str:
+    """The words for label values that are neither a class nor void; "" if there are none."""
+    wrong = sorted(v for v in values if not 0 <= v < num_classes and v != ignore_label)
+    if not wrong:
+        return ""
+    return (
+        f"label values {', '.join(map(str, wrong[:10]))} are neither a class "
+        f"(0..{num_classes - 1}) nor the data set's ignore label ({ignore_label}); correct the "
+        "file, the data set's stuff_classes or its ignore_label, or, if the pixels are colours or "
+        "masks of 0 and 255, give their meaning in INPUT.LABEL_PALETTE"
+    )
 
 
 def check_ignore_value(num_classes: int, ignore_value: int) -> None:
@@ -67,16 +92,92 @@ def check_ignore_value(num_classes: int, ignore_value: int) -> None:
         )
 
 
-def _read_indices(path: str | os.PathLike[str]) -> np.ndarray:
+def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarray:
+    """(H, W) integers: what a label file says about each pixel, before classes are checked.
+
+    Without `palette` the file's indices or levels. With it every file holds colours, those of a
+    palette file and grey ones too: rows of [R, G, B, value] say what each stands for, a class or
+    the ignore label. The format is that of the bytes; the file's suffix is not looked at.
+
+    Raises:
+        LabelError: a lossy format; colours without `palette`; a colour that `palette` lacks.
+        ValueError: an unfit `palette`, see `check_palette`.
+        OSError: the file is missing or unreadable.
+    """
+    name, table = os.fspath(path), _table(tuple(tuple(row) for row in palette))
+    with named_errors("label", name), Image.open(path) as picture:
+        if picture.format in LOSSY_FORMATS:
+            raise LabelError(
+                f"{name}: a label must be of a lossless format such as PNG, this file is "
+                f"{picture.format}, which changes values; export the labels again as PNG"
+            )
+        if palette:
+            return _look_up(name, np.asarray(picture.convert("RGB")), *table)
+        if picture.mode not in INDEX_MODES:
+            raise LabelError(
+                f"{name}: a label file holds one class index per pixel (palette or grey), this one "
+                f"holds colours (mode {picture.mode}); convert it, or give the meaning of its "
+                'colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
+            )
+        return np.asarray(picture)
+
+
+@contextmanager
+def named_errors(kind: str, path: str) -> Iterator[None]:
+    """Whatever Pillow raises for a damaged file becomes an OSError that names kind and file."""
     try:
-        with PathManager.open(os.fspath(path), "rb") as file, Image.open(file) as picture:
-            if picture.mode not in INDEX_MODES:
-                raise LabelError(
-                    f"{os.fspath(path)}: a label file holds one class index per pixel "
-                    f"(palette or grey), this one holds colours (mode {picture.mode})"
-                )
-            return np.asarray(picture)
-    except FileNotFoundError:
+        yield
+    except (FileNotFoundError, LabelError):
         raise
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on some broken PNGs
-        raise OSError(f"cannot read label {os.fspath(path)}: {error}") from error
+    except UnidentifiedImageError:
+        raise OSError(f"cannot read {kind} {path}: not an image of a known format") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(f"cannot read {kind} {path}: {error}") from error
+
+
+def check_palette(palette: Palette) -> None:
+    """Raises ValueError unless rows are [R, G, B, value] of whole numbers and colours differ.
+
+    R, G, B: 0 .. 255. value: 0 or more, a class or the ignore label.
+    """
+    for row in palette:
+        four = isinstance(row, Sequence) and [type(number) for number in row] == [int] * 4
+        if not four or not all(0 <= level <= 255 for level in row[:3]) or row[3] < 0:
+            raise ValueError(
+                "INPUT.LABEL_PALETTE expects rows [R, G, B, class], colours of 0..255, such as "
+                f"[[0, 0, 0, 0], [128, 0, 0, 1]]; got {row!r}"
+            )
+    colours = [tuple(row[:3]) for row in palette]
+    if twice := sorted({colour for colour in colours if colours.count(colour) > 1}):
+        raise ValueError(f"INPUT.LABEL_PALETTE gives two meanings to the colour {twice[0]}")
+
+
+def _look_up(name: str, colours: np.ndarray, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(H, W) int64 of (H, W, 3) uint8 colours, with a palette's `_table`."""
+    pixels = _codes(colours)
+    places = np.searchsorted(codes, pixels)
+    known = codes[np.minimum(places, len(codes) - 1)] == pixels
+    if not known.all():
+        wrong = np.unique(colours[~known], axis=0)
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        raise LabelError(
+            f"{name}: colours {', '.join(str(tuple(c)) for c in wrong[:10].tolist())}{more} are "
+            "not in INPUT.LABEL_PALETTE; add them, with the ignore label for void"
+        )
+    return values[places]
+
+
+@cache
+def _table(palette: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Colours as sorted numbers, and the value of each."""
+    check_palette(palette)
+    rows = np.array(palette).reshape(-1, 4)
+    codes = _codes(rows[:, :3])
+    order = np.argsort(codes)
+    return codes[order], rows[order, 3]
+
+
+def _codes(colours: np.ndarray) -> np.ndarray[Any, Any]:
+    """(...) int32, one number for each colour of (..., 3)."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue

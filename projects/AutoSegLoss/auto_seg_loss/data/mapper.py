@@ -18,7 +18,8 @@ from detectron2.data import MetadataCatalog
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
-from .labels import read_label
+from .images import read_image
+from .labels import Palette, read_label
 from .verify import size_mismatch
 
 # Decoded files of this process, by all that their content depends on. See SemSegMapper, `cache`.
@@ -54,6 +55,7 @@ class SemSegMapper:
         num_classes: int,
         ignore_label: int,
         ignore_value: int = 255,
+        palette: Palette = (),
         cache: bool = False,
         crop: int = 0,
     ):
@@ -65,6 +67,7 @@ class SemSegMapper:
             num_classes: C.
             ignore_label: the value that means "void" in the label files.
             ignore_value: the value that means "void" in `sem_seg`.
+            palette: INPUT.LABEL_PALETTE, see `labels.read_values`.
             cache: keep decoded files in memory, so that many short trainings in one process decode
                 each once. The store is shared by all mappers of the process and bounded by the
                 data set: 4 bytes a pixel, 480x360 pixels x 367 images = 250 MB. Each worker
@@ -79,6 +82,7 @@ class SemSegMapper:
         self.num_classes = num_classes
         self.ignore_label = ignore_label
         self.ignore_value = ignore_value
+        self.palette = tuple(tuple(row) for row in palette)
         self.cache = cache
         self.crop = crop
         mode = "training" if is_train else "inference"
@@ -98,6 +102,7 @@ class SemSegMapper:
             "ignore_label": ignore_label,
             # The model's in training; that of SegmentationScoresEvaluator else.
             "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255,
+            "palette": cfg.INPUT.LABEL_PALETTE,
             "cache": cfg.INPUT.CACHE,
             "crop": crop,
         }
@@ -122,13 +127,7 @@ class SemSegMapper:
         key = (path, self.image_format)
         if (image := _DECODED.get(key)) is not None:
             return image
-        try:
-            image = utils.read_image(path, format=self.image_format)
-        except FileNotFoundError:
-            raise
-        except (OSError, SyntaxError) as error:
-            raise OSError(f"cannot read image {path}: {error}") from error
-        return self._keep(key, image)
+        return self._keep(key, read_image(path, self.image_format))
 
     def _label(self, item: dict[str, Any], image_size: tuple[int, int]) -> np.ndarray:
         path = item.get("sem_seg_file_name")
@@ -136,7 +135,7 @@ class SemSegMapper:
             raise ValueError(
                 f"no label is known for {item['file_name']}: training needs sem_seg_file_name"
             )
-        key = (path, self.num_classes, self.ignore_label, self.ignore_value)
+        key = (path, self.num_classes, self.ignore_label, self.ignore_value, self.palette)
         label = _DECODED.get(key)
         if label is None:
             label = read_label(
@@ -144,6 +143,7 @@ class SemSegMapper:
                 num_classes=self.num_classes,
                 ignore_label=self.ignore_label,
                 ignore_value=self.ignore_value,
+                palette=self.palette,
             )
             self._keep(key, label)
         height, width = label.shape

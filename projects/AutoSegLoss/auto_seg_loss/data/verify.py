@@ -1,46 +1,90 @@
-"""Checks before training starts: a run of hours must not end at a missing file.
+"""Checks before training starts: a run of hours must not end at a missing file or a wrong label.
 
-Letters: H, W image size in pixels.
+Letters: H, W image size in pixels; C number of classes.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from PIL import Image
-
 from .catalog import LISTED, Pairs
-from .labels import INDEX_MODES
+from .labels import Palette, unfit_values
+from .looks import Seen, look_at_images, look_at_labels
 
-ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the image by a quarter
-TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}  # how a complete file ends
+Labels = dict[str, Seen]
 
 
 class DatasetError(ValueError):
     """Files of a data set are missing, unreadable or do not fit together."""
 
 
-def verify_dataset(name: str, dicts: Pairs) -> None:
+def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     """Looks at every image and label: it exists, opens, is complete, and the two are of equal size.
 
-    Only headers and file ends are read; a file with an unusual end is decoded to be sure.
+    Labels are decoded, of images only headers and file ends are read. See looks.py.
 
     Args:
         name: of the data set, for the message.
         dicts: pairs; one without "sem_seg_file_name" is checked for its image only.
+        palette: INPUT.LABEL_PALETTE.
+
+    Returns:
+        What the labels hold, by path.
 
     Raises:
         DatasetError: all problems in one; the first ten in words.
     """
     if not dicts:
         raise DatasetError(f"data set {name!r} has no images")
-    problems = [problem for item in dicts for problem in _problems(item)]
+    images = look_at_images([item["file_name"] for item in dicts])
+    paths = [item["sem_seg_file_name"] for item in dicts if item.get("sem_seg_file_name")]
+    labels = look_at_labels(paths, palette)
+    _refuse(name, len(dicts), [p for item in dicts for p in _problems(item, images, labels)])
+    return {path: seen for path, seen in labels.items() if isinstance(seen, Seen)}
+
+
+def check_values(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
+    """Refuses labels with values that are neither a class, 0 .. C-1, nor the ignore label.
+
+    Args:
+        name: of the data set, for the message.
+        labels: see `verify_dataset`.
+        num_classes: C.
+        ignore_label: the value that means "void" in the files.
+
+    Raises:
+        DatasetError: naming the first ten files and their values.
+    """
+    unfit = {p: unfit_values(seen.counts, num_classes, ignore_label) for p, seen in labels.items()}
+    _refuse(name, len(labels), [f"{path}: {words}" for path, words in unfit.items() if words])
+
+
+def count_values(labels: Iterable[Seen]) -> Counter[int]:
+    """Pixels of each value in all labels."""
+    total: Counter[int] = Counter()
+    for seen in labels:
+        total.update(seen.counts)
+    return total
+
+
+def looks_like_masks(labels: Labels, num_classes: int, ignore_label: int) -> str:
+    """A warning if labels hold nothing but 0 and 255, which is void; "" otherwise."""
+    if num_classes < 2 or ignore_label != 255 or set(count_values(labels.values())) != {0, 255}:
+        return ""
+    return (
+        "all labels hold 0 and 255 only, and 255 is void here: nothing but class 0 can be "
+        "learned. If they are masks of 0 and 255, set INPUT.LABEL_PALETTE "
+        '"[[0, 0, 0, 0], [255, 255, 255, 1]]"'
+    )
+
+
+def _refuse(name: str, count: int, problems: Sequence[str]) -> None:
     if problems:
         more = f"\n  and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
         raise DatasetError(
-            f"data set {name!r}: {len(problems)} problems in {len(dicts)} images:\n  "
+            f"data set {name!r}: {len(problems)} problems in {count} images:\n  "
             + "\n  ".join(problems[:LISTED])
             + more
         )
@@ -67,19 +111,16 @@ def check_num_classes(num_classes: int, metadata: Any, dataset_name: str) -> Non
         )
 
 
-def _problems(item: dict[str, Any]) -> Iterator[str]:
-    sizes = []
-    for key in ("file_name", "sem_seg_file_name"):
-        if (path := item.get(key)) is None:
-            continue
-        try:
-            sizes.append(_look(path, is_label=key == "sem_seg_file_name"))
-        except FileNotFoundError:
-            yield f"{path}: no such file"
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            yield f"{path}: unreadable ({error})"
-    if len(sizes) == 2 and sizes[0] != sizes[1]:
-        yield size_mismatch(item["file_name"], sizes[0], item["sem_seg_file_name"], sizes[1])
+def _problems(
+    item: dict[str, Any], images: dict[str, Seen | str], labels: dict[str, Seen | str]
+) -> Iterator[str]:
+    image, path = images[item["file_name"]], item.get("sem_seg_file_name")
+    label = labels[path] if path else image
+    yield from {words for words in (image, label) if isinstance(words, str)}
+    if isinstance(image, Seen) and isinstance(label, Seen):
+        sizes = (image.height, image.width), (label.height, label.width)
+        if sizes[0] != sizes[1]:
+            yield size_mismatch(item["file_name"], sizes[0], path, sizes[1])
 
 
 def size_mismatch(
@@ -90,24 +131,3 @@ def size_mismatch(
         f"image and label differ in size: {image} is {image_size[0]}x{image_size[1]} (HxW), "
         f"{label} is {label_size[0]}x{label_size[1]}"
     )
-
-
-def _look(path: str, is_label: bool) -> tuple[int, int]:
-    """(H, W) of a file, as Detectron2 will see it: turned as its EXIF tag says."""
-    with Image.open(path) as picture:
-        width, height = picture.size
-        if is_label and picture.mode not in INDEX_MODES:
-            raise ValueError(
-                f"a label holds class indices, this file holds colours, mode {picture.mode}"
-            )
-        turned = not is_label and picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        if not _ends_well(path, picture.format):
-            picture.load()  # raises if data is missing; bytes after the end are harmless
-    return (width, height) if turned else (height, width)
-
-
-def _ends_well(path: str, file_format: str | None) -> bool:
-    tail = TAILS.get(file_format or "", b"")
-    with open(path, "rb") as file:
-        file.seek(-min(len(tail), os.path.getsize(path)), os.SEEK_END)
-        return bool(tail) and file.read() == tail

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from detectron2.data import detection_utils
 from detectron2.engine import HookBase
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
-from auto_seg_loss.data import read_label
+from auto_seg_loss.data import read_image, read_label
+from auto_seg_loss.data.labels import Palette
 from auto_seg_loss.visualize import (
     Image,
     Labels,
@@ -80,16 +80,23 @@ class SamplePictures(DatasetEvaluator):
         metadata: the data set's; stuff_classes, stuff_colors and ignore_label are read.
         name: of the data set.
         count: how many images, evenly spread over ``dicts``.
+        palette: INPUT.LABEL_PALETTE.
         longest: pixels; larger images are shown smaller.
     """
 
     def __init__(
-        self, dicts: list[dict[str, Any]], metadata: Any, name: str, count: int, longest: int = 320
+        self,
+        dicts: list[dict[str, Any]],
+        metadata: Any,
+        name: str,
+        count: int,
+        palette: Palette = (),
+        longest: int = 320,
     ) -> None:
         self._chosen = {item["file_name"]: item for item in evenly_spread(dicts, count)}
         self._colours = class_colours(metadata)
         self._ignore_label = metadata.get("ignore_label", VOID)
-        self._name, self._longest = name, longest
+        self._name, self._palette, self._longest = name, palette, longest
         self.reset()
 
     def reset(self) -> None:
@@ -115,9 +122,12 @@ class SamplePictures(DatasetEvaluator):
 
     def _draw(self, item: dict[str, Any], prediction: Labels) -> Image:
         classes = len(self._colours)
-        image = shrunk(detection_utils.read_image(item["file_name"], "RGB"), self._longest)
+        image = shrunk(read_image(item["file_name"], "RGB"), self._longest)
         target = read_label(
-            item["sem_seg_file_name"], num_classes=classes, ignore_label=self._ignore_label
+            item["sem_seg_file_name"],
+            num_classes=classes,
+            ignore_label=self._ignore_label,
+            palette=self._palette,
         )
         target = shrunk(target, self._longest)
         row = [image, *(overlay(image, labels, self._colours) for labels in (target, prediction))]

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from detectron2.data import MetadataCatalog
-from detectron2.data.detection_utils import read_image
 from numpy.typing import NDArray
 from PIL import Image
 
+from auto_seg_loss.data import read_image
 from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.inspection import PREDICTIONS, read_truth, shown_records, wanted
 from auto_seg_loss.visualize import boundary_overlay, overlay, shrunk
@@ -50,7 +50,7 @@ def pictures_of(result: CellResult) -> list[Pictures]:
 def _draw(
     record: dict[str, Any], truth: NDArray[Any], prediction: Path, colours: Sequence[Sequence[int]]
 ) -> Pictures:
-    image = shrunk(read_image(record["file_name"], format="RGB"), LONGEST)
+    image = shrunk(read_image(record["file_name"], "RGB"), LONGEST)
     small = shrunk(truth, LONGEST)
     with Image.open(prediction) as file:
         guess = shrunk(np.asarray(file), LONGEST)

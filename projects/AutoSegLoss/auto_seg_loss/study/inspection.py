@@ -95,6 +95,7 @@ def read_truth(cfg: CfgNode, record: dict[str, Any]) -> NDArray[np.integer[Any]]
         num_classes=cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
         ignore_label=MetadataCatalog.get(cfg.DATASETS.TEST[0]).ignore_label,
         ignore_value=_VOID,
+        palette=cfg.INPUT.LABEL_PALETTE,
     )
 
 

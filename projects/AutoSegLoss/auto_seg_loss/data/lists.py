@@ -1,0 +1,103 @@
+"""Lists of images: text files with one row per image, as people have them.
+
+It imports nothing of the package, because the scripts of datasets/ load it by its path.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Container
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+LABEL_SUFFIXES = (".bmp", ".gif", ".png", ".tif", ".tiff")  # lossless ones
+_IMAGE, _LABEL = ("|".join(map(re.escape, some)) for some in (IMAGE_SUFFIXES, LABEL_SUFFIXES))
+# Two files in a row: the suffixes tell where the first ends, so names may have spaces.
+_TWO_FILES = re.compile(rf"(\S.*?(?:{_IMAGE}))\s*[\s,;]\s*(\S.*(?:{_LABEL}))", re.I)
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class ListError(ValueError):
+    """A list that cannot be read in one way only; the message names file and line."""
+
+
+class Row(NamedTuple):
+    """An image as a list names it, "x", "x.jpg" or "/JPEGImages/x.jpg"; label: likewise, or ""."""
+
+    image: str
+    label: str = ""
+
+
+def read_rows(path: Path, known: Container[str]) -> list[Row]:
+    """The rows of a list, in its order.
+
+    UTF-8 or UTF-16, lines may end as on any system, blank ones are skipped. A row is an image's
+    name, with or without folder and suffix, or an image and its label (x.jpg x.png) with blanks,
+    a comma or a semicolon between them.
+
+    Args:
+        path: the list.
+        known: stems of the images that there are; tells a name with spaces from two columns.
+
+    Raises:
+        ListError: a row that is none of these, an image that is listed twice, no row at all, or
+            bytes that are no text.
+        FileNotFoundError: there is no such file.
+    """
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        text = line.strip().replace("\\", "/")
+        if not text:
+            continue
+        row = _row(text, known)
+        if row is None:
+            raise ListError(
+                f"{path.absolute()}, line {number}: {text!r} is neither a known image nor two "
+                "files. A line must be the name of an image (x or x.jpg), or an image and its "
+                "label (x.jpg x.png, or /JPEGImages/x.jpg /SegmentationClass/x.png)"
+            )
+        key = row.image if "/" in row.image else stem_of(row.image)
+        if key in rows:
+            raise ListError(f"{path.absolute()}, line {number}: {key} is listed twice")
+        rows[key] = row
+    if not rows:
+        raise ListError(f"{path.absolute()} lists no images")
+    return list(rows.values())
+
+
+def stem_of(name: str) -> str:
+    """ "x" of "x", "x.JPG" or "/JPEGImages/x.jpg"; a suffix of no picture stays."""
+    path = PurePosixPath(name)
+    suffixes = (*IMAGE_SUFFIXES, *LABEL_SUFFIXES)
+    return path.stem if path.suffix.lower() in suffixes else path.name
+
+
+def _row(text: str, known: Container[str]) -> Row | None:
+    is_known = stem_of(text) in known
+    if is_known and "/" not in text:
+        return Row(text)
+    if two := _TWO_FILES.fullmatch(text):
+        return Row(*two.groups())
+    return Row(text) if is_known or len(text.split()) == 1 else None
+
+
+def _text(path: Path) -> str:
+    """With "\\n" at the end of each line."""
+    content = path.read_bytes()
+    encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ListError(
+            f"{path.absolute()} is no text of UTF-8, nor of UTF-16 with its mark; save the list as "
+            "UTF-8"
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")

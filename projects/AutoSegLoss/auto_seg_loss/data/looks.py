@@ -1,0 +1,127 @@
+"""Every file of a data set looked at once: in parallel, and what was seen is kept beside the files.
+
+The looks of a folder lie in one hidden file in it or, where that cannot be written, in the user's
+cache folder. A look counts for as long as name, length and time of change of its file stay.
+
+Letters: H, W size in pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from autoseg_core.files import replacing
+
+from .images import check_image
+from .labels import LabelError, Palette, read_values
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a file holds. counts: pixels of each value of a label, as in the file; {} for images."""
+
+    height: int
+    width: int
+    counts: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A file when it was looked at: length in bytes, time of change in ns, and what it held."""
+
+    length: int
+    changed: int
+    seen: Seen
+
+
+_LOOKS = TypeAdapter(dict[str, Look])  # by name of the file
+
+
+def look_at_images(paths: Sequence[str]) -> dict[str, Seen | str]:
+    """What each image is like, or what is wrong with it, by path; see `images.check_image`."""
+    return _look_at(paths, lambda path: Seen(*check_image(path), {}), "images")
+
+
+def look_at_labels(paths: Sequence[str], palette: Palette = ()) -> dict[str, Seen | str]:
+    """The same for labels, which are decoded. palette: INPUT.LABEL_PALETTE."""
+    kind = f"labels-{_digest(str([list(row) for row in palette]))}" if palette else "labels"
+    return _look_at(paths, lambda path: _look_at_label(path, palette), kind)
+
+
+def _look_at_label(path: str, palette: Palette) -> Seen:
+    raw = read_values(path, palette)
+    values, counts = np.unique(raw, return_counts=True)
+    return Seen(*raw.shape, dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+
+def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> dict[str, Seen | str]:
+    known = {folder: _read(folder, kind) for folder in {os.path.dirname(path) for path in paths}}
+
+    def once(path: str) -> Look | str:
+        folder, name = os.path.split(path)
+        try:
+            status = os.stat(path)
+            old = known[folder].get(name)
+            if old and (old.length, old.changed) == (status.st_size, status.st_mtime_ns):
+                return old
+            return Look(status.st_size, status.st_mtime_ns, look(path))
+        except FileNotFoundError:
+            return f"{path}: no such file"
+        except (OSError, LabelError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor() as pool:  # decoding lets go of Python's lock
+        work = tqdm(pool.map(once, paths), f"{kind} looked at", len(paths), disable=None, delay=2)
+        found = dict(zip(paths, work, strict=True))
+    for folder, looks in known.items():
+        now = {os.path.basename(p): one for p, one in found.items() if os.path.dirname(p) == folder}
+        fresh = {name: one for name, one in now.items() if isinstance(one, Look)}
+        if any(one is not looks.get(name) for name, one in fresh.items()):
+            _write(folder, kind, {**looks, **fresh})
+    return {path: one.seen if isinstance(one, Look) else one for path, one in found.items()}
+
+
+def _read(folder: str, kind: str) -> dict[str, Look]:
+    """Those that are kept of a folder; {} where there are none, or none that can be read."""
+    looks: dict[str, Look] = {}
+    for place in _places(folder, kind):
+        with suppress(OSError, ValueError):
+            looks |= _LOOKS.validate_json(place.read_bytes())
+    return looks
+
+
+def _write(folder: str, kind: str, looks: dict[str, Look]) -> None:
+    for place in _places(folder, kind):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(place) as partial:
+                partial.write_bytes(_LOOKS.dump_json(looks))
+            return
+        except OSError as error:
+            problem = error
+    logger.warning("looks at %s cannot be kept, the next run takes as long: %s", folder, problem)
+
+
+def _places(folder: str, kind: str) -> tuple[Path, Path]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "auto_seg_loss"
+    return (
+        Path(folder) / f".auto_seg_loss-{kind}.json",
+        cache / f"{_digest(os.path.abspath(folder))}-{kind}.json",
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
