@@ -28,6 +28,7 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 from math import pi
+from os.path import expanduser
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -195,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("losses", nargs="+", metavar="LOSS", help="a name of the zoo, or the path of a .json file")
     written = "where to write; its ending says in which format (png, pdf, svg; without one png)"
-    add("-o", "--output", required=True, metavar="PATH", help=written)
+    add("-o", "--output", required=True, type=expanduser, metavar="PATH", help=written)
     add("--dpi", type=int, default=120, help="pixels an inch (default: %(default)s)")
     return parser
 

@@ -1,4 +1,4 @@
-"""Label files of one index of 8 bits a pixel: read, checked, and written as a whole or not at all.
+"""Label files as the package reads them; written with 8 bits a pixel, as a whole or not at all.
 
 Letters: H, W size of a label in pixels; C number of classes.
 """
@@ -7,26 +7,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from make_shapes import voc_colour_map
 from PIL import Image
 
 VOID = 255
-INDEX_MODES = ("P", "L")
+PACKAGE = Path(__file__).resolve().parents[1] / "projects" / "AutoSegLoss" / "auto_seg_loss"
 
 
-def read_indices(path: Path) -> np.ndarray:
-    """The indices of a palette image or the levels of a grey one, (H, W) uint8.
+def _load(name: str) -> ModuleType:
+    """A module of auto_seg_loss.data by its path: the package itself would import torch."""
+    spec = spec_from_file_location(f"auto_seg_loss_data_{name}", PACKAGE / "data" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+labels, lists = _load("labels"), _load("lists")
+
+
+def read_indices(path: Path, classes: int = 256) -> np.ndarray:
+    """The indices of a label file, (H, W) uint8: 0..C-1 or 255.
 
     Raises:
-        ValueError: the file holds colours or 16 bits.
+        ValueError: colours, a lossy format, or a value that is neither a class nor 255.
     """
-    with Image.open(path) as picture:
-        if picture.mode not in INDEX_MODES:
-            raise ValueError(f"expected one index of 8 bits a pixel, got mode {picture.mode}")
-        return np.asarray(picture)
+    label: np.ndarray = labels.read_values(path)
+    check_values(label, classes)
+    return label.astype(np.uint8)
 
 
 def write_label(path: Path, label: np.ndarray, palette: bool) -> None:
@@ -60,9 +73,5 @@ def holds(path: Path, label: np.ndarray, palette: bool) -> bool:
 
 def check_values(label: np.ndarray, classes: int) -> None:
     """Raises ValueError unless all values are classes 0..C-1 or 255."""
-    wrong = np.unique(label[(label >= classes) & (label != VOID)])
-    if wrong.size:
-        raise ValueError(
-            f"label values {wrong[:10].tolist()} are neither a class (0..{classes - 1}) "
-            f"nor void ({VOID})"
-        )
+    if words := labels.unfit_values(np.unique(label).tolist(), classes, VOID):
+        raise ValueError(words)

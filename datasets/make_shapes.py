@@ -435,6 +435,11 @@ def make_shapes(
     return folder
 
 
+def user_path(text: str) -> Path:
+    """A path of the command line or the environment, its ``~`` a home directory."""
+    return Path(text).expanduser()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     default = Parameters()
@@ -443,8 +448,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--root",
-        type=Path,
-        default=Path(os.environ.get("DETECTRON2_DATASETS", "datasets")),
+        type=user_path,
+        default=os.environ.get("DETECTRON2_DATASETS", "datasets"),
         help="folder of data sets (default: $DETECTRON2_DATASETS, else ./datasets)",
     )
     for name, value in asdict(default).items():

@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from label_files import check_values, holds, write_label
+from make_shapes import user_path
 from tqdm import tqdm
 
 LISTED = 10  # problems of a kind that are named before the rest is only counted
@@ -162,8 +163,8 @@ def script_parser(description: str | None, folder: str) -> argparse.ArgumentPars
     )
     parser.add_argument(
         "--root",
-        type=Path,
-        default=Path(os.environ.get("DETECTRON2_DATASETS", "datasets")),
+        type=user_path,
+        default=os.environ.get("DETECTRON2_DATASETS", "datasets"),
         help=f"folder that holds {folder}/ (default: $DETECTRON2_DATASETS, else ./datasets)",
     )
     parser.add_argument(
@@ -193,7 +194,7 @@ def _positive(text: str) -> int:
 
 def dataset_folder(root: Path, name: str) -> Path:
     """<root>/<name>, which must be a directory."""
-    folder = root.expanduser() / name
+    folder = root / name
     if not folder.is_dir():
         raise PreparationError(
             f"{folder.absolute()} is no directory; give --root the folder that holds {name}/ "

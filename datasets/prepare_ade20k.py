@@ -37,8 +37,7 @@ COUNTS = {"training": 20210, "validation": 2000}
 
 def label_of(path: Path) -> np.ndarray:
     """(H, W) uint8: the file's values less 1, so that 0 ("other") becomes 255."""
-    values = read_indices(path)
-    return values - np.uint8(1)  # wraps around at 0
+    return read_indices(path, 1 + CLASSES) - np.uint8(1)  # wraps around at 0
 
 
 def prepare(options: argparse.Namespace) -> Report:

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from label_files import read_indices, write_whole
+from label_files import lists, read_indices, write_whole
+from make_shapes import user_path
 from preparation import (
     Job,
     PreparationError,
@@ -59,29 +60,30 @@ def prepare(options: argparse.Namespace) -> Report:
     """Labels, and then the list; see the module."""
     voc, report = dataset_folder(options.root, FOLDER), Report()
     sbd = options.sbd or options.root / SBD
-    lists = {split: _names(_list(voc, split)) for split in ("train", "val")}
-    extra = {name for split in ("train", "val") for name in _names(_sbd_list(sbd, split))}
-    lists["trainaug"] = sorted({*lists["train"], *extra} - {*lists["val"]})
-    own = {*lists["train"], *lists["val"]}
+    images = _images(voc / "JPEGImages")
+    names = {split: _names(_list(voc, split), images) for split in ("train", "val")}
+    extra = {n for split in ("train", "val") for n in _names(_sbd_list(sbd, split), images)}
+    names["trainaug"] = sorted({*names["train"], *extra} - {*names["val"]})
+    own = {*names["train"], *names["val"]}
 
     report.miss(
         "images of these lists without JPEGImages/*.jpg",
-        _absent(voc / "JPEGImages", ".jpg", {*lists["trainaug"], *lists["val"]}),
+        {*names["trainaug"], *names["val"]} - images,
     )
     no_label = _absent(voc / "SegmentationClass", ".png", own)
     report.miss("images of VOC without SegmentationClass/*.png", no_label)
-    no_mat = _absent(sbd / "cls", ".mat", {*lists["trainaug"]} - own)
+    no_mat = _absent(sbd / "cls", ".mat", {*names["trainaug"]} - own)
     report.miss(f"images of SBD without {sbd / 'cls'}/*.mat", no_mat)
 
     missing = {*no_label, *no_mat}
-    checks = [_check(voc, name) for name in lists["val"] if name not in missing]
+    checks = [_check(voc, name) for name in names["val"] if name not in missing]
     make_labels("val", checks, options.workers, report)
-    jobs = [_job(voc, sbd, n, n in own) for n in lists["trainaug"] if n not in missing]
+    jobs = [_job(voc, sbd, n, n in own) for n in names["trainaug"] if n not in missing]
     make_labels("trainaug", jobs, options.workers, report)
     for split, expected in COUNTS.items():
-        report.count(split, len(lists[split]), expected, options.partial)
+        report.count(split, len(names[split]), expected, options.partial)
     if not report.problems:
-        text = "".join(f"{name}\n" for name in lists["trainaug"])
+        text = "".join(f"{name}\n" for name in names["trainaug"])
         write_whole(_list(voc, "trainaug"), lambda path: path.write_text(text))
     return report
 
@@ -115,14 +117,19 @@ def _sbd_list(sbd: Path, split: str) -> Path:
     return sbd / f"{split}.txt"
 
 
-def _names(path: Path) -> list[str]:
+def _names(path: Path, images: set[str]) -> list[str]:
     try:
-        names = path.read_text().split()
+        return [lists.stem_of(row.image) for row in lists.read_rows(path, images)]
     except FileNotFoundError:
         raise PreparationError(f"there is no list {path.absolute()}") from None
-    if not names:
-        raise PreparationError(f"{path.absolute()} lists no images")
-    return names
+    except lists.ListError as error:
+        raise PreparationError(str(error)) from None
+
+
+def _images(folder: Path) -> set[str]:
+    """Stems of the images that there are."""
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return {path.stem for path in paths if path.suffix.lower() in lists.IMAGE_SUFFIXES}
 
 
 def _absent(folder: Path, end: str, names: Iterable[str]) -> set[str]:
@@ -134,7 +141,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = script_parser(__doc__, FOLDER)
     parser.add_argument(
-        "--sbd", type=Path, help=f"folder of SBD with cls/ and its lists (default: <root>/{SBD})"
+        "--sbd",
+        type=user_path,
+        help=f"folder of SBD with cls/ and its lists (default: <root>/{SBD})",
     )
     return run_script("prepare_voc_aug", prepare, parser.parse_args(arguments))
 

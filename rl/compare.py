@@ -14,10 +14,10 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from autoseg_core import Space, search_space
+from autoseg_core.files import user_path
 from rl.agents.variants import parse_variants
 from rl.comparison import write_comparisons
 from rl.contest import Plan, Problem, compare
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(parser.add_argument_group("who searches, and for how long"))
     output = "where to write (default: %(default)s)"
     parser.add_argument(
-        "--output", type=Path, default=Path("output/compare"), metavar="DIR", help=output
+        "--output", type=user_path, default="output/compare", metavar="DIR", help=output
     )
     return parser
 

@@ -26,6 +26,7 @@ from auto_seg_loss.prediction import (
 )
 from auto_seg_loss.preflight import check_weights, load_config
 from auto_seg_loss.user_errors import explain_user_errors
+from autoseg_core.files import user_path
 
 
 def share(text: str) -> float:
@@ -44,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--config-file", required=True, metavar="FILE", help="YAML config of the network")
     add("--input", required=True, nargs="+", help="files, directories, or quoted patterns")
-    add("--output", required=True, type=Path, metavar="DIRECTORY", help="made if missing")
+    add("--output", required=True, type=user_path, metavar="DIRECTORY", help="made if missing")
     add("--alpha", type=share, default=0.5, help="share of the colours (default: %(default)s)")
     add("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs, at the end")
     return parser.parse_args()

@@ -36,7 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, help="where to write (output/demo[-small])")
+    add = parser.add_argument
+    written = "where to write (output/demo[-small])"
+    add("--output", type=lambda text: Path(text).expanduser(), help=written)
     parser.add_argument("--budget", choices=("full", "small"), default="full")
     arguments = parser.parse_args()
     small = arguments.budget == "small"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from autoseg_core import Space
+from autoseg_core.files import user_path
 from rl.proxies.blend import Blend
 from rl.proxies.evaluations import read_evaluations
 from rl.proxies.known import normal_error
@@ -162,8 +163,8 @@ def from_journals(
             than max(2 D, 10).
         rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
     """
-    paths = [Path(journal)] if isinstance(journal, str | Path) else [Path(one) for one in journal]
-    data = read_evaluations(paths, space)
+    paths = [journal] if isinstance(journal, str | Path) else journal
+    data = read_evaluations([user_path(path) for path in paths], space)
     regression = fit(data.thetas, data.values)
     error = _estimate(regression, data.failed)
     if not error.explained > 0.0:

@@ -77,8 +77,32 @@ def test_values_above_the_classes_are_refused(ade, prepare, match):
     Image.new("L", (48, 32), 152).save(ade / f"annotations/{FIRST}.png")
     done = prepare(SCRIPT, "--root", ade.parent, "--partial")
     assert done.returncode == 1
-    match(rf"{FIRST}\.png: label values \[151\] are neither a class \(0\.\.149\)", done.stderr)
+    match(rf"{FIRST}\.png: label values 152 are neither a class \(0\.\.150\)", done.stderr)
     assert not (ade / f"annotations_detectron2/{FIRST}.png").exists()
+
+
+def test_sixteen_bit_annotations_give_the_same_labels(ade, prepare):
+    path = ade / f"annotations/{FIRST}.png"
+    source = read(path).astype(np.uint16)
+    Image.fromarray(source).save(path)
+    assert prepare(SCRIPT, "--root", ade.parent, "--partial").returncode == 0
+    made = read(ade / f"annotations_detectron2/{FIRST}.png")
+    assert made.dtype == np.uint8
+    np.testing.assert_array_equal(made, np.where(source == 0, 255, source - 1))
+
+
+def test_256_is_not_other(ade, prepare, match):
+    Image.fromarray(np.full((32, 48), 256, np.uint16)).save(ade / f"annotations/{FIRST}.png")
+    done = prepare(SCRIPT, "--root", ade.parent, "--partial")
+    assert done.returncode == 1
+    match(r"label values 256 are neither", done.stderr)
+
+
+def test_the_root_may_begin_with_a_tilde(ade, prepare, monkeypatch):
+    monkeypatch.setenv("HOME", str(ade.parent))
+    assert prepare(SCRIPT, "--root", "~", "--partial").returncode == 0
+    monkeypatch.setenv("DETECTRON2_DATASETS", "~")
+    assert prepare(SCRIPT, "--partial").returncode == 0
 
 
 def test_no_set_and_an_empty_one(ade, prepare, match):

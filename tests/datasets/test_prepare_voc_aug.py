@@ -129,6 +129,22 @@ def test_a_missing_folder_is_said(voc, prepare, match, folder, words):
     match(words, done.stderr)
 
 
+def test_lists_and_images_may_come_from_another_system(voc, prepare):
+    for path in (voc / "ImageSets/Segmentation/train.txt", voc / "ImageSets/Segmentation/val.txt"):
+        path.write_text(path.read_text().replace("\n", "\r\n"), encoding="utf-16", newline="")
+    (voc / "JPEGImages/2008_000005.jpg").rename(voc / "JPEGImages/2008_000005.JPG")
+    done = prepare(SCRIPT, "--root", voc.parent, "--partial")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (voc / "ImageSets/Segmentation/trainaug.txt").read_text().split() == TRAINAUG
+
+
+def test_a_row_that_is_no_image_is_named(voc, prepare, match):
+    (voc / "ImageSets/Segmentation/train.txt").write_text("2008_000001\n2008_000002 1\n")
+    done = prepare(SCRIPT, "--root", voc.parent, "--partial")
+    assert done.returncode == 1
+    match(r"train\.txt, line 2: '2008_000002 1' is neither .*A line must be the name", done.stderr)
+
+
 def test_sbd_may_lie_elsewhere(voc, prepare):
     (voc.parent / "benchmark_RELEASE/dataset").rename(voc.parent / "sbd")
     done = prepare(SCRIPT, "--root", voc.parent, "--sbd", voc.parent / "sbd", "--partial")
@@ -142,7 +158,7 @@ def test_damaged_sources_are_named_and_the_others_are_done(voc, prepare, match):
     done = prepare(SCRIPT, "--root", voc.parent, "--partial")
     assert done.returncode == 1
     match(r"2008_000005\.mat: expected a MATLAB file with GTcls\.Segmentation", done.stderr)
-    match(r"2008_000006\.mat: label values \[21\] are neither a class \(0\.\.20\)", done.stderr)
+    match(r"2008_000006\.mat: label values 21 are neither a class \(0\.\.20\)", done.stderr)
     there = sorted(path.stem for path in (voc / "SegmentationClassAug").iterdir())
     assert there == VOC_LISTS["train"]
 
@@ -151,7 +167,7 @@ def test_a_label_of_vocs_that_holds_colours_is_named(voc, prepare, match):
     Image.new("RGB", (40, 40)).save(voc / "SegmentationClass" / "2008_000003.png")
     done = prepare(SCRIPT, "--root", voc.parent, "--partial")
     assert done.returncode == 1
-    match(r"2008_000003\.png: expected one index of 8 bits a pixel, got mode RGB", done.stderr)
+    match(r"2008_000003\.png: a label file holds one class index .*\(mode RGB\)", done.stderr)
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "grey", "gone"])

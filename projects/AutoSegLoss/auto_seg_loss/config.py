@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from os.path import expanduser
 from typing import Any
 
 import yaml
@@ -44,6 +45,21 @@ def import_modules(cfg: CfgNode) -> None:
     """Import what IMPORTS names; ImportError for what is not on the path."""
     for module in cfg.IMPORTS:
         importlib.import_module(module)
+
+
+def expand_homes(cfg: CfgNode) -> None:
+    """Put home directories for the ``~`` that a text begins with, as in ``OUTPUT_DIR ~/runs``."""
+    for key, value in cfg.items():
+        if isinstance(value, CfgNode):
+            expand_homes(value)
+        else:
+            cfg[key] = _with_home(value)
+
+
+def _with_home(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_with_home(item) for item in value)
+    return expanduser(value) if isinstance(value, str) else value
 
 
 def plain(cfg: CfgNode) -> dict[str, Any]:

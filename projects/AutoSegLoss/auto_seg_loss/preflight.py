@@ -6,6 +6,7 @@ import argparse
 import logging
 import re
 from collections.abc import Callable, Sequence
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.checkpoint import fitted
-from auto_seg_loss.config import import_modules, project_defaults
+from auto_seg_loss.config import expand_homes, import_modules, project_defaults
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette
 from auto_seg_loss.data.verify import Labels, check_values, looks_like_masks
@@ -47,7 +48,8 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML config")
+    add = parser.add_argument
+    add("--config-file", required=True, type=expanduser, metavar="FILE", help="YAML config")
     parser.add_argument(
         "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
     )
@@ -70,6 +72,7 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     except (AssertionError, AttributeError, KeyError, ValueError) as error:
         where = f"{config_file or 'defaults'} and KEY VALUE options"
         raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
+    expand_homes(cfg)
     run_imports(cfg)
     return cfg
 
@@ -176,21 +179,25 @@ def _check_all(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
 
 
 def check_data(cfg: CfgNode, name: str) -> Labels:
-    """Look at every file of a data set and at its number of classes; what the labels hold."""
-    if name not in DatasetCatalog.list():
-        ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
-        raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
-    metadata, classes = MetadataCatalog.get(name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    with config_errors():
-        check_num_classes(classes, metadata, name)
-        check_palette(cfg.INPUT.LABEL_PALETTE)
-        dicts = DatasetCatalog.get(name)
-    labels = verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)
-    ignore_label = metadata.get("ignore_label", 255)
+    """Look at every file of a data set and at the values of its labels; what the labels hold."""
+    labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    ignore_label = MetadataCatalog.get(name).get("ignore_label", 255)
     check_values(name, labels, classes, ignore_label)
     if warning := looks_like_masks(labels, classes, ignore_label):
         logger.warning("data set %r: %s", name, warning)
     return labels
+
+
+def look_at_data(cfg: CfgNode, name: str) -> Labels:
+    """The same, with any values: refuse files that are missing, damaged or of unequal sizes."""
+    if name not in DatasetCatalog.list():
+        ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
+        raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
+    with config_errors():
+        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, MetadataCatalog.get(name), name)
+        check_palette(cfg.INPUT.LABEL_PALETTE)
+        dicts = DatasetCatalog.get(name)
+    return verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)
 
 
 def check_loss(cfg: CfgNode) -> None:

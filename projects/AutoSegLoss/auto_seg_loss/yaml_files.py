@@ -9,6 +9,7 @@ import yaml
 from detectron2.config import CfgNode
 
 from auto_seg_loss.errors import ConfigError
+from autoseg_core.files import user_path
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     ``!!python/...``, which Detectron2 executes, and for a path that is no local file; ``OSError``
     for a file that cannot be read.
     """
-    return _PlainFiles.load_yaml_with_base(str(path))
+    return _PlainFiles.load_yaml_with_base(str(user_path(path)))
 
 
 class _PlainFiles(CfgNode):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from auto_seg_loss import class_weights as module
 from auto_seg_loss.class_weights import WEIGHT_RULES, class_weights, count_pixels
+from auto_seg_loss.data.looks import look_at_labels
 
 # Two images of 8 pixels, three classes and void: class 0 in both, 1 in the first, 2 in none.
 LABELS = ([[0, 0, 0, 0], [1, 1, 9, 9]], [[0, 0, 0, 0], [0, 0, 0, 0]])
@@ -17,12 +18,10 @@ LABELS = ([[0, 0, 0, 0], [1, 1, 9, 9]], [[0, 0, 0, 0], [0, 0, 0, 0]])
 
 @pytest.fixture
 def counts(tmp_path) -> np.ndarray:
-    dicts = []
-    for number, label in enumerate(LABELS):
-        path = tmp_path / f"{number}.png"
+    paths = [str(tmp_path / f"{number}.png") for number in range(len(LABELS))]
+    for path, label in zip(paths, LABELS, strict=True):
         Image.fromarray(np.array(label, dtype=np.uint8)).save(path)
-        dicts.append({"sem_seg_file_name": str(path)})
-    return count_pixels(dicts, num_classes=3, ignore_label=9)
+    return count_pixels(look_at_labels(paths).values(), num_classes=3, ignore_label=9)
 
 
 def test_pixels_are_counted_without_void(counts):

@@ -6,12 +6,14 @@ import argparse
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError
 from auto_seg_loss.preflight import (
     ConfigError,
+    check_data,
     check_evaluation,
     check_test_data,
     check_train_data,
@@ -51,6 +53,16 @@ def test_options_win_over_the_file_and_the_file_over_defaults(tiny_config):
     assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.IMS_PER_BATCH) == (7, 4)
     assert cfg.SOLVER.MOMENTUM == 0.9
     assert not cfg.is_frozen()
+
+
+def test_homes_are_expanded_wherever_a_path_stands(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = f'_BASE_: "{tiny_config}"\nSEARCH: {{WARM_START: {{WEIGHTS: "~/w.pth"}}}}\n'
+    (tmp_path / "mine.yaml").write_text(text + 'STUDY: {LOSSES: ["~/a.json", dice]}\n')
+    cfg = load_config("~/mine.yaml", ["OUTPUT_DIR", "~/out~", "MODEL.WEIGHTS", "x/~/w.pth"])
+    found = [cfg.OUTPUT_DIR, cfg.SEARCH.WARM_START.WEIGHTS, cfg.STUDY.LOSSES, cfg.MODEL.WEIGHTS]
+    home = str(tmp_path)
+    assert found == [f"{home}/out~", f"{home}/w.pth", [f"{home}/a.json", "dice"], "x/~/w.pth"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +164,7 @@ def test_a_missing_file_is_named(own_shapes, make_cfg, split, folder, suffix):
 def test_a_truncated_image_is_named(own_shapes, make_cfg):
     path = own_shapes / "JPEGImages" / "train_00002.jpg"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DatasetError, match=r"train_00002\.jpg: unreadable"):
+    with pytest.raises(DatasetError, match=r"cannot read image .*train_00002\.jpg: "):
         check_datasets(make_cfg())
 
 
@@ -161,6 +173,41 @@ def test_image_and_label_of_different_size_are_named(own_shapes, make_cfg):
     Image.new("L", (10, 10)).save(path)
     with pytest.raises(DatasetError, match=r"differ in size: .*train_00003\.jpg is 48x64 \(HxW\)"):
         check_datasets(make_cfg())
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_label_values_are_looked_at_first(own_shapes, make_cfg, split):
+    path = own_shapes / "SegmentationClass" / f"{split}_00001.png"
+    Image.new("L", (64, 48), 7).save(path)
+    words = rf"{split}_00001\.png: label values 7 are neither a class \(0\.\.6\).*LABEL_PALETTE"
+    with pytest.raises(DatasetError, match=words):
+        check_datasets(make_cfg("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)"))
+
+
+def test_masks_of_0_and_255_are_warned_of_and_a_palette_reads_them(own_shapes, make_cfg, caplog):
+    for path in (own_shapes / "SegmentationClass").glob("test_*"):
+        mask = np.zeros((48, 64), np.uint8)
+        mask[10:20] = 255
+        Image.fromarray(mask).save(path)
+    check_test_data(make_cfg())
+    assert "all labels hold 0 and 255 only" in caplog.text
+    palette = "[[0, 0, 0, 0], [255, 255, 255, 1]]"
+    caplog.clear()
+    (labels, *_) = check_data(
+        make_cfg("INPUT.LABEL_PALETTE", palette), "shapes_sem_seg_test"
+    ).values()
+    assert labels.counts == {0: 48 * 64 - 640, 1: 640} and not caplog.text
+
+
+def test_an_unfit_palette_is_a_config_error(shapes, make_cfg):
+    with pytest.raises(ConfigError, match=r"INPUT\.LABEL_PALETTE expects rows"):
+        check_test_data(make_cfg("INPUT.LABEL_PALETTE", "[[0, 0, 0]]"))
+
+
+def test_an_unfit_list_is_a_config_error(own_shapes, make_cfg):
+    (own_shapes / "ImageSets/Segmentation/test.txt").write_text("test_00001 -1\n")
+    with pytest.raises(ConfigError, match=r"test\.txt, line 1: 'test_00001 -1' is neither"):
+        check_test_data(make_cfg())
 
 
 def test_missing_weights_are_named(make_cfg, tmp_path):

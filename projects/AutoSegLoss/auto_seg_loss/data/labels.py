@@ -21,6 +21,10 @@ from PIL import Image, UnidentifiedImageError
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
 # Formats whose compression may change values: a class would turn into its neighbours by number.
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+REMEDY = (
+    "correct the file, the data set's stuff_classes or its ignore_label; for labels of colours, or "
+    "masks of 0 and 255, set INPUT.LABEL_PALETTE"
+)
 Palette = Sequence[Sequence[int]]  # rows [R, G, B, value]
 
 
@@ -65,7 +69,8 @@ def read_label(
     wrong &= ~void
     if wrong.any():
         values = np.unique(raw[wrong]).tolist()
-        raise LabelError(f"{os.fspath(path)}: {unfit_values(values, num_classes, ignore_label)}")
+        words = unfit_values(values, num_classes, ignore_label)
+        raise LabelError(f"{os.fspath(path)}: {words}; {REMEDY}")
     label[void] = ignore_value
     return label
 
@@ -77,9 +82,7 @@ def unfit_values(values: Iterable[int], num_classes: int, ignore_label: int) -> 
         return ""
     return (
         f"label values {', '.join(map(str, wrong[:10]))} are neither a class "
-        f"(0..{num_classes - 1}) nor the data set's ignore label ({ignore_label}); correct the "
-        "file, the data set's stuff_classes or its ignore_label, or, if the pixels are colours or "
-        "masks of 0 and 255, give their meaning in INPUT.LABEL_PALETTE"
+        f"(0..{num_classes - 1}) nor the data set's ignore label ({ignore_label})"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .catalog import LISTED, Pairs
-from .labels import Palette, unfit_values
+from .labels import REMEDY, Palette, unfit_values
 from .looks import Seen, look_at_images, look_at_labels
 
 Labels = dict[str, Seen]
@@ -58,7 +58,9 @@ def check_values(name: str, labels: Labels, num_classes: int, ignore_label: int)
         DatasetError: naming the first ten files and their values.
     """
     unfit = {p: unfit_values(seen.counts, num_classes, ignore_label) for p, seen in labels.items()}
-    _refuse(name, len(labels), [f"{path}: {words}" for path, words in unfit.items() if words])
+    _refuse(
+        name, len(labels), [f"{path}: {words}; {REMEDY}" for path, words in unfit.items() if words]
+    )
 
 
 def count_values(labels: Iterable[Seen]) -> Counter[int]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 import yaml
 from detectron2.config import CfgNode
 
-from auto_seg_loss.config import plain
+from auto_seg_loss.config import expand_homes, plain
 from auto_seg_loss.preflight import ConfigError, run_imports
 from auto_seg_loss.yaml_files import read_yaml
 from rl.headers import differences
@@ -105,7 +106,7 @@ def _entry(key: str, entry: Any) -> tuple[str, str]:
     if len(parts) != 2 or not all(isinstance(part, str) and part for part in parts):
         raise ConfigError(f'{key} expects entries "label: config.yaml", got {entry!r}.')
     label, path = parts
-    return label, path
+    return label, expanduser(path)
 
 
 def _merged(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
@@ -159,6 +160,7 @@ def _layered(cfg: CfgNode, files: Sequence[Path], opts: list[str]) -> CfgNode:
         names = ", ".join(map(str, files))
         words = error.args[0] if isinstance(error, KeyError) else error
         raise ConfigError(f"STUDY.DATASETS and STUDY.NETWORKS, {names}: {words}") from None
+    expand_homes(merged)
     run_imports(merged)
     merged.STUDY, merged.OUTPUT_DIR = cfg.STUDY.clone(), cfg.OUTPUT_DIR
     merged.freeze()

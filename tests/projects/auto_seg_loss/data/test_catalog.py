@@ -150,24 +150,66 @@ def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"directory not found: .*nowhere"):
         folder_pairs(tmp_path / "i", tmp_path / "nowhere")
     touch(tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match=r"no \.png files in .*empty"):
+    with pytest.raises(FileNotFoundError, match=r"no .*or \.png or .* files in .*empty"):
         folder_pairs(tmp_path / "i", tmp_path / "empty")
 
 
-def test_lists_of_voc(tmp_path):
-    lists = tmp_path / "ImageSets" / "Segmentation"
-    touch(lists)
-    (lists / "train.txt").write_text("b\na\n\n")
-    pairs = listed_pairs(tmp_path, "train")
-    assert [pair["image_id"] for pair in pairs] == ["b", "a"]
+@pytest.fixture
+def voc_list(tmp_path):
+    """``voc_list(text)``: the pairs of a list in VOC's layout, relative to its folder."""
+    touch(tmp_path / "JPEGImages", "a.jpg", "b.JPG", "c.jpeg", "my image.png", "d.e.jpg")
+    touch(tmp_path / "SegmentationClass", "a.png", "b.PNG", "c.png", "my image.png", "d.e.png")
+    touch(tmp_path / "Other", "a.png")
+    touch(tmp_path / "ImageSets" / "Segmentation")
+
+    def read(text):
+        (tmp_path / "ImageSets/Segmentation/train.txt").write_text(text)
+        pairs = listed_pairs(tmp_path, "train")
+        return [
+            tuple(str(Path(p[key]).relative_to(tmp_path)) for key in ("file_name", FILE_OF_LABEL))
+            for p in pairs
+        ]
+
+    return read
+
+
+FILE_OF_LABEL = "sem_seg_file_name"
+A = ("JPEGImages/a.jpg", "SegmentationClass/a.png")
+
+
+@pytest.mark.parametrize(
+    ("row", "pair"),
+    [
+        ("a", A),
+        ("a.jpg", A),
+        ("/JPEGImages/a.jpg", A),
+        ("JPEGImages\\a.jpg", A),
+        ("a.jpg a.png", A),
+        ("/JPEGImages/a.jpg /SegmentationClass/a.png", A),
+        ("/JPEGImages/a.jpg\t/Other/a.png", (A[0], "Other/a.png")),
+        ("b", ("JPEGImages/b.JPG", "SegmentationClass/b.PNG")),
+        ("b.jpg", ("JPEGImages/b.JPG", "SegmentationClass/b.PNG")),
+        ("c", ("JPEGImages/c.jpeg", "SegmentationClass/c.png")),
+        ("d.e", ("JPEGImages/d.e.jpg", "SegmentationClass/d.e.png")),
+        ("my image", ("JPEGImages/my image.png", "SegmentationClass/my image.png")),
+        # What is not there is reported with all other missing files, by verify_dataset.
+        ("new", ("JPEGImages/new.jpg", "SegmentationClass/new.png")),
+        ("new.png", ("JPEGImages/new.png", "SegmentationClass/new.png")),
+    ],
+)
+def test_rows_of_a_list(voc_list, row, pair):
+    assert voc_list(f"{row}\n") == [pair]
+
+
+def test_rows_may_name_absolute_files(voc_list, tmp_path):
+    assert voc_list(f"{tmp_path}/JPEGImages/a.jpg {tmp_path}/Other/a.png") == [
+        ("JPEGImages/a.jpg", "Other/a.png")
+    ]
+
+
+def test_a_missing_list_is_named(voc_list, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no list of the val images: .*val\.txt"):
         listed_pairs(tmp_path, "val")
-    (lists / "empty.txt").write_text("\n")
-    with pytest.raises(ValueError, match=r"empty\.txt lists no images"):
-        listed_pairs(tmp_path, "empty")
-    (lists / "twice.txt").write_text("a\nb\na\n")
-    with pytest.raises(ValueError, match=r"twice\.txt lists images twice: a$"):
-        listed_pairs(tmp_path, "twice")
 
 
 def _camvid_root():

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import read_label
+from auto_seg_loss.data.labels import check_palette
 
 INDICES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.uint8)
 
@@ -71,6 +72,67 @@ def test_colour_files_are_refused(tmp_path, mode):
     Image.new(mode, (2, 2)).save(tmp_path / "colour.png")
     with pytest.raises(ValueError, match=rf"colour\.png: .* holds colours \(mode {mode}\)"):
         read_label(tmp_path / "colour.png", num_classes=3, ignore_label=255)
+
+
+@pytest.mark.parametrize("palette", [(), [[0, 0, 0, 0]]])
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
+def test_lossy_formats_are_known_by_their_bytes(tmp_path, file_format, palette):
+    Image.fromarray(INDICES).save(tmp_path / "a.png", format=file_format)
+    words = rf"a\.png: .*lossless format such as PNG, this file is {file_format}"
+    with pytest.raises(ValueError, match=words):
+        read_label(tmp_path / "a.png", num_classes=4, ignore_label=255, palette=palette)
+
+
+PALETTE = [[0, 0, 0, 0], [128, 0, 0, 1], [0, 128, 0, 2], [192, 0, 0, 2], [255, 255, 255, 9]]
+COLOURS = [[[0, 0, 0], [128, 0, 0], [0, 128, 0]], [[192, 0, 0], [255, 255, 255], [0, 0, 0]]]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_palette_gives_colours_a_meaning(tmp_path, mode):
+    picture = Image.fromarray(np.array(COLOURS, dtype=np.uint8)).convert("RGB")
+    # A palette file whose indices mean nothing, as tools that shrink PNGs write them.
+    picture = picture.quantize(8) if mode == "P" else picture.convert(mode)
+    picture.save(tmp_path / "a.png")
+    label = read_label(tmp_path / "a.png", num_classes=3, ignore_label=9, palette=PALETTE)
+    assert (label.tolist(), label.dtype) == ([[0, 1, 2], [2, 255, 0]], np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_a_palette_gives_masks_of_0_and_255_a_meaning(tmp_path, mode):
+    Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).convert(mode).save(tmp_path / "a.png")
+    masks = [[0, 0, 0, 0], [255, 255, 255, 1]]
+    label = read_label(tmp_path / "a.png", num_classes=2, ignore_label=255, palette=masks)
+    assert label.tolist() == [[0, 1]]
+
+
+def test_colours_that_a_palette_lacks_are_named(tmp_path):
+    Image.fromarray(np.array(COLOURS, dtype=np.uint8)).save(tmp_path / "a.png")
+    words = r"a\.png: colours \(0, 128, 0\), \(255, 255, 255\) are not in INPUT\.LABEL_PALETTE"
+    palette = [row for row in PALETTE if row[1] == 0]
+    with pytest.raises(ValueError, match=words):
+        read_label(tmp_path / "a.png", num_classes=3, ignore_label=255, palette=palette)
+
+
+def test_a_palette_must_lead_to_classes(tmp_path):
+    Image.fromarray(np.array(COLOURS, dtype=np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"label values 9 are neither .*\(255\)"):
+        read_label(tmp_path / "a.png", num_classes=3, ignore_label=255, palette=PALETTE)
+
+
+@pytest.mark.parametrize(
+    ("palette", "words"),
+    [
+        ([[0, 0, 0]], r"rows \[R, G, B, class\].* got \[0, 0, 0\]"),
+        ([[0, 0, 256, 1]], r"colours of 0\.\.255"),
+        ([[0, 0, 0.5, 1]], r"rows \[R, G, B, class\]"),
+        ([[0, 0, 0, -1]], r"rows \[R, G, B, class\]"),
+        ([7], r"got 7"),
+        ([[1, 2, 3, 0], [1, 2, 3, 1]], r"two meanings to the colour \(1, 2, 3\)"),
+    ],
+)
+def test_an_unfit_palette(palette, words):
+    with pytest.raises(ValueError, match=words):
+        check_palette(palette)
 
 
 @pytest.mark.parametrize("ignore_value", [2, 256])

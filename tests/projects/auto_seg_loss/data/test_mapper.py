@@ -58,7 +58,7 @@ def cfg():
     """Detectron2's config, as add_auto_seg_loss_config leaves it, on two tiny registered sets."""
     config = get_cfg()
     add_deeplab_config(config)
-    config.INPUT.CACHE = False
+    config.INPUT.CACHE, config.INPUT.LABEL_PALETTE = False, []
     config.DATASETS.TRAIN = ("mapper_test_train",)
     config.DATASETS.TEST = ("mapper_test_val",)
     config.INPUT.MIN_SIZE_TRAIN = (20, 40)

@@ -10,6 +10,8 @@ from detectron2.data import Metadata
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError, check_num_classes, verify_dataset
+from auto_seg_loss.data.looks import Seen
+from auto_seg_loss.data.verify import check_values, looks_like_masks
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_missing_file_is_named(pair, key):
 def test_a_truncated_image_is_named(pair, suffix):
     item = pair(suffix=suffix)
     cut(item["file_name"])
-    with pytest.raises(DatasetError, match=r"unreadable \(") as caught:
+    with pytest.raises(DatasetError, match=r"cannot read image .*[Tt]runcated") as caught:
         verify_dataset("d", [item])
     assert item["file_name"] in str(caught.value)
 
@@ -70,7 +72,7 @@ def test_a_truncated_image_is_named(pair, suffix):
 def test_a_truncated_label_is_named(pair):
     item = pair(label=(200, 300), image=(200, 300))
     cut(item["sem_seg_file_name"])
-    with pytest.raises(DatasetError, match=r"_label\.png: unreadable"):
+    with pytest.raises(DatasetError, match=r"cannot read label .*_label\.png: "):
         verify_dataset("d", [item])
 
 
@@ -79,7 +81,7 @@ def test_a_file_that_is_no_picture_is_named(pair, content):
     item = pair()
     with open(item["file_name"], "wb") as file:
         file.write(content)
-    with pytest.raises(DatasetError, match=r"a\.jpg: unreadable \(cannot identify"):
+    with pytest.raises(DatasetError, match=r"cannot read image .*a\.jpg: not an image of a known"):
         verify_dataset("d", [item])
 
 
@@ -109,7 +111,7 @@ def test_a_turned_photograph_has_the_size_that_detectron2_sees(pair):
 def test_a_colour_label_is_refused(pair):
     item = pair()
     Image.new("RGB", (30, 20)).save(item["sem_seg_file_name"])
-    with pytest.raises(DatasetError, match="this file holds colours, mode RGB"):
+    with pytest.raises(DatasetError, match=r"holds colours \(mode RGB\).*LABEL_PALETTE"):
         verify_dataset("d", [item])
 
 
@@ -140,3 +142,37 @@ def test_number_of_classes():
 def test_metadata_without_classes():
     with pytest.raises(ValueError, match="'d' has no stuff_classes"):
         check_num_classes(2, SimpleNamespace(get=lambda name, default: default), "d")
+
+
+def test_what_labels_hold_is_returned_by_path(pair):
+    items = [pair("a", label=(1, 3), image=(1, 3)), {"file_name": pair("b")["file_name"]}]
+    labels = verify_dataset("d", items)
+    assert list(labels) == [items[0]["sem_seg_file_name"]]
+    assert sum(labels[items[0]["sem_seg_file_name"]].counts.values()) == 3
+
+
+LABELS = {"a.png": Seen(1, 4, {0: 3, 255: 1}), "b.png": Seen(1, 4, {1: 2, 4: 1, 9: 1})}
+
+
+def test_values_outside_the_classes_name_file_value_and_remedy():
+    check_values("d", LABELS, 10, 255)
+    with pytest.raises(DatasetError, match=r"data set 'd': 1 problems in 2 images") as caught:
+        check_values("d", LABELS, 3, 255)
+    words = "b.png: label values 4, 9 are neither a class (0..2) nor the data set's ignore label"
+    assert words in str(caught.value) and "set INPUT.LABEL_PALETTE" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "ignore_label", "warned"),
+    [
+        ({"a": Seen(1, 2, {0: 1, 255: 1})}, 2, 255, True),
+        ({"a": Seen(1, 2, {0: 2}), "b": Seen(1, 2, {255: 2})}, 2, 255, True),
+        ({"a": Seen(1, 2, {0: 1, 255: 1}), "b": Seen(1, 2, {1: 2})}, 2, 255, False),
+        ({"a": Seen(1, 2, {0: 2})}, 2, 255, False),
+        ({"a": Seen(1, 2, {0: 1, 255: 1})}, 1, 255, False),
+        ({"a": Seen(1, 2, {0: 1, 255: 1})}, 256, 11, False),
+    ],
+)
+def test_masks_of_0_and_255_are_told(labels, classes, ignore_label, warned):
+    words = looks_like_masks(labels, classes, ignore_label)
+    assert ("[255, 255, 255, 1]" in words) == warned

@@ -1,0 +1,73 @@
+"""auto_seg_loss.data.images: 8 and 16 bits in one scale, unknown ranges refused."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from auto_seg_loss.data import SemSegMapper, read_image
+from auto_seg_loss.data.images import check_image
+
+LEVELS = np.array([[0, 255, 256], [4095, 32768, 65535]], dtype=np.uint16)
+UPPER = [[0, 0, 1], [15, 128, 255]]  # LEVELS // 256
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_of_16_bit_grey_the_upper_8_are_taken(tmp_path, suffix):
+    path = str(tmp_path / f"a.{suffix}")
+    assert cv2.imwrite(path, LEVELS)
+    image = read_image(path, "BGR")
+    assert (image.shape, image.dtype) == ((2, 3, 3), np.uint8)
+    assert all(image[:, :, channel].tolist() == UPPER for channel in range(3))
+    assert check_image(path) == (2, 3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+def test_16_bit_colours_follow_the_same_rule(tmp_path, suffix, channels):
+    path = str(tmp_path / f"a.{suffix}")
+    assert cv2.imwrite(path, np.dstack([LEVELS * 0, LEVELS * 0, LEVELS]))  # red is the last in cv2
+    image = read_image(path, channels)
+    assert image[:, :, channels.index("R")].tolist() == UPPER
+    assert image.sum() == np.sum(UPPER)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1"])
+def test_8_bits_stay(tmp_path, mode):
+    grey = np.array([[0, 255], [255, 0]], dtype=np.uint8)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "a.png")
+    image = read_image(str(tmp_path / "a.png"), "RGB")
+    np.testing.assert_array_equal(image, np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32"])
+@pytest.mark.parametrize("read", [lambda path: read_image(path, "RGB"), check_image])
+def test_levels_of_unknown_range_are_refused(tmp_path, kind, read):
+    Image.fromarray(LEVELS.astype(kind)).save(tmp_path / "a.tif")
+    words = r"cannot read image .*a\.tif: expected levels of 8 or 16 bits, got (floats|32 bit)"
+    with pytest.raises(OSError, match=words):
+        read(str(tmp_path / "a.tif"))
+
+
+def test_a_damaged_exif_tag_turns_nothing(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.jpg", exif=b"Exif\x00\x00damaged")
+    assert check_image(str(tmp_path / "a.jpg")) == (2, 3)
+    assert read_image(str(tmp_path / "a.jpg"), "RGB").shape == (2, 3, 3)
+
+
+def test_a_turned_16_bit_image_is_read_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(LEVELS).save(tmp_path / "a.png", exif=exif)
+    path = str(tmp_path / "a.png")
+    assert check_image(path) == read_image(path, "RGB").shape[:2] == (3, 2)
+
+
+def test_the_mapper_reads_by_this_rule(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "a.png"), LEVELS)
+    settings = {"augmentations": [], "image_format": "RGB", "num_classes": 2, "ignore_label": 255}
+    image = SemSegMapper(False, **settings)({"file_name": str(tmp_path / "a.png")})["image"]
+    assert torch.equal(image, torch.tensor(UPPER, dtype=torch.uint8).expand(3, 2, 3))

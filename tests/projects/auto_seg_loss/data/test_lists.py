@@ -1,0 +1,80 @@
+"""auto_seg_loss.data.lists: rows that mean one thing, from any editor."""
+
+from __future__ import annotations
+
+import pytest
+
+from auto_seg_loss.data.lists import ListError, Row, read_rows, stem_of
+
+KNOWN = {"a", "b", "my image", "straße"}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """``rows(content)``: text or bytes as a list."""
+
+    def read(content):
+        path = tmp_path / "list.txt"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_rows(path, KNOWN)
+
+    return read
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_encodings_ends_of_lines_and_blank_lines(rows, encoding, end):
+    text = end.join(["straße", "", "  b  ", "\t", "my image"])
+    assert rows(text.encode(encoding)) == [Row("straße"), Row("b"), Row("my image")]
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ("a.JPG", Row("a.JPG")),
+        ("my image.jpeg", Row("my image.jpeg")),
+        ("/JPEGImages/my image.jpg", Row("/JPEGImages/my image.jpg")),
+        ("C\\images\\a.jpg", Row("C/images/a.jpg")),
+        ("a.jpg a.png", Row("a.jpg", "a.png")),
+        ("a.jpg\ta_mask.png", Row("a.jpg", "a_mask.png")),
+        ("a.jpg, a.png", Row("a.jpg", "a.png")),
+        ("new 1.jpg new 1.png", Row("new 1.jpg", "new 1.png")),
+        ("/I/a.jpg /L/a.png", Row("/I/a.jpg", "/L/a.png")),
+        ("/I/my image.jpg /L/my image.png", Row("/I/my image.jpg", "/L/my image.png")),
+    ],
+)
+def test_rows(rows, line, row):
+    assert rows(f"b\n{line}\n") == [Row("b"), row]
+
+
+@pytest.mark.parametrize("line", ["a 1", "a -1", "a b", "unknown image", "a.jpg 1"])
+def test_a_row_of_two_meanings_is_refused_with_its_place(rows, line):
+    with pytest.raises(ListError, match=rf"list\.txt, line 3: '{line}' .*A line must be the name"):
+        rows(f"b\n\n{line}\n")
+
+
+@pytest.mark.parametrize("again", ["a", "a.jpg"])
+def test_an_image_listed_twice_is_refused(rows, again):
+    with pytest.raises(ListError, match=r"list\.txt, line 3: a is listed twice"):
+        rows(f"a\nb\n{again}\n")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_list_is_refused(rows, content):
+    with pytest.raises(ListError, match=r"list\.txt lists no images"):
+        rows(content)
+
+
+@pytest.mark.parametrize(
+    "content", ["ä".encode("latin-1"), "a\n".encode("utf-16-le"), b"\x89PNG\0"]
+)
+def test_what_is_no_text_is_refused(rows, content):
+    with pytest.raises(ListError, match=r"no text of UTF-8.* save the list as UTF-8"):
+        rows(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("a", "a"), ("a.b", "a.b"), ("x/a.PNG", "a"), ("a.b.jpeg", "a.b")]
+)
+def test_stems(name, stem):
+    assert stem_of(name) == stem

@@ -1,0 +1,100 @@
+"""auto_seg_loss.data.looks: what files hold, and when they are looked at again."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_seg_loss.data.looks import Seen, look_at_images, look_at_labels
+
+PALETTE = [[0, 0, 0, 7], [1, 1, 1, 8]]
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Labels [[0, 1, 1]] and [[0, 0, 300]], 16 bits."""
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    Image.fromarray(np.array([[0, 1, 1]], dtype=np.uint8)).save(folder / "a.png")
+    Image.fromarray(np.array([[0, 0, 300]], dtype=np.uint16)).save(folder / "b.png")
+    return [str(folder / "a.png"), str(folder / "b.png")]
+
+
+def spoil(path):
+    """Other bytes, of the same length and time: only what is kept tells what the file held."""
+    status = os.stat(path)
+    with open(path, "r+b") as file:
+        file.write(b"spoilt")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_what_is_seen(paths):
+    assert look_at_labels(paths) == {
+        paths[0]: Seen(1, 3, {0: 1, 1: 2}),
+        paths[1]: Seen(1, 3, {0: 2, 300: 1}),
+    }
+    assert look_at_images(paths[:1]) == {paths[0]: Seen(1, 3, {})}
+
+
+def test_a_file_is_looked_at_once(paths):
+    first = look_at_labels(paths)
+    spoil(paths[0])
+    assert look_at_labels(paths) == first
+    os.utime(paths[0])
+    assert "not an image of a known format" in look_at_labels(paths)[paths[0]]
+
+
+def test_other_palettes_and_images_have_looks_of_their_own(paths):
+    look_at_labels(paths[:1])
+    look_at_images(paths[:1])
+    assert look_at_labels(paths[:1], PALETTE) == {paths[0]: Seen(1, 3, {7: 1, 8: 2})}
+    assert look_at_labels(paths[:1])[paths[0]].counts == {0: 1, 1: 2}
+
+
+def test_looks_of_other_lists_are_kept(paths):
+    look_at_labels(paths[:1])
+    look_at_labels(paths[1:])
+    for path in paths:
+        spoil(path)
+    assert all(isinstance(seen, Seen) for seen in look_at_labels(paths).values())
+
+
+def test_problems_are_words_and_looked_at_again(paths):
+    os.rename(paths[0], paths[0] + ".away")
+    assert look_at_labels(paths)[paths[0]] == f"{paths[0]}: no such file"
+    os.rename(paths[0] + ".away", paths[0])
+    assert look_at_labels(paths)[paths[0]] == Seen(1, 3, {0: 1, 1: 2})
+
+
+def test_kept_files_that_are_damaged_count_as_none(paths, tmp_path):
+    first = look_at_labels(paths)
+    (kept,) = (tmp_path / "labels").glob(".auto_seg_loss-*")
+    for content in (b"", b"[1]", b'{"a.png": 3}', b"\xff"):
+        kept.write_bytes(content)
+        assert look_at_labels(paths) == first
+
+
+def test_a_folder_that_cannot_be_written_has_its_looks_in_the_users_cache(
+    paths, tmp_path, user_cache
+):
+    (tmp_path / "labels" / ".auto_seg_loss-labels.json").mkdir()  # root may write to any folder
+    first = look_at_labels(paths)
+    assert len(list((user_cache / "auto_seg_loss").iterdir())) == 1
+    spoil(paths[0])
+    assert look_at_labels(paths) == first
+
+
+def test_looks_that_cannot_be_kept_are_a_warning(paths, tmp_path, user_cache, caplog):
+    (tmp_path / "labels" / ".auto_seg_loss-labels.json").mkdir()
+    user_cache.write_text("a file")
+    assert len(look_at_labels(paths)) == 2
+    assert "cannot be kept" in caplog.text
