@@ -1,4 +1,4 @@
-"""Paths as users write them, files that are there whole or not at all, and sound JSON or an error."""
+"""Paths as users write them, files that are there whole or not at all, and JSON that is sound."""
 
 from __future__ import annotations
 
