@@ -57,8 +57,7 @@ def check_image(path: str) -> tuple[int, int]:
         _check_levels(picture)
         if not _ends_well(path, picture.format):
             picture.load()  # raises if data is missing; bytes after the end are harmless
-        width, height = picture.size
-        return (width, height) if _is_turned(picture) else (height, width)
+        return upright_size(picture)
 
 
 def _check_levels(picture: Image.Image) -> None:
@@ -72,11 +71,14 @@ def _check_levels(picture: Image.Image) -> None:
         )
 
 
-def _is_turned(picture: Image.Image) -> bool:
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """(H, W) of an open file, turned as its EXIF tag says."""
+    width, height = picture.size
     try:
-        return picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     except Exception:  # as Detectron2 does: an image with a damaged tag is read unturned
-        return False
+        turned = False
+    return (width, height) if turned else (height, width)
 
 
 def _ends_well(path: str, file_format: str | None) -> bool:

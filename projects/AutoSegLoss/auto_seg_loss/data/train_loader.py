@@ -17,8 +17,8 @@ from detectron2.utils.env import seed_all_rng
 from PIL import Image
 from torch.utils.data import BatchSampler, DataLoader, Dataset, get_worker_info
 
+from .images import upright_size
 from .mapper import SemSegMapper
-from .verify import ORIENTATION
 
 Place = tuple[int, int]
 """Of an image in the batches of a process: its number there, and its index in the data set."""
@@ -93,8 +93,8 @@ class _Placed(Dataset[Any]):
 def is_wide(path: str) -> bool:
     """Whether an image file is wider than high, turned as its EXIF tag says."""
     with Image.open(path) as picture:
-        width, height = picture.size
-        return (height > width) if picture.getexif().get(ORIENTATION, 1) >= 5 else (width > height)
+        height, width = upright_size(picture)
+        return width > height
 
 
 def build_train_loader(cfg: CfgNode, dicts: list[dict[str, Any]] | None = None) -> TrainLoader:
