@@ -90,12 +90,13 @@ def prepare(options: argparse.Namespace) -> Report:
 
 def _job(voc: Path, sbd: Path, name: str, is_vocs: bool) -> Job:
     """One label of SegmentationClassAug, from VOC or from SBD."""
+    source = sbd / "cls" / f"{name}.mat"
+    make = partial(label_from_sbd, source)
     if is_vocs:
-        source, read = voc / "SegmentationClass" / f"{name}.png", read_indices
-    else:
-        source, read = sbd / "cls" / f"{name}.mat", label_from_sbd
+        source = voc / "SegmentationClass" / f"{name}.png"
+        make = partial(read_indices, source)
     target = voc / "SegmentationClassAug" / f"{name}.png"
-    return Job(source, partial(read, source), CLASSES, target, palette=True)
+    return Job(source, make, CLASSES, target, palette=True)
 
 
 def _check(voc: Path, name: str) -> Job:

@@ -63,8 +63,9 @@ def look_at_labels(paths: Sequence[str], palette: Palette = ()) -> dict[str, See
 
 def _look_at_label(path: str, palette: Palette) -> Seen:
     raw = read_values(path, palette)
+    height, width = raw.shape
     values, counts = np.unique(raw, return_counts=True)
-    return Seen(*raw.shape, dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    return Seen(height, width, dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
 def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> dict[str, Seen | str]:

@@ -122,7 +122,7 @@ def _problems(
     if isinstance(image, Seen) and isinstance(label, Seen):
         sizes = (image.height, image.width), (label.height, label.width)
         if sizes[0] != sizes[1]:
-            yield size_mismatch(item["file_name"], sizes[0], path, sizes[1])
+            yield size_mismatch(item["file_name"], sizes[0], item["sem_seg_file_name"], sizes[1])
 
 
 def size_mismatch(
