@@ -39,8 +39,11 @@ class LossTerm(_Model):
     curve. control_points: for each curve of the metric, its (u, v) points with both ends, in
     [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without target pixels
     in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released). tolerance:
-    pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``. truth_table,
-    monotone: which constraints the curves keep (``surfaces.space.Constraints``); they are checked.
+    pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``. void_edges:
+    borders of void areas are edges of the target, and predictions inside void make edges too
+    ("paper" of ``metrics.evaluator``, as released), or void makes none; metrics of trimap,
+    boundaries and bands see edges. truth_table, monotone: which constraints the curves keep
+    (``surfaces.space.Constraints``); they are checked.
     """
 
     metric: str
@@ -51,6 +54,7 @@ class LossTerm(_Model):
     absent: Literal["ignore", "zero"] = "ignore"
     tolerance: Annotated[int, Field(ge=0, le=1000)] = 5
     drop_background: bool = False
+    void_edges: bool = False
     truth_table: bool = True
     monotone: bool = True
 
@@ -175,8 +179,9 @@ class LossSpec(_Model):
 
     def to_json(self) -> str:
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
-        # A sum is written as it was before there were products: old readers know it.
-        usual = {"combine"} if self.combine == "sum" else None
+        # What is usual is written as it was before there was a choice: old readers know it.
+        usual: dict[str, Any] = {"combine": self.combine == "sum"}
+        usual["terms"] = {i: {"void_edges": not t.void_edges} for i, t in enumerate(self.terms)}
         return self.model_dump_json(indent=1, exclude_none=True, exclude=usual) + "\n"
 
     def save(self, path: str | Path) -> None:

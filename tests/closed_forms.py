@@ -36,11 +36,14 @@ def cells(p: Tensor, y: Tensor, where: Tensor) -> Cells:
     return Cells(*((part * where).sum(dim=(0, 2, 3)) for part in parts))
 
 
-def lowest(maps: Tensor, seen: Tensor, d: int) -> Tensor:
-    """Minimum over the (2d+1) x (2d+1) window's seen pixels, 1 where there are none."""
+def lowest(maps: Tensor, seen: Tensor, d: int, outside: float = 1.0) -> Tensor:
+    """Minimum over the (2d+1) x (2d+1) window's seen pixels, 1 where there are none.
+
+    ``outside``: what stands around the image.
+    """
     known = torch.where(seen, maps, torch.ones_like(maps))
     size = 2 * d + 1
-    padded = F.pad(known, [d] * 4, value=1.0)
+    padded = F.pad(known, [d] * 4, value=outside)
     return padded.unfold(2, size, 1).unfold(3, size, 1).flatten(-2).min(dim=-1).values
 
 
@@ -65,7 +68,8 @@ def score(metric: str, p: Tensor, target: Tensor, void: int, tolerance: int) -> 
         where = where * highest(edges, tolerance).amax(dim=1, keepdim=True)
     if metric.startswith("BoundaryIoU"):
         d = 2 if "radius=2" in metric else round(0.05 * math.hypot(*target.shape[1:]))
-        y, p = (y - lowest(y, seen, d)) * where, (p - lowest(p, seen, d)) * where
+        outside = 1.0 if "border=0" in metric else 0.0
+        y, p = ((maps - lowest(maps, seen, d, outside)) * where for maps in (y, p))
     return of_cells(metric, cells(p, y, where))
 
 
@@ -101,7 +105,7 @@ PER_CLASS: dict[str, Callable[[Cells], Tensor]] = {
     "wAcc(weights=[1,2,0.5,0,3])": lambda c: c.tp / (c.tp + c.fn),
     "wDice(weights=[1,2,0.5,0,3])": lambda c: 2 * c.tp / (2 * c.tp + c.fp + c.fn),
     "BoundaryIoU(radius=2)": lambda c: c.tp / (c.tp + c.fp + c.fn),
-    "BoundaryIoU(diagonal=0.05)": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "BoundaryIoU(diagonal=0.05,border=0)": lambda c: c.tp / (c.tp + c.fp + c.fn),
 }
 
 

@@ -171,20 +171,21 @@ def surrogate_loss(
     metric, surface, points = term["metric"], term["surface"], term["control_points"]
     target, p = np.asarray(target), softmax(np.asarray(logits, dtype=np.float64))
     valid = target != ignore_index
+    seen = np.ones_like(valid) if term["void_edges"] else valid
     truth = one_hot(np.where(valid, target, -1), p.shape[1])
     where = valid[:, None].astype(np.float64)
     if metric.startswith("BF1"):
-        e = erode(p, valid)
+        e = erode(p, seen)
         if len(points) == 4:
             g1, g2, g3, g4 = (lambda x, q=q: curve(surface, q, x) for q in points)
             xor = g3(p) + g4(e) - g3(p) * g4(e) - g1(p) * g2(e)
         else:
             xor = curve(surface, points[0], p) - curve(surface, points[0], e)
-        soft_edges = xor * where
-        counts = boundary_counts(edges(truth, valid), soft_edges, term["tolerance"])
+        soft_edges = xor * seen[:, None]
+        counts = boundary_counts(edges(truth, seen), soft_edges, term["tolerance"])
     else:
         if metric == "BIoU":
-            near = trimap(truth, valid, term["tolerance"], term["drop_background"])
+            near = trimap(truth, seen, term["tolerance"], term["drop_background"])
             where = where * near
         soft_and = curve(surface, points[0], p) * truth
         counts = {"T": _sum(truth * where), "I": _sum(soft_and * where)}

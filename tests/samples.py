@@ -28,7 +28,7 @@ SHIPPED = (
     "wDice(weights=[1,2,0.5,0,3])",
     "wBF1(weights=[1,2,0.5,0,3])",
     "BoundaryIoU(radius=2)",
-    "BoundaryIoU(diagonal=0.05)",
+    "BoundaryIoU(diagonal=0.05,border=0)",
 )
 # Control points at the walls of the search space, and beyond.
 EXTREME = {

@@ -34,12 +34,14 @@ class Band:
     """A region: every class's inner band, the pixels within a distance of another class's.
 
     The distance is in pixels (``radius`` >= 1) or a share of the image diagonal (``diagonal`` in
-    (0, 1), at least a pixel); the other one is None. (Boundary IoU, Cheng et al. 2021,
-    arXiv 2103.16562, sec. 4.)
+    (0, 1), at least a pixel); the other one is None. border: what lies outside the image is of
+    another class, so that the image border is an edge (Boundary IoU, Cheng et al. 2021,
+    arXiv 2103.16562, sec. 4, as its authors compute it).
     """
 
     radius: int | None = None
     diagonal: float | None = None
+    border: bool = True
 
     def pixels(self, height: int, width: int) -> int:
         """The distance in pixels for images of this size."""

@@ -89,18 +89,28 @@ def _weighted(family: str, of: str, weights: list[float]) -> Metric:
     return replace(mean, name=name, score=score, classes=classes)
 
 
-def boundary_iou(radius: int | None = None, diagonal: float | None = None) -> Metric:
-    """Mean IoU of the classes' inner bands, ``radius`` pixels or ``diagonal`` of the image wide."""
+def boundary_iou(
+    radius: int | None = None, diagonal: float | None = None, border: int = 1
+) -> Metric:
+    """Mean IoU of the classes' inner bands, ``radius`` pixels or ``diagonal`` of the image wide.
+
+    border: 1, the image border is an edge, as published; 0, it is none.
+    """
+    if border not in (0, 1):
+        raise ValueError(f"border is 1 (the image border is an edge) or 0, got {border!r}.")
+    option = {} if border else {"border": 0}
     if radius is not None and diagonal is not None:
         raise ValueError("give radius (pixels) or diagonal (share of the image's), not both.")
     if radius is not None:
         pixels = _count("radius", radius, least=1)
-        band, name = Band(radius=pixels), spell("BoundaryIoU", radius=pixels)
+        band = Band(radius=pixels, border=bool(border))
+        name = spell("BoundaryIoU", radius=pixels, **option)
     else:
         share = _number("diagonal", DIAGONAL if diagonal is None else diagonal)
         if not 0 < share < 1:
             raise ValueError(f"diagonal is a share of the image's, in (0, 1), got {share:g}.")
-        band, name = Band(diagonal=share), spell("BoundaryIoU", diagonal=share)
+        band = Band(diagonal=share, border=bool(border))
+        name = spell("BoundaryIoU", diagonal=share, **option)
     return Metric(name, ratios.iou, region=band)
 
 

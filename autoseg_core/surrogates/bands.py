@@ -20,32 +20,40 @@ from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.masks import one_hot_mask
 
 
-def soft_bands(probability: Tensor, mask: Tensor, radius: int) -> Tensor:
-    """Each class's probability less its erosion, (N, C, H, W) in [0, 1]; 0 outside ``mask``.
+def soft_bands(probability: Tensor, seen: Tensor, radius: int, border: bool) -> Tensor:
+    """Each class's probability less its erosion, (N, C, H, W) in [0, 1]; 0 outside ``seen``.
 
-    probability: (N, C, H, W) float in [0, 1]. mask: (N, H, W) bool, pixels that take part; the
-    others and what lies outside the image lower no minimum. radius: d >= 1, pixels.
+    probability: (N, C, H, W) float in [0, 1]. seen: (N, H, W) bool, pixels that take part; the
+    others lower no minimum. radius: d >= 1, pixels. border: outside the image every probability is
+    0, so that the image border is an edge; else what lies there lowers no minimum.
     """
-    kept = torch.where(mask[:, None], probability, torch.ones_like(probability))
+    kept = torch.where(seen[:, None], probability, torch.ones_like(probability))
     size = 2 * radius + 1
-    rows = F.max_pool2d(-kept, (1, size), stride=1, padding=(0, radius))
-    eroded = -F.max_pool2d(rows, (size, 1), stride=1, padding=(radius, 0))
-    return kept - torch.where(mask[:, None], eroded, torch.ones_like(eroded))
+    framed = F.pad(kept, [radius] * 4, value=0.0 if border else 1.0)
+    rows = F.max_pool2d(-framed, (1, size), stride=1)
+    eroded = -F.max_pool2d(rows, (size, 1), stride=1)
+    return kept - torch.where(seen[:, None], eroded, torch.ones_like(eroded))
 
 
 def soft_band_counts(
-    probability: Tensor, target: Tensor, mask: Tensor, curves: dict[str, Curve], band: Band
+    probability: Tensor,
+    target: Tensor,
+    seen: Tensor,
+    valid: Tensor,
+    curves: dict[str, Curve],
+    band: Band,
 ) -> RegionCounts:
     """Count with curves in place of logic, on the bands of prediction and target.
 
-    probability: (N, C, H, W) float in [0, 1]. target: (N, H, W) int64, in [0, C) wherever ``mask``
-    (N, H, W) bool is true. curves: "and" and "or"; one that is missing is the identity.
-    Returns counts (C,) with gradients.
+    probability: (N, C, H, W) float in [0, 1]. target, seen, valid: as ``metrics.bands.band_counts``
+    takes them. curves: "and" and "or"; one that is missing is the identity. Returns counts (C,)
+    with gradients.
     """
     radius = band.pixels(*target.shape[-2:])
-    own = one_hot_mask(target, in_own_band(target, mask, radius), probability.shape[1])
-    other = ~own & mask[:, None]
-    bands = soft_bands(probability, mask, radius)
+    in_target = in_own_band(target, seen, radius, band.border) & valid
+    own = one_hot_mask(target, in_target, probability.shape[1])
+    other = ~own & valid[:, None]
+    bands = soft_bands(probability, seen, radius, band.border)
     nothing = torch.zeros_like(bands)
     found = curves["and"](bands) if "and" in curves else bands
     claimed = curves["or"](bands) if "or" in curves else bands
@@ -54,5 +62,5 @@ def soft_band_counts(
         target=total,
         intersection=torch.where(own, found, nothing).sum(dim=(0, 2, 3)),
         union=total + torch.where(other, claimed, nothing).sum(dim=(0, 2, 3)),
-        pixels=mask.sum().to(total).repeat(len(total)),
+        pixels=valid.sum().to(total).repeat(len(total)),
     )

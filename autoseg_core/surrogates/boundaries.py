@@ -79,8 +79,9 @@ def soft_boundary_counts(
 ) -> BoundaryCounts:
     """Count boundary pixels with curves in place of logic.
 
-    probability: (N, C, H, W) float in [0, 1]. target: (N, H, W) int64, in [0, C) wherever ``mask``
-    (N, H, W) bool is true. curves: those of ``soft_edges``. tolerance: pixels.
+    probability: (N, C, H, W) float in [0, 1]. target: (N, H, W) int64, in [0, C] wherever ``mask``
+    (N, H, W) bool is true; C is a neighbour without edges of its own (``label_edges``). curves:
+    those of ``soft_edges``. tolerance: pixels.
     Returns counts (C,) with gradients. Csurka et al. 2013; ASL, arXiv 2010.07930, eq. 4-5.
     """
     classes = probability.shape[1]

@@ -45,22 +45,27 @@ def soft_counts(
     """
     metric, classes = get_metric(term.metric), logits.shape[1]
     mask = target != ignore_index
+    # What makes edges: everything with void as one more label, or valid pixels alone.
+    seen = torch.ones_like(mask) if term.void_edges else mask
     tolerance = min(term.tolerance, max(target.shape[-2:]))  # no pixel is further away
     size = None if logits.shape[2:] == target.shape[-(logits.ndim - 2) :] else target.shape[-2:]
     if size is not None and metric.region not in ("image", "trimap"):
         logits, size = upsample_logits(logits, size, align_corners), None
+    if metric.region != "image":
+        target = torch.where(mask, target, classes)
     if metric.region == "boundary":
         count = readable_boundary_counts if backend == "reference" else boundary_counts
-        return count(logits, target, mask, points, term.surface, tolerance, metric.curves)
+        return count(logits, target, seen, points, term.surface, tolerance, metric.curves)
     if isinstance(metric.region, Band):
         if backend == "reference" or not logits.requires_grad:
-            return _band_counts(term, points, logits, target, mask)
+            return _band_counts(term, points, logits, target, seen, mask)
         # Computed again in the backward pass, instead of keeping many times the logits.
         options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
-        bands: Counts = checkpoint(_band_counts, term, points, logits, target, mask, **options)
+        inputs = (term, points, logits, target, seen, mask)
+        bands: Counts = checkpoint(_band_counts, *inputs, **options)
         return bands
     if metric.region == "trimap":
-        mask = mask & near_boundary(target, mask, classes, tolerance, term.drop_background)
+        mask = mask & near_boundary(target, seen, classes, tolerance, term.drop_background)
     labels = as_labels(target, mask, activation)
     points = complete_curves(metric.curves, points)
     logits = logits.flatten(2) if size is None else logits
@@ -70,7 +75,7 @@ def soft_counts(
 
 
 def _band_counts(
-    term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, mask: Tensor
+    term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, seen: Tensor, valid: Tensor
 ) -> RegionCounts:
     value, metric = get_surface(term.surface).value, get_metric(term.metric)
     dtype = working_dtype(logits.dtype)
@@ -78,7 +83,7 @@ def _band_counts(
         name: partial(value, curve)
         for name, curve in zip(metric.curves, points.to(dtype), strict=True)
     }
-    # Zeros in place of void logits: even a NaN there must reach neither sums nor gradients.
-    known = torch.where(mask[:, None], logits, torch.zeros_like(logits))
+    # Zeros in place of unseen logits: even a NaN there must reach neither sums nor gradients.
+    known = torch.where(seen[:, None], logits, torch.zeros_like(logits))
     assert isinstance(metric.region, Band)
-    return soft_band_counts(known.to(dtype).softmax(1), target, mask, curves, metric.region)
+    return soft_band_counts(known.to(dtype).softmax(1), target, seen, valid, curves, metric.region)

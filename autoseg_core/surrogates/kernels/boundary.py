@@ -36,11 +36,11 @@ def boundary_counts(
 ) -> BoundaryCounts:
     """Count boundary pixels with curves in place of logic.
 
-    logits: (N, C, H, W) of any float dtype. target: (N, H, W) int64, in [0, C) wherever ``mask``
-    (N, H, W) bool is true; logits elsewhere, even NaN, reach neither counts nor gradients. points:
-    (G, K, 2) control points of the curves ``names``, on the logits' device. surface: a name of
-    ``surfaces.SURFACES``. tolerance: pixels. Returns counts (C,), float64 for float64 logits and
-    float32 for others.
+    logits: (N, C, H, W) of any float dtype. target: (N, H, W) int64, in [0, C] wherever ``mask``
+    (N, H, W) bool is true, C for void that edges see; logits elsewhere, even NaN, reach neither
+    counts nor gradients. points: (G, K, 2) control points of the curves ``names``, on the logits'
+    device. surface: a name of ``surfaces.SURFACES``. tolerance: pixels. Returns counts (C,),
+    float64 for float64 logits and float32 for others.
 
     Kept for backward: the logits and 8 bytes a pixel. The readable reference, with its memory, does
     the work for points that require a gradient and for gradients of gradients. Raises

@@ -166,6 +166,9 @@ def _add_search_keys(cfg: CfgNode) -> None:
     # Inside the loss, class 0 makes no trimap and no boundary score (the reward's is
     # TEST.DROP_BACKGROUND). Released on VOC: True for BIoU, False for BF1.
     cfg.SEARCH.DROP_BACKGROUND = False
+    # For metrics of boundaries: void makes edges in the loss, as released, or makes none. For the
+    # reward TEST.PROTOCOL says it.
+    cfg.SEARCH.VOID_EDGES = False
     # The two constraints of the paper, and a class absent from a batch: `ignore` or `zero`.
     cfg.SEARCH.TRUTH_TABLE = True
     cfg.SEARCH.MONOTONE = True

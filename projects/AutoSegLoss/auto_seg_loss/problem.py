@@ -36,6 +36,7 @@ def candidate_spec(
         absent=cfg.SEARCH.ABSENT,
         tolerance=cfg.SEARCH.TOLERANCE,
         drop_background=cfg.SEARCH.DROP_BACKGROUND,
+        void_edges=cfg.SEARCH.VOID_EDGES,
     )
 
 

@@ -17,13 +17,17 @@ from autoseg_core.scores import Band
 SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
 
 
-def eroded_alone(labels: Any, seen: Any, radius: int, classes: int) -> Any:
+BORDER = pytest.mark.parametrize("border", [True, False])
+
+
+def eroded_alone(labels: Any, seen: Any, radius: int, classes: int, border: bool) -> Any:
     """Each class less its erosion, (N, C, H, W) bool; what is unseen erodes nothing."""
     size = (1, 2 * radius + 1, 2 * radius + 1)
     bands = []
     for c in range(classes):
         own = (labels == c) & seen
-        core = ndimage.minimum_filter((own | ~seen).astype(int), size, mode="constant", cval=1)
+        known, outside = (own | ~seen).astype(int), 0 if border else 1
+        core = ndimage.minimum_filter(known, size, mode="constant", cval=outside)
         bands.append(own & (core == 0))
     return np.stack(bands, axis=1)
 
@@ -31,39 +35,75 @@ def eroded_alone(labels: Any, seen: Any, radius: int, classes: int) -> Any:
 def test_by_hand() -> None:
     labels = torch.tensor([[[0, 0, 0, 0, 1, 2, 2, 2]]])
     seen = torch.ones_like(labels, dtype=torch.bool)
-    one, two = (in_own_band(labels, seen, radius)[0, 0].int().tolist() for radius in (1, 2))
+    one, two = (in_own_band(labels, seen, d, border=False)[0, 0].int().tolist() for d in (1, 2))
     assert one == [0, 0, 0, 1, 1, 1, 0, 0]
     assert two == [0, 0, 1, 1, 1, 1, 1, 0]
 
 
+def test_the_image_border_by_hand() -> None:
+    labels = torch.zeros(1, 5, 5, dtype=torch.int64)
+    seen = torch.ones_like(labels, dtype=torch.bool)
+    inner = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 0, 0, 1]])[[0, 1, 1, 1, 0]]
+    assert in_own_band(labels, seen, 1, border=True)[0].int().tolist() == inner.tolist()
+    assert in_own_band(labels, seen, 3, border=True).all()
+    assert not in_own_band(labels, seen, 3, border=False).any()
+
+
+def published_band(mask: Any, width: int) -> Any:
+    """As Cheng et al. compute it: framed by one 0, eroded ``width`` times by 3x3; (H, W) bool."""
+    frame = np.pad(mask, 1)
+    square = np.ones((3, 3), dtype=bool)
+    core = ndimage.binary_erosion(frame, square, iterations=width, border_value=1)
+    return mask & ~core[1:-1, 1:-1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("name", "width"), [("(radius=3)", 3), ("", 1), ("(diagonal=0.1)", 3)])
+def test_the_published_definition(seed: int, name: str, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    target, guess = samples.label_maps(rng, 3, (1, 20, 24)), samples.label_maps(rng, 3, (1, 20, 24))
+    target = np.where(rng.random(target.shape) < 0.5, guess, target)
+    scores = SegmentationScores(3, metrics=["BoundaryIoU" + name])
+    scores.update(guess, target)
+    bands = [
+        [published_band(labels[0] == c, width) for labels in (target, guess)] for c in range(3)
+    ]
+    (values,) = scores.per_class().values()
+    assert values == pytest.approx([(a & b).sum() / (a | b).sum() for a, b in bands])
+
+
 def test_void_is_no_edge_but_does_not_hide_what_is_behind_it() -> None:
     labels = torch.tensor([[[0, 0, 255, 1, 1]]])
-    bands = [in_own_band(labels, labels != 255, d)[0, 0].int().tolist() for d in (1, 2)]
+    bands = [
+        in_own_band(labels, labels != 255, d, border=False)[0, 0].int().tolist() for d in (1, 2)
+    ]
     assert bands == [[0, 0, 0, 0, 0], [0, 1, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("radius", [1, 2, 5])
 @pytest.mark.parametrize("void", [-100, 255])
+@BORDER
 def test_all_bands_at_once_are_those_of_each_class(
-    shape: tuple[int, int, int], radius: int, void: int
+    shape: tuple[int, int, int], radius: int, void: int, border: bool
 ) -> None:
     rng = np.random.default_rng(radius)
     labels = samples.with_void(rng, samples.label_maps(rng, 4, shape), void)
     seen = labels != void
-    bands = in_own_band(torch.from_numpy(labels), torch.from_numpy(seen), radius)
-    expected = eroded_alone(labels, seen, radius, 4).any(axis=1)
+    bands = in_own_band(torch.from_numpy(labels), torch.from_numpy(seen), radius, border)
+    expected = eroded_alone(labels, seen, radius, 4, border).any(axis=1)
     assert np.array_equal(bands.numpy(), expected)
 
 
 @pytest.mark.parametrize("radius", [1, 3])
-def test_counts_are_those_of_each_class(radius: int) -> None:
+@BORDER
+def test_counts_are_those_of_each_class(radius: int, border: bool) -> None:
     rng = np.random.default_rng(radius)
     target, guess = samples.label_maps(rng, 4), samples.label_maps(rng, 5)
     seen = samples.with_void(rng, target) != samples.VOID
     maps = (torch.from_numpy(x) for x in (guess, target, seen, seen))
-    counts = band_counts(*maps, num_classes=5, band=Band(radius=radius))
-    truth, mine = (eroded_alone(labels, seen, radius, 5) for labels in (target, guess))
+    counts = band_counts(*maps, num_classes=5, band=Band(radius, border=border))
+    truth, mine = (eroded_alone(labels, seen, radius, 5, border) for labels in (target, guess))
     axes = (0, 2, 3)
     assert counts.target.tolist() == truth.sum(axes).tolist()
     assert counts.intersection.tolist() == (truth & mine).sum(axes).tolist()
@@ -75,16 +115,16 @@ def test_a_shifted_square_by_hand() -> None:
     """Cheng et al.'s point: the IoU of a large object hardly sees its boundary, this does."""
     target, guess = np.zeros((20, 20), dtype=int), np.zeros((20, 20), dtype=int)
     target[:, 10:], guess[:, 11:] = 1, 1
-    scores = SegmentationScores(2, metrics=["mIoU", "BoundaryIoU(radius=1)"])
+    scores = SegmentationScores(2, metrics=["mIoU", "BoundaryIoU(radius=1,border=0)"])
     scores.update(guess, target)
     # Class 0: band column 9 against 10; class 1: 10 against 11. Neither overlaps.
-    assert scores.compute()["BoundaryIoU(radius=1)"] == 0
+    assert scores.compute()["BoundaryIoU(radius=1,border=0)"] == 0
     assert scores.compute()["mIoU"] == pytest.approx((10 / 11 + 9 / 10) / 2)
 
 
 def test_paper_sees_void_as_one_more_label_and_counts_valid_pixels() -> None:
     target, guess = np.array([[0, 0, 255, 1, 1]]), np.array([[0, 0, 0, 1, 1]])
-    name = "BoundaryIoU(radius=1)"
+    name = "BoundaryIoU(radius=1,border=0)"
     scores = SegmentationScores(2, protocol="paper", metrics=[name])
     scores.update(guess, target)
     # Target bands: pixels 1 and 3. Predicted: 2, in void, and 3.
@@ -93,7 +133,7 @@ def test_paper_sees_void_as_one_more_label_and_counts_valid_pixels() -> None:
 
 def test_dropped_background() -> None:
     target, guess = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])
-    name = "BoundaryIoU(radius=2)"
+    name = "BoundaryIoU(radius=2,border=0)"
     scores = SegmentationScores(2, drop_background=True, metrics=[name])
     scores.update(guess, target)
     # Bands of class 1: pixels 2, 3 and 1, 2; that of class 0 is left out.

@@ -27,7 +27,8 @@ from autoseg_core.scores.ratios import iou
         ("wBF1(weights=[1, 2])", "wBF1(weights=[1,2])"),
         ("BoundaryIoU", "BoundaryIoU(diagonal=0.02)"),
         ("BoundaryIoU()", "BoundaryIoU(diagonal=0.02)"),
-        ("BoundaryIoU(radius=3)", "BoundaryIoU(radius=3)"),
+        ("BoundaryIoU(radius=3,border=1)", "BoundaryIoU(radius=3)"),
+        ("BoundaryIoU(border=0)", "BoundaryIoU(diagonal=0.02,border=0)"),
         ("BoundaryIoU(diagonal=0.010)", "BoundaryIoU(diagonal=0.01)"),
     ],
 )
@@ -78,6 +79,7 @@ def test_one_canonical_spelling_and_one_row(spelling: str, name: str) -> None:
         ("wIoU(weights=[0,0])", r"one of the weights must be above 0, got \[0, 0\]"),
         ("wIoU(weights=[1,-1])", "weights must lie in"),
         ("BoundaryIoU(radius=1,diagonal=0.1)", "give radius .* or diagonal .* not both"),
+        ("BoundaryIoU(border=2)", "border is 1 .* or 0, got 2"),
         ("BoundaryIoU(radius=0)", "radius: expected whole numbers from 1 on, got 0"),
         ("BoundaryIoU(radius=1.5)", "radius: expected whole numbers from 1 on, got 1.5"),
         ("BoundaryIoU(diagonal=1)", r"diagonal is a share of the image's, in \(0, 1\), got 1"),

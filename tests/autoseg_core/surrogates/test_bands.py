@@ -13,31 +13,37 @@ from autoseg_core.metrics.bands import in_own_band
 from autoseg_core.scores import Band
 from autoseg_core.surrogates.bands import soft_band_counts, soft_bands
 
+BORDER = pytest.mark.parametrize("border", [True, False])
+
 
 @pytest.mark.parametrize("radius", [1, 2, 7, 30])
-def test_bands_of_binary_maps_are_exact(radius: int) -> None:
+@BORDER
+def test_bands_of_binary_maps_are_exact(radius: int, border: bool) -> None:
     rng = np.random.default_rng(radius)
     labels = samples.label_maps(rng, 4)
     seen = torch.from_numpy(samples.with_void(rng, labels) != samples.VOID)
     maps = torch.from_numpy(references.one_hot(labels, 4))
-    exact = in_own_band(torch.from_numpy(labels), seen, radius)
-    assert torch.equal(soft_bands(maps, seen, radius), maps * exact[:, None])
+    exact = in_own_band(torch.from_numpy(labels), seen, radius, border)
+    assert torch.equal(soft_bands(maps, seen, radius, border), maps * exact[:, None])
 
 
 @pytest.mark.parametrize("radius", [1, 3])
-def test_soft_bands_equal_their_twin(radius: int) -> None:
+@BORDER
+def test_soft_bands_equal_their_twin(radius: int, border: bool) -> None:
     rng = np.random.default_rng(radius)
     p = torch.from_numpy(rng.random((2, 3, 9, 11)))
     seen = torch.from_numpy(rng.random((2, 9, 11)) < 0.7)
-    expected = (p - closed_forms.lowest(p, seen[:, None], radius)) * seen[:, None]
-    torch.testing.assert_close(soft_bands(p, seen, radius), expected)
+    eroded = closed_forms.lowest(p, seen[:, None], radius, outside=0.0 if border else 1.0)
+    expected = (p - eroded) * seen[:, None]
+    torch.testing.assert_close(soft_bands(p, seen, radius, border), expected)
 
 
 def test_counts_by_hand() -> None:
     p = torch.tensor([[[[0.9, 0.8, 0.3, 0.1]], [[0.1, 0.2, 0.7, 0.9]]]], dtype=torch.float64)
     target = torch.tensor([[[0, 0, 1, 255]]])
     curves = {"and": lambda b: b**2, "or": lambda b: b.sqrt()}
-    counts = soft_band_counts(p, target, target != 255, curves, Band(radius=1))
+    valid = target != 255
+    counts = soft_band_counts(p, target, valid, valid, curves, Band(radius=1, border=False))
     # Bands of p: 0.1, 0.5, 0 and 0, 0.1, 0.5; the truth's band: pixels 1 and 2.
     assert counts.target.tolist() == [1, 1]
     torch.testing.assert_close(counts.intersection, torch.tensor([0.5, 0.5]).double() ** 2)
@@ -50,5 +56,5 @@ def test_a_missing_curve_is_the_identity() -> None:
     logits, target = samples.batch(0)
     p, mask, band = logits.softmax(1), target != samples.VOID, Band(diagonal=0.05)
     line = {"and": lambda b: b, "or": lambda b: b}
-    expected = soft_band_counts(p, target, mask, line, band)
-    torch.testing.assert_close(soft_band_counts(p, target, mask, {}, band), expected)
+    expected = soft_band_counts(p, target, mask, mask, line, band)
+    torch.testing.assert_close(soft_band_counts(p, target, mask, mask, {}, band), expected)

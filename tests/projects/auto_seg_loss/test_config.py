@@ -90,6 +90,7 @@ def test_large_searches_have_the_released_settings(name):
     assert (cfg.SEARCH.ROUNDS, cfg.SEARCH.SAMPLES, cfg.SEARCH.PROXY.MAX_ITER) == (12, 32, 1000)
     assert (cfg.SEARCH.PPO.BASELINE, cfg.INPUT.MIN_SIZE_TRAIN) == ("mu", (64, 256))
     assert ("ignore" if "BF1" in cfg.SEARCH.METRIC else "zero") == cfg.SEARCH.ABSENT
+    assert cfg.SEARCH.VOID_EDGES
     assert (cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR) == (32, 0.02)
     assert (cfg.INPUT.CROP.SIZE, cfg.MODEL.RESNETS.DEPTH) == ([128, 128], 50)
 

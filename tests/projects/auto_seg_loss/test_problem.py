@@ -42,11 +42,13 @@ def test_the_spec_has_the_settings_of_the_search(make_cfg):
     cfg = make_cfg(
         *("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PIECES", 3),
         *("SEARCH.ABSENT", "zero", "SEARCH.TOLERANCE", 2, "SEARCH.DROP_BACKGROUND", True),
+        *("SEARCH.VOID_EDGES", True),
     )
     space = build_space(cfg)
     term = candidate_spec(cfg, space, space.identity()).terms[0]
     assert (term.metric, term.surface, term.pieces) == ("BIoU", "linear", 3)
     assert (term.absent, term.tolerance, term.drop_background) == ("zero", 2, True)
+    assert term.void_edges
     np.testing.assert_allclose(space.theta(term.control_points), space.identity())
 
 

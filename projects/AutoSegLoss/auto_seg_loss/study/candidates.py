@@ -63,5 +63,6 @@ def _loss(header: Record, record: Record) -> CandidateLoss:
         tolerance=search["TOLERANCE"],
         # Journals from before SEARCH.DROP_BACKGROUND: one key held for loss and reward alike.
         drop_background=search.get("DROP_BACKGROUND", test["DROP_BACKGROUND"]),
+        void_edges=search.get("VOID_EDGES", False),  # journals from before the key: no such edges
     )
     return CandidateLoss(spec, float(record["reward"]))

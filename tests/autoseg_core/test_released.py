@@ -1,0 +1,155 @@
+"""Parity with the released code: its rules, and numbers it gave, frozen with their source.
+
+N: images; C: classes; H, W: pixels. Numbers are those of runs of the released code and of the
+paper; ``references`` has its rules as a slow twin. ``zoo/test_zoo.py`` tests the published vectors,
+``metrics/test_evaluator_protocols.py`` the released evaluator.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import references
+import samples
+import torch
+from torch import Tensor
+
+from autoseg_core import (
+    SIX,
+    AutoSegLoss,
+    LossSpec,
+    LossTerm,
+    SearchSpace,
+    SegmentationScores,
+    load_spec,
+    zoo_names,
+)
+from autoseg_core.surrogates.counting import soft_counts
+
+EDGES = ("voc-biou-bezier", "voc-bf1-bezier")
+LOOK_AT_EDGES = ("BIoU", "BF1", "BF1_difference", "BoundaryIoU(radius=2)")
+
+
+def disc() -> tuple[Tensor, Tensor]:
+    """A disc of diameter 40 ringed by 5 pixels of void, predicted with a probability of 0.6.
+
+    Float32 logits (1, 21, 80, 80), whose other 20 classes share 0.4, and the target; the
+    prediction fills the ring with the disc's class.
+    """
+    y, x = np.mgrid[:80, :80] - 40
+    distance = np.hypot(y, x)
+    target = np.where(distance < 20, 1, np.where(distance < 25, samples.VOID, 0))[None]
+    guess = torch.nn.functional.one_hot(torch.from_numpy((distance < 25).astype(int)), 21)
+    return guess.permute(2, 0, 1)[None].float() * math.log(30), torch.from_numpy(target)
+
+
+@pytest.mark.parametrize(
+    ("name", "released", "backend"),
+    [
+        ("voc-biou-bezier", 0.913, "reference"),
+        ("voc-biou-bezier", 0.913, "fused"),
+        ("voc-biou-bezier", 0.913, "compiled"),
+        ("voc-bf1-bezier", 0.486, "reference"),
+        ("voc-bf1-bezier", 0.486, "fused"),
+    ],
+)
+def test_borders_of_void_are_edges_of_the_published_losses(
+    name: str, released: float, backend: Any
+) -> None:
+    """0.913 and 0.486: the released losses of such a disc. Without these edges both are 0."""
+    logits, target = disc()
+    spec = load_spec(name)
+    value, gradient = samples.value_and_gradient(AutoSegLoss(spec, backend=backend), logits, target)
+    assert float(value) == pytest.approx(released, abs=5e-4)
+    assert bool(gradient.any())
+    (term,) = spec.terms
+    without = samples.loss_of(term.model_copy(update={"void_edges": False}))
+    value, gradient = samples.value_and_gradient(without, logits, target)
+    assert (float(value), bool(gradient.any())) == (0, False)
+
+
+@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("backend", ["reference", "fused"])
+@pytest.mark.parametrize("seed", range(3))
+def test_losses_with_void_are_those_of_the_released_rules(
+    name: str, backend: Any, seed: int
+) -> None:
+    """Value, and gradient along random directions, by central differences of the slow twin."""
+    logits, target = samples.batch(seed)
+    spec = load_spec(name)
+    term = spec.terms[0].model_dump()
+    value, gradient = samples.value_and_gradient(AutoSegLoss(spec, backend=backend), logits, target)
+    assert float(value) == pytest.approx(references.surrogate_loss(term, logits, target), rel=1e-9)
+    step = 1e-6  # the published curves bend sharply
+    for way in torch.from_numpy(np.random.default_rng(seed).normal(size=(3, *logits.shape))):
+        above, below = (
+            references.surrogate_loss(term, logits + sign * step * way, target) for sign in (1, -1)
+        )
+        expected = (above - below) / (2 * step)
+        assert float((gradient * way).sum()) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", LOOK_AT_EDGES)
+@pytest.mark.parametrize(("void_edges", "protocol"), [(True, "paper"), (False, "strict")])
+@pytest.mark.parametrize("ignore_index", [samples.VOID, -100])
+def test_at_one_hot_predictions_void_is_what_it_is_to_the_evaluator(
+    metric: str, void_edges: bool, protocol: Any, ignore_index: int
+) -> None:
+    rng = np.random.default_rng(0)
+    target = samples.with_void(rng, samples.label_maps(rng, 4), ignore_index)
+    guess = samples.label_maps(rng, 5)
+    settings: dict[str, Any] = {"tolerance": 2, "drop_background": metric == "BIoU"}
+    scores = SegmentationScores(5, ignore_index, protocol=protocol, metrics=[metric], **settings)
+    scores.update(guess, target)
+    term = samples.term(metric, void_edges=void_edges, **settings)
+    points = torch.tensor(term.control_points)
+    logits = samples.sure_logits(guess, 5)
+    counts = soft_counts(term, points, logits, torch.from_numpy(target), ignore_index)
+    (exact,) = scores.counts.values()
+    for soft, integers in zip(counts.tensors(), exact.tensors(), strict=True):
+        torch.testing.assert_close(soft.long(), integers, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("metric", LOOK_AT_EDGES)
+def test_what_is_predicted_inside_void_matters_only_where_void_makes_edges(metric: str) -> None:
+    logits, target = samples.batch(0)
+    noise = torch.randn_like(logits) * (target == samples.VOID)[:, None]
+    for void_edges in (False, True):
+        loss = samples.loss_of(samples.term(metric, void_edges=void_edges))
+        same = bool(loss(logits, target) == loss(logits + noise, target))
+        assert same == (not void_edges or metric == "BIoU"), "a trimap is of the truth alone"
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_nothing_but_void_costs_nothing(name: str) -> None:
+    """The released losses give 0 / 0 here."""
+    logits, target = samples.batch(0)
+    loss = AutoSegLoss(load_spec(name))
+    value, gradient = samples.value_and_gradient(
+        loss, logits, torch.full_like(target, samples.VOID)
+    )
+    assert (float(value), bool(gradient.any())) == (0, False)
+
+
+def test_only_the_published_boundary_losses_have_edges_along_void() -> None:
+    marked = [name for name in zoo_names() if any(t.void_edges for t in load_spec(name).terms)]
+    assert sorted(marked) == sorted(EDGES)
+    assert not LossTerm.model_fields["void_edges"].default
+
+
+def test_void_edges_are_written_only_where_they_are() -> None:
+    """So that files without them can be read by versions that do not know them."""
+    published = load_spec("voc-bf1-bezier")
+    assert '"void_edges": true' in published.to_json()
+    assert "void_edges" not in load_spec("voc-miou-bezier").to_json()
+    both = LossSpec.of_terms("both", *load_spec("voc-miou-bezier").terms, *published.terms)
+    assert LossSpec.from_json(both.to_json()) == both
+
+
+@pytest.mark.parametrize(("metric", "dim"), [*zip(SIX, (12, 12, 6, 6, 12, 8), strict=True)])
+def test_searches_have_as_many_parameters_as_published(metric: str, dim: int) -> None:
+    """ASL, arXiv 2010.07930, sec. 4: two pieces for regions, one for boundaries."""
+    assert SearchSpace(metric, "bezier").dim == dim
