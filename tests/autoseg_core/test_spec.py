@@ -237,7 +237,7 @@ def test_saving_replaces_the_file_at_once(tmp_path: Path, monkeypatch: Any) -> N
     with pytest.raises((UnicodeEncodeError, ValueError)):
         broken.save(path)
     assert path.read_text() == written
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(5, "killed")))
     with pytest.raises(OSError, match="killed"):
         SPEC.model_copy(update={"name": "other"}).save(path)
     assert path.read_text() == written
