@@ -55,7 +55,7 @@ class WholeCheckpointer(Checkpointer):
         lacking = [f"{name} is not in the file" for name in incompatible.missing_keys]
         if problems := wrong + lacking:
             raise ConfigError(
-                f"the weights {self._file} are not those of this network: {_some(problems)}; give "
+                f"{self._file}: the weights are not those of this network: {_some(problems)}; give "
                 "the config that they were trained with, and as MODEL.WEIGHTS a checkpoint of "
                 "train_net.py."
             )
@@ -78,13 +78,13 @@ def fitted(
     try:
         state = _renamed(checkpoint, ours)
     except (AssertionError, ValueError) as error:  # of Detectron2's heuristics
-        raise ConfigError(f"the weights {file} are of another network: {error}") from None
+        raise ConfigError(f"{file}: the weights are of another network: {error}") from None
     body = [n for n in ours if not n.startswith(_HEAD) and not n.endswith("num_batches_tracked")]
     lacking = [n for n in body if n not in state or state[n].shape != ours[n].shape]
     if 4 * len(lacking) > len(body):
         unused = {n: t for n, t in state.items() if n not in ours or t.shape != ours[n].shape}
         raise ConfigError(
-            f"the weights {file} are of another network: {len(body) - len(lacking)} of the "
+            f"{file}: the weights are of another network: {len(body) - len(lacking)} of the "
             f"{len(body)} tensors outside its head are in the file with that name and shape. The "
             f"network needs {_some(_shapes(lacking, ours))}; the file has "
             f"{_some(_shapes(list(unused), state)) or 'nothing else'}. Give the config that they "

@@ -134,7 +134,9 @@ def test_a_start_of_another_network_is_refused(tmp_path, source, words):
     torch.save(source.state_dict(), tmp_path / "weights.pth")
     network, before = Network(), Network()
     before.load_state_dict(network.state_dict())
-    with pytest.raises(ConfigError, match=rf"weights\.pth are of another network: {words}"):
+    with pytest.raises(
+        ConfigError, match=rf"weights\.pth: the weights are of another network: {words}"
+    ):
         Checkpointer(network).load(str(tmp_path / "weights.pth"))
     assert same(network, before)
 
@@ -153,7 +155,9 @@ def test_three_quarters_must_fit(lacking, fits):
 def test_names_that_fit_twice_are_refused(tmp_path):
     content = {"model": {"weight": Network().backbone[0].weight.detach().numpy()}}
     zoo({**content, "__author__": "Zoo", "matching_heuristics": True}, tmp_path / "w.pkl")
-    with pytest.raises(ConfigError, match=r"w\.pkl are of another network: Cannot match one"):
+    with pytest.raises(
+        ConfigError, match=r"w\.pkl: the weights are of another network: Cannot match one"
+    ):
         Checkpointer(Network()).load(str(tmp_path / "w.pkl"))
 
 
@@ -178,6 +182,8 @@ def test_further_weights_do_not_matter(tmp_path):
 )
 def test_missing_weights_are_an_error(tmp_path, source, words):
     torch.save(source.state_dict(), tmp_path / "weights.pth")
-    message = rf"weights\.pth are not those of this network: .*{words}.*give the config"
+    message = (
+        rf"weights\.pth: the weights are not those of this network: .*{words}.*give the config"
+    )
     with pytest.raises(ConfigError, match=message):
         WholeCheckpointer(Network()).load(str(tmp_path / "weights.pth"))
