@@ -132,19 +132,29 @@ def test_a_second_study_of_the_directory_is_refused(scripts, study, tiny_config,
 
 
 def test_a_failed_cell_is_reported_and_trained_again_on_demand(study, copy, finished):
-    """A folder where a file should be stands for a full disk and the like."""
     cell = copy / SPEC / "seed2"
-    shutil.rmtree(cell)
-    (cell / "metrics.json").mkdir(parents=True)
+    (cell / "results.json").unlink()
+    failure = {"reason": "RuntimeError: no memory", "trace": ""}
+    (cell / "failed.json").write_text(json.dumps(failure))
     others = trained(copy)
     run = study(copy)
     assert run.status == 1 and "Traceback" not in run.stderr
     assert re.search(rf"failed \(.*--retry-failed.*\):\n{SPEC}, seed 2: \w+Error: ", run.stderr)
     assert table(run.stdout)[2][1] == "1"
-    (cell / "metrics.json").rmdir()
     study(copy, flags=("--retry-failed",)).assert_ok()
     assert reports(copy) == reports(finished)
     assert others.items() <= trained(copy).items()
+
+
+def test_a_file_in_the_way_ends_a_study_at_once_with_its_name(study, copy, finished):
+    """A folder where a file should be stands for a full disk and the like."""
+    cell = copy / SPEC / "seed2"
+    shutil.rmtree(cell)
+    (cell / "metrics.json").mkdir(parents=True)
+    assert str(cell / "metrics.json") in study(copy).refusal()
+    (cell / "metrics.json").rmdir()
+    study(copy).assert_ok()
+    assert reports(copy) == reports(finished)
 
 
 def test_ray_gives_the_same_study(study, finished, tmp_path):
