@@ -76,7 +76,7 @@ def _head() -> Iterator[int]:
         yield port
     finally:
         head.terminate()
-        head.communicate(timeout=60)
+        head.communicate()
         shutil.rmtree(home, ignore_errors=True)
 
 
