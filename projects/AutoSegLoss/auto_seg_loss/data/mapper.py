@@ -20,7 +20,7 @@ from detectron2.data import transforms as T
 
 from .images import read_image
 from .labels import Palette, read_label
-from .verify import size_mismatch
+from .verify import DatasetError, size_mismatch
 
 # Decoded files of this process, by all that their content depends on. See SemSegMapper, `cache`.
 _DECODED: dict[tuple[Any, ...], np.ndarray] = {}
@@ -132,7 +132,7 @@ class SemSegMapper:
     def _label(self, item: dict[str, Any], image_size: tuple[int, int]) -> np.ndarray:
         path = item.get("sem_seg_file_name")
         if path is None:
-            raise ValueError(
+            raise DatasetError(
                 f"no label is known for {item['file_name']}: training needs sem_seg_file_name"
             )
         key = (path, self.num_classes, self.ignore_label, self.ignore_value, self.palette)
@@ -148,7 +148,7 @@ class SemSegMapper:
             self._keep(key, label)
         height, width = label.shape
         if (height, width) != image_size:
-            raise ValueError(size_mismatch(item["file_name"], image_size, path, (height, width)))
+            raise DatasetError(size_mismatch(item["file_name"], image_size, path, (height, width)))
         return label
 
     def _keep(self, key: tuple[Any, ...], array: np.ndarray) -> np.ndarray:
