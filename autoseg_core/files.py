@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _adapter = cache(TypeAdapter)
 
 
@@ -57,11 +59,12 @@ def checked(value: Any, kind: type[T]) -> T:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """An ``OSError`` in here, such as of a full disk, names ``path`` if it names no file."""
+    """An error of the disk in here, as when it is full, names ``path`` if it names no file."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno in _OF_DISKS:
+            error.filename = error.filename or str(path)
         raise
 
 
@@ -70,7 +73,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its place when the block ends without error.
 
     Until then ``path`` is as it was: a reader, or a program that goes on after a crash, never sees
-    half a file. Of several that write the same file the last one wins. An ``OSError`` names it.
+    half a file. Of several that write the same file the last one wins. Errors of the disk name it.
     """
     target = Path(path)
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")

@@ -76,6 +76,17 @@ def interruptible() -> Iterator[None]:
         _put_back()
 
 
+def end_at_once() -> None:
+    """For a script that stops for `Interrupted`, before its last words: no signal is an exception
+    from here on, but ends the process with the status that belongs to it.
+
+    Otherwise a second Ctrl-C strikes while the interpreter ends, as a KeyboardInterrupt.
+    """
+    for signum in _state.previous:
+        signal.signal(signum, _leave)
+    _state.previous.clear()  # `interruptible` puts nothing back
+
+
 @contextmanager
 def uninterrupted(patient: bool = True) -> Iterator[None]:
     """For a write that must be whole: a signal in here is remembered, and raised right after it.
@@ -148,6 +159,10 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     again, _state.asked = _state.asked is not None, signum
     if not _state.writing or (again and not _state.patient):
         raise Interrupted(signum)
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    os._exit(Interrupted(signum).exit_code)
 
 
 def _put_back() -> None:

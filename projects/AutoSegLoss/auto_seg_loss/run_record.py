@@ -17,7 +17,7 @@ from auto_seg_loss.config import plain, project_defaults
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.saving import LAST, RUN_FILE
 from autoseg_core import LossSpec, load_spec
-from autoseg_core.files import read_json, replacing
+from autoseg_core.files import naming, read_json, replacing
 from rl.headers import differences
 from rl.locks import FileLock, LockedError
 
@@ -77,7 +77,8 @@ def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
     except OSError as error:
         logger.warning("No lock keeps a second %s out of %s: %s", kind, path, error)
     try:
-        yield
+        with naming(path):
+            yield
     finally:
         if lock is not None:
             lock.release()
@@ -89,6 +90,8 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     Call it on the main process, after ``check_resume`` when resuming, inside ``sole_run``.
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
+    for left in path.parent.glob("*.partial"):  # by a kill: as large as a checkpoint
+        left.unlink()
     if resume and path.is_file():
         for change in changed_keys(_read(path).config, plain(cfg), UNTRAINED_KEYS):
             logger.info("The training goes on with another %s", change)

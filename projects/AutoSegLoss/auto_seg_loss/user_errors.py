@@ -3,9 +3,11 @@ go on."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import shlex
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +19,7 @@ from rl.executors import ExecutorError
 from rl.journal import JournalError
 from rl.search import SearchError
 from rl.selection import NoVerdictError
-from rl.signals import Interrupted, interruptible
+from rl.signals import Interrupted, end_at_once, interruptible
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def explain_user_errors() -> Iterator[None]:
     SIGTERM end what is in here as an exception does, with status 130 or 143.
     """
     try:
-        with interruptible():
+        with _last_words(), interruptible(), _stopping("nothing was begun"):
             yield
     except (
         ConfigError,
@@ -45,9 +47,18 @@ def explain_user_errors() -> Iterator[None]:
     ) as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
-    except Interrupted as stop:
-        print("interrupted; nothing was begun", file=sys.stderr)
-        sys.exit(stop.exit_code)
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """A file that cannot be written, of a log or by a thread of TensorBoard, prints no traceback:
+    the main thread meets the same disk, and says it in a line."""
+    hook, logging.raiseExceptions = threading.excepthook, False
+    threading.excepthook = lambda told: isinstance(told.exc_value, OSError) or hook(told)
+    try:
+        yield
+    finally:
+        threading.excepthook, logging.raiseExceptions = hook, True
 
 
 @contextmanager
@@ -56,14 +67,22 @@ def say_how_to_go_on(*options: str) -> Iterator[None]:
 
     Inside ``explain_user_errors``, around the part that keeps what it has finished.
     """
+    command = command_line([sys.orig_argv[0], *sys.argv], *options)
+    with _stopping(f"what is finished is kept; go on with: {command}"):
+        yield
+
+
+@contextmanager
+def _stopping(outcome: str) -> Iterator[None]:
+    """An interruption in here ends the script with these words."""
     try:
         yield
     except Interrupted as stop:
+        end_at_once()
         for process in multiprocessing.active_children():
             if not process.daemon:  # the other GPUs' processes, which Python would wait for
                 process.terminate()
-        command = command_line([sys.orig_argv[0], *sys.argv], *options)
-        print(f"interrupted; what is finished is kept; go on with: {command}", file=sys.stderr)
+        print(f"interrupted; {outcome}", file=sys.stderr)
         sys.exit(stop.exit_code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -13,10 +14,22 @@ from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.user_errors import command_line, explain_user_errors, say_how_to_go_on
 from autoseg_core import SpecError
+from autoseg_core.files import DamagedFileError
 from rl.journal import JournalError
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Those of pytest are put back; a script ends with its own."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
 
 MENDABLE = [
     ConfigError,
+    DamagedFileError,
     DatasetError,
     FileNotFoundError,
     JournalError,
@@ -72,6 +85,24 @@ def test_an_interruption_is_one_line_with_the_command_that_goes_on(
         "interrupted; what is finished is kept; go on with: "
         ".venv/bin/python search_net.py --resume --config-file 'a b.yaml' SEED 1\n"
     )
+
+
+@pytest.mark.parametrize("seconds", ["", "    time.sleep(0.2)\n"], ids=["at once", "in its exit"])
+def test_a_second_signal_ends_with_the_same_status(seconds):
+    """Also while the interpreter ends, where it would be a KeyboardInterrupt."""
+    program = (
+        "import atexit, os, signal, sys, time\n"
+        "from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on\n"
+        "def again():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"{seconds}"
+        "atexit.register(again)\n"
+        "with explain_user_errors(), say_how_to_go_on():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 130
+    assert "Traceback" not in ran.stderr and "go on with" in ran.stderr
 
 
 def test_before_anything_is_written_there_is_nothing_to_go_on_with(capsys):

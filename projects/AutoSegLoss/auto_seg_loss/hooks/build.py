@@ -64,7 +64,7 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         hooks.PeriodicCheckpointer(*checkpoints),
         WholeSteps(),
         Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test_and_draw, files, metrics),
-        CloseFiles(writers),
+        CloseFiles(files),
     ]
 
 
@@ -109,11 +109,11 @@ class Write(HookBase):
 class CloseFiles(HookBase):
     """Writes what other hooks have put after the training, and closes the files."""
 
-    def __init__(self, writers: list[EventWriter]) -> None:
-        self._writers = writers
+    def __init__(self, files: list[Any]) -> None:
+        self._files = files
 
     def after_train(self) -> None:
-        for writer in self._writers:
-            if getattr(writer, "is_open", True):  # else the training failed before its start
-                writer.write()
-                writer.close()
+        for file in self._files:
+            if file.is_open:  # else the training failed before its start
+                file.write()
+                file.close()

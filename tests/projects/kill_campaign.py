@@ -1,0 +1,296 @@
+"""Small trainings stopped at random instants, and resumed until they are done.
+
+    python tests/projects/kill_campaign.py DIRECTORY [--kills 50] [--seed 0]
+
+Every start is train_net.py --resume in a fork of this process, which has imported everything
+already. Prints one JSON object: how many SIGKILLs struck where, after how many trainings the final
+checkpoint (weights, momenta, generators) was that of an uninterrupted one bit for bit, and what
+became of SIGINT, of SIGTERM, and of two SIGINTs at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import io
+import itertools
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE / "helpers"))
+
+from script_server import become, import_everything, run  # noqa: E402
+
+from auto_seg_loss import user_errors  # noqa: E402
+from rl import signals  # noqa: E402
+from rl.signals import STOPPING  # noqa: E402
+
+LENGTH = ("SOLVER.MAX_ITER", "24", "SOLVER.CHECKPOINT_PERIOD", "3", "TEST.SAMPLES", "0")
+CASES = {
+    "one process": (),
+    "two workers": ("DATALOADER.NUM_WORKERS", "2"),
+    "accumulated, mixed precision": ("SOLVER.ACCUMULATE", "2", "SOLVER.AMP.ENABLED", "True"),
+    "evaluations": ("TEST.EVAL_PERIOD", "3"),
+}
+PLACES = ("before a checkpoint", "in a checkpoint", "between checkpoints")
+"""Where kills must have struck; "in a checkpoint" leaves a file that is not whole."""
+
+
+def slow_files() -> None:
+    """Have checkpoints and renamings take their time, so that kills strike there."""
+    import torch
+
+    save, rename = torch.save, Path.replace
+
+    def save_in_halves(content: Any, file: Any) -> None:
+        buffer = io.BytesIO()
+        save(content, buffer)
+        data = buffer.getvalue()
+        for half in (data[: len(data) // 2], data[len(data) // 2 :]):
+            file.write(half)
+            file.flush()
+            time.sleep(0.02)
+
+    def rename_slowly(path: Path, target: Path) -> Path:
+        time.sleep(0.01)
+        return rename(path, target)
+
+    torch.save, Path.replace = save_in_halves, rename_slowly  # type: ignore[assignment, method-assign]
+
+
+def unblock_when_handled() -> None:
+    """Let signals in once a script would not die of them."""
+    interruptible = signals.interruptible
+
+    @contextmanager
+    def unblocking() -> Iterator[None]:
+        with interruptible():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            yield
+
+    user_errors.interruptible = unblocking
+
+
+def alive(pid: int) -> bool:
+    """Whether a child has not ended; it stays to be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def content_of(directory: Path) -> dict[str, Any]:
+    """The final checkpoint, but for the state of the scheduler, which also counts its calls."""
+    import torch
+
+    content = torch.load(directory / "model_final.pth", weights_only=True)
+    del content["trainer"]["hooks"]
+    return content
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two trees hold the same, tensors bit for bit."""
+    import torch
+
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+def place(directory: Path) -> str:
+    """Where a training was that left this directory behind."""
+    if any(directory.glob("*.partial")):
+        return "in a checkpoint"
+    if not (directory / "last_checkpoint").exists():
+        return "before a checkpoint"
+    final = (directory / "model_final.pth").exists()
+    return "after the training" if final else "between checkpoints"
+
+
+class Campaign:
+    """Trainings of all cases, each with its uninterrupted twin and the time from its first step."""
+
+    def __init__(self, home: Path, seed: int, cases: Sequence[str]) -> None:
+        self.cases = cases
+        self.home, self.random, self.count = home, random.Random(seed), 0
+        home.mkdir(parents=True, exist_ok=True)
+        self.config, self.datasets = tiny_config(home), shapes(home)
+        self.whole: dict[str, dict[str, Any]] = {}
+        self.seconds: dict[str, float] = {}
+        for case in cases:
+            directory = self.new()
+            pid = self.child(case, directory)
+            self.wait(pid)
+            start = time.monotonic()
+            self.wait(pid, "model_final.pth")
+            self.seconds[case] = 1.1 * (time.monotonic() - start)
+            self.succeeded(pid)
+            self.whole[case] = content_of(directory)
+
+    def new(self) -> Path:
+        """A directory for a training, not there yet."""
+        self.count += 1
+        return self.home / str(self.count)
+
+    def child(self, case: str, directory: Path) -> int:
+        """Start the training, or go on with it, in a process of its own; its id."""
+        self.out = self.home / f"{directory.name}.{self.count}.out"
+        self.count += 1
+        options = ("OUTPUT_DIR", str(directory), *LENGTH, *CASES[case])
+        job = {
+            "script": str(ROOT / "projects" / "AutoSegLoss" / "train_net.py"),
+            "arguments": ["--config-file", str(self.config), "--resume", *options],
+            "directory": str(self.home),
+            "environment": {"DETECTRON2_DATASETS": str(self.datasets)},
+            "stdout": str(self.out),
+            "stderr": str(self.out.with_suffix(".err")),
+        }
+        # Until the handlers are there: while it starts, a script has nothing to write or to resume.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        pid = os.fork()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING if pid else ())
+        if pid == 0:
+            become(job)
+            unblock_when_handled()
+            slow_files()
+            run(job)
+        return pid
+
+    def struck(self, case: str, directory: Path, *signums: int) -> int | None:
+        """Send signals at a random instant; the exit status, None for one that had ended before."""
+        pid = self.child(case, directory)
+        if self.random.random() < 0.8:  # else while it starts
+            self.wait(pid)
+        time.sleep(self.random.random() * self.seconds[case])
+        late = not alive(pid)
+        for signum in signums:
+            os.kill(pid, signum)
+            time.sleep(self.random.random() * 0.02)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return None if late else status
+
+    def wait(self, pid: int, text: str = "Starting training") -> None:
+        """Until the process says so; no longer than it lives."""
+        while alive(pid):
+            if self.out.exists() and text in self.out.read_text():
+                return
+            time.sleep(0.005)
+
+    def end(self, case: str, directory: Path) -> None:
+        """Resume to the end."""
+        self.succeeded(self.child(case, directory))
+
+    def succeeded(self, pid: int) -> None:
+        """Wait for the end; RuntimeError for another status than 0."""
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status != 0:
+            raise RuntimeError(f"status {status}: {self.out.with_suffix('.err').read_text()}")
+
+    def ended(self, case: str, directory: Path) -> bool:
+        """Resume to the end; whether it is that of the uninterrupted training."""
+        self.end(case, directory)
+        return equal(content_of(directory), self.whole[case])
+
+    def kill(self, least: int) -> dict[str, Any]:
+        """SIGKILL, until so many struck, and each place at least once."""
+        places, kills, trainings, identical = Counter(), Counter(), Counter(), Counter()
+        for case in itertools.cycle(self.cases):
+            everywhere = set(PLACES) <= set(places) or len(self.cases) == 1
+            if sum(kills.values()) >= least and everywhere:
+                break
+            directory = self.new()
+            for _ in range(3):
+                if self.struck(case, directory, signal.SIGKILL) == -signal.SIGKILL:
+                    kills[case] += 1
+                    places[place(directory)] += 1
+            identical[case] += self.ended(case, directory)
+            trainings[case] += 1
+        return {
+            "kills": sum(kills.values()),
+            "trainings": sum(trainings.values()),
+            "identical": sum(identical.values()),
+            "kills by case": kills,
+            "kills by place": places,
+        }
+
+    def stop(self, least: int, *signums: int) -> dict[str, Any]:
+        """These signals, one right after the other, until they struck so often."""
+        statuses: list[int] = []
+        tracebacks = identical = trainings = 0
+        for case in itertools.cycle(self.cases):
+            if len(statuses) >= least:
+                break
+            directory = self.new()
+            if status := self.struck(case, directory, *signums):
+                statuses.append(status)
+                tracebacks += "Traceback" in self.out.with_suffix(".err").read_text()
+            identical += self.ended(case, directory)
+            trainings += 1
+        return {
+            "struck": len(statuses),
+            "exit statuses": sorted(set(statuses)),
+            "tracebacks": tracebacks,
+            "trainings": trainings,
+            "identical": identical,
+        }
+
+
+def tiny_config(home: Path) -> Path:
+    """The config of the tests."""
+    from conftest import TINY
+
+    path = home / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def shapes(home: Path) -> Path:
+    """The data sets of the tests."""
+    spec = importlib.util.spec_from_file_location("shapes", ROOT / "datasets" / "make_shapes.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    module.make_shapes(home, module.Parameters(height=48, width=64, train=8, val=2, test=3))
+    return home
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--stops", type=int, default=10, help="of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", choices=CASES, help="this one alone, wherever kills strike")
+    arguments = parser.parse_args()
+    # A job in the background ignores Ctrl-C, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    import_everything()
+    gc.freeze()  # a collection in a fork would copy every page
+    cases = [arguments.case] if arguments.case else list(CASES)
+    campaign = Campaign(arguments.directory.absolute(), arguments.seed, cases)
+    found = {
+        "SIGKILL": campaign.kill(arguments.kills),
+        "SIGINT": campaign.stop(arguments.stops, signal.SIGINT),
+        "SIGTERM": campaign.stop(arguments.stops, signal.SIGTERM),
+        "SIGINT twice": campaign.stop(arguments.stops, signal.SIGINT, signal.SIGINT),
+    }
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    main()
