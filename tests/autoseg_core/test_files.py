@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from pydantic import BaseModel
 
 from autoseg_core import load_loss
-from autoseg_core.files import replacing, user_path
+from autoseg_core.files import (
+    DamagedFileError,
+    naming,
+    read_json,
+    replacing,
+    save_whole,
+    user_path,
+)
 
 
 def test_it_takes_the_place_at_the_end(tmp_path: Path) -> None:
@@ -36,3 +48,66 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert user_path("a/~/b") == Path("a/~/b")
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "none.json")):
         load_loss("~/none.json")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path, number: int) -> None:
+    with pytest.raises(OSError, match=r"a\.json'$") as caught, replacing(tmp_path / "a.json"):
+        raise OSError(number, "of a write, which knows no name")
+    assert caught.value.errno == number and not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_known_and_other_errors_stay_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="b") as caught, naming(tmp_path):
+        raise OSError(errno.ENOSPC, "full", "b")
+    assert caught.value.filename == "b"
+    with pytest.raises(ConnectionError) as refused, naming(tmp_path):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    assert refused.value.filename is None
+
+
+def test_tensors_are_written_whole_or_an_error_names_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    save_whole({"a": torch.ones(3)}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*a\.pth'"):
+            save_whole({"a": torch.ones(10_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert torch.load(path, weights_only=True)["a"].sum() == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pth"]
+
+
+class _Kept(BaseModel):
+    count: int
+    names: list[str]
+
+
+def test_json_of_the_right_kind_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"count": 3, "names": ["\u00e9"], "more": null}')
+    assert read_json(path, _Kept, "") == _Kept(count=3, names=["\u00e9"])
+    assert read_json(path, dict[str, Any], "")["more"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "Expecting value"),
+        (b'{"count": 3', "delimiter"),
+        (b"\xff", "utf-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "dictionary .*, got \\[\\]"),
+        (b'{"count": "3", "names": []}', "count: .*integer, got '3'"),
+        (b'{"count": 3, "names": [4]}', "names: 0: .*string, got 4"),
+        (b'{"count": 3}', "names: Field required"),
+    ],
+)
+def test_damaged_json_is_one_line_with_the_remedy(tmp_path: Path, text: bytes, words: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text)
+    with pytest.raises(DamagedFileError, match=rf"a\.json is damaged \(.*{words}.*; mend it") as e:
+        read_json(path, _Kept, "mend it")
+    assert "\n" not in str(e.value)

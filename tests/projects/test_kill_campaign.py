@@ -1,6 +1,6 @@
 """Trainings stopped at random instants, and resumed, end as if nothing had been.
 
-A short form of the campaign, which is a script of its own, kill_campaign.py; run it for its figures.
+A short form of the campaign, which is a script of its own, kill_campaign.py; run it for figures.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def test_sigkill_changes_nothing(campaign: dict[str, Any]) -> None:
     assert killed["identical"] == killed["trainings"] > 0
 
 
-@pytest.mark.parametrize(
-    ("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGINT twice", 130)]
-)
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT twice", 130)])
 def test_a_signal_stops_without_a_traceback(
     campaign: dict[str, Any], name: str, status: int
 ) -> None:

@@ -29,6 +29,7 @@ from auto_seg_loss.modeling.build import replaces_loss
 from auto_seg_loss.modeling.check import check_model, network_on_meta
 from auto_seg_loss.quiet import hush_detectron2, quiet
 from auto_seg_loss.run_checks import check_device, check_output, check_schedule
+from auto_seg_loss.saving import latest_checkpoint
 from auto_seg_loss.weights import read_checkpoint
 from auto_seg_loss.yaml_files import read_yaml
 from autoseg_core import SIX, SegmentationScores
@@ -78,7 +79,10 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
 
 
 def run_imports(cfg: CfgNode) -> None:
-    """Import what IMPORTS names; ``ConfigError`` for what is not on the path."""
+    """Import what IMPORTS names; ``ConfigError`` for what is no name or not on the path."""
+    wrong = [n for n in cfg.IMPORTS if not isinstance(n, str) or n.startswith(".") or not n]
+    if wrong:
+        raise ConfigError(f"IMPORTS must be names of modules, such as ['my_losses']; got {wrong}.")
     try:
         import_modules(cfg)
     except ImportError as error:
@@ -237,8 +241,7 @@ def local_weights(name: str) -> Path:
 
 def check_eval_only(cfg: CfgNode, resume: bool) -> None:
     """Refuse to score a network that nobody has trained."""
-    checkpoint = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
-    if not cfg.MODEL.WEIGHTS and not (resume and checkpoint.is_file()):
+    if not cfg.MODEL.WEIGHTS and not (resume and latest_checkpoint(cfg.OUTPUT_DIR)):
         raise ConfigError(
             "--eval-only has no weights: give MODEL.WEIGHTS, or --resume for the last checkpoint "
             f"of OUTPUT_DIR {cfg.OUTPUT_DIR}."

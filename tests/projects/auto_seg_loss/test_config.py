@@ -217,3 +217,9 @@ def test_modules_of_the_user_are_imported_first(tmp_path, monkeypatch):
         sys.modules.pop("my_truthful", None)
     with pytest.raises(ConfigError, match=r"IMPORTS \['nowhere'\]: .*; is it on the PYTHONPATH"):
         load_config("", ["IMPORTS", "['nowhere']"])
+
+
+@pytest.mark.parametrize("names", ["[3]", "['']", "['.near']", "[None]"])
+def test_what_cannot_be_the_name_of_a_module_is_refused(names):
+    with pytest.raises(ConfigError, match="IMPORTS must be names of modules, such as"):
+        load_config("", ["IMPORTS", names])

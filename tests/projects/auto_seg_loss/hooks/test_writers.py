@@ -17,6 +17,7 @@ from tensorboard.summary.writer import event_file_writer
 from torch.utils.tensorboard import SummaryWriter
 
 from auto_seg_loss.hooks.writers import Board, MetricsFile, keep_rows_before, read_rows
+from autoseg_core.files import DamagedFileError
 
 LAYOUT = {"training": {"loss": ["Multiline", ["total_loss"]]}}
 
@@ -224,3 +225,11 @@ def test_a_scalar_after_others_of_its_iteration_is_written(tmp_path):
         board.write()
     board.close()
     assert steps(tmp_path, "score") == [4] and steps(tmp_path, "loss") == [4]
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"[]", b"{}", b'{"iteration": 3, "loss": "low"}'])
+def test_a_line_that_is_no_row_names_the_file(tmp_path, line):
+    path = tmp_path / "metrics.json"
+    path.write_bytes(b'{"iteration": 2}\n' + line + b"\n")
+    with pytest.raises(DamagedFileError, match=r"metrics\.json is damaged .*; mend or delete it"):
+        keep_rows_before(path, 9)
