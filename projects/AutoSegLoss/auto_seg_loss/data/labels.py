@@ -109,10 +109,15 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
     """
     name, table = os.fspath(path), _table(tuple(tuple(row) for row in palette))
     with named_errors("label", name), Image.open(path) as picture:
-        if picture.format in LOSSY_FORMATS:
+        if picture.format in LOSSY_FORMATS or picture.info.get("compression") == "jpeg":  # TIFF's
             raise LabelError(
-                f"{name}: a label must be of a lossless format such as PNG, this file is "
-                f"{picture.format}, which changes values; export the labels again as PNG"
+                f"{name}: a label must be of a lossless format such as PNG, this file is lossy "
+                f"({picture.format}), which changes values; export the labels again as PNG"
+            )
+        if palette and picture.mode.startswith(("I", "F")):  # would be clipped to white
+            raise LabelError(
+                f"{name}: INPUT.LABEL_PALETTE is for colours of 8 bits, this file has mode "
+                f"{picture.mode}; convert it to 8 bits, or to class indices"
             )
         if palette:
             return _look_up(name, np.asarray(picture.convert("RGB")), *table)

@@ -93,11 +93,13 @@ def _text(path: Path) -> str:
     encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+        wrong = text.encode().find(b"\0")
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
+        line = 1 + content.count(b"\n", 0, wrong)
         raise ListError(
-            f"{path.absolute()} is no text of UTF-8, nor of UTF-16 with its mark; save the list as "
-            "UTF-8"
+            f"{path.absolute()}, line {line}: no text of UTF-8, nor of UTF-16 with its mark; save "
+            "the list as UTF-8"
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -75,10 +75,10 @@ def test_colour_files_are_refused(tmp_path, mode):
 
 
 @pytest.mark.parametrize("palette", [(), [[0, 0, 0, 0]]])
-@pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "TIFF"])
 def test_lossy_formats_are_known_by_their_bytes(tmp_path, file_format, palette):
-    Image.fromarray(INDICES).save(tmp_path / "a.png", format=file_format)
-    words = rf"a\.png: .*lossless format such as PNG, this file is {file_format}"
+    Image.fromarray(INDICES).save(tmp_path / "a.png", file_format, compression="jpeg")
+    words = rf"a\.png: .*lossless format such as PNG, this file is lossy \({file_format}\)"
     with pytest.raises(ValueError, match=words):
         read_label(tmp_path / "a.png", num_classes=4, ignore_label=255, palette=palette)
 
@@ -103,6 +103,12 @@ def test_a_palette_gives_masks_of_0_and_255_a_meaning(tmp_path, mode):
     masks = [[0, 0, 0, 0], [255, 255, 255, 1]]
     label = read_label(tmp_path / "a.png", num_classes=2, ignore_label=255, palette=masks)
     assert label.tolist() == [[0, 1]]
+
+
+def test_a_palette_is_for_8_bits(tmp_path):
+    Image.fromarray(np.array([[0, 256]], dtype=np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png: .* colours of 8 bits, this file has mode I;16"):
+        read_label(tmp_path / "a.png", num_classes=3, ignore_label=9, palette=PALETTE)
 
 
 def test_colours_that_a_palette_lacks_are_named(tmp_path):
