@@ -305,11 +305,9 @@ def test_a_missing_image_is_named_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    "split, workers", [("train", 0), ("train", 1), ("test", 0)], ids=lambda value: str(value)
-)
-def test_a_label_outside_the_classes_names_the_file(
-    scripts, tiny_config, own_shapes, tmp_path, split, workers
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_label_outside_the_classes_is_named_before_anything_starts(
+    scripts, tiny_config, own_shapes, tmp_path, split
 ):
     path = own_shapes / "SegmentationClass" / f"{split}_00002.png"
     label = np.array(Image.open(path))
@@ -317,9 +315,8 @@ def test_a_label_outside_the_classes_names_the_file(
     Image.fromarray(label).save(path)
     run = scripts.run(
         *("train_net.py", "--config-file", tiny_config, "OUTPUT_DIR", tmp_path / "run"),
-        *("DATALOADER.NUM_WORKERS", workers),
         DETECTRON2_DATASETS=str(own_shapes.parent),
     )
     text = run.refusal()
     assert f"{split}_00002.png: label values 42" in text and "(0..6)" in text
-    assert text.count("\n") == 1
+    assert not (tmp_path / "run").exists()
