@@ -235,7 +235,8 @@ class Campaign:
                 break
             directory = self.new()
             if status := self.struck(case, directory, *signums):
-                statuses.append(status)
+                # As a shell says it, also of one that is past its own handlers, ending.
+                statuses.append(status if status > 0 else 128 - status)
                 tracebacks += "Traceback" in self.out.with_suffix(".err").read_text()
             identical += self.ended(case, directory)
             trainings += 1
