@@ -16,10 +16,10 @@ from tqdm import tqdm
 from rl.agents import Agent
 from rl.agents.guarded import Guarded
 from rl.agents.variants import Variant
+from rl.candidates import candidate_seed
 from rl.comparison import Comparison
 from rl.proxy import ProxyResult, ProxyTask, check_result
 from rl.regret import Run
-from rl.search import candidate_seed
 
 _Vector = NDArray[np.float64]
 

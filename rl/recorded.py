@@ -1,0 +1,103 @@
+"""Candidates to results: taken from the journal, or evaluated and written; and what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rl.executors.base import Candidate, Executor
+from rl.journal import Journal
+from rl.proxy import ProxyResult, result_from_json
+from rl.records import again_record, candidate_record, candidates_of, replay
+
+MAX_LOST = 0.25
+"""The share of a round's evaluations that may be lost, and of the final's; more end a search."""
+
+
+_HOPELESS = 8
+"""So many failures with nothing but failures before them end a search: it would learn nothing."""
+
+
+class SearchError(RuntimeError):
+    """A search, or a study, that cannot come to anything; the message says why and what to do."""
+
+
+def check_lost(lost: int, of: int, share: float, last: str, remedy: str) -> None:
+    """SearchError when more than ``share``, in [0, 1], of so many evaluations were lost."""
+    if lost > share * of:
+        raise SearchError(
+            f"{lost} of {of} evaluations were lost, more than the share {share:g} that may be; the "
+            f"last: {last}. {remedy}"
+        )
+
+
+class Recorded:
+    """What evaluates and what remembers, as one; it counts what came.
+
+    Args:
+        executor: evaluates what the journal does not hold.
+        journal: open; every new result is written before it is given.
+        max_lost: the share of a stage's evaluations, in [0, 1], that may be lost.
+    """
+
+    def __init__(self, executor: Executor, journal: Journal, max_lost: float) -> None:
+        self.executor, self.journal, self.max_lost = executor, journal, max_lost
+        self.known = candidates_of(journal)
+        self.evaluations, self.failures, self._reason = 0, 0, ""
+        self.lost: list[str] = []
+
+    def begin_stage(self, evaluations: int) -> None:
+        """A round or the final, of so many evaluations at full budget."""
+        self._size, self._begin = evaluations, len(self.lost)
+
+    def results(
+        self, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Candidate, ProxyResult, bool]]:
+        """Each candidate with its result, in order, and whether the journal had it."""
+        fresh = self.executor.run([one for one in candidates if one.id not in self.known])
+        for candidate in candidates:
+            replayed = candidate.id in self.known
+            if replayed:
+                result = replay(self.journal, self.known[candidate.id], candidate)
+            else:
+                result = self._take(candidate, *next(fresh))
+            yield candidate, result, replayed
+
+    def count(self, candidate: Candidate, result: ProxyResult) -> None:
+        """SearchError when it was lost, as one too many of its stage."""
+        self.evaluations += 1
+        if result.status == "failed":
+            self.failures, self._reason = self.failures + 1, result.reason
+        if result.status != "lost":
+            return
+        self.lost.append(candidate.id)
+        try:
+            remedy = (
+                f"The journal {self.journal.path} holds every reason: mend it and resume the "
+                "search, which evaluates them again"
+            )
+            here = len(self.lost) - self._begin
+            check_lost(here, self._size, self.max_lost, result.reason, remedy)
+        except SearchError:
+            self.let_again()
+            raise
+
+    def check_hope(self) -> None:
+        """SearchError when there was nothing but failures, of eight evaluations or more."""
+        if self.failures == self.evaluations - len(self.lost) >= _HOPELESS:
+            raise SearchError(
+                f"all of the first {self.failures} evaluations failed, so there is nothing to "
+                f"learn from; the last: {self._reason}. The journal {self.journal.path} holds "
+                "every reason: mend it, and start again in another output directory"
+            )
+
+    def let_again(self) -> None:
+        """The search stops over what was lost in this stage: resuming it evaluates that again."""
+        if here := self.lost[self._begin :]:
+            self.journal.append(again_record(here))
+
+    def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> ProxyResult:
+        if came.id != expected.id:
+            raise RuntimeError(f"the executor gave {came.id} where {expected.id} was due")
+        record = self.journal.append(candidate_record(expected, result))
+        # What was written is what is used: nothing may differ between this run and its replay.
+        return result_from_json(record)
