@@ -37,6 +37,9 @@ from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.tensorboard import StudyBoard
 from rl.executors import Candidate, make_executor
 from rl.proxy import ProxyResult, failed
+from rl.recorded import check_lost
+
+_AGAIN = "What is finished is kept: mend it and start the study again with --retry-failed"
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +56,8 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     """Train and score every cell that is not done, and write the reports below OUTPUT_DIR.
 
     A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
-    until its config is another.
-    Call it inside ``run_record.sole_run``.
+    until its config is another. ``SearchError`` when too many are lost with their workers or exceed
+    the timeout. Call it inside ``run_record.sole_run``.
     """
     _write_candidates(study)
     check_finished(study)
@@ -106,7 +109,10 @@ def _is_left_alone(cell: Cell, retry_failed: bool) -> bool:
 
 @contextmanager
 def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
-    """Steps once for each of the cells, in order, when it is done or has failed."""
+    """Steps once for each of the cells, in order, when it is done or has failed.
+
+    ``SearchError`` when more than SEARCH.EXECUTOR.MAX_LOST of them were lost.
+    """
     if not cells:
         yield iter(())
         return
@@ -117,14 +123,21 @@ def _completed(study: Study, cells: Sequence[Cell]) -> Iterator[Iterator[None]]:
     with make_executor(name, make, **options) as executor:
 
         def steps() -> Iterator[None]:
+            lost, share = 0, study.config.SEARCH.EXECUTOR.MAX_LOST
             for candidate, result in executor.run(candidates):
-                cell = cells[candidate.seed]
-                if result.status == "lost" and not (cell.directory / FAILED).is_file():
+                if result.status == "lost":
                     # Its worker was lost, or it took longer than SEARCH.EXECUTOR.TIMEOUT.
-                    keep_failure(cell, RuntimeError(result.reason))
+                    lost += 1
+                    _keep_loss(cells[candidate.seed], result.reason)
+                    check_lost(lost, len(cells), share, result.reason, _AGAIN)
                 yield
 
         yield steps()
+
+
+def _keep_loss(cell: Cell, reason: str) -> None:
+    if not (cell.directory / FAILED).is_file():
+        keep_failure(cell, RuntimeError(reason))
 
 
 class CellTask:

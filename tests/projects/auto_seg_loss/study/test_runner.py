@@ -16,6 +16,7 @@ from auto_seg_loss.study.finished import data_digest
 from autoseg_core import SIX, load_spec
 from autoseg_core.files import DamagedFileError
 from rl.locks import FileLock
+from rl.search import SearchError
 
 SPEC = "voc-miou-bezier"
 EVERY = [("cross_entropy", 1), (SPEC, 1), ("cross_entropy", 2), (SPEC, 2)]
@@ -235,6 +236,20 @@ def test_a_cell_that_exceeds_the_timeout_fails_and_the_others_go_on(study):
     assert study.trained == EVERY
     study.hanging.clear()
     assert study.outcome(retry_failed=True).failures == ()
+
+
+def test_too_many_lost_cells_end_a_study_which_can_go_on(study):
+    """2 of 4, where MAX_LOST is 0.25; the fourth is not begun, the lost ones can be trained again.
+
+    A cell that raises is no loss of the executor's: the next may be of another loss or network.
+    """
+    study.hanging |= {(SPEC, 1), ("cross_entropy", 2)}
+    with pytest.raises(SearchError, match=r"2 of 4 .* 0\.25 .* its timeout\. .*--retry-failed"):
+        study("SEARCH.EXECUTOR.TIMEOUT", 1)
+    assert study.trained == EVERY[:3]
+    study.hanging.clear()
+    assert study.outcome(retry_failed=True).failures == ()
+    assert study.trained[3:] == EVERY[1:]
 
 
 def test_a_loss_whose_every_cell_failed_is_a_row_without_scores(study):
