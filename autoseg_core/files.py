@@ -90,9 +90,7 @@ def save_whole(content: Any, path: str | Path) -> None:
     with replacing(path) as partial, partial.open("wb") as file:
         try:
             torch.save(content, file)
-        except (
-            RuntimeError
-        ) as error:  # the zip writer's, about the end of a file it could not write
+        except RuntimeError as error:  # the zip writer's, on its way out of what the disk refused
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 

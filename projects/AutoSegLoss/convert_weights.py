@@ -10,25 +10,23 @@ unless every tensor of the backbone is found. configs/README.md has examples.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
-import torch
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.modeling.check import network_on_meta
-from auto_seg_loss.preflight import config_errors, load_config, script_parser
+from auto_seg_loss.preflight import load_config, script_parser
 from auto_seg_loss.user_errors import explain_user_errors
 from auto_seg_loss.weight_names import converted
 from auto_seg_loss.weights import read_checkpoint
-from autoseg_core.files import replacing
+from autoseg_core.files import save_whole, user_path
 
 
 def main() -> None:
     """Convert one file, and say how."""
     parser = script_parser(__doc__)
-    parser.add_argument("--input", required=True, type=Path, metavar="FILE", help="weights")
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="a .pth file")
+    add = parser.add_argument
+    add("--input", required=True, type=user_path, metavar="FILE", help="weights")
+    add("--output", required=True, type=user_path, metavar="FILE", help="a .pth file")
     arguments = parser.parse_args()
     with explain_user_errors():
         if arguments.output.exists():
@@ -38,8 +36,7 @@ def main() -> None:
         state = read_checkpoint(arguments.input)["model"]
         way, found = converted(state, ours)
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(arguments.output) as partial:
-            torch.save({"model": found}, partial)
+        save_whole({"model": found}, arguments.output)
     print(
         f"{way}: all {len(found)} tensors of the backbone, of {len(state)} in the file; set "
         f"MODEL.WEIGHTS {arguments.output}"

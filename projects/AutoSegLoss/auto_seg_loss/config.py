@@ -243,7 +243,7 @@ def _add_search_keys(cfg: CfgNode) -> None:
     # seconds for one attempt, whose excess loses the evaluation; 0: no limit.
     cfg.SEARCH.EXECUTOR.MAX_RETRIES = 2
     cfg.SEARCH.EXECUTOR.TIMEOUT = 0
-    # The share of a round's SAMPLES, of the final's evaluations, or of the runs of a study, that may
+    # The share of a round's SAMPLES, of the final's evaluations, or of a study's runs, that may
     # be lost; more stop it. --resume makes them again, in a study --retry-failed. A missing or
     # wrong file stops it at once.
     cfg.SEARCH.EXECUTOR.MAX_LOST = 0.25

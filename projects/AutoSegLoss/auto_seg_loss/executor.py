@@ -19,7 +19,7 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import import_modules, project_defaults
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.catalog import datasets_root
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.problem import build_sets
 from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_at, proxy_config
 from auto_seg_loss.warm_start import read_warm_start, state_digest, warm_start, warm_start_file

@@ -22,8 +22,7 @@ from auto_seg_loss.config import expand_homes, import_modules, project_defaults
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette
 from auto_seg_loss.data.verify import Labels, check_values, looks_like_masks
-from auto_seg_loss.errors import ConfigError as ConfigError
-from auto_seg_loss.errors import config_errors as config_errors
+from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.build import replaces_loss
 from auto_seg_loss.modeling.check import check_model, network_on_meta

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import split_lists, split_record
+from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.executor import check_executor, open_executor
-from auto_seg_loss.preflight import ConfigError, config_errors
 from auto_seg_loss.problem import (
     build_sets,
     build_space,

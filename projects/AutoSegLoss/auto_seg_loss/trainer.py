@@ -24,10 +24,10 @@ from detectron2.utils.events import EventWriter
 from torch import nn
 
 from auto_seg_loss.data import SemSegMapper, TrainLoader, build_train_loader
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.preflight import ConfigError
 from auto_seg_loss.random_states import set_random_states, undisturbed
 from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.train_loop import build_train_loop

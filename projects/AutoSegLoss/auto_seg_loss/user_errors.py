@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.errors import ConfigError
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError

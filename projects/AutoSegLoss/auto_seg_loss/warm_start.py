@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.config import plain
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.run_record import changed_keys

@@ -15,8 +15,9 @@ from detectron2.modeling import build_model
 from detectron2.projects.deeplab import add_deeplab_config
 
 from auto_seg_loss.config import add_auto_seg_loss_config, project_defaults
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.preflight import ConfigError, load_config
+from auto_seg_loss.preflight import load_config
 from auto_seg_loss.problem import build_space
 from auto_seg_loss.search import build_agent
 from autoseg_core import METRICS, load_spec

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.preflight import (
-    ConfigError,
     check_data,
     check_evaluation,
     check_test_data,

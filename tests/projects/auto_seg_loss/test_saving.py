@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
 
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from auto_seg_loss.data import DatasetError, LabelError, SplitError
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.user_errors import command_line, explain_user_errors, say_how_to_go_on
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError

@@ -13,7 +13,8 @@ import yaml
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import expand_homes, plain
-from auto_seg_loss.preflight import ConfigError, run_imports
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.preflight import run_imports
 from auto_seg_loss.yaml_files import read_yaml
 from rl.headers import differences
 

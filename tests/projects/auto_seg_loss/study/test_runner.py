@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from auto_seg_loss.data import LabelError
-from auto_seg_loss.preflight import ConfigError
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.run_record import sole_run
 from auto_seg_loss.study import runner
 from auto_seg_loss.study.finished import data_digest
