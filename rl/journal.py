@@ -273,8 +273,13 @@ def _check_format(path: Path, found: Any) -> None:
 def _check_same(path: Path, old: Record, new: Record) -> None:
     rows = [f"  {row}" for row in differences(old, new) if not row.startswith("format:")]
     if rows:
+        # Not taken as defaults: the meaning of what is recorded can have changed with the keys.
+        newer = any("(absent) ->" in row for row in rows)
+        rows.append(
+            "Resume with the old settings, or start the new ones in another output directory"
+        )
+        if newer:
+            rows.append("What is absent is newer: resume with the version that began the search")
         raise JournalError(
-            f"{path} belongs to a search with other settings (old -> new):\n"
-            + "\n".join(rows)
-            + "\nResume with the old settings, or start the new ones in another output directory"
+            f"{path} belongs to a search with other settings (old -> new):\n" + "\n".join(rows)
         )

@@ -190,13 +190,14 @@ def test_another_header_names_exactly_what_differs(path: Path) -> None:
     other = {"ppo": {"lr": 0.1, "clip": 0.2}, "rounds": 12, "metric": "mIoU"}
     with pytest.raises(JournalError) as caught:
         Journal.resume(path, other)
-    _, *rows, _ = str(caught.value).splitlines()
+    _, *rows, _, newer = str(caught.value).splitlines()
     assert [row.strip() for row in rows] == [
         'metric: (absent) -> "mIoU"',
         "ppo.lr: 0.2 -> 0.1",
         "rounds: (absent) -> 12",
         "seed: 1 -> (absent)",
     ]
+    assert newer.endswith("is newer: resume with the version that began the search")
     assert path.read_bytes() == before
 
 
