@@ -30,7 +30,7 @@ class Evaluations:
         thetas: (N, D) in [0, 1].
         values: (N, S), the reward and then the scores of score_names.
         score_names: the scores that every evaluation has.
-        failed: candidates left out because they had failed.
+        failed: candidates left out because they had failed or were lost.
     """
 
     space: Space

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -90,6 +91,7 @@ class _Placed(Dataset[Any]):
         return self._dataset[index]
 
 
+@cache  # a search begins many trainings on the same files
 def is_wide(path: str) -> bool:
     """Whether an image file is wider than high, turned as its EXIF tag says."""
     with Image.open(path) as picture:
