@@ -70,7 +70,7 @@ class CallbackList(Callback):
 
 
 class ProgressBar(Callback):
-    """A tqdm bar on a terminal; elsewhere a line a round, so log files stay readable.
+    """A tqdm bar on a terminal; elsewhere one line per round, so log files stay readable.
 
     Both show the best and the mean reward and the time left, final included, estimated from the
     evaluations of this run alone: replayed ones took no time.

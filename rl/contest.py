@@ -95,7 +95,7 @@ def _worth_of(task: ProxyTask, theta: _Vector) -> float:
 def compare(
     problems: Sequence[Problem], variants: Sequence[Variant], plan: Plan
 ) -> Iterator[Comparison]:
-    """Every variant under every seed, a problem at a time; a bar on a terminal.
+    """Every variant under every seed, one problem after the other; a bar on a terminal.
 
     An evaluation that raises ends it: without a reward there is no run to compare.
     """

@@ -28,7 +28,7 @@ def draw_frame(
 
     Args:
         space: whose curves are drawn, a panel each.
-        thetas: label -> theta (D,), a line a panel.
+        thetas: label -> theta (D,), one line per panel.
         course: label -> (x, y), a line of the last panel; y is a score in [0, 1].
         xlabel: what its x is.
     """

@@ -116,7 +116,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
 
 
 def protocol_table(kinds: Sequence[SegmentationScores]) -> str:
-    """Text table of the scores in percent, with a row a protocol; of one alone without its name."""
+    """Text table of the scores in percent, one row per protocol; of one alone without its name."""
     rows = []
     for scores in kinds:
         name = {"protocol": scores.protocol} if len(kinds) > 1 else {}
@@ -125,7 +125,7 @@ def protocol_table(kinds: Sequence[SegmentationScores]) -> str:
 
 
 def class_table(class_names: list[str], per_class: dict[str, list[float]]) -> str:
-    """Text table: a row a class, a column a per-class score in percent; "-" where it is absent."""
+    """Text table: rows are classes, columns per-class scores in percent; "-" where absent."""
     rows = []
     for index, name in enumerate(class_names):
         values = [columns[index] for columns in per_class.values()]

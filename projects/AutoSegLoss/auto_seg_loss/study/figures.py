@@ -53,7 +53,7 @@ def write_figures(study: Study, results: Sequence[CellResult], rows: Sequence[Ro
 
 
 def heat_map(study: Study, results: Sequence[CellResult], rows: Sequence[Row]) -> Figure:
-    """A panel a setting, a line a loss, a column a score: means, coloured by their differences.
+    """One panel per setting, rows are losses, columns scores: means, coloured by their differences.
 
     Blue is above the first loss, red below it; ▲ and ▼ where the interval excludes 0.
     """
@@ -116,7 +116,7 @@ def _draw_bars(panel: Axes, rows: Sequence[Row], name: str) -> None:
 def over_tolerances(
     study: Study, results: Sequence[CellResult], rows: Sequence[Row]
 ) -> Figure | None:
-    """A panel a setting and border's score, a line a loss, over tolerances."""
+    """One panel per setting and score of borders, one line per loss, over tolerances."""
     if not study.config.STUDY.TOLERANCES:
         return None
     metrics, settings = border_metrics(), study.settings
@@ -145,7 +145,7 @@ def _draw_tolerances(panel: Axes, setting: Setting, rows: Sequence[Row], metric:
 
 
 def borders(study: Study, results: Sequence[CellResult], rows: Sequence[Row]) -> Figure | None:
-    """A line an image, a column a loss: the borders that its network of the first seed draws."""
+    """Rows are images, columns losses: the borders that its network of the first seed draws."""
     lines = [line for setting in study.settings for line in _border_lines(setting, results)]
     if not lines:
         return None

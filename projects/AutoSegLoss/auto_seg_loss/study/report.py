@@ -51,7 +51,7 @@ def printed(study: Study, results: Sequence[CellResult]) -> str:
 
 
 def score_table(study: Study, rows: Sequence[Row]) -> str:
-    """Markdown: a row a loss, the target first: mean ± sample deviation over seeds, in percent.
+    """Markdown: one row per loss, the target first: mean ± sample deviation over seeds, in percent.
 
     A run that diverged makes its row NaN.
     """
