@@ -48,12 +48,12 @@ class WholeCheckpointer(Checkpointer):
     """
 
     def _log_incompatible_keys(self, incompatible: Any) -> None:
-        wrong = [
-            f"{name} is {tuple(file)} in the file, {tuple(model)} here"
+        wrong = {
+            name: f"{name} is {tuple(file)} in the file, {tuple(model)} here"
             for name, file, model in incompatible.incorrect_shapes
-        ]
-        lacking = [f"{name} is not in the file" for name in incompatible.missing_keys]
-        if problems := wrong + lacking:
+        }
+        lacking = {name: f"{name} is not in the file" for name in incompatible.missing_keys}
+        if problems := list({**lacking, **wrong}.values()):
             raise ConfigError(
                 f"{self._file}: the weights are not those of this network: {_some(problems)}; give "
                 "the config that they were trained with, and as MODEL.WEIGHTS a checkpoint of "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from detectron2.utils import comm
 from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.random_states import random_states
+from auto_seg_loss.weights import is_whole
 from autoseg_core.files import replacing, save_whole
 
 # What a training was started with, in its OUTPUT_DIR, and where it was last. Not config.yaml: every
@@ -53,10 +53,11 @@ def latest_checkpoint(directory: str | Path) -> Path | None:
     """
     last = Path(directory) / LAST
     named = last.read_text(encoding="utf-8", errors="replace").strip() if last.is_file() else None
-    whole = {p.name: p for p in last.parent.glob("*.pth") if zipfile.is_zipfile(p)}
-    if named in whole:
-        return whole[named]
-    newest = max(_own(whole, last.with_name(RUN_FILE)), key=_time, default=None)
+    found = {path.name: path for path in last.parent.glob("*.pth")}.get(named or "")
+    if found is not None and is_whole(found):
+        return found
+    own = sorted(_own(last.with_name(RUN_FILE)), key=_time, reverse=True)
+    newest = next(filter(is_whole, own), None)
     if newest is not None:
         logger.warning("%s names no whole checkpoint; going on from the newest, %s", last, newest)
     elif named is not None:
@@ -72,10 +73,10 @@ def check_latest(cfg: CfgNode) -> None:
     latest_checkpoint(cfg.OUTPUT_DIR)
 
 
-def _own(whole: dict[str, Path], record: Path) -> list[Path]:
-    """Those that are not older than the record of their training."""
+def _own(record: Path) -> list[Path]:
+    """Checkpoints that are not older than the record of their training."""
     begun = _time(record) if record.is_file() else 0
-    return [p for n, p in whole.items() if n.startswith("model_") and _time(p) >= begun]
+    return [path for path in record.parent.glob("model_*.pth") if _time(path) >= begun]
 
 
 def _time(path: Path) -> int:

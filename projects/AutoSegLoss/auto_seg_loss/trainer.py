@@ -6,6 +6,7 @@ import logging
 import warnings
 import weakref
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -36,6 +37,8 @@ from autoseg_core.metrics.evaluator import ProtocolName
 
 Dicts = list[dict[str, Any]]
 logger = logging.getLogger(__name__)
+
+_FINAL = "model_final.pth"  # as Detectron2 names it
 
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
@@ -74,6 +77,8 @@ class Trainer(DefaultTrainer):
                 "%s has the random generators of %d processes, and these are %d: they begin anew",
                 *(path, len(states), processes),
             )
+        if self.start_iter == self.max_iter and path.name != _FINAL:  # no step is left to write it
+            self.checkpointer.save(Path(_FINAL).stem, iteration=self.iter)
 
     def state_dict(self) -> dict[str, Any]:
         """Detectron2 0.6 leaves the optimiser out; a resumed training needs its momentum."""

@@ -44,7 +44,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     options of a training, are left out.
 
     Raises:
-        ConfigError: the file is of no such kind, or holds no state dict; it says what to do.
+        ConfigError: the file is of no such kind, damaged, or holds no state dict of finite
+            numbers; it says what to do.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -62,8 +63,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} {error}.") from None
     except Exception as error:  # half a file fails in every way
         raise ConfigError(f"{path} {_DAMAGED} ({type(error).__name__}).") from None
+    if broken := next((n for n, t in state.items() if not t.isfinite().all()), None):
+        raise ConfigError(
+            f"{path} holds NaN or infinity, first in {broken}: the training that wrote it "
+            "diverged; give an earlier checkpoint."
+        )
     others = {k: v for k, v in content.items() if isinstance(k, str) and k not in (*NESTS, *state)}
     return {**others, "model": state}
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a zip, as of ``torch.save``, all parts of which have their checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # as above
+        return False
 
 
 class _Refusal(Exception):
@@ -104,6 +119,8 @@ def _reader(head: bytes) -> Callable[[Path], Any]:
 
 
 def _read_zip(path: Path) -> Any:
+    if not is_whole(path):
+        raise _Refusal(_DAMAGED)
     with zipfile.ZipFile(path) as archive:
         names = [name.rpartition("/")[2] for name in archive.namelist()]
     if "constants.pkl" in names:
@@ -136,6 +153,8 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith(("numpy.core.", "numpy._core.")):  # before and since NumPy 2
             module = module.rpartition(".")[2]
+        if module == "torch._utils":
+            raise _Refusal(f"holds tensors in a plain pickle, which could run code; {_SAVE_AGAIN}")
         return _KNOWN.get((module, name), _Foreign)
 
 

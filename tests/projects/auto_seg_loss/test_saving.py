@@ -71,7 +71,9 @@ def test_that_which_is_named_counts_whatever_its_age(tmp_path):
 )
 def test_else_the_newest_whole_one(tmp_path, text, caplog):
     leave(tmp_path, "model_0000004.pth", "model_final.pth", "model_0000009.pth", "other.pth")
-    for name, content in (("model_0000014.pth", b""), ("model_0000019.pth", b"PK half a file")):
+    flipped = (tmp_path / "model_0000009.pth").read_bytes().replace(b"}q", b"}r")  # of data.pkl
+    damaged = {"model_0000014.pth": b"", "model_0000019.pth": flipped}
+    for name, content in damaged.items():
         (tmp_path / name).write_bytes(content)
     if text is not None:
         (tmp_path / "last_checkpoint").write_bytes(text)

@@ -125,13 +125,16 @@ DAMAGED = "is damaged, cut short, or of no known kind: fetch it again"
 @pytest.mark.parametrize(
     "content, words",
     [
-        ([STATE], "it is of type list"),
-        (STATE["conv.weight"], "it is (of type Tensor|an object)"),
+        ([STATE], "it is of type list|tensors in a plain pickle"),
+        (STATE["conv.weight"], "it is of type Tensor|tensors in a plain pickle"),
         ({"model": 3}, "'model' is of type int"),
         ({"model": {"state_dict": []}}, "'state_dict' is of type list"),
         ({"model": {"a": 1}}, r"no tensors: 'model' has \['a'\]"),
-        (nn.Linear(1, 1), "it is an object|objects that are no weights"),
-        ({"model": nn.Linear(1, 1)}, "'model' is an object|objects that are no weights"),
+        (nn.Linear(1, 1), "it is an object|objects that are no weights|tensors in a plain pickle"),
+        (
+            {"model": nn.Linear(1, 1)},
+            "'model' is an object|objects that are no weights|tensors in a",
+        ),
     ],
     ids=["list", "tensor", "3", "nested list", "no tensor", "module", "nested module"],
 )
@@ -181,6 +184,30 @@ def test_what_was_cut(tmp_path, save, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(ConfigError, match=DAMAGED):
         read_checkpoint(path)
+
+
+def test_a_flipped_bit_in_a_zip(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(STATE, path)
+    data, weight = bytearray(path.read_bytes()), STATE["conv.weight"].numpy().tobytes()
+    data[data.index(weight)] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=DAMAGED):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("save", [torch.save, old_torch, save_file])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite(tmp_path, save, value):
+    save({**STATE, "b": torch.tensor([0.0, value]), "c": torch.tensor(value)}, tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match=r"w\.pth holds NaN or infinity, first in b: .* earlier"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+def test_a_plain_pickle_of_tensors(tmp_path):
+    pickled({"model": STATE}, tmp_path / "w.pkl")
+    with pytest.raises(ConfigError, match=rf"w\.pkl holds tensors in a plain .*{SAVE_AGAIN}"):
+        read_checkpoint(tmp_path / "w.pkl")
 
 
 @pytest.mark.parametrize("save", [torch.save, old_torch, pickled])
