@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import re
 from collections.abc import Callable, Sequence
 from os.path import expanduser
@@ -20,8 +19,8 @@ from detectron2.utils.logger import setup_logger
 from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.config import expand_homes, import_modules, project_defaults
 from auto_seg_loss.data import check_num_classes, verify_dataset
-from auto_seg_loss.data.labels import check_ignore_value, check_palette
-from auto_seg_loss.data.verify import Labels, check_values, looks_like_masks
+from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
+from auto_seg_loss.data.verify import Labels, check_brightness, check_masks, check_values
 from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.build import replaces_loss
@@ -32,8 +31,6 @@ from auto_seg_loss.saving import latest_checkpoint
 from auto_seg_loss.weights import read_checkpoint
 from auto_seg_loss.yaml_files import read_yaml
 from autoseg_core import SIX, SegmentationScores
-
-logger = logging.getLogger(__name__)
 
 _MISMATCH = re.compile(
     r"Type mismatch \(<class '(\w+)'> vs. <class '(\w+)'>\) with values \((.*) vs. (.*)\) "
@@ -185,9 +182,13 @@ def check_data(cfg: CfgNode, name: str) -> Labels:
     """Look at every file of a data set and at the values of its labels; what the labels hold."""
     labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
     ignore_label = MetadataCatalog.get(name).get("ignore_label", 255)
+    palette = cfg.INPUT.LABEL_PALETTE
+    if words := unfit_values({row[3] for row in palette}, classes, ignore_label):
+        raise ConfigError(f"INPUT.LABEL_PALETTE, data set {name!r}: {words}.")
     check_values(name, labels, classes, ignore_label)
-    if warning := looks_like_masks(labels, classes, ignore_label):
-        logger.warning("data set %r: %s", name, warning)
+    if not palette:
+        check_masks(name, labels, classes, ignore_label)
+    check_brightness(name, DatasetCatalog.get(name))
     return labels
 
 

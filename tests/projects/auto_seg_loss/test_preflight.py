@@ -184,19 +184,33 @@ def test_label_values_are_looked_at_first(own_shapes, make_cfg, split):
         check_datasets(make_cfg("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)"))
 
 
-def test_masks_of_0_and_255_are_warned_of_and_a_palette_reads_them(own_shapes, make_cfg, caplog):
+def test_masks_of_0_and_255_are_refused_and_a_palette_reads_them(own_shapes, make_cfg):
     for path in (own_shapes / "SegmentationClass").glob("test_*"):
         mask = np.zeros((48, 64), np.uint8)
         mask[10:20] = 255
         Image.fromarray(mask).save(path)
-    check_test_data(make_cfg())
-    assert "all labels hold 0 and 255 only" in caplog.text
-    palette = "[[0, 0, 0, 0], [255, 255, 255, 1]]"
-    caplog.clear()
-    (labels, *_) = check_data(
-        make_cfg("INPUT.LABEL_PALETTE", palette), "shapes_sem_seg_test"
-    ).values()
-    assert labels.counts == {0: 48 * 64 - 640, 1: 640} and not caplog.text
+    with pytest.raises(DatasetError, match="all labels hold 0 and 255 only"):
+        check_test_data(make_cfg())
+    for white in (1, 255):
+        palette = f"[[0, 0, 0, 0], [255, 255, 255, {white}]]"
+        cfg = make_cfg("INPUT.LABEL_PALETTE", palette)
+        (labels, *_) = check_data(cfg, "shapes_sem_seg_test").values()
+        assert labels.counts == {0: 48 * 64 - 640, white: 640}
+
+
+def test_a_palette_of_another_class_is_a_config_error(own_shapes, make_cfg):
+    for path in (own_shapes / "SegmentationClass").glob("test_*"):
+        Image.new("L", (64, 48)).save(path)
+    cfg = make_cfg("INPUT.LABEL_PALETTE", "[[0, 0, 0, 0], [9, 9, 9, 7]]")
+    with pytest.raises(ConfigError, match=r"^INPUT\.LABEL_PALETTE, .*label values 7 are neither"):
+        check_test_data(cfg)
+
+
+def test_black_images_are_refused(own_shapes, make_cfg):
+    for path in (own_shapes / "JPEGImages").glob("test_*"):
+        Image.new("RGB", (64, 48)).save(path)
+    with pytest.raises(DatasetError, match="images are black"):
+        check_test_data(make_cfg())
 
 
 def test_an_unfit_palette_is_a_config_error(shapes, make_cfg):

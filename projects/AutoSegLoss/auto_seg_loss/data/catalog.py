@@ -207,7 +207,10 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
             )
         files[path.stem] = path
     if not files:
-        raise FileNotFoundError(f"no {' or '.join(suffixes)} files in {folder.absolute()}")
+        raise FileNotFoundError(
+            f"no {' or '.join(suffixes)} files in {folder.absolute()}; it has "
+            f"{some(sorted(path.name for path in folder.iterdir())) or 'nothing'}"
+        )
     return files
 
 

@@ -116,18 +116,33 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
             )
         if palette and picture.mode.startswith(("I", "F")):  # would be clipped to white
             raise LabelError(
-                f"{name}: INPUT.LABEL_PALETTE is for colours of 8 bits, this file has mode "
-                f"{picture.mode}; convert it to 8 bits, or to class indices"
+                f"{name}: INPUT.LABEL_PALETTE is for colours of 8 bits, this file holds "
+                f"{_kind(picture.mode)}; leave it out if they are class indices, else convert the "
+                "labels to 8 bits"
             )
         if palette:
             return _look_up(name, np.asarray(picture.convert("RGB")), *table)
         if picture.mode not in INDEX_MODES:
+            remedy = "convert it to whole numbers of 8 or 16 bits"
+            if picture.mode != "F":
+                remedy = "convert it, or give the meaning of its colours: INPUT.LABEL_PALETTE "
+                remedy += '"[[R, G, B, class], ...]"'
             raise LabelError(
                 f"{name}: a label file holds one class index per pixel (palette or grey), this one "
-                f"holds colours (mode {picture.mode}); convert it, or give the meaning of its "
-                'colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
+                f"holds {_kind(picture.mode)}; {remedy}"
             )
         return np.asarray(picture)
+
+
+def _kind(mode: str) -> str:
+    """What a file of a mode of Pillow holds, in words."""
+    if mode.startswith(("I", "F")):
+        return f"{'floats' if mode == 'F' else 'numbers of more than 8 bits'} (mode {mode})"
+    return f"colours (mode {mode})"
+
+
+class LevelsError(OSError):
+    """An image that is whole, with levels that cannot be used."""
 
 
 @contextmanager
@@ -137,10 +152,15 @@ def named_errors(kind: str, path: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, LabelError):
         raise
-    except UnidentifiedImageError:
-        raise OSError(f"cannot read {kind} {path}: not an image of a known format") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (LevelsError, Image.DecompressionBombError) as error:
         raise OSError(f"cannot read {kind} {path}: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "not an image of a known format" if unknown else str(error).rstrip(".")
+        raise OSError(
+            f"cannot read {kind} {path}: {reason}; restore the file, or take it out of the data "
+            "set, and start again"
+        ) from error
 
 
 def check_palette(palette: Palette) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .catalog import LISTED, Pairs
+from .images import read_image
 from .labels import REMEDY, Palette, unfit_values
 from .looks import Seen, look_at_images, look_at_labels
 
 Labels = dict[str, Seen]
+DARK = 16  # the levels below are those of images of 12 bits and less that lie in files of 16
 
 
 class DatasetError(ValueError):
@@ -46,7 +48,8 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
 
 
 def check_values(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
-    """Refuses labels with values that are neither a class, 0 .. C-1, nor the ignore label.
+    """Refuses labels with values that are neither a class, 0 .. C-1, nor the ignore label; and
+    those of a data set that are all void.
 
     Args:
         name: of the data set, for the message.
@@ -57,6 +60,12 @@ def check_values(name: str, labels: Labels, num_classes: int, ignore_label: int)
     Raises:
         DatasetError: naming the first ten files and their values.
     """
+    if labels and count_values(labels.values()).keys() <= {ignore_label}:
+        raise DatasetError(
+            f"data set {name!r}: every pixel of its {len(labels)} labels is void ({ignore_label}), "
+            "so there is nothing to learn or to score; correct the labels or the data set's "
+            "ignore_label"
+        )
     unfit = {p: unfit_values(seen.counts, num_classes, ignore_label) for p, seen in labels.items()}
     _refuse(
         name, len(labels), [f"{path}: {words}; {REMEDY}" for path, words in unfit.items() if words]
@@ -71,15 +80,38 @@ def count_values(labels: Iterable[Seen]) -> Counter[int]:
     return total
 
 
-def looks_like_masks(labels: Labels, num_classes: int, ignore_label: int) -> str:
-    """A warning if labels hold nothing but 0 and 255, which is void; "" otherwise."""
+def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
+    """Refuses labels that hold nothing but 0 and 255, which is void.
+
+    Args: see `check_values`. The labels were read without a palette.
+    """
     if num_classes < 2 or ignore_label != 255 or set(count_values(labels.values())) != {0, 255}:
-        return ""
-    return (
-        "all labels hold 0 and 255 only, and 255 is void here: nothing but class 0 can be "
-        "learned. If they are masks of 0 and 255, set INPUT.LABEL_PALETTE "
-        '"[[0, 0, 0, 0], [255, 255, 255, 1]]"'
+        return
+    raise DatasetError(
+        f"data set {name!r}: all labels hold 0 and 255 only, and 255 is void here: nothing but "
+        "class 0 can be learned. If they are masks of 0 and 255, set INPUT.LABEL_PALETTE "
+        '"[[0, 0, 0, 0], [255, 255, 255, 1]]"; if 255 is void, '
+        '"[[0, 0, 0, 0], [255, 255, 255, 255]]"'
     )
+
+
+def check_brightness(name: str, dicts: Pairs) -> None:
+    """Refuses images that are black, or nearly so, as they are read: see `images.read_image`.
+
+    Five of them are looked at, spread over the data set.
+
+    Raises:
+        DatasetError: no level is above 15 of 255.
+    """
+    some = dicts[:: max(1, len(dicts) // 5)][:5]
+    brightest = max(int(read_image(item["file_name"], "RGB").max()) for item in some)
+    if brightest < DARK:
+        raise DatasetError(
+            f"data set {name!r}: images are black, or nearly so: the highest level is {brightest} "
+            f"of 255 in {len(some)} of them, {some[0]['file_name']} first. Of 16 bits the upper 8 "
+            "are taken (level // 256); scale all images by the same factor to the whole range of "
+            "their bits"
+        )
 
 
 def _refuse(name: str, count: int, problems: Sequence[str]) -> None:

@@ -150,7 +150,7 @@ def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"directory not found: .*nowhere"):
         folder_pairs(tmp_path / "i", tmp_path / "nowhere")
     touch(tmp_path / "empty")
-    with pytest.raises(FileNotFoundError, match=r"no .*or \.png or .* files in .*empty"):
+    with pytest.raises(FileNotFoundError, match=r"no .*or \.png or .* files in .*empty; it has"):
         folder_pairs(tmp_path / "i", tmp_path / "empty")
 
 

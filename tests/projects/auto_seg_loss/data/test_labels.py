@@ -74,6 +74,14 @@ def test_colour_files_are_refused(tmp_path, mode):
         read_label(tmp_path / "colour.png", num_classes=3, ignore_label=255)
 
 
+def test_floats_are_refused_as_such(tmp_path):
+    Image.fromarray(INDICES.astype(np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(
+        ValueError, match=r"a\.tif: .* holds floats \(mode F\); convert it to whole"
+    ):
+        read_label(tmp_path / "a.tif", num_classes=3, ignore_label=255)
+
+
 @pytest.mark.parametrize("palette", [(), [[0, 0, 0, 0]]])
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "TIFF"])
 def test_lossy_formats_are_known_by_their_bytes(tmp_path, file_format, palette):
@@ -107,7 +115,9 @@ def test_a_palette_gives_masks_of_0_and_255_a_meaning(tmp_path, mode):
 
 def test_a_palette_is_for_8_bits(tmp_path):
     Image.fromarray(np.array([[0, 256]], dtype=np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a\.png: .* colours of 8 bits, this file has mode I;16"):
+    with pytest.raises(
+        ValueError, match=r"a\.png: .* colours of 8 bits, .*\(mode I;16\); leave it"
+    ):
         read_label(tmp_path / "a.png", num_classes=3, ignore_label=9, palette=PALETTE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from detectron2.data import Metadata
@@ -11,7 +12,7 @@ from PIL import Image
 
 from auto_seg_loss.data import DatasetError, check_num_classes, verify_dataset
 from auto_seg_loss.data.looks import Seen
-from auto_seg_loss.data.verify import check_values, looks_like_masks
+from auto_seg_loss.data.verify import check_brightness, check_masks, check_values
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_truncated_image_is_named(pair, suffix):
 def test_a_truncated_label_is_named(pair):
     item = pair(label=(200, 300), image=(200, 300))
     cut(item["sem_seg_file_name"])
-    with pytest.raises(DatasetError, match=r"cannot read label .*_label\.png: "):
+    with pytest.raises(DatasetError, match=r"read label .*_label\.png: .*; restore the file"):
         verify_dataset("d", [item])
 
 
@@ -81,7 +82,9 @@ def test_a_file_that_is_no_picture_is_named(pair, content):
     item = pair()
     with open(item["file_name"], "wb") as file:
         file.write(content)
-    with pytest.raises(DatasetError, match=r"cannot read image .*a\.jpg: not an image of a known"):
+    with pytest.raises(
+        DatasetError, match=r"cannot read image .*a\.jpg: not an image of a known .*; restore"
+    ):
         verify_dataset("d", [item])
 
 
@@ -163,7 +166,7 @@ def test_values_outside_the_classes_name_file_value_and_remedy():
 
 
 @pytest.mark.parametrize(
-    ("labels", "classes", "ignore_label", "warned"),
+    ("labels", "classes", "ignore_label", "refused"),
     [
         ({"a": Seen(1, 2, {0: 1, 255: 1})}, 2, 255, True),
         ({"a": Seen(1, 2, {0: 2}), "b": Seen(1, 2, {255: 2})}, 2, 255, True),
@@ -173,6 +176,40 @@ def test_values_outside_the_classes_name_file_value_and_remedy():
         ({"a": Seen(1, 2, {0: 1, 255: 1})}, 256, 11, False),
     ],
 )
-def test_masks_of_0_and_255_are_told(labels, classes, ignore_label, warned):
-    words = looks_like_masks(labels, classes, ignore_label)
-    assert ("[255, 255, 255, 1]" in words) == warned
+def test_masks_of_0_and_255_are_refused(labels, classes, ignore_label, refused):
+    if not refused:
+        return check_masks("d", labels, classes, ignore_label)
+    with pytest.raises(DatasetError, match=r"'d': all labels hold 0 and 255.*\[255, 255, 255, 1\]"):
+        check_masks("d", labels, classes, ignore_label)
+
+
+def test_labels_that_are_all_void_are_refused():
+    void = {"a.png": Seen(1, 2, {11: 2}), "b.png": Seen(1, 2, {11: 2})}
+    with pytest.raises(DatasetError, match=r"'d': every pixel of its 2 labels is void \(11\)"):
+        check_values("d", void, 11, 11)
+    check_values("d", {**void, "c.png": Seen(1, 2, {0: 1, 11: 1})}, 11, 11)
+    check_values("images alone", {}, 11, 11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "highest", "read"),
+    [
+        ("uint16", 1, 255, 0),
+        ("uint16", 3, 255, 0),
+        ("uint16", 1, 4095, 15),
+        ("uint16", 3, 4096, None),
+        ("uint8", 3, 15, 15),
+        ("uint8", 1, 16, None),
+    ],
+)
+def test_black_images_are_refused(tmp_path, kind, channels, highest, read):
+    dicts = []
+    for number in range(11):  # of which 0, 2, 4, 6 and 8 are looked at
+        image = np.zeros((2, 3, channels), kind)
+        image[0, 0] = highest if number == 8 else 0
+        dicts.append({"file_name": str(tmp_path / f"{number}.png")})
+        assert cv2.imwrite(dicts[-1]["file_name"], image)
+    if read is None:
+        return check_brightness("d", dicts)
+    with pytest.raises(DatasetError, match=rf"highest level is {read} of 255 in 5 .*0\.png first"):
+        check_brightness("d", dicts)
