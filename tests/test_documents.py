@@ -70,17 +70,40 @@ def test_a_loss_of_ones_own_is_built_from_a_config(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_detectron2_project_of_ones_own_gets_the_loss() -> None:
+    import torch
+
     from autoseg_core import AutoSegLoss
 
-    names = run(README, "class Trainer(DefaultTrainer)")
-    cfg, trainer = names["cfg"], names["Trainer"]
-    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.DEVICE = "SemanticSegmentor", "cpu"
-    cfg.MODEL.BACKBONE.NAME, cfg.MODEL.RESNETS.NORM = "build_small_resnet_backbone", "BN"
-    head = cfg.MODEL.SEM_SEG_HEAD
-    cfg.MODEL.RESNETS.OUT_FEATURES = head.IN_FEATURES = ["res2", "res5"]
-    head.NORM, head.CONVS_DIM, head.ASPP_CHANNELS = "BN", 8, 8
-    loss = trainer.build_model(cfg).sem_seg_head.loss
+    model = run(README, "class Trainer(DefaultTrainer)")["model"]
+    loss = model.sem_seg_head.loss
     assert isinstance(loss, AutoSegLoss) and loss.spec.name == "voc-miou-bezier"
+    image, target = torch.zeros(3, 64, 64), torch.zeros(64, 64, dtype=torch.int64)
+    batch = [{"image": image, "sem_seg": target}] * 2
+    assert 0 < model.train()(batch)["loss_sem_seg"].item() < 1
+
+
+def test_a_data_set_of_ones_own_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from PIL import Image
+
+    from auto_seg_loss.data import verify_dataset
+    from auto_seg_loss.data.catalog import unregister
+
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    for file in ("images/a.jpg", "images/b.jpg", "labels/a.png", "labels/b.png"):
+        (tmp_path / "mine" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 3), 1).save(tmp_path / "mine" / file)
+    (tmp_path / "mine" / "train.txt").write_text("a\nb.jpg\n")
+    (tmp_path / "mine" / "test.txt").write_text("b\n")
+    try:
+        run(ROOT / "datasets" / "README.md", "import pairs_of_list, register")
+        for name, count in (("mine_sem_seg_train", 2), ("mine_sem_seg_test", 1)):
+            labels = verify_dataset(name, DatasetCatalog.get(name))
+            assert [seen.counts for seen in labels.values()] == [{1: 12}] * count
+            assert MetadataCatalog.get(name).stuff_classes == ["background", "cat"]
+    finally:
+        for split in ("train", "test"):
+            unregister(f"mine_sem_seg_{split}")
 
 
 def test_the_environment_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,7 @@ class Run:
         assert "Traceback" not in self.stderr, self.stderr
         (line,) = [row for row in self.stderr.splitlines() if row.startswith("interrupted")]
         what, _, command = line.partition("go on with: ")
-        assert what == "interrupted; what is finished is kept; ", line
+        assert what == "interrupted; what was saved, if anything, is kept; ", line
         _, script, *arguments = shlex.split(command)
         return [Path(script).name, *arguments]
 

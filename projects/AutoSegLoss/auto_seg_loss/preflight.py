@@ -24,7 +24,7 @@ from auto_seg_loss.data.verify import Labels, check_brightness, check_masks, che
 from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.build import replaces_loss
-from auto_seg_loss.modeling.check import check_model, network_on_meta
+from auto_seg_loss.modeling.check import check_model, check_test_size, network_on_meta
 from auto_seg_loss.quiet import hush_detectron2, quiet
 from auto_seg_loss.run_checks import check_device, check_output, check_schedule
 from auto_seg_loss.saving import latest_checkpoint
@@ -137,6 +137,7 @@ def checked_config(
         check_evaluation,
         check_model,
         check_test_data,
+        check_test_size,
         check_weights,  # last: it may fetch them from the network
     )
     with config_errors():

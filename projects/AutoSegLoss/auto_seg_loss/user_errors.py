@@ -68,7 +68,7 @@ def say_how_to_go_on(*options: str) -> Iterator[None]:
     Inside ``explain_user_errors``, around the part that keeps what it has finished.
     """
     command = command_line([sys.orig_argv[0], *sys.argv], *options)
-    with _stopping(f"what is finished is kept; go on with: {command}"):
+    with _stopping(f"what was saved, if anything, is kept; go on with: {command}"):
         yield
 
 

@@ -28,6 +28,11 @@ def test_a_file_wins_over_its_bases_and_a_later_base_over_an_earlier(write):
     assert read_yaml(path) == {"A": 2, "B": {"C": 2, "D": 3}}
 
 
+def test_a_merge_is_no_key_that_is_given_twice(write):
+    text = "X: &x {A: 1}\nY: &y {B: 2}\nC:\n  <<: *x\n  <<: *y\n  A: 3\n"
+    assert read_yaml(write(text))["C"] == {"A": 3, "B": 2}
+
+
 @pytest.mark.parametrize("read", [read_yaml, lambda path: load_config(str(path), [])])
 @pytest.mark.parametrize("place", ["mine.yaml", "base.yaml"])
 @pytest.mark.parametrize("tag", ["object/apply:os.mkdir", "object/new:os.mkdir", "name:os.mkdir"])
@@ -44,11 +49,13 @@ def test_nothing_is_executed(write, tmp_path, read, place, tag):
     "text, words",
     [
         ("SOLVER: [\n", r"mine\.yaml: expected plain YAML; .*line 2"),
-        ("", "expected a mapping of keys"),
+        ("", r"mine\.yaml: expected a mapping of keys, got nothing"),
+        ("A:\n  B: 1\n  C: 2\n  B: 3\n", r"mine\.yaml: .*key B is given twice .*line 4,"),
+        ("_BASE_: gone.yaml\n", r"^\S*/gone\.yaml: there is no such config file$"),
         ("- 1\n", "expected a mapping of keys"),
         ("hello", "expected a mapping of keys"),
         ("_BASE_: 3\n", "and in _BASE_ other files"),
-        ("_BASE_: mine.yaml\n", "and in _BASE_ other files: maximum recursion"),
+        ("_BASE_: mine.yaml\n", r"mine\.yaml: a _BASE_ leads back to the file itself$"),
         (
             "_BASE_: https://example.org/a.yaml\n",
             r"https://.*a\.yaml: configs and their _BASE_ are",
@@ -56,7 +63,19 @@ def test_nothing_is_executed(write, tmp_path, read, place, tag):
         (b"A: \xff\xfe", r"mine\.yaml: expected plain YAML"),
         (b"A: \x00", r"mine\.yaml: expected plain YAML"),
     ],
-    ids=["cut", "empty", "list", "text", "number", "itself", "URL", "bytes", "control"],
+    ids=[
+        "cut",
+        "empty",
+        "twice",
+        "no base",
+        "list",
+        "text",
+        "number",
+        "itself",
+        "URL",
+        "bytes",
+        "control",
+    ],
 )
 def test_what_is_no_config_is_refused_in_one_line(write, text, words):
     with pytest.raises(ConfigError, match=words) as caught:

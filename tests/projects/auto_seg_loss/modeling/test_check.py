@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auto_seg_loss.modeling.check import check_model
+from auto_seg_loss.modeling.check import check_model, check_test_size
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 
@@ -37,3 +37,20 @@ def test_a_network_that_can_be_built_passes(make_cfg):
 def test_others_are_refused(make_cfg, options, message):
     with pytest.raises(ValueError, match=message):
         check_model(make_cfg(*options))
+
+
+@pytest.mark.parametrize(
+    ("options", "fits"),
+    [
+        ((), False),
+        (("INPUT.CROP.SIZE", "[16, 32]"), True),  # divides 48 x 64
+        (("INPUT.CROP.ENABLED", False), True),
+        (("MODEL.SEM_SEG_HEAD.NAME", "AnyLossDeepLabV3PlusHead"), True),
+    ],
+)
+def test_a_head_that_cannot_score_the_test_images_is_refused(shapes, make_cfg, options, fits):
+    cfg = make_cfg("MODEL.SEM_SEG_HEAD.NAME", "DeepLabV3PlusHead", *options)
+    if fits:
+        return check_test_size(cfg)
+    with pytest.raises(ValueError, match=r"cannot score .*test_00000\.jpg: .*Take AnyLossDeep"):
+        check_test_size(cfg)
