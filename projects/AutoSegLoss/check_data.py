@@ -4,7 +4,8 @@
 
 For each of DATASETS.TRAIN, SEARCH.HOLDOUT.DATASETS and DATASETS.TEST: sizes, pixels and images of
 each class, classes that never occur, values that are no class. The status is 2 when files are
-missing, damaged or of other values than the classes; the message names them.
+missing, damaged or of other values than the classes, images black, or labels without anything to
+learn; the message names them.
 """
 
 from __future__ import annotations

@@ -62,9 +62,9 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     for option in opts:
         if option.startswith("--"):
             raise ConfigError(f"{option} must stand before the KEY VALUE pairs.")
+    content = read_yaml(config_file) if config_file else {}
     try:
-        if config_file:
-            cfg.merge_from_other_cfg(CfgNode(read_yaml(config_file)))
+        cfg.merge_from_other_cfg(CfgNode(content))
         cfg.merge_from_list(opts)
     except (AssertionError, AttributeError, KeyError, ValueError) as error:
         where = f"{config_file or 'defaults'} and KEY VALUE options"

@@ -103,7 +103,7 @@ def test_a_bad_config_file_says_what_is_wrong(tiny_config, tmp_path, text, words
 
 
 def test_a_missing_config_file_is_named(tmp_path):
-    with pytest.raises((ValueError, FileNotFoundError), match=r"nothing\.yaml"):
+    with pytest.raises(ConfigError, match=r"^\S*/nothing\.yaml: there is no such config file$"):
         load_config(str(tmp_path / "nothing.yaml"), [])
 
 
