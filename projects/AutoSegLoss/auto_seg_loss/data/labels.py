@@ -158,8 +158,8 @@ def named_errors(kind: str, path: str) -> Iterator[None]:
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "not an image of a known format" if unknown else str(error).rstrip(".")
         raise OSError(
-            f"cannot read {kind} {path}: {reason}; restore the file, or take it out of the data "
-            "set, and start again"
+            f"cannot read {kind} {path}: {reason}; restore the file or leave it out, then start "
+            "again"
         ) from error
 
 
