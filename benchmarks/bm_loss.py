@@ -22,7 +22,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from autoseg_core.surrogates.kernels import BACKENDS
+from autoseg_core.surrogates.counting import BACKENDS
 from benchmarks.contenders import RIVAL, Contender, contenders, usable_backends
 from benchmarks.memory import kept_bytes, peak_bytes
 from benchmarks.rivals import SMP, VOID, Loss, smp_losses

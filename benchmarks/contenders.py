@@ -9,8 +9,7 @@ from typing import get_args
 import numpy as np
 
 from autoseg_core import SIX, AutoSegLoss, LossSpec, LossTerm, SearchSpace, get_metric
-from autoseg_core.surrogates.kernels import BACKENDS, Backend
-from autoseg_core.surrogates.kernels.tiled import can_compile
+from autoseg_core.surrogates.counting import BACKENDS, Backend
 from benchmarks.rivals import VOID, Loss, cross_entropy, one_hot_miou, smp_losses
 
 RIVAL = "cross entropy"
@@ -69,7 +68,5 @@ def sample_term(metric: str) -> LossTerm:
 
 def usable_backends(device: str) -> list[str]:
     """Backends that do something of their own on the device."""
-    unfit = {"auto", "triton"} if device == "cpu" else {"auto", "compiled"}
-    if not can_compile():
-        unfit.add("compiled")
+    unfit = {"auto", "triton" if device == "cpu" else "native"}
     return [name for name in BACKENDS if name not in unfit]

@@ -34,7 +34,7 @@ ALONE = {
     "autoseg_core/plot.py": {"matplotlib"},
     "autoseg_core/zoo/table.py": {"tabulate"},
     # Imported at its first use, where there is a GPU.
-    "autoseg_core/surrogates/kernels/triton_kernels.py": {"triton"},
+    "autoseg_core/native/triton_kernels.py": {"triton"},
 }
 PROJECT = ROOT / "projects" / "AutoSegLoss"
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} | {

@@ -17,7 +17,7 @@ from autoseg_core.counts import RegionCounts
 from autoseg_core.metrics.bands import in_own_band
 from autoseg_core.scores import Band
 from autoseg_core.surfaces.operations import Curve
-from autoseg_core.surrogates.masks import one_hot_mask
+from autoseg_core.surrogates.regions import one_hot_mask
 
 
 def soft_bands(probability: Tensor, seen: Tensor, radius: int, border: bool) -> Tensor:

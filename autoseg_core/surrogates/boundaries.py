@@ -29,7 +29,7 @@ from autoseg_core.surfaces.operations import (
     difference_xor,
     logical_xor,
 )
-from autoseg_core.surrogates.masks import one_hot_mask
+from autoseg_core.surrogates.regions import one_hot_mask
 
 FREE_CURVES, DIFFERENCE = XOR, XOR_DIFFERENCE
 

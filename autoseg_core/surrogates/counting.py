@@ -1,89 +1,168 @@
 """Counts of one term: labels and logits -> what its metric is a function of.
 
-N: images; C: classes; H, W: pixels; G: curves of a term; K: control points of a curve.
+C: classes; G: curves of a term; K: control points of a curve.
+
+Backends, all of one result up to rounding:
+- "native": C++ on CPUs; keeps nothing but the logits (``autoseg_core.native``);
+- "triton": the same on CUDA, for metrics of the whole image and of its trimap;
+- "reference": plain differentiable PyTorch, which the others must equal. It alone knows second
+  derivatives, forward mode and gradients in the control points;
+- "auto": a kernel where there is one, else the reference image by image, each computed again in the
+  backward pass, so that it keeps hardly more than the logits.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from functools import partial, reduce
+from operator import add
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from autoseg_core.counts import Counts, RegionCounts
+from autoseg_core import native
+from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.metrics.boundaries import near_boundary
+from autoseg_core.native import operations, triton
+from autoseg_core.native.tables import curve_table
 from autoseg_core.numerics import working_dtype
-from autoseg_core.scores import Band, get_metric
+from autoseg_core.scores import Band, Region, get_metric
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.bands import soft_band_counts
-from autoseg_core.surrogates.inputs import as_labels
-from autoseg_core.surrogates.kernels import Backend
-from autoseg_core.surrogates.kernels.boundary import boundary_counts, readable_boundary_counts
-from autoseg_core.surrogates.kernels.upsampled import upsample as upsample_logits
-from autoseg_core.surrogates.regions import Activation, complete_curves, soft_region_counts
+from autoseg_core.surrogates.batch import Batch
+from autoseg_core.surrogates.boundaries import soft_boundary_counts
+from autoseg_core.surrogates.regions import soft_region_counts
+
+Backend = Literal["auto", "reference", "native", "triton"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
 
 
-def soft_counts(
-    term: LossTerm,
-    points: Tensor,
-    logits: Tensor,
-    target: Tensor,
-    ignore_index: int = 255,
-    activation: Activation = "softmax",
-    backend: Backend = "auto",
-    align_corners: bool = False,
-) -> Counts:
+def soft_counts(term: LossTerm, points: Tensor, batch: Batch, backend: Backend = "auto") -> Counts:
     """Counts of one term: the expensive part, before any ratio is taken.
 
-    points: (G, K, 2). logits, target: as ``AutoSegLoss.forward`` checked them. Returns (C,) counts;
-    those of several batches or processes may be added before they are scored. Logits smaller than
-    the target are upsampled.
+    points: (G, K, 2). Returns (C,) counts, float64 for float64 logits and float32 for others; those
+    of several batches or processes may be added before they are scored. Raises ``ValueError`` for
+    labels outside the classes, ``RuntimeError`` for points on another device than the logits and
+    for a backend that is not there.
     """
-    metric, classes = get_metric(term.metric), logits.shape[1]
-    mask = target != ignore_index
-    # What makes edges: everything with void as one more label, or valid pixels alone.
-    seen = torch.ones_like(mask) if term.void_edges else mask
-    tolerance = min(term.tolerance, max(target.shape[-2:]))  # no pixel is further away
-    size = None if logits.shape[2:] == target.shape[-(logits.ndim - 2) :] else target.shape[-2:]
-    if size is not None and metric.region not in ("image", "trimap"):
-        logits, size = upsample_logits(logits, size, align_corners), None
-    if metric.region != "image":
-        target = torch.where(mask, target, classes)
-    if metric.region == "boundary":
-        count = readable_boundary_counts if backend == "reference" else boundary_counts
-        return count(logits, target, seen, points, term.surface, tolerance, metric.curves)
+    if points.device != batch.logits.device:
+        raise RuntimeError(
+            f"The loss's control points are on device {points.device}, the logits on "
+            f"{batch.logits.device}: move the loss, loss.to({str(batch.logits.device)!r})."
+        )
+    if points.requires_grad:
+        backend = "reference"
+    if choose(batch, get_metric(term.metric).region, backend) != "reference":
+        return _kernel_counts(term, points, batch)
+    batch.check_labels()
+    count = partial(_reference_counts, term, points)
+    if backend == "reference" or not batch.logits.requires_grad or len(batch.logits) == 0:
+        return count(batch)
+    return _image_by_image(count, batch)
+
+
+def choose(batch: Batch, region: Region, backend: Backend) -> str:
+    """What computes the counts of a region: "native", "triton" or "reference".
+
+    Raises ``RuntimeError`` for a kernel that is asked for and not there.
+    """
+    on_cpu, whole = batch.logits.device.type == "cpu", region in ("image", "trimap")
+    if backend == "reference":
+        return backend
+    if backend == "native" and not (on_cpu and native.CPU):
+        raise RuntimeError(
+            "backend='native' needs logits on a CPU and the C++ kernels (see the log); got logits "
+            f"on {batch.logits.device}. Take backend='auto'."
+        )
+    if (backend == "triton" and whole) or (not on_cpu and backend == "auto"):
+        fits = whole and triton.fits(batch.logits)
+        if backend == "triton" and not fits:
+            raise RuntimeError(
+                "backend='triton' needs Triton, a CUDA GPU, at most "
+                f"{triton.MAX_CLASSES} classes and no float64; got {batch.logits.dtype} logits of "
+                f"shape {tuple(batch.logits.shape)} on {batch.logits.device}. Take backend='auto'."
+            )
+        return "triton" if fits else "reference"
+    return "native" if on_cpu and native.CPU else "reference"
+
+
+def _kernel_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
+    operations.refuse_forward_mode(batch.logits)
+    metric, dtype = get_metric(term.metric), working_dtype(batch.logits.dtype)
+    whole = metric.region in ("image", "trimap")
+    if whole and metric.curves == ("or",):
+        points = _with_identity(points)
+    tables = [curve_table(term.surface, curve, dtype) for curve in points]
+    if whole:
+        return _region_counts(_region_sums(term, tables, batch))
+    # Erosions need the neighbours of a pixel: logits of the full size.
+    logits = batch.logits if batch.size is None else batch.upsampled()
+    common = (logits, batch.target, tables, batch.ignore_index)
     if isinstance(metric.region, Band):
-        if backend == "reference" or not logits.requires_grad:
-            return _band_counts(term, points, logits, target, seen, mask)
-        # Computed again in the backward pass, instead of keeping many times the logits.
-        options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
-        inputs = (term, points, logits, target, seen, mask)
-        bands: Counts = checkpoint(_band_counts, *inputs, **options)
-        return bands
-    if metric.region == "trimap":
-        mask = mask & near_boundary(target, seen, classes, tolerance, term.drop_background)
-    labels = as_labels(target, mask, activation)
-    points = complete_curves(metric.curves, points)
-    logits = logits.flatten(2) if size is None else logits
-    return soft_region_counts(
-        logits, labels, points, term.surface, activation, backend, size, align_corners
+        width, curves = metric.region.pixels(*batch.target.shape[-2:]), ",".join(metric.curves)
+        rules = (curves, width, metric.region.border, term.void_edges)
+        return _region_counts(torch.ops.autoseg.band_sums(*common, *rules))
+    sums = torch.ops.autoseg.boundary_sums(*common, _reach(term, batch), term.void_edges)
+    return BoundaryCounts(*sums.unbind())
+
+
+def _region_sums(term: LossTerm, tables: list[Tensor], batch: Batch) -> Tensor:
+    logits, target = batch.logits, batch.target
+    if logits.ndim == 5:  # depth is one more side of rows
+        logits, target = logits.flatten(2, 3), target.flatten(-3, -2)
+    near = _reach(term, batch) if get_metric(term.metric).region == "trimap" else -1
+    sums: Tensor = torch.ops.autoseg.region_sums(
+        *(logits, target, tables, batch.ignore_index, batch.activation == "sigmoid"),
+        *(batch.size, batch.align_corners),
+        *(near, term.drop_background, term.void_edges),
     )
+    return sums
 
 
-def _band_counts(
-    term: LossTerm, points: Tensor, logits: Tensor, target: Tensor, seen: Tensor, valid: Tensor
-) -> RegionCounts:
-    value, metric = get_surface(term.surface).value, get_metric(term.metric)
-    dtype = working_dtype(logits.dtype)
+def _reach(term: LossTerm, batch: Batch) -> int:
+    return min(term.tolerance, max(batch.target.shape[-2:]))  # no pixel is further away
+
+
+def _region_counts(sums: Tensor) -> RegionCounts:
+    found, claimed, target, pixels = sums.unbind()
+    return RegionCounts(target, found, target + claimed, pixels)
+
+
+def _with_identity(points: Tensor) -> Tensor:
+    """Points of the identity, in the place of g_and, before those of g_or."""
+    line = torch.linspace(0, 1, points.shape[1], dtype=points.dtype, device=points.device)
+    return torch.cat([torch.stack([line, line], dim=1)[None], points])
+
+
+def _reference_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
+    metric, value = get_metric(term.metric), get_surface(term.surface).value
+    logits, valid = batch.upsampled(), batch.valid
     curves: dict[str, Curve] = {
         name: partial(value, curve)
-        for name, curve in zip(metric.curves, points.to(dtype), strict=True)
+        for name, curve in zip(metric.curves, points.to(logits.dtype), strict=True)
     }
+    if metric.region == "image":
+        return soft_region_counts(logits, batch.target, valid, curves, batch.activation)
+    # What makes edges: everything with void as one more label, or valid pixels alone.
+    seen = torch.ones_like(valid) if term.void_edges else valid
+    tolerance, classes = _reach(term, batch), logits.shape[1]
+    target = torch.where(valid, batch.target.long(), classes)
+    if metric.region == "trimap":
+        near = near_boundary(target, seen, classes, tolerance, term.drop_background)
+        return soft_region_counts(logits, target, valid & near, curves, batch.activation)
     # Zeros in place of unseen logits: even a NaN there must reach neither sums nor gradients.
-    known = torch.where(seen[:, None], logits, torch.zeros_like(logits))
-    assert isinstance(metric.region, Band)
-    return soft_band_counts(known.to(dtype).softmax(1), target, seen, valid, curves, metric.region)
+    known = torch.where(seen[:, None], logits, torch.zeros_like(logits)).softmax(1)
+    if isinstance(metric.region, Band):
+        return soft_band_counts(known, target, seen, valid, curves, metric.region)
+    return soft_boundary_counts(known, target, seen, curves, tolerance)
+
+
+def _image_by_image(count: Callable[[Batch], Counts], batch: Batch) -> Counts:
+    """The sum over images, each computed again in the backward pass instead of being kept."""
+    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
+    parts: list[Counts] = [checkpoint(count, image, **options) for image in batch.images()]
+    return reduce(add, parts)

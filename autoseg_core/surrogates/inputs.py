@@ -1,6 +1,6 @@
-"""What a loss accepts: checks in words, and labels as the kernels want them.
+"""What a loss accepts: checks in words.
 
-N: images; C: classes; H, W (and D): pixels; P: pixels of an image; h, w: rows and columns of logits
+N: images; C: classes; H, W (and D): pixels; h, w: rows and columns of logits
 that are yet to be upsampled.
 """
 
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from autoseg_core.scores import Metric
-from autoseg_core.surrogates.kernels import BACKENDS
-from autoseg_core.surrogates.regions import ACTIVATIONS
+from autoseg_core.surrogates.batch import ACTIVATIONS
+from autoseg_core.surrogates.counting import BACKENDS
 from autoseg_core.void import with_one_void
+
+LABELS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def check_choices(
@@ -80,15 +82,7 @@ def check_input(
     if activation == "sigmoid" and logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
         target = target[:, None]
     _check_shape(logits, target, activation, upsample)
-    target = with_one_void(target, void)
-    _check_labels(target, logits.shape[1] if activation == "softmax" else 2, void[0])
-    return target
-
-
-def as_labels(target: Tensor, mask: Tensor, activation: str) -> Tensor:
-    """Labels as ``regions`` defines them, (N, P) or (N, C, P) int16: a quarter of the target."""
-    labels = torch.where(mask, target, -1).to(torch.int16)
-    return labels.flatten(1 if activation == "softmax" else 2)
+    return with_one_void(target, void)
 
 
 def _check_tensors(logits: Any, target: Any) -> None:
@@ -116,7 +110,7 @@ def _check_shape(logits: Tensor, target: Tensor, activation: str, upsample: str 
             "; labels kept as floats convert by target.long(); soft labels are not supported: AND "
             "and OR are defined for a truth of 0 or 1"
         )
-    elif target.dtype != torch.int64:
+    elif target.dtype not in LABELS:
         hint = "; labels convert by target.long()"
     elif upsample:
         hint = f"; under upsample={upsample!r} the target may also have more rows and columns"
@@ -126,10 +120,10 @@ def _check_shape(logits: Tensor, target: Tensor, activation: str, upsample: str 
         hint = ""
     pixels = target.shape[-2:] if upsample and _is_larger(target, logits) else logits.shape[2:]
     expected = (*logits.shape[: 1 if activation == "softmax" else 2], *pixels)
-    if target.shape != expected or target.dtype != torch.int64:
+    if target.shape != expected or target.dtype not in LABELS:
         raise ValueError(
-            f"Expected an int64 target of shape {expected} for logits {tuple(logits.shape)} under "
-            f"{activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}."
+            f"Expected an integer target of shape {expected} for logits {tuple(logits.shape)} "
+            f"under {activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}."
         )
 
 
@@ -139,18 +133,3 @@ def _is_larger(target: Tensor, logits: Tensor) -> bool:
         return False
     sides = zip(logits.shape[2:], target.shape[-2:], strict=True)
     return target.shape[-2:] != logits.shape[2:] and all(0 < a <= b for a, b in sides)
-
-
-def _check_labels(target: Tensor, count: int, ignore_index: int) -> None:
-    bad = ((target < 0) | (target >= count)) & (target != ignore_index)
-    if target.device.type == "cpu":
-        if torch.compiler.is_compiling():
-            torch._assert_async(~bad.any(), f"A target label lies outside 0..{count - 1}.")
-        elif bad.any():
-            raise ValueError(
-                f"The target holds labels {sorted(set(target[bad].tolist()))[:10]} outside the "
-                f"classes 0..{count - 1}; void pixels must be {ignore_index} (ignore_index). A "
-                "binary mask with one logit a pixel wants activation='sigmoid'."
-            )
-    elif target.is_cuda:
-        torch._assert_async(~bad.any(), f"A target label lies outside the classes 0..{count - 1}.")

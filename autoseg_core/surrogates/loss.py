@@ -6,22 +6,23 @@ and columns of logits that are yet to be upsampled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add, mul
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from autoseg_core import native
 from autoseg_core.counts import Counts
 from autoseg_core.numerics import safe_divide
 from autoseg_core.scores import AbsentRule, get_metric, present_classes
 from autoseg_core.spec import LossSpec, LossTerm
-from autoseg_core.surrogates.combined import combined_loss
-from autoseg_core.surrogates.counting import soft_counts
+from autoseg_core.surrogates.batch import Activation, Batch
+from autoseg_core.surrogates.counting import Backend, soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import check_choices, check_input
-from autoseg_core.surrogates.kernels import Backend
-from autoseg_core.surrogates.regions import Activation
 from autoseg_core.void import IgnoreIndex, void_labels
 
 Self = TypeVar("Self", bound="AutoSegLoss")
@@ -46,9 +47,8 @@ class AutoSegLoss(nn.Module):
             it is that of the batch as a whole.
         sync: sum the counts over all processes, so that the loss is that of the whole batch
             (``distributed.sum_over_processes``); every process must then take part in every step.
-        backend: of region metrics: "auto", "reference", "fused", "compiled" or "triton"
-            (``kernels``).
-            Second derivatives, forward mode and ``torch.func.grad`` need "reference".
+        backend: "auto", "reference", "native" or "triton" (``counting``). Second derivatives,
+            forward mode and ``torch.func.grad`` need "reference".
         upsample: "bilinear": logits may be smaller than the target and count as
             ``F.interpolate(logits, (H, W), mode="bilinear")`` would, but region and trimap metrics
             never hold the full size; metrics of edges and bands, which need erosions, do.
@@ -72,6 +72,7 @@ class AutoSegLoss(nn.Module):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        native.say_if_missing()
         metrics = [get_metric(term.metric) for term in spec.terms]
         check_choices(activation, backend, metrics, upsample, align_corners)
         if per_image and sync:
@@ -96,8 +97,8 @@ class AutoSegLoss(nn.Module):
         """Return the loss, a scalar in float32 (float64 for float64 logits).
 
         logits: (N, C, H, W) float of any precision; region metrics also take volumes
-        (N, C, D, H, W). target: (N, H, W) int64, in [0, C) or ``ignore_index``; under "sigmoid" 0,
-        1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. With
+        (N, C, D, H, W). target: (N, H, W) integers, in [0, C) or ``ignore_index``; under "sigmoid"
+        0, 1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. With
         ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; what holds for the logits of a
         pixel then holds for those interpolated, so a NaN counts unless all that read it are void. A
         batch of void pixels alone gives 0 with a graph and zero gradients, as does one without
@@ -106,46 +107,39 @@ class AutoSegLoss(nn.Module):
         or dtypes, soft labels among them, and for labels outside the classes (on CUDA, where
         looking would stall the stream, an assertion on the device).
         """
-        target = check_input(
-            [get_metric(term.metric) for term in self.spec.terms],
-            logits,
-            target,
-            self.activation,
-            self.void,
-            self.upsample,
-        )
+        batch = self.batch(logits, target)
         if not self.per_image or len(logits) == 0:
-            return combined_loss(self.spec, self.scores(logits, target))
-        pairs = zip(logits.split(1), target.split(1), strict=True)
-        scored = [self._scored(x, y) for x, y in pairs]
+            return combined_loss(self.spec, self.scores(self.counts(batch)))
+        scored = [self._scored(self.counts(image)) for image in batch.images()]
         scores, seen = (
             torch.stack([torch.stack(parts) for parts in p]) for p in zip(*scored, strict=True)
         )
         mean = safe_divide((scores * seen).sum(0), seen.sum(0).to(scores.dtype))
         return combined_loss(self.spec, torch.where(seen.any(0), mean, 1.0).unbind())
 
-    def scores(self, logits: Tensor, target: Tensor) -> list[Tensor]:
-        """Surrogate score of every term on the batch: scalars, 1 where no class is seen.
+    def batch(self, logits: Tensor, target: Tensor) -> Batch:
+        """Arguments of ``forward``, checked."""
+        metrics = [get_metric(term.metric) for term in self.spec.terms]
+        given = (logits, target, self.activation, self.void, self.upsample)
+        labels = check_input(metrics, *given)
+        return Batch(logits, labels, self.ignore_index, self.activation, self.align_corners)
 
-        Arguments as ``forward`` checked them.
-        """
-        return self._scored(logits, target)[0]
+    def counts(self, batch: Batch) -> list[Counts]:
+        """Soft counts of every term, of the whole batch under ``sync``."""
+        points = (self.get_buffer(f"points_{index}") for index in range(len(self.spec.terms)))
+        found = [
+            soft_counts(term, own, batch, self.backend)
+            for term, own in zip(self.spec.terms, points, strict=True)
+        ]
+        return [sum_over_processes(counts) for counts in found] if self.sync else found
 
-    def _scored(self, logits: Tensor, target: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores of the terms, and whether each found a class to look at."""
-        pairs = []
-        for index, term in enumerate(self.spec.terms):
-            counts = soft_counts(
-                term,
-                self.get_buffer(f"points_{index}"),
-                logits,
-                target,
-                self.ignore_index,
-                self.activation,
-                self.backend,
-                self.align_corners,
-            )
-            pairs.append(_score(term, sum_over_processes(counts) if self.sync else counts))
+    def scores(self, counts: Sequence[Counts]) -> list[Tensor]:
+        """Surrogate score of every term: scalars, 1 where no class is seen."""
+        return self._scored(counts)[0]
+
+    def _scored(self, counts: Sequence[Counts]) -> tuple[list[Tensor], list[Tensor]]:
+        """The scores, and whether each term found a class to look at."""
+        pairs = [_score(*pair) for pair in zip(self.spec.terms, counts, strict=True)]
         scores, seen = zip(*pairs, strict=True)
         return list(scores), list(seen)
 
@@ -166,6 +160,16 @@ class AutoSegLoss(nn.Module):
         for name, points in kept.items():
             self._buffers[name] = points.to(self.get_buffer(name).device)
         return self
+
+
+def combined_loss(spec: LossSpec, scores: Sequence[Tensor]) -> Tensor:
+    """``spec.combine`` of the terms' scores, scalars in [0, 1]: what is to be minimised.
+
+    A sum is that of ``weight * (1 - score)``, a product 1 - the product of the scores.
+    """
+    if spec.combine == "product":
+        return 1 - reduce(mul, scores)  # the backward of torch.prod looks for zeros on the host
+    return reduce(add, (t.weight * (1 - s) for t, s in zip(spec.terms, scores, strict=True)))
 
 
 def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:

@@ -55,8 +55,8 @@ def test_and_and_or_are_what_region_counts_sum(surface: str) -> None:
     target = torch.randint(3, (1, 4, 5))
     y = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).double()
     known = curves("mIoU", surface)
-    points = torch.tensor(term("mIoU", surface).control_points, dtype=torch.float64)
-    counts = soft_region_counts(p.log().flatten(2), target.flatten(1), points, surface)
+    valid = torch.ones_like(target, dtype=torch.bool)
+    counts = soft_region_counts(p.log(), target, valid, known, "softmax")
     over = {"dim": (0, 2, 3)}
     torch.testing.assert_close(logical_and(known, y, p).sum(**over), counts.intersection)
     torch.testing.assert_close(logical_or(known, y, p).sum(**over), counts.union)

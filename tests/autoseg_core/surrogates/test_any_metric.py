@@ -28,7 +28,8 @@ from autoseg_core import (
 from autoseg_core.numerics import safe_divide
 from autoseg_core.scores import METRICS
 from autoseg_core.surfaces import SURFACES
-from autoseg_core.surrogates.loss import soft_counts
+from autoseg_core.surrogates.batch import Batch
+from autoseg_core.surrogates.counting import soft_counts
 
 CLASSES = 5
 SHIPPED = pytest.mark.parametrize("metric", samples.SHIPPED)
@@ -120,7 +121,7 @@ def test_every_control_point_matters(metric: str, surface: str) -> None:
     term = samples.term(metric, surface, seed=8)
     logits, target = samples.batch(8, CLASSES, CLASSES)
     points = torch.tensor(term.control_points, dtype=torch.float64, requires_grad=True)
-    counts = soft_counts(term, points, logits, target)
+    counts = soft_counts(term, points, Batch(logits, target))
     score = get_metric(metric).score(counts, torch.ones(CLASSES, dtype=torch.bool))
     (gradient,) = torch.autograd.grad(score, points)
     assert gradient.isfinite().all()
@@ -189,8 +190,9 @@ def test_counts_of_images_add_up_to_the_batch(metric: str, surface: str) -> None
     term = samples.term(metric, surface)
     points = torch.tensor(term.control_points, dtype=torch.float64)
     logits, target = samples.batch(0)
-    parts = [soft_counts(term, points, logits[i : i + 1], target[i : i + 1]) for i in range(2)]
-    whole = soft_counts(term, points, logits, target)
+    batch = Batch(logits, target)
+    parts = [soft_counts(term, points, image) for image in batch.images()]
+    whole = soft_counts(term, points, batch)
     torch.testing.assert_close((parts[0] + parts[1]).tensors(), whole.tensors())
 
 

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from autoseg_core import METRICS, LossSpec, LossTerm, SearchSpace
 from autoseg_core.scores import get_metric
-from autoseg_core.surrogates.loss import AutoSegLoss, soft_counts
+from autoseg_core.surrogates.batch import Batch
+from autoseg_core.surrogates.counting import soft_counts
+from autoseg_core.surrogates.loss import AutoSegLoss
 
 EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
 
@@ -149,7 +151,7 @@ def test_gradcheck_in_control_points(metric: str, surface: str) -> None:
 
     def score(inner: Tensor) -> Tensor:
         curves = torch.cat([points[:, :1], inner, points[:, -1:]], dim=1)
-        counts = soft_counts(term, curves, logits, target)
+        counts = soft_counts(term, curves, Batch(logits, target))
         return get_metric(metric).score(counts, torch.ones(5, dtype=torch.bool))
 
     inner = points[:, 1:-1].clone().requires_grad_()

@@ -27,12 +27,16 @@ TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
         (
             LOGITS,
             TARGET[:1],
-            r"int64 target of shape \(2, 4, 5\) .* got torch.int64 of shape \(1, 4",
+            r"integer target of shape \(2, 4, 5\) .* got torch.int64 of shape \(1, 4",
         ),
-        (LOGITS, TARGET[:, :2], r"int64 target of shape \(2, 4, 5\) .* of shape \(2, 2, 5\)"),
-        (LOGITS, LOGITS, r"int64 target of shape \(2, 4, 5\) .* got torch.float32 of shape \(2, 3"),
-        (LOGITS, TARGET.int(), r"Expected an int64 target .* got torch.int32"),
-        (LOGITS, TARGET + 3, r"labels \[3\] outside the classes 0\.\.2; void pixels must be 255"),
+        (LOGITS, TARGET[:, :2], r"integer target of shape \(2, 4, 5\) .* of shape \(2, 2, 5\)"),
+        (
+            LOGITS,
+            LOGITS,
+            r"integer target of shape \(2, 4, 5\) .* got torch.float32 of shape \(2, 3",
+        ),
+        (LOGITS, TARGET.bool(), r"Expected an integer target .* got torch.bool"),
+        (LOGITS, TARGET + 3, r"outside the classes 0\.\.2, such as 3; void pixels must be 255"),
         (LOGITS, TARGET.numpy(), r"target as a tensor, got numpy.ndarray; torch.as_tensor\(target"),
         (LOGITS.tolist(), TARGET, r"logits as a tensor, got builtins.list; torch.as_tensor\("),
         (
@@ -44,7 +48,7 @@ TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
         (LOGITS[:, :0], TARGET, r"C >= 2 under softmax .* got .* = \(2, 0, 4, 5\)"),
         (LOGITS[..., :0], TARGET[..., :0], r"at least one pixel, got .* = \(2, 3, 4, 0\)"),
         (LOGITS[:, :, :0], TARGET[:, :0], r"at least one pixel, got .* = \(2, 3, 0, 5\)"),
-        (LOGITS, TARGET - 1, r"labels \[-1\] outside the classes 0\.\.2; .*ignore_index"),
+        (LOGITS, TARGET - 1, r"outside the classes 0\.\.2, such as -1; .*ignore_index"),
     ],
 )
 def test_bad_input_is_named(logits: Any, target: Any, words: str) -> None:
@@ -52,16 +56,10 @@ def test_bad_input_is_named(logits: Any, target: Any, words: str) -> None:
         LOSS(logits, target)
 
 
-def test_the_first_ten_bad_labels_are_listed() -> None:
-    target = torch.arange(20).view(1, 4, 5)
-    with pytest.raises(ValueError, match=r"labels \[3, 4, 5, 6, 7, 8, 9, 10, 11, 12\] outside"):
-        LOSS(LOGITS[:1], target)
-
-
 def test_another_void_label_is_named() -> None:
     loss = AutoSegLoss(LOSS.spec, ignore_index=11)
     assert loss(LOGITS, TARGET + 11) == 0
-    with pytest.raises(ValueError, match=r"labels \[255\] .* void pixels must be 11"):
+    with pytest.raises(ValueError, match=r"such as 255; void pixels must be 11"):
         loss(LOGITS, TARGET + 255)
 
 

@@ -259,5 +259,5 @@ def test_processes_are_summed_and_the_backend_chosen_as_configured(make_cfg):
     options = (HEAD + "LOSS_SYNC", False, HEAD + "LOSS_BACKEND", "reference")
     loss = build_loss(make_cfg(*SPEC, "voc-miou-bezier", *options))
     assert (loss.sync, loss.backend) == (False, "reference")
-    with pytest.raises(ValueError, match=r"Unknown backend 'fast'; known: auto, reference, fused"):
+    with pytest.raises(ValueError, match=r"Unknown backend 'fast'; known: auto, reference, native"):
         build_loss(make_cfg(*SPEC, "voc-miou-bezier", HEAD + "LOSS_BACKEND", "fast"))

@@ -14,9 +14,6 @@ from torch import Tensor, nn
 
 from autoseg_core import AutoSegLoss, LossSpec, get_metric
 from autoseg_core.counts import Counts
-from autoseg_core.surrogates.counting import soft_counts
-from autoseg_core.surrogates.distributed import sum_over_processes
-from autoseg_core.void import with_one_void
 
 from .due import is_due
 
@@ -58,7 +55,7 @@ class LossCounts(HookBase):
             return
         self._due = False
         logits, target = inputs
-        for name, score, counts in batch_scores(loss, logits, with_one_void(target, loss.void)):
+        for name, score, counts in batch_scores(loss, logits, target):
             self._put(f"surrogate/{name}", float(score))
             for count in shown_counts(counts):
                 values = getattr(counts, count).tolist()
@@ -80,18 +77,12 @@ def batch_scores(
 ) -> list[tuple[str, Tensor, Counts]]:
     """(name, surrogate score, counts) of each term on a batch, without gradients.
 
-    logits: (N, C, H, W). target: (N, H, W) int64, as the loss has checked it. In several processes
-    every one must call it where the loss has ``sync``, and gets what holds for all.
+    logits, target: as ``AutoSegLoss.forward`` takes them. In several processes every one must call
+    it where the loss has ``sync``, and gets what holds for all.
     """
-    settings = (loss.ignore_index, loss.activation, loss.backend, loss.align_corners)
-    found = []
     with torch.no_grad():
-        scores = loss.scores(logits, target)
-        for index, term in enumerate(loss.spec.terms):
-            points = loss.get_buffer(f"points_{index}")
-            counts = soft_counts(term, points, logits, target, *settings)
-            found.append(sum_over_processes(counts) if loss.sync else counts)
-    return list(zip(term_names(loss.spec), scores, found, strict=True))
+        counts = loss.counts(loss.batch(logits, target))
+        return list(zip(term_names(loss.spec), loss.scores(counts), counts, strict=True))
 
 
 def term_names(spec: LossSpec) -> list[str]:

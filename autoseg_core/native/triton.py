@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoseg_core.surrogates.kernels.tables import COLUMNS
+from autoseg_core.native.tables import COLUMNS
 
 MAX_CLASSES = 256
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -59,6 +59,12 @@ def available(device: torch.device | str = "cuda") -> bool:
     if torch.device(device).type != "cuda" or not torch.cuda.is_available():
         return False
     return torch.cuda.get_device_capability(device) >= (7, 5)
+
+
+def fits(logits: Tensor) -> bool:
+    """Whether the kernels take these logits (N, C, ...), and run on their device."""
+    few = 1 <= logits.shape[1] <= MAX_CLASSES
+    return few and logits.dtype in DTYPES and available(logits.device)
 
 
 def region_sums(
@@ -129,7 +135,7 @@ def _launch(
 
     curves: their tables. others: the tensors after them. strided: those that bring their strides.
     """
-    from autoseg_core.surrogates.kernels import triton_kernels  # imports Triton
+    from autoseg_core.native import triton_kernels  # imports Triton
 
     programs, block = _programs(logits), _block_classes(logits.shape[1])
     if len(logits) * programs == 0:

@@ -16,8 +16,8 @@ import torch
 import triton
 import triton.language as tl
 
+from autoseg_core.native import tables
 from autoseg_core.numerics import eps
-from autoseg_core.surrogates.kernels import tables
 
 FLOOR = tl.constexpr(eps(torch.float32))
 U0, SCALE = tl.constexpr(tables.U0), tl.constexpr(tables.SCALE)

@@ -1,0 +1,354 @@
+// Soft boundary counts: the C++ form of surrogates/boundaries.py, forward and backward.
+//
+// Class by class of each image. With the place known that each dilation takes its maximum from, the
+// counts are linear in the soft edges E: prediction = sum E, matched prediction = sum near E,
+// matched target = sum peaks E, with near = the dilated edges of the target and peaks = how many of
+// them see their highest soft edge here.
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include "curve.h"
+#include "planes.h"
+
+namespace autoseg {
+inline namespace CPU_CAPABILITY {
+namespace boundaries {
+
+enum Sum { TARGET, MATCHED_TARGET, PREDICTION, MATCHED_PREDICTION, SUMS };
+
+// XOR of a probability and its erosion, from four curves or from one.
+template <typename T>
+class Xor {
+ public:
+  using Vec = Vectorized<T>;
+  struct Slopes {
+    Vec of_p, of_e;
+  };
+
+  explicit Xor(at::TensorList tables) {
+    for (const at::Tensor& table : tables) curves_.emplace_back(table);
+  }
+
+  Vec value(Vec p, Vec e) const {
+    if (curves_.size() == 1) return curves_[0].value(p) - curves_[0].value(e);
+    const Vec a = curves_[2].value(p), b = curves_[3].value(e);
+    return a + b - a * b - curves_[0].value(p) * curves_[1].value(e);
+  }
+
+  Slopes slopes(Vec p, Vec e) const {
+    if (curves_.size() == 1) return {curves_[0].slope(p), curves_[0].slope(e).neg()};
+    const auto and_p = curves_[0].value_and_slope(p), and_e = curves_[1].value_and_slope(e);
+    const auto or_p = curves_[2].value_and_slope(p), or_e = curves_[3].value_and_slope(e);
+    const Vec one(T(1));
+    return {(one - or_e.value) * or_p.slope - and_p.slope * and_e.value,
+            (one - or_p.value) * or_e.slope - and_p.value * and_e.slope};
+  }
+
+ private:
+  std::vector<Curve<T>> curves_;
+};
+
+// The work on one class of one image at a time.
+template <typename S>
+class Worker {
+ public:
+  using T = Working<S>;
+  using Vec = Vectorized<T>;
+  static constexpr int64_t LANES = Vec::size();
+
+  Worker(const Scene<S>& scene, const Xor<T>& form, int64_t tolerance)
+      : scene_(scene),
+        form_(form),
+        H(scene.height),
+        W(scene.width),
+        P(scene.padded),
+        reach_(std::min<int64_t>(tolerance, std::max(H, W))),
+        p_(H, P, T(1)),
+        lowest_(H, P, T(1)),
+        edge_(H, P, T(0)),
+        highest_(H, P, T(0)),
+        near_(H * P, 0),
+        line_(P + 2 * reach_ + LANES),
+        bytes_(P + 2 * reach_ + 64) {}
+
+  // Probabilities, the minima of rows of three, and the soft edges of a class.
+  void look(int64_t image, int64_t c) {
+    image_ = image;
+    for (int64_t y = 0; y < H; ++y) {
+      T* p = p_.row(y);
+      scene_.probabilities(image, c, y, p);
+      T* lowest = lowest_.row(y);
+      for (int64_t j = 0; j < P; j += LANES) {
+        const Vec sides = at::vec::minimum(Vec::loadu(p + j - 1), Vec::loadu(p + j + 1));
+        at::vec::minimum(sides, Vec::loadu(p + j)).store(lowest + j);
+      }
+    }
+    for (int64_t y = 0; y < H; ++y) {
+      const T* label = scene_.label_row(image, y);
+      for (int64_t j = 0; j < P; j += LANES) {
+        const Vec xor_ = form_.value(Vec::loadu(p_.row(y) + j), eroded(y, j));
+        (xor_ & scene_.seen(label + j)).store(edge_.row(y) + j);
+      }
+      std::fill(edge_.row(y) + W, edge_.row(y) + P, T(0));
+    }
+  }
+
+  void add(const int32_t* begin, const int32_t* end, T* sums, int64_t classes, int64_t c) {
+    double total = 0, matched = 0, found = 0;
+    const bool any = begin != end;
+    if (any) mark_near(begin, end);
+    for (int64_t y = 0; y < H; ++y) {
+      Vec all(T(0)), close(T(0));
+      for (int64_t j = 0; j < P; j += LANES) {
+        const Vec e = Vec::loadu(edge_.row(y) + j);
+        all = all + e;
+        if (any) close = close + e * near(y, j);
+      }
+      total += sum_of(all);
+      matched += sum_of(close);
+    }
+    if (any) {
+      find_highest();
+      for (const int32_t* at = begin; at != end; ++at) {
+        const int64_t peak = peak_of(*at);
+        found += edge_.row(peak / W)[peak % W];
+      }
+    }
+    sums[TARGET * classes + c] = end - begin;
+    sums[MATCHED_TARGET * classes + c] = found;
+    sums[PREDICTION * classes + c] = total;
+    sums[MATCHED_PREDICTION * classes + c] = matched;
+  }
+
+  // The gradient in the probabilities of the class that was looked at, row by row into `put`.
+  // d: of the sums. Minima of equal numbers go to the first in reading order, as F.max_pool2d does.
+  template <typename Put>
+  void differentiate(const int32_t* begin, const int32_t* end, const double* d, int64_t classes,
+                     int64_t c, const Put& put) {
+    const Vec d_total(static_cast<T>(d[PREDICTION * classes + c]));
+    const Vec d_matched(static_cast<T>(d[MATCHED_PREDICTION * classes + c]));
+    const T d_found = static_cast<T>(d[MATCHED_TARGET * classes + c]);
+    const bool any = begin != end;
+    // highest_ becomes the gradient in the soft edges, edge_ that in the probabilities.
+    if (any) {
+      mark_near(begin, end);
+      find_highest();
+      peaks_.clear();
+      for (const int32_t* at = begin; at != end; ++at) peaks_.push_back(peak_of(*at));
+    }
+    highest_.fill(T(0));
+    if (any)
+      for (const int32_t peak : peaks_) highest_.row(peak / W)[peak % W] += d_found;
+    edge_.fill(T(0));
+    of_rows_.resize(3 * (P + 2 * LANES));
+    // Rows of the gradient in `lowest_`: one above, this one, one below.
+    std::fill(of_rows_.begin(), of_rows_.end(), T(0));
+    for (int64_t y = 0; y < H; ++y) {
+      const T* label = scene_.label_row(image_, y);
+      T* above = of_row(y - 1);
+      T* here = of_row(y);
+      T* below = of_row(y + 1);
+      std::fill(below, below + P, T(0));
+      for (int64_t j = 0; j < P; j += LANES) {
+        Vec d_edge = Vec::loadu(highest_.row(y) + j) + d_total;
+        if (any) d_edge = d_edge + d_matched * near(y, j);
+        d_edge = d_edge & scene_.seen(label + j);
+        const Vec p = Vec::loadu(p_.row(y) + j), e = eroded(y, j);
+        const auto slopes = form_.slopes(p, e);
+        (Vec::loadu(edge_.row(y) + j) + slopes.of_p * d_edge).store(edge_.row(y) + j);
+        Vec left = slopes.of_e * d_edge;
+        left = give(above + j, lowest_.row(y - 1) + j, e, left);
+        left = give(here + j, lowest_.row(y) + j, e, left);
+        give(below + j, lowest_.row(y + 1) + j, e, left);
+      }
+      if (y > 0) spread_row(y - 1);
+    }
+    spread_row(H - 1);
+    for (int64_t y = 0; y < H; ++y) put(y, edge_.row(y));
+  }
+
+ private:
+  Vec eroded(int64_t y, int64_t j) const {
+    const Vec sides =
+        at::vec::minimum(Vec::loadu(lowest_.row(y - 1) + j), Vec::loadu(lowest_.row(y + 1) + j));
+    return at::vec::minimum(sides, Vec::loadu(lowest_.row(y) + j));
+  }
+
+  T* of_row(int64_t y) { return of_rows_.data() + (y + 3) % 3 * (P + 2 * LANES) + LANES; }
+
+  // Adds what is left where `values` is the minimum e; returns the rest.
+  static Vec give(T* to, const T* values, Vec e, Vec left) {
+    const Vec here = Vec::loadu(values) == e;
+    (Vec::loadu(to) + (left & here)).store(to);
+    return Vec::blendv(left, Vec(T(0)), here);
+  }
+
+  void spread_row(int64_t y) {
+    T* left = of_row(y);
+    for (const int64_t step : {-1, 0, 1}) {
+      for (int64_t j = 0; j < P; j += LANES) {
+        T* to = edge_.row(y) + j + step;
+        give_to(to, p_.row(y) + j + step, Vec::loadu(lowest_.row(y) + j), left + j);
+      }
+    }
+  }
+
+  static void give_to(T* to, const T* values, Vec e, T* left) {
+    const Vec rest = Vec::loadu(left), here = Vec::loadu(values) == e;
+    (Vec::loadu(to) + (rest & here)).store(to);
+    Vec::blendv(rest, Vec(T(0)), here).store(left);
+  }
+
+  Vec near(int64_t y, int64_t j) const { return Vec::loadu(&near_[y * P + j]); }
+
+  // near_ = 1 within the tolerance of the class's edges, else 0.
+  void mark_near(const int32_t* begin, const int32_t* end) {
+    marks_.assign(H * P, 0);
+    for (const int32_t* at = begin; at != end; ++at) marks_[*at / W * P + *at % W] = 1;
+    const auto either = [](uint8_t a, uint8_t b) { return static_cast<uint8_t>(a | b); };
+    for (int64_t y = 0; y < H; ++y) {
+      std::fill(bytes_.begin(), bytes_.end(), 0);
+      std::copy_n(&marks_[y * P], W, bytes_.begin() + reach_);
+      window(bytes_.data(), W, reach_, 1, either);
+      std::copy_n(bytes_.begin(), W, &marks_[y * P]);
+    }
+    // Columns: the same, rows at a time.
+    column_.assign((H + 2 * reach_) * P, 0);
+    std::copy_n(marks_.begin(), H * P, column_.begin() + reach_ * P);
+    window(column_.data(), H, reach_, P, either);
+    for (int64_t j = 0; j < H * P; ++j) near_[j] = column_[j];
+  }
+
+  // highest_ = the largest soft edge within the tolerance along the row.
+  void find_highest() {
+    const auto larger = [](T a, T b) { return a < b ? b : a; };
+    for (int64_t y = 0; y < H; ++y) {
+      std::fill(line_.begin(), line_.end(), -std::numeric_limits<T>::infinity());
+      std::copy_n(edge_.row(y), W, line_.begin() + reach_);
+      window(line_.data(), W, reach_, 1, larger);
+      std::copy_n(line_.begin(), W, highest_.row(y));
+    }
+  }
+
+  // Where the dilation of the soft edges at a pixel takes its value from: the first highest one in
+  // reading order.
+  int64_t peak_of(int64_t at) const {
+    const int64_t y = at / W, x = at % W;
+    const int64_t top = std::max<int64_t>(0, y - reach_), bottom = std::min(H - 1, y + reach_);
+    int64_t row = top;
+    for (int64_t v = top + 1; v <= bottom; ++v) {
+      if (highest_.row(v)[x] > highest_.row(row)[x]) row = v;
+    }
+    const T* values = edge_.row(row);
+    int64_t column = std::max<int64_t>(0, x - reach_);
+    const int64_t last = std::min(W - 1, x + reach_);
+    for (int64_t u = column + 1; u <= last; ++u) {
+      if (values[u] > values[column]) column = u;
+    }
+    return row * W + column;
+  }
+
+  const Scene<S>& scene_;
+  const Xor<T>& form_;
+  const int64_t H, W, P, reach_;
+  int64_t image_ = 0;
+  Plane<T> p_, lowest_, edge_, highest_;
+  std::vector<T> near_, line_, of_rows_;
+  std::vector<uint8_t> marks_, column_, bytes_;
+  std::vector<int32_t> peaks_;
+};
+
+template <typename S>
+std::vector<Edges> all_edges(const Scene<S>& scene) {
+  std::vector<Edges> edges(scene.images);
+  at::parallel_for(0, scene.images, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) edges[image] = edges_of(scene, image);
+  });
+  return edges;
+}
+
+// Runs `work(worker, image, class, first edge, last edge)` for every class of every image.
+template <typename S, typename Work>
+void for_each_plane(const Scene<S>& scene, const Xor<Working<S>>& form, int64_t tolerance,
+                    const std::vector<Edges>& edges, const Work& work) {
+  at::parallel_for(0, scene.images * scene.classes, 1, [&](int64_t begin, int64_t end) {
+    Worker<S> worker(scene, form, tolerance);
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t image = k / scene.classes, c = k % scene.classes;
+      const Edges& own = edges[image];
+      work(worker, image, c, own.positions.data() + own.first[c],
+           own.positions.data() + own.first[c + 1]);
+    }
+  });
+}
+
+// The fields of BoundaryCounts, (4, C).
+at::Tensor boundary_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,
+                         int64_t ignore_index, int64_t tolerance, bool void_edges) {
+  at::Tensor sums;
+  DISPATCH(logits.scalar_type(), "boundary_sums", [&] {
+    using T = Working<scalar_t>;
+    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
+    const Xor<T> form(tables);
+    at::Tensor partial =
+        at::zeros({scene.images, SUMS, scene.classes}, c10::CppTypeToScalarType<T>::value);
+    T* to = partial.data_ptr<T>();
+    for_each_plane(scene, form, tolerance, all_edges(scene),
+                   [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const int32_t* begin,
+                       const int32_t* end) {
+                     worker.look(image, c);
+                     worker.add(begin, end, to + image * SUMS * scene.classes, scene.classes, c);
+                   });
+    sums = partial.sum(0);
+  });
+  return sums;
+}
+
+at::Tensor boundary_sums_backward(const at::Tensor& gradient, const at::Tensor& logits,
+                                  const at::Tensor& target, at::TensorList tables,
+                                  int64_t ignore_index, int64_t tolerance, bool void_edges) {
+  at::Tensor out = at::empty_like(logits);
+  const at::Tensor d = gradient.to(at::kDouble).contiguous();
+  DISPATCH(logits.scalar_type(), "boundary_sums_backward", [&] {
+    using T = Working<scalar_t>;
+    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
+    const Xor<T> form(tables);
+    const double* slopes = d.const_data_ptr<double>();
+    const at::Tensor of_p =
+        std::is_same_v<scalar_t, T>
+            ? out
+            : at::empty(logits.sizes(), logits.options().dtype(c10::CppTypeToScalarType<T>::value));
+    const Dense<T> place(of_p);
+    for_each_plane(scene, form, tolerance, all_edges(scene),
+                   [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const int32_t* begin,
+                       const int32_t* end) {
+                     bool nothing = true;
+                     for (int64_t k = 0; k < SUMS; ++k)
+                       nothing &= k == TARGET || slopes[k * scene.classes + c] == 0;
+                     const std::vector<T> zeros(nothing ? scene.width : 0, T(0));
+                     if (nothing) {
+                       for (int64_t y = 0; y < scene.height; ++y)
+                         place.store({image, y, 0, scene.width}, c, zeros.data());
+                       return;
+                     }
+                     worker.look(image, c);
+                     worker.differentiate(begin, end, slopes, scene.classes, c,
+                                          [&](int64_t y, const T* row) {
+                                            place.store({image, y, 0, scene.width}, c, row);
+                                          });
+                   });
+    softmax_gradient(scene, logits, place, out);
+  });
+  return out;
+}
+
+}  // namespace boundaries
+}  // namespace CPU_CAPABILITY
+}  // namespace autoseg
+
+TORCH_LIBRARY_IMPL(autoseg, CPU, m) {
+  m.impl("boundary_sums", autoseg::boundaries::boundary_sums);
+  m.impl("boundary_sums_backward", autoseg::boundaries::boundary_sums_backward);
+}

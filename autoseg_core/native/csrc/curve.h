@@ -1,0 +1,87 @@
+// A curve on [0, 1] as a table of quadratic Bezier pieces: the C++ form of surfaces/bezier.py.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/cpu/vec/vec.h>
+
+#include <limits>
+#include <vector>
+
+namespace autoseg {
+inline namespace CPU_CAPABILITY {
+
+using at::vec::Vectorized;
+
+// Columns of a row of the table (P, 8); see native/tables.py.
+enum Column { U0, SCALE, A, REST, V0, B, C, V2, COLUMNS };
+
+template <typename T>
+class Curve {
+ public:
+  using Vec = Vectorized<T>;
+
+  // table: (P, 8) of any float dtype, on the CPU.
+  explicit Curve(const at::Tensor& table) : pieces_(table.size(0)) {
+    const at::Tensor rows = table.to(c10::CppTypeToScalarType<T>::value).contiguous();
+    rows_.assign(rows.const_data_ptr<T>(), rows.const_data_ptr<T>() + rows.numel());
+  }
+
+  Vec value(Vec x) const { return value_and_slope<false>(x).value; }
+
+  // The derivative of value; 0 at and beyond both ends.
+  Vec slope(Vec x) const { return value_and_slope<true>(x).slope; }
+
+  struct Point {
+    Vec value, slope;
+  };
+
+  template <bool SLOPE = true>
+  Point value_and_slope(Vec x) const {
+    const Piece piece = pick(x);
+    const Vec one(T(1));
+    const Vec s = at::vec::clamp((x - piece.u0) * piece.scale, Vec(T(0)), one);
+    const Vec y = at::vec::fmadd(s, piece.rest * piece.rest, (one - s) * (piece.a * piece.a));
+    const Vec floored = at::vec::clamp_min(y, Vec(std::numeric_limits<T>::epsilon()));
+    const Vec half = Vec(T(0.5)) / floored.sqrt();
+    const Vec steep = one / at::vec::fmadd(floored + y, half, piece.a);  // 1 / (a + r)
+    const Vec t = s * steep;
+    const Vec end = x >= one;
+    const Vec inside = at::vec::fmadd(t, at::vec::fmadd(t, piece.c, piece.b), piece.v0);
+    const Vec value = Vec::blendv(inside, Vec(rows_[(pieces_ - 1) * COLUMNS + V2]), end);
+    if constexpr (!SLOPE) return {value, value};
+    const Vec turn = (one - t * (piece.rest - piece.a) * half) * steep;
+    const Vec rise = at::vec::fmadd(t + t, piece.c, piece.b) * piece.scale;
+    return {value, Vec::blendv(rise * turn, Vec(T(0)), end | (x <= Vec(T(0))))};
+  }
+
+ private:
+  struct Piece {
+    Vec u0, scale, a, rest, v0, b, c;
+  };
+
+  Piece row(int64_t k) const {
+    const T* r = rows_.data() + k * COLUMNS;
+    return {Vec(r[U0]), Vec(r[SCALE]), Vec(r[A]), Vec(r[REST]), Vec(r[V0]), Vec(r[B]), Vec(r[C])};
+  }
+
+  // The piece that each x falls into. A joint at 0 counts as just above it: before a jump at 0
+  // stands the curve's own start.
+  Piece pick(Vec x) const {
+    Piece p = row(0);
+    for (int64_t k = 1; k < pieces_; ++k) {
+      const Piece q = row(k);
+      const Vec later = x >= at::vec::maximum(q.u0, Vec(std::numeric_limits<T>::min()));
+      p = {Vec::blendv(p.u0, q.u0, later), Vec::blendv(p.scale, q.scale, later),
+           Vec::blendv(p.a, q.a, later),   Vec::blendv(p.rest, q.rest, later),
+           Vec::blendv(p.v0, q.v0, later), Vec::blendv(p.b, q.b, later),
+           Vec::blendv(p.c, q.c, later)};
+    }
+    return p;
+  }
+
+  int64_t pieces_;
+  std::vector<T> rows_;
+};
+
+}  // namespace CPU_CAPABILITY
+}  // namespace autoseg

@@ -1,0 +1,186 @@
+// Planes: the map of one class of one image, whole, for what looks at neighbours.
+//
+// N: images; C: classes; H, W: pixels; S: numbers of a padded row. A plane has a rim of one row and
+// at least one column on each side.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "blocks.h"
+#include "labels.h"
+#include "softmax.h"
+#include "window.h"
+
+namespace autoseg {
+inline namespace CPU_CAPABILITY {
+
+// What all classes of a batch share: labels as numbers, and the softmax's largest logit and
+// 1 / sum. Rows are padded to whole vectors, with label -2.
+template <typename S>
+class Scene {
+ public:
+  using T = Working<S>;
+  using Vec = Vectorized<T>;
+
+  // void_edges: void is looked at like any other pixel, as one more label without a class.
+  Scene(const at::Tensor& logits, const at::Tensor& target, int64_t ignore_index, bool void_edges)
+      : images(logits.size(0)),
+        classes(logits.size(1)),
+        height(logits.size(2)),
+        width(logits.size(3)),
+        padded(whole_vectors<T>(width)),
+        void_edges(void_edges),
+        source_(logits),
+        maps_(images * height * padded * 3) {
+    Labels labels(target, std::nullopt, classes, ignore_index);
+    const Grid grid(images, classes, height, width);
+    const std::vector<T> seen(grid.width, T(0));
+    at::parallel_for(0, grid.blocks(), 1, [&](int64_t begin, int64_t end) {
+      std::vector<T> rows(classes * grid.width), label(grid.width);
+      for (int64_t k = begin; k < end; ++k) {
+        const Block block = grid.block(k);
+        const int64_t count = whole_vectors<T>(block.count);
+        labels.load(block, 0, label.data());
+        for (int64_t c = 0; c < classes; ++c) source_.load(block, c, &rows[c * grid.width]);
+        T* to = const_cast<T*>(label_row(block.image, block.row)) + block.column;
+        const T* mask = void_edges ? seen.data() : label.data();
+        std::copy(label.begin(), label.begin() + block.count, to);
+        std::fill(to + block.count, to + count, T(-2));
+        exponents<T>(rows.data(), classes, grid.width, count, mask, to + padded, to + 2 * padded,
+                     nullptr);
+      }
+    });
+    labels.check();
+  }
+
+  const T* label_row(int64_t image, int64_t y) const {
+    return maps_.data() + (image * height + y) * 3 * padded;
+  }
+
+  // Probabilities of a row, `padded` numbers; 1, what no minimum takes, where nothing is seen.
+  void probabilities(int64_t image, int64_t c, int64_t y, T* to) const {
+    source_.load({image, y, 0, width}, c, to);
+    const T *label = label_row(image, y), *top = label + padded, *inverse = top + padded;
+    for (int64_t j = 0; j < padded; j += Vec::size()) {
+      const Vec p =
+          exponential<T>(Vec::loadu(to + j) - Vec::loadu(top + j)) * Vec::loadu(inverse + j);
+      Vec::blendv(Vec(T(1)), p, seen(label + j)).store(to + j);
+    }
+    std::fill(to + width, to + padded, T(1));
+  }
+
+  Vec seen(const T* label) const { return Vec::loadu(label) >= Vec(void_edges ? T(-1) : T(0)); }
+
+  const int64_t images, classes, height, width, padded;
+  const bool void_edges;
+
+ private:
+  const Dense<S> source_;
+  std::vector<T> maps_;
+};
+
+// Numbers of one class's map with a rim.
+template <typename T>
+class Plane {
+ public:
+  Plane(int64_t height, int64_t padded, T rim)
+      : stride_(padded + 2 * LANES), height_(height), values_((height + 2) * stride_, rim) {}
+
+  // y from -1 to H; row(y)[x] for x from -1 to the padded width.
+  T* row(int64_t y) { return values_.data() + (y + 1) * stride_ + LANES; }
+  const T* row(int64_t y) const { return values_.data() + (y + 1) * stride_ + LANES; }
+  void fill(T value) { std::fill(values_.begin(), values_.end(), value); }
+
+ private:
+  static constexpr int64_t LANES = Vectorized<T>::size();
+  int64_t stride_, height_;
+  std::vector<T> values_;
+};
+
+// Edges of the target: pixels with a neighbour of another label.
+struct Edges {
+  // Positions y W + x of an image's edge pixels, class by class; those of class c are
+  // [first[c], first[c + 1]).
+  std::vector<int32_t> positions, first;
+};
+
+template <typename S>
+Edges edges_of(const Scene<S>& scene, int64_t image) {
+  using T = Working<S>;
+  const int64_t H = scene.height, W = scene.width;
+  std::vector<int32_t> found, kind;
+  for (int64_t y = 0; y < H; ++y) {
+    const T* own = scene.label_row(image, y);
+    const int64_t top = std::max<int64_t>(0, y - 1), bottom = std::min(H - 1, y + 1);
+    for (int64_t x = 0; x < W; ++x) {
+      const T label = own[x];
+      if (label < 0) continue;
+      const int64_t left = std::max<int64_t>(0, x - 1), right = std::min(W - 1, x + 1);
+      bool edge = false;
+      for (int64_t v = top; v <= bottom; ++v) {
+        const T* row = scene.label_row(image, v);
+        for (int64_t u = left; u <= right; ++u) {
+          edge |= (row[u] != label) & ((row[u] >= 0) | scene.void_edges);
+        }
+      }
+      if (edge) {
+        found.push_back(y * W + x);
+        kind.push_back(label);
+      }
+    }
+  }
+  Edges edges;
+  edges.first.assign(scene.classes + 1, 0);
+  for (const int32_t k : kind) ++edges.first[k + 1];
+  std::partial_sum(edges.first.begin(), edges.first.end(), edges.first.begin());
+  edges.positions.resize(found.size());
+  std::vector<int32_t> next(edges.first.begin(), edges.first.end() - 1);
+  for (size_t i = 0; i < found.size(); ++i) edges.positions[next[kind[i]]++] = found[i];
+  return edges;
+}
+
+// The gradient in the logits, into `out`, from that in the probabilities:
+// dlogit_c = p_c (dp_c - sum_k p_k dp_k), 0 where nothing is seen.
+template <typename S>
+void softmax_gradient(const Scene<S>& scene, const at::Tensor& logits,
+                      const Dense<Working<S>>& of_p, at::Tensor& out) {
+  using T = Working<S>;
+  using Vec = Vectorized<T>;
+  const Grid grid(scene.images, scene.classes, scene.height, scene.width);
+  const Dense<S> source(logits), result(out);
+  at::parallel_for(0, grid.blocks(), 1, [&](int64_t begin, int64_t end) {
+    std::vector<T> p(grid.classes * grid.width), dp(grid.classes * grid.width), mean(grid.width);
+    for (int64_t k = begin; k < end; ++k) {
+      const Block block = grid.block(k);
+      const int64_t count = whole_vectors<T>(block.count);
+      const T* label = scene.label_row(block.image, block.row) + block.column;
+      const T *top = label + scene.padded, *inverse = top + scene.padded;
+      std::fill(mean.begin(), mean.end(), T(0));
+      for (int64_t c = 0; c < grid.classes; ++c) {
+        T *x = &p[c * grid.width], *g = &dp[c * grid.width];
+        source.load(block, c, x);
+        of_p.load(block, c, g);
+        for (int64_t j = 0; j < count; j += Vec::size()) {
+          const Vec seen = scene.seen(label + j);
+          const Vec e = exponential<T>(Vec::loadu(x + j) - Vec::loadu(top + j));
+          const Vec q = (e * Vec::loadu(inverse + j)) & seen;
+          const Vec each = (q * Vec::loadu(g + j)) & seen;
+          q.store(x + j);
+          each.store(g + j);
+          (Vec::loadu(&mean[j]) + each).store(&mean[j]);
+        }
+      }
+      for (int64_t c = 0; c < grid.classes; ++c) {
+        T *x = &p[c * grid.width], *g = &dp[c * grid.width];
+        for (int64_t j = 0; j < count; j += Vec::size()) {
+          (Vec::loadu(g + j) - Vec::loadu(x + j) * Vec::loadu(&mean[j])).store(g + j);
+        }
+        result.store(block, c, g);
+      }
+    }
+  });
+}
+
+}  // namespace CPU_CAPABILITY
+}  // namespace autoseg

@@ -1,0 +1,52 @@
+"""Builds the C++ kernels of autoseg_core.native; everything else of the packages is in setup.cfg.
+
+One library for each instruction set, of which the running machine's best is loaded. Without
+PyTorch in the building environment (``pip install --no-build-isolation`` takes that of the
+environment that it installs into) or without a C++ compiler, the installation succeeds without
+them, and the losses run in plain PyTorch.
+"""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+
+FOLDER = Path("autoseg_core/native/csrc")
+FLAGS = ["-O3", "-g0", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-Wno-unknown-pragmas"]
+# The names are those of torch.backends.cpu.get_cpu_capability(), the flags those of PyTorch's own
+# kernels.
+INSTRUCTION_SETS = {"DEFAULT": []}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    INSTRUCTION_SETS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]
+    INSTRUCTION_SETS["AVX512"] = [
+        *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"),
+        *("-mfma", "-mf16c"),
+    ]
+
+
+def kernels() -> dict[str, Any]:
+    """The arguments of ``setup`` that build the kernels; none where there is no PyTorch."""
+    try:
+        from torch.utils.cpp_extension import BuildExtension, CppExtension
+    except ImportError:
+        return {}
+    extensions = [
+        CppExtension(
+            f"autoseg_core.native.kernels_{name.lower()}",
+            [str(FOLDER / f"kernels_{name.lower()}.cpp")],
+            depends=[str(path) for path in FOLDER.iterdir()],
+            extra_compile_args=[*FLAGS, *flags],
+            extra_link_args=["-fopenmp"],
+            optional=True,  # without a compiler the installation goes on
+        )
+        for name, flags in INSTRUCTION_SETS.items()
+    ]
+    # Ninja's errors do not count as a compiler's, which ``optional`` forgives.
+    build = BuildExtension.with_options(use_ninja=False, no_python_abi_suffix=True)
+    return {"ext_modules": extensions, "cmdclass": {"build_ext": build}}
+
+
+setup(**kernels())

@@ -1,0 +1,261 @@
+"""The C++ kernels equal the readable reference, in value and gradient.
+
+The reference runs in float64 (its slope is unbounded where a curve is vertical, which float32
+cannot follow), so the bound is on what float32 costs, not on a second implementation's luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+import torch
+from torch import Tensor
+
+from autoseg_core import AutoSegLoss, LossSpec, native
+from autoseg_core.spec import LossTerm
+from autoseg_core.surfaces import SURFACES
+
+pytestmark = pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels")
+
+ONE_OF_EACH = pytest.mark.parametrize(
+    "metric", ["mIoU", "BIoU", "BF1", "BF1_difference", "BoundaryIoU(radius=2)"]
+)
+SURFACE = pytest.mark.parametrize("surface", SURFACES)
+
+
+def loss_of(term: LossTerm, **options: Any) -> AutoSegLoss:
+    return AutoSegLoss(LossSpec(name="sample", terms=(term,)), **options)
+
+
+def assert_parity(
+    term: LossTerm,
+    logits: Tensor,
+    target: Tensor,
+    within: float = 1e-5,
+    **options: Any,
+) -> Tensor:
+    """Returns the exact gradient."""
+    value, gradient = samples.value_and_gradient(
+        loss_of(term, backend="native", **options), logits, target
+    )
+    reference = loss_of(term, backend="reference", **options)
+    expected, exact = samples.value_and_gradient(reference, logits.double(), target)
+    assert value.dtype == (torch.float64 if logits.dtype == torch.float64 else torch.float32)
+    assert gradient.dtype == logits.dtype and gradient.shape == logits.shape
+    torch.testing.assert_close(value.double(), expected, rtol=within, atol=within * 1e-2)
+    bound = max(within, torch.finfo(logits.dtype).eps) * float(exact.abs().max())
+    torch.testing.assert_close(gradient.double(), exact, rtol=0, atol=bound)
+    return exact
+
+
+@SURFACE
+@pytest.mark.parametrize("metric", samples.SHIPPED)
+@pytest.mark.parametrize("void_edges", [False, True])
+def test_every_metric(metric: str, surface: str, void_edges: bool) -> None:
+    term = samples.term(metric, surface, tolerance=2, void_edges=void_edges)
+    logits, target = samples.batch(0)
+    assert assert_parity(term, logits, target, within=1e-10).any()
+
+
+@SURFACE
+@pytest.mark.parametrize("metric", samples.SHIPPED)
+def test_float32(metric: str, surface: str) -> None:
+    # Away from vertical tangents, which magnify the rounding of p itself.
+    space_term = samples.term(metric, surface, seed=1)
+    space = space_term.space()
+    theta = np.random.default_rng(1).uniform(0.1, 0.9, space.dim)
+    logits, target = samples.batch(1)
+    assert_parity(LossTerm.from_theta(space, theta, tolerance=2), logits.float(), target)
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("classes", [2, 3, 19, 150, 256])
+def test_any_number_of_classes(metric: str, classes: int) -> None:
+    logits, target = samples.batch(2, classes, min(classes, 4))
+    assert_parity(samples.term(metric, seed=2), logits, target, within=1e-9)
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_logits_have_float32_sums(metric: str, dtype: torch.dtype) -> None:
+    logits, target = samples.batch(3, 21)
+    term = LossTerm.from_theta(
+        samples.term(metric).space(), samples.term(metric).space().identity()
+    )
+    assert_parity(term, logits.to(dtype), target)
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_labels_of_any_width(metric: str, dtype: torch.dtype) -> None:
+    logits, target = samples.batch(4)
+    loss = loss_of(samples.term(metric), backend="native")
+    narrow = samples.value_and_gradient(loss, logits, target.to(dtype))
+    assert all(map(torch.equal, narrow, samples.value_and_gradient(loss, logits, target)))
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda x: x.to(memory_format=torch.channels_last),
+        lambda x: x.mT.contiguous().mT,
+        lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
+        lambda x: x.repeat_interleave(2, dim=3)[..., ::2],
+        lambda x: torch.cat([x, x], dim=3)[..., : x.shape[3]],
+    ],
+    ids=["channels last", "transposed", "every second channel", "every second column", "crop"],
+)
+def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
+    logits, target = samples.batch(5)
+    assert_parity(samples.term(metric), layout(logits), target, within=1e-10)
+    assert_parity(samples.term(metric), logits, target.mT.contiguous().mT, within=1e-10)
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (3, 1030), (200, 5)])
+@pytest.mark.parametrize("tolerance", [0, 1, 20])
+def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance: int) -> None:
+    rng = np.random.default_rng(6)
+    target = torch.from_numpy(rng.integers(3, size=(2, *shape)))
+    logits = torch.from_numpy(rng.normal(size=(2, 4, *shape)))
+    assert_parity(samples.term(metric, tolerance=tolerance), logits, target, within=1e-9)
+
+
+def test_volumes() -> None:
+    logits, target = samples.batch(7)
+    volume = logits.unflatten(2, (2, 7)), target.unflatten(1, (2, 7))
+    assert_parity(samples.term("FWIoU", "linear"), *volume, within=1e-10)
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+@pytest.mark.parametrize("metric", ["mIoU", "mAcc"])
+def test_classes_that_do_not_exclude_each_other(metric: str, classes: int) -> None:
+    rng = np.random.default_rng(8)
+    target = rng.integers(2, size=(2, classes, 13, 17))
+    target[rng.random(target.shape) < 0.2] = samples.VOID
+    logits = torch.from_numpy(
+        np.where(target == samples.VOID, np.nan, rng.normal(size=target.shape))
+    )
+    pair = (logits, torch.from_numpy(target))
+    assert_parity(samples.term(metric), *pair, within=1e-10, activation="sigmoid")
+    assert_parity(samples.term(metric), pair[0].float(), pair[1], activation="sigmoid")
+
+
+@SURFACE
+@pytest.mark.parametrize("name", samples.EXTREME)
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("metric", ["mIoU", "BF1", "BoundaryIoU(radius=2)"])
+def test_extreme_curves(metric: str, name: str, surface: str, scale: float) -> None:
+    """Walls of the search space and beyond, with probabilities of 0 and 1 too."""
+    curve = tuple(samples.EXTREME[name])
+    pieces = (len(curve) - 1) // (2 if surface == "bezier" else 1)
+    count = len(samples.term(metric).control_points)
+    term = LossTerm(
+        metric=metric,
+        surface=surface,
+        pieces=pieces,
+        control_points=(curve,) * count,
+        truth_table=False,
+        monotone=False,
+    )
+    logits, target = samples.batch(9)
+    pair = ((scale * logits).float(), target)
+    value, gradient = samples.value_and_gradient(loss_of(term, backend="native"), *pair)
+    expected, slope = samples.value_and_gradient(loss_of(term, backend="reference"), *pair)
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
+    assert gradient.isfinite().all()
+    bound = 1e-3 * float(slope.abs().max()) + 1e-7
+    torch.testing.assert_close(gradient, slope, rtol=1e-3, atol=bound)
+
+
+@pytest.mark.parametrize("metric", ["BF1", "BF1_difference", "BoundaryIoU(radius=2)"])
+@pytest.mark.parametrize("seed", range(3))
+def test_ties_are_routed_as_by_max_pooling(metric: str, seed: int) -> None:
+    """Few distinct pixels: most windows hold their lowest and highest value several times."""
+    rng = np.random.default_rng(seed)
+    _, target = samples.batch(seed)
+    logits = torch.from_numpy(rng.normal(size=(3, 5))[samples.label_maps(rng, 3)]).movedim(-1, 1)
+    assert_parity(samples.term(metric, tolerance=2), logits, target, within=1e-9)
+
+
+@ONE_OF_EACH
+def test_void_changes_nothing_whatever_stands_there(metric: str) -> None:
+    logits, target = samples.batch(10)
+    void, loss = target == samples.VOID, loss_of(samples.term(metric), backend="native")
+    value, gradient = samples.value_and_gradient(loss, logits, target)
+    assert not gradient.masked_select(void[:, None]).any()
+    for other in (torch.nan, torch.inf, 7.0):
+        spoiled = torch.where(void[:, None], other, logits)
+        same, slope = samples.value_and_gradient(loss, spoiled, target)
+        assert torch.equal(same, value) and torch.equal(slope, gradient)
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_broken_network_is_not_hidden(metric: str, bad: float) -> None:
+    logits, target = samples.batch(11)
+    target[0] = torch.arange(target[0].numel()).view_as(target[0]) // 3 % 4  # edges everywhere
+    logits[0, 1, 2, 3] = bad
+    assert loss_of(samples.term(metric), backend="native")(logits.float(), target).isnan()
+
+
+@ONE_OF_EACH
+def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
+    logits, target = samples.batch(12)
+    logits[:, 4] = -torch.inf
+    kernel, reference = (
+        samples.value_and_gradient(loss_of(samples.term(metric), backend=b), logits, target)
+        for b in ("native", "reference")
+    )
+    torch.testing.assert_close(kernel[0], reference[0], rtol=1e-9, atol=0)
+    known = reference[1].isfinite()
+    torch.testing.assert_close(kernel[1][known], reference[1][known], rtol=1e-6, atol=1e-12)
+    assert known[:, :4].all()
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("images", [0, 2])
+def test_batches_of_void_and_of_nothing(metric: str, images: int) -> None:
+    logits, target = samples.batch(13)
+    target = torch.full_like(target[:images], samples.VOID)
+    loss = loss_of(samples.term(metric), backend="native")
+    value, gradient = samples.value_and_gradient(loss, logits[:images], target)
+    assert value == 0 and not gradient.any()
+
+
+@ONE_OF_EACH
+def test_labels_outside_the_classes_are_named(metric: str) -> None:
+    logits, target = samples.batch(14)
+    target[1, 3, 4] = 9
+    with pytest.raises(ValueError, match=r"outside the classes 0\.\.4, such as 9; void .* 255"):
+        loss_of(samples.term(metric), backend="native")(logits, target)
+
+
+@SURFACE
+@ONE_OF_EACH
+def test_gradcheck(metric: str, surface: str) -> None:
+    rng = np.random.default_rng(15)
+    logits = torch.from_numpy(rng.normal(size=(2, 3, 4, 5))).requires_grad_()
+    target = torch.from_numpy(rng.integers(3, size=(2, 4, 5)))
+    target[0, 0, :2] = samples.VOID
+    loss = loss_of(samples.term(metric, surface, tolerance=1), backend="native")
+    assert torch.autograd.gradcheck(loss, (logits, target))
+
+
+@ONE_OF_EACH
+def test_threads_change_no_number(metric: str) -> None:
+    logits, target = samples.batch(16, 21)
+    loss = loss_of(samples.term(metric), backend="native")
+    large = logits.float().repeat(2, 1, 6, 6), target.repeat(2, 6, 6)
+    threads, found = torch.get_num_threads(), []
+    for number in (1, 2, 3):
+        torch.set_num_threads(number)
+        found.append(samples.value_and_gradient(loss, *large))
+    torch.set_num_threads(threads)
+    for value, gradient in found[1:]:
+        assert torch.equal(value, found[0][0]) and torch.equal(gradient, found[0][1])

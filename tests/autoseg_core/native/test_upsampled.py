@@ -1,0 +1,241 @@
+"""Upsampling on the way equals upsampling first, in value and gradient, without the full size."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from autoseg_core import AutoSegLoss, LossSpec, native
+from autoseg_core.scores import METRICS
+from benchmarks.memory import kept_bytes
+
+ALIGN = pytest.mark.parametrize("align_corners", [False, True])
+BACKEND = pytest.mark.parametrize("backend", ["reference", "auto"])
+REGION = [name for name, row in METRICS.items() if row.region in ("image", "trimap")]
+
+
+def _batch(
+    seed: int,
+    small: tuple[int, int] = (5, 7),
+    size: tuple[int, int] = (20, 28),
+    classes: int = 4,
+    sigmoid: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Float64 logits (2, C, h, w), and a target of ``size`` with a fifth of it void."""
+    rng = np.random.default_rng(seed)
+    labels = (2, classes, *size) if sigmoid else (2, *size)
+    target = rng.integers(2 if sigmoid else classes, size=labels)
+    target[rng.random(labels) < 0.2] = samples.VOID
+    logits = rng.normal(scale=2, size=(2, classes, *small))
+    return torch.from_numpy(logits), torch.from_numpy(target)
+
+
+def _loss(metric: str = "mIoU", surface: str = "bezier", **options: Any) -> AutoSegLoss:
+    spec = LossSpec(name="sample", terms=(samples.term(metric, surface, tolerance=2),))
+    return AutoSegLoss(spec, **options)
+
+
+def _assert_equal(loss: AutoSegLoss, logits: Tensor, target: Tensor, within: float) -> None:
+    """Equal to the reference of logits that ``F.interpolate`` has brought to the target's size."""
+    plain = AutoSegLoss(
+        loss.spec, activation=loss.activation, per_image=loss.per_image, backend="reference"
+    )
+
+    def upsampled_first(logits: Tensor, target: Tensor) -> Tensor:
+        options: Any = {"mode": "bilinear", "align_corners": loss.align_corners}
+        return plain(F.interpolate(logits, target.shape[-2:], **options), target)
+
+    value, gradient = samples.value_and_gradient(loss, logits, target)
+    expected, exact = samples.value_and_gradient(upsampled_first, logits.double(), target)
+    assert gradient.dtype == logits.dtype and exact.any()
+    torch.testing.assert_close(value.double(), expected, rtol=within, atol=0)
+    bound = max(within, torch.finfo(logits.dtype).eps) * float(exact.abs().max())
+    torch.testing.assert_close(gradient.double(), exact, rtol=0, atol=bound)
+
+
+@BACKEND
+@ALIGN
+@pytest.mark.parametrize(
+    ("small", "size"),
+    [
+        ((5, 7), (20, 28)),
+        ((5, 7), (13, 17)),
+        ((5, 7), (5, 7)),
+        ((5, 7), (5, 9)),
+        ((1, 1), (6, 8)),
+        ((1, 7), (1, 28)),
+        ((33, 9), (65, 17)),
+        ((4, 300), (11, 2000)),
+    ],
+)
+def test_sizes(small: Any, size: Any, align_corners: bool, backend: Any) -> None:
+    loss = _loss(backend=backend, upsample="bilinear", align_corners=align_corners)
+    logits, target = _batch(0, small, size)
+    _assert_equal(loss, logits, target, 1e-10)
+    # F.interpolate's float32 places the pixels of wide images less well than the kernel.
+    _assert_equal(loss, logits.float(), target, 1e-5 if backend == "auto" else 1e-4)
+
+
+@ALIGN
+@pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
+def test_every_metric(metric: str, surface: str, align_corners: bool) -> None:
+    loss = _loss(metric, surface, upsample="bilinear", align_corners=align_corners)
+    _assert_equal(loss, *_batch(1, (5, 7), (18, 30)), 1e-10)
+
+
+@pytest.mark.parametrize(
+    ("activation", "classes"),
+    [(a, c) for a in ("softmax", "sigmoid") for c in (1, 2, 21, 171) if (a, c) != ("softmax", 1)],
+)
+def test_any_number_of_classes(classes: int, activation: Any) -> None:
+    pair = _batch(2, classes=classes, sigmoid=activation == "sigmoid")
+    loss = _loss("mAcc" if activation == "sigmoid" else "FWIoU", "linear", activation=activation)
+    twin = AutoSegLoss(loss.spec, activation=activation, upsample="bilinear")
+    _assert_equal(twin, *pair, 1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_once(dtype: torch.dtype) -> None:
+    """Rows add up in float32, and the gradient is rounded to the logits' dtype at the end."""
+    logits, target = _batch(4, (5, 7), (40, 56), classes=21)
+    _assert_equal(_loss(upsample="bilinear"), logits.to(dtype), target, 1e-5)
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda x: x.to(memory_format=torch.channels_last),
+        lambda x: x.mT.contiguous().mT,
+        lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
+    ],
+    ids=["channels last", "transposed", "every second channel"],
+)
+def test_layouts(layout: Any, per_image: bool) -> None:
+    logits, target = _batch(6)
+    loss = _loss(upsample="bilinear", per_image=per_image)
+    _assert_equal(loss, layout(logits), target, 1e-10)
+
+
+@ALIGN
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_gradcheck(align_corners: bool, activation: Any) -> None:
+    logits, target = _batch(7, (2, 3), (5, 7), classes=3, sigmoid=activation == "sigmoid")
+    loss = _loss(upsample="bilinear", align_corners=align_corners, activation=activation)
+    assert torch.autograd.gradcheck(loss, (logits.requires_grad_(), target))
+
+
+@pytest.mark.parametrize("images", [0, 2])
+@pytest.mark.parametrize("metric", METRICS)
+def test_all_void_and_empty_batches(images: int, metric: str) -> None:
+    logits, target = _batch(9)
+    logits, target = logits[:images], torch.full_like(target[:images], samples.VOID)
+    value, gradient = samples.value_and_gradient(_loss(metric, upsample="bilinear"), logits, target)
+    assert value == 0 and gradient.shape == logits.shape and not gradient.any()
+
+
+@BACKEND
+@ALIGN
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_nan_changes_nothing_if_all_that_read_it_are_void(
+    bad: float, align_corners: bool, backend: Any
+) -> None:
+    logits, target = _batch(10, (5, 7), (20, 28))
+    logits[0, 1, 2, 3] = bad
+    full = F.interpolate(logits, (20, 28), mode="bilinear", align_corners=align_corners)
+    reached = ~full.isfinite().all(1)
+    assert 0 < reached[0].sum() < 200 and not reached[1].any()
+    target[reached] = samples.VOID
+    loss = _loss(backend=backend, upsample="bilinear", align_corners=align_corners)
+    value, gradient = samples.value_and_gradient(loss, logits, target)
+    expected, exact = samples.value_and_gradient(loss, logits.nan_to_num(0, 0, 0), target)
+    assert torch.equal(value, expected) and torch.equal(gradient, exact)
+    assert not gradient[0, :, 2, 3].any()
+
+
+@BACKEND
+@pytest.mark.parametrize("row", [0, 7, 11, 19])
+@pytest.mark.parametrize("column", [0, 10, 17, 27])
+def test_nan_is_not_hidden_from_a_valid_pixel(row: int, column: int, backend: Any) -> None:
+    """One pixel alone is not void: the loss is NaN if that pixel reads the NaN, else finite."""
+    logits, target = _batch(11)
+    logits[0, 1, 2, 3] = torch.nan
+    full = F.interpolate(logits, (20, 28), mode="bilinear")
+    target = torch.full_like(target, samples.VOID)
+    target[0, row, column] = 0
+    loss = _loss(backend=backend, upsample="bilinear")
+    assert loss(logits, target).isnan() == full[0, 1, row, column].isnan()
+
+
+class _Largest(TorchDispatchMode):
+    """Records the most bytes of any tensor that is made while it is on."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for made in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(made, Tensor):
+                self.bytes = max(self.bytes, made.untyped_storage().nbytes())
+        return out
+
+
+def _peak(loss: Any, logits: Tensor, target: Tensor) -> int:
+    with _Largest() as largest:
+        loss(logits.requires_grad_(), target).backward()
+    return largest.bytes
+
+
+@pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels")
+@pytest.mark.parametrize("metric", REGION)
+def test_nothing_of_the_full_size_is_made_or_kept(metric: str) -> None:
+    logits, target = _batch(13, (16, 32), (128, 256), classes=64)
+    logits, loss = logits.float(), _loss(metric, upsample="bilinear")
+    assert _peak(loss, logits, target) <= logits.nbytes
+    assert kept_bytes(partial(loss, logits, target)) <= logits.nbytes + target.nbytes + 4096
+
+
+def test_the_measure_of_memory_sees_what_upsampling_first_makes() -> None:
+    logits, target = _batch(13, (16, 32), (64, 64), classes=64)
+    slow = _loss(upsample="bilinear", backend="reference")
+    assert _peak(slow, logits.float(), target) >= 256 * target.numel()
+
+
+LOGITS = torch.zeros(2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "logits", "shape", "words"),
+    [
+        ({}, LOGITS, (2, 8, 10), r"shape \(2, 4, 5\) .* build the loss with upsample='bilinear'"),
+        ({"activation": "sigmoid"}, LOGITS, (2, 3, 8, 5), r"shape \(2, 3, 4, 5\) .* upsample="),
+        ({}, LOGITS, (2, 8, 4), r"got torch.int64 of shape \(2, 8, 4\)\."),
+        ({"upsample": "bilinear"}, LOGITS, (2, 3, 10), r"may also have more rows and columns"),
+        ({"upsample": "bilinear"}, LOGITS, (1, 8, 10), r"target of shape \(2, 8, 10\) .* \(1, 8"),
+        ({"upsample": "bilinear"}, LOGITS[:, :, :0], (2, 8, 10), r"got .* \(2, 3, 0, 5\)"),
+        ({"upsample": "bilinear"}, LOGITS[:, :, None], (2, 1, 8, 10), r"needs images, .* volumes"),
+    ],
+)
+def test_bad_shapes_are_named(options: Any, logits: Tensor, shape: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        _loss(**options)(logits, torch.zeros(shape, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"upsample": "nearest"}, r"Unknown upsample 'nearest'; known: None, 'bilinear'"),
+        ({"align_corners": True}, r"align_corners=True .* needs upsample='bilinear'"),
+    ],
+)
+def test_bad_choices_are_named(options: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        _loss(**options)
