@@ -1,6 +1,7 @@
-"""Soft region counts by Triton kernels: the same numbers as ``surrogates.regions``, in one pass.
+"""Soft region counts by Triton kernels: ``autoseg::region_sums`` and its backward on CUDA.
 
-N: images; C: classes; P: pixels of an image; G: pieces of a curve.
+N: images; C: classes; R, Q: rows and columns of pixels; h, w: of logits yet to be upsampled;
+P: pieces of a curve. ``operations`` says what arguments are.
 Forward reads the logits once and keeps nothing; backward reads them once and writes their gradient.
 Sums are taken program by program and then in order, without atomics: equal runs are equal.
 Triton itself is imported at the first use, so that this module may be imported where there is none.
@@ -8,15 +9,17 @@ Triton itself is imported at the first use, so that this module may be imported 
 
 from __future__ import annotations
 
-import os
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autoseg_core.native.tables import COLUMNS
+from autoseg_core.metrics.boundaries import near_boundary
 
 MAX_CLASSES = 256
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -48,17 +51,10 @@ MAX_WARPS = 8192
 
 
 def available(device: torch.device | str = "cuda") -> bool:
-    """Whether the kernels run on tensors of ``device``: Triton and a GPU that it compiles for.
-
-    With TRITON_INTERPRET=1 in the environment they run anywhere, slowly.
-    """
-    if find_spec("triton") is None:
+    """Whether the kernels run on tensors of ``device``: Triton and a GPU that it compiles for."""
+    if find_spec("triton") is None or torch.device(device).type != "cuda":
         return False
-    if os.environ.get("TRITON_INTERPRET") == "1":
-        return True
-    if torch.device(device).type != "cuda" or not torch.cuda.is_available():
-        return False
-    return torch.cuda.get_device_capability(device) >= (7, 5)
+    return torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (7, 5)
 
 
 def fits(logits: Tensor) -> bool:
@@ -67,130 +63,164 @@ def fits(logits: Tensor) -> bool:
     return few and logits.dtype in DTYPES and available(logits.device)
 
 
-def region_sums(
-    logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return I and U' = U - T of the batch, each (C,) float32 (``surrogates.regions``).
-
-    logits: (N, C, P) float32, bfloat16 or float16, any strides, C at most 256. labels: (N, P)
-    int16 or int32, in [0, C), -1 at masked pixels, whose logits may be anything. Tables: (G, 8)
-    float32 (``tables.curve_table``); without ``or_table`` U' is that of the identity curve. All on
-    the same device. I_c is the sum of g_and(p_c) over pixels of class c, U'_c of g_or(p_c) over the
-    other pixels.
-    Raises ``ValueError`` for other shapes, dtypes or devices, and where ``available`` is false.
-    """
-    _check(logits, labels, and_table, or_table)
-    rows = len(logits) * _programs(logits)
-    partial = logits.new_empty((rows, 2, logits.shape[1]), dtype=torch.float32)
-    curves = (and_table, or_table)
-    _launch("sums_kernel", logits, labels, curves, (partial,), (logits, labels))
-    found, claimed = partial.sum(dim=0).unbind(0)
-    return found, claimed
+def region_sums(logits: Tensor, target: Tensor, tables: Sequence[Tensor], *options: Any) -> Tensor:
+    """``autoseg::region_sums``, (4, C) float32; labels outside the classes fail an assertion."""
+    job = _Job.of(logits, target, tables, *options)
+    partial = logits.new_zeros(
+        (len(logits) * job.programs, 5, logits.shape[1]), dtype=torch.float32
+    )
+    job.launch("sums_kernel", partial)
+    sums = partial.sum(dim=0, dtype=torch.float64)  # float32 cannot count past 16 million
+    torch._assert_async(sums[4, 0] == 0, "A target label lies outside the classes.")
+    return sums[:4].float()
 
 
 def region_sums_backward(
-    logits: Tensor,
-    labels: Tensor,
-    and_table: Tensor,
-    or_table: Tensor | None,
-    found_gradient: Tensor,
-    claimed_gradient: Tensor,
+    gradient: Tensor, logits: Tensor, target: Tensor, tables: Sequence[Tensor], *options: Any
 ) -> Tensor:
-    """Gradient (N, C, P) in the logits, in their dtype, from dI and dU', each (C,) float32.
+    """``autoseg::region_sums_backward``: 0 at masked pixels, whatever their logits are.
 
-    The other arguments and errors are those of ``region_sums``. 0 at masked pixels, whatever their
-    logits are. A curve has slope 0 at p = 0 and p = 1, its ends being exact (``bezier.value``).
+    A curve has slope 0 at p = 0 and p = 1, its ends being exact (``bezier.value``).
     """
-    _check(logits, labels, and_table, or_table)
-    for name, given in (("dI", found_gradient), ("dU'", claimed_gradient)):
-        _check_tensor(name, given, (logits.shape[1],), (torch.float32,), logits.device)
-    gradient = torch.empty_like(logits)
-    others = (torch.stack([found_gradient, claimed_gradient]), gradient)
-    curves = (and_table, or_table)
-    _launch("gradient_kernel", logits, labels, curves, others, (logits, labels, gradient))
-    return gradient
+    job = _Job.of(logits, target, tables, *options)
+    upstream, result = gradient.float().contiguous(), torch.empty_like(logits)
+    if job.places is None:
+        out = _one_row(result) if job.flat else result
+        job.launch("gradient_kernel", upstream, out, out.stride())
+        return result
+    images, classes, height, width = logits.shape
+    # What the logits above and below, left and right of each cell get from its pixels.
+    shares = logits.new_zeros((2, 2, images, height, width, classes), dtype=torch.float32)
+    strides = (shares.stride(2), shares.stride(5), shares.stride(4), shares.stride(1))
+    job.launch("gradient_kernel", upstream, shares, strides)
+    rows = shares[0]
+    rows[:, :, 1:] += shares[1, :, :, :-1]
+    columns = rows[0]
+    columns[:, :, 1:] += rows[1, :, :, :-1]
+    return result.copy_(columns.movedim(-1, 1))
 
 
-def _block_classes(classes: int) -> int:
-    return max(2, 1 << (classes - 1).bit_length())
+@functools.lru_cache(maxsize=64)
+def places(inputs: int, outputs: int, align_corners: bool, device: Any) -> tuple[Tensor, Tensor]:
+    """Between which inputs the outputs of a bilinear upsampling lie, as ``F.interpolate`` has them.
 
-
-def _programs(logits: Tensor) -> int:
-    """Programs for each image; a rule of the shape alone."""
-    images, classes, pixels = logits.shape
-    tiling = _TILINGS[_block_classes(classes)]
-    most = max(1, MAX_WARPS // tiling.warps // max(1, images))
-    return min(-(-pixels // tiling.pixels), most)
-
-
-def _launch(
-    name: str,
-    logits: Tensor,
-    labels: Tensor,
-    curves: tuple[Tensor, Tensor | None],
-    others: tuple[Tensor, ...],
-    strided: tuple[Tensor, ...],
-) -> None:
-    """Run a kernel of ``triton_kernels``, whose arguments come in this order; none for no pixels.
-
-    curves: their tables. others: the tensors after them. strided: those that bring their strides.
+    Returns the first output from input i on, (inputs + 1,) int32; and of each output the weight of
+    the next input, (outputs,) float32, 0 of those after the last input.
     """
-    from autoseg_core.native import triton_kernels  # imports Triton
-
-    programs, block = _programs(logits), _block_classes(logits.shape[1])
-    if len(logits) * programs == 0:
-        return
-    and_table, or_table = (None if table is None else table.contiguous() for table in curves)
-    # A pointer is needed even where no piece of the curve is read.
-    either = and_table if or_table is None else or_table
-    strides = [stride for tensor in strided for stride in tensor.stride()]
-    kernel: Any = getattr(triton_kernels, name)
-    with torch.cuda.device_of(logits):  # Triton launches on the current device
-        kernel[(len(logits) * programs,)](
-            *(logits, labels, and_table, either, *others),
-            *(*logits.shape[1:], programs, *strides),
-            AND_PIECES=len(curves[0]),
-            OR_PIECES=0 if or_table is None else len(or_table),
-            BLOCK_C=block,
-            BLOCK_P=_TILINGS[block].pixels,
-            num_warps=_TILINGS[block].warps,
-        )
+    place = torch.arange(outputs, dtype=torch.float64, device=device)
+    if align_corners:
+        place = place * ((inputs - 1) / max(1, outputs - 1))
+    else:
+        place = ((place + 0.5) * (inputs / outputs) - 0.5).clamp(min=0)
+    first = place.floor().clamp(max=inputs - 1)
+    weight = torch.where(first < inputs - 1, place - first, 0.0)
+    bounds = torch.arange(inputs + 1, dtype=torch.float64, device=device)
+    return torch.searchsorted(first, bounds).int(), weight.float()
 
 
-def _check(logits: Tensor, labels: Tensor, and_table: Tensor, or_table: Tensor | None) -> None:
-    device = logits.device
-    if not available(device):
-        raise ValueError(
-            f"The Triton kernels need Triton and a CUDA GPU, got logits on {device}; move them "
-            "there, or take backend='auto'."
-        )
-    if logits.ndim != 3 or logits.dtype not in DTYPES:
-        raise ValueError(
-            "Expected logits of shape (N, C, P) in float32, bfloat16 or float16, got "
-            f"{tuple(logits.shape)} and {logits.dtype}; images are flattened by logits.flatten(2)."
-        )
-    images, classes, pixels = logits.shape
-    if not 1 <= classes <= MAX_CLASSES:
-        raise ValueError(
-            f"The Triton kernels hold all classes of a pixel at once, at most {MAX_CLASSES}; got "
-            f"{classes}. Take backend='auto'."
-        )
-    _check_tensor("labels", labels, (images, pixels), (torch.int16, torch.int32), device)
-    for name, table in (("and_table", and_table), ("or_table", or_table)):
-        if table is not None:
-            _check_tensor(name, table, (len(table), COLUMNS), (torch.float32,), device)
+@dataclass(frozen=True)
+class _Job:
+    """Arguments as both kernels take them; ``triton_kernels``."""
+
+    logits: Tensor
+    target: Tensor
+    near: Tensor | None
+    tables: Sequence[Tensor]
+    places: tuple[Tensor, ...] | None
+    ignore: int
+    sigmoid: bool
+    flat: bool  # all pixels of an image are one row
+
+    @staticmethod
+    def of(
+        logits: Tensor,
+        target: Tensor,
+        tables: Sequence[Tensor],
+        ignore_index: int,
+        sigmoid: bool,
+        size: Sequence[int] | None,
+        align_corners: bool,
+        near: int,
+        drop_background: bool,
+        void_edges: bool,
+    ) -> _Job:
+        close = None
+        if near >= 0:
+            valid = target != ignore_index
+            seen = torch.ones_like(valid) if void_edges else valid
+            classes = logits.shape[1]
+            labels = torch.where(valid, target.long(), classes)
+            close = near_boundary(labels, seen, classes, near, drop_background).view(torch.uint8)
+        between: tuple[Tensor, ...] | None = None
+        if size is not None:
+            sides = zip(logits.shape[2:], size, strict=True)
+            between = tuple(x for n, m in sides for x in places(n, m, align_corners, logits.device))
+        used = [table.float().contiguous() for table in tables]
+        flat = between is None and _rows_follow(logits) and _rows_follow(target)
+        if flat:
+            logits, target = _one_row(logits), _one_row(target)
+        return _Job(logits, target, close, used, between, ignore_index, sigmoid, flat)
+
+    @property
+    def block(self) -> int:
+        """Classes of a tile."""
+        return max(2, 1 << (self.logits.shape[1] - 1).bit_length())
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a tile: of logits yet to be upsampled, not more than a rectangle has."""
+        most = _TILINGS[self.block].pixels
+        if self.places is None:
+            return most
+        sides = zip(self.target.shape[-2:], self.logits.shape[2:], strict=True)
+        return min(most, 1 << (prod(-(-n // m) for n, m in sides) - 1).bit_length())
+
+    @property
+    def rectangles(self) -> int:
+        """Of each image."""
+        rows, columns = self.logits.shape[2:]
+        return rows * (columns if self.places is not None else -(-columns // self.pixels))
+
+    @property
+    def programs(self) -> int:
+        """Programs for each image; a rule of the shape alone."""
+        most = MAX_WARPS // _TILINGS[self.block].warps // max(1, len(self.logits))
+        return min(self.rectangles, max(1, most))
+
+    def launch(self, name: str, *others: Any) -> None:
+        """Run a kernel, whose own arguments are ``others``; none for no pixels."""
+        from autoseg_core.native import triton_kernels  # imports Triton
+
+        kernel: Any = getattr(triton_kernels, name)
+        count = len(self.logits) * self.programs
+        if count == 0:
+            return
+        strides = self.target.stride()
+        if not self.sigmoid:
+            strides = (strides[0], 0, *strides[1:])
+        both, either = self.tables[0], self.tables[1] if len(self.tables) > 1 else None
+        shape = (self.logits.shape[1], *self.target.shape[-2:], *self.logits.shape[2:])
+        with torch.cuda.device_of(self.logits):  # Triton launches on the current device
+            kernel[(count,)](
+                *(self.logits, self.logits.stride(), self.target, strides, self.near, self.places),
+                *(shape, self.ignore, both, either, *others, self.rectangles, self.programs),
+                SIGMOID=self.sigmoid,
+                AND_PIECES=len(both),
+                OR_PIECES=0 if either is None else len(either),
+                BLOCK_C=self.block,
+                BLOCK_P=self.pixels,
+                num_warps=_TILINGS[self.block].warps,
+            )
 
 
-def _check_tensor(
-    name: str,
-    tensor: Tensor,
-    shape: tuple[int, ...],
-    dtypes: tuple[torch.dtype, ...],
-    device: torch.device,
-) -> None:
-    if tensor.shape != shape or tensor.dtype not in dtypes or tensor.device != device:
-        wanted = " or ".join(str(dtype) for dtype in dtypes)
-        raise ValueError(
-            f"Expected {name} of shape {shape} in {wanted} on {device}, got {tuple(tensor.shape)} "
-            f"in {tensor.dtype} on {tensor.device}."
-        )
+def _rows_follow(x: Tensor) -> bool:
+    return x.shape[-2] == 1 or x.stride(-2) == x.shape[-1] * x.stride(-1)
+
+
+def _one_row(x: Tensor) -> Tensor:
+    """A view of (..., R, Q) whose rows follow each other as (..., 1, R Q)."""
+    return x.flatten(-2).unsqueeze(-2)
+
+
+torch.library.impl("autoseg::region_sums", "cuda")(region_sums)
+torch.library.impl("autoseg::region_sums_backward", "cuda")(region_sums_backward)

@@ -1,0 +1,458 @@
+"""Triton kernels against the reference, in value and gradient.
+
+N: images; C: classes; H, W: pixels; h, w: of logits yet to be upsampled; K: points of a curve.
+Without a GPU the kernels run in Triton's interpreter. It must be chosen before Triton is imported,
+and no other test shall be affected: so it runs in a process of its own, which the tests ask. The
+interpreter checks no types; that the kernels compile is shown for GPUs that need not be there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+import torch
+from torch import Tensor
+
+from autoseg_core.native import triton as kernels
+from autoseg_core.native.tables import curve_table
+from autoseg_core.surfaces import SURFACES
+from autoseg_core.surfaces.space import SearchSpace
+from autoseg_core.surrogates.batch import Batch
+from autoseg_core.surrogates.counting import soft_counts
+
+Run = Callable[..., Any]
+SURFACE = pytest.mark.parametrize("surface", SURFACES)
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton")
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+# Few programs, so that tiny images have more tiles than programs.
+FEW_PROGRAMS = "import autoseg_core.native.triton as t\nt.MAX_WARPS = 6"
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> Iterator[ProcessPoolExecutor]:
+    """A process in which Triton interprets its kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, context, initializer=exec, initargs=(FEW_PROGRAMS,)) as pool:
+            pool.submit(int).result()  # the process starts now, with this environment
+            patch.undo()
+            yield pool
+
+
+@pytest.fixture(params=["interpreter", pytest.param("cuda", marks=needs_cuda)])
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call a function of the module under test on tensors of the host."""
+    if request.param == "interpreter":
+        pool = request.getfixturevalue("interpreter")
+        return lambda function, *arguments: pool.submit(function, *arguments).result()
+    monkeypatch.setattr(kernels, "MAX_WARPS", 6)
+    return lambda function, *arguments: function(*map(_on_cuda, arguments)).cpu()
+
+
+def _on_cuda(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_on_cuda(item) for item in argument]
+    return argument.cuda() if isinstance(argument, Tensor) else argument
+
+
+def _points(surface: str, seed: int, pieces: int = 2) -> Tensor:
+    """Points (2, K, 2) of random curves; about half of the coordinates lie on the walls."""
+    space = SearchSpace("mIoU", surface, pieces)
+    rng = np.random.default_rng(seed)
+    theta = np.where(rng.random(space.dim) < 0.5, rng.random(space.dim), rng.integers(2))
+    return torch.from_numpy(space.control_points(theta))
+
+
+def _batch(
+    seed: int,
+    classes: int,
+    shape: tuple[int, int, int] = (2, 5, 7),
+    small: tuple[int, int] | None = None,
+    sigmoid: bool = False,
+) -> Batch:
+    """Float32 logits, NaN where masked; int64 labels without the last class, of which some void."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = (shape[0], classes, *shape[1:]) if sigmoid else shape
+    kinds = 2 if sigmoid else max(1, classes - 1)
+    target = torch.randint(kinds, labels, generator=generator)
+    target[torch.rand(labels, generator=generator) < 0.2] = samples.VOID
+    target[0, ..., 0, 0] = samples.VOID
+    logits = torch.randn(shape[0], classes, *(small or shape[1:]), generator=generator) * 3
+    if small is None:
+        void = target == samples.VOID
+        logits = torch.where(void if sigmoid else void[:, None], torch.nan, logits)
+    return Batch(logits, target, samples.VOID, "sigmoid" if sigmoid else "softmax")
+
+
+def _changed(batch: Batch, **values: Any) -> Batch:
+    return Batch(**vars(batch) | values)
+
+
+def _upstream(classes: int) -> Tensor:
+    return torch.randn(4, classes, generator=torch.Generator().manual_seed(9))
+
+
+def _term(surface: str, points: Tensor, trimap: bool, rules: tuple[bool, bool]) -> Any:
+    metric = "BIoU" if trimap else "mIoU" if len(points) == 2 else "mAcc"
+    void_edges, drop_background = rules
+    settings = {"tolerance": 1, "void_edges": void_edges, "drop_background": drop_background}
+    return samples.term(metric, surface, **settings)
+
+
+def _reference(
+    batch: Batch,
+    points: Tensor,
+    surface: str,
+    dtype: torch.dtype = torch.float64,
+    trimap: bool = False,
+    rules: tuple[bool, bool] = (False, False),
+) -> tuple[Tensor, Tensor]:
+    """Sums (4, C) and gradient of the reference, in the given precision."""
+    logits = batch.logits.to(dtype).requires_grad_()
+    term = _term(surface, points, trimap, rules)
+    counts = soft_counts(term, points, _changed(batch, logits=logits), "reference")
+    parts = (counts.intersection, counts.union - counts.target, counts.target, counts.pixels)
+    sums = torch.stack(parts)
+    weights = _upstream(logits.shape[1]).to(dtype)
+    (gradient,) = torch.autograd.grad((sums * weights).sum(), logits)
+    return sums.detach().double(), gradient.double()
+
+
+def _computed(
+    run: Run,
+    batch: Batch,
+    points: Tensor,
+    surface: str,
+    trimap: bool = False,
+    rules: tuple[bool, bool] = (False, False),
+) -> tuple[Tensor, Tensor]:
+    """The same by the kernels."""
+    tables = [curve_table(surface, p, torch.float32) for p in points]
+    sigmoid, near = batch.activation == "sigmoid", 1 if trimap else -1
+    options = (batch.ignore_index, sigmoid, batch.size, batch.align_corners, near, *rules[::-1])
+    given = (batch.logits, batch.target, tables, *options)
+    sums = run(kernels.region_sums, *given)
+    gradient = run(kernels.region_sums_backward, _upstream(batch.logits.shape[1]), *given)
+    assert sums.dtype == torch.float32
+    assert gradient.dtype == batch.logits.dtype
+    return sums.double(), gradient.double()
+
+
+def _assert_parity(run: Run, batch: Batch, points: Tensor, surface: str, **where: Any) -> None:
+    """Within 1e-5 of the largest entry; where float32 itself is worse, within four times that.
+
+    Worse it is next to a vertical tangent or a jump at p = 1: float32 has no numbers between
+    1 - 6e-8 and 1, and a floor of y at 1.2e-7.
+    """
+    exact = _reference(batch, points, surface, **where)
+    single = _reference(batch, points, surface, torch.float32, **where)
+    computed = _computed(run, batch, points, surface, **where)
+    for got, expected, rounded in zip(computed, exact, single, strict=True):
+        assert got.isfinite().all()
+        rounding = float((rounded - expected).abs().max())
+        bound = max(1e-5 * float(expected.abs().max()), 4 * rounding)
+        torch.testing.assert_close(got, expected, rtol=0, atol=bound)
+    assert torch.equal(computed[0][2:], exact[0][2:])
+
+
+@SURFACE
+@pytest.mark.parametrize("pieces", [2, 5])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_curves(run: Run, surface: str, pieces: int, seed: int) -> None:
+    _assert_parity(run, _batch(seed, 5), _points(surface, seed, pieces), surface)
+
+
+@SURFACE
+@pytest.mark.parametrize("name", samples.EXTREME)
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_extreme_curves(run: Run, surface: str, name: str, scale: float) -> None:
+    batch = _batch(1, 4)
+    curve = torch.tensor(samples.EXTREME[name], dtype=torch.float64)
+    batch = _changed(batch, logits=batch.logits * scale)
+    _assert_parity(run, batch, torch.stack([curve, curve]), surface)
+
+
+def test_below_the_floor_of_y(run: Run) -> None:
+    """p < 1.2e-7 next to a vertical tangent: the bounded slope of the reference."""
+    logits = torch.stack([torch.zeros(9), torch.linspace(-30, -15, 9)])[None, :, None]
+    batch = Batch(logits, torch.zeros(1, 1, 9, dtype=torch.int32))
+    curves = [[(0, 0), (0.5, 0.5), (1, 1)], samples.EXTREME["vertical at 0"]]
+    points = torch.tensor(curves, dtype=torch.float64)
+    sums, gradient = _computed(run, batch, points, "bezier")
+    expected, slope = _reference(batch, points, "bezier", torch.float32)
+    torch.testing.assert_close(sums, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient, slope, rtol=1e-4, atol=0)
+
+
+@SURFACE
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_without_the_or_curve_the_union_is_that_of_the_identity(
+    run: Run, surface: str, sigmoid: bool
+) -> None:
+    _assert_parity(run, _batch(2, 4, sigmoid=sigmoid), _points(surface, 2)[:1], surface)
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+@pytest.mark.parametrize("classes", [1, 2, 3, 19, 21, 40, 150, 256])
+def test_any_number_of_classes(run: Run, classes: int, sigmoid: bool) -> None:
+    _assert_parity(run, _batch(3, classes, sigmoid=sigmoid), _points("bezier", 3), "bezier")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 130), (3, 8, 8), (2, 9, 11)])
+def test_any_number_of_pixels(run: Run, shape: tuple[int, int, int]) -> None:
+    batch = _batch(4, 20, shape)
+    batch.target[0, 0, 0], batch.logits[0, :, 0, 0] = 0, torch.arange(20.0)
+    _assert_parity(run, batch, _points("bezier", 4), "bezier")
+
+
+@pytest.mark.parametrize("label", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_labels_of_any_width(run: Run, label: torch.dtype) -> None:
+    batch = _batch(4, 6)
+    void = -1 if label == torch.int8 else samples.VOID
+    target = torch.where(batch.valid, batch.target, void).to(label)
+    batch = _changed(batch, target=target, ignore_index=void)
+    _assert_parity(run, batch, _points("bezier", 4), "bezier")
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda x: x.contiguous(memory_format=torch.channels_last),
+        lambda x: x.mT.contiguous().mT,
+        lambda x: x.movedim(0, 3).contiguous().movedim(3, 0),
+        lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
+        lambda x: x.repeat_interleave(3, dim=3)[..., ::3],
+        lambda x: x.repeat_interleave(3, dim=2)[:, :, ::3],
+        lambda x: x[:1].expand(2, -1, -1, -1),
+    ],
+    ids=["channels last", "columns", "images last", "channels", "pixels", "rows", "expanded"],
+)
+def test_layouts(run: Run, layout: Callable[[Tensor], Tensor], sigmoid: bool) -> None:
+    batch = _batch(5, 7, sigmoid=sigmoid)
+    target = batch.target if sigmoid else batch.target[:, None]
+    target = layout(target) if sigmoid else layout(target)[:, 0]
+    batch = _changed(batch, logits=layout(batch.logits.nan_to_num()), target=target)
+    _assert_parity(run, batch, _points("bezier", 5), "bezier")
+
+
+@pytest.mark.parametrize("small", [None, (3, 4)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_logits_have_float32_sums(
+    run: Run, dtype: torch.dtype, small: tuple[int, int] | None
+) -> None:
+    batch, points = _batch(6, 21, (2, 5, 7), small), _points("bezier", 6)
+    batch = _changed(batch, logits=batch.logits.to(dtype))
+    sums, gradient = _computed(run, batch, points, "bezier")
+    expected, slope = _reference(batch, points, "bezier")
+    torch.testing.assert_close(sums, expected, rtol=1e-5, atol=1e-5)
+    step, little = torch.finfo(dtype).eps, 1e-5 * float(slope.abs().max())
+    torch.testing.assert_close(gradient, slope, rtol=step, atol=little)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(
+    ("small", "shape", "classes"),
+    [
+        ((2, 3), (2, 8, 12), 4),
+        ((2, 3), (1, 5, 7), 21),
+        ((3, 4), (1, 3, 9), 2),
+        ((1, 1), (1, 6, 8), 3),
+        ((1, 3), (1, 1, 12), 3),
+        ((2, 1), (1, 9, 5), 256),
+    ],
+)
+def test_upsampled_on_the_way(
+    run: Run, small: tuple[int, int], shape: tuple[int, int, int], classes: int, align_corners: bool
+) -> None:
+    batch = _changed(_batch(8, classes, shape, small), align_corners=align_corners)
+    _assert_parity(run, batch, _points("bezier", 8), "bezier")
+
+
+def test_upsampled_sigmoids_of_channels_last(run: Run) -> None:
+    batch = _batch(8, 3, (2, 5, 9), (2, 3), sigmoid=True)
+    logits = batch.logits.contiguous(memory_format=torch.channels_last)
+    _assert_parity(run, _changed(batch, logits=logits), _points("bezier", 8), "bezier")
+
+
+@pytest.mark.parametrize("small", [None, (2, 3)])
+@pytest.mark.parametrize("void_edges", [False, True])
+@pytest.mark.parametrize("drop_background", [False, True])
+def test_trimaps(
+    run: Run, small: tuple[int, int] | None, void_edges: bool, drop_background: bool
+) -> None:
+    batch = _batch(12, 4, (2, 9, 11), small)
+    batch.target[1] = 1  # an image without an edge
+    batch.target[0, 3:] = 2
+    where = {"trimap": True, "rules": (void_edges, drop_background)}
+    _assert_parity(
+        run,
+        _changed(batch, logits=batch.logits.nan_to_num()),
+        _points("bezier", 12),
+        "bezier",
+        **where,
+    )
+
+
+@SURFACE
+@pytest.mark.parametrize("scale", [90.0, 1e4])
+def test_sure_predictions_are_counted_exactly(run: Run, surface: str, scale: float) -> None:
+    """The truth table to the last bit, whatever the curve; no slope at either end."""
+    batch = _batch(7, 3)
+    guess = torch.randint(3, batch.target.shape, generator=torch.Generator().manual_seed(7))
+    logits = torch.nn.functional.one_hot(guess, 3).movedim(-1, 1) * (2 * scale) - scale
+    batch = _changed(batch, logits=logits)
+    sums, gradient = _computed(run, batch, _points(surface, 7), surface)
+    hit = [((guess == c) & (batch.target == c)).sum() for c in range(3)]
+    claimed = [((guess == c) & (batch.target != c) & batch.valid).sum() for c in range(3)]
+    assert sums[:2].tolist() == torch.tensor([hit, claimed]).tolist()
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_masked_pixels_change_nothing(run: Run, sigmoid: bool) -> None:
+    batch, points = _batch(8, 6, sigmoid=sigmoid), _points("bezier", 8)
+    first, again = (
+        _computed(run, _changed(batch, logits=batch.logits.nan_to_num(x)), points, "bezier")
+        for x in (torch.inf, 0.0)
+    )
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    void = ~batch.valid if sigmoid else ~batch.valid[:, None].expand_as(first[1])
+    assert not first[1][void].any()
+
+
+@pytest.mark.parametrize("small", [None, (2, 3)])
+@pytest.mark.parametrize("images", [2, 0])
+def test_nothing_to_count(run: Run, images: int, small: tuple[int, int] | None) -> None:
+    logits = torch.full((images, 4, *(small or (5, 7))), torch.nan)
+    batch = Batch(logits, torch.full((images, 5, 7), samples.VOID))
+    sums, gradient = _computed(run, batch, _points("bezier", 9), "bezier")
+    assert sums.tolist() == torch.zeros(4, 4).tolist()
+    assert gradient.shape == logits.shape
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_broken_network_is_not_hidden(run: Run, bad: float) -> None:
+    batch = Batch(torch.zeros(1, 3, 1, 5), torch.tensor([[[0, 1, 2, samples.VOID, 0]]]))
+    batch.logits[0, 1, 0, 2] = bad
+    sums, gradient = _computed(run, batch, _points("bezier", 10), "bezier")
+    assert sums.isnan().any()
+    assert gradient[0, :, 0, 2].isnan().all()
+    assert gradient[0, :, 0, 3:].isfinite().all()
+
+
+def test_impossible_classes_have_no_gradient(run: Run) -> None:
+    batch = _batch(13, 5)
+    logits = batch.logits.nan_to_num()
+    logits[:, 4] = -torch.inf
+    batch, points = _changed(batch, logits=logits), _points("bezier", 13)
+    sums, gradient = _computed(run, batch, points, "bezier")
+    torch.testing.assert_close(sums, _reference(batch, points, "bezier")[0], rtol=1e-5, atol=1e-5)
+    assert gradient.isfinite().all()
+    assert not gradient[:, 4].any()
+
+
+@pytest.mark.parametrize("small", [None, (2, 3)])
+def test_equal_calls_give_equal_numbers(run: Run, small: tuple[int, int] | None) -> None:
+    given = (_batch(11, 21, (3, 6, 9), small), _points("bezier", 11), "bezier")
+    first, again = _computed(run, *given), _computed(run, *given)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+
+
+# On a GPU the assertion ends the process's CUDA.
+@pytest.mark.parametrize("bad", [4, -1, 1000])
+def test_labels_outside_the_classes_are_noticed(interpreter: ProcessPoolExecutor, bad: int) -> None:
+    batch = _batch(14, 4)
+    batch.target[1, 2, 3] = bad
+    tables = [curve_table("linear", torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.float32)]
+    options = (samples.VOID, False, None, False, -1, False, False)
+    given = (kernels.region_sums, batch.logits, batch.target, tables, *options)
+    with pytest.raises(RuntimeError, match="label lies outside the classes"):
+        interpreter.submit(*given).result()
+
+
+def test_they_are_what_cuda_computes_with() -> None:
+    for name in ("region_sums", "region_sums_backward"):
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"autoseg::{name}", "CUDA")
+
+
+def test_what_fits() -> None:
+    assert not kernels.available("cpu")
+    assert not kernels.fits(torch.zeros(2, 3, 5, 5))
+
+
+def test_without_triton_the_module_is_imported_and_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    assert not kernels.available()
+    code = "import sys; sys.modules['triton'] = None\nimport autoseg_core.native.triton"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def _compiled(kernel: Any, dtype: str, label: str, arch: int, classes: int, **how: bool) -> bytes:
+    """Machine code of a kernel, for logits whose rows follow each other."""
+    triton = pytest.importorskip("triton")
+    gpu = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", arch, 32)
+    upsampled, sigmoid, near = (how.get(name, False) for name in ("up", "sig", "near"))
+    tiling, strides = kernels._TILINGS[classes], ("i32", "i32", "i32", "i32")
+    types: dict[str, Any] = {
+        **dict.fromkeys(("logits", "gradient"), f"*{dtype}"),
+        **dict.fromkeys(("logits_strides", "target_strides", "gradient_strides"), strides),
+        **dict.fromkeys(("and_table", "or_table", "partial", "upstream"), "*fp32"),
+        **dict.fromkeys(("ignore", "rectangles", "programs"), "i32"),
+        **{"target": f"*{label}", "near": "*u8", "shape": ("i32",) * 5},
+        "places": ("*i32", "*fp32") * 2,
+    }
+    types |= {"gradient": "*fp32"} if upsampled else {}
+    constants: dict[str, Any] = {"SIGMOID": sigmoid, "AND_PIECES": 2, "OR_PIECES": 2}
+    constants |= {"BLOCK_C": classes, "BLOCK_P": tiling.pixels}
+    constants |= {} if near else {"near": None}
+    constants |= {} if upsampled else {"places": None}
+    signature = {
+        name: "constexpr" if name in constants else types[name] for name in kernel.arg_names
+    }
+    source = triton.compiler.ASTSource(kernel, signature, constants)
+    code = triton.compile(source, target=gpu, options={"num_warps": tiling.warps})
+    return bytes(code.asm["cubin"])
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("sums_kernel", partial(_compiled, dtype="fp32", label="i64", arch=80, classes=32)),
+        ("sums_kernel", partial(_compiled, dtype="fp16", label="i32", arch=90, classes=2, up=True)),
+        ("gradient_kernel", partial(_compiled, dtype="fp32", label="i64", arch=80, classes=32)),
+        (
+            "gradient_kernel",
+            partial(_compiled, dtype="bf16", label="u8", arch=90, classes=256, near=True),
+        ),
+        (
+            "gradient_kernel",
+            partial(_compiled, dtype="bf16", label="i16", arch=90, classes=32, up=True, sig=True),
+        ),
+    ],
+)
+def test_compiles_for_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, name: str, build: Callable[[Any], bytes]
+) -> None:
+    """To machine code of an A100 or H100, which need not be there: types and registers fit."""
+    pytest.importorskip("triton")
+    from autoseg_core.native import triton_kernels
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    assert build(getattr(triton_kernels, name))
