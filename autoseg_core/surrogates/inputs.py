@@ -89,9 +89,11 @@ def _check_tensors(logits: Any, target: Any) -> None:
     """ValueError unless both are tensors on one device."""
     for name, value in (("logits", logits), ("target", target)):
         if not isinstance(value, Tensor):
+            masked = hasattr(value, "filled")  # a masked array, whose mask torch would drop
+            source = f"{name}.filled(ignore_index)" if masked else name
             raise ValueError(
                 f"Expected {name} as a tensor, got {type(value).__module__}."
-                f"{type(value).__name__}; torch.as_tensor({name}) makes one."
+                f"{type(value).__name__}; torch.as_tensor({source}) makes one."
             )
     if logits.device != target.device:
         raise ValueError(
@@ -116,6 +118,10 @@ def _check_shape(logits: Tensor, target: Tensor, activation: str, upsample: str 
         hint = f"; under upsample={upsample!r} the target may also have more rows and columns"
     elif _is_larger(target, logits):
         hint = "; for a target larger than the logits build the loss with upsample='bilinear'"
+    elif target.ndim == logits.ndim and activation == "softmax":
+        hint = (
+            "; target.squeeze(1) drops a channel, target.argmax(1) turns one-hot maps into labels"
+        )
     else:
         hint = ""
     pixels = target.shape[-2:] if upsample and _is_larger(target, logits) else logits.shape[2:]

@@ -38,6 +38,12 @@ TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
         (LOGITS, TARGET.bool(), r"Expected an integer target .* got torch.bool"),
         (LOGITS, TARGET + 3, r"outside the classes 0\.\.2, such as 3; void pixels must be 255"),
         (LOGITS, TARGET.numpy(), r"target as a tensor, got numpy.ndarray; torch.as_tensor\(target"),
+        (
+            LOGITS,
+            np.ma.masked_equal(TARGET.numpy(), 1),
+            r"got numpy.ma.MaskedArray; torch.as_tensor\(target.filled\(ignore_index\)\)",
+        ),
+        (LOGITS, TARGET[:, None], r"got torch.int64 of shape \(2, 1, 4, 5\); target.squeeze\(1\)"),
         (LOGITS.tolist(), TARGET, r"logits as a tensor, got builtins.list; torch.as_tensor\("),
         (
             LOGITS,
