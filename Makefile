@@ -1,4 +1,5 @@
-# `make demo` and `make test` work on a machine that has Python >= 3.10 and make, nothing else.
+# `make demo` and `make test` work on a machine that has Python >= 3.10 and make. Without a C++
+# compiler the kernels are left out, and losses are computed in plain PyTorch.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +7,9 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 BUSY := $(VENV)/.busy
 LOWEST := .venv-lowest
+LOWEST_PIP := $(LOWEST)/bin/python -m uv pip install -q --python $(LOWEST)
 DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py detectron2_placeholder.py)
+KERNELS := setup.py $(wildcard autoseg_core/native/csrc/*)
 
 DEMO := projects/AutoSegLoss/demo_shapes.py
 DEMO_ARGS ?=
@@ -31,7 +34,7 @@ help:
 	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
 	@echo 'make venv         install everything into $(VENV) (the other commands do it when needed)'
 	@echo 'make tensorboard  watch the searches and trainings below $(LOGDIR) ($$LOGDIR)'
-	@echo 'make clean        remove caches; make distclean: remove $(VENV) and $(LOWEST) as well'
+	@echo 'make clean        remove caches and kernels; make distclean: remove $(VENV) and $(LOWEST) as well'
 
 # $(call step,what,command): one line with the time it took; the command's output only when it fails.
 define step
@@ -48,7 +51,7 @@ venv: $(READY)
 # The stamp is taken away first and comes last: a half-made environment does not count as made.
 # An environment is brought up to date in place, so a Detectron2 of your own in it survives; only one
 # whose making was cut off (.busy is still there), with packages perhaps half unpacked, is made anew.
-$(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2)
+$(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2) $(KERNELS)
 	@rm -f $@
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "make: there is no $(PYTHON); say which Python >= 3.10 to use: make PYTHON=/path/to/python3"; exit 1; }
@@ -60,7 +63,8 @@ $(READY): setup.cfg pyproject.toml constraints.txt $(DETECTRON2)
 	$(call step,Making $(VENV),test ! -e $(BUSY) && $(PY) -m pip --version || $(PYTHON) -m venv --clear $(VENV))
 	@touch $(BUSY)
 	$(call step,Installing pip and setuptools,$(PY) -m pip install -q -c constraints.txt -U pip setuptools)
-	$(call step,Installing PyTorch and the rest (6 GB),$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[$(EXTRAS)]')
+	$(call step,Installing PyTorch (5 GB),$(PY) -m pip install -q -c constraints.txt torch)
+	$(call step,Installing the rest and building the kernels,$(PY) -m pip install -q --no-build-isolation -c constraints.txt -e '.[$(EXTRAS)]')
 	$(call step,Installing Detectron2,$(PY) tools/install_detectron2.py)
 	@rm $(BUSY)
 	@touch $@
@@ -73,7 +77,8 @@ test: $(READY)
 # -W since packages as old warn of each other.
 test-lowest:
 	$(call step,Making $(LOWEST),$(PYTHON) -m venv --clear $(LOWEST) && $(LOWEST)/bin/python -m pip install -q -c constraints.txt uv)
-	$(call step,Installing the lowest versions (6 GB),$(LOWEST)/bin/python -m uv pip install -q --python $(LOWEST) --resolution lowest-direct -e '.[$(EXTRAS)]')
+	$(call step,Installing the lowest versions (6 GB),$(LOWEST_PIP) --resolution lowest-direct -r setup.cfg --all-extras)
+	$(call step,Building the kernels,$(LOWEST_PIP) -c constraints.txt setuptools && $(LOWEST_PIP) --no-deps --no-build-isolation -e .)
 	$(call step,Installing Detectron2,$(LOWEST)/bin/python tools/install_detectron2.py)
 	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile -W default $(PYTEST_ARGS)
 
@@ -103,8 +108,10 @@ tensorboard: $(READY)
 		echo "make: there is no folder $(LOGDIR); train first, or say where: make tensorboard LOGDIR=..."; exit 1; }
 	@$(PY) -m tensorboard.main --logdir "$(LOGDIR)"
 
+# The next command that needs the kernels builds them again.
 clean:
-	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -f $(READY)
+	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache autoseg_core/native/*.so
 	@find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 distclean: clean

@@ -3,19 +3,23 @@
 One library for each instruction set, of which the running machine's best is loaded. Without
 PyTorch in the building environment (``pip install --no-build-isolation`` takes that of the
 environment that it installs into) or without a C++ compiler, the installation succeeds without
-them, and the losses run in plain PyTorch.
+them, and the losses run in plain PyTorch. Only on Linux do the kernels use several threads: Apple's
+compiler has no OpenMP.
 """
 
 from __future__ import annotations
 
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 from setuptools import setup
 
 FOLDER = Path("autoseg_core/native/csrc")
-FLAGS = ["-O3", "-g0", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-Wno-unknown-pragmas"]
+# What at::parallel_for needs; without it, it is a plain loop.
+OPENMP = ["-fopenmp"] if sys.platform == "linux" else []
+FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-Wno-unknown-pragmas", *OPENMP]
 # The names are those of torch.backends.cpu.get_cpu_capability(), the flags those of PyTorch's own
 # kernels.
 INSTRUCTION_SETS = {"DEFAULT": []}
@@ -39,7 +43,7 @@ def kernels() -> dict[str, Any]:
             [str(FOLDER / f"kernels_{name.lower()}.cpp")],
             depends=[str(path) for path in FOLDER.iterdir()],
             extra_compile_args=[*FLAGS, *flags],
-            extra_link_args=["-fopenmp"],
+            extra_link_args=OPENMP,
             optional=True,  # without a compiler the installation goes on
         )
         for name, flags in INSTRUCTION_SETS.items()

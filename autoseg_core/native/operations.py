@@ -37,7 +37,7 @@ _FIRST_DERIVATIVES_ONLY = (
 
 # Arguments after logits, target and tables.
 _SUMS = {
-    "region_sums": "int ignore_index, bool sigmoid, int[]? size, bool align_corners, int near, "
+    "region_sums": "int ignore_index, bool sigmoid, SymInt[]? size, bool align_corners, int near, "
     "bool drop_background, bool void_edges",
     "boundary_sums": "int ignore_index, int tolerance, bool void_edges",
     "band_sums": "int ignore_index, str curves, int radius, bool border, bool void_edges",

@@ -11,13 +11,15 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from autoseg_core.scores.catalog import FAMILIES, METRICS, Metric, check_word
 
 Maker = Callable[..., Metric]
 
+# Metrics by their names as given. Not functools.cache: torch.compile would look through it into the
+# grammar, which it cannot trace.
+_MADE: dict[str, Metric] = {}
 _VALUE = r"(?:\[[^\[\]()=]*\]|[^\[\](),=\s]+)"
 _PARAMETER = re.compile(rf"\s*(\w+)\s*=\s*({_VALUE})\s*(?:,|$)", re.ASCII)
 _CALL = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", re.ASCII)
@@ -39,7 +41,11 @@ def get_metric(name: str) -> Metric:
 
     Raises ``ValueError`` that lists the known ones, or says what is wrong with the parameters.
     """
-    return METRICS[name] if name in METRICS else _from_family(name)
+    if name in METRICS:
+        return METRICS[name]
+    if name not in _MADE:
+        _MADE[name] = _from_family(name)
+    return _MADE[name]
 
 
 def spell(family: str, **values: float | Sequence[float]) -> str:
@@ -47,7 +53,6 @@ def spell(family: str, **values: float | Sequence[float]) -> str:
     return f"{family}({','.join(f'{key}={spell_value(value)}' for key, value in values.items())})"
 
 
-@lru_cache(maxsize=1024)
 def _from_family(text: str) -> Metric:
     call = _CALL.fullmatch(text)
     if call is None or call[1] not in FAMILIES or (call[2] is None and _needed(call[1])):
@@ -70,7 +75,7 @@ def _from_family(text: str) -> Metric:
         metric = make(**values)
     except ValueError as error:
         raise ValueError(f"Metric {_shortened(text)}: {error}") from None
-    return metric if metric.name == text else _from_family(metric.name)  # one row a metric
+    return metric if metric.name == text else get_metric(metric.name)  # one row a metric
 
 
 def _needed(family: str) -> list[str]:

@@ -6,23 +6,40 @@ that are yet to be upsampled.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from autoseg_core.scores import Metric
 from autoseg_core.surrogates.batch import ACTIVATIONS
-from autoseg_core.surrogates.counting import BACKENDS
+from autoseg_core.surrogates.counting import BACKENDS, Backend
 from autoseg_core.void import with_one_void
 
+RETIRED = ("fused", "compiled")
+"""Backends of version 0.1, taken as "auto" for one more version."""
 LABELS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def known_backend(name: str) -> Backend:
+    """The backend of this name, "auto" with a FutureWarning for a retired one; else ValueError."""
+    if name in RETIRED:
+        warnings.warn(
+            f"backend={name!r} (LOSS_BACKEND of a config) no longer exists and will be refused; "
+            "it is taken as 'auto', which has the C++ kernels.",
+            FutureWarning,
+            stacklevel=3,
+        )
+        return "auto"
+    if name not in BACKENDS:
+        raise ValueError(f"Unknown backend {name!r}; known: {', '.join(BACKENDS)}.")
+    return cast(Backend, name)
 
 
 def check_choices(
     activation: str,
-    backend: str,
     metrics: Sequence[Metric],
     upsample: str | None = None,
     align_corners: bool = False,
@@ -30,8 +47,6 @@ def check_choices(
     """ValueError unless all are known, and the metrics can be had under the activation."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"Unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}.")
-    if backend not in BACKENDS:
-        raise ValueError(f"Unknown backend {backend!r}; known: {', '.join(BACKENDS)}.")
     if upsample not in (None, "bilinear"):
         raise ValueError(f"Unknown upsample {upsample!r}; known: None, 'bilinear'.")
     if align_corners and upsample is None:

@@ -22,7 +22,7 @@ from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surrogates.batch import Activation, Batch
 from autoseg_core.surrogates.counting import Backend, soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
-from autoseg_core.surrogates.inputs import check_choices, check_input
+from autoseg_core.surrogates.inputs import check_choices, check_input, known_backend
 from autoseg_core.void import IgnoreIndex, void_labels
 
 Self = TypeVar("Self", bound="AutoSegLoss")
@@ -74,7 +74,7 @@ class AutoSegLoss(nn.Module):
         super().__init__()
         native.say_if_missing()
         metrics = [get_metric(term.metric) for term in spec.terms]
-        check_choices(activation, backend, metrics, upsample, align_corners)
+        check_choices(activation, metrics, upsample, align_corners)
         if per_image and sync:
             raise ValueError(
                 "per_image=True scores every image by itself: there is nothing to sync."
@@ -85,7 +85,7 @@ class AutoSegLoss(nn.Module):
         self.activation = activation
         self.per_image = per_image
         self.sync = sync
-        self.backend = backend
+        self.backend = known_backend(backend)
         self.upsample = upsample
         self.align_corners = align_corners
         for index, term in enumerate(spec.terms):

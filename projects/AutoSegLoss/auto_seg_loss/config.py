@@ -89,8 +89,8 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # For auto_seg_loss: sum the counts over all processes, so that the loss is that of the whole
     # batch however many GPUs share it. False: each process scores its own share.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_SYNC = True
-    # For auto_seg_loss: how region metrics are computed, "auto" or a name of
-    # autoseg_core.surrogates.kernels.BACKENDS. All give the same loss up to rounding.
+    # For auto_seg_loss: what computes the loss, `auto`, `reference` (plain PyTorch), `native` (C++,
+    # on a CPU) or `triton` (on CUDA). All give the same loss up to rounding.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_BACKEND = "auto"
     # A ResNet of basic blocks, small enough for a CPU (`build_small_resnet_backbone`):
     # blocks, output channels and stride of the stages res2 .. res5.

@@ -24,10 +24,11 @@ def check_device(cfg: CfgNode) -> None:
             "here; set MODEL.DEVICE cpu."
         )
     backend = cfg.MODEL.SEM_SEG_HEAD.LOSS_BACKEND
-    if backend == "triton" and device.type == "cpu":
+    needed = {"triton": "CUDA", "native": "CPU"}.get(backend)
+    if needed and device.type != needed.lower():
         raise ValueError(
-            "MODEL.SEM_SEG_HEAD.LOSS_BACKEND triton needs a CUDA device, and MODEL.DEVICE is "
-            f"{name}; set LOSS_BACKEND auto."
+            f"MODEL.SEM_SEG_HEAD.LOSS_BACKEND {backend} needs a {needed} device, and MODEL.DEVICE "
+            f"is {name}; set LOSS_BACKEND auto."
         )
 
 

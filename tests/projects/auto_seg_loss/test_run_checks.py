@@ -37,6 +37,10 @@ def test_no_output(make_cfg):
         (("MODEL.DEVICE", "gpu"), r"MODEL\.DEVICE must be a device .* cpu or cuda, got 'gpu'"),
         (("MODEL.DEVICE", "cuda:99"), r"cuda:99, but PyTorch sees \d+ CUDA .* MODEL\.DEVICE cpu"),
         (("MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "triton"), "triton needs a CUDA device.*auto"),
+        (
+            ("MODEL.DEVICE", "meta", "MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "native"),
+            "native needs a CPU device, and MODEL.DEVICE is meta; set LOSS_BACKEND auto",
+        ),
     ],
 )
 def test_devices(make_cfg, options, words):

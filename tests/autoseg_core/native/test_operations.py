@@ -1,0 +1,101 @@
+"""What PyTorch must know of the operations: schemas, shapes, derivatives, compiled steps.
+
+N: images; C: classes; H, W: pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import samples
+import torch
+from torch import Tensor
+
+from autoseg_core import AutoSegLoss, LossSpec, native
+from autoseg_core.native.tables import curve_table
+
+pytestmark = [
+    pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels"),
+    # Dynamo asks every tensor for its .grad, and is warned where that is not a leaf.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+]
+VOID = samples.VOID
+# Arguments after logits, target and tables, by what computes them.
+REGION, SIGMOID = (VOID, False, None, False, -1, False, False), (VOID, True, None, False, -1)
+CASES: dict[str, tuple[str, str, tuple[Any, ...]]] = {
+    "mIoU": ("region_sums", "mIoU", REGION),
+    "mAcc": ("region_sums", "mAcc", REGION),
+    "multilabel": ("region_sums", "mIoU", (*SIGMOID, False, False)),
+    "BIoU": ("region_sums", "BIoU", (VOID, False, None, False, 2, True, True)),
+    "upsampled": ("region_sums", "mIoU", (VOID, False, [9, 11], True, -1, False, False)),
+    "BF1": ("boundary_sums", "BF1", (VOID, 2, False)),
+    "BF1_difference": ("boundary_sums", "BF1_difference", (VOID, 2, True)),
+    "BoundaryIoU": ("band_sums", "BoundaryIoU(radius=2)", (VOID, "and,or", 2, True, False)),
+}
+LAYOUT = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+DTYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+
+
+@pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def arguments(case: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Logits (2, 3, 5, 6), a target of their size or of 9x11, and tables."""
+    generator = torch.Generator().manual_seed(0)
+    metric = CASES[case][1]
+    shape = (2, 9, 11) if case == "upsampled" else (2, 5, 6)
+    target = torch.randint(3, shape, generator=generator)
+    if case == "multilabel":
+        target = torch.randint(2, (2, 3, 5, 6), generator=generator)
+    target[0, 1:3, 2] = VOID
+    points = torch.tensor(samples.term(metric).control_points, dtype=torch.float64)
+    sums = torch.float64 if dtype == torch.float64 else torch.float32
+    tables = [curve_table("bezier", curve, sums) for curve in points]
+    return torch.randn(2, 3, 5, 6, generator=generator).to(dtype), target.byte(), tables
+
+
+@LAYOUT
+@DTYPE
+@pytest.mark.parametrize("case", CASES)
+def test_torch_accepts_every_operation(case: str, dtype: torch.dtype, layout: Any) -> None:
+    name, _, options = CASES[case]
+    logits, target, tables = arguments(case, dtype)
+    logits = logits.to(memory_format=layout)
+    forward: Any = getattr(torch.ops.autoseg, name).default
+    backward: Any = getattr(torch.ops.autoseg, f"{name}_backward").default
+    gradient = torch.randn_like(forward(logits, target, tables, *options))
+    given = (target, tables, *options)
+    torch.library.opcheck(forward, (logits.clone().requires_grad_(), *given))
+    torch.library.opcheck(backward, (gradient, logits, *given))
+
+
+@pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1", "BoundaryIoU(radius=2)"])
+@pytest.mark.parametrize("options", [{}, {"upsample": "bilinear"}], ids=["", "upsampled"])
+def test_one_graph_for_images_of_all_sizes(
+    metric: str, options: dict[str, Any], fresh_compiler: None
+) -> None:
+    """Sizes vary in a training on whole images; ``dynamic=True`` is what its user sets."""
+    term = samples.term(metric, tolerance=2)
+    loss = AutoSegLoss(LossSpec(name="sample", terms=(term,)), **options)
+    step: Callable[..., Tensor] = torch.compile(
+        loss, backend="aot_eager", fullgraph=True, dynamic=True
+    )
+    generator = torch.Generator().manual_seed(0)
+    scale = 2 if options else 1
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for side in range(8, 22):  # fourteen
+            logits = torch.randn(2, 5, side, side + 3, generator=generator, requires_grad=True)
+            shape = (2, scale * side, scale * (side + 3))
+            target = torch.randint(5, shape, generator=generator)
+            value, gradient = samples.value_and_gradient(step, logits, target)
+            expected, exact = samples.value_and_gradient(loss, logits, target)
+            torch.testing.assert_close(value, expected)
+            torch.testing.assert_close(
+                gradient, exact, rtol=0, atol=1e-6 * float(exact.abs().max())
+            )
