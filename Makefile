@@ -17,13 +17,16 @@ PYTEST_ARGS ?=
 # Processes of `make test`: `auto` is one a core, of which 4 are used at most.
 WORKERS ?= auto
 BENCH_ARGS ?=
+# Of `make gpu`: cpu is a dry run.
+DEVICE ?= cuda
+GPU_ARGS ?=
 # A variable, since a comma would end the argument of $(call step).
 EXTRAS := dev,agents,ray,baselines,datasets
 LOGDIR ?= output
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test test-lowest check format-check lint types format demo bench tensorboard clean distclean
+.PHONY: help venv test test-lowest check format-check lint types format demo bench gpu tensorboard clean distclean
 
 help:
 	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
@@ -32,6 +35,7 @@ help:
 	@echo 'make check        format, lint, types, tests: all that must hold before a commit'
 	@echo 'make format       reformat the code, mend what the linter can mend'
 	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
+	@echo 'make gpu          check and measure on a GPU, one table in output/gpu.md ($$DEVICE, $$GPU_ARGS)'
 	@echo 'make venv         install everything into $(VENV) (the other commands do it when needed)'
 	@echo 'make tensorboard  watch the searches and trainings below $(LOGDIR) ($$LOGDIR)'
 	@echo 'make clean        remove caches and kernels; make distclean: remove $(VENV) and $(LOWEST) as well'
@@ -102,6 +106,9 @@ demo: $(READY)
 
 bench: $(READY)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
+
+gpu: $(READY)
+	@$(PY) -m benchmarks.gpu --device $(DEVICE) $(GPU_ARGS)
 
 tensorboard: $(READY)
 	@test -d "$(LOGDIR)" || { \

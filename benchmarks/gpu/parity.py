@@ -1,0 +1,88 @@
+"""The losses on a device against their reference, and the exact metrics against the CPU's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from autoseg_core import AutoSegLoss, SegmentationScores
+from autoseg_core.scores import METRICS
+from benchmarks.gpu.rows import PIXELWISE, Row, at_most, batch, loss_of, step
+from benchmarks.rivals import VOID
+
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+
+
+def distance(
+    loss: Callable[..., AutoSegLoss], logits: Tensor, target: Tensor
+) -> tuple[float, float]:
+    """What value and gradient are off the reference in float64; the latter of its largest entry."""
+    value, gradient = step(loss().to(logits.device), logits, target)
+    exact, slope = step(loss(backend="reference").to(logits.device), logits.double(), target)
+    worst = (gradient.double() - slope).abs().max() / slope.abs().max()
+    return float((value - exact).abs()), float(worst)
+
+
+def parity(device: str) -> Iterator[Row]:
+    """Kernels against the reference: every metric, number of classes, dtype and layout."""
+    classes = (2, 19, 21, 150, 256) if device == "cuda" else (2, 21)
+    sizes = ((37, 53), (64, 64)) if device == "cuda" else ((9, 13),)
+    for name, kind, bars in (
+        ("float32", torch.float32, (1e-5, 1e-5)),
+        ("bfloat16", torch.bfloat16, (1e-5, 1e-2)),
+        ("float16", torch.float16, (1e-5, 2e-3)),
+    ):
+        found = [
+            distance(partial(loss_of, metric), logits.to(kind, memory_format=layout), target)
+            for metric in PIXELWISE
+            for count in classes
+            for size in sizes
+            for layout in LAYOUTS
+            for logits, target in [batch((2, count, *size), device)]
+        ]
+        values, gradients = zip(*found, strict=True)
+        yield at_most(f"value off the reference, {name}", max(values), bars[0], ".1e")
+        yield at_most(f"gradient off the reference, {name}", max(gradients), bars[1], ".1e")
+    yield from special_parity(device)
+
+
+def special_parity(device: str) -> Iterator[Row]:
+    """Sigmoids, upsampled logits, edges and bands, a batch of void alone."""
+    logits, target = batch((2, 5, 37, 53), device, kinds=2)
+    options = {"activation": "sigmoid"}
+    yield at_most(
+        "sigmoid", max(distance(partial(loss_of, "mIoU", **options), logits, target)), 1e-5, ".1e"
+    )
+    small, large = batch((2, 21, 12, 16), device)[0], batch((2, 21, 48, 61), device)[1]
+    for align in (False, True):
+        loss = partial(loss_of, "BIoU", upsample="bilinear", align_corners=align)
+        worst = max(distance(loss, small, large))
+        yield at_most(f"upsampled on the way, align_corners={align}", worst, 1e-5, ".1e")
+    for metric in ("BF1", "BF1_difference", "BoundaryIoU(radius=3)"):
+        value, slope = distance(partial(loss_of, metric), *batch((2, 21, 37, 53), device))
+        yield at_most(f"{metric}, value off the reference", value, 1e-5, ".1e")
+        yield at_most(f"{metric}, gradient off the reference", slope, 1e-3, ".1e")
+    logits, target = batch((2, 21, 37, 53), device)
+    nothing = torch.full_like(logits, torch.nan)
+    steps = [step(loss_of(m).to(device), nothing, torch.full_like(target, VOID)) for m in METRICS]
+    zero = all(float(value) == 0 and not gradient.any() for value, gradient in steps)
+    yield Row("all void, NaN logits, every metric", "0, gradient 0" if zero else "not 0", "0", zero)
+
+
+def exact(device: str) -> Iterator[Row]:
+    """Exact metrics on the device and on the CPU: the same integers."""
+    target = batch((2, 21, 96, 128), "cpu")[1]
+    guess = torch.where(target == VOID, 0, target).roll(2, -1)
+    different = 0
+    for protocol in ("strict", "paper"):
+        found = []
+        for place in (device, "cpu"):
+            names = (*METRICS, "BoundaryIoU(radius=3)")
+            scores = SegmentationScores(21, VOID, protocol=protocol, metrics=names)
+            scores.update(guess.to(place), target.to(place))
+            found.append([torch.stack(list(c.tensors())) for c in scores.counts.values()])
+        different += sum(not torch.equal(a, b) for a, b in zip(*found, strict=True))
+    yield Row("exact counts that differ from the CPU's", str(different), "0", different == 0)

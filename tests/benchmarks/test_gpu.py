@@ -1,0 +1,86 @@
+"""The checks of benchmarks.gpu run on a CPU; a failure shows in table and exit status.
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import parity, rows
+from benchmarks.gpu.__main__ import CHECKS
+from benchmarks.gpu.rows import Row
+
+
+@pytest.mark.parametrize("name", ["parity", "speed", "exact", "training", "processes"])
+def test_the_checks_pass_on_a_cpu(name: str) -> None:
+    found = list(CHECKS[name]("cpu"))
+    assert found
+    assert [row for row in found if row.passed is False] == []
+
+
+def test_a_wrong_kernel_is_seen() -> None:
+    """A gradient that is off by a ten-thousandth fails where float32 is compared."""
+    logits, target = rows.batch((1, 3, 9, 13), "cpu")
+
+    class Wrong(torch.nn.Module):
+        def __init__(self, backend: str = "auto") -> None:
+            super().__init__()
+            self.loss = rows.loss_of("mIoU", backend=backend)
+            self.scale = 1.0001 if backend == "auto" else 1.0
+
+        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            value: torch.Tensor = self.loss(logits, target)
+            return value.detach() + self.scale * (value - value.detach())
+
+    value, gradient = parity.distance(Wrong, logits, target)  # type: ignore[arg-type]
+    assert value < 1e-6
+    assert gradient == pytest.approx(1e-4, rel=0.1)
+    assert rows.at_most("gradient", gradient, 1e-5).passed is False
+    assert rows.at_most("gradient", float("nan"), 1e-5).passed is False
+
+
+def test_one_check_is_a_table_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--device", "cpu", "--checks", "exact", "--output", str(tmp_path / "new" / "gpu.md")])
+    text = (tmp_path / "new" / "gpu.md").read_text()
+    assert capsys.readouterr().out.strip() == text.strip()
+    assert text.startswith("Measured ")
+    assert "| exact counts that differ from the CPU's | 0 | 0 | pass |" in text
+
+
+def test_what_breaks_fails_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A device that is not there: its check breaks in its own process.
+    def run(name: str, device: str) -> list[Row]:
+        return (
+            [Row(name, "broke", "runs", False)] if name == "exact" else [Row(name, "1", "-", None)]
+        )
+
+    monkeypatch.setattr(gpu, "run", run)
+    with pytest.raises(SystemExit, match="1"):
+        gpu.main(["--checks", "exact", "speed", "--output", str(tmp_path / "gpu.md")])
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| exact | broke | runs | **fail** |" in text
+    assert "| speed | 1 | - | - |" in text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_check_that_raises_is_a_row() -> None:
+    (row,) = gpu.run("exact", "cuda")
+    assert row.passed is False
+    assert "CUDA" in row.measured or "NVIDIA" in row.measured
+
+
+def test_rows_come_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(device: str) -> Iterator[Row]:
+        yield Row("what", device, "≤ 1", True)
+
+    monkeypatch.setitem(CHECKS, "exact", check)
+    gpu.main(["--only", "exact", "--device", "cpu"])
+    assert json.loads(capsys.readouterr().out)["measured"] == "cpu"
