@@ -41,15 +41,16 @@ class Curve {
     const Vec one(T(1));
     const Vec s = at::vec::clamp((x - piece.u0) * piece.scale, Vec(T(0)), one);
     const Vec y = at::vec::fmadd(s, piece.rest * piece.rest, (one - s) * (piece.a * piece.a));
+    // With q = sqrt(floored) multiplied through the fractions of tables.py: one division for both.
     const Vec floored = at::vec::clamp_min(y, Vec(std::numeric_limits<T>::epsilon()));
-    const Vec half = Vec(T(0.5)) / floored.sqrt();
-    const Vec steep = one / at::vec::fmadd(floored + y, half, piece.a);  // 1 / (a + r)
-    const Vec t = s * steep;
+    const Vec q = floored.sqrt(), half(T(0.5));
+    const Vec inverse = one / at::vec::fmadd(piece.a, q, (floored + y) * half);
+    const Vec t = s * q * inverse;
     const Vec end = x >= one;
     const Vec inside = at::vec::fmadd(t, at::vec::fmadd(t, piece.c, piece.b), piece.v0);
     const Vec value = Vec::blendv(inside, Vec(rows_[(pieces_ - 1) * COLUMNS + V2]), end);
     if constexpr (!SLOPE) return {value, value};
-    const Vec turn = (one - t * (piece.rest - piece.a) * half) * steep;
+    const Vec turn = (q - t * (piece.rest - piece.a) * half) * inverse;
     const Vec rise = at::vec::fmadd(t + t, piece.c, piece.b) * piece.scale;
     return {value, Vec::blendv(rise * turn, Vec(T(0)), end | (x <= Vec(T(0))))};
   }

@@ -105,29 +105,42 @@ struct Edges {
   std::vector<int32_t> positions, first;
 };
 
+// Writes whether each pixel of a row is an edge. line: room for a padded row with rims.
+template <typename S>
+void edges_of_row(const Scene<S>& scene, int64_t image, int64_t y, std::vector<Working<S>>& line,
+                  std::vector<Working<S>>& edge) {
+  using T = Working<S>;
+  using Vec = Vectorized<T>;
+  constexpr int64_t LANES = Vec::size();
+  const Vec least(T(scene.void_edges ? -1 : 0)), one(T(1));
+  const T* own = scene.label_row(image, y);
+  line.assign(scene.padded + 2 * LANES, T(-2));
+  edge.assign(scene.padded, T(0));
+  for (int64_t v = std::max<int64_t>(0, y - 1); v <= std::min(scene.height - 1, y + 1); ++v) {
+    std::copy_n(scene.label_row(image, v), scene.width, line.begin() + LANES);
+    for (int64_t j = 0; j < scene.padded; j += LANES) {
+      const Vec label = Vec::loadu(own + j);
+      Vec found = Vec::loadu(&edge[j]);
+      for (const int64_t side : {-1, 0, 1}) {
+        const Vec other = Vec::loadu(&line[j + side + LANES]);
+        found = found | (one & (other != label) & (other >= least) & (label >= Vec(T(0))));
+      }
+      found.store(&edge[j]);
+    }
+  }
+}
+
 template <typename S>
 Edges edges_of(const Scene<S>& scene, int64_t image) {
-  using T = Working<S>;
   const int64_t H = scene.height, W = scene.width;
   std::vector<int32_t> found, kind;
+  std::vector<Working<S>> line, edge;
   for (int64_t y = 0; y < H; ++y) {
-    const T* own = scene.label_row(image, y);
-    const int64_t top = std::max<int64_t>(0, y - 1), bottom = std::min(H - 1, y + 1);
+    edges_of_row(scene, image, y, line, edge);
     for (int64_t x = 0; x < W; ++x) {
-      const T label = own[x];
-      if (label < 0) continue;
-      const int64_t left = std::max<int64_t>(0, x - 1), right = std::min(W - 1, x + 1);
-      bool edge = false;
-      for (int64_t v = top; v <= bottom; ++v) {
-        const T* row = scene.label_row(image, v);
-        for (int64_t u = left; u <= right; ++u) {
-          edge |= (row[u] != label) & ((row[u] >= 0) | scene.void_edges);
-        }
-      }
-      if (edge) {
-        found.push_back(y * W + x);
-        kind.push_back(label);
-      }
+      if (edge[x] == 0) continue;
+      found.push_back(y * W + x);
+      kind.push_back(scene.label_row(image, y)[x]);
     }
   }
   Edges edges;
