@@ -1,173 +1,143 @@
-"""Time and memory of the losses as multiples of cross entropy.
+"""Time and memory of the losses as multiples of cross entropy, beside the bars they must keep.
 
-    python -m benchmarks.bm_loss [--quick] [--device cuda] [--backends fused compiled] [--threads 1]
+    python -m benchmarks.bm_loss [--quick] [--headline] [--device cuda] [--repeats 9]
 
-Prints Markdown: for each shape of a batch one table with a row for each loss and backend. "Time" is
-that of forward and backward together; "kept" is what autograd holds between the two, the logits
-included where they are held; "peak", on a GPU, is the most that a step takes. Before the table of
-the headline shape stands what the project promises of it.
-
-N: images; C: classes; H, W: pixels.
+Prints Markdown: every bar with the worst that was measured of it, then one table per setting. What
+is compared takes turns in one process. ATEN_CPU_CAPABILITY=avx2 in the environment chooses the
+instruction set, of PyTorch's kernels and of ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from math import prod
+from importlib.util import find_spec
 
 import torch
-from torch import Tensor, nn
 
-from autoseg_core.surrogates.counting import BACKENDS
-from benchmarks.contenders import RIVAL, Contender, contenders, usable_backends
-from benchmarks.memory import kept_bytes, peak_bytes
-from benchmarks.rivals import SMP, VOID, Loss, smp_losses
-from benchmarks.timing import available_cores, header, markdown_table, median_seconds, ratios
+from benchmarks.rivals import SMP
+from benchmarks.settings import Run, run, settings
+from benchmarks.steps import (
+    BANDS,
+    BOUNDARIES,
+    HALF,
+    LEAST,
+    REFERENCE,
+    REGIONS,
+    RIVAL,
+    UPSAMPLED,
+    UPSAMPLED_RIVAL,
+)
+from benchmarks.timing import available_cores, header, markdown_table
 
-Shape = tuple[int, int, int, int]
-HEADLINE: Shape = (2, 21, 512, 512)
-SHAPES: tuple[Shape, ...] = (HEADLINE, (2, 19, 512, 1024), (1, 150, 512, 512), (16, 21, 128, 128))
-"""VOC, Cityscapes and ADE20K in training, and the batches of a search's proxies."""
-MOST = 2**24
-"""Logits up to which the reference is measured: it keeps 32 times as much, of BF1 78 times."""
-QUICK: tuple[Shape, ...] = ((2, 21, 32, 48), (1, 150, 16, 24))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a loss took: time as a multiple of cross entropy's, memory of the logits' bytes."""
-
-    contender: Contender
-    time: float
-    kept: float
-    peak: float | None
-    seconds: float
-
-    def cells(self) -> list[str]:
-        """The row of the table, as text."""
-        peak = [] if self.peak is None else [f"{self.peak:.2f}"]
-        ratios = [f"{self.time:.2f}", f"{self.kept:.2f}", *peak]
-        return [self.contender.name, *ratios, f"{1000 * self.seconds:.1f}"]
+HEADLINE = "2x21x512x512"
+SHAPES = (HEADLINE, "2x19x512x1024", "1x150x512x512", "16x21x128x128", "8x2x512x512")
+"""VOC, Cityscapes and ADE20K in training, the batches of a search's proxies, a binary task."""
+QUICK = ("2x21x32x48", "1x150x16x24")
+SMP_LOSSES = ("SMP DiceLoss", "SMP JaccardLoss", "SMP LovaszLoss")
 
 
 @dataclass(frozen=True)
-class Promise:
-    """An upper bound on a figure of the headline shape, and the rows it is promised of."""
+class Bar:
+    """What a figure may be at most, in all settings, and what is aimed at.
+
+    loose: the limit where memory is kept or a core is busy.
+    """
 
     what: str
-    bar: float
-    figure: Callable[[Entry], float]
-    of: Callable[[Contender], bool]
+    limit: float
+    aim: float | None
+    of: Callable[[Run], list[float]]
+    loose: float | None = None
+
+    def row(self, runs: Sequence[Run]) -> list[str]:
+        """Bar, aim, the worst figure of each run, and whether all keep the bar."""
+        worst = [max(self.of(run), default=0.0) for run in runs]
+        calm = [r.setting.mapped and not r.setting.busy for r in runs]
+        limits = [self.limit if c else self.loose or self.limit for c in calm]
+        met = all(w <= limit for w, limit in zip(worst, limits, strict=True))
+        bar = f"≤ {self.limit:g}" + (f" ({self.loose:g})" if self.loose else "")
+        figures = [f"{w:.2f}" if w else "-" for w in worst]
+        return [
+            self.what,
+            bar,
+            f"{self.aim:g}" if self.aim else "",
+            *figures,
+            "yes" if met else "no",
+        ]
 
 
-PROMISES = (
-    Promise(
-        "time, compiled, metrics of the whole image",
-        2.5,
-        lambda entry: entry.time,
-        lambda c: c.region == "image" and c.backend == "compiled",
+KEPT = Bar("kept / logits", 1.03, None, lambda run: run.kept((*REGIONS, *BOUNDARIES, *BANDS)))
+BARS = (
+    Bar(", ".join(REGIONS), 1.5, 1.0, lambda run: run.ratios(REGIONS), loose=1.6),
+    Bar(", ".join(BOUNDARIES), 5, 3, lambda run: run.ratios(BOUNDARIES)),
+    Bar(", ".join(BANDS), 6, 4, lambda run: run.ratios(BANDS)),
+    Bar("upsampled", 1.0, 0.6, lambda run: run.ratios([UPSAMPLED], [UPSAMPLED_RIVAL])),
+    Bar("slowest region / fastest of SMP", 1.0, None, lambda run: run.ratios(REGIONS, SMP_LOSSES)),
+    Bar("bfloat16 / float32", 1.0, None, lambda run: run.ratios([HALF], ["mIoU"])),
+    Bar(
+        "training step, CamVid network",
+        1.03,
+        1.0,
+        lambda run: [run.training[RIVAL] / run.training["mIoU"]] if run.training else [],
     ),
-    Promise(
-        "time, fused, metrics of the whole image",
-        8.0,
-        lambda entry: entry.time,
-        lambda c: c.region == "image" and c.backend == "fused",
-    ),
-    Promise(
-        "kept, metrics of the image or its trimap",
-        1.1,
-        lambda entry: entry.kept,
-        lambda c: c.region in ("image", "trimap") and c.backend != "reference",
-    ),
-    Promise(
-        "kept, metrics of boundaries",
-        3.0,
-        lambda entry: entry.kept,
-        lambda c: c.region == "boundary" and c.backend != "reference",
-    ),
+    KEPT,
+    Bar("kept / full-size logits, upsampled", 0.08, None, lambda run: run.kept([UPSAMPLED])),
 )
+CUDA_BARS = (
+    Bar(", ".join(REGIONS), 1.0, 0.5, lambda run: run.ratios(REGIONS)),
+    Bar("kept / logits", 1.03, None, lambda run: run.kept(REGIONS)),
+)
+ROWS = {
+    **{name: (name, RIVAL) for name in (*REGIONS, *BOUNDARIES, *BANDS, *SMP_LOSSES, REFERENCE)},
+    "mIoU, bfloat16 / float32": (HALF, "mIoU"),
+    f"{UPSAMPLED} / {UPSAMPLED_RIVAL}": (UPSAMPLED, UPSAMPLED_RIVAL),
+    "mIoU / least that must move": ("mIoU", LEAST),
+}
+"""Rows of a setting's table: whose time over whose; without a rival's name over cross entropy's."""
 
 
-def batch(shape: Shape, device: str) -> tuple[Tensor, Tensor]:
-    """Logits that are right for most pixels, and labels in blocks of 16 pixels, 5 % void."""
-    images, classes, height, width = shape
-    rng = torch.Generator().manual_seed(0)
-    blocks = torch.randint(classes, (images, -(-height // 16), -(-width // 16)), generator=rng)
-    target = blocks.repeat_interleave(16, 1).repeat_interleave(16, 2)[:, :height, :width].clone()
-    logits = torch.randn(shape, generator=rng)
-    logits.scatter_add_(1, target[:, None], torch.full((images, 1, height, width), 3.0))
-    target[torch.rand(target.shape, generator=rng) < 0.05] = VOID
-    return logits.to(device), target.to(device)
+def bar_table(runs: Sequence[Run], device: str) -> str:
+    """Bars and the worst of what was measured, one column per setting."""
+    columns = ["at most", "bar", "aim", *(run.setting.name for run in runs), "met"]
+    bars = CUDA_BARS if device == "cuda" else BARS
+    return markdown_table(columns, [bar.row(runs) for bar in bars])
 
 
-def measure(shape: Shape, backends: Sequence[str], device: str, repeats: int) -> list[Entry]:
-    """All contenders on one batch."""
-    logits, target = batch(shape, device)
-    logits.requires_grad_()
-    entrants = contenders(backends)
-    steps = {c.name: partial(step, placed(c.loss, device), logits, target) for c in entrants}
-    slow = {c.name for c in entrants if c.backend == "reference"}
-    fast = {name: call for name, call in steps.items() if name not in slow}
-    # The slow ones in rounds of their own, and fewer: among them a cross entropy of a millisecond
-    # would find its data gone from the cache.
-    seconds = median_seconds(fast, repeats)
-    seconds |= median_seconds({name: steps[name] for name in slow}, min(repeats, 3))
-    times = ratios(seconds, RIVAL)
-
-    def entry(contender: Contender) -> Entry:
-        name = contender.name
-        kept = kept_bytes(partial(contender.loss, logits, target))
-        peak = peak_bytes(steps[name]) if logits.is_cuda else None
-        share = None if peak is None else peak / logits.nbytes
-        return Entry(contender, times[name], kept / logits.nbytes, share, seconds[name])
-
-    return [entry(contender) for contender in entrants]
+def time_table(run: Run) -> str:
+    """Ratios of a setting, one column per shape."""
+    seconds = [figures["seconds"] for figures in run.figures.values()]
+    rows = [[f"{name}, ms", *(f"{1000 * s[name]:.1f}" for s in seconds)] for name in (RIVAL, LEAST)]
+    for label, (name, rival) in ROWS.items():
+        cells = [f"{s[name] / s[rival]:.2f}" if name in s else "-" for s in seconds]
+        rows += [[label, *cells]] if set(cells) != {"-"} else []
+    return markdown_table([f"time, {run.setting.name}", *_sizes(run)], rows)
 
 
-def placed(loss: Loss, device: str) -> Loss:
-    """The loss on the device."""
-    return loss.to(device) if isinstance(loss, nn.Module) else loss
+def memory_table(run: Run, what: str) -> str:
+    """Shares of the logits' bytes, "kept" or "peak", one column per shape."""
+    shares = [figures[what] for figures in run.figures.values()]
+    names = dict.fromkeys(name for share in shares for name in share)
+    rows = [[name, *(f"{s[name]:.3f}" if name in s else "-" for s in shares)] for name in names]
+    return markdown_table([f"{what} / logits", *_sizes(run)], rows)
 
 
-def step(loss: Loss, logits: Tensor, target: Tensor) -> None:
-    """Forward and backward; the gradient is thrown away."""
-    torch.autograd.grad(loss(logits, target), logits)
+def _sizes(run: Run) -> list[str]:
+    return [shape.replace("x", "×") for shape in run.figures]
 
 
-def promise_table(entries: Iterable[Entry]) -> str:
-    """Bars and the worst of what was measured; a promise of rows that are not there is left out."""
-    rows = []
-    for promise in PROMISES:
-        figures = [promise.figure(entry) for entry in entries if promise.of(entry.contender)]
-        if figures:
-            worst = max(figures)
-            met = "yes" if worst <= promise.bar else "no"
-            rows.append([promise.what, f"{worst:.2f}", f"≤ {promise.bar:g}", met])
-    return markdown_table(["promised", "measured, worst", "bar", "met"], rows)
-
-
-def result_table(entries: Sequence[Entry]) -> str:
-    """One row for each contender, ratios first."""
-    peak = [] if entries[0].peak is None else ["peak / logits"]
-    columns = ["loss", "time / cross entropy", "kept / logits", *peak, "ms"]
-    return markdown_table(columns, [entry.cells() for entry in entries])
-
-
-def paragraphs(
-    shapes: Sequence[Shape], backends: Sequence[str], device: str, repeats: int
-) -> Iterator[str]:
-    """Markdown, each paragraph as soon as it is known."""
-    for shape in shapes:
-        lean = [name for name in backends if name != "reference"]
-        entries = measure(shape, backends if prod(shape) <= MOST else lean, device, repeats)
-        yield f"N×C×H×W = {'×'.join(map(str, shape))}, {device}:"
-        if shape == HEADLINE and device == "cpu":
-            yield promise_table(entries)
-        yield result_table(entries)
+def paragraphs(runs: Sequence[Run], device: str) -> Iterator[str]:
+    """Markdown."""
+    yield bar_table(runs, device)
+    for found in runs:
+        yield time_table(found)
+        if found.training:
+            each = ", ".join(f"{rate:.1f} with {loss}" for loss, rate in found.training.items())
+            yield f"Training of the CamVid network, {found.setting.name}: images per second {each}."
+    for what in ("kept", "peak") if device == "cuda" else ("kept",):
+        yield memory_table(runs[0], what)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -178,13 +148,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--quick", action="store_true", help="tiny batches: does it run?")
+    sizes.add_argument("--quick", action="store_true", help="tiny, one thread: does it run?")
     sizes.add_argument("--headline", action="store_true", help="the headline shape alone")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    known = [name for name in BACKENDS if name != "auto"]
-    parser.add_argument("--backends", nargs="+", choices=known, help="default: all usable")
     parser.add_argument("--repeats", type=int, default=9, help="rounds; their median is told")
-    parser.add_argument("--threads", type=int, default=available_cores(), help="default: all")
     return parser.parse_args(arguments)
 
 
@@ -193,13 +160,18 @@ def main() -> None:
     options = parse()
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("bm_loss: --device cuda, but PyTorch sees no CUDA device here.")
-    torch.set_num_threads(options.threads)
     shapes = QUICK if options.quick else SHAPES[:1] if options.headline else SHAPES
-    backends = options.backends or usable_backends(options.device)
+    chosen = settings(options.device, 1 if options.quick else available_cores())
+    chosen = chosen[:1] if options.quick else chosen
     print(header(["segmentation-models-pytorch"]), flush=True)
-    if not smp_losses():
+    print(f"Instruction set: {torch.backends.cpu.get_cpu_capability()}.")
+    if find_spec(SMP) is None:
         print(f"\nSMP's losses are left out: {SMP} is not installed here.", flush=True)
-    for paragraph in paragraphs(shapes, backends, options.device, options.repeats):
+    runs = []
+    for setting in chosen:
+        print(f"bm_loss: {setting.name}", file=sys.stderr, flush=True)
+        runs.append(run(setting, shapes, options.device, options.repeats))
+    for paragraph in paragraphs(runs, options.device):
         print(f"\n{paragraph}", flush=True)
 
 

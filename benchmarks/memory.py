@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 
-def kept_bytes(forward: Callable[[], Tensor]) -> int:
+def kept_bytes(forward: Callable[[], Tensor], *held: Tensor) -> int:
     """Bytes of all storages that autograd keeps between ``forward`` and backward.
 
-    A storage counts once, whole, however many views of it are kept, and also if somebody else holds
-    it as well (the logits themselves).
+    A storage counts once, whole, however many views of it are kept, and also if the network holds
+    it as well (the logits themselves). Those of ``held``, such as labels, do not count.
     """
     storages: dict[int, torch.UntypedStorage] = {}
 
@@ -24,15 +24,15 @@ def kept_bytes(forward: Callable[[], Tensor]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing):
         result = forward()
+    for tensor in held:
+        storages.pop(tensor.untyped_storage().data_ptr(), None)
     total = sum(storage.nbytes() for storage in storages.values())
     del result
     return total
 
 
-def peak_bytes(step: Callable[[], object]) -> int | None:
-    """Most bytes that ``step`` takes on the GPU beside those there before; None without CUDA."""
-    if not torch.cuda.is_available():
-        return None
+def peak_bytes(step: Callable[[], object]) -> int:
+    """Most bytes that ``step`` takes on the GPU beside those there before."""
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()

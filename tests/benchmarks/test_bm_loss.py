@@ -8,39 +8,40 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import samples
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from autoseg_core import AutoSegLoss, LossSpec
-from benchmarks import bm_loss, rivals
-from benchmarks.contenders import MEASURED, Contender, sample_term, surrogates
+from benchmarks import bm_loss, rivals, steps
 from benchmarks.memory import kept_bytes
+from benchmarks.settings import Run, Setting, settings
 
 ROOT = Path(__file__).parents[2]
+SHAPE = "1x2x3x4"
 
 
-def entry(region: str, backend: str, time: float, kept: float) -> bm_loss.Entry:
-    contender = Contender("some", rivals.cross_entropy, backend, region)
-    return bm_loss.Entry(contender, time, kept, None, seconds=0.001)
+def found(seconds: dict[str, float], setting: Setting | None = None) -> Run:
+    kept = dict.fromkeys(steps.REGIONS, 1.0)
+    figures = {SHAPE: {"seconds": seconds, "kept": kept}}
+    return Run(setting or Setting(1), figures, {})
 
 
 @pytest.fixture(scope="module")
 def printed() -> str:
-    """What --quick prints; without the backend "compiled", whose compiler takes its time."""
-    command = [sys.executable, "-m", "benchmarks.bm_loss", "--quick", "--threads", "1"]
-    command += ["--repeats", "1", "--backends", "reference", "fused"]
+    command = [sys.executable, "-m", "benchmarks.bm_loss", "--quick", "--repeats", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_every_metric_and_backend_has_its_row(printed: str) -> None:
+def test_every_bar_and_metric_has_its_row(printed: str) -> None:
     assert printed.startswith("Measured 20")
-    assert printed.count("| cross entropy | 1.00 |") == len(bm_loss.QUICK)
-    for metric in MEASURED:
-        assert printed.count(f"| {metric}, reference |") == len(bm_loss.QUICK)
+    assert f"Instruction set: {torch.backends.cpu.get_cpu_capability()}." in printed
+    for name in (*(bar.what for bar in bm_loss.BARS), *steps.BANDS, steps.REFERENCE):
+        assert f"| {name} |" in printed
+    assert printed.count("| mIoU |") == 2  # time, kept
+    trained = "images per second " in printed
+    assert trained == (find_spec("detectron2") is not None)
 
 
 def test_rivals_have_rows_or_a_line_that_says_why_not(printed: str) -> None:
@@ -48,8 +49,8 @@ def test_rivals_have_rows_or_a_line_that_says_why_not(printed: str) -> None:
         assert "SMP's losses are left out" in printed
         assert "| SMP" not in printed
     else:
-        for name in ("DiceLoss", "JaccardLoss", "LovaszLoss"):
-            assert printed.count(f"| SMP {name} |") == len(bm_loss.QUICK)
+        for name in bm_loss.SMP_LOSSES:
+            assert printed.count(f"| {name} |") == 2
 
 
 def test_without_smp_its_losses_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,20 +58,8 @@ def test_without_smp_its_losses_are_left_out(monkeypatch: pytest.MonkeyPatch) ->
     assert rivals.smp_losses() == {}
 
 
-def test_the_one_hot_form_equals_the_loss() -> None:
-    term = sample_term("mIoU")
-    rival = rivals.one_hot_miou([list(curve) for curve in term.control_points])
-    logits, target = samples.batch(seed=0)
-    loss = AutoSegLoss(LossSpec(name="sample", terms=(term,)), backend="reference")
-    value, gradient = samples.value_and_gradient(loss, logits, target)
-    inputs = logits.requires_grad_()
-    (slow,) = torch.autograd.grad(expected := rival(inputs, target), inputs)
-    torch.testing.assert_close(value, expected.detach())
-    torch.testing.assert_close(gradient, slow)
-
-
 def test_a_batch_is_mostly_right_and_has_void() -> None:
-    logits, target = bm_loss.batch((2, 5, 40, 50), "cpu")
+    logits, target = steps.batch((2, 5, 40, 50))
     void = target == rivals.VOID
     assert 0.03 < void.float().mean() < 0.07
     assert (logits.argmax(1) == target)[~void].float().mean() > 0.8
@@ -82,6 +71,7 @@ def test_kept_bytes_count_a_storage_once() -> None:
     assert kept_bytes(lambda: (x * x).sum()) == x.nbytes
     assert kept_bytes(lambda: (x[:2] * x[2:]).sum()) == x.nbytes
     assert kept_bytes(lambda: x.exp().sum()) == x.nbytes
+    assert kept_bytes(lambda: (x * x).sum(), x) == 0
 
 
 def test_measuring_kept_bytes_keeps_none_of_them() -> None:
@@ -96,31 +86,45 @@ def test_measuring_kept_bytes_keeps_none_of_them() -> None:
     assert made[0].expired()
 
 
-def test_a_region_loss_keeps_the_logits_and_little_else() -> None:
-    logits, target = bm_loss.batch((1, 21, 32, 32), "cpu")
-    logits.requires_grad_()
-    (fused,) = surrogates("mIoU", ["fused"])
-    assert 1.0 <= kept_bytes(lambda: fused.loss(logits, target)) / logits.nbytes <= 1.1
+def test_a_loss_keeps_the_logits_and_little_else() -> None:
+    logits, target = steps.batch((1, 21, 32, 32))
+    for loss in (steps.surrogate("mIoU"), steps.surrogate("BF1")):
+        kept = kept_bytes(lambda loss=loss: loss(logits, target), target)
+        assert 1.0 <= kept / logits.nbytes <= 1.03
 
 
-def test_boundary_metrics_have_a_reference_and_a_fast_form() -> None:
-    names = [ours.name for ours in surrogates("BF1", ["reference", "fused", "compiled"])]
-    assert sorted(names) == ["BF1, auto", "BF1, reference"]
-
-
-def test_promises_look_at_the_worst_of_their_rows() -> None:
-    entries = [
-        entry("image", "compiled", 2.0, 1.03),
-        entry("image", "compiled", 2.6, 1.03),
-        entry("image", "reference", 40.0, 30.0),
-        entry("boundary", "auto", 20.0, 2.9),
+def test_settings_vary_threads_allocator_and_company() -> None:
+    names = [setting.name for setting in settings("cpu", 8)]
+    assert names == [
+        "2 threads",
+        "1 thread",
+        "2 threads, no mmap",
+        "1 thread, no mmap",
+        "2 threads, one core busy",
     ]
-    lines = bm_loss.promise_table(entries).splitlines()[2:]
-    assert [line.split(" | ")[1:] for line in lines] == [
-        ["2.60", "≤ 2.5", "no |"],
-        ["1.03", "≤ 1.1", "yes |"],
-        ["2.90", "≤ 3", "yes |"],
-    ]
+    assert [setting.name for setting in settings("cuda", 1)] == ["1 thread"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "setting", "figure", "met"),
+    [
+        (1.5, Setting(1), "1.50", "yes"),
+        (1.55, Setting(1), "1.55", "no"),
+        (1.55, Setting(1, mapped=False), "1.55", "yes"),
+        (1.55, Setting(1, busy=True), "1.55", "yes"),
+        (1.65, Setting(1, busy=True), "1.65", "no"),
+    ],
+)
+def test_a_bar_looks_at_the_worst_figure(
+    seconds: float, setting: Setting, figure: str, met: str
+) -> None:
+    run = found({"cross entropy": 1.0, "mIoU": 1.0, "gAcc": seconds}, setting)
+    assert bm_loss.BARS[0].row([run])[3:] == [figure, met]
+    assert bm_loss.BARS[0].row([found({"cross entropy": 1.0, "mIoU": 9.0}), run])[-1] == "no"
+
+
+def test_what_was_not_measured_has_no_figure() -> None:
+    assert bm_loss.BARS[1].row([found({"cross entropy": 1.0})])[3:] == ["-", "yes"]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
