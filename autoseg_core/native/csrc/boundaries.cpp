@@ -84,15 +84,9 @@ class Worker {
         const Vec sides = at::vec::minimum(Vec::loadu(p + j - 1), Vec::loadu(p + j + 1));
         at::vec::minimum(sides, Vec::loadu(p + j)).store(lowest + j);
       }
+      if (y > 0) look_for_edges(y - 1);  // while its rows are in the cache
     }
-    for (int64_t y = 0; y < H; ++y) {
-      const T* label = scene_.label_row(image, y);
-      for (int64_t j = 0; j < P; j += LANES) {
-        const Vec xor_ = form_.value(Vec::loadu(p_.row(y) + j), eroded(y, j));
-        (xor_ & scene_.seen(label + j)).store(edge_.row(y) + j);
-      }
-      std::fill(edge_.row(y) + W, edge_.row(y) + P, T(0));
-    }
+    look_for_edges(H - 1);
   }
 
   void add(const int32_t* begin, const int32_t* end, T* sums, int64_t classes, int64_t c) {
@@ -176,6 +170,15 @@ class Worker {
     return at::vec::minimum(sides, Vec::loadu(lowest_.row(y) + j));
   }
 
+  void look_for_edges(int64_t y) {
+    const T* label = scene_.label_row(image_, y);
+    for (int64_t j = 0; j < P; j += LANES) {
+      const Vec xor_ = form_.value(Vec::loadu(p_.row(y) + j), eroded(y, j));
+      (xor_ & scene_.seen(label + j)).store(edge_.row(y) + j);
+    }
+    std::fill(edge_.row(y) + W, edge_.row(y) + P, T(0));
+  }
+
   T* of_row(int64_t y) { return of_rows_.data() + (y + 3) % 3 * (P + 2 * LANES) + LANES; }
 
   // Adds what is left where `values` is the minimum e; returns the rest.
@@ -205,18 +208,15 @@ class Worker {
 
   // near_ = 1 within the tolerance of the class's edges, else 0.
   void mark_near(const int32_t* begin, const int32_t* end) {
-    marks_.assign(H * P, 0);
-    for (const int32_t* at = begin; at != end; ++at) marks_[*at / W * P + *at % W] = 1;
     const auto either = [](uint8_t a, uint8_t b) { return static_cast<uint8_t>(a | b); };
-    for (int64_t y = 0; y < H; ++y) {
-      std::fill(bytes_.begin(), bytes_.end(), 0);
-      std::copy_n(&marks_[y * P], W, bytes_.begin() + reach_);
-      window(bytes_.data(), W, reach_, 1, either);
-      std::copy_n(bytes_.begin(), W, &marks_[y * P]);
-    }
-    // Columns: the same, rows at a time.
     column_.assign((H + 2 * reach_) * P, 0);
-    std::copy_n(marks_.begin(), H * P, column_.begin() + reach_ * P);
+    while (begin != end) {  // a row at a time: they are in reading order
+      const int64_t y = *begin / W;
+      std::fill(bytes_.begin(), bytes_.end(), 0);
+      for (; begin != end && *begin / W == y; ++begin) bytes_[reach_ + *begin % W] = 1;
+      window(bytes_.data(), W, reach_, 1, either);
+      std::copy_n(bytes_.begin(), W, &column_[(reach_ + y) * P]);
+    }
     window(column_.data(), H, reach_, P, either);
     for (int64_t j = 0; j < H * P; ++j) near_[j] = column_[j];
   }
@@ -256,7 +256,7 @@ class Worker {
   int64_t image_ = 0;
   Plane<T> p_, lowest_, edge_, highest_;
   std::vector<T> near_, line_, of_rows_;
-  std::vector<uint8_t> marks_, column_, bytes_;
+  std::vector<uint8_t> column_, bytes_;
   std::vector<int32_t> peaks_;
 };
 
