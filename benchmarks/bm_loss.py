@@ -55,8 +55,7 @@ class Bar:
     def row(self, runs: Sequence[Run]) -> list[str]:
         """Bar, aim, the worst figure of each run, and whether all keep the bar."""
         worst = [max(self.of(run), default=0.0) for run in runs]
-        calm = [r.setting.mapped and not r.setting.busy for r in runs]
-        limits = [self.limit if c else self.loose or self.limit for c in calm]
+        limits = [self.limit if r.setting.calm else self.loose or self.limit for r in runs]
         met = all(w <= limit for w, limit in zip(worst, limits, strict=True))
         bar = f"≤ {self.limit:g}" + (f" ({self.loose:g})" if self.loose else "")
         figures = [f"{w:.2f}" if w else "-" for w in worst]

@@ -39,6 +39,11 @@ class Setting:
         others = ("" if self.mapped else ", no mmap") + (", one core busy" if self.busy else "")
         return f"{self.threads} thread{plural}{others}"
 
+    @property
+    def calm(self) -> bool:
+        """Whether it is what a process meets by itself on a free machine."""
+        return self.mapped and not self.busy
+
 
 @dataclass(frozen=True)
 class Run:
@@ -70,7 +75,8 @@ def settings(device: str, cores: int) -> list[Setting]:
 def run(setting: Setting, shapes: Sequence[str], device: str, repeats: int) -> Run:
     """Measure everything in a setting; the training only where Detectron2 is installed."""
     options = ["--device", device, "--repeats", str(repeats)]
-    figures = _printed(setting, "steps", [*options, *shapes])
+    slow = ["--slow"] if setting.calm else []
+    figures = _printed(setting, "steps", [*options, *slow, *shapes])
     training = _printed(setting, "training", options) if find_spec("detectron2") else {}
     return Run(setting, figures, training)
 

@@ -32,7 +32,7 @@ BANDS = ("BoundaryIoU(radius=3)",)
 UPSAMPLED, HALF, REFERENCE = "mIoU, upsampled", "mIoU, bfloat16", "mIoU, reference"
 LEAST = "least that must move"
 SLOW = 2**24
-"""Logits from which the slow rivals are left out; the reference keeps 32 times as much."""
+"""Logits up to which slow contenders are measured; the reference keeps 32 times as much."""
 
 
 def batch(shape: tuple[int, ...], device: str = "cpu") -> tuple[Tensor, Tensor]:
@@ -70,8 +70,6 @@ def contenders(logits: Tensor) -> dict[str, tuple[Loss, Tensor]]:
 
 def slow_contenders(logits: Tensor) -> dict[str, tuple[Loss, Tensor]]:
     """SMP's losses, where SMP is installed, and ours in plain PyTorch."""
-    if logits.numel() > SLOW:
-        return {}
     ours = surrogate("mIoU", logits.device.type, backend="reference")
     losses: dict[str, Loss] = {**smp_losses(), REFERENCE: ours}
     for loss in losses.values():
@@ -85,20 +83,23 @@ def step(loss: Loss, logits: Tensor, target: Tensor) -> None:
     torch.autograd.grad(loss(logits, target), logits)
 
 
-def measure(shape: tuple[int, ...], device: str, repeats: int) -> dict[str, dict[str, float]]:
+def measure(
+    shape: tuple[int, ...], device: str, repeats: int, with_slow: bool = False
+) -> dict[str, dict[str, float]]:
     """Of one batch: "seconds" by name; "kept" and, on a GPU, "peak", as shares of the logits.
 
-    The slow contenders run in fewer rounds, of their own: among them the others would find their
-    data gone from the cache.
+    Slow contenders, if wanted and up to ``SLOW`` logits, run in fewer rounds, of their own: among
+    them the others would find their data gone from the cache.
     """
     logits, target = batch(shape, device)
-    fast, slow = contenders(logits), slow_contenders(logits)
+    fast = contenders(logits)
+    slow = slow_contenders(logits) if with_slow and logits.numel() <= SLOW else {}
     all_of_them = fast | slow
     calls = {name: partial(step, *pair, target) for name, pair in all_of_them.items()}
     copy = partial(torch.empty_like(logits).copy_, logits.detach())
     rounds: dict[str, Callable[[], object]] = {name: calls[name] for name in fast}
     seconds = median_seconds({**rounds, LEAST: copy}, repeats)
-    seconds |= median_seconds({name: calls[name] for name in slow}, min(repeats, 3))
+    seconds |= median_seconds({name: calls[name] for name in slow}, min(repeats, 3), warmups=0)
     # A copy reads and writes; a step reads the logits twice, writes a gradient, reads labels twice.
     seconds[LEAST] *= (3 * logits.nbytes + 2 * target.nbytes) / (2 * logits.nbytes)
     figures = {"seconds": seconds}
@@ -119,11 +120,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--slow", action="store_true", help="SMP's losses and the reference too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     shapes = {text: tuple(map(int, text.split("x"))) for text in options.shapes}
-    found = {text: measure(s, options.device, options.repeats) for text, s in shapes.items()}
-    print(json.dumps(found))
+    given = (options.device, options.repeats, options.slow)
+    print(json.dumps({text: measure(shape, *given) for text, shape in shapes.items()}))
 
 
 if __name__ == "__main__":
