@@ -29,9 +29,9 @@ def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
 
     A smaller positive one, the sum of a class that the network has given up, would make a quotient
     whose slope overflows, and infinity times zero is a NaN gradient.
-    Both ``where`` are needed: without the inner one, autograd multiplies the outer zero by an
-    infinite slope and the gradient of an empty class becomes NaN. NaN operands stay NaN.
+    Both fills are needed: without the inner one, autograd multiplies the outer zero by an infinite
+    slope and the gradient of an empty class becomes NaN. NaN operands stay NaN.
     """
     nothing = denominator < tiny(denominator.dtype)
-    quotient = numerator / torch.where(nothing, 1.0, denominator)
-    return torch.where(nothing, 0.0, quotient)
+    quotient = numerator / denominator.masked_fill(nothing, 1.0)
+    return quotient.masked_fill(nothing, 0.0)

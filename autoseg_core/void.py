@@ -39,8 +39,8 @@ def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
     )
 
 
-def valid_pixels(target: Any, void: tuple[int, ...], *given: Any) -> Any:
-    """Where the target, an array or tensor, is no void label, bool.
+def valid_pixels(target: Tensor, void: tuple[int, ...], *given: Any) -> Tensor:
+    """Where the target, int64 or bool, is no void label, bool.
 
     given: what target and prediction were made of, as many pixels; what a masked array of NumPy
     masks is void, too.
@@ -49,5 +49,5 @@ def valid_pixels(target: Any, void: tuple[int, ...], *given: Any) -> Any:
     for labels in given:
         if isinstance(labels, np.ma.MaskedArray):
             shown = ~np.ma.getmaskarray(labels).reshape(tuple(valid.shape))
-            valid &= torch.from_numpy(shown) if isinstance(valid, Tensor) else shown
+            valid &= torch.from_numpy(shown)
     return valid

@@ -11,13 +11,12 @@ its own, as in the published code, or none (``Band.border``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from autoseg_core.counts import RegionCounts
+from autoseg_core.metrics.regions import region_counts
+from autoseg_core.metrics.windows import window
 from autoseg_core.scores import Band
 
 
@@ -30,8 +29,8 @@ def in_own_band(labels: Tensor, seen: Tensor, radius: int, border: bool) -> Tens
     kind = torch.iinfo(torch.int32)
     known = labels.to(torch.int32)
     outside = kind.max if border else kind.min
-    most = _window(known.masked_fill(~seen, kind.min), radius, torch.maximum, outside)
-    least = _window(known.masked_fill(~seen, kind.max), radius, torch.minimum, kind.max)
+    most = window(known.masked_fill(~seen, kind.min), radius, torch.maximum, outside)
+    least = window(known.masked_fill(~seen, kind.max), radius, torch.minimum, kind.max)
     return (most != least) & seen
 
 
@@ -47,38 +46,4 @@ def band_counts(
     radius = band.pixels(*target.shape[-2:])
     in_target = in_own_band(target, seen, radius, band.border) & valid
     in_prediction = in_own_band(prediction, seen, radius, band.border) & valid
-    in_both = in_target & in_prediction & (target == prediction)
-
-    def count(labels: Tensor, mask: Tensor) -> Tensor:
-        return torch.bincount(labels[mask], minlength=num_classes)
-
-    truth, both = count(target, in_target), count(target, in_both)
-    union = truth + count(prediction, in_prediction) - both
-    return RegionCounts(truth, both, union, valid.sum().repeat(num_classes))
-
-
-def _window(
-    values: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor], outside: int
-) -> Tensor:
-    """``join`` over the (2d+1) x (2d+1) window of (N, H, W), with ``outside`` around the image."""
-    rows = _window_axis(values, radius, -1, join, outside)
-    return _window_axis(rows, radius, -2, join, outside)
-
-
-def _window_axis(
-    values: Tensor,
-    radius: int,
-    axis: int,
-    join: Callable[[Tensor, Tensor], Tensor],
-    outside: int,
-) -> Tensor:
-    """Pad by d, then double the window until it is 2d + 1 wide."""
-    size, window = values.shape[axis], 2 * radius + 1
-    pad = [0, 0, radius, radius] if axis == -2 else [radius, radius]
-    out, have = F.pad(values, pad, value=outside), 1
-    while have < window:
-        step = min(have, window - have)
-        rest = out.shape[axis] - step
-        out = join(out.narrow(axis, 0, rest), out.narrow(axis, step, rest))
-        have += step
-    return out.narrow(axis, 0, size)
+    return region_counts(prediction, target, in_prediction, in_target, valid, num_classes)

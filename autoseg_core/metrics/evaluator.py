@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.arrays import Array, as_array, library, narrowed, torch_type
-from autoseg_core.metrics.label_maps import LabelMaps
+from autoseg_core.metrics.inputs import as_tensor
+from autoseg_core.metrics.label_maps import Rules, label_counts
 from autoseg_core.metrics.multilabel import class_maps, multilabel_counts
 from autoseg_core.scores import (
     SIX,
@@ -155,22 +155,17 @@ class SegmentationScores:
         volumes = any(len(shape) == 4 for shape in shapes)
         if guess.shape != truth.shape or volumes:  # an image may come as (H, W) and (1, H, W)
             _check_shapes(*shapes)
-        valid = valid_pixels(truth, self.void, prediction, target)
-        rules = _RULES[self.protocol]
-        seen = library(valid).ones_like(valid) if rules.edges_see_void else valid
-        _check_labels(truth, valid, self.num_classes, f"target (void is {self._void_text})")
-        _check_labels(guess, seen, self.num_classes, "prediction")
-        maps = LabelMaps(
-            guess,
-            truth,
-            valid,
-            seen,
+        if len(self.void) > 1 or any(np.ma.isMaskedArray(x) for x in (prediction, target)):
+            valid = valid_pixels(truth.long(), self.void, prediction, target)
+            truth = truth.long().masked_fill(~valid, self.ignore_index)
+        rules = Rules(
             self.num_classes,
+            self.void,
             min(self.tolerance, max(truth.shape[-2:])),  # no pixel is further away
+            _RULES[self.protocol].edges_see_void,
             self.drop_background,
-            trimap="trimap" in self.counts,
         )
-        return {region: maps.count(region) for region in self.counts}
+        return label_counts(guess, truth, self.counts, rules)
 
     def _check_whole_images(self, what: str) -> None:
         others = [name for name in self.metrics if get_metric(name).region != "image"]
@@ -249,26 +244,15 @@ def _check_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> None:
         )
 
 
-def _as_batch(labels: Labels, name: str) -> Array:
-    """Integers (N, H, W): of uint8 if they fit and are on the CPU, an eighth of int64's size."""
-    array = as_array(labels)
-    dtype = torch_type(array)
-    if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
-        raise ValueError(f"The {name} must hold integer labels, got {dtype}.")
-    if array.ndim not in (2, 3, 4) or 0 in array.shape[-2:]:
+def _as_batch(labels: Labels, name: str) -> Tensor:
+    """Integers (N, H, W) of the types that the kernels read."""
+    maps = as_tensor(labels)
+    if maps.dtype.is_floating_point or maps.dtype.is_complex or maps.dtype == torch.bool:
+        raise ValueError(f"The {name} must hold integer labels, got {maps.dtype}.")
+    if maps.ndim not in (2, 3, 4) or 0 in maps.shape[-2:]:
         raise ValueError(
             f"The {name} must have shape (H, W), (N, H, W) or, for volumes, (N, D, H, W), with at "
-            f"least one pixel; got {tuple(array.shape)}."
+            f"least one pixel; got {tuple(maps.shape)}."
         )
-    return narrowed(array.reshape(-1, *array.shape[-2:]))
-
-
-def _check_labels(labels: Array, where: Array, num_classes: int, name: str) -> None:
-    bad = (labels >= num_classes) & where
-    if labels.itemsize > 1:  # uint8 has no negative numbers
-        bad |= (labels < 0) & where
-    if bad.any():
-        raise ValueError(
-            f"The {name} holds labels {sorted(set(labels[bad].tolist()))[:10]} outside the classes "
-            f"0..{num_classes - 1}."
-        )
+    unsigned = maps.dtype in (torch.uint16, torch.uint32, torch.uint64)
+    return (maps.long() if unsigned else maps).reshape(-1, *maps.shape[-2:])

@@ -1,101 +1,132 @@
-"""LabelMaps: checked images, and their counts for every region that a metric looks at.
+"""Label maps -> counts of every region that a metric looks at, by the C++ kernels or in PyTorch.
 
-N: images; H, W: pixels; H', W': the same with a margin (``metrics.windows``); C: classes.
+N: images; H, W: pixels; C: classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
 
+import torch
+from torch import Tensor
+
+from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.arrays import Array, as_tensor, fill, library
 from autoseg_core.metrics.bands import band_counts
-from autoseg_core.metrics.boundaries import boundary_counts, edge_maps
+from autoseg_core.metrics.boundaries import boundary_counts, near_boundary
 from autoseg_core.metrics.regions import region_counts
-from autoseg_core.metrics.windows import framed, inside, window
 from autoseg_core.scores import Band, Region
+
+MOST_CLASSES = 2**15 - 3
+"""Of the kernels, which keep labels in 16 bits."""
+FAR = 32
+"""Pixels of tolerance; the kernels' time grows with its square, PyTorch's with its logarithm."""
 
 
 @dataclass(frozen=True)
-class LabelMaps:
-    """Images to be counted: what several counts need is made once, what none needs never.
-
-    guess, truth: (N, H, W) integers, in [0, C) where ``seen`` and where ``valid``. valid: bool,
-    pixels whose target is no void. seen: bool, pixels that edges and bands see; void is a neighbour
-    without edges of its own where it is seen. tolerance: pixels. trimap: whether its counts will
-    be asked for.
+class Rules:
+    """What is counted. void: the labels of void; the first stands for all of them in a target.
+    tolerance: pixels. edges_see_void: void is a label that makes edges.
     """
 
-    guess: Array
-    truth: Array
-    valid: Array
-    seen: Array
     num_classes: int
+    void: tuple[int, ...]
     tolerance: int
+    edges_see_void: bool
     drop_background: bool
-    trimap: bool = True
-
-    def count(self, region: Region) -> Counts:
-        """The counts of a region, (C,) int64 on the CPU."""
-        found = self._bands(region) if isinstance(region, Band) else _COUNT[region](self)
-        return found.cpu()
-
-    @cached_property
-    def maps(self) -> tuple[Array, Array]:
-        """Prediction and target in frames: a seen void is label C, what is not seen C + 1."""
-        void, unseen, margin = self.num_classes, self.num_classes + 1, max(1, self.tolerance)
-        guess = framed(self.guess, self.seen, unseen, margin)
-        truth = framed(self.truth, self.valid, unseen, margin)
-        if self.seen is not self.valid:
-            fill(inside(truth, margin), self.seen & ~self.valid, void)
-        return guess, truth
-
-    @cached_property
-    def edges(self) -> tuple[Array, Array]:
-        """Edges of prediction and target, (N, H', W') bool."""
-        prediction, target = (edge_maps(maps, self.num_classes) for maps in self.maps)
-        return prediction, target
-
-    @cached_property
-    def near(self) -> Array:
-        """The trimap: pixels within the tolerance of a target's edge, (N, H', W') bool.
-
-        None of them, where no metric looks at it.
-        """
-        if not self.trimap:
-            return self.maps[1] < 0
-        target, edges = self.maps[1], self.edges[1]
-        if self.drop_background:
-            edges = edges & (target != 0)
-        return window(edges, self.tolerance, library(edges).bitwise_or)
-
-    @cached_property
-    def regions(self) -> tuple[RegionCounts, RegionCounts]:
-        """Counts of the whole image, and of the trimap."""
-        margin = max(1, self.tolerance)
-        guess, truth, near = (inside(x, margin) for x in (*self.maps, self.near))
-        return region_counts(guess, truth, near, self.num_classes)
-
-    def _image(self) -> RegionCounts:
-        return self.regions[0]
-
-    def _trimap(self) -> RegionCounts:
-        return self.regions[1]
-
-    def _boundary(self) -> BoundaryCounts:
-        return boundary_counts(self.maps, self.edges, self.num_classes, self.tolerance)
-
-    def _bands(self, band: Band) -> RegionCounts:
-        margin = max(1, self.tolerance)
-        guess, truth = (as_tensor(inside(maps, margin)) for maps in self.maps)
-        seen, valid = as_tensor(self.seen), as_tensor(self.valid)
-        return band_counts(guess, truth, seen, valid, self.num_classes, band)
 
 
-_COUNT: dict[str, Callable[[LabelMaps], Counts]] = {
-    "image": LabelMaps._image,
-    "trimap": LabelMaps._trimap,
-    "boundary": LabelMaps._boundary,
-}
+def label_counts(
+    prediction: Tensor, target: Tensor, regions: Collection[Region], rules: Rules
+) -> dict[Region, Counts]:
+    """Counts of each region, (C,) int64 on the CPU.
+
+    prediction, target: (N, H, W) signed integers or uint8 on one device; the target in [0, C) or
+    void, the prediction in [0, C) where the target is valid or ``edges_see_void``. Raises
+    ``ValueError`` for other labels.
+    """
+    has_kernel = _has_kernel(target, rules)
+    quick = [region for region in regions if has_kernel and not isinstance(region, Band)]
+    others = [region for region in regions if region not in quick]
+    counts = _kernel_counts(prediction, target, quick, rules) if quick else {}
+    counts |= plain_counts(prediction, target, others, rules) if others else {}
+    return {region: counts[region] for region in regions}
+
+
+def _has_kernel(target: Tensor, rules: Rules) -> bool:
+    small = rules.num_classes <= MOST_CLASSES and rules.tolerance <= FAR
+    return native.CPU and target.device.type == "cpu" and small
+
+
+def _kernel_counts(
+    prediction: Tensor, target: Tensor, regions: Collection[Region], rules: Rules
+) -> dict[Region, Counts]:
+    try:
+        sums = torch.ops.autoseg.label_counts(
+            prediction,
+            target,
+            rules.num_classes,
+            rules.void[0],
+            rules.tolerance,
+            rules.edges_see_void,
+            rules.drop_background,
+            "trimap" in regions,
+            "boundary" in regions,
+        )
+    except ValueError:
+        _checked(prediction, target, rules)  # raises an error that names the labels
+        raise
+    counts: dict[Region, Counts] = {
+        "image": _region_counts(sums[:3]),
+        "trimap": _region_counts(sums[3:6]),
+        "boundary": BoundaryCounts(*sums[6:].unbind()),
+    }
+    return {region: counts[region] for region in regions}
+
+
+def _region_counts(sums: Tensor) -> RegionCounts:
+    target, both, union = sums.unbind()
+    return RegionCounts(target, both, union, target.sum().expand(len(target)))
+
+
+def plain_counts(
+    prediction: Tensor, target: Tensor, regions: Collection[Region], rules: Rules
+) -> dict[Region, Counts]:
+    """``label_counts`` in PyTorch, on any device: what the kernels must equal."""
+    prediction, target, seen, valid = _checked(prediction, target, rules)
+    classes, tolerance = rules.num_classes, rules.tolerance
+
+    def count(region: Region) -> Counts:
+        if isinstance(region, Band):
+            return band_counts(prediction, target, seen, valid, classes, region)
+        if region == "boundary":
+            return boundary_counts(prediction, target, seen, classes, tolerance)
+        where = valid
+        if region == "trimap":
+            where = valid & near_boundary(target, seen, classes, tolerance, rules.drop_background)
+        return region_counts(prediction, target, where, where, where, classes)
+
+    return {region: count(region).cpu() for region in regions}
+
+
+def _checked(
+    prediction: Tensor, target: Tensor, rules: Rules
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Both maps in int64, void as label C; pixels that edges see; pixels whose target is valid."""
+    prediction, target = prediction.long(), target.long()
+    valid = target != rules.void[0]
+    seen = torch.ones_like(valid) if rules.edges_see_void else valid
+    void = " or ".join(map(str, rules.void))
+    _check_labels(target, valid, rules.num_classes, f"target (void is {void})")
+    _check_labels(prediction, seen, rules.num_classes, "prediction")
+    return prediction, torch.where(valid, target, rules.num_classes), seen, valid
+
+
+def _check_labels(labels: Tensor, where: Tensor, num_classes: int, name: str) -> None:
+    bad = ((labels < 0) | (labels >= num_classes)) & where
+    if bool(bad.any()):
+        raise ValueError(
+            f"The {name} holds labels {labels[bad].unique().tolist()[:10]} outside the classes "
+            f"0..{num_classes - 1}."
+        )

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from autoseg_core.counts import RegionCounts
+from autoseg_core.metrics.inputs import as_tensor
 
 
 def class_maps(labels: Any, name: str, num_classes: int) -> Tensor:
@@ -20,11 +20,7 @@ def class_maps(labels: Any, name: str, num_classes: int) -> Tensor:
     labels: bool or integer (N, C, H, W) or (N, C, D, H, W); of one class also (N, H, W). name: of
     what it is, for errors. Raises ``ValueError`` for other shapes and types.
     """
-    if not isinstance(labels, Tensor):
-        array = np.asarray(labels)
-        # Copied: torch refuses reversed views and other byte orders, and warns of read-only arrays.
-        labels = torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
-    maps: Tensor = labels.detach()
+    maps = as_tensor(labels)
     if maps.dtype.is_floating_point or maps.dtype.is_complex:
         raise ValueError(
             f"The {name} must hold bools or integers 0 and 1, got {maps.dtype}; a probability "

@@ -76,7 +76,7 @@ def boundary_f1(counts: BoundaryCounts) -> Tensor:
 
 def class_mean(values: Tensor, present: Tensor) -> Tensor:
     """Mean of ``values`` (C,) over the present classes."""
-    kept = torch.where(present, values, 0.0)
+    kept = values.masked_fill(~present, 0.0)
     return safe_divide(kept.sum(), present.sum().to(values.dtype))
 
 

@@ -29,13 +29,16 @@ def test_a_table_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     threads = torch.get_num_threads()
-    monkeypatch.setattr(bm_metrics, "CASES", [("areas", 5, (24, 32)), ("noise", 3, (24, 32))])
+    areas, noise = ("areas", 5, (24, 32)), ("noise", 3, (24, 32))
+    monkeypatch.setattr(bm_metrics, "CASES", [areas, noise])
+    monkeypatch.setattr(bm_metrics, "BARS", {noise: 1e6})
     monkeypatch.setattr(bm_metrics, "MOST", 3 * 24 * 32)  # the larger one is left out
     monkeypatch.setattr(sys, "argv", ["bm_metrics", "--repeats", "1", "--threads", str(threads)])
     bm_metrics.main()
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("All six exact scores of one image")
-    assert [line.count("|") for line in printed[2:]] == [5] * 4 + [0] + [9] * 4
-    assert printed[4].startswith("| one-hot / all |")
-    assert printed[9].startswith("| areas, C = 5, 32x24 |")
-    assert printed[9].endswith("| - |")
+    assert [line.count("|") for line in printed[2:]] == [5] * 3 + [0] + [9] * 4 + [0]
+    assert printed[4].startswith("| all / confusion, noise, C = 3, 32x24 |")
+    assert printed[4].endswith("| ≤ 1e+06 | yes |")
+    assert printed[8].startswith("| areas, C = 5, 32x24 |")
+    assert printed[8].endswith("| - |")

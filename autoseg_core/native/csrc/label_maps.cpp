@@ -4,6 +4,8 @@
 #include <ATen/Dispatch.h>
 #include <torch/library.h>
 
+#include <atomic>
+
 namespace autoseg {
 inline namespace CPU_CAPABILITY {
 namespace label_maps {
@@ -11,21 +13,29 @@ namespace label_maps {
 at::Tensor label_counts(const at::Tensor& guess, const at::Tensor& truth, int64_t classes,
                         int64_t ignore_index, int64_t tolerance, bool void_edges,
                         bool drop_background, bool trimap, bool boundary) {
-  const Options options{classes, ignore_index, tolerance, void_edges,
-                        drop_background, trimap, boundary};
+  const Options options{classes,         ignore_index, tolerance, void_edges,
+                        drop_background, trimap,       boundary};
   const at::Tensor g = guess.contiguous(), t = truth.contiguous();
   const Strips strips(g.size(0), g.size(1), g.size(2));
   at::Tensor sums = at::zeros({strips.number, ROWS, classes}, at::kLong);
   std::atomic<bool> good{true};
-  strips.for_each(options, [&](Strip& strip, int64_t k, int64_t image, int64_t row, int64_t rows) {
-    const int64_t start = image * g.size(1) * g.size(2);
-    AT_DISPATCH_INTEGRAL_TYPES(g.scalar_type(), "guess", [&] {
-      const scalar_t* from = g.const_data_ptr<scalar_t>() + start;
-      AT_DISPATCH_INTEGRAL_TYPES(t.scalar_type(), "truth", [&] {
-        if (!strip.read(from, t.const_data_ptr<scalar_t>() + start, row, rows)) good = false;
-      });
-    });
-    if (good) strip.count(sums.data_ptr<int64_t>() + k * ROWS * classes);
+  with_label_type(classes, [&](auto type) {
+    using L = decltype(type);
+    strips.for_each<L>(options,
+                       [&](Strip<L>& strip, int64_t k, int64_t image, int64_t row, int64_t rows) {
+                         const int64_t start = image * strips.height * strips.width;
+                         bool known = false;
+                         AT_DISPATCH_INTEGRAL_TYPES(t.scalar_type(), "truth", [&] {
+                           strip.read(t.const_data_ptr<scalar_t>() + start, row, rows);
+                         });
+                         AT_DISPATCH_INTEGRAL_TYPES(g.scalar_type(), "guess", [&] {
+                           known = strip.read_guess(g.const_data_ptr<scalar_t>() + start, row);
+                         });
+                         if (known)
+                           strip.count(sums.data_ptr<int64_t>() + k * ROWS * classes);
+                         else
+                           good = false;
+                       });
   });
   TORCH_CHECK_VALUE(good, "a label lies outside the classes 0..", classes - 1, ".");
   return sums.sum(0);

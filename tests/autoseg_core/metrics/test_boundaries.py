@@ -14,14 +14,11 @@ from autoseg_core.metrics.boundaries import (
     BITS,
     boundary_counts,
     class_sets,
-    dilate_sets,
-    edge_maps,
+    dilate,
     label_edges,
     near_boundary,
 )
-from autoseg_core.metrics.windows import framed, inside
 
-KINDS = [np.asarray, torch.as_tensor]
 SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
 
 
@@ -69,7 +66,7 @@ def test_dilated_sets_equal_dilated_one_hot_maps(
     mask = rng.random(shape) < 0.2
     maps = references.one_hot(np.where(mask, labels, -1), classes)
     tensor = torch.from_numpy(labels)
-    sets = dilate_sets(class_sets(tensor, torch.from_numpy(mask), classes), radius)
+    sets = dilate(class_sets(tensor, torch.from_numpy(mask), classes), radius)
     dilated = references.dilate(maps, radius)
     for label in {0, 1, 61, 62, 63, 124, classes - 1} & set(range(classes)):
         holds = ((sets[label // BITS] >> (label % BITS)) & 1).bool()
@@ -93,23 +90,20 @@ def test_the_trimap_equals_its_twin(
     assert np.array_equal(near.numpy(), expected > 0)
 
 
-def counted(labels: list[Any], seen: Any, classes: int, tolerance: int, kind: Any) -> Any:
-    """``boundary_counts`` of (prediction, target), framed as NumPy arrays or as tensors."""
-    margin = max(1, tolerance)
-    maps = [framed(kind(x), kind(seen), classes + 1, margin) for x in labels]
-    return boundary_counts(maps, [edge_maps(x, classes) for x in maps], classes, tolerance)
+def counted(prediction: Any, target: Any, seen: Any, classes: int, tolerance: int) -> Any:
+    maps = (torch.from_numpy(x) for x in (prediction, target, seen))
+    return boundary_counts(*maps, classes, tolerance)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("classes", [4, 8, 9, 15, 16, 31, 32, 63, 64, 70, 200, 300])
+@pytest.mark.parametrize("classes", [4, 61, 62, 63, 130])
 @pytest.mark.parametrize("tolerance", [0, 1, 5])
-def test_boundary_counts_equal_their_twin(kind: Any, classes: int, tolerance: int) -> None:
+def test_boundary_counts_equal_their_twin(classes: int, tolerance: int) -> None:
     rng = np.random.default_rng(tolerance)
     target = samples.label_maps(rng, classes, (2, 20, 30))
     other = samples.label_maps(rng, classes, target.shape)
     prediction = np.where(rng.random(target.shape) < 0.7, target, other)
     seen = samples.with_void(rng, target) != samples.VOID
-    counts = counted([prediction, target], seen, classes, tolerance, kind)
+    counts = counted(prediction, target, seen, classes, tolerance)
     true_maps, maps = (
         references.one_hot(np.where(seen, labels, -1), classes) for labels in (target, prediction)
     )
@@ -123,36 +117,22 @@ def test_boundary_counts_equal_their_twin(kind: Any, classes: int, tolerance: in
     assert all(tensor.dtype == torch.int64 for tensor in counts.tensors())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_shift_within_the_tolerance_is_a_full_match(kind: Any) -> None:
-    target, prediction = (np.zeros((1, 9, 12), dtype=np.uint8) for _ in range(2))
+def test_a_shift_within_the_tolerance_is_a_full_match() -> None:
+    target, prediction = (np.zeros((1, 9, 12), dtype=np.int64) for _ in range(2))
     target[..., 6:] = 1
     prediction[..., 8:] = 1
     seen = np.ones_like(target) > 0
-    near = counted([prediction, target], seen, 2, 2, kind)
+    near = counted(prediction, target, seen, 2, 2)
     assert near.matched_target.tolist() == near.target.tolist() == [9, 9]
     assert near.matched_prediction.tolist() == near.prediction.tolist() == [9, 9]
-    far = counted([prediction, target], seen, 2, 1, kind)
+    far = counted(prediction, target, seen, 2, 1)
     assert far.matched_target.tolist() == far.matched_prediction.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_class_with_edges_in_one_map_only_matches_nothing(kind: Any) -> None:
-    target, prediction = np.zeros((2, 1, 4, 4), dtype=np.uint8)
+def test_a_class_with_edges_in_one_map_only_matches_nothing() -> None:
+    target, prediction = np.zeros((2, 1, 4, 4), dtype=np.int64)
     target[0, 0, 0], prediction[0, 0, 0] = 1, 2
-    counts = counted([prediction, target], target < 9, 3, 2, kind)
+    counts = counted(prediction, target, target < 9, 3, 2)
     assert counts.target.tolist() == [3, 1, 0]
     assert counts.matched_target.tolist() == counts.matched_prediction.tolist() == [3, 0, 0]
     assert counts.prediction.tolist() == [3, 0, 1]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("classes", [3, 253, 254, 300])
-def test_edges_in_a_frame_equal_their_twin(kind: Any, classes: int) -> None:
-    rng = np.random.default_rng(classes)
-    labels = samples.label_maps(rng, classes)
-    seen = samples.with_void(rng, labels) != samples.VOID
-    edges = edge_maps(framed(kind(labels), kind(seen), classes + 1, 4), classes)
-    twin = references.edges(references.one_hot(np.where(seen, labels, -1), classes), seen)
-    assert np.array_equal(np.asarray(inside(edges, 4)), twin.any(axis=1))
-    assert int(edges.sum()) == int(twin.sum()), "none in the margin"

@@ -1,7 +1,8 @@
-"""LabelMaps of NumPy arrays and of tensors: the same integers, those of the one-hot twin."""
+"""Counts of label maps: the C++ kernels and plain PyTorch, the integers of the one-hot twin."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,68 +11,140 @@ import references
 import samples
 import torch
 
-from autoseg_core.metrics.label_maps import LabelMaps
+from autoseg_core import native
+from autoseg_core.metrics import label_maps
+from autoseg_core.metrics.label_maps import FAR, MOST_CLASSES, Rules, label_counts, plain_counts
 from autoseg_core.scores import Band
 
 Array = np.ndarray[Any, Any]
-KINDS = [np.asarray, torch.as_tensor]
 REGIONS = ["image", "trimap", "boundary"]
+RULES = Rules(5, (255,), tolerance=3, edges_see_void=False, drop_background=False)
+TYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+WRONG = [  # of five classes
+    (dtype, label)
+    for dtype in TYPES
+    for label in (-1, 5, 6, 7, 8, 127, 255, 256, -256, 2**16, -(2**40), 2**63 - 1)
+    if torch.iinfo(dtype).min <= label <= torch.iinfo(dtype).max
+]
+needs_kernels = pytest.mark.skipif(not native.CPU, reason="the C++ kernels are not built")
 
 
-def example(classes: int, noise: bool) -> tuple[Array, Array, Array]:
-    """Prediction, target and valid pixels: areas, or noise in which every pixel is an edge."""
+def example(
+    classes: int, noise: bool = False, shape: tuple[int, int, int] = (2, 14, 18), void: int = 255
+) -> tuple[Array, Array]:
+    """Prediction and target with void: areas, or noise in which every pixel is an edge."""
     rng = np.random.default_rng(classes)
     if noise:
-        prediction, target = rng.integers(classes, size=(2, 2, 14, 18))
+        prediction, target = rng.integers(classes, size=(2, *shape))
     else:
-        target = samples.label_maps(rng, classes)
-        other = samples.label_maps(rng, classes)
-        prediction = np.where(rng.random(target.shape) < 0.7, target, other)
-    return prediction, target, samples.with_void(rng, target) != samples.VOID
+        target = samples.label_maps(rng, classes, shape)
+        other = samples.label_maps(rng, classes, shape)
+        prediction = np.where(rng.random(shape) < 0.7, target, other)
+    return prediction, samples.with_void(rng, target, void)
 
 
-def twins(maps: tuple[Array, Array, Array], seen: Array, classes: int, drop: bool) -> list[Any]:
-    prediction, target, valid = maps
-    truth = references.one_hot(np.where(valid, target, -1), classes)
-    guess = references.one_hot(prediction, classes) * seen[:, None]
-    masks, rules = {"valid": valid, "seen": seen}, {"tolerance": 3, "drop_background": drop}
-    return [references.count(m, truth, guess, masks, **rules) for m in ("mIoU", "BIoU", "BF1")]
+def integers(count: Any, maps: Any, rules: Rules, regions: Any = REGIONS) -> dict[Any, Any]:
+    found = count(*maps, regions, rules)
+    assert list(found) == list(regions)
+    return {region: [t.tolist() for t in counts.tensors()] for region, counts in found.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def assert_equal(maps: Any, rules: Rules) -> None:
+    """The kernels and PyTorch count alike."""
+    assert integers(label_counts, maps, rules) == integers(plain_counts, maps, rules)
+
+
+@pytest.mark.parametrize("count", [plain_counts, label_counts])
 @pytest.mark.parametrize("paper", [False, True])
 @pytest.mark.parametrize("noise", [False, True])
-@pytest.mark.parametrize("classes", [1, 8, 15, 19, 40, 150, 253, 254, 300])
-def test_counts_equal_their_twins(kind: Any, paper: bool, noise: bool, classes: int) -> None:
-    maps = example(classes, noise)
-    seen = np.ones_like(maps[2]) if paper else maps[2]
-    label_maps = LabelMaps(*map(kind, maps), kind(seen), classes, 3, paper)
-    image, trimap, boundary = (label_maps.count(region) for region in REGIONS)
-    expected = twins(maps, seen, classes, paper)
-    for found, twin in zip((image, trimap), expected, strict=False):
-        assert found.target.tolist() == twin["T"].tolist()
-        assert found.intersection.tolist() == twin["I"].tolist()
-        assert found.union.tolist() == twin["U"].tolist()
-    assert [t.tolist() for t in boundary.tensors()] == [
-        expected[2][key].tolist() for key in ("T", "TM", "P", "PM")
-    ]
-
-
-@pytest.mark.parametrize("classes", [5, 300])
-@pytest.mark.parametrize("paper", [False, True])
-def test_bands_are_those_of_tensors(classes: int, paper: bool) -> None:
-    maps = example(classes, noise=False)
-    seen = np.ones_like(maps[2]) if paper else maps[2]
-    of_arrays, of_tensors = (
-        LabelMaps(*map(kind, maps), kind(seen), classes, 3, False).count(Band(radius=2))
-        for kind in KINDS
+@pytest.mark.parametrize("classes", [1, 19, 63, 300])
+def test_counts_equal_their_twins(count: Any, paper: bool, noise: bool, classes: int) -> None:
+    prediction, target = example(classes, noise, void=-1)
+    rules = Rules(classes, (-1,), 3, edges_see_void=paper, drop_background=paper)
+    valid = target >= 0
+    seen = np.ones_like(valid) if paper else valid
+    truth = references.one_hot(target, classes)
+    guess = references.one_hot(prediction, classes) * seen[:, None]
+    masks, options = {"valid": valid, "seen": seen}, {"tolerance": 3, "drop_background": paper}
+    image, trimap, boundary = (
+        references.count(m, truth, guess, masks, **options) for m in ("mIoU", "BIoU", "BF1")
     )
-    assert [t.tolist() for t in of_arrays.tensors()] == [t.tolist() for t in of_tensors.tensors()]
+    found = integers(count, map(torch.from_numpy, (prediction, target)), rules)
+    for region, twin in (("image", image), ("trimap", trimap)):
+        assert found[region][:3] == [twin[key].tolist() for key in "TIU"]
+        assert set(found[region][3]) == {twin["T"].sum()}
+    assert found["boundary"] == [boundary[key].tolist() for key in ("T", "TM", "P", "PM")]
 
 
-def test_what_is_not_asked_for_is_not_made() -> None:
-    maps = example(5, noise=False)
-    label_maps = LabelMaps(*maps, maps[2], 5, 3, False)
-    label_maps.count("boundary")
-    assert "near" not in vars(label_maps)
-    assert "regions" not in vars(label_maps)
+@needs_kernels
+@pytest.mark.parametrize("shape", [(3, 97, 13), (1, 200, 70), (1, 1, 300), (2, 200, 1), (1, 1, 1)])
+@pytest.mark.parametrize("tolerance", [0, 1, 5, FAR])
+@pytest.mark.parametrize("edges_see_void", [False, True])
+@pytest.mark.parametrize("drop_background", [False, True])
+def test_kernels_count_like_pytorch(
+    shape: tuple[int, int, int], tolerance: int, edges_see_void: bool, drop_background: bool
+) -> None:
+    rules = Rules(5, (255,), tolerance, edges_see_void, drop_background)
+    assert_equal([torch.from_numpy(x) for x in example(5, shape=shape)], rules)
+
+
+@needs_kernels
+@pytest.mark.parametrize("classes", [1, 33, 65, 253, 254, 1000, MOST_CLASSES])
+@pytest.mark.parametrize("noise", [False, True])
+def test_any_number_of_classes(classes: int, noise: bool) -> None:
+    maps = [torch.from_numpy(x) for x in example(classes, noise, (1, 120, 40), void=-7)]
+    assert_equal(maps, replace(RULES, num_classes=classes, void=(-7,)))
+
+
+@needs_kernels
+@pytest.mark.parametrize("guess", TYPES)
+@pytest.mark.parametrize("truth", TYPES)
+@pytest.mark.parametrize("classes", [100, 300])
+def test_all_integer_types(guess: torch.dtype, truth: torch.dtype, classes: int) -> None:
+    void = 127 if truth != torch.int16 else -1
+    prediction, target = (torch.from_numpy(x) for x in example(99, void=void))
+    rules = replace(RULES, num_classes=classes, void=(void,))
+    assert_equal([prediction.to(guess), target.to(truth)], rules)
+    strided = prediction.to(guess).repeat_interleave(2, 2)[:, ::2, ::2]
+    assert_equal([strided, target.to(truth)[:, ::2]], rules)
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TYPES[1:])
+@pytest.mark.parametrize("wrong", [-1, -128, 5, 100])
+@pytest.mark.parametrize("classes", [5, 300])
+def test_what_strict_does_not_see_may_be_anything(
+    dtype: torch.dtype, wrong: int, classes: int
+) -> None:
+    prediction, target = (torch.from_numpy(x).to(dtype) for x in example(5, void=77))
+    rules = replace(RULES, num_classes=classes, void=(77,))
+    prediction = torch.where(target == 77, torch.tensor(wrong, dtype=dtype), prediction)
+    assert_equal([prediction, target], rules)
+
+
+@pytest.mark.parametrize(("dtype", "wrong"), WRONG)
+@pytest.mark.parametrize("which", ["prediction", "target"])
+def test_labels_outside_the_classes_are_named(dtype: torch.dtype, which: str, wrong: int) -> None:
+    maps = {name: torch.zeros(1, 3, 4, dtype=dtype) for name in ("prediction", "target")}
+    maps[which][0, 1, 2] = wrong
+    for rules in (replace(RULES, void=(4,)), replace(RULES, void=(4,), edges_see_void=True)):
+        with pytest.raises(ValueError, match=rf"{which}.* holds labels \[{wrong}\] outside"):
+            label_counts(*maps.values(), REGIONS, rules)
+
+
+@needs_kernels
+def test_what_the_kernels_do_not_do_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = [torch.from_numpy(x) for x in example(5)]
+    band: Any = Band(radius=2)
+    expected = integers(plain_counts, maps, RULES, ["image", band])
+    assert integers(label_counts, maps, RULES, ["image", band]) == expected
+    far = replace(RULES, tolerance=FAR + 1)
+    expected = integers(plain_counts, maps, far)
+    monkeypatch.delattr(label_maps, "_kernel_counts")
+    assert integers(label_counts, maps, far) == expected
+
+
+def test_no_image() -> None:
+    maps = [torch.zeros(0, 4, 4, dtype=torch.int64)] * 2
+    for count in (plain_counts, label_counts):
+        assert integers(count, maps, RULES)["boundary"] == [[0] * 5] * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +214,5 @@ def test_the_table_is_logged(case, caplog):
         evaluator.evaluate()
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert all(word in text for word in (*SIX, *CLASSES, "-"))
+    (share,) = re.findall(r"Scoring took ([\d.]+) % of the evaluation's time", text)
+    assert 0 < float(share) < 100

@@ -1,0 +1,40 @@
+"""Label maps of NumPy and of torch become tensors, copied only where torch must."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autoseg_core.metrics.inputs import as_tensor
+
+
+def test_memory_is_shared() -> None:
+    array, tensor = np.zeros((2, 3), dtype=np.int32), torch.zeros(3, requires_grad=True)
+    as_tensor(array)[1] = 5
+    assert array.tolist() == [[0, 0, 0], [5, 5, 5]]
+    assert as_tensor(tensor).data_ptr() == tensor.data_ptr()
+    assert not as_tensor(tensor).requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", ">i4", "<i8", "f4"])
+def test_the_type_is_kept_whatever_the_byte_order(dtype: str) -> None:
+    array = np.array([[0, 1], [1, 1]], dtype=dtype)
+    native = torch.from_numpy(np.zeros(1, dtype=array.dtype.newbyteorder("="))).dtype
+    assert as_tensor(array).dtype == native
+    assert as_tensor(array).tolist() == array.tolist()
+
+
+@pytest.mark.parametrize("view", [lambda x: x[::-1, 1:], lambda x: x.T, lambda x: x[:, ::2]])
+def test_any_view(view: Any) -> None:
+    array = np.arange(12).reshape(3, 4)
+    assert as_tensor(view(array)).tolist() == view(array).tolist()
+
+
+def test_what_is_read_only_is_copied() -> None:
+    array = np.zeros(3, dtype=np.uint8)
+    array.flags.writeable = False
+    as_tensor(array)[0] = 1
+    assert array.tolist() == [0, 0, 0]
