@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -130,6 +131,8 @@ def tests(device: str) -> Iterator[Row]:
     folders = ("tests/autoseg_core/native", "tests/autoseg_core/surrogates")
     chosen = "cuda or on_a_gpu"
     command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider"]
+    if device == "cuda" and find_spec("xdist"):  # to compile kernels takes longer than to run them
+        command += ["-n", "8"]
     done = subprocess.run([*command, *folders], cwd=ROOT, capture_output=True, text=True)
     summary = (done.stdout.strip().splitlines() or [""])[-1]
     whole = done.returncode == 0 and (device == "cpu" or "skipped" not in summary)

@@ -1,4 +1,4 @@
-"""The checks of benchmarks.gpu run on a CPU; a failure shows in table and exit status.
+"""The checks of benchmarks.gpu run on a CPU; a failure shows in table and exit status."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def _assert_parity(run: Run, batch: Batch, points: Tensor, surface: str, **where
 
 @SURFACE
 @pytest.mark.parametrize("pieces", [2, 5])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_curves(run: Run, surface: str, pieces: int, seed: int) -> None:
     _assert_parity(run, _batch(seed, 5), _points(surface, seed, pieces), surface)
 
