@@ -66,7 +66,7 @@ def fits(logits: Tensor) -> bool:
 def region_sums(logits: Tensor, target: Tensor, tables: Sequence[Tensor], *options: Any) -> Tensor:
     """``autoseg::region_sums``, (4, C) float32; labels outside the classes fail an assertion."""
     job = _Job.of(logits, target, tables, *options)
-    partial = logits.new_zeros(
+    partial = logits.new_empty(
         (len(logits) * job.programs, 5, logits.shape[1]), dtype=torch.float32
     )
     job.launch("sums_kernel", partial)
@@ -90,7 +90,7 @@ def region_sums_backward(
         return result
     images, classes, height, width = logits.shape
     # What the logits above and below, left and right of each cell get from its pixels.
-    shares = logits.new_zeros((2, 2, images, height, width, classes), dtype=torch.float32)
+    shares = logits.new_empty((2, 2, images, height, width, classes), dtype=torch.float32)
     strides = (shares.stride(2), shares.stride(5), shares.stride(4), shares.stride(1))
     job.launch("gradient_kernel", upstream, shares, strides)
     rows = shares[0]

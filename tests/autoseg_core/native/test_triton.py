@@ -249,12 +249,12 @@ def test_layouts(run: Run, layout: Callable[[Tensor], Tensor], sigmoid: bool) ->
     _assert_parity(run, batch, _points("bezier", 5), "bezier")
 
 
-@pytest.mark.parametrize("small", [None, (3, 4)])
+@pytest.mark.parametrize("small", [None, (2, 3)])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_logits_have_float32_sums(
     run: Run, dtype: torch.dtype, small: tuple[int, int] | None
 ) -> None:
-    batch, points = _batch(6, 21, (2, 5, 7), small), _points("bezier", 6)
+    batch, points = _batch(6, 21, (1, 4, 6), small), _points("bezier", 6)
     batch = _changed(batch, logits=batch.logits.to(dtype))
     sums, gradient = _computed(run, batch, points, "bezier")
     expected, slope = _reference(batch, points, "bezier")
@@ -369,7 +369,7 @@ def test_impossible_classes_have_no_gradient(run: Run) -> None:
 
 @pytest.mark.parametrize("small", [None, (2, 3)])
 def test_equal_calls_give_equal_numbers(run: Run, small: tuple[int, int] | None) -> None:
-    given = (_batch(11, 21, (3, 6, 9), small), _points("bezier", 11), "bezier")
+    given = (_batch(11, 21, (2, 4, 6), small), _points("bezier", 11), "bezier")
     first, again = _computed(run, *given), _computed(run, *given)
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
