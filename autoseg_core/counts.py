@@ -6,7 +6,7 @@ carry gradients. Counts of disjoint sets of pixels (batches, ranks, images) add 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor
@@ -25,7 +25,7 @@ class Counts:
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The fields in their order of declaration, e.g. to sum them over processes."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        return tuple(vars(self).values())
 
     def double(self: Self) -> Self:
         """The same counts as float64, in which every score is computed."""

@@ -77,7 +77,7 @@ def boundary_f1(counts: BoundaryCounts) -> Tensor:
 def class_mean(values: Tensor, present: Tensor) -> Tensor:
     """Mean of ``values`` (C,) over the present classes."""
     kept = values.masked_fill(~present, 0.0)
-    return safe_divide(kept.sum(), present.sum().to(values.dtype))
+    return kept.sum() / present.sum().clamp(min=1)
 
 
 def weighted_mean(values: Tensor, present: Tensor, weights: Sequence[float]) -> Tensor:
