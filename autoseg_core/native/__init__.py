@@ -42,7 +42,7 @@ def say_if_missing() -> None:
     if _MISSING:
         _logger.warning(
             "The C++ kernels are not used: %s. On a CPU losses take 25 to 60 times as long, exact "
-            "metrics 3 to 5 times. Build them with a C++ compiler: "
+            "metrics 6 to 17 times. Build them with a C++ compiler: "
             "`pip install --no-build-isolation .` in the project's folder or `make`.",
             _MISSING,
         )
