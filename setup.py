@@ -19,7 +19,9 @@ from setuptools import setup
 FOLDER = Path("autoseg_core/native/csrc")
 # What at::parallel_for needs; without it, it is a plain loop.
 OPENMP = ["-fopenmp"] if sys.platform == "linux" else []
-FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-Wno-unknown-pragmas", *OPENMP]
+# GCC warns of vectors in PyTorch's headers by the thousand.
+QUIET = ["-Wno-unknown-pragmas", "-Wno-maybe-uninitialized", "-Wno-psabi"]
+FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", *QUIET, *OPENMP]
 # The names are those of torch.backends.cpu.get_cpu_capability(), the flags those of PyTorch's own
 # kernels.
 INSTRUCTION_SETS = {"DEFAULT": []}

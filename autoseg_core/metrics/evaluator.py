@@ -129,6 +129,7 @@ class SegmentationScores:
         (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
         Raises ``ValueError`` for other shapes, types or labels.
         """
+        prediction, target = _one_array(prediction), _one_array(target)
         if _place(prediction) != _place(target):
             raise ValueError(
                 "Expected prediction and target on one device, got "
@@ -231,6 +232,13 @@ def _names(metrics: Sequence[str]) -> tuple[str, ...]:
     if isinstance(metrics, str) or not metrics:
         raise ValueError(f"Expected a list of metric names such as ['mIoU'], got {metrics!r}.")
     return tuple(dict.fromkeys(get_metric(name).name for name in metrics))
+
+
+def _one_array(labels: Any) -> Any:
+    """Several masked arrays as one: ``np.asarray`` would drop their masks."""
+    several = isinstance(labels, list | tuple)
+    masked = several and any(isinstance(image, np.ma.MaskedArray) for image in labels)
+    return np.ma.stack(labels) if masked else labels
 
 
 def _place(labels: Labels) -> torch.device:
