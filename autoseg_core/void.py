@@ -33,7 +33,13 @@ def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
 
 
 def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
-    """The target with the first void label in place of the others."""
+    """The target with the first void label in place of the others.
+
+    As int64 where its own type cannot hold a void label: torch would compare with another number.
+    """
+    kind = torch.iinfo(target.dtype)
+    if not all(kind.min <= label <= kind.max for label in void):
+        target = target.long()
     return reduce(
         lambda labels, other: labels.masked_fill(labels == other, void[0]), void[1:], target
     )

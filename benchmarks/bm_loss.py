@@ -54,17 +54,18 @@ class Bar:
 
     def row(self, runs: Sequence[Run]) -> list[str]:
         """Bar, aim, the worst figure of each run, and whether all keep the bar."""
-        worst = [max(self.of(run), default=0.0) for run in runs]
+        found = [self.of(run) for run in runs]
         limits = [self.limit if r.setting.calm else self.loose or self.limit for r in runs]
-        met = all(w <= limit for w, limit in zip(worst, limits, strict=True))
+        kept = [value <= limit for own, limit in zip(found, limits, strict=True) for value in own]
+        met = ("yes" if all(kept) else "no") if kept else "-"
         bar = f"≤ {self.limit:g}" + (f" ({self.loose:g})" if self.loose else "")
-        figures = [f"{w:.2f}" if w else "-" for w in worst]
+        figures = [f"{max(own):.2f}" if own else "-" for own in found]
         return [
             self.what,
             bar,
             f"{self.aim:g}" if self.aim else "",
             *figures,
-            "yes" if met else "no",
+            met,
         ]
 
 

@@ -31,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.metrics.inputs import as_tensor
 from autoseg_core.metrics.label_maps import Rules, label_counts
@@ -84,6 +85,7 @@ class SegmentationScores:
         metrics: Sequence[str] = SIX,
         multilabel: bool = False,
     ) -> None:
+        native.say_if_missing()
         if protocol not in _RULES:
             known = ", ".join(get_args(ProtocolName))
             raise ValueError(f"Unknown protocol {protocol!r}; known protocols: {known}.")

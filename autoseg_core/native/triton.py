@@ -156,7 +156,8 @@ class _Job:
             sides = zip(logits.shape[2:], size, strict=True)
             between = tuple(x for n, m in sides for x in places(n, m, align_corners, logits.device))
         used = [table.float().contiguous() for table in tables]
-        flat = between is None and _rows_follow(logits) and _rows_follow(target)
+        like = torch.empty_like(logits, device="meta")  # whose strides its gradient has
+        flat = between is None and all(map(_rows_follow, (logits, target, like)))
         if flat:
             logits, target = _one_row(logits), _one_row(target)
         return _Job(logits, target, close, used, between, ignore_index, sigmoid, flat)

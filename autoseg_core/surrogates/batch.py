@@ -66,9 +66,9 @@ class Batch:
         bad = ((self.target < 0) | (self.target >= count)) & self.valid
         if self.target.is_cuda or (torch.compiler.is_compiling() and not self.target.is_meta):
             torch._assert_async(~bad.any(), f"A target label lies outside 0..{count - 1}.")
-        elif self.target.device.type == "cpu" and bad.any():
+        elif not self.target.is_meta and bad.any():
             raise ValueError(
                 f"The target holds labels outside the classes 0..{count - 1}, such as "
                 f"{int(self.target[bad][0])}; void pixels must be {self.ignore_index} "
-                "(ignore_index). A binary mask with one logit a pixel wants activation='sigmoid'."
+                "(ignore_index). A binary mask with one logit per pixel wants activation='sigmoid'."
             )

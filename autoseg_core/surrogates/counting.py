@@ -78,9 +78,9 @@ def choose(batch: Batch, region: Region, backend: Backend) -> str:
             "backend='native' needs logits on a CPU and the C++ kernels (see the log); got logits "
             f"on {batch.logits.device}. Take backend='auto'."
         )
-    if (backend == "triton" and whole) or (not on_cpu and backend == "auto"):
+    if not on_cpu or backend == "triton":
         fits = whole and triton.fits(batch.logits)
-        if backend == "triton" and not fits:
+        if backend == "triton" and not fits and (whole or on_cpu):
             raise RuntimeError(
                 "backend='triton' needs Triton, a CUDA GPU, at most "
                 f"{triton.MAX_CLASSES} classes and no float64; got {batch.logits.dtype} logits of "

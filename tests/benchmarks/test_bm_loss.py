@@ -124,7 +124,7 @@ def test_a_bar_looks_at_the_worst_figure(
 
 
 def test_what_was_not_measured_has_no_figure() -> None:
-    assert bm_loss.BARS[1].row([found({"cross entropy": 1.0})])[3:] == ["-", "yes"]
+    assert bm_loss.BARS[1].row([found({"cross entropy": 1.0})])[3:] == ["-", "-"]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -221,6 +221,7 @@ at::Tensor band_sums_backward(const at::Tensor& gradient, const at::Tensor& logi
                               const at::Tensor& target, at::TensorList tables, int64_t ignore_index,
                               c10::string_view curves, int64_t radius, bool border,
                               bool void_edges) {
+  check_gradient(gradient, logits);
   at::Tensor out = at::empty_like(logits);
   const at::Tensor d = gradient.to(at::kDouble).contiguous();
   DISPATCH(logits.scalar_type(), "band_sums_backward", [&] {

@@ -78,8 +78,6 @@ class Dense {
   explicit Dense(const at::Tensor& logits)
       : data_(const_cast<S*>(logits.const_data_ptr<S>())), strides_(logits.strides().vec()) {}
 
-  Grid grid_of(const at::Tensor& x) const { return {x.size(0), x.size(1), x.size(2), x.size(3)}; }
-
   void load(const Block& block, int64_t c, T* to) const {
     copy_row(place(block, c), strides_[3], to, 1, block.count);
   }

@@ -309,6 +309,7 @@ at::Tensor boundary_sums(const at::Tensor& logits, const at::Tensor& target, at:
 at::Tensor boundary_sums_backward(const at::Tensor& gradient, const at::Tensor& logits,
                                   const at::Tensor& target, at::TensorList tables,
                                   int64_t ignore_index, int64_t tolerance, bool void_edges) {
+  check_gradient(gradient, logits);
   at::Tensor out = at::empty_like(logits);
   const at::Tensor d = gradient.to(at::kDouble).contiguous();
   DISPATCH(logits.scalar_type(), "boundary_sums_backward", [&] {

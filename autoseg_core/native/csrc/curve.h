@@ -22,6 +22,8 @@ class Curve {
 
   // table: (P, 8) of any float dtype, on the CPU.
   explicit Curve(const at::Tensor& table) : pieces_(table.size(0)) {
+    TORCH_CHECK(table.dim() == 2 && pieces_ > 0 && table.size(1) == COLUMNS,
+                "expected a table of shape (P, 8), got ", table.sizes());
     const at::Tensor rows = table.to(c10::CppTypeToScalarType<T>::value).contiguous();
     rows_.assign(rows.const_data_ptr<T>(), rows.const_data_ptr<T>() + rows.numel());
   }

@@ -12,6 +12,24 @@
 namespace autoseg {
 inline namespace CPU_CAPABILITY {
 
+// Raises for shapes that do not belong together, which would be read out of bounds.
+inline void check_arguments(const at::Tensor& logits, const at::Tensor& target, bool sigmoid,
+                            at::OptionalIntArrayRef size = std::nullopt) {
+  TORCH_CHECK(logits.dim() == 4 && target.dim() == (sigmoid ? 4 : 3),
+              "expected logits (N, C, H, W) and their target, got ", logits.sizes(), " and ",
+              target.sizes());
+  const at::IntArrayRef pixels = target.sizes().slice(target.dim() - 2);
+  const at::IntArrayRef expected = size ? at::IntArrayRef(*size) : logits.sizes().slice(2);
+  TORCH_CHECK(target.size(0) == logits.size(0) && pixels == expected &&
+                  (!sigmoid || target.size(1) == logits.size(1)),
+              "the target ", target.sizes(), " does not fit the logits ", logits.sizes());
+}
+
+inline void check_gradient(const at::Tensor& gradient, const at::Tensor& logits) {
+  TORCH_CHECK(gradient.dim() == 2 && gradient.size(0) == 4 && gradient.size(1) == logits.size(1),
+              "expected a gradient of shape (4, C), got ", gradient.sizes());
+}
+
 // Target (N, R, Q), or (N, C, R, Q) of 0 and 1 for each class, and which pixels count.
 class Labels {
  public:
@@ -19,7 +37,7 @@ class Labels {
          int64_t ignore)
       : target_(target), near_(near), kinds_(kinds), ignore_(ignore) {}
 
-  // Writes -1 where nothing counts, there among the padding up to whole vectors.
+  // Writes -1 where nothing counts, the padding included up to whole vectors.
   template <typename T>
   void load(const Block& b, int64_t c, T* to) {
     const bool per_class = target_.dim() == 4;
@@ -43,7 +61,7 @@ class Labels {
   void check() const {
     TORCH_CHECK_VALUE(!bad_, "The target holds labels outside the classes 0..", kinds_ - 1,
                       ", such as ", example_.load(), "; void pixels must be ", ignore_,
-                      " (ignore_index). A binary mask with one logit a pixel wants "
+                      " (ignore_index). A binary mask with one logit per pixel wants "
                       "activation='sigmoid'.");
   }
 

@@ -33,6 +33,8 @@ class Scene {
         void_edges(void_edges),
         source_(logits),
         maps_(images * height * padded * 3) {
+    check_arguments(logits, target, false);
+    TORCH_CHECK(height * width < std::numeric_limits<int32_t>::max(), "an image is too large");
     Labels labels(target, std::nullopt, classes, ignore_index);
     const Grid grid(images, classes, height, width);
     const std::vector<T> seen(grid.width, T(0));

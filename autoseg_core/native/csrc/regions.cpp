@@ -295,8 +295,12 @@ bool flat(const at::Tensor& x) {
   return x.size(-2) == 1 || x.stride(-2) == x.size(-1) * x.stride(-1);
 }
 
+// A view: what is written to it is written to x.
 at::Tensor flattened(const at::Tensor& x) {
-  return x.flatten(-2).unsqueeze(-2);
+  std::vector<int64_t> sizes = x.sizes().slice(0, x.dim() - 2).vec();
+  sizes.push_back(1);
+  sizes.push_back(x.size(-2) * x.size(-1));
+  return x.view(sizes);
 }
 
 // Arguments as both directions read them. near: pixels that count, or nothing.
@@ -309,14 +313,16 @@ struct Arguments {
 
   Arguments(const at::Tensor& x, const at::Tensor& y, int64_t ignore_index, bool sigmoid,
             at::OptionalIntArrayRef size, bool align_corners, int64_t tolerance,
-            bool drop_background, bool void_edges)
+            bool drop_background, bool void_edges, bool flat_result = true)
       : logits(x),
         target(y),
         size(size),
         sigmoid(sigmoid),
         align_corners(align_corners),
-        flatten(!size && flat(x) && flat(y)),
+        flatten(!size && flat_result && flat(x) && flat(y)),
         ignore_index(ignore_index) {
+    check_arguments(x, y, sigmoid, size);
+    TORCH_CHECK(!sigmoid || tolerance < 0, "a trimap is of classes that exclude each other");
     if (tolerance >= 0) {
       near = label_maps::trimap(y, x.size(1), ignore_index, tolerance, drop_background, void_edges);
     }
@@ -363,11 +369,12 @@ at::Tensor region_sums_backward(const at::Tensor& gradient, const at::Tensor& lo
                                 int64_t ignore_index, bool sigmoid, at::OptionalIntArrayRef size,
                                 bool align_corners, int64_t near, bool drop_background,
                                 bool void_edges) {
+  at::Tensor result = at::empty_like(logits);
   const Arguments given(logits, target, ignore_index, sigmoid, size, align_corners, near,
-                        drop_background, void_edges);
+                        drop_background, void_edges, flat(result));
+  check_gradient(gradient, logits);
   const Grid grid = given.grid();
   Labels labels = given.labels();
-  at::Tensor result = at::empty_like(logits);
   const at::Tensor d = gradient.to(at::kDouble).contiguous();
   const double* slopes = d.const_data_ptr<double>();
   DISPATCH(logits.scalar_type(), "region_sums_backward", [&] {

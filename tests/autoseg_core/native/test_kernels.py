@@ -107,8 +107,12 @@ def test_labels_of_any_width(metric: str, dtype: torch.dtype) -> None:
         lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
         lambda x: x.repeat_interleave(2, dim=3)[..., ::2],
         lambda x: torch.cat([x, x], dim=3)[..., : x.shape[3]],
+        lambda x: x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)[:, :1].expand_as(x),
     ],
-    ids=["channels last", "transposed", "every second channel", "every second column", "crop"],
+    ids=[
+        *("channels last", "transposed", "every second channel", "every second column", "crop"),
+        "expanded",
+    ],
 )
 def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
     logits, target = samples.batch(5)
@@ -259,3 +263,28 @@ def test_threads_change_no_number(metric: str) -> None:
     torch.set_num_threads(threads)
     for value, gradient in found[1:]:
         assert torch.equal(value, found[0][0]) and torch.equal(gradient, found[0][1])
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("void", [300, -1, [-1, 255], [300, 255]], ids=str)
+def test_void_labels_that_the_labels_type_cannot_hold(metric: str, void: Any) -> None:
+    logits, target = samples.batch(17, 60)
+    given = [*void] if isinstance(void, list) else [void]
+    target = target.masked_fill(target == samples.VOID, 255 if 255 in given else 44).byte()
+    term = samples.term(metric)
+    kernel, plain = (
+        samples.value_and_gradient(loss_of(term, ignore_index=void, backend=b), logits, target)
+        for b in ("native", "reference")
+    )
+    torch.testing.assert_close(kernel, plain, rtol=1e-9, atol=1e-12)
+
+
+def test_operations_refuse_what_does_not_fit() -> None:
+    logits, target = samples.batch(18)
+    table = torch.zeros(1, 8, dtype=torch.float64)
+    rest = (255, False, None, False, -1, False, False)
+    sums = torch.ops.autoseg.region_sums
+    with pytest.raises(RuntimeError, match="does not fit the logits"):
+        sums(logits, target[:, :3], [table], *rest)
+    with pytest.raises(RuntimeError, match=r"table of shape \(P, 8\), got \[1, 7\]"):
+        sums(logits, target, [table[:, :7]], *rest)
