@@ -196,7 +196,7 @@ def test_a_journal_that_is_no_file_is_named(make_cfg, tmp_path):
         ("['a: test.yaml', 'a: val.yaml']", r"different labels, got \['a', 'a'\]"),
         ("['a/b: test.yaml']", "a label names a directory: letters.*got 'a/b'"),
         ("['tensorboard: test.yaml']", "none of tensorboard, losses; got 'tensorboard'"),
-        ("['a: none.yaml']", r"none\.yaml.*No such file"),
+        ("['a: none.yaml']", r"none\.yaml.*no such config file"),
         ("['a: broken.yaml']", r"broken\.yaml: Non-existent config key: NONSENSE"),
     ],
 )
