@@ -166,12 +166,6 @@ class Worker {
   static Vec value(const std::optional<Curve<T>>& g, Vec x) { return g ? g->value(x) : x; }
   static Vec slope(const std::optional<Curve<T>>& g, Vec x) { return g ? g->slope(x) : Vec(T(1)); }
 
-  static Vec give(T* to, const T* values, Vec e, Vec left) {
-    const Vec here = Vec::loadu(values) == e;
-    (Vec::loadu(to) + (left & here)).store(to);
-    return Vec::blendv(left, Vec(T(0)), here);
-  }
-
   const Scene<S>& scene_;
   const int64_t H, W, P, radius_, L;
   const T rim_;
@@ -227,10 +221,7 @@ at::Tensor band_sums_backward(const at::Tensor& gradient, const at::Tensor& logi
   DISPATCH(logits.scalar_type(), "band_sums_backward", [&] {
     using T = Working<scalar_t>;
     const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
-    const at::Tensor of_p =
-        std::is_same_v<scalar_t, T>
-            ? out
-            : at::empty(logits.sizes(), logits.options().dtype(c10::CppTypeToScalarType<T>::value));
+    const at::Tensor of_p = working_room<T>(out);
     const Dense<T> place(of_p);
     for_each_plane(
         scene, tables, curves, radius, border,

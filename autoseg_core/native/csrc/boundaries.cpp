@@ -181,27 +181,15 @@ class Worker {
 
   T* of_row(int64_t y) { return of_rows_.data() + (y + 3) % 3 * (P + 2 * LANES) + LANES; }
 
-  // Adds what is left where `values` is the minimum e; returns the rest.
-  static Vec give(T* to, const T* values, Vec e, Vec left) {
-    const Vec here = Vec::loadu(values) == e;
-    (Vec::loadu(to) + (left & here)).store(to);
-    return Vec::blendv(left, Vec(T(0)), here);
-  }
-
   void spread_row(int64_t y) {
     T* left = of_row(y);
     for (const int64_t step : {-1, 0, 1}) {
       for (int64_t j = 0; j < P; j += LANES) {
         T* to = edge_.row(y) + j + step;
-        give_to(to, p_.row(y) + j + step, Vec::loadu(lowest_.row(y) + j), left + j);
+        const Vec e = Vec::loadu(lowest_.row(y) + j);
+        give(to, p_.row(y) + j + step, e, Vec::loadu(left + j)).store(left + j);
       }
     }
-  }
-
-  static void give_to(T* to, const T* values, Vec e, T* left) {
-    const Vec rest = Vec::loadu(left), here = Vec::loadu(values) == e;
-    (Vec::loadu(to) + (rest & here)).store(to);
-    Vec::blendv(rest, Vec(T(0)), here).store(left);
   }
 
   Vec near(int64_t y, int64_t j) const { return Vec::loadu(&near_[y * P + j]); }
@@ -317,10 +305,7 @@ at::Tensor boundary_sums_backward(const at::Tensor& gradient, const at::Tensor& 
     const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
     const Xor<T> form(tables);
     const double* slopes = d.const_data_ptr<double>();
-    const at::Tensor of_p =
-        std::is_same_v<scalar_t, T>
-            ? out
-            : at::empty(logits.sizes(), logits.options().dtype(c10::CppTypeToScalarType<T>::value));
+    const at::Tensor of_p = working_room<T>(out);
     const Dense<T> place(of_p);
     for_each_plane(scene, form, tolerance, all_edges(scene),
                    [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const int32_t* begin,

@@ -100,6 +100,21 @@ class Plane {
   std::vector<T> values_;
 };
 
+// Adds what is left of a minimum's gradient where `values` equals the minimum e; returns the rest.
+template <typename T>
+Vectorized<T> give(T* to, const T* values, Vectorized<T> e, Vectorized<T> left) {
+  const Vectorized<T> here = Vectorized<T>::loadu(values) == e;
+  (Vectorized<T>::loadu(to) + (left & here)).store(to);
+  return Vectorized<T>::blendv(left, Vectorized<T>(T(0)), here);
+}
+
+// Room for numbers of type T in the shape of `out`: itself, if it holds such.
+template <typename T>
+at::Tensor working_room(const at::Tensor& out) {
+  constexpr at::ScalarType kind = c10::CppTypeToScalarType<T>::value;
+  return out.scalar_type() == kind ? out : at::empty(out.sizes(), out.options().dtype(kind));
+}
+
 // Edges of the target: pixels with a neighbour of another label.
 struct Edges {
   // Positions y W + x of an image's edge pixels, class by class; those of class c are

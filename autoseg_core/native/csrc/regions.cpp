@@ -88,7 +88,7 @@ class Softmax {
   }
 
   // dlogit_c = p_c (dp_c - sum_k p_k dp_k), with dp_c = dI_c g_and'(p_c) for a pixel's own class
-  // and dU_c g_or'(p_c) for the others. d: (SUMS, C). Returns the gradient's rows.
+  // and dU_c g_or'(p_c) for the others. d: (SUMS, C).
   void differentiate(const Curves<T>& curves, const double* d) {
     for (int64_t j = 0; j < count_; j += LANES) {
       curves.both.slope(at(own_, j)).store(&own_[j]);
