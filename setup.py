@@ -36,12 +36,15 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 def kernels() -> dict[str, Any]:
     """The arguments of ``setup`` that build the kernels; none where there is no PyTorch."""
     try:
+        import torch
         from torch.utils.cpp_extension import BuildExtension, CppExtension
     except ImportError:
         return {}
+    # Environments with different PyTorch may share a source tree: each loads its own libraries.
+    version = "_".join(torch.__version__.split(".")[:2])
     extensions = [
         CppExtension(
-            f"autoseg_core.native.kernels_{name.lower()}",
+            f"autoseg_core.native.kernels_{name.lower()}_torch{version}",
             [str(FOLDER / f"kernels_{name.lower()}.cpp")],
             depends=[str(path) for path in FOLDER.iterdir()],
             extra_compile_args=[*FLAGS, *flags],

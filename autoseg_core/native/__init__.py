@@ -15,34 +15,46 @@ import torch
 
 from autoseg_core.native import operations  # noqa: F401  defines what the kernels implement
 
+SETS = ("avx512", "avx2", "default")
+"""Instruction sets that there are kernels for, the fastest first."""
+_VERSION = ".".join(torch.__version__.split(".")[:2])
 _logger = logging.getLogger(__name__)
 
 
-def load(folder: Path) -> str:
-    """Load a folder's kernels for this machine's instruction set; "" or why there are none."""
-    names = (torch.backends.cpu.get_cpu_capability().lower(), "default")
-    paths = [path for name in names if (path := folder / f"kernels_{name}.so").is_file()]
-    if not paths:
-        return "they are not built"
+def library(name: str) -> str:
+    """File of the kernels for an instruction set and this PyTorch, as setup.py names it."""
+    return f"kernels_{name}_torch{_VERSION.replace('.', '_')}.so"
+
+
+def load(folder: Path) -> tuple[bool, str]:
+    """Load a folder's kernels for this machine: whether there are any, and what there is not."""
+    own = torch.backends.cpu.get_cpu_capability().lower()
+    usable = SETS[SETS.index(own) :] if own in SETS else ("default",)
+    names = [library(name) for name in usable]
+    there = [name for name in names if (folder / name).is_file()]
+    if not there:
+        return False, f"they are not built for PyTorch {_VERSION}"
     try:
-        torch.ops.load_library(paths[0])
+        torch.ops.load_library(folder / there[0])
     except OSError as error:
-        return f"they do not fit this PyTorch ({error.__cause__ or error})"
-    return ""
+        return False, f"they do not fit this PyTorch ({error.__cause__ or error})"
+    best = there[0] == names[0]
+    return True, "" if best else f"{names[0]} is not built, {there[0]} is slower"
 
 
-_MISSING = load(Path(__file__).parent)
-CPU = not _MISSING
-"""Whether the C++ kernels can be used on this machine."""
+CPU, _MISSING = load(Path(__file__).parent)
+"""Whether C++ kernels can be used on this machine, and why they, or its best, cannot."""
 
 
 @functools.cache
 def say_if_missing() -> None:
-    """One log line where the C++ kernels are not there: what is missing, what it costs."""
+    """One log line where C++ kernels are not there: what is missing, what it costs."""
     if _MISSING:
+        cost = "" if CPU else "On a CPU losses take 25 to 60 times as long, exact metrics 6 to 17. "
         _logger.warning(
-            "The C++ kernels are not used: %s. On a CPU losses take 25 to 60 times as long, exact "
-            "metrics 6 to 17 times. Build them with a C++ compiler: "
+            "The C++ kernels are not %s: %s. %sBuild them with a C++ compiler: "
             "`pip install --no-build-isolation .` in the project's folder or `make`.",
+            "complete" if CPU else "used",
             _MISSING,
+            cost,
         )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import torch
 
 import autoseg_core
 from autoseg_core import native
@@ -41,21 +45,66 @@ except RuntimeError as error:
 """
 
 
-def test_losses_train_without_kernels(tmp_path: Path) -> None:
+SCORES = """
+import logging
+logging.basicConfig(format="%(name)s: %(message)s")
+import torch
+from autoseg_core import SegmentationScores, native
+
+scores = SegmentationScores(3)
+scores.update(torch.eye(9, dtype=torch.uint8), torch.eye(9, dtype=torch.uint8))
+assert set(scores.compute().values()) == {1.0} and native.CPU
+"""
+
+
+def run_in_a_copy(folder: Path, program: str, *without: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program with a copy of the package that lacks some files."""
     package = Path(autoseg_core.__file__).parent
-    unbuilt = shutil.ignore_patterns("*.so", "csrc", "__pycache__")
-    shutil.copytree(package, tmp_path / "autoseg_core", ignore=unbuilt)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", PROGRAM]
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    unbuilt = shutil.ignore_patterns(*without, "csrc", "__pycache__")
+    shutil.copytree(package, folder / "autoseg_core", ignore=unbuilt)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+    return ran
+
+
+def test_losses_train_without_kernels(tmp_path: Path) -> None:
+    ran = run_in_a_copy(tmp_path, PROGRAM, "*.so")
     (line,) = [line for line in ran.stderr.splitlines() if "kernels" in line]
-    assert line.startswith("autoseg_core.native: The C++ kernels are not used: they are not built.")
+    assert line.startswith(
+        "autoseg_core.native: The C++ kernels are not used: they are not built for"
+    )
     assert "Build them with a C++ compiler" in line
     assert "backend='native' needs logits on a CPU and the C++ kernels" in ran.stdout
 
 
+@pytest.mark.skipif(
+    not native.CPU or torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
+    reason="needs the C++ kernels, and instruction sets to choose from",
+)
+def test_a_part_of_the_kernels_is_used_and_the_rest_named(tmp_path: Path) -> None:
+    best = native.library(torch.backends.cpu.get_cpu_capability().lower())
+    ran = run_in_a_copy(tmp_path, SCORES, best)
+    (line,) = [line for line in ran.stderr.splitlines() if "kernels" in line]
+    assert f"The C++ kernels are not complete: {best} is not built, kernels_" in line
+
+
 def test_a_library_that_cannot_be_loaded_is_passed_over(tmp_path: Path) -> None:
-    assert native.load(tmp_path) == "they are not built"
-    (tmp_path / "kernels_default.so").write_bytes(b"\x7fELF, cut off")
-    assert re.fullmatch(r"they do not fit this PyTorch \(.*file too short\)", native.load(tmp_path))
+    version = ".".join(torch.__version__.split(".")[:2])
+    assert native.load(tmp_path) == (False, f"they are not built for PyTorch {version}")
+    (tmp_path / "kernels_default_torch1_13.so").touch()  # of an environment with another PyTorch
+    assert not native.load(tmp_path)[0]
+    (tmp_path / native.library("default")).write_bytes(b"\x7fELF, cut off")
+    found, why = native.load(tmp_path)
+    assert not found and re.fullmatch(r"they do not fit this PyTorch \(.*file too short\)", why)
+
+
+def test_the_names_are_those_that_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(autoseg_core.__file__).parents[1]
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["setup.py", "-q", "--version"])
+    built = runpy.run_path(str(root / "setup.py"))["kernels"]()["ext_modules"]
+    names = {extension.name.rpartition(".")[2] + ".so" for extension in built}
+    assert native.library("default") in names
+    assert names <= {native.library(name) for name in native.SETS}
