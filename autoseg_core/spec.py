@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -22,6 +22,8 @@ from autoseg_core.surfaces.space import Constraints, SearchSpace, check_curve
 
 FORMAT: Literal[1] = 1
 Point = tuple[float, float]
+Factor = Annotated[float, Field(ge=1e-15, le=1e6)]
+"""Of a term, or of a whole loss."""
 
 
 class SpecError(ValueError):
@@ -30,6 +32,9 @@ class SpecError(ValueError):
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+_Made = TypeVar("_Made", bound=_Model)
 
 
 class LossTerm(_Model):
@@ -50,7 +55,7 @@ class LossTerm(_Model):
     surface: str = "bezier"
     pieces: Annotated[int, Field(ge=1)]
     control_points: tuple[tuple[Point, ...], ...]
-    weight: Annotated[float, Field(ge=1e-15, le=1e6)] = 1.0
+    weight: Factor = 1.0
     absent: Literal["ignore", "zero"] = "ignore"
     tolerance: Annotated[int, Field(ge=0, le=1000)] = 5
     drop_background: bool = False
@@ -102,10 +107,7 @@ class LossTerm(_Model):
             "truth_table": space.constraints.truth_table,
             "monotone": space.constraints.monotone,
         }
-        try:
-            return cls(**values, **settings)
-        except ValidationError as error:
-            raise SpecError("Not a loss term: " + "; ".join(_explain(error))) from None
+        return _made(cls, **values, **settings)
 
     def space(self) -> SearchSpace:
         """The search space this term is a point of."""
@@ -138,13 +140,16 @@ class LossSpec(_Model):
 
     name: letters, digits and ``_.+-``: it also names files and directories. combine: "sum", of
     ``weight * (1 - score)`` over the terms, or "product", 1 - the product of their scores, which
-    has no weights: they must be 1.
+    has no weights: they must be 1. scale: in [1e-15, 1e6]; the loss is that sum, or 1 - that
+    product, times ``scale``, so that it trains at the learning rate of another loss
+    (``scaling.gradient_scale``). Scores and counts do not depend on it.
     """
 
     format: Literal[1] = FORMAT
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*$")]
     terms: Annotated[tuple[LossTerm, ...], Field(min_length=1)]
     combine: Combine = "sum"
+    scale: Factor = 1.0
     provenance: Provenance = Provenance()
 
     @model_validator(mode="after")
@@ -157,10 +162,7 @@ class LossSpec(_Model):
     @classmethod
     def of_terms(cls, name: str, *terms: LossTerm, combine: Combine = "sum") -> LossSpec:
         """``terms`` combined under a name; raises ``SpecError`` for an unfit name."""
-        try:
-            return cls(name=name, terms=terms, combine=combine)
-        except ValidationError as error:
-            raise SpecError("Not a loss spec: " + "; ".join(_explain(error))) from None
+        return _made(cls, name=name, terms=terms, combine=combine)
 
     @classmethod
     def from_theta(cls, name: str, space: Space, theta: Any, **settings: Any) -> LossSpec:
@@ -177,10 +179,14 @@ class LossSpec(_Model):
         ]
         return cls.of_terms(name, *terms, combine=objective.combine)
 
+    def scaled(self, factor: float) -> LossSpec:
+        """The same loss times ``factor``; ``SpecError`` where ``scale`` would leave its bounds."""
+        return _made(LossSpec, **{**dict(self), "scale": self.scale * factor})
+
     def to_json(self) -> str:
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
         # What is usual is written as it was before there was a choice: old readers know it.
-        usual: dict[str, Any] = {"combine": self.combine == "sum"}
+        usual: dict[str, Any] = {"combine": self.combine == "sum", "scale": self.scale == 1}
         usual["terms"] = {i: {"void_edges": not t.void_edges} for i, t in enumerate(self.terms)}
         return self.model_dump_json(indent=1, exclude_none=True, exclude=usual) + "\n"
 
@@ -205,6 +211,15 @@ class LossSpec(_Model):
         except ValidationError as error:
             lines = "".join(f"\n  {line}" for line in _explain(error))
             raise SpecError(f"{origin} is not a loss spec:{lines}") from None
+
+
+def _made(model: type[_Made], **values: Any) -> _Made:
+    """``model(**values)``; what does not fit is told as a ``SpecError``."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        kind = "term" if model is LossTerm else "spec"
+        raise SpecError(f"Not a loss {kind}: " + "; ".join(_explain(error))) from None
 
 
 def _as_tuple(value: Any) -> Any:

@@ -31,7 +31,9 @@ _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
 
 class AutoSegLoss(nn.Module):
-    """Sum over the terms of ``weight * (1 - surrogate score of the batch)``, or 1 - their product.
+    """``scale`` times the sum over the terms of ``weight * (1 - surrogate score of the batch)``.
+
+    Of a product it is ``scale`` times 1 - the product of the scores.
 
     At one-hot predictions each surrogate equals its exact metric, whatever the control points; with
     identity curves mIoU is the soft Jaccard loss and mAcc is 1 - mean probability of the true
@@ -147,7 +149,8 @@ class AutoSegLoss(nn.Module):
         """The spec's name and metrics, for ``print(loss)``."""
         join = " + " if self.spec.combine == "sum" else " * "
         terms = join.join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
-        return f"{self.spec.name}: {terms}, ignore_index={self.ignore_index}"
+        scaled = terms if self.spec.scale == 1 else f"{self.spec.scale:g} * ({terms})"
+        return f"{self.spec.name}: {scaled}, ignore_index={self.ignore_index}"
 
     def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """What ``.to()``, ``.half()``, ``.cuda()`` and ``.to_empty()`` do: here, move the points.
@@ -163,13 +166,14 @@ class AutoSegLoss(nn.Module):
 
 
 def combined_loss(spec: LossSpec, scores: Sequence[Tensor]) -> Tensor:
-    """``spec.combine`` of the terms' scores, scalars in [0, 1]: what is to be minimised.
+    """What is to be minimised, given the terms' scores, scalars in [0, 1].
 
-    A sum is that of ``weight * (1 - score)``, a product 1 - the product of the scores.
+    ``spec.scale`` times the sum of ``weight * (1 - score)``, or times 1 - the product of scores.
     """
-    if spec.combine == "product":
-        return 1 - reduce(mul, scores)  # the backward of torch.prod looks for zeros on the host
-    return reduce(add, (t.weight * (1 - s) for t, s in zip(spec.terms, scores, strict=True)))
+    if spec.combine == "product":  # the backward of torch.prod looks for zeros on the host
+        return spec.scale * (1 - reduce(mul, scores))
+    parts = (t.weight * (1 - s) for t, s in zip(spec.terms, scores, strict=True))
+    return spec.scale * reduce(add, parts)
 
 
 def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:

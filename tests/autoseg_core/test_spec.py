@@ -90,7 +90,7 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("pieces", 1, "pieces: unknown key; known keys: format, name, terms, combine, provenance"),
+        ("pieces", 1, "pieces: unknown key; known keys: format, name, terms, combine, scale"),
         ("terms.0.absnt", 0, "terms.0.absnt: unknown key; known keys: metric, surface, pieces"),
         ("provenance.learning_rate", 1, "known keys: dataset, network, lr, batch, iterations"),
         ("terms.0.metric", "dice", "Unknown metric 'dice'; known metrics: mIoU, FWIoU, mAcc, gAcc"),
@@ -101,6 +101,10 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
         ("terms.0.weight", 0, "terms.0.weight: .*greater than or equal to 0.000000000000001"),
         ("terms.0.weight", 2e6, "terms.0.weight: .*less than or equal to 1000000"),
         ("terms.0.weight", "1", "terms.0.weight: .*valid number"),
+        ("scale", 0, "scale: .*greater than or equal to 0.000000000000001"),
+        ("scale", 2e6, "scale: .*less than or equal to 1000000"),
+        ("scale", float("inf"), "scale: .*finite number"),
+        ("scale", "1", "scale: .*valid number"),
         ("terms.0.tolerance", -1, "terms.0.tolerance: .*greater than or equal to 0"),
         ("terms.0.tolerance", 1001, "terms.0.tolerance: .*less than or equal to 1000"),
         ("terms.0.tolerance", 1.5, "terms.0.tolerance: .*integer"),
@@ -194,6 +198,26 @@ def test_lifted_constraints_are_needed_for_such_points(metric: str, surface: str
 def test_a_sum_is_written_as_before_there_were_products() -> None:
     assert "combine" not in json.loads(SPEC.to_json())
     assert LossSpec.from_json(SPEC.to_json()).combine == "sum"
+
+
+def test_a_loss_without_a_scale_is_written_as_before_there_were_scales() -> None:
+    assert "scale" not in json.loads(SPEC.to_json())
+    assert LossSpec.from_json(SPEC.to_json()).scale == 1
+
+
+def test_a_scale_round_trips_and_multiplies() -> None:
+    scaled = SPEC.scaled(1 / 3)
+    assert json.loads(scaled.to_json())["scale"] == 1 / 3
+    assert LossSpec.from_json(scaled.to_json()) == scaled != SPEC
+    assert scaled.scaled(6.0).scale == pytest.approx(2)
+    assert scaled.scaled(6.0).terms == SPEC.terms
+    assert scaled.scaled(6.0).provenance == SPEC.provenance
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, 1e7, float("nan"), float("inf")])
+def test_a_factor_out_of_bounds_is_refused(factor: float) -> None:
+    with pytest.raises(SpecError, match="Not a loss spec: scale: "):
+        SPEC.scaled(factor)
 
 
 def test_a_product_round_trips() -> None:

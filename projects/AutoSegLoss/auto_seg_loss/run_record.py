@@ -55,8 +55,9 @@ def same_loss(recorded: str | None, now: str | None) -> bool:
     """Whether two texts of ``loss_text`` are one loss: names and notes do not count."""
     if recorded is None or now is None:
         return recorded == now
-    old, new = LossSpec.from_json(recorded, "the recorded loss"), LossSpec.from_json(now)
-    return (old.terms, old.combine) == (new.terms, new.combine)
+    specs = LossSpec.from_json(recorded, "the recorded loss"), LossSpec.from_json(now)
+    old, new = (spec.model_dump(exclude={"name", "provenance"}) for spec in specs)
+    return old == new
 
 
 @contextmanager

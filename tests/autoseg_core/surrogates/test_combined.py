@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import samples
@@ -50,6 +52,20 @@ def test_a_product_in_value_and_gradient() -> None:
     torch.testing.assert_close(gradient, (1 - b) * da + (1 - a) * db)
 
 
+@EVERY
+@pytest.mark.parametrize("options", [{}, {"per_image": True}, {"backend": "reference"}], ids=str)
+def test_the_scale_multiplies_value_and_gradient_and_no_score(objective: str, options: Any) -> None:
+    loss = AutoSegLoss(loss_of(objective).spec, **options)
+    scaled = AutoSegLoss(loss.spec.scaled(32.0), **options)  # a power of two: nothing is rounded
+    logits, target = samples.batch(3)
+    value, gradient = samples.value_and_gradient(loss, logits, target)
+    found, slope = samples.value_and_gradient(scaled, logits, target)
+    assert torch.equal(found, 32 * value)
+    assert torch.equal(slope, 32 * gradient)
+    scores = [one.scores(one.counts(one.batch(logits, target))) for one in (loss, scaled)]
+    assert scores[0] == scores[1]
+
+
 def test_a_factor_without_a_class_to_look_at_rests() -> None:
     """An image of one class has no boundary."""
     region, edge = samples.term("mIoU"), samples.term("BF1")
@@ -86,3 +102,8 @@ def test_nothing_is_read_on_the_way_there_and_back(objective: str) -> None:
 def test_print_tells_a_product_from_a_sum() -> None:
     assert "1 mIoU * 1 BF1" in repr(loss_of("mIoU*BF1"))
     assert "0.25 mIoU + 0.75 BF1" in repr(loss_of("mIoU+3*BF1"))
+
+
+def test_print_tells_a_scale() -> None:
+    scaled = AutoSegLoss(loss_of("mIoU+3*BF1").spec.scaled(30.0))
+    assert "30 * (0.25 mIoU + 0.75 BF1)" in repr(scaled)

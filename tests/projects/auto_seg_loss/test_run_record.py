@@ -104,9 +104,10 @@ def test_of_the_loss_the_content_counts_not_the_name(saved, make_cfg, tmp_path):
     noted = spec.provenance.model_copy(update={"note": "It gained two points since."})
     spec.model_copy(update={"name": "mine", "provenance": noted}).save(path)
     check_resume(make_cfg(*SEARCHED, path))
-    load_spec("voc-macc-bezier").save(path)
-    with pytest.raises(ConfigError, match=r"LOSS_SPEC: names a loss with other content"):
-        check_resume(make_cfg(*SEARCHED, path))
+    for other in (load_spec("voc-macc-bezier"), spec.scaled(2.0)):
+        other.save(path)
+        with pytest.raises(ConfigError, match=r"LOSS_SPEC: names a loss with other content"):
+            check_resume(make_cfg(*SEARCHED, path))
 
 
 def test_a_fresh_training_leaves_no_older_checkpoint_to_resume(saved):

@@ -24,7 +24,7 @@ BOUNDARY = ("target", "matched_target", "prediction", "matched_prediction")
 class LossCounts(HookBase):
     """Puts, every ``period`` iterations and after the last, of the head's AutoSegLoss:
 
-    - surrogate/<term>: the soft score of the batch, whose complement the loss is;
+    - surrogate/<term>: the soft score of the batch, in [0, 1] whatever the spec's ``scale``;
     - counts/<term>/<count>/<class>: the soft counts in pixels, of the whole batch: target,
       intersection and union; for a metric of boundaries those of ``BoundaryCounts``.
 
