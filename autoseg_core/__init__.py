@@ -11,12 +11,13 @@ from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
 from autoseg_core.surfaces.joint import JointSpace, Space, search_space, space_from_dict
 from autoseg_core.surfaces.space import Constraints, SearchSpace
 from autoseg_core.surrogates import AutoSegLoss
-from autoseg_core.zoo import load_loss, load_spec, zoo_names
+from autoseg_core.zoo import RECOMMENDED, load_loss, load_spec, zoo_names
 
 __version__ = "0.1.0"
 
 __all__ = [
     "METRICS",
+    "RECOMMENDED",
     "SIX",
     "AutoSegLoss",
     "Constraints",

@@ -11,6 +11,16 @@ from autoseg_core.spec import LossSpec, SpecError
 from autoseg_core.surrogates import AutoSegLoss
 from autoseg_core.void import IgnoreIndex
 
+RECOMMENDED = {
+    "mIoU": "voc-miou-bezier",
+    "FWIoU": "voc-fwiou-bezier",
+    "mAcc": "voc-macc-bezier",
+    "gAcc": "voc-gacc-bezier",
+    "BIoU": "voc-biou-bezier",
+    "BF1": "voc-bf1-bezier",
+}
+"""Metric -> the loss of the zoo to take for it. ``load_spec`` takes the metric in any case."""
+
 
 def zoo_names() -> list[str]:
     """Names that ``load_spec`` and ``load_loss`` know, sorted."""
@@ -19,11 +29,12 @@ def zoo_names() -> list[str]:
 
 
 def load_spec(name_or_path: str | Path) -> LossSpec:
-    """Read a spec from the zoo by name, or from a JSON file by path.
+    """Read a spec from the zoo by name or metric, or from a JSON file by path.
 
-    A string that ends in ``.json`` or contains a slash is a path. Raises ``SpecError`` for an
-    unknown name (listing the known ones) and for a file that is not a valid spec, and
-    ``FileNotFoundError`` for a missing file.
+    "mIoU", in any case, is the recommended loss of that metric (``RECOMMENDED``). A ``Path``, and a
+    string that ends in ``.json`` or contains a slash, is a path; any other string is a name, also
+    where a file is called so. Raises ``SpecError`` for an unknown name (listing the known ones) and
+    for a file that is not a valid spec, and ``FileNotFoundError`` for a missing file.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".json") or "/" in text:
@@ -33,12 +44,15 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
         return LossSpec.from_json(
             path.read_text(encoding="utf-8", errors="replace"), origin=str(path)
         )
-    if text not in zoo_names():
+    by_metric = {metric.lower(): name for metric, name in RECOMMENDED.items()}
+    name = by_metric.get(text.lower(), text)
+    if name not in zoo_names():
         raise SpecError(
-            f"Unknown loss {text!r}; known losses: {_known()}. A path must end in .json."
+            f"Unknown loss {text!r}; known losses: {_known()}; metrics, for the recommended loss "
+            f"of each: {', '.join(by_metric)}. A path must end in .json."
         )
-    file = resources.files(__name__) / f"{text}.json"
-    return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{text}.json")
+    file = resources.files(__name__) / f"{name}.json"
+    return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{name}.json")
 
 
 def load_loss(

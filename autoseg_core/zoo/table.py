@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from autoseg_core.scores import METRICS, get_metric
 from autoseg_core.spec import LossSpec, LossTerm
+from autoseg_core.zoo import RECOMMENDED
 
 FORMS = ("plain", "markdown", "json")
 
@@ -24,17 +25,19 @@ _SHOWN_APART = {"metric", "control_points"}  # of a term
 
 
 def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
-    """What the losses are and where they come from, notes, and what they scored; by ``form``.
+    """What the losses are and where they come from, notes, which one is recommended for a metric,
+    and what they scored; by ``form``.
 
-    "json": a list of objects, whose ``reported`` is as in ``Provenance``. ``ValueError`` for
-    another form.
+    "json": a list of objects, whose ``reported`` is as in ``Provenance`` and whose ``recommended``
+    lists metrics. ``ValueError`` for another form.
     """
     if _check(form) == "json":
         return json.dumps([_summary(spec) for spec in specs], indent=1)
     rows = [_row(spec) for spec in specs]
     notes = [(spec.name, spec.provenance.note) for spec in specs if spec.provenance.note]
     told = [_table(notes, ("name", "note"), form, (None, 116))] if notes else []
-    return "\n\n".join([_table(rows, _LOSSES, form, _WIDTHS), *told, *_scores(specs, form)])
+    parts = [_table(rows, _LOSSES, form, _WIDTHS), *told, *_recommended(specs, form)]
+    return "\n\n".join([*parts, *_scores(specs, form)])
 
 
 def show_loss(spec: LossSpec, form: str = "plain") -> str:
@@ -45,6 +48,8 @@ def show_loss(spec: LossSpec, form: str = "plain") -> str:
     parts = [_heading(spec.name, form)]
     if origin:
         parts.append(_table(origin.items(), ("provenance", ""), form, (None, 100)))
+    settings = spec.model_dump(include={"combine", "scale"})
+    parts.append(_table(settings.items(), ("setting", "value"), form))
     for number, term in enumerate(spec.terms, start=1):
         parts.append(_heading(f"Term {number} of {len(spec.terms)}: {term.metric}", form))
         settings = term.model_dump(exclude=_SHOWN_APART)
@@ -65,6 +70,9 @@ def _summary(spec: LossSpec) -> dict[str, Any]:
     described = {"metric", "surface", "pieces", "weight"}
     return {
         "name": spec.name,
+        "recommended": [metric for metric, name in RECOMMENDED.items() if name == spec.name],
+        "combine": spec.combine,
+        "scale": spec.scale,
         "terms": [term.model_dump(include=described) for term in spec.terms],
         "dataset": told.dataset,
         "network": told.network,
@@ -75,12 +83,14 @@ def _summary(spec: LossSpec) -> dict[str, Any]:
 
 
 def _row(spec: LossSpec) -> list[Any]:
-    """Values of ``_LOSSES``; those of several terms are joined by a plus sign."""
+    """Values of ``_LOSSES``; the metrics of several terms are written as they are combined."""
     told, terms = spec.provenance, spec.terms
-    metrics = [t.metric if t.weight == 1 else f"{t.weight:g} × {t.metric}" for t in terms]
-    columns = [metrics, [t.surface for t in terms], [str(t.pieces) for t in terms]]
+    sign = " + " if spec.combine == "sum" else " × "
+    metrics = sign.join(t.metric if t.weight == 1 else f"{t.weight:g} × {t.metric}" for t in terms)
+    scaled = metrics if spec.scale == 1 else f"{spec.scale:g} × ({metrics})"
+    columns = [[t.surface for t in terms], [str(t.pieces) for t in terms]]
     described = [" + ".join(column) for column in columns]
-    return [spec.name, *described, told.dataset, told.network, told.source]
+    return [spec.name, scaled, *described, told.dataset, told.network, told.source]
 
 
 def _points(term: LossTerm) -> list[list[Any]]:
@@ -88,6 +98,16 @@ def _points(term: LossTerm) -> list[list[Any]]:
     return [
         [name, f"B{index}", u, v] for name, curve in curves for index, (u, v) in enumerate(curve)
     ]
+
+
+def _recommended(specs: Sequence[LossSpec], form: str) -> list[str]:
+    """A heading, and a row for each metric that one of the losses is recommended for."""
+    names = {spec.name for spec in specs}
+    rows = [(metric, name) for metric, name in RECOMMENDED.items() if name in names]
+    if not rows:
+        return []
+    heading = _heading("Recommended: load_loss takes the metric for the name", form)
+    return [heading, _table(rows, ("metric", "loss"), form)]
 
 
 def _scores(specs: Sequence[LossSpec], form: str) -> list[str]:

@@ -84,7 +84,8 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # For `weighted_cross_entropy`: a weight >= 0 for each class. `python -m
     # auto_seg_loss.class_weights` computes them for a training set.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS = []
-    # For `auto_seg_loss`: a name of the zoo, or the path of a .json spec.
+    # For `auto_seg_loss`: a name of the zoo, a metric (`miou`: the loss recommended for it), or
+    # the path of a .json spec.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC = ""
     # For auto_seg_loss: sum the counts over all processes, so that the loss is that of the whole
     # batch however many GPUs share it. False: each process scores its own share.
@@ -280,7 +281,8 @@ def _add_study_keys(cfg: CfgNode) -> None:
     # A study trains every loss with every seed on every data set with every network, and compares
     # each loss with the first.
     cfg.STUDY = CfgNode()
-    # Names of the loss registry, names of the zoo, or paths of specs.
+    # Names of the loss registry, names of the zoo, metrics (as LOSS_SPEC takes them), or paths of
+    # specs.
     cfg.STUDY.LOSSES = ["cross_entropy"]
     # Seeds; each loss is trained once with each, all from MODEL.WEIGHTS. "{seed}" in that path is
     # the seed, which gives each a start of its own, the same for all losses.

@@ -147,7 +147,7 @@ def auto_seg_loss(cfg: CfgNode) -> nn.Module:
     if not head.LOSS_SPEC:
         raise ValueError(
             'MODEL.SEM_SEG_HEAD.LOSS_TYPE "auto_seg_loss" needs MODEL.SEM_SEG_HEAD.LOSS_SPEC: '
-            "a name of the zoo or the path of a .json file."
+            "a name of the zoo, a metric or the path of a .json file."
         )
     return load_loss(
         head.LOSS_SPEC,

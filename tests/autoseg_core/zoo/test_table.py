@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from samples import term
 
-from autoseg_core import LossSpec, Provenance, load_spec, zoo_names
+from autoseg_core import RECOMMENDED, LossSpec, Provenance, load_spec, zoo_names
 from autoseg_core.zoo.__main__ import main
 from autoseg_core.zoo.table import FORMS, list_losses, show_loss
 
@@ -23,6 +23,12 @@ TABLES = pytest.mark.parametrize("form", ["plain", "markdown"])
 def made(name: str = "made", **told: object) -> LossSpec:
     both = LossSpec.of_terms(name, term("mIoU", weight=0.25), term("BF1", "linear"))
     return both.model_copy(update={"provenance": Provenance(**told)})
+
+
+def table_after(text: str, heading: str) -> list[list[str]]:
+    """Rows of the Markdown table that follows a heading, its head aside."""
+    *_, rest = text.partition(f"## {heading}")
+    return markdown_rows(rest.partition("\n## ")[0])[1:]
 
 
 def markdown_rows(text: str) -> list[list[str]]:
@@ -61,10 +67,30 @@ def test_several_terms_share_a_row() -> None:
     assert row == ["made", "0.25 × mIoU + BF1", "bezier + linear", "2 + 2", "", "", ""]
 
 
+def test_a_product_and_a_scale_are_told() -> None:
+    terms = term("mIoU"), term("BF1", "linear")
+    product = LossSpec.of_terms("made", *terms, combine="product")
+    found = [
+        markdown_rows(list_losses([spec], "markdown"))[1][1]
+        for spec in (product, product.scaled(30.0), made().scaled(0.5))
+    ]
+    assert found == ["mIoU × BF1", "30 × (mIoU × BF1)", "0.5 × (0.25 × mIoU + BF1)"]
+    assert ["scale", "30.0"] in markdown_rows(show_loss(product.scaled(30.0), "markdown"))
+
+
+def test_the_recommended_loss_of_each_metric_is_listed() -> None:
+    specs = [load_spec(name) for name in zoo_names()]
+    rows = table_after(list_losses(specs, "markdown"), "Recommended")
+    assert rows == [[metric, name] for metric, name in RECOMMENDED.items()]
+    told = {one["name"]: one["recommended"] for one in json.loads(list_losses(specs, "json"))}
+    assert {metric: name for name, metrics in told.items() for metric in metrics} == RECOMMENDED
+
+
 @TABLES
 def test_without_scores_or_notes_there_is_no_table_of_them(form: str) -> None:
     text = list_losses([made()], form)
     assert "Reported" not in text
+    assert "Recommended" not in text
     assert "note" not in text
     assert "Reported" not in show_loss(made(), form)
     assert "provenance" not in show_loss(made(), form)

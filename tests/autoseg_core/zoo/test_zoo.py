@@ -13,7 +13,7 @@ import references
 import samples
 import torch
 
-from autoseg_core import AutoSegLoss, LossSpec, load_loss, load_spec
+from autoseg_core import RECOMMENDED, SIX, AutoSegLoss, LossSpec, load_loss, load_spec
 from autoseg_core.spec import SpecError
 from autoseg_core.zoo import zoo_names
 
@@ -135,6 +135,29 @@ def test_every_file_is_canonical(name: str) -> None:
     assert LossSpec.from_json(spec.to_json()) == spec
 
 
+def test_every_metric_of_the_paper_has_a_recommended_loss_of_its_own() -> None:
+    assert tuple(RECOMMENDED) == SIX
+    assert not {metric.lower() for metric in RECOMMENDED} & set(zoo_names())
+
+
+@pytest.mark.parametrize("metric", SIX)
+@pytest.mark.parametrize("spelled", [str, str.lower, str.upper])
+def test_a_metric_stands_for_its_recommended_loss(metric: str, spelled: Any) -> None:
+    spec = load_spec(spelled(metric))
+    assert spec == load_spec(RECOMMENDED[metric]) == load_loss(spelled(metric)).spec
+    assert spec.terms[0].metric == metric
+
+
+def test_a_file_called_as_a_metric_is_taken_only_as_a_path(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = load_spec("voc-macc-bezier")
+    own.save("miou")
+    assert load_spec("miou") == load_spec("voc-miou-bezier")
+    assert load_spec(Path("miou")) == load_spec("./miou") == own
+
+
 def test_a_void_label_can_be_chosen() -> None:
     loss = load_loss("voc-miou-bezier", ignore_index=11)
     assert isinstance(loss, AutoSegLoss)
@@ -144,7 +167,8 @@ def test_a_void_label_can_be_chosen() -> None:
 @pytest.mark.parametrize("name", ["voc-miou", "", "VOC-mIoU-bezier", "..", "__init__"])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(
-        SpecError, match=r"Unknown loss .*; known losses: .*voc-miou-bezier.*\.json"
+        SpecError,
+        match=r"Unknown loss .*; known losses: .*voc-miou-bezier.*; metrics, .*: miou, .*\.json",
     ):
         load_loss(name)
 

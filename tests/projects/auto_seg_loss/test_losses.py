@@ -17,7 +17,7 @@ from auto_seg_loss.losses import (
     build_loss,
     loss_names,
 )
-from autoseg_core import AutoSegLoss, SpecError, load_spec, zoo_names
+from autoseg_core import RECOMMENDED, AutoSegLoss, SpecError, load_loss, load_spec, zoo_names
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SPEC = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC")
@@ -74,6 +74,19 @@ def test_the_losses_that_are_known():
 )
 def test_a_name_gives_its_module(make_cfg, options, kind):
     assert isinstance(build_loss(make_cfg(*options)), kind)
+
+
+@pytest.mark.parametrize("metric", ["mIoU", "BF1"])
+def test_a_metric_gives_its_recommended_loss(make_cfg, batch, metric):
+    loss = build_loss(make_cfg(*SPEC, metric.lower()))
+    assert loss(*batch) == build_loss(make_cfg(*SPEC, RECOMMENDED[metric]))(*batch)
+
+
+def test_the_scale_of_a_spec_is_part_of_what_is_trained_with(make_cfg, batch, tmp_path):
+    spec = load_spec("voc-miou-bezier")
+    spec.scaled(30.0).save(tmp_path / "scaled.json")
+    scaled = build_loss(make_cfg(*SPEC, tmp_path / "scaled.json"))
+    torch.testing.assert_close(scaled(*batch), 30 * load_loss("voc-miou-bezier")(*batch))
 
 
 def test_without_void_the_hardest_pixels_are_those_of_detectron2(batch):

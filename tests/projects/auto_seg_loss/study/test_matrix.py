@@ -17,7 +17,7 @@ from auto_seg_loss.study import (
     read_study,
 )
 from auto_seg_loss.study.matrix import cell_config, loss_label, tolerance_names
-from autoseg_core import SIX, load_spec
+from autoseg_core import RECOMMENDED, SIX, load_spec
 
 SPEC = "voc-miou-bezier"
 
@@ -58,6 +58,10 @@ def test_a_loss_of_a_file_is_named_as_it_calls_itself(tmp_path):
     spec = load_spec(SPEC).model_copy(update={"name": "my-loss"})
     spec.save(tmp_path / "searched_loss.json")
     assert loss_label(str(tmp_path / "searched_loss.json")) == "my-loss"
+
+
+def test_a_metric_is_named_as_its_recommended_loss():
+    assert loss_label("mIoU") == loss_label("miou") == RECOMMENDED["mIoU"]
 
 
 def test_scores_at_tolerances_have_names_of_their_own(make_study):
@@ -248,6 +252,7 @@ def test_settings_must_have_the_same_scores(make_cfg, overlays):
     [
         (("STUDY.TARGET", "Dice"), r"STUDY\.TARGET 'Dice' is not scored; .* TEST\.METRICS"),
         (("STUDY.LOSSES", "['nothing']"), r"STUDY\.LOSSES: Unknown loss 'nothing'"),
+        (("STUDY.LOSSES", f"['miou', '{RECOMMENDED['mIoU']}']"), "must name different losses"),
         (("STUDY.LOSSES", "[]"), r"STUDY\.LOSSES is empty"),
         (("STUDY.SEEDS", "[]"), "SEEDS is empty"),
         (("STUDY.SEEDS", "[1, 1]"), "must differ"),
