@@ -1,16 +1,18 @@
 """Auto Seg-Loss: segmentation metrics as differentiable, parameterised losses.
 
-``load_loss("voc-miou-bezier")`` gives a loss for a training loop; ``SegmentationScores`` the exact
-metrics; ``SearchSpace`` the coordinates in which losses are searched.
+``load_loss("miou")`` gives a searched loss for a training loop, ``soft_loss("mIoU")`` the same
+without a search, ``gradient_scale`` the factor with which it trains at the learning rate of cross
+entropy; ``SegmentationScores`` the exact metrics; ``search_space`` the coordinates of a search.
 """
 
 from autoseg_core.metrics import SegmentationScores
 from autoseg_core.objective import Objective
+from autoseg_core.scaling import gradient_scale
 from autoseg_core.scores import METRICS, SIX, Metric, get_metric, register_metric
 from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
 from autoseg_core.surfaces.joint import JointSpace, Space, search_space, space_from_dict
 from autoseg_core.surfaces.space import Constraints, SearchSpace
-from autoseg_core.surrogates import AutoSegLoss
+from autoseg_core.surrogates import AutoSegLoss, soft_loss
 from autoseg_core.zoo import RECOMMENDED, load_loss, load_spec, zoo_names
 
 __version__ = "0.1.0"
@@ -32,10 +34,12 @@ __all__ = [
     "Space",
     "SpecError",
     "get_metric",
+    "gradient_scale",
     "load_loss",
     "load_spec",
     "register_metric",
     "search_space",
+    "soft_loss",
     "space_from_dict",
     "zoo_names",
 ]

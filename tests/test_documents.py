@@ -146,7 +146,8 @@ NAMED = {
         'LossSchedule-v0", proxy',
     ),
     LOSSES: (
-        'criterion = load_loss("voc-miou-bezier"',
+        'criterion = load_loss("miou"',
+        "factor = gradient_scale(",
         "register_metric(Metric(",
         "objective = Objective.parse",
         "multilabel=True",
@@ -174,8 +175,11 @@ def test_the_values_of_curves_in_the_results(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_losses_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run(LOSSES, 'criterion = load_loss("voc-miou-bezier"')
+    names = run(LOSSES, 'criterion = load_loss("miou"')
     assert names["logits"].grad.isfinite().all()
+    names = run(LOSSES, "factor = gradient_scale(", **names)
+    assert f"{names['factor']:.1f} times" in capsys.readouterr().out
+    assert names["criterion"].spec.scale == names["factor"]
     try:
         names = run(LOSSES, "register_metric(Metric(", **names)
         assert set(names["scores"].compute()) == {"mIoU", "Truthful"}

@@ -15,7 +15,7 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import AutoSegLoss, LossSpec, native
+from autoseg_core import AutoSegLoss, LossSpec, native, soft_loss
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import SURFACES
 
@@ -83,10 +83,7 @@ def test_any_number_of_classes(metric: str, classes: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_logits_have_float32_sums(metric: str, dtype: torch.dtype) -> None:
     logits, target = samples.batch(3, 21)
-    term = LossTerm.from_theta(
-        samples.term(metric).space(), samples.term(metric).space().identity()
-    )
-    assert_parity(term, logits.to(dtype), target)
+    assert_parity(soft_loss(metric).spec.terms[0], logits.to(dtype), target)
 
 
 @ONE_OF_EACH

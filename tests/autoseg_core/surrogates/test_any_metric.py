@@ -24,6 +24,7 @@ from autoseg_core import (
     get_metric,
     load_loss,
     register_metric,
+    soft_loss,
 )
 from autoseg_core.numerics import safe_divide
 from autoseg_core.scores import METRICS
@@ -95,13 +96,12 @@ def test_identity_curves_give_the_textbook_form_in_value_and_gradient(
 
 def test_the_identity_of_dice_is_the_soft_dice_loss() -> None:
     """1 - 2 |py| / (|p| + |y|) (Milletari et al. 2016, with probabilities unsquared)."""
-    space = SearchSpace("Dice")
     logits, target = samples.batch(2, 4, 4)
     valid = target != samples.VOID
     p = logits.softmax(1).movedim(1, -1)[valid]
     y = torch.nn.functional.one_hot(target[valid], 4)
     dice = 2 * (p * y).sum(0) / (p.sum(0) + y.sum(0))
-    value = samples.loss_of(LossTerm.from_theta(space, space.identity()))(logits, target)
+    value = soft_loss("Dice")(logits, target)
     torch.testing.assert_close(value, 1 - dice.mean(), rtol=1e-12, atol=0)
 
 
@@ -226,9 +226,7 @@ def test_classes_that_do_not_exclude_each_other(metric: str) -> None:
     target = torch.from_numpy(rng.integers(2, size=(2, CLASSES, 7, 9)))
     target[torch.from_numpy(rng.random(target.shape) < 0.2)] = samples.VOID
     logits = torch.from_numpy(rng.normal(size=target.shape))
-    space = SearchSpace(metric)
-    spec = LossSpec.from_theta("sample", space, space.identity())
-    value = AutoSegLoss(spec, activation="sigmoid")(logits, target)
+    value = soft_loss(metric, activation="sigmoid")(logits, target)
     where = (target != samples.VOID).double()
     cells = closed_forms.cells(logits.sigmoid(), (target == 1).double(), where)
     torch.testing.assert_close(1 - value, closed_forms.of_cells(metric, cells), rtol=1e-12, atol=0)

@@ -10,7 +10,7 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import METRICS, LossSpec, LossTerm, SearchSpace
+from autoseg_core import METRICS, LossSpec, LossTerm, soft_loss
 from autoseg_core.scores import get_metric
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
@@ -180,9 +180,7 @@ def test_descent_reaches_the_target() -> None:
 @pytest.mark.parametrize("gap", [88.0, 95.0, 103.0])
 def test_a_class_given_up_has_finite_gradients(metric: str, backend: Any, gap: float) -> None:
     """Sums of its probabilities are denormal numbers: a slope over them would overflow."""
-    space = SearchSpace(metric)
-    term = LossTerm.from_theta(space, space.identity(), tolerance=1)
-    loss = AutoSegLoss(LossSpec(name="sample", terms=(term,)), backend=backend)
+    loss = soft_loss(metric, tolerance=1, backend=backend)
     logits, target = torch.zeros(1, 3, 6, 6), torch.zeros(1, 6, 6, dtype=torch.int64)
     logits[:, 0], logits[:, 2], target[0, 2:4, 2:4] = gap, -2 * gap, 1
     value, gradient = samples.value_and_gradient(loss, logits, target)

@@ -1,0 +1,105 @@
+"""Scale a loss so that it trains at the learning rate of another one.
+
+A surrogate is a ratio of sums over the batch, so its gradient is some tens of times smaller than
+that of cross entropy, by a factor that differs from metric to metric and from curve to curve. At
+the learning rate of cross entropy it then hardly trains.
+
+N: images; C: classes; H, W: pixels; P: pixels that are not void.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autoseg_core.numerics import working_dtype
+from autoseg_core.surrogates.loss import AutoSegLoss
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def gradient_scale(
+    loss: Loss, batches: Iterable[tuple[Tensor, Tensor]], reference: Loss | None = None
+) -> float:
+    """The factor that makes the gradient of ``loss`` as large as that of ``reference``.
+
+    "Large" is the L2 norm of the gradient with respect to all logits of a batch, averaged over the
+    batches. The parameters get J^T g, with g that gradient and J the Jacobian of the network, which
+    does not depend on the loss. So the norm of a step grows with the L2 norm of g; it is
+    proportional to it as far as g has no preferred direction in J. The largest entry of g, in
+    contrast, is that of one pixel of a rare class. The mean is that of the norms, because
+    the optimiser steps batch by batch; a mean of squares would follow the batch with the largest.
+
+    Args:
+        loss: a loss; of an ``AutoSegLoss`` that has a scale already, the factor comes on top.
+        batches: (logits (N, C, H, W), target (N, H, W)), as ``loss`` takes them. Take the logits
+            of the network with which the training starts, on about ten batches of that training.
+            A network that upsamples its logits should give them before that, with a loss built
+            with ``upsample="bilinear"``: what reaches its parameters is the gradient there.
+        reference: what to compare with. None: the mean cross entropy of the valid pixels, binary
+            under "sigmoid", with the void labels and upsampling of ``loss``, an ``AutoSegLoss``.
+
+    Returns:
+        A positive number, computed in float64 from gradients in float32 (float64 for float64
+        logits). ``loss.spec.scaled(factor)`` is the spec of the scaled loss.
+
+    Raises ``ValueError`` without batches, for a gradient that is 0 on all of them or not finite,
+    and for another loss than an ``AutoSegLoss`` without a reference.
+    """
+    other = _cross_entropy_for(loss) if reference is None else reference
+    norms = [(_norm(loss, *batch), _norm(other, *batch)) for batch in batches]
+    if not norms:
+        raise ValueError("Expected at least one batch (logits, target), got none.")
+    own, wanted = (math.fsum(column) for column in zip(*norms, strict=True))
+    for name, total in (("loss", own), ("reference", wanted)):
+        _check_norm(name, total / len(norms))
+    return wanted / own
+
+
+def _cross_entropy_for(loss: Loss) -> Loss:
+    if isinstance(loss, AutoSegLoss):
+        return lambda logits, target: _cross_entropy(loss, logits, target)
+    raise ValueError(
+        f"Expected a reference for {type(loss).__name__}, got None: void labels are known of an "
+        "AutoSegLoss only. Give torch.nn.CrossEntropyLoss(ignore_index=...)."
+    )
+
+
+def _cross_entropy(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over the P valid pixels (under "sigmoid" over their classes too); 0 where P = 0."""
+    batch = loss.batch(logits, target)
+    valid, values = batch.valid, batch.upsampled()
+    labels = batch.target[valid]
+    if batch.activation == "sigmoid":
+        chosen = values[valid]
+        total = F.binary_cross_entropy_with_logits(chosen, labels.to(chosen), reduction="sum")
+    else:
+        chosen = values.movedim(1, -1)[valid]  # (P, C): a NaN in void pixels changes nothing
+        total = F.cross_entropy(chosen, labels.long(), reduction="sum")
+    return total / max(1, len(labels))
+
+
+def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
+    """L2 norm of the gradient in the logits; in half precision small gradients would be 0."""
+    leaf = logits.detach().to(working_dtype(logits.dtype)).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(loss(leaf, target), leaf)
+    return float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+
+
+def _check_norm(name: str, norm: float) -> None:
+    if norm == 0:
+        hint = (
+            "It is flat there. Take batches with valid pixels of several classes, and logits of a "
+            "network that cross entropy has trained for a while, or another loss"
+        )
+    else:
+        hint = "Look for NaN or infinite values in the logits"
+    if not 0 < norm < math.inf:
+        raise ValueError(
+            f"Expected a positive finite gradient of the {name}, got the mean norm {norm}. {hint}."
+        )
