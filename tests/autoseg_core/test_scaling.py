@@ -45,7 +45,9 @@ def test_accuracies_where_all_classes_are_equally_likely(counts: list[int], void
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 40.0])
 def test_a_multiple_of_the_reference_is_divided_by_it(factor: float) -> None:
     batches = [samples.batch(seed) for seed in range(2)]
-    found = gradient_scale(lambda *batch: factor * CROSS_ENTROPY(*batch), batches, CROSS_ENTROPY)
+    found = gradient_scale(
+        lambda *batch: factor * CROSS_ENTROPY(*batch), batches, reference=CROSS_ENTROPY
+    )
     assert found == pytest.approx(1 / factor, rel=1e-12)
 
 
@@ -54,7 +56,9 @@ def test_a_scaled_loss_needs_no_more(metric: str) -> None:
     batches = [samples.batch(seed) for seed in range(3)]
     loss = load_loss(metric)
     factor = gradient_scale(loss, batches)
-    assert factor == pytest.approx(gradient_scale(loss, batches, CROSS_ENTROPY), rel=1e-12)
+    assert factor == pytest.approx(
+        gradient_scale(loss, batches, reference=CROSS_ENTROPY), rel=1e-12
+    )
     scaled = AutoSegLoss(loss.spec.scaled(factor))
     assert gradient_scale(scaled, batches) == pytest.approx(1, rel=1e-12)
 
@@ -69,6 +73,32 @@ def test_the_mean_is_that_of_the_norms_of_the_batches() -> None:
 
     found = gradient_scale(loss, batches, reference=lambda logits, _: logits.sum())
     assert found == pytest.approx(math.sqrt(2) / 9, rel=1e-7)
+
+
+def test_the_norm_is_of_all_parameters_together_that_are_trained() -> None:
+    """Gradients (3, 4) of the loss and (5, 12) of the reference, in two tensors of one number."""
+    first, second, unused = (torch.ones(1, requires_grad=True) for _ in range(3))
+    frozen = torch.ones(1)
+    logits = torch.cat([first, second])[None, :, None, None] + frozen
+    target = torch.zeros(1, 1, 1, dtype=torch.int64)
+    found = gradient_scale(
+        lambda x, _: 3 * x[0, 0].sum() + 4 * x[0, 1].sum(),
+        [(logits, target)],
+        (tensor for tensor in (first, second, unused, frozen)),
+        lambda x, _: 5 * x[0, 0].sum() - 12 * x[0, 1].sum(),
+    )
+    assert found == pytest.approx(13 / 5, rel=1e-12)
+    assert first.grad is None
+
+
+def test_what_cancels_over_the_pixels_does_not_reach_the_parameters() -> None:
+    """A logit for each class: gAcc's gradient is 1 / C of cross entropy's, mAcc's sums to 0."""
+    _, target = uniform([2, 4])
+    bias = torch.zeros(2, 1, 1, dtype=torch.float64, requires_grad=True)
+    batches = [(bias.expand(1, 2, *target.shape[1:]), target)]
+    assert gradient_scale(soft_loss("gAcc"), batches, [bias]) == pytest.approx(2, rel=1e-12)
+    with pytest.raises(ValueError, match=r"gradient of the loss, got the mean norm 0\.0"):
+        gradient_scale(soft_loss("mAcc"), batches, [bias])
 
 
 def test_void_pixels_and_batches_have_no_part() -> None:
@@ -95,7 +125,7 @@ def test_the_gradient_of_upsampled_logits_is_that_before() -> None:
         return CROSS_ENTROPY(F.interpolate(logits, target.shape[1:], mode="bilinear"), target)
 
     loss = soft_loss("mIoU", upsample="bilinear")
-    expected = gradient_scale(loss, [(small, target)], upsampled)
+    expected = gradient_scale(loss, [(small, target)], reference=upsampled)
     assert gradient_scale(loss, [(small, target)]) == pytest.approx(expected, rel=1e-12)
 
 
@@ -111,7 +141,7 @@ def test_under_sigmoid_cross_entropy_is_binary() -> None:
     loss = soft_loss("mIoU", activation="sigmoid")
     batch = (logits, target.where(weight, samples.VOID))
     assert gradient_scale(loss, [batch]) == pytest.approx(
-        gradient_scale(loss, [batch], binary), rel=1e-12
+        gradient_scale(loss, [batch], reference=binary), rel=1e-12
     )
 
 
@@ -150,4 +180,4 @@ MIOU = soft_loss("mIoU")
 )
 def test_what_cannot_be_scaled(loss: Any, batches: Any, reference: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        gradient_scale(loss, batches, reference)
+        gradient_scale(loss, batches, reference=reference)
