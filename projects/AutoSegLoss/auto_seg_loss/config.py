@@ -10,6 +10,9 @@ import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 
+from auto_seg_loss.data.folder import register_folder
+from auto_seg_loss.errors import config_errors
+
 
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     """Add the keys of Auto Seg-Loss, and those of DeepLab, which it builds on.
@@ -20,6 +23,7 @@ def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     add_deeplab_config(keys)
     # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
     keys.IMPORTS = []
+    _add_folder_keys(keys)
     _add_model_keys(keys)
     _add_solver_keys(keys)
     _add_search_keys(keys)
@@ -41,10 +45,15 @@ def project_defaults() -> CfgNode:
     return cfg
 
 
-def import_modules(cfg: CfgNode) -> None:
-    """Import what IMPORTS names; ImportError for what is not on the path."""
+def register_names(cfg: CfgNode) -> None:
+    """Make known what a config names: the modules of IMPORTS, the data set of DATASETS.FOLDER.
+
+    ImportError for a module that is not on the path, ConfigError for an unfit DATASETS.FOLDER.
+    """
     for module in cfg.IMPORTS:
         importlib.import_module(module)
+    with config_errors("DATASETS.FOLDER"):
+        register_folder(cfg)
 
 
 def expand_homes(cfg: CfgNode) -> None:
@@ -74,6 +83,35 @@ def _add_missing(cfg: CfgNode, keys: CfgNode) -> None:
             setattr(cfg, key, value)
         elif isinstance(value, CfgNode):
             _add_missing(cfg[key], value)
+
+
+def _add_folder_keys(cfg: CfgNode) -> None:
+    # Any folder of images as a data set. With IMAGES set, DATASETS.TRAIN, DATASETS.TEST and
+    # SEARCH.HOLDOUT.DATASETS take <NAME>_sem_seg_train, <NAME>_sem_seg_holdout and
+    # <NAME>_sem_seg_test. All paths may be relative: to $DETECTRON2_DATASETS, as for other sets.
+    cfg.DATASETS.FOLDER = CfgNode()
+    # Data sets that are used in one process, as in a study of several, need different names.
+    cfg.DATASETS.FOLDER.NAME = "folder"
+    # Directories. A label has the stem of its image (data.catalog.files_by_stem tells more).
+    cfg.DATASETS.FOLDER.IMAGES = ""
+    cfg.DATASETS.FOLDER.LABELS = ""
+    # Class names in the order of their indices. []: the lines of a classes.txt in or beside the
+    # directory of labels or of images, else "0", "1", ... up to the highest value of the labels.
+    cfg.DATASETS.FOLDER.CLASSES = []
+    # The value that means "void" in the files, or in INPUT.LABEL_PALETTE.
+    cfg.DATASETS.FOLDER.VOID = 255
+    # Lists of images for each part, one name per line. Parts without a list are cut from the list
+    # of TRAIN or, where there is none, from the images that no list names.
+    cfg.DATASETS.FOLDER.TRAIN = ""
+    cfg.DATASETS.FOLDER.HOLDOUT = ""
+    cfg.DATASETS.FOLDER.TEST = ""
+    # For parts that are cut: shares of the images to cut, TRAIN has the rest; seed of the choice.
+    cfg.DATASETS.FOLDER.HOLDOUT_SHARE = 0.2
+    cfg.DATASETS.FOLDER.TEST_SHARE = 0.2
+    cfg.DATASETS.FOLDER.SEED = 0
+    # A regular expression that finds the film, drive or patient in a file name: the first bracket,
+    # else the whole expression. A group is never in two parts. "": each image by itself.
+    cfg.DATASETS.FOLDER.GROUPS = ""
 
 
 def _add_model_keys(cfg: CfgNode) -> None:

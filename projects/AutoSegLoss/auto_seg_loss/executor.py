@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 
-from auto_seg_loss.config import import_modules, project_defaults
+from auto_seg_loss.config import project_defaults, register_names
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.errors import ConfigError
@@ -121,7 +121,7 @@ def proxy_in_worker(
     os.environ["DETECTRON2_DATASETS"] = datasets
     cfg = project_defaults()
     cfg.merge_from_other_cfg(CfgNode.load_cfg(config))
-    import_modules(cfg)
+    register_names(cfg)
     cfg.freeze()
     sets = build_sets(cfg)
     if split_record(*sets) != split:

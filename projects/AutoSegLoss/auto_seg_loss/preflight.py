@@ -17,7 +17,7 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.checkpoint import fitted
-from auto_seg_loss.config import expand_homes, import_modules, project_defaults
+from auto_seg_loss.config import expand_homes, project_defaults, register_names
 from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
 from auto_seg_loss.data.verify import Labels, check_brightness, check_masks, check_values
@@ -75,12 +75,12 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
 
 
 def run_imports(cfg: CfgNode) -> None:
-    """Import what IMPORTS names; ``ConfigError`` for what is no name or not on the path."""
+    """``register_names``; ``ConfigError`` for IMPORTS that are no names or not on the path."""
     wrong = [n for n in cfg.IMPORTS if not isinstance(n, str) or n.startswith(".") or not n]
     if wrong:
         raise ConfigError(f"IMPORTS must be names of modules, such as ['my_losses']; got {wrong}.")
     try:
-        import_modules(cfg)
+        register_names(cfg)
     except ImportError as error:
         raise ConfigError(
             f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"

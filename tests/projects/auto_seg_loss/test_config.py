@@ -27,6 +27,11 @@ CONFIGS = Path(__file__).parents[3] / "projects" / "AutoSegLoss" / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 NAMES = [str(path.relative_to(CONFIGS)) for path in FILES]
 BASES = [name for name in NAMES if Path(name).name.startswith("Base-")]
+FOLDERS = [
+    "msrc/Base-MSRC.yaml",
+    "idd_lite/Base-IDD-lite.yaml",
+    "crackforest/Base-CrackForest.yaml",
+]
 RUNNABLE = [name for name in NAMES if name not in BASES]
 SEARCHES = [name for name in RUNNABLE if "search" in name]
 RETRAININGS = [name for name in RUNNABLE if "/retrain/" in name]
@@ -109,10 +114,10 @@ def test_every_config_loads(name):
     assert load(name).OUTPUT_DIR
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
+@pytest.mark.parametrize("name", RUNNABLE + FOLDERS)
 def test_every_runnable_config_builds_a_model_for_its_data_sets(name):
     cfg = load(name)
-    sets = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    sets = (*cfg.DATASETS.TRAIN, *cfg.SEARCH.HOLDOUT.DATASETS, *cfg.DATASETS.TEST)
     assert cfg.DATASETS.TRAIN and cfg.DATASETS.TEST
     for data_set in sets:
         assert data_set in DatasetCatalog.list()

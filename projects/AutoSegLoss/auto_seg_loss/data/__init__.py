@@ -5,6 +5,7 @@ lists.py    list of images -> rows           catalog.py             pairs of fil
 splits.py   search set and hold-out set      mapper.py              dict -> tensors
 looks.py    every file looked at once        verify.py              checks before training starts
 train_loader.py                              batches of a training
+folder.py   any folder as a data set         cutting.py             parts by groups and classes
 voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data sets
 """
 

@@ -8,7 +8,7 @@ DETECTRON2_DATASETS may be set late.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,18 +103,40 @@ def register_splits(
 
 
 def folder_pairs(images: Path, labels: Path) -> Pairs:
-    """Pairs of equal stem, sorted by it: every image of one folder with its label in another.
+    """Every image of one folder with its label in another, see `files_by_stem`; sorted by stem.
+
+    Raises: as `files_by_stem`, and FileNotFoundError for an image or a label without partner.
+    """
+    return pair_up(*files_by_stem(images, labels), images=images, labels=labels)
+
+
+def files_by_stem(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The images of one folder and the labels of another, both by the stem of the image.
+
+    A label has the stem of its image. If no label has that of an image, what all images have in
+    common at the begin or the end is left out, and so for the labels, as far as it ends at one of
+    ``._- ``: img_7_sat.jpg and gt_7_mask.png are a pair.
 
     Raises:
-        FileNotFoundError: a folder is missing or empty, or an image or a label has no partner.
-        ValueError: two images share a stem.
+        FileNotFoundError: a folder is missing or empty.
+        ValueError: two files of a folder share a stem.
     """
-    return pair_up(
-        _by_stem(images, IMAGE_SUFFIXES),
-        _by_stem(labels, LABEL_SUFFIXES),
-        images=images,
-        labels=labels,
-    )
+    image_files, label_files = _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, LABEL_SUFFIXES)
+    if not image_files.keys() & label_files.keys():
+        stems = {own: stem for stem, own in _own_parts(image_files).items()}
+        own_parts = _own_parts(label_files)
+        label_files = {stems.get(own_parts[s], s): path for s, path in label_files.items()}
+    return image_files, label_files
+
+
+def _own_parts(stems: Collection[str]) -> dict[str, str]:
+    """Of each stem what is left without the begin and the end that all have in common."""
+    own = list(stems)
+    for _ in "begin", "end":
+        common = os.path.commonprefix(own)  # noqa: RUF071  (of characters)
+        width = 1 + max(common.rfind(sign) for sign in "._- ")
+        own = [name[width:][::-1] for name in own]
+    return dict(zip(stems, own, strict=True))
 
 
 def pair_up(
@@ -141,7 +163,7 @@ def pair_up(
     ]
     if problems:
         raise FileNotFoundError("images and labels do not pair up; " + "; ".join(problems))
-    return [_pair(key, image_files[key], label_files[key]) for key in sorted(image_files)]
+    return [make_pair(key, image_files[key], label_files[key]) for key in sorted(image_files)]
 
 
 def listed_pairs(folder: Path, split: str, labels: str = "SegmentationClass") -> Pairs:
@@ -171,13 +193,13 @@ def pairs_of_list(path: Path, images: Path, labels: Path, root: Path) -> Pairs:
         FileNotFoundError: no list, or one of the folders is missing or empty.
         ListError: an unfit list, or a ValueError: two files of one stem.
     """
-    image_files, label_files = _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, LABEL_SUFFIXES)
+    image_files, label_files = files_by_stem(images, labels)
     pairs = []
     for image, label in read_rows(path, image_files):
         stem = stem_of(image)
         image_file = _file(image, ".jpg", images, image_files, root)
         label_file = _file(label or stem, ".png", labels, label_files, root)
-        pairs.append(_pair(stem, image_file, label_file))
+        pairs.append(make_pair(stem, image_file, label_file))
     return pairs
 
 
@@ -190,7 +212,8 @@ def _file(name: str, suffix: str, folder: Path, files: Mapping[str, Path], root:
     return files.get(stem, folder / (name if name != stem else stem + suffix))
 
 
-def _pair(stem: str, image: Path, label: Path) -> dict[str, Any]:
+def make_pair(stem: str, image: Path, label: Path) -> dict[str, Any]:
+    """An entry of `Pairs`."""
     return {"file_name": str(image), "sem_seg_file_name": str(label), "image_id": stem}
 
 

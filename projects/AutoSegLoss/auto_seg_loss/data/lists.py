@@ -51,7 +51,7 @@ def read_rows(path: Path, known: Container[str]) -> list[Row]:
         FileNotFoundError: there is no such file.
     """
     rows: dict[str, Row] = {}
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         text = line.strip().replace("\\", "/")
         if not text:
             continue
@@ -87,8 +87,8 @@ def _row(text: str, known: Container[str]) -> Row | None:
     return Row(text) if is_known or len(text.split()) == 1 else None
 
 
-def _text(path: Path) -> str:
-    """With "\\n" at the end of each line."""
+def read_text(path: Path) -> str:
+    """UTF-8 or UTF-16, with "\\n" at the end of each line; `ListError` for other bytes."""
     content = path.read_bytes()
     encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:

@@ -16,7 +16,7 @@ import torch
 from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
-from auto_seg_loss.config import import_modules, project_defaults
+from auto_seg_loss.config import project_defaults, register_names
 from auto_seg_loss.data import DATA_ERRORS, datasets_root
 from auto_seg_loss.errors import config_errors
 from auto_seg_loss.executor import attempt_options
@@ -192,7 +192,7 @@ def task_in_worker(cells: list[tuple[str, str]], datasets: str, directory: str) 
 def _cell_from_text(loss: str, text: str) -> Cell:
     cfg = project_defaults()
     cfg.merge_from_other_cfg(CfgNode.load_cfg(text))
-    import_modules(cfg)
+    register_names(cfg)
     cfg.freeze()
     return Cell(Setting("", "", cfg), loss, cfg.SEED, cfg)
 

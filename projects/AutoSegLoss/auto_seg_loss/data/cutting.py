@@ -1,0 +1,115 @@
+"""A set cut into parts by groups, with the share of each class that each part is due.
+
+Letters: P parts; U units, groups of images or single ones; C classes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .catalog import Pairs, some
+
+
+def cut(
+    dicts: Pairs,
+    classes: Sequence[Collection[int]],
+    shares: Sequence[float],
+    seed: int,
+    groups: str = "",
+) -> list[Pairs]:
+    """Parts of a set; equal arguments give equal parts, whatever the order of ``dicts``.
+
+    Args:
+        dicts: the set.
+        classes: of each image, the classes in it.
+        shares: (P,) > 0, of the images, and of those that hold a class; sum 1. No part is empty.
+        seed: of the order in which units are dealt.
+        groups: regular expression, see `group_of`; the images of a group stay together. "" for
+            single images, which must not be frames of films then.
+
+    Returns:
+        P lists, each sorted by file name.
+
+    Raises:
+        ValueError: fewer units than parts, or an image of no group.
+    """
+    units = _units(dicts, groups)
+    if len(units) < len(shares):
+        raise ValueError(
+            f"{len(dicts)} images make {len(units)} {'groups' if groups else 'units'}, which "
+            f"cannot be cut into {len(shares)} parts; give lists, or more images"
+        )
+    columns = {value: 1 + i for i, value in enumerate(sorted(set().union(*classes)))}
+    sizes = np.zeros((len(units), 1 + len(columns)))
+    for row, unit in zip(sizes, units, strict=True):
+        for index in unit:
+            row[[0, *(columns[value] for value in classes[index])]] += 1
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(units))
+    order = order[np.argsort(-sizes[order, 0], kind="stable")]  # large groups first
+    places = _deal(sizes[order], np.array(shares))
+    parts: list[Pairs] = [[] for _ in shares]
+    for unit, part in zip(order, places, strict=True):
+        parts[part] += [dicts[index] for index in units[unit]]
+    return [sorted(part, key=_file_name) for part in parts]
+
+
+def _deal(sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(U,) the part of each unit, by iterative stratification.
+
+    K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the stratification of multi-label data", ECML PKDD
+    2011: the units that hold the rarest class are dealt first, each to the part that lacks most of
+    it. So a class comes into the part of the largest share before it comes into any other.
+
+    Args:
+        sizes: (U, 1 + C) images of each unit, and of these with each class.
+        shares: (P,), sum 1.
+    """
+    places = np.full(len(sizes), -1)
+    lacking = shares[:, None] * sizes.sum(0)
+    while (left := np.flatnonzero(places < 0)).size:
+        open_images = sizes[left].sum(0)
+        column = 0
+        if (seen := np.flatnonzero(open_images[1:])).size:
+            column = 1 + seen[np.argmin(open_images[1:][seen])]
+        for unit in left[sizes[left, column] > 0]:
+            empty = np.setdiff1d(np.arange(len(shares)), places)
+            must = empty if len(empty) >= (places < 0).sum() else np.arange(len(shares))
+            wants = [(lacking[part, column], lacking[part, 0]) for part in must]
+            places[unit] = must[max(range(len(must)), key=wants.__getitem__)]
+            lacking[places[unit]] -= sizes[unit]
+    return places
+
+
+def _units(dicts: Pairs, groups: str) -> list[list[int]]:
+    """Indices of the images of each group, in the order of the first file names."""
+    order = sorted(range(len(dicts)), key=lambda index: _file_name(dicts[index]))
+    if not groups:
+        return [[index] for index in order]
+    units: dict[str, list[int]] = {}
+    for index, group in zip(order, groups_of([dicts[i] for i in order], groups), strict=True):
+        units.setdefault(group, []).append(index)
+    return list(units.values())
+
+
+def groups_of(dicts: Pairs, groups: str) -> list[str]:
+    """The group of each image: what the first bracket of the regular expression finds in its name
+    without folder, or the whole expression if it has none.
+
+    ValueError: an image in whose name nothing is found, or no regular expression.
+    """
+    try:
+        found = [re.search(groups, os.path.basename(_file_name(item))) for item in dicts]
+    except re.error as error:
+        raise ValueError(f"{groups!r} is no regular expression: {error}") from None
+    if lonely := [_file_name(item) for item, match in zip(dicts, found, strict=True) if not match]:
+        raise ValueError(f"{groups!r} finds no group in {len(lonely)} names: {some(lonely)}")
+    return [match[1 if match.re.groups else 0] or "" for match in found if match]
+
+
+def _file_name(item: dict[str, str]) -> str:
+    return item["file_name"]

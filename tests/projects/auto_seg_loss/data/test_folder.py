@@ -1,0 +1,197 @@
+"""auto_seg_loss.data.folder: any folder as a data set, its classes, its parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from trees import write_image, write_label, write_list
+
+from auto_seg_loss.data.catalog import unregister
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.preflight import load_config
+
+PARTS = ("train", "holdout", "test")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder of data sets; what a test registers as `folder` is forgotten after it."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    yield tmp_path
+    for part in PARTS:
+        unregister(f"folder_sem_seg_{part}")
+
+
+@pytest.fixture
+def make(root):
+    """``make({"a": values, ...})``: <root>/d with images of 4x4 and labels of these values."""
+
+    def fill(labels, image="{}.jpg", label="{}.png"):
+        for name, values in labels.items():
+            write_image(root / "d/images" / image.format(name), (4, 4))
+            pixels = np.resize(np.array(values, dtype=np.uint8), (4, 4))
+            write_label(root / "d/labels" / label.format(name), pixels)
+
+    return fill
+
+
+def same(names):
+    return {name: [0] for name in names}
+
+
+def load(**keys):
+    node = {"IMAGES": "d/images", "LABELS": "d/labels"} | keys
+    options = [x for key, value in node.items() for x in (f"DATASETS.FOLDER.{key}", str(value))]
+    return load_config("", options)
+
+
+def names(part, name="folder"):
+    return [item["image_id"] for item in DatasetCatalog.get(f"{name}_sem_seg_{part}")]
+
+
+def classes():
+    return MetadataCatalog.get("folder_sem_seg_train").stuff_classes
+
+
+def lists(root, **parts):
+    for part, rows in parts.items():
+        write_list(root / f"d/{part}.txt", rows)
+    return {part.upper(): f"d/{part}.txt" for part in parts}
+
+
+def test_lists_are_the_parts_in_their_order(root, make):
+    make(same("abcde"))
+    load(**lists(root, train="ca", holdout=["b.jpg"], test="de"))
+    assert [names(part) for part in PARTS] == [["c", "a"], ["b"], ["d", "e"]]
+    (item,) = DatasetCatalog.get("folder_sem_seg_holdout")
+    assert item["file_name"] == str(root / "d/images/b.jpg")
+    assert item["sem_seg_file_name"] == str(root / "d/labels/b.png")
+
+
+def test_paths_may_be_absolute(root, make, monkeypatch):
+    make(same("abc"))
+    listed = lists(root, train="a", holdout="b", test="c")
+    monkeypatch.setenv("DETECTRON2_DATASETS", "/nowhere")
+    keys = {"IMAGES": "d/images", "LABELS": "d/labels", **listed}
+    load(**{key: root / path for key, path in keys.items()})
+    assert names("train") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("labels/classes.txt", ["road", "wide sky"]),
+        ("classes.txt", ["road", "wide sky"]),
+        ("images/classes.txt", ["road", "wide sky"]),
+        ("other.txt", ["0", "1", "2"]),
+    ],
+)
+def test_class_names_lie_beside_the_files_or_are_numbers(root, make, place, expected):
+    make({"a": [0, 1], "b": [0, 2, 255], "c": [1]})
+    (root / "d" / place).write_text("road\r\n wide sky \r\n\r\n")
+    load()
+    assert classes() == expected
+    assert len(MetadataCatalog.get("folder_sem_seg_test").stuff_colors) == len(expected)
+
+
+def test_class_names_of_the_config_need_no_files(root):
+    load(IMAGES="nowhere", CLASSES="['road', 'sky']", VOID=7)
+    assert classes() == ["road", "sky"]
+    assert MetadataCatalog.get("folder_sem_seg_train").ignore_label == 7
+
+
+def test_numbers_come_from_the_palette_of_coloured_labels(root):
+    palette = "[[0, 0, 0, 0], [255, 0, 0, 3], [9, 9, 9, 255]]"
+    options = ["DATASETS.FOLDER.IMAGES", "nowhere", "INPUT.LABEL_PALETTE", palette]
+    load_config("", options)
+    assert classes() == ["0", "1", "2", "3"]
+
+
+def test_masks_of_0_and_255_ask_for_a_palette(make):
+    make({"a": [0, 255], "b": [0]})
+    with pytest.raises(ConfigError, match=r"set INPUT\.LABEL_PALETTE \"\[\[0, 0, 0, 0\], \[255,"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("{}.jpg", "{}_mask.png"),
+        ("{}_sat.jpg", "{}_mask.png"),
+        ("img_{}.jpg", "gt_{}.png"),
+        ("x.{}.sat.png", "y-{}.tif"),
+    ],
+)
+def test_names_may_differ_by_what_all_have_in_common(make, image, label):
+    make({"11": [0], "21": [0], "31": [0]}, image, label)
+    load()
+    for part in PARTS:
+        (item,) = DatasetCatalog.get(f"folder_sem_seg_{part}")
+        (number,) = [n for n in ("11", "21", "31") if image.format(n) in item["file_name"]]
+        assert item["sem_seg_file_name"].endswith("/" + label.format(number))
+
+
+def test_files_without_partner_are_left_out(root, make, caplog):
+    make(same("abcd"))
+    write_image(root / "d/images/e.jpg", (4, 4))
+    (root / "d/labels/d.png").unlink()
+    load()
+    assert sorted(name for part in PARTS for name in names(part)) == ["a", "b", "c"]
+    assert "2 files without partner are left out: d.jpg, e.jpg" in caplog.text
+
+
+def test_no_partner_at_all(root, make):
+    make({"a": [0]})
+    (root / "d/labels/a.png").rename(root / "d/labels/b.png")
+    with pytest.raises(FileNotFoundError, match="images are a, labels are b"):
+        load()
+
+
+def test_a_name_stands_for_one_set(make):
+    make(same("abc"))
+    load()
+    load()
+    with pytest.raises(ConfigError, match=r"NAME 'folder' with other keys.*NAME of its own"):
+        load(SEED=1)
+    try:
+        load(SEED=1, NAME="other")
+        assert sorted(names("train") + names("test")) != names("holdout", "other")
+    finally:
+        for part in PARTS:
+            unregister(f"other_sem_seg_{part}")
+
+
+# --- parts that are cut ---
+
+ALL = [f"{film}_{frame}" for film in "pqrstuvwxy" for frame in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "sizes"),
+    [
+        ({}, (12, 4, 4)),
+        ({"train": ALL[:10]}, (6, 2, 2)),  # what no list names is not used
+        ({"test": ALL[10:]}, (8, 2, 10)),
+        ({"train": ALL[:10], "test": ALL[10:]}, (8, 2, 10)),
+        ({"holdout": ALL[:2], "test": ALL[10:]}, (8, 2, 10)),
+    ],
+)
+@pytest.mark.parametrize("groups", ["", "(.)_", r"^._"])
+def test_parts_without_a_list_are_cut(root, make, listed, sizes, groups):
+    make(same(ALL))
+    load(GROUPS=groups, **lists(root, **listed))
+    parts = {part: names(part) for part in PARTS}
+    assert tuple(map(len, parts.values())) == sizes
+    together = [name for part in parts.values() for name in part]
+    assert len(set(together)) == len(together)
+    if groups:
+        films = [{name[0] for name in part} for part in parts.values()]
+        assert sum(map(len, films)) == len(set.union(*films))
+
+
+def test_lists_that_share_a_group_are_refused(root, make):
+    make(same(ALL))
+    load(GROUPS="(.)_", **lists(root, train=["p_0", "q_0"], holdout=["q_1"], test=["r_0"]))
+    with pytest.raises(ValueError, match=r"lists of train and holdout share groups.*: q"):
+        names("test")
