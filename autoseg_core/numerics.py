@@ -28,10 +28,8 @@ def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Return ``numerator / denominator``, and 0 where the denominator is below ``tiny``.
 
     A smaller positive one, the sum of a class that the network has given up, would make a quotient
-    whose slope overflows, and infinity times zero is a NaN gradient.
-    Both fills are needed: without the inner one, autograd multiplies the outer zero by an infinite
-    slope and the gradient of an empty class becomes NaN. NaN operands stay NaN.
+    whose slope overflows, and infinity times zero is a NaN gradient. Division by infinity makes
+    the value and both slopes 0. NaN operands stay NaN.
     """
     nothing = denominator < tiny(denominator.dtype)
-    quotient = numerator / denominator.masked_fill(nothing, 1.0)
-    return quotient.masked_fill(nothing, 0.0)
+    return numerator / denominator.masked_fill(nothing, float("inf"))

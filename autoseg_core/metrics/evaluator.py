@@ -109,15 +109,25 @@ class SegmentationScores:
                     "0 and 1 are the values of multi-label maps: void needs another ignore_index, "
                     f"got {self._void_text}."
                 )
+        regions = (get_metric(name).region for name in self.metrics)
+        self._regions: tuple[Region, ...] = tuple(dict.fromkeys(regions))
         self.reset()
         self.compute()  # a metric that does not fit the classes fails now
 
     def reset(self) -> None:
         """Forget everything seen."""
-        zeros = [torch.zeros(self.num_classes, dtype=torch.int64)] * 4
-        self.counts: dict[Region, Counts] = {
-            region: BoundaryCounts(*zeros) if region == "boundary" else RegionCounts(*zeros)
-            for region in dict.fromkeys(get_metric(name).region for name in self.metrics)
+        # Of each region the four fields of its counts.
+        self._sums = torch.zeros(len(self._regions), 4, self.num_classes, dtype=torch.int64)
+
+    @property
+    def counts(self) -> dict[Region, Counts]:
+        """What was counted so far, (C,) int64, by the region that a metric looks at."""
+        return self._by_region(self._sums)
+
+    def _by_region(self, sums: Tensor) -> dict[Region, Counts]:
+        return {
+            region: (BoundaryCounts if region == "boundary" else RegionCounts)(*fields.unbind())
+            for region, fields in zip(self._regions, sums.unbind(), strict=True)
         }
 
     def update(self, prediction: Labels, target: Labels) -> None:
@@ -138,8 +148,9 @@ class SegmentationScores:
                 f"{_place(prediction)} and {_place(target)}."
             )
         counted = self._count_multilabel if self.multilabel else self._count
-        for region, counts in counted(prediction, target).items():
-            self.counts[region] = self.counts[region] + counts
+        found = counted(prediction, target)
+        fields = [field for region in self._regions for field in found[region].tensors()]
+        self._sums = self._sums + torch.stack(fields).view_as(self._sums)
 
     def _count_multilabel(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
         guess, truth = (
@@ -168,7 +179,7 @@ class SegmentationScores:
             _RULES[self.protocol].edges_see_void,
             self.drop_background,
         )
-        return label_counts(guess, truth, self.counts, rules)
+        return label_counts(guess, truth, self._regions, rules)
 
     def _check_whole_images(self, what: str) -> None:
         others = [name for name in self.metrics if get_metric(name).region != "image"]
@@ -186,8 +197,7 @@ class SegmentationScores:
                 f"Cannot merge scores with different settings: {self._settings()} and "
                 f"{other._settings()}."
             )
-        for region, counts in other.counts.items():
-            self.counts[region] = self.counts[region] + counts
+        self._sums = self._sums + other._sums
         return self
 
     @torch.inference_mode()
@@ -195,7 +205,7 @@ class SegmentationScores:
         """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
         scores = {}
         rule = _RULES[self.protocol].absent
-        doubles = {region: counts.double() for region, counts in self.counts.items()}
+        doubles = self._by_region(self._sums.double())
         for name in self.metrics:
             metric = get_metric(name)
             counts = doubles[metric.region]
@@ -211,10 +221,11 @@ class SegmentationScores:
         """
         columns: dict[str, list[float]] = {}
         rule = _RULES[self.protocol].absent
+        doubles = self._by_region(self._sums.double())
         for metric in map(get_metric, self.metrics):
             if metric.per_class is None:
                 continue
-            counts = self.counts[metric.region].double()
+            counts = doubles[metric.region]
             values = metric.per_class(counts)
             absent = torch.full_like(values, float("nan"))
             seen = seen_classes(metric, counts, rule)
@@ -226,7 +237,7 @@ class SegmentationScores:
         return " or ".join(map(str, self.void))
 
     def _settings(self) -> dict[str, object]:
-        return {k: v for k, v in vars(self).items() if k != "counts"}
+        return {k: v for k, v in vars(self).items() if k != "_sums"}
 
 
 def _names(metrics: Sequence[str]) -> tuple[str, ...]:
