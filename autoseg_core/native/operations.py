@@ -5,7 +5,7 @@ N: images; C: classes; H, W: pixels; h, w: logits yet to be upsampled; P: pieces
 Common arguments. logits: (N, C, H, W) of any float dtype and strides; sums are float32, or float64
 for float64. target: (N, H, W) integers of any width, read as they are: classes in [0, C) or
 ``ignore_index``, other labels raise ``ValueError`` on a CPU. tables: of each curve, (P, 8)
-(``tables.curve_table``), on the logits' device.
+(``tables.curve_tables``), on the logits' device.
 
 region_sums: (4, C) = sums of g_and(p_c) over pixels of class c and of g_or(p_c) over the others,
 pixels of class c, all pixels that count. g_or is the identity where ``tables`` holds one table.

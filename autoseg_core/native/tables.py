@@ -1,7 +1,7 @@
 """A curve as a table of coefficients: what every kernel reads.
 
-P: pieces of a curve. A row of a table (P, 8) is one quadratic Bezier piece from (u0, v0) by
-(u1, v1) to (u2, v2), in the notation of ``surfaces.bezier``:
+G: curves; K: control points of a curve; P: its pieces. A row of a table (P, 8) is one quadratic
+Bezier piece from (u0, v0) by (u1, v1) to (u2, v2), in the notation of ``surfaces.bezier``:
 
     U0, SCALE = 1 / (u2 - u0), A = a, A_REST = 1 - a, V0, B = 2 (v1 - v0), C = v0 - 2 v1 + v2, V2
     s = (x - u0) SCALE,   y = a^2 (1 - s) + (1 - a)^2 s,   q = sqrt(max(y, eps))
@@ -21,22 +21,20 @@ U0, SCALE, A, A_REST, V0, B, C, V2 = range(8)
 COLUMNS = 8
 
 
-def curve_table(surface: str, points: Tensor, dtype: torch.dtype) -> Tensor:
-    """Coefficients of a curve's pieces: control points (K, 2) -> (P, 8) of ``dtype``.
+def curve_tables(surface: str, points: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Coefficients of the curves' pieces: control points (G, K, 2) -> G tables (P, 8) of ``dtype``.
 
     Computed in float64 from points rounded to ``dtype``, so that joints lie where the reference in
-    that precision has them.
+    that precision has them. All curves at once: on a GPU each operation is a launch.
     """
     rounded = points.detach().to(dtype).double()
-    start, middle, end = get_surface(surface).pieces(rounded).unbind(1)
-    width = end[:, 0] - start[:, 0]
+    start, middle, end = get_surface(surface).pieces(rounded)
+    (width, rise), (before, pull) = (end - start).unbind(-1), (middle - start).unbind(-1)
     # As in surfaces.bezier: a piece of width zero is met only at its own joint.
-    positive = width > tiny(dtype)
-    width = torch.where(positive, width, torch.ones_like(width))
-    a = torch.where(positive, (middle[:, 0] - start[:, 0]) / width, torch.full_like(width, 0.5))
-    v0, v1, v2 = start[:, 1], middle[:, 1], end[:, 1]
+    a = (before / width).nan_to_num(0.5)
     # Of narrower pieces, which hold no value but a joint's, slopes would overflow, and infinity
     # times the 0 of a mask is NaN.
-    scale = (1 / width).clamp(max=eps(dtype) / tiny(dtype))
-    columns = [start[:, 0], scale, a, 1 - a, v0, 2 * (v1 - v0), v0 - 2 * v1 + v2, v2]
-    return torch.stack(columns, dim=1).to(dtype)
+    scale = width.reciprocal().clamp(max=eps(dtype) / tiny(dtype))
+    b = 2 * pull
+    columns = [start[..., 0], scale, a, 1 - a, start[..., 1], b, rise - b, end[..., 1]]
+    return torch.stack(columns, dim=-1).to(dtype).unbind()

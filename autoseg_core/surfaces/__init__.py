@@ -17,14 +17,14 @@ from autoseg_core.surfaces import bezier, linear
 class Surface:
     """A family of curves: how to evaluate one, and how many points it has between its ends.
 
-    ``pieces`` gives a curve as quadratic Bezier pieces, (K, 2) -> (P, 3, 2), which is all that fast
-    kernels know of a surface.
+    ``pieces`` gives curves as quadratic Bezier pieces, (..., K, 2) -> start, middle and end,
+    (..., P, 2) each, which is all that fast kernels know of a surface.
     """
 
     name: str
     value: Callable[[Tensor, Tensor], Tensor]
     slope: Callable[[Tensor, Tensor], Tensor]
-    pieces: Callable[[Tensor], Tensor]
+    pieces: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
     inner_points_per_piece: int
 
     def inner_points(self, pieces: int) -> int:

@@ -59,9 +59,9 @@ def slope(points: Tensor, x: Tensor) -> Tensor:
     return torch.where((x > 0) & (x < 1), inside, torch.zeros_like(inside))
 
 
-def pieces(points: Tensor) -> Tensor:
-    """Start, middle and end of each piece: (K, 2) -> (P, 3, 2)."""
-    return torch.stack([points[0:-2:2], points[1:-1:2], points[2::2]], dim=1)
+def pieces(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Start, middle and end of each piece: (..., K, 2) -> (..., P, 2) each."""
+    return points[..., 0:-2:2, :], points[..., 1:-1:2, :], points[..., 2::2, :]
 
 
 def _locate(points: Tensor, x: Tensor) -> _Piece:

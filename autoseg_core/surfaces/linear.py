@@ -24,10 +24,10 @@ def slope(points: Tensor, x: Tensor) -> Tensor:
     return torch.where((x > 0) & (x < 1), _slopes(points)[index], torch.zeros_like(x))
 
 
-def pieces(points: Tensor) -> Tensor:
-    """The pieces as quadratic Bezier ones, (K, 2) -> (P, 3, 2), with their middles half way."""
-    start, end = points[:-1], points[1:]
-    return torch.stack([start, (start + end) / 2, end], dim=1)
+def pieces(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The pieces as quadratic Bezier ones, with their middles half way; as ``bezier.pieces``."""
+    start, end = points[..., :-1, :], points[..., 1:, :]
+    return start, torch.lerp(start, end, 0.5), end
 
 
 def _locate(points: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,31 +7,31 @@ Backends, all of one result up to rounding:
 - "triton": the same on CUDA, for metrics of the whole image and of its trimap;
 - "reference": plain differentiable PyTorch, which the others must equal. It alone knows second
   derivatives, forward mode and gradients in the control points;
-- "auto": a kernel where there is one, else the reference image by image, each computed again in the
-  backward pass, so that it keeps hardly more than the logits.
+- "auto": a kernel where there is one, else the reference part by part, each computed again in the
+  backward pass, so that at no time much more than the logits is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.metrics.boundaries import near_boundary
 from autoseg_core.native import operations, triton
-from autoseg_core.native.tables import curve_table
+from autoseg_core.native.tables import curve_tables
 from autoseg_core.numerics import working_dtype
 from autoseg_core.scores import Band, Region, get_metric
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import Curve
+from autoseg_core.surrogates import parts
 from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.boundaries import soft_boundary_counts
@@ -59,10 +59,9 @@ def soft_counts(term: LossTerm, points: Tensor, batch: Batch, backend: Backend =
     if choose(batch, get_metric(term.metric).region, backend) != "reference":
         return _kernel_counts(term, points, batch)
     batch.check_labels()
-    count = partial(_reference_counts, term, points)
     if backend == "reference" or not batch.logits.requires_grad or len(batch.logits) == 0:
-        return count(batch)
-    return _image_by_image(count, batch)
+        return _reference_counts(term, points, batch)
+    return _counts_in_parts(term, points, batch)
 
 
 def choose(batch: Batch, region: Region, backend: Backend) -> str:
@@ -96,7 +95,7 @@ def _kernel_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
     whole = metric.region in ("image", "trimap")
     if whole and metric.curves == ("or",):
         points = _with_identity(points)
-    tables = [curve_table(term.surface, curve, dtype) for curve in points]
+    tables = curve_tables(term.surface, points, dtype)
     if whole:
         return _region_counts(_region_sums(term, tables, batch))
     # Erosions need the neighbours of a pixel: logits of the full size.
@@ -110,7 +109,7 @@ def _kernel_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
     return BoundaryCounts(*sums.unbind())
 
 
-def _region_sums(term: LossTerm, tables: list[Tensor], batch: Batch) -> Tensor:
+def _region_sums(term: LossTerm, tables: Sequence[Tensor], batch: Batch) -> Tensor:
     logits, target = batch.logits, batch.target
     if logits.ndim == 5:  # depth is one more side of rows
         logits, target = logits.flatten(2, 3), target.flatten(-3, -2)
@@ -138,31 +137,46 @@ def _with_identity(points: Tensor) -> Tensor:
     return torch.cat([torch.stack([line, line], dim=1)[None], points])
 
 
-def _reference_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
+def _counts_in_parts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
+    count = partial(_reference_counts, term, points)
+    if not torch.compiler.is_compiling():  # how many parts there are would be fixed in the graph
+        count = partial(count, by_rows=parts.by_rows, by_classes=parts.by_classes)
+        if batch.size is None:
+            return count(batch)
+    return reduce(add, [parts.again(count, image) for image in batch.images()])
+
+
+def _whole(count: parts.Count, *maps: Tensor) -> Counts:
+    return count(*maps)
+
+
+def _reference_counts(
+    term: LossTerm,
+    points: Tensor,
+    batch: Batch,
+    by_rows: Callable[..., Counts] = _whole,
+    by_classes: Callable[..., Counts] = _whole,
+) -> Counts:
     metric, value = get_metric(term.metric), get_surface(term.surface).value
     logits, valid = batch.upsampled(), batch.valid
     curves: dict[str, Curve] = {
         name: partial(value, curve)
         for name, curve in zip(metric.curves, points.to(logits.dtype), strict=True)
     }
+    of_pixels = partial(soft_region_counts, curves=curves, activation=batch.activation)
     if metric.region == "image":
-        return soft_region_counts(logits, batch.target, valid, curves, batch.activation)
+        return by_rows(of_pixels, logits, batch.target, valid)
     # What makes edges: everything with void as one more label, or valid pixels alone.
     seen = torch.ones_like(valid) if term.void_edges else valid
     tolerance, classes = _reach(term, batch), logits.shape[1]
     target = torch.where(valid, batch.target.long(), classes)
     if metric.region == "trimap":
         near = near_boundary(target, seen, classes, tolerance, term.drop_background)
-        return soft_region_counts(logits, target, valid & near, curves, batch.activation)
+        return by_rows(of_pixels, logits, target, valid & near)
     # Zeros in place of unseen logits: even a NaN there must reach neither sums nor gradients.
     known = torch.where(seen[:, None], logits, torch.zeros_like(logits)).softmax(1)
     if isinstance(metric.region, Band):
-        return soft_band_counts(known, target, seen, valid, curves, metric.region)
-    return soft_boundary_counts(known, target, seen, curves, tolerance)
-
-
-def _image_by_image(count: Callable[[Batch], Counts], batch: Batch) -> Counts:
-    """The sum over images, each computed again in the backward pass instead of being kept."""
-    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
-    parts: list[Counts] = [checkpoint(count, image, **options) for image in batch.images()]
-    return reduce(add, parts)
+        of_bands = partial(soft_band_counts, curves=curves, band=metric.region)
+        return by_classes(of_bands, known, target, seen, valid)
+    of_edges = partial(soft_boundary_counts, curves=curves, tolerance=tolerance)
+    return by_classes(of_edges, known, target, seen)

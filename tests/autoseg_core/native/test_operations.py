@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoseg_core import AutoSegLoss, LossSpec, native
-from autoseg_core.native.tables import curve_table
+from autoseg_core.native.tables import curve_tables
 
 pytestmark = [
     pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels"),
@@ -56,7 +56,7 @@ def arguments(case: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, list[Tenso
     target[0, 1:3, 2] = VOID
     points = torch.tensor(samples.term(metric).control_points, dtype=torch.float64)
     sums = torch.float64 if dtype == torch.float64 else torch.float32
-    tables = [curve_table("bezier", curve, sums) for curve in points]
+    tables = [*curve_tables("bezier", points, sums)]
     return torch.randn(2, 3, 5, 6, generator=generator).to(dtype), target.byte(), tables
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from autoseg_core.native import triton as kernels
-from autoseg_core.native.tables import curve_table
+from autoseg_core.native.tables import curve_tables
 from autoseg_core.surfaces import SURFACES
 from autoseg_core.surfaces.space import SearchSpace
 from autoseg_core.surrogates.batch import Batch
@@ -140,7 +140,7 @@ def _computed(
     rules: tuple[bool, bool] = (False, False),
 ) -> tuple[Tensor, Tensor]:
     """The same by the kernels."""
-    tables = [curve_table(surface, p, torch.float32) for p in points]
+    tables = curve_tables(surface, points, torch.float32)
     sigmoid, near = batch.activation == "sigmoid", 1 if trimap else -1
     options = (batch.ignore_index, sigmoid, batch.size, batch.align_corners, near, *rules[::-1])
     given = (batch.logits, batch.target, tables, *options)
@@ -380,7 +380,7 @@ def test_equal_calls_give_equal_numbers(run: Run, small: tuple[int, int] | None)
 def test_labels_outside_the_classes_are_noticed(interpreter: ProcessPoolExecutor, bad: int) -> None:
     batch = _batch(14, 4)
     batch.target[1, 2, 3] = bad
-    tables = [curve_table("linear", torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.float32)]
+    tables = curve_tables("linear", torch.tensor([[[0.0, 0.0], [1.0, 1.0]]]), torch.float32)
     options = (samples.VOID, False, None, False, -1, False, False)
     given = (kernels.region_sums, batch.logits, batch.target, tables, *options)
     with pytest.raises(RuntimeError, match="label lies outside the classes"):
