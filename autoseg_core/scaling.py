@@ -10,7 +10,7 @@ N: images; C: classes; H, W: pixels; P: pixels that are not void.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -23,29 +23,25 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def gradient_scale(
-    loss: Loss,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    parameters: Iterable[Tensor] | None = None,
-    reference: Loss | None = None,
+    loss: Loss, batches: Iterable[tuple[Tensor, Tensor]], reference: Loss | None = None
 ) -> float:
     """The factor that makes the gradient of ``loss`` as large as that of ``reference``.
 
-    "Large" is the L2 norm of the gradient of a batch, averaged over the batches. With the
-    ``parameters`` of a network it is the gradient in them, of which SGD makes its steps: the
-    scaled loss then moves the weights as far as the reference. Without them it is the gradient g in
-    the logits. What reaches the parameters is J^T g, with J the Jacobian of the network, and grows
-    with the L2 norm of g, but not only with it: where the network is random, the gradients of
-    cross entropy add up over the pixels of frequent classes, and those of mAcc, few and large,
-    hardly do. The factor is then too small, by ten for mAcc in one case. The mean is one of norms,
-    because the optimiser steps batch by batch; in a mean of squares the largest would decide.
+    "Large" is the L2 norm of the gradient g in all logits of a batch, averaged over the batches.
+    The parameters get J^T g. J, the Jacobian of the network, is the same for both losses, so their
+    steps are as large as each other where g has no preferred direction in J. It has one in a
+    network with random weights: there the gradient of cross entropy adds up over the pixels of
+    frequent classes, and the factor of a loss that weighs classes equally comes out too small
+    rather than too large. The largest entry of g would be that of one pixel of a rare class. The
+    mean is one of norms because the optimiser steps batch by batch; in a mean of squares the
+    largest would decide.
 
     Args:
         loss: a loss; of an ``AutoSegLoss`` that has a scale already, the factor comes on top.
         batches: (logits (N, C, H, W), target (N, H, W)), as ``loss`` takes them. Take the logits
             of the network with which the training starts, on about ten batches of that training.
-        parameters: of that network, ``model.parameters()``; the logits then must have been
-            computed from them with gradients, without autocast. Those without gradient are left
-            out.
+            A network that upsamples its logits should give them before that, with a loss built
+            with ``upsample="bilinear"``: what reaches its parameters is the gradient there.
         reference: what to compare with. None: the mean cross entropy of the valid pixels, binary
             under "sigmoid", with the void labels and upsampling of ``loss``, an ``AutoSegLoss``.
 
@@ -57,8 +53,7 @@ def gradient_scale(
     and for another loss than an ``AutoSegLoss`` without a reference.
     """
     other = _cross_entropy_for(loss) if reference is None else reference
-    trained = None if parameters is None else [p for p in parameters if p.requires_grad]
-    norms = [(_norm(loss, *batch, trained), _norm(other, *batch, trained)) for batch in batches]
+    norms = [(_norm(loss, *batch), _norm(other, *batch)) for batch in batches]
     if not norms:
         raise ValueError("Expected at least one batch (logits, target), got none.")
     own, wanted = (math.fsum(column) for column in zip(*norms, strict=True))
@@ -90,18 +85,12 @@ def _cross_entropy(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> Tensor:
     return total / max(1, len(labels))
 
 
-def _norm(loss: Loss, logits: Tensor, target: Tensor, parameters: Sequence[Tensor] | None) -> float:
-    """L2 norm of the gradient in all parameters together; None: in the logits."""
-    values = logits.to(working_dtype(logits.dtype))  # small gradients would be 0 in half precision
-    if parameters is None:
-        values = values.detach().requires_grad_()
-        parameters = [values]
+def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
+    """L2 norm of the gradient in the logits; in half precision small gradients would be 0."""
+    leaf = logits.detach().to(working_dtype(logits.dtype)).requires_grad_()
     with torch.enable_grad():
-        gradients = torch.autograd.grad(
-            loss(values, target), parameters, retain_graph=True, allow_unused=True
-        )
-    used = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients if g is not None]
-    return math.hypot(*map(float, used))
+        (gradient,) = torch.autograd.grad(loss(leaf, target), leaf)
+    return float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
 
 
 def _check_norm(name: str, norm: float) -> None:

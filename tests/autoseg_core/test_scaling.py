@@ -75,32 +75,6 @@ def test_the_mean_is_that_of_the_norms_of_the_batches() -> None:
     assert found == pytest.approx(math.sqrt(2) / 9, rel=1e-7)
 
 
-def test_the_norm_is_of_all_parameters_together_that_are_trained() -> None:
-    """Gradients (3, 4) of the loss and (5, 12) of the reference, in two tensors of one number."""
-    first, second, unused = (torch.ones(1, requires_grad=True) for _ in range(3))
-    frozen = torch.ones(1)
-    logits = torch.cat([first, second])[None, :, None, None] + frozen
-    target = torch.zeros(1, 1, 1, dtype=torch.int64)
-    found = gradient_scale(
-        lambda x, _: 3 * x[0, 0].sum() + 4 * x[0, 1].sum(),
-        [(logits, target)],
-        (tensor for tensor in (first, second, unused, frozen)),
-        lambda x, _: 5 * x[0, 0].sum() - 12 * x[0, 1].sum(),
-    )
-    assert found == pytest.approx(13 / 5, rel=1e-12)
-    assert first.grad is None
-
-
-def test_what_cancels_over_the_pixels_does_not_reach_the_parameters() -> None:
-    """A logit for each class: gAcc's gradient is 1 / C of cross entropy's, mAcc's sums to 0."""
-    _, target = uniform([2, 4])
-    bias = torch.zeros(2, 1, 1, dtype=torch.float64, requires_grad=True)
-    batches = [(bias.expand(1, 2, *target.shape[1:]), target)]
-    assert gradient_scale(soft_loss("gAcc"), batches, [bias]) == pytest.approx(2, rel=1e-12)
-    with pytest.raises(ValueError, match=r"gradient of the loss, got the mean norm 0\.0"):
-        gradient_scale(soft_loss("mAcc"), batches, [bias])
-
-
 def test_void_pixels_and_batches_have_no_part() -> None:
     logits, target = samples.batch(1)
     void = target == samples.VOID
