@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 from PIL import Image
+from trees import write_image, write_label, write_list
 
 
 def test_a_sound_set_is_summed_up(scripts, tiny_config):
     run = scripts.run("check_data.py", "--config-file", tiny_config).assert_ok()
     assert "data set 'shapes_sem_seg_train': 8 labels, 48x64 (HxW)" in run.stdout
     assert "data set 'shapes_sem_seg_test': 3 labels" in run.stdout
-    assert "background" in run.stdout
+    assert "background" in run.stdout and "look alike" not in run.stdout
 
 
 def test_wrong_values_are_shown_and_then_refused(scripts, tiny_config, shapes_root, tmp_path):
@@ -21,3 +23,42 @@ def test_wrong_values_are_shown_and_then_refused(scripts, tiny_config, shapes_ro
     run = scripts.run("check_data.py", "--config-file", tiny_config, DETECTRON2_DATASETS=str(root))
     assert "test_00000.png: label values 9 are neither" in run.refusal()
     assert "values that are neither a class nor void: 9 (in 1 files)" in run.stdout
+
+
+def test_a_folder_is_cut_and_what_is_left_out_is_told(scripts, tiny_config, tmp_path):
+    for name, values in (("a_1", [0]), ("a_2", [0, 1]), ("b_1", [0]), ("c_1", [1]), ("d_1", [0])):
+        write_image(tmp_path / "mine/images" / f"{name}.jpg", (8, 8))
+        label = np.resize(np.array(values, dtype=np.uint8), (8, 8))
+        write_label(tmp_path / "mine/labels" / f"{name}.png", label)
+    (tmp_path / "mine/labels/d_1.png").unlink()
+    write_list(tmp_path / "mine/test.txt", ["c_1"])
+    write_list(tmp_path / "mine/train.txt", ["a_1", "a_2"])
+    write_list(tmp_path / "mine/classes.txt", ["road", "crack"])
+    config = tmp_path / "mine.yaml"
+    config.write_text(
+        f"""
+_BASE_: "{tiny_config}"
+DATASETS:
+  FOLDER:
+    IMAGES: "mine/images"
+    LABELS: "mine/labels"
+    TRAIN: "mine/train.txt"
+    TEST: "mine/test.txt"
+  TRAIN: ("folder_sem_seg_train",)
+  TEST: ("folder_sem_seg_test",)
+SEARCH:
+  HOLDOUT:
+    DATASETS: ("folder_sem_seg_holdout",)
+MODEL:
+  SEM_SEG_HEAD:
+    NUM_CLASSES: 2
+"""
+    )
+    run = scripts.run(
+        "check_data.py", "--config-file", config, DETECTRON2_DATASETS=str(tmp_path)
+    ).assert_ok()
+    rows = [line.split() for line in run.stdout.splitlines()]
+    assert ["1", "crack", "50.000", "1", "0", "0", "100.000", "1"] in rows
+    assert f"1 files without partner: {tmp_path}/mine/images/d_1.jpg" in run.stdout
+    assert f"1 files in no part: {tmp_path}/mine/images/b_1.jpg" in run.stdout
+    assert "folder_sem_seg_holdout: classes that never occur: crack" in run.stdout

@@ -84,8 +84,9 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
 
 
 def split_rule(cfg: CfgNode) -> dict[str, Any]:
-    """What the search set and the hold-out set follow from: DATASETS.TRAIN and SEARCH.HOLDOUT."""
+    """What the search set and the hold-out set follow from."""
     return {
+        "DATASETS.FOLDER": plain(cfg.DATASETS.FOLDER),
         "DATASETS.TRAIN": list(cfg.DATASETS.TRAIN),
         "SEARCH.HOLDOUT": plain(cfg.SEARCH.HOLDOUT),
     }

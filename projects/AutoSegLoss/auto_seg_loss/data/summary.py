@@ -1,41 +1,71 @@
-"""What the labels of a data set hold, as text for people. H, W: pixels."""
+"""What the labels of data sets hold, as text for people. H, W: pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tabulate import tabulate
 
 from .verify import Labels, count_values
 
 
-def summary(name: str, labels: Labels, class_names: Sequence[str], ignore_label: int) -> str:
-    """Sizes, a histogram of the classes, and what is odd.
+def summary(sets: Mapping[str, Labels], class_names: Sequence[str], ignore_label: int) -> str:
+    """Sizes, one histogram of the classes for all sets side by side, and what is odd.
 
     Args:
-        name: of the data set.
-        labels: see `verify.verify_dataset`.
+        sets: by name, such as "msrc_sem_seg_train"; see `verify.verify_dataset`.
         class_names: in the order of the indices.
         ignore_label: the value that means "void" in the files.
     """
-    counts, images = count_values(labels.values()), _images_with(labels)
-    valid = sum(n for value, n in counts.items() if value != ignore_label)
+    histograms = {name: _histogram(labels, ignore_label) for name, labels in sets.items()}
+    classes = {v: name for v, name in enumerate(class_names) if v != ignore_label}
+    headers = ["value", "class", *(h for n in _short(list(sets)) for h in (f"{n}\n%", "\nimages"))]
     rows = [
-        (value, class_name, f"{100 * counts[value] / max(valid, 1):.3f}", images.get(value, 0))
-        for value, class_name in enumerate(class_names)
-        if value != ignore_label
+        [value, name, *(cell for h in histograms.values() for cell in h.get(value, ("0", 0)))]
+        for value, name in classes.items()
     ]
-    absent = [class_name for value, class_name, _, count in rows if not count]
-    known = {*range(len(class_names)), ignore_label}
-    odd = [f"{value} (in {images[value]} files)" for value in sorted(counts.keys() - known)]
+    lines = [_head(name, labels, ignore_label) for name, labels in sets.items()]
+    lines.append(tabulate(rows, headers=headers, disable_numparse=True))
+    for name, histogram in histograms.items():
+        lines += _oddities(name, sets[name], histogram, classes, ignore_label)
+    return "\n".join(lines)
+
+
+Histogram = dict[int, tuple[str, int]]
+"""Of each value that occurs: percent of the pixels that are not void, and images."""
+
+
+def _histogram(labels: Labels, ignore_label: int) -> Histogram:
+    counts, images = count_values(labels.values()), _images_with(labels)
+    valid = max(counts.total() - counts[ignore_label], 1)
+    return {value: (f"{100 * counts[value] / valid:.3f}", n) for value, n in images.items()}
+
+
+def _short(names: list[str]) -> list[str]:
+    """Without the data set's name where that leaves different names: "train", "test"."""
+    parts = [name.rpartition("_sem_seg_")[2] for name in names]
+    return parts if len(set(parts)) == len(parts) else names
+
+
+def _head(name: str, labels: Labels, ignore_label: int) -> str:
+    counts = count_values(labels.values())
     void = 100 * counts[ignore_label] / max(counts.total(), 1)
-    lines = [
-        f"data set {name!r}: {len(labels)} labels, {_sizes(labels)}, {void:.3f} % void",
-        tabulate(rows, headers=["value", "class", "% of pixels", "images"], disable_numparse=True),
-        f"classes that never occur: {', '.join(absent)}" if absent else "",
-        f"values that are neither a class nor void: {', '.join(odd)}" if odd else "",
-    ]
-    return "\n".join(line for line in lines if line)
+    return f"data set {name!r}: {len(labels)} labels, {_sizes(labels)}, {void:.3f} % void"
+
+
+def _oddities(
+    name: str, labels: Labels, histogram: Histogram, classes: Mapping[int, str], ignore_label: int
+) -> Iterator[str]:
+    absent = [class_name for value, class_name in classes.items() if value not in histogram]
+    if absent:
+        yield f"{name}: classes that never occur: {', '.join(absent)}"
+    odd = sorted(histogram.keys() - classes.keys() - {ignore_label})
+    if odd:
+        words = ", ".join(f"{value} (in {histogram[value][1]} files)" for value in odd)
+        yield f"{name}: values that are neither a class nor void: {words}"
+    empty = sum(seen.counts.keys() <= {ignore_label} for seen in labels.values())
+    if empty:
+        yield f"{name}: {empty} labels hold nothing but void"
 
 
 def _images_with(labels: Labels) -> dict[int, int]:

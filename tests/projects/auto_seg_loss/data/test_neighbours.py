@@ -1,0 +1,60 @@
+"""auto_seg_loss.data.neighbours: frames of a film in two parts are found, photographs are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_seg_loss.data.neighbours import alike_neighbours
+
+
+@pytest.fixture
+def make(tmp_path):
+    """``make(films, frames)``: pairs of films whose frames differ little; films differ much."""
+
+    def draw(films, frames):
+        rng = np.random.default_rng(0)
+        pairs = []
+        for film in range(films):
+            scene = rng.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
+            for frame in range(frames):
+                pixels = np.clip(scene + rng.integers(-20, 20, scene.shape), 0, 255)
+                path = tmp_path / f"{film:03d}_{frame:03d}.png"
+                Image.fromarray(pixels.astype(np.uint8)).save(path)
+                pairs.append({"file_name": str(path)})
+        return pairs
+
+    return draw
+
+
+def halves(pairs, part):
+    return {name: [p for i, p in enumerate(pairs) if part(i) == name] for name in ("train", "test")}
+
+
+def every_second(i):
+    return "test" if i % 2 else "train"
+
+
+def test_frames_of_films_in_two_parts(make):
+    words = alike_neighbours(halves(make(4, 10), every_second))
+    # 4 x 9 of the 39 pairs of neighbours are of one film.
+    assert words.startswith("36 of 39 neighbours in file names that are in different parts look")
+    assert (
+        "such as" in words and "000_000.png (train) and" in words and "000_001.png (test)" in words
+    )
+    assert "DATASETS.FOLDER.GROUPS" in words
+
+
+def test_whole_films_in_a_part(make):
+    assert alike_neighbours(halves(make(20, 3), lambda i: every_second(i // 3))) == ""
+
+
+def test_photographs(make):
+    assert alike_neighbours(halves(make(40, 1), every_second)) == ""
+
+
+def test_too_few_neighbours_for_a_judgement(make):
+    pairs = make(1, 12)
+    assert alike_neighbours(halves(pairs, lambda i: "test" if i > 5 else "train")) == ""
+    assert alike_neighbours({"train": pairs}) == ""
