@@ -8,7 +8,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data.catalog import some
-from auto_seg_loss.data.folder import PARTS, folder_of, unpaired
+from auto_seg_loss.data.folder import PARTS, folder_of
 from auto_seg_loss.data.neighbours import alike_neighbours
 from auto_seg_loss.data.summary import summary
 from auto_seg_loss.preflight import look_at_data
@@ -46,8 +46,8 @@ def _left_out(cfg: CfgNode) -> str:
     folder = folder_of(cfg)
     used = {item["file_name"] for part in PARTS for item in folder.part(part)}
     unused = [i["file_name"] for i in folder.all_pairs() if i["file_name"] not in used]
-    lonely = unpaired(folder)
-    kinds = {"without partner": [str(path) for path in lonely], "in no part": unused}
+    lonely = [str(path) for path in folder.unpaired()]
+    kinds = {"without partner": lonely, "in no part": unused}
     lines = [
         f"{len(files)} files {words}: {some(files)}" for words, files in kinds.items() if files
     ]

@@ -221,7 +221,7 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"directory not found: {folder.absolute()}")
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
         if path.stem in files:

@@ -36,8 +36,10 @@ def cut(
         P lists, each sorted by file name.
 
     Raises:
-        ValueError: fewer units than parts, or an image of no group.
+        ValueError: fewer units than parts, an image of no group, or a share that is not above 0.
     """
+    if min(shares) <= 0:
+        raise ValueError(f"each part needs a share above 0, and all together 1; got {shares}")
     units = _units(dicts, groups)
     if len(units) < len(shares):
         raise ValueError(
@@ -71,18 +73,23 @@ def _deal(sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np
     """
     places = np.full(len(sizes), -1)
     lacking = shares[:, None] * sizes.sum(0)
+    empty = set(range(len(shares)))
     while (left := np.flatnonzero(places < 0)).size:
-        open_images = sizes[left].sum(0)
-        column = 0
-        if (seen := np.flatnonzero(open_images[1:])).size:
-            column = 1 + seen[np.argmin(open_images[1:][seen])]
-        for unit in left[sizes[left, column] > 0]:
-            empty = np.setdiff1d(np.arange(len(shares)), places)
-            must = empty if len(empty) >= (places < 0).sum() else np.arange(len(shares))
-            wants = [(lacking[part, column], lacking[part, 0]) for part in must]
-            places[unit] = must[max(range(len(must)), key=wants.__getitem__)]
-            lacking[places[unit]] -= sizes[unit]
+        column = _rarest(sizes[left])
+        for number, unit in enumerate(left[sizes[left, column] > 0]):
+            open_parts = empty if len(empty) >= len(left) - number else range(len(shares))
+            wants = {part: (lacking[part, column], lacking[part, 0]) for part in sorted(open_parts)}
+            places[unit] = part = max(wants, key=wants.__getitem__)
+            lacking[part] -= sizes[unit]
+            empty.discard(part)
     return places
+
+
+def _rarest(sizes: NDArray[np.float64]) -> int:
+    """The column of the class that fewest images of (U, 1 + C) hold; 0 if there is none."""
+    images = sizes[:, 1:].sum(0)
+    seen = np.flatnonzero(images)
+    return 1 + int(seen[np.argmin(images[seen])]) if seen.size else 0
 
 
 def _units(dicts: Pairs, groups: str) -> list[list[int]]:

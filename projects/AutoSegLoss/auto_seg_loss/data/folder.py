@@ -13,7 +13,7 @@ from detectron2.utils.logger import log_first_n
 
 from .catalog import Pairs, datasets_root, files_by_stem, make_pair, pairs_of_list, register, some
 from .cutting import cut, groups_of
-from .labels import Palette, check_palette
+from .labels import LabelError, Palette, check_palette
 from .lists import read_text
 from .looks import Seen, look_at_labels
 from .splits import SplitError
@@ -40,8 +40,15 @@ class Folder:
 
     @property
     def places(self) -> tuple[Path, Path]:
-        """Where images and labels are, below DETECTRON2_DATASETS if the paths are relative."""
-        return datasets_root() / self.images, datasets_root() / self.labels
+        """Where images and labels are; FileNotFoundError for what is no directory."""
+        root = datasets_root()
+        for key, path in (("IMAGES", self.images), ("LABELS", self.labels)):
+            if not path or not (root / path).is_dir():
+                raise FileNotFoundError(
+                    f"DATASETS.FOLDER.{key} {path!r} must be a directory: absolute, or below "
+                    f"{root.absolute()} (DETECTRON2_DATASETS, else ./datasets)"
+                )
+        return root / self.images, root / self.labels
 
     def all_pairs(self) -> Pairs:
         """Every image that has a label, sorted by stem; a warning counts files without partner."""
@@ -49,14 +56,18 @@ class Folder:
         pairs = [make_pair(s, images[s], labels[s]) for s in sorted(images) if s in labels]
         if not pairs:
             raise FileNotFoundError(
-                f"no image in {self.places[0]} has a label in {self.places[1]}: labels must have "
-                f"the stems of their images; images are {some(sorted(images))}, labels are "
+                f"no image in {self.images} has a label in {self.labels}: labels must have the "
+                f"stems of their images; images are {some(sorted(images))}, labels are "
                 f"{some(sorted(labels))}"
             )
-        if lonely := [path.name for path in unpaired(self)]:
+        if lonely := [path.name for path in _lonely(images, labels)]:
             words = f"{len(lonely)} files without partner are left out: {some(lonely)}"
-            log_first_n(logging.WARNING, f"{self.places[0]}: {words}", key="message")
+            log_first_n(logging.WARNING, f"{self.images}: {words}", key="message")
         return pairs
+
+    def unpaired(self) -> list[Path]:
+        """Images without a label, then labels without an image."""
+        return _lonely(*files_by_stem(*self.places))
 
     def part(self, name: str) -> Pairs:
         """The pairs of "train", "holdout" or "test".
@@ -107,42 +118,47 @@ class Folder:
 
     def class_names(self) -> tuple[str, ...]:
         """CLASSES, else the lines of classes.txt beside labels or images, else "0", "1", … up to
-        the highest value of the labels or of INPUT.LABEL_PALETTE."""
-        if self.classes:
-            return self.classes
+        the highest value of the labels or of INPUT.LABEL_PALETTE.
+
+        LabelError: the labels are to tell, and one cannot be read. ValueError: a name twice.
+        """
+        names = self.classes or self._names_in_file()
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"classes must have different names, got twice: {some(twice)}")
+        return names or tuple(map(str, range(1 + max(self._values(), default=0))))
+
+    def _names_in_file(self) -> tuple[str, ...]:
         images, labels = self.places
         for place in (labels, labels.parent, images, images.parent):
             if (place / CLASSES_FILE).is_file():
                 lines = read_text(place / CLASSES_FILE).split("\n")
                 return tuple(line.strip() for line in lines if line.strip())
-        return tuple(str(value) for value in range(1 + max(self._values(), default=0)))
+        return ()
 
     def _values(self) -> set[int]:
         if self.palette:
-            check_palette(self.palette)
             return {row[3] for row in self.palette} - {self.void}
         looks = look_at_labels([item["sem_seg_file_name"] for item in self.all_pairs()])
         seen = {path: look for path, look in looks.items() if isinstance(look, Seen)}
+        if wrong := [look for look in looks.values() if isinstance(look, str)]:
+            raise LabelError(wrong[0])
         check_masks(self.labels, seen, 2, self.void)
         return count_values(seen.values()).keys() - {self.void}
 
 
-def unpaired(folder: Folder) -> list[Path]:
-    """Images without a label, then labels without an image."""
-    images, labels = files_by_stem(*folder.places)
-    return [
-        *(images[stem] for stem in sorted(images.keys() - labels.keys())),
-        *(labels[stem] for stem in sorted(labels.keys() - images.keys())),
-    ]
+def _lonely(images: dict[str, Path], labels: dict[str, Path]) -> list[Path]:
+    without_label = [images[stem] for stem in sorted(images.keys() - labels.keys())]
+    return without_label + [labels[stem] for stem in sorted(labels.keys() - images.keys())]
 
 
 def folder_of(cfg: CfgNode) -> Folder:
     """What DATASETS.FOLDER and INPUT.LABEL_PALETTE of a config say."""
     node = cfg.DATASETS.FOLDER
+    check_palette(cfg.INPUT.LABEL_PALETTE)
     return Folder(
         images=node.IMAGES,
         labels=node.LABELS,
-        classes=tuple(node.CLASSES),
+        classes=tuple(map(str, node.CLASSES)),
         void=node.VOID,
         lists=(node.TRAIN, node.HOLDOUT, node.TEST),
         shares=(node.HOLDOUT_SHARE, node.TEST_SHARE),

@@ -101,10 +101,11 @@ def test_class_names_of_the_config_need_no_files(root):
     assert MetadataCatalog.get("folder_sem_seg_train").ignore_label == 7
 
 
-def test_numbers_come_from_the_palette_of_coloured_labels(root):
+def test_numbers_come_from_the_palette_of_coloured_labels(make):
+    make(same("a"))
+    options = ["DATASETS.FOLDER.IMAGES", "d/images", "DATASETS.FOLDER.LABELS", "d/labels"]
     palette = "[[0, 0, 0, 0], [255, 0, 0, 3], [9, 9, 9, 255]]"
-    options = ["DATASETS.FOLDER.IMAGES", "nowhere", "INPUT.LABEL_PALETTE", palette]
-    load_config("", options)
+    load_config("", [*options, "INPUT.LABEL_PALETTE", palette])
     assert classes() == ["0", "1", "2", "3"]
 
 
@@ -146,6 +147,34 @@ def test_no_partner_at_all(root, make):
     (root / "d/labels/a.png").rename(root / "d/labels/b.png")
     with pytest.raises(FileNotFoundError, match="images are a, labels are b"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"IMAGES": "nowhere"}, r"IMAGES 'nowhere' must be a directory: absolute, or below /"),
+        ({"LABELS": "''"}, "LABELS '' must be a directory"),
+        ({"CLASSES": "['a', 'b', 'a']"}, "different names, got twice: a"),
+        ({"TRAIN": "d/none.txt", "CLASSES": "['a']"}, "d/none.txt"),
+        ({"HOLDOUT_SHARE": 0.8}, "needs a share above 0"),
+        ({"GROUPS": "(a|b)"}, "finds no group in 1 names"),
+        ({"GROUPS": r"\.jpg"}, "3 images make 1 groups, which cannot be cut into 3 parts"),
+    ],
+)
+def test_what_cannot_be_used_is_told(make, keys, words):
+    make(same("abc"))
+    with pytest.raises((OSError, ValueError), match=words):
+        load(**keys)
+        names("train")
+
+
+def test_coloured_labels_ask_for_a_palette(make, root):
+    make(same("ab"))
+    write_image(root / "d/labels/b.png", (4, 4))
+    with pytest.raises(ConfigError, match=r"b\.png: a label file holds one.*INPUT\.LABEL_PALETTE"):
+        load()
+    with pytest.raises(ConfigError, match="LABEL_PALETTE expects rows"):
+        load_config("", ["DATASETS.FOLDER.IMAGES", "d", "INPUT.LABEL_PALETTE", "[0, 0, 0, 1]"])
 
 
 def test_a_name_stands_for_one_set(make):
