@@ -29,12 +29,13 @@ def gradient_scale(
 
     "Large" is the L2 norm of the gradient g in all logits of a batch, averaged over the batches.
     The parameters get J^T g. J, the Jacobian of the network, is the same for both losses, so their
-    steps are as large as each other where g has no preferred direction in J. It has one in a
-    network with random weights: there the gradient of cross entropy adds up over the pixels of
-    frequent classes, and the factor of a loss that weighs classes equally comes out too small
-    rather than too large. The largest entry of g would be that of one pixel of a rare class. The
-    mean is one of norms because the optimiser steps batch by batch; in a mean of squares the
-    largest would decide.
+    steps are as large as each other where g has no preferred direction in J. The largest entry of
+    g, in contrast, would be that of one pixel of a rare class. The mean is one of norms because the
+    optimiser steps batch by batch; in a mean of squares the largest would decide.
+
+    The factor holds for the network that made the logits. A loss that is flatter there than later,
+    as curves with a small slope at the uncertain predictions of random weights are, gets a factor
+    that is too large for the rest of the training; take the logits after some iterations then.
 
     Args:
         loss: a loss; of an ``AutoSegLoss`` that has a scale already, the factor comes on top.
