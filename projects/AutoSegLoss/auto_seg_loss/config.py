@@ -160,6 +160,17 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM.PRETRAINED = False
     cfg.MODEL.TIMM.SYNC_BN = False
     cfg.MODEL.TIMM.OPTIONS = []
+    # For META_ARCHITECTURE "FrozenFeatures": heads are trained and scored on the features of
+    # MODEL.BACKBONE, which are computed once for each image and its mirror image.
+    cfg.FEATURES = CfgNode()
+    # Weights of the backbone: what MODEL.WEIGHTS takes, and files of installed packages,
+    # package://<module>/<path>. They may have names of another library, see convert_weights.py.
+    cfg.FEATURES.WEIGHTS = ""
+    # Rows and columns, in pixels, that images are scaled to fit in: multiples of the coarsest
+    # stride. What an image leaves free is void.
+    cfg.FEATURES.SIZE = [192, 256]
+    # Folder that features are kept in, which all trainings share.
+    cfg.FEATURES.CACHE = "~/.cache/auto_seg_loss/features"
     # Keep decoded images and labels in memory (as large as the data set, uncompressed).
     cfg.INPUT.CACHE = False
     # For labels of colours, or masks of 0 and 255: what each colour means, [R, G, B, class] or with

@@ -13,7 +13,6 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_setup
 from detectron2.utils import comm
-from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.checkpoint import fitted
@@ -28,6 +27,7 @@ from auto_seg_loss.modeling.check import check_model, check_test_size, network_o
 from auto_seg_loss.quiet import hush_detectron2, quiet
 from auto_seg_loss.run_checks import check_device, check_output, check_schedule
 from auto_seg_loss.saving import latest_checkpoint
+from auto_seg_loss.weight_files import local_weights
 from auto_seg_loss.weights import read_checkpoint
 from auto_seg_loss.yaml_files import read_yaml
 from autoseg_core import SIX, SegmentationScores
@@ -224,20 +224,6 @@ def check_weights(cfg: CfgNode) -> None:
         path = local_weights(cfg.MODEL.WEIGHTS)
         with quiet():
             fitted(read_checkpoint(path), network_on_meta(cfg).state_dict(), path)
-
-
-def local_weights(name: str) -> Path:
-    """The file of MODEL.WEIGHTS, which may be a path, a URL or a ``detectron2://`` name."""
-    try:
-        path = Path(PathManager.get_local_path(name))
-    except OSError as error:  # URLError among them
-        raise ConfigError(f"MODEL.WEIGHTS {name} cannot be fetched: {error}.") from error
-    if not path.is_file():
-        raise ConfigError(
-            f"MODEL.WEIGHTS {name} does not exist, or is no file. Warm starts are made by "
-            "search_net.py, checkpoints by train_net.py."
-        )
-    return path
 
 
 def check_eval_only(cfg: CfgNode, resume: bool) -> None:

@@ -24,7 +24,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from torch import nn
 
-from auto_seg_loss.data import SemSegMapper, TrainLoader, build_train_loader
+from auto_seg_loss.data import TrainLoader, build_mapper, build_train_loader
 from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
@@ -147,7 +147,7 @@ class Trainer(DefaultTrainer):
         Those of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
         """
         evaluators = [
-            build_evaluator(cfg, DatasetCatalog.get(name), name, _metrics(cfg), PROTOCOLS)
+            build_evaluator(cfg, DatasetCatalog.get(name), name, metrics_of(cfg), PROTOCOLS)
             for name in cfg.DATASETS.TEST
         ]
         return cls.test(cfg, model, evaluators)
@@ -170,7 +170,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationScoresEvaluator:
         """Evaluator of the six scores, and of TEST.METRICS, with the settings of TEST."""
-        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name, _metrics(cfg))
+        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name, metrics_of(cfg))
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -185,7 +185,7 @@ class Trainer(DefaultTrainer):
 
 def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:
     """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
-    mapper = SemSegMapper(cfg, False, crop=crop)
+    mapper = build_mapper(cfg, False, crop)
     workers = cfg.DATALOADER.NUM_WORKERS
     return build_detection_test_loader(dicts, mapper=mapper, num_workers=workers)
 
@@ -215,7 +215,8 @@ def build_evaluator(
     )
 
 
-def _metrics(cfg: CfgNode) -> tuple[str, ...]:
+def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
+    """Names of the scores that tests report."""
     return (*SIX, *cfg.TEST.METRICS)
 
 

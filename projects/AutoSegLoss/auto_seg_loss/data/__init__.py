@@ -19,7 +19,7 @@ from .catalog import datasets_root
 from .cityscapes import register_cityscapes
 from .images import read_image
 from .labels import LabelError, read_label
-from .mapper import SemSegMapper, clear_cache
+from .mapper import SemSegMapper, build_mapper, clear_cache
 from .shapes import register_shapes
 from .splits import (
     SplitError,
@@ -44,6 +44,7 @@ __all__ = [
     "SplitError",
     "TrainLoader",
     "assert_disjoint",
+    "build_mapper",
     "build_train_loader",
     "carve",
     "check_num_classes",

@@ -9,6 +9,7 @@ the brightness of its colours, and it leaves a data set's own void value as it i
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class SemSegMapper:
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True, crop: int = 0) -> dict[str, Any]:
         """Reads INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE; the rest is metadata."""
-        num_classes, ignore_label = _labels_of(
+        num_classes, ignore_label = labels_of(
             cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         )
         return {
@@ -205,7 +206,7 @@ def build_augmentations(cfg: CfgNode, is_train: bool, crop: int = 0) -> list[T.A
     return augmentations
 
 
-def _labels_of(names: tuple[str, ...]) -> tuple[int, int]:
+def labels_of(names: tuple[str, ...]) -> tuple[int, int]:
     """(number of classes, ignore label) that all named data sets share."""
     if not names:
         raise ValueError("no data set is named: set DATASETS.TRAIN and DATASETS.TEST")
@@ -223,3 +224,15 @@ def _labels_of(names: tuple[str, ...]) -> tuple[int, int]:
             f"data sets used together must agree in (number of classes, ignore label), got {found}"
         )
     return found[names[0]]
+
+
+def build_mapper(cfg: CfgNode, is_train: bool, crop: int = 0) -> Callable[[dict[str, Any]], Any]:
+    """What makes records into the inputs of the network of MODEL.META_ARCHITECTURE.
+
+    crop: side of a centre crop in inference; 0 is none.
+    """
+    if cfg.MODEL.META_ARCHITECTURE == "FrozenFeatures":
+        from auto_seg_loss.features.mapper import FeatureMapper  # which reads labels as this does
+
+        return FeatureMapper(cfg, is_train, crop)
+    return SemSegMapper(cfg, is_train, crop=crop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -19,7 +19,7 @@ from PIL import Image
 from torch.utils.data import BatchSampler, DataLoader, Dataset, get_worker_info
 
 from .images import upright_size
-from .mapper import SemSegMapper
+from .mapper import build_mapper
 
 Place = tuple[int, int]
 """Of an image in the batches of a process: its number there, and its index in the data set."""
@@ -49,7 +49,7 @@ class TrainLoader:
     """
 
     dicts: list[dict[str, Any]]
-    mapper: SemSegMapper
+    mapper: Callable[[dict[str, Any]], Any]
     batch_size: int
     seed: int
     grouped: bool = False
@@ -117,7 +117,7 @@ def build_train_loader(cfg: CfgNode, dicts: list[dict[str, Any]] | None = None) 
     torch.empty((), dtype=torch.int64).random_()  # as torch's loader does: dropout draws next
     return TrainLoader(
         get_detection_dataset_dicts(cfg.DATASETS.TRAIN) if dicts is None else dicts,
-        SemSegMapper(cfg, True),
+        build_mapper(cfg, True),
         batch_size,
         seed,
         grouped=cfg.DATALOADER.ASPECT_RATIO_GROUPING,

@@ -1,5 +1,6 @@
 """Heads and backbones; importing registers them with Detectron2."""
 
+from auto_seg_loss.features.network import FrozenFeatures
 from auto_seg_loss.modeling.any_loss import AnyLoss, Head
 from auto_seg_loss.modeling.build import build_model
 from auto_seg_loss.modeling.fcn import AnyLossFCNHead
@@ -22,6 +23,7 @@ __all__ = [
     "AnyLossFCNHead",
     "AnyLossPSPHead",
     "AnyLossSemSegFPNHead",
+    "FrozenFeatures",
     "Head",
     "TimmBackbone",
     "build_model",

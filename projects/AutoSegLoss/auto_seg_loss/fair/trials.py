@@ -1,0 +1,124 @@
+"""Trainings of losses on one data set: each is a line of a record, and none is made twice."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from tqdm import tqdm
+
+from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
+from auto_seg_loss.proxy import build_network
+from auto_seg_loss.quiet import quiet
+from auto_seg_loss.trainer import metrics_of
+from auto_seg_loss.training import score, train
+
+Scores = dict[str, dict[str, float]]
+"""data set -> metric -> score in [0, 1]; empty for a training that diverged."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training: loss, a name of the registry or of ``load_spec``; learning rate; length; seed."""
+
+    loss: str
+    rate: float
+    iterations: int
+    seed: int
+
+
+class Book:
+    """The records of a file of JSON lines; a line that a crash has cut off is made again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records = dict(map(_parse, _lines(path)))
+
+    def add(self, trial: Trial, scores: Scores) -> None:
+        """Keep a result, in memory and at the end of the file."""
+        self.records[trial] = scores
+        line = json.dumps({**asdict(trial), "scores": scores})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def run_trials(
+    cfg: CfgNode,
+    trials: Iterable[Trial],
+    score_on: Sequence[str],
+    book: Book,
+    *,
+    workers: int = 1,
+    label: str = "trials",
+) -> None:
+    """Make the trials that the book does not hold, in ``workers`` processes of one thread each.
+
+    cfg: of the data, the network and the solver; what a trial states takes its place. score_on:
+    names of data sets. Equal trials give equal scores, whichever process makes them.
+    """
+    new = [trial for trial in dict.fromkeys(trials) if trial not in book.records]
+    if not new:
+        return
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers, context, _one_thread) as pool:
+        jobs = {pool.submit(run_trial, cfg, trial, tuple(score_on)): trial for trial in new}
+        for job in tqdm(as_completed(jobs), label, len(jobs), disable=None, dynamic_ncols=True):
+            book.add(jobs[job], job.result())
+
+
+def run_trial(cfg: CfgNode, trial: Trial, score_on: Sequence[str]) -> Scores:
+    """Train a network from its start weights and score it exactly; see ``Trial``."""
+    own = trial_config(cfg, trial)
+    records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    with quiet():
+        network = build_network(own)
+        try:
+            train(own, network, records, trial.seed)
+        except FloatingPointError:
+            return {}
+        return {
+            name: score(own, network, DatasetCatalog.get(name), name, metrics_of(own))
+            for name in score_on
+        }
+
+
+def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
+    """The config of a trial's training."""
+    own = cfg.clone()
+    own.defrost()
+    own.SEED = trial.seed
+    own.SOLVER.BASE_LR = trial.rate
+    own.SOLVER.MAX_ITER = trial.iterations
+    head = own.MODEL.SEM_SEG_HEAD
+    named = trial.loss in SEM_SEG_LOSS_REGISTRY
+    head.LOSS_TYPE, head.LOSS_SPEC = (trial.loss, "") if named else ("auto_seg_loss", trial.loss)
+    own.freeze()
+    return own
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    return whole.splitlines()
+
+
+def _parse(line: str) -> tuple[Trial, Scores]:
+    values: dict[str, Any] = json.loads(line)
+    scores = values.pop("scores")
+    return Trial(**values), scores

@@ -1,0 +1,84 @@
+"""From a data set's dict to the features of its image and the label at their resolution."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from numpy.typing import NDArray
+
+from auto_seg_loss.data.labels import Palette, read_label
+from auto_seg_loss.data.mapper import labels_of
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.features.store import feature_store, image_size
+
+
+class FeatureMapper:
+    """Reads the features of one image and, in training, its label; see ``FrozenFeatures``.
+
+    Called with a data set dict, it returns a copy with
+
+        features  (K, h, w) float16 each, by name; in training half of the time the mirror image's,
+                  where INPUT.RANDOM_FLIP is "horizontal"
+        size      (rows, columns) of the finest feature's pixels that the image fills
+        sem_seg   (h, w) int64, 0..C-1 or MODEL.SEM_SEG_HEAD.IGNORE_VALUE: the label at the centres
+                  of the finest feature's pixels, void beside the image; in training
+    """
+
+    def __init__(self, cfg: CfgNode, is_train: bool = True, crop: int = 0) -> None:
+        _check(cfg, crop)
+        self.is_train = is_train
+        self._store = feature_store(cfg)
+        self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
+        names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
+        ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
+        palette = tuple(tuple(row) for row in cfg.INPUT.LABEL_PALETTE)
+        self._rule = (*labels_of(names), ignore_value, palette)
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+        """See the class. OSError for a file that cannot be read."""
+        result, path = dict(dataset_dict), dataset_dict["file_name"]
+        mirrored = bool(self._flips and np.random.random() < 0.5)
+        result["features"] = self._store.read(path, mirrored)
+        result["height"], result["width"] = image_size(path)
+        result["size"] = self._store.grid(*image_size(path))
+        if self.is_train:
+            height, width = (side // self._store.finest for side in self._store.size)
+            small = _small_label(result["sem_seg_file_name"], result["size"], self._rule)
+            label = np.full((height, width), self._rule[2], dtype=np.int64)
+            label[: small.shape[0], : small.shape[1]] = small[:, ::-1] if mirrored else small
+            result["sem_seg"] = torch.from_numpy(label)
+        return result
+
+
+@lru_cache(maxsize=None)  # a search reads each label thousands of times
+def _small_label(
+    path: str, size: tuple[int, int], rule: tuple[int, int, int, Palette]
+) -> NDArray[np.uint8]:
+    """The label at the centres of (rows, columns) equal cells."""
+    num_classes, ignore_label, ignore_value, palette = rule
+    label = read_label(
+        path,
+        num_classes=num_classes,
+        ignore_label=ignore_label,
+        ignore_value=ignore_value,
+        palette=palette,
+    )
+    rows, columns = (
+        ((np.arange(cells) + 0.5) * side / cells).astype(np.int64)
+        for cells, side in zip(size, label.shape, strict=True)
+    )
+    return label[np.ix_(rows, columns)]
+
+
+def _check(cfg: CfgNode, crop: int) -> None:
+    """``ConfigError`` for what features of whole images cannot give."""
+    flips = ("none", "horizontal")
+    if crop or cfg.INPUT.CROP.ENABLED or cfg.INPUT.RANDOM_FLIP not in flips:
+        raise ConfigError(
+            "MODEL.META_ARCHITECTURE FrozenFeatures takes whole images: set INPUT.CROP.ENABLED "
+            "False, SEARCH.HOLDOUT.CROP 0, and INPUT.RANDOM_FLIP to 'none' or 'horizontal'."
+        )

@@ -1,0 +1,53 @@
+"""Where files of weights come from: paths, URLs, Detectron2's names, installed packages."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from detectron2.utils.file_io import PathManager
+from iopath.common.file_io import PathHandler
+
+from auto_seg_loss.errors import ConfigError
+
+
+class PackageHandler(PathHandler):  # type: ignore[misc]
+    """``package://<module>/<path>``: a file that an installed Python package brings along.
+
+    The package is found, not run.
+    """
+
+    PREFIX = "package://"
+
+    def _get_supported_prefixes(self) -> list[str]:
+        return [self.PREFIX]
+
+    def _get_local_path(self, path: str, force: bool = False, **_: Any) -> str:
+        module, _, rest = path.removeprefix(self.PREFIX).partition("/")
+        try:
+            return str(files(module).joinpath(rest))
+        except ModuleNotFoundError:
+            raise FileNotFoundError(
+                f"the package {module} is not installed; pip install {module.replace('_', '-')}"
+            ) from None
+
+    def _open(self, path: str, mode: str = "r", **_: Any) -> Any:
+        return open(self._get_local_path(path), mode)  # noqa: SIM115
+
+
+PathManager.register_handler(PackageHandler(), allow_override=True)
+
+
+def local_weights(name: str, key: str = "MODEL.WEIGHTS") -> Path:
+    """The file of a path, a URL, a ``detectron2://`` or a ``package://`` name; key: for errors."""
+    try:
+        path = Path(PathManager.get_local_path(name))
+    except OSError as error:  # URLError among them
+        raise ConfigError(f"{key} {name} cannot be fetched: {error}.") from error
+    if not path.is_file():
+        raise ConfigError(
+            f"{key} {name} does not exist, or is no file. Warm starts are made by "
+            "search_net.py, checkpoints by train_net.py."
+        )
+    return path

