@@ -32,7 +32,7 @@ def connect(address: str | None) -> bool:
     # "local" said aloud: left to itself, Ray joins any cluster that runs on this machine.
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # NOTSET and INFO are what Ray's own import leaves there, by version; others are a user's choice.
+    # NOTSET and INFO are what Ray's import leaves there, by version; others are a user's choice.
     if (log := logging.getLogger("ray")).level in (logging.NOTSET, logging.INFO):
         log.setLevel(logging.ERROR)
     if address == "local":

@@ -169,6 +169,8 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # Rows and columns, in pixels, that images are scaled to fit in: multiples of the coarsest
     # stride. What an image leaves free is void.
     cfg.FEATURES.SIZE = [192, 256]
+    # Channels that each feature is whitened to (PCA over the training set), or fewer.
+    cfg.FEATURES.CHANNELS = 64
     # Folder that features are kept in, which all trainings share.
     cfg.FEATURES.CACHE = "~/.cache/auto_seg_loss/features"
     # Keep decoded images and labels in memory (as large as the data set, uncompressed).

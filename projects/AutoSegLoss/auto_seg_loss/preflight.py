@@ -6,7 +6,6 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from os.path import expanduser
-from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode

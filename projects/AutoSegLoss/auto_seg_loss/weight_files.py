@@ -11,20 +11,20 @@ from iopath.common.file_io import PathHandler
 
 from auto_seg_loss.errors import ConfigError
 
+_PACKAGE = "package://"
 
-class PackageHandler(PathHandler):  # type: ignore[misc]
+
+class PackageHandler(PathHandler):
     """``package://<module>/<path>``: a file that an installed Python package brings along.
 
     The package is found, not run.
     """
 
-    PREFIX = "package://"
-
     def _get_supported_prefixes(self) -> list[str]:
-        return [self.PREFIX]
+        return [_PACKAGE]
 
-    def _get_local_path(self, path: str, force: bool = False, **_: Any) -> str:
-        module, _, rest = path.removeprefix(self.PREFIX).partition("/")
+    def _get_local_path(self, path: str, force: bool = False, **kwargs: Any) -> str:
+        module, slash, rest = path.removeprefix(_PACKAGE).partition("/")
         try:
             return str(files(module).joinpath(rest))
         except ModuleNotFoundError:
@@ -32,8 +32,8 @@ class PackageHandler(PathHandler):  # type: ignore[misc]
                 f"the package {module} is not installed; pip install {module.replace('_', '-')}"
             ) from None
 
-    def _open(self, path: str, mode: str = "r", **_: Any) -> Any:
-        return open(self._get_local_path(path), mode)  # noqa: SIM115
+    def _open(self, path: str, mode: str = "r", **kwargs: Any) -> Any:
+        return open(self._get_local_path(path), mode)
 
 
 PathManager.register_handler(PackageHandler(), allow_override=True)

@@ -92,9 +92,7 @@ class SemSegMapper:
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True, crop: int = 0) -> dict[str, Any]:
         """Reads INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE; the rest is metadata."""
-        num_classes, ignore_label = labels_of(
-            cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
-        )
+        num_classes, ignore_label = labels_of(cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST)
         return {
             "is_train": is_train,
             "augmentations": build_augmentations(cfg, is_train, crop),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.data.labels import Palette, read_label
@@ -21,7 +22,7 @@ class FeatureMapper:
 
     Called with a data set dict, it returns a copy with
 
-        features  (K, h, w) float16 each, by name; in training half of the time the mirror image's,
+        features  (P, h, w) float32 each, by name, whitened over DATASETS.TRAIN; in training half of the time the mirror image's,
                   where INPUT.RANDOM_FLIP is "horizontal"
         size      (rows, columns) of the finest feature's pixels that the image fills
         sem_seg   (h, w) int64, 0..C-1 or MODEL.SEM_SEG_HEAD.IGNORE_VALUE: the label at the centres
@@ -32,6 +33,8 @@ class FeatureMapper:
         _check(cfg, crop)
         self.is_train = is_train
         self._store = feature_store(cfg)
+        records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+        self._whitening = self._store.whitening([record["file_name"] for record in records])
         self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
         names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
@@ -42,7 +45,8 @@ class FeatureMapper:
         """See the class. OSError for a file that cannot be read."""
         result, path = dict(dataset_dict), dataset_dict["file_name"]
         mirrored = bool(self._flips and np.random.random() < 0.5)
-        result["features"] = self._store.read(path, mirrored)
+        raw = self._store.read(path, mirrored)
+        result["features"] = {name: self._whitening[name](raw[name]) for name in raw}
         result["height"], result["width"] = image_size(path)
         result["size"] = self._store.grid(*image_size(path))
         if self.is_train:
@@ -54,7 +58,7 @@ class FeatureMapper:
         return result
 
 
-@lru_cache(maxsize=None)  # a search reads each label thousands of times
+@cache  # a search reads each label thousands of times
 def _small_label(
     path: str, size: tuple[int, int], rule: tuple[int, int, int, Palette]
 ) -> NDArray[np.uint8]:

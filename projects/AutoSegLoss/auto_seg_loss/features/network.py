@@ -24,28 +24,28 @@ class FrozenFeatures(nn.Module):
 
     Batches are those of ``FeatureMapper``: lists of "features", each (K, h, w) by name, "sem_seg"
     (h, w) of the finest feature's pixels in training, and "size", the part of them that the image
-    fills. The loss is computed at the finest feature's resolution. Outputs are those of Detectron2's
-    ``SemanticSegmentor``: "sem_seg" (C, height, width).
-
-    Each feature is standardised by a batch norm without weights, so that one learning rate suits
-    features of any backbone.
+    fills. The loss is computed at the finest feature's resolution. Outputs are those of
+    Detectron2's ``SemanticSegmentor``: "sem_seg" (C, height, width).
     """
 
     @configurable
-    def __init__(self, *, shapes: dict[str, ShapeSpec], sem_seg_head: nn.Module) -> None:
+    def __init__(self, *, sem_seg_head: Any) -> None:
         super().__init__()
         self.backbone = nn.Identity()  # where optimisers look for its weights: it has none to train
-        self.standardise = nn.ModuleDict(
-            {name: nn.BatchNorm2d(shape.channels, affine=False) for name, shape in shapes.items()}
-        )
-        self.sem_seg_head: Any = sem_seg_head
-        self.sem_seg_head.common_stride = 1  # labels come at the resolution of its logits
+        self.sem_seg_head = sem_seg_head
+        self.to(memory_format=torch.channels_last)  # a third faster
+        sem_seg_head.common_stride = 1  # labels come at the resolution of its logits
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """Map config keys to the keywords of ``__init__``."""
-        shapes = feature_shapes(cfg)
-        return {"shapes": shapes, "sem_seg_head": build_sem_seg_head(cfg, shapes)}
+        shapes = {
+            name: ShapeSpec(
+                channels=min(shape.channels, cfg.FEATURES.CHANNELS), stride=shape.stride
+            )
+            for name, shape in feature_shapes(cfg).items()
+        }
+        return {"sem_seg_head": build_sem_seg_head(cfg, shapes)}
 
     @property
     def device(self) -> torch.device:
@@ -55,8 +55,8 @@ class FrozenFeatures(nn.Module):
     def forward(self, batch: list[dict[str, Any]]) -> Any:
         """Losses by name in training, else a list of {"sem_seg": logits (C, height, width)}."""
         features = {
-            name: norm(self._stack([item["features"][name] for item in batch]).float())
-            for name, norm in self.standardise.items()
+            name: self._stack([item["features"][name] for item in batch])
+            for name in batch[0]["features"]
         }
         if self.training:
             targets = self._stack([item["sem_seg"] for item in batch])
@@ -69,7 +69,8 @@ class FrozenFeatures(nn.Module):
         ]
 
     def _stack(self, tensors: list[Tensor]) -> Tensor:
-        return torch.stack(tensors).to(self.device, non_blocking=True)
+        batch = torch.stack(tensors).to(self.device, non_blocking=True)
+        return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
 
 def frozen_backbone(cfg: CfgNode) -> Backbone:
@@ -80,7 +81,7 @@ def frozen_backbone(cfg: CfgNode) -> Backbone:
 
 
 def feature_shapes(cfg: CfgNode) -> dict[str, ShapeSpec]:
-    """Of the features that the head takes, by name; nothing is computed."""
+    """Of the backbone's features that the heads take, by name; nothing is computed."""
     with torch.device("meta"):
         shapes = frozen_backbone(cfg).output_shape()
     names = feature_names(cfg)

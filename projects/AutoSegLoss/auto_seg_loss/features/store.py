@@ -14,8 +14,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from auto_seg_loss.config import plain
 from auto_seg_loss.data.images import check_image, read_image
 from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.features.network import feature_shapes, frozen_backbone
+from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.weight_files import local_weights
 from auto_seg_loss.weight_names import converted
@@ -39,6 +40,9 @@ from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
+
+SAMPLE = 64
+"""Images of the training set that whitening looks at."""
 
 _KEY = "FEATURES.WEIGHTS"
 _BACKBONE_KEYS = ("BACKBONE", "TIMM", "RESNETS", "FPN", "SMALL_RESNET", "PIXEL_MEAN", "PIXEL_STD")
@@ -56,6 +60,7 @@ class FeatureStore:
         self.shapes: dict[str, ShapeSpec] = feature_shapes(cfg)
         self.finest = min(shape.stride for shape in self.shapes.values())
         self.size = _whole(cfg.FEATURES.SIZE, max(shape.stride for shape in self.shapes.values()))
+        self.channels = cfg.FEATURES.CHANNELS
         self.folder = Path(cfg.FEATURES.CACHE) / _digest(cfg, list(self.shapes))
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -86,6 +91,10 @@ class FeatureStore:
             found[name] = feature.view(shape.channels, height, width)
             start = end
         return found
+
+    def whitening(self, paths: Sequence[str]) -> dict[str, Whitening]:
+        """Of each feature, from SAMPLE images evenly spaced among ``paths``."""
+        return _whitening(self, tuple(paths[:: max(1, len(paths) // SAMPLE)]))
 
     def _open(self, path: str) -> NDArray[np.float16]:
         try:
@@ -123,7 +132,9 @@ class FeatureStore:
                 "FEATURES.WEIGHTS is missing: features of a backbone without trained weights would "
                 "mean nothing. configs/README.md says where weights come from."
             )
-        _, found = converted(read_checkpoint(local_weights(cfg.FEATURES.WEIGHTS, _KEY))["model"], ours)
+        _, found = converted(
+            read_checkpoint(local_weights(cfg.FEATURES.WEIGHTS, _KEY))["model"], ours
+        )
         backbone.load_state_dict(
             {n.removeprefix("backbone."): t for n, t in found.items()}, strict=False
         )
@@ -140,16 +151,29 @@ def feature_store(cfg: CfgNode) -> FeatureStore:
     return _store(cfg.dump())
 
 
-@lru_cache(maxsize=None)
+@cache
 def image_size(path: str) -> tuple[int, int]:
     """(height, width) of an image file, turned as its EXIF tag says."""
     return check_image(path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _opened(file: str) -> NDArray[np.float16]:
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features
+
+
+@lru_cache(maxsize=8)
+def _whitening(store: FeatureStore, paths: tuple[str, ...]) -> dict[str, Whitening]:
+    pixels: dict[str, list[Tensor]] = {name: [] for name in store.shapes}
+    for path in paths:
+        rows, columns = store.grid(*image_size(path))
+        for name, feature in store.read(path, False).items():
+            part = store.shapes[name].stride // store.finest
+            own = feature[:, : -(-rows // part), : -(-columns // part)]
+            pixels[name].append(own.flatten(1))
+    channels = store.channels
+    return {name: Whitening.of(torch.cat(own, 1), channels) for name, own in pixels.items()}
 
 
 def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:
@@ -177,7 +201,7 @@ def _content(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file_digest(path: str) -> str:
     """Of an image file, by its place, size and time: reading all of it would cost seconds."""
     status = os.stat(path)

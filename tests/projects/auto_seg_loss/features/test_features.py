@@ -11,6 +11,7 @@ from auto_seg_loss.data import build_mapper, read_image, read_label
 from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.features.store import FeatureStore, feature_store
+from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.problem import build_sets
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.training import score, train
@@ -49,7 +50,9 @@ def test_features_are_those_of_the_resized_image_and_of_its_mirror_image(make_fr
     state = torch.load(cfg.FEATURES.WEIGHTS)
     backbone.load_state_dict({name.removeprefix("backbone."): t for name, t in state.items()})
     image = torch.from_numpy(read_image(path, "BGR").copy()).permute(2, 0, 1)[None]
-    mean, std = (torch.tensor(v)[:, None, None] for v in (cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD))
+    mean, std = (
+        torch.tensor(v)[:, None, None] for v in (cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD)
+    )
     for mirrored, pixels in ((False, image), (True, image.flip(-1))):
         with torch.no_grad():
             expected = backbone.eval()((pixels - mean) / std)
@@ -80,12 +83,28 @@ def test_half_of_the_images_are_mirrored_with_their_labels(make_frozen):
     store, path = mapper._store, first()["file_name"]
     plain, mirrored = (store.read(path, flip) for flip in (False, True))
     name = next(iter(plain))
-    kinds = [torch.equal(item["features"][name], plain[name]) for item in items]
+    whitened = mapper._whitening[name]
+    kinds = [torch.equal(item["features"][name], whitened(plain[name])) for item in items]
     assert 3 < sum(kinds) < 17
     for item, is_plain in zip(items, kinds, strict=True):
-        assert is_plain or torch.equal(item["features"][name], mirrored[name])
+        assert is_plain or torch.equal(item["features"][name], whitened(mirrored[name]))
         label = item["sem_seg"] if is_plain else item["sem_seg"].flip(-1)
         assert torch.equal(label, items[kinds.index(True)]["sem_seg"])
+
+
+def test_whitened_pixels_have_unit_variance_and_no_correlation():
+    torch.manual_seed(0)
+    mix = torch.randn(5, 5, dtype=torch.float64)
+    pixels = mix @ torch.randn(5, 20_000, dtype=torch.float64) + 3
+    whitening = Whitening.of(pixels, channels=3)
+    white = whitening(pixels.view(5, 100, 200)).flatten(1)
+    covariance = torch.cov(white)
+    assert white.shape[0] == 3
+    torch.testing.assert_close(white.mean(1), torch.zeros(3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(covariance, covariance.diag().diag(), rtol=0, atol=1e-3)
+    variances = torch.linalg.eigvalsh(torch.cov(pixels)).flip(0)[:3]
+    expected = variances / (variances + 0.05 * variances[0])
+    torch.testing.assert_close(covariance.diag().double(), expected, rtol=1e-2, atol=0)
 
 
 def test_features_are_computed_once_and_anew_for_another_image_or_backbone(make_frozen, shapes):
