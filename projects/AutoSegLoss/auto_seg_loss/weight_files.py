@@ -24,7 +24,7 @@ class PackageHandler(PathHandler):
         return [_PACKAGE]
 
     def _get_local_path(self, path: str, force: bool = False, **kwargs: Any) -> str:
-        module, slash, rest = path.removeprefix(_PACKAGE).partition("/")
+        module, rest = path.removeprefix(_PACKAGE).split("/", 1)
         try:
             return str(files(module).joinpath(rest))
         except ModuleNotFoundError:

@@ -22,8 +22,8 @@ class FeatureMapper:
 
     Called with a data set dict, it returns a copy with
 
-        features  (P, h, w) float32 each, by name, whitened over DATASETS.TRAIN; in training half of the time the mirror image's,
-                  where INPUT.RANDOM_FLIP is "horizontal"
+        features  (P, h, w) float32 each, by name, whitened over DATASETS.TRAIN; in training half of
+                  the time the mirror image's, where INPUT.RANDOM_FLIP is "horizontal"
         size      (rows, columns) of the finest feature's pixels that the image fills
         sem_seg   (h, w) int64, 0..C-1 or MODEL.SEM_SEG_HEAD.IGNORE_VALUE: the label at the centres
                   of the finest feature's pixels, void beside the image; in training

@@ -1,6 +1,6 @@
 """A network without its backbone: a head on features that were computed once.
 
-N: images; K: channels of a feature; h, w: its pixels, those of the coarser ones smaller; C: classes.
+N: images; P: channels of a whitened feature; h, w: its pixels, fewer of a coarser one; C: classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from auto_seg_loss.quiet import quiet
 class FrozenFeatures(nn.Module):
     """Trains and scores a semantic head on the features of a frozen backbone.
 
-    Batches are those of ``FeatureMapper``: lists of "features", each (K, h, w) by name, "sem_seg"
+    Batches are those of ``FeatureMapper``: lists of "features", each (P, h, w) by name, "sem_seg"
     (h, w) of the finest feature's pixels in training, and "size", the part of them that the image
     fills. The loss is computed at the finest feature's resolution. Outputs are those of
     Detectron2's ``SemanticSegmentor``: "sem_seg" (C, height, width).

@@ -1,0 +1,54 @@
+"""Compare losses fairly: each at its own learning rate, with several seeds, on images apart.
+
+    python projects/AutoSegLoss/compare_losses.py --config-file CONFIG --losses A,B,... \
+        [--iterations N] [--rates R,R,...] [--seeds N] [--workers N] [KEY VALUE ...]
+
+A loss is a name of the loss registry, a name of load_spec, the path of a spec, or soft:METRIC, the
+unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, scores are those of
+DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every training; a second call makes only new ones.
+The rules are those of docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
+
+import argparse
+from pathlib import Path
+
+from auto_seg_loss.fair.comparison import compare_losses
+from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
+from auto_seg_loss.user_errors import explain_user_errors
+
+
+def main() -> None:
+    """Run the comparison of a command line."""
+    arguments = _parser().parse_args()
+    with explain_user_errors():
+        cfg = prepare(arguments, check_train_data)
+        start_run(cfg, arguments, verbose=False)
+        report = compare_losses(
+            cfg,
+            arguments.losses.split(","),
+            iterations=arguments.iterations or cfg.SOLVER.MAX_ITER,
+            rates=[float(rate) for rate in arguments.rates.split(",")],
+            seeds=arguments.seeds,
+            workers=arguments.workers,
+        )
+    (Path(cfg.OUTPUT_DIR) / "comparison.md").write_text(report, encoding="utf-8")
+    print(report)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = script_parser(__doc__)
+    add = parser.add_argument
+    add("--losses", required=True, metavar="A,B,...", help="what to compare, the reference first")
+    add("--iterations", type=int, default=0, help="of every training (default: SOLVER.MAX_ITER)")
+    add("--rates", default="0.1,0.3,1.0", help="grid of learning rates (default: %(default)s)")
+    add("--seeds", type=int, default=5, help="trainings of every loss (default: %(default)s)")
+    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
