@@ -225,6 +225,10 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.TRUTH_TABLE = True
     cfg.SEARCH.MONOTONE = True
     cfg.SEARCH.ABSENT = "ignore"
+    # Every candidate is multiplied by a scale that gives it the mean gradient of cross entropy in
+    # the logits of a head after so many iterations with cross entropy, and SOLVER.BASE_LR is then
+    # that of cross entropy. 0: candidates are not scaled (released).
+    cfg.SEARCH.SCALE_ITERS = 0
     # Name of the found loss; "" makes one from metric, surface and data set.
     cfg.SEARCH.NAME = ""
     # Agent: `ppo` (the paper's), `cma_es`, `tpe` (extra [agents]), `random`, or one added to

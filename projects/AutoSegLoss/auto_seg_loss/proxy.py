@@ -19,6 +19,8 @@ from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.preflight import check_train_data, checked_config
 from auto_seg_loss.problem import build_sets, build_space, check_problem
 from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.reference import reference_batches
+from auto_seg_loss.scale import Batches
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.training import DetectronTraining
 from auto_seg_loss.warm_start import warm_start
@@ -34,7 +36,8 @@ class DetectronProxy:
 
     cfg: SOLVER, INPUT and MODEL describe the training; SOLVER.MAX_ITER its length. model: its loss
     and weights are replaced. start: the model's state dict to start from. search, holdout: records
-    to train on and to score. dataset_name: whose metadata describes both.
+    to train on and to score. dataset_name: whose metadata describes both. reference: see
+    ``DetectronTraining``.
     """
 
     data_errors = DATA_ERRORS
@@ -48,9 +51,11 @@ class DetectronProxy:
         search: Dicts,
         holdout: Dicts,
         dataset_name: str,
+        reference: Batches = (),
     ) -> None:
         self.cfg, self.space, self.model, self.start = cfg, space, model, start
         self.search, self.holdout, self.dataset_name = search, holdout, dataset_name
+        self.reference = reference
         self.score_names = space.objective.reported
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
@@ -69,7 +74,9 @@ class DetectronProxy:
 
     def _training(self, model: Any) -> DetectronTraining:
         return DetectronTraining(
-            self.cfg, self.space, model, self.start, self.search, self.holdout, self.dataset_name
+            *(self.cfg, self.space, model, self.start, self.search, self.holdout),
+            self.dataset_name,
+            self.reference,
         )
 
 
@@ -100,7 +107,10 @@ def proxy_at(
     short.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
     short.freeze()
     name = cfg.DATASETS.TRAIN[0]
-    return DetectronProxy(short, build_space(cfg), model, start, train_dicts, holdout, name)
+    reference = reference_batches(short, model, start, train_dicts)
+    return DetectronProxy(
+        short, build_space(cfg), model, start, train_dicts, holdout, name, reference
+    )
 
 
 def proxy_config(cfg: CfgNode) -> CfgNode:

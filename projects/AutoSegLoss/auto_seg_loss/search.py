@@ -24,6 +24,7 @@ from auto_seg_loss.problem import (
     loss_name,
 )
 from auto_seg_loss.proxy import build_proxy
+from auto_seg_loss.scale import Batches, scaled
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.warm_start import state_digest
 from autoseg_core import LossSpec, Provenance, Space, __version__
@@ -62,6 +63,7 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     proxy = build_proxy(cfg, *sets)
     pin_start(journal, proxy.start)
     with open_executor(cfg, proxy) as executor:
+        reference = proxy.reference
         del proxy  # with workers, nobody needs a network here
         result = run_search(
             build_agent(cfg, space),
@@ -72,10 +74,11 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
             identity=space.identity(),
             max_lost=cfg.SEARCH.EXECUTOR.MAX_LOST,
         )
-    spec = found_spec(cfg, result)
+    spec = found_spec(cfg, result, reference)
     spec.save(output / "searched_loss.json")
     # The unsearched curves, to compare with: what the surrogate gains alone, the search has not.
     identity = candidate_spec(cfg, space, space.identity(), f"{spec.name}-identity")
+    identity = scaled(identity, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
     identity.save(output / "identity_loss.json")
     figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
     figure.savefig(output / "curves.png", dpi=120)
@@ -143,8 +146,8 @@ def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     return config
 
 
-def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
-    """The chosen theta as a spec with its provenance."""
+def found_spec(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSpec:
+    """The chosen theta as a spec, scaled as in the search, with its provenance."""
     provenance = Provenance(
         dataset=cfg.DATASETS.TRAIN[0],
         network=f"{cfg.MODEL.SEM_SEG_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}",
@@ -157,6 +160,7 @@ def found_spec(cfg: CfgNode, result: SearchResult) -> LossSpec:
         source="search_net.py",
     )
     spec = candidate_spec(cfg, build_space(cfg), result.theta, loss_name(cfg))
+    spec = scaled(spec, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
     return spec.model_copy(update={"provenance": provenance})
 
 

@@ -20,6 +20,7 @@ from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.problem import candidate_spec
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
+from auto_seg_loss.scale import Batches, scaled
 from auto_seg_loss.train_loop import build_train_loop
 from auto_seg_loss.trainer import (
     Dicts,
@@ -47,6 +48,7 @@ class DetectronTraining:
         start: the model's state dict to start from.
         search, holdout: records to train on and to score.
         dataset_name: whose metadata describes both.
+        reference: batches on which every loss gets cross entropy's gradient; () leaves it as it is.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class DetectronTraining:
         search: Dicts,
         holdout: Dicts,
         dataset_name: str,
+        reference: Batches = (),
     ) -> None:
         self.cfg, self.space, self.model, self._start = cfg, space, model, start
         self._search, self._holdout, self._dataset_name = search, holdout, dataset_name
+        self._reference = reference
         self._device = cfg.MODEL.DEVICE
         self.score_names = space.objective.reported
         self._trainer: SimpleTrainer | None = None
@@ -100,6 +104,11 @@ class DetectronTraining:
             return TrainingStep(failed(self._reason))
         spec = candidate_spec(self.cfg, self.space, theta)
         head = self.cfg.MODEL.SEM_SEG_HEAD
+        try:
+            spec = scaled(spec, self._reference, head.IGNORE_VALUE)
+        except ValueError as error:  # flat where training begins
+            self._reason = str(error)
+            return TrainingStep(failed(self._reason))
         loss = AutoSegLoss(spec, head.IGNORE_VALUE, backend=head.LOSS_BACKEND)
         self.model.sem_seg_head.loss = loss.to(self._device)
         self._progress = progress

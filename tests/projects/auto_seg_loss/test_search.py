@@ -325,7 +325,7 @@ def test_the_found_spec_says_where_it_comes_from(shapes, make_cfg, metric, piece
     cfg = make_cfg(*options, "SEARCH.PROXY.MAX_ITER", 17)
     space = build_space(cfg)
     theta = np.random.default_rng(0).random(space.dim)
-    spec = found_spec(cfg, result_at(theta))
+    spec = found_spec(cfg, result_at(theta), ())
     assert spec.name == f"shapes-{metric.lower()}-bezier"
     assert LossSpec.from_json(spec.to_json()) == spec
     found = [np.array(curve) for curve in spec.terms[0].control_points]
@@ -338,7 +338,7 @@ def test_the_found_spec_says_where_it_comes_from(shapes, make_cfg, metric, piece
 
 def test_a_name_can_be_given(shapes, make_cfg):
     cfg = make_cfg("SEARCH.NAME", "my-loss", "SEARCH.WARM_START.MAX_ITER", 0)
-    assert found_spec(cfg, result_at(build_space(cfg).identity())).name == "my-loss"
+    assert found_spec(cfg, result_at(build_space(cfg).identity()), ()).name == "my-loss"
 
 
 # --- the start of the proxies ---

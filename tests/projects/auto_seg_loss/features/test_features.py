@@ -15,6 +15,7 @@ from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.problem import build_sets
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.training import score, train
+from autoseg_core import gradient_scale
 
 TRAIN = "shapes_sem_seg_train"
 
@@ -128,6 +129,17 @@ def test_a_search_and_a_training_run_on_features(make_frozen):
     network = build_network(cfg)
     train(cfg, network, DatasetCatalog.get(TRAIN), seed=1)
     assert set(score(cfg, network, DatasetCatalog.get(TRAIN), TRAIN)) >= {"mIoU", "BF1"}
+
+
+def test_candidates_train_with_the_gradient_of_cross_entropy(make_frozen):
+    cfg = make_frozen("SEARCH.SCALE_ITERS", 2, "SEARCH.PROXY.MAX_ITER", 1)
+    proxy = build_proxy(cfg, *build_sets(cfg))
+    (logits, target), *_ = proxy.reference
+    assert logits.shape == (4, 7, 8, 12) and target.shape == (4, 8, 12)
+    proxy.evaluate(proxy.space.identity(), seed=1)
+    loss = proxy.model.sem_seg_head.loss
+    assert loss.spec.scale != 1
+    assert gradient_scale(loss, proxy.reference) == pytest.approx(1, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""The batches on which candidates are scaled: logits of a head that has learned a little.
+
+At random weights many curves are flat, and a factor found there would be far too large for the rest
+of the training; after a few iterations with cross entropy it holds.
+
+N: images; C: classes; H, W: pixels.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from torch import Tensor, nn
+
+from auto_seg_loss.data import build_train_loader
+from auto_seg_loss.quiet import quiet
+from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.scale import Batches
+from auto_seg_loss.trainer import Dicts
+from auto_seg_loss.training import train
+
+BATCHES = 4
+"""How many the gradients are averaged over."""
+
+
+def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts: Dicts) -> Batches:
+    """Batches of ``dicts`` as ``model``, trained for SEARCH.SCALE_ITERS from ``start``, sees them.
+
+    () where that is 0: candidates are then not scaled. The weights of ``model`` change.
+    """
+    if not cfg.SEARCH.SCALE_ITERS:
+        return ()
+    short = cfg.clone()
+    short.defrost()
+    short.SOLVER.MAX_ITER = cfg.SEARCH.SCALE_ITERS
+    short.freeze()
+    model.load_state_dict(start)
+    listener = _Listener()
+    with quiet(), undisturbed(cfg.MODEL.DEVICE):
+        train(short, model, dicts, cfg.SEED)
+        loss, model.sem_seg_head.loss = model.sem_seg_head.loss, listener
+        with torch.no_grad():
+            for batch in islice(build_train_loader(cfg, dicts), BATCHES):
+                model(batch)
+        model.sem_seg_head.loss = loss
+    return listener.heard
+
+
+class _Listener(nn.Module):
+    """A loss that keeps what it is called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Keep both; the value means nothing."""
+        self.heard.append((logits.clone(), target))
+        return logits.sum()
