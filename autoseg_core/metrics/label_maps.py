@@ -87,7 +87,7 @@ def _kernel_counts(
 
 def _region_counts(sums: Tensor) -> RegionCounts:
     target, both, union = sums.unbind()
-    return RegionCounts(target, both, union, target.sum().expand(len(target)))
+    return RegionCounts(target, both, union, target.sum().expand_as(target))
 
 
 def plain_counts(

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from autoseg_core.counts import Counts
 
-MOST = 32
+MOST = 64
 Count = Callable[..., Counts]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_what_breaks_fails_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A device that is not there: its check breaks in its own process.
-    def run(name: str, device: str) -> list[Row]:
+    def run(name: str, device: str, seconds: float) -> list[Row]:
         return (
             [Row(name, "broke", "runs", False)] if name == "exact" else [Row(name, "1", "-", None)]
         )
@@ -67,6 +68,26 @@ def test_what_breaks_fails_and_the_others_go_on(
     text = (tmp_path / "gpu.md").read_text()
     assert "| exact | broke | runs | **fail** |" in text
     assert "| speed | 1 | - | - |" in text
+
+
+def test_all_checks_share_one_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+
+    def run(name: str, device: str, seconds: float) -> list[Row]:
+        left.append(seconds)
+        time.sleep(0.05)
+        return []
+
+    monkeypatch.setattr(gpu, "run", run)
+    monkeypatch.setattr(gpu, "SECONDS", 1.06)
+    gpu.main(["--checks", "exact", "speed", "parity", "--output", str(tmp_path / "gpu.md")])
+    assert left[0] == pytest.approx(1.06, abs=0.02)
+    assert left[1] <= 1.02 and left[2] == 1  # a check that has no time left says so after a second
+
+
+def test_a_check_that_takes_too_long_is_a_row() -> None:
+    (row,) = gpu.run("exact", "cpu", seconds=0.01)
+    assert (row.measured, row.passed) == ("not done after 0 s", False)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -11,6 +11,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/cpu/vec/vec.h>
 
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -24,6 +25,7 @@ inline namespace CPU_CAPABILITY {
 namespace label_maps {
 constexpr int64_t STRIP = 96;  // rows
 constexpr int64_t REST = 64;   // numbers past the last one that a vector may reach
+static_assert(std::endian::native == std::endian::little, "runs are read from bytes in order");
 constexpr int64_t SHORT = 4;   // pixels: where runs are shorter on average, each is counted alone
 
 enum Row {
@@ -235,7 +237,10 @@ class Strip {
       V found = own == V(none);
       for (int64_t k = 0; k <= 2 * reach_ && !all_set(found); ++k) {
         const L* row = &others[j + (k % 2 ? k / 2 + 1 : -k / 2) * S];
-        for (int64_t x = -reach_; x <= reach_; ++x) found = found | (own == V::loadu(row + x));
+        found = found | (own == V::loadu(row));
+        for (int64_t x = 1; x <= reach_; ++x) {
+          found = found | (own == V::loadu(row + x)) | (own == V::loadu(row - x));
+        }
       }
       found.store(&matched[j]);
     }
@@ -247,8 +252,11 @@ class Strip {
     guess_counts_.assign((options_.classes + 3) * FLAGS, 0);
     truth_codes_.resize(W + 1);
     guess_codes_.resize(W + 1);
-    change_.assign(W + 16, 1);
+    change_.assign(W + 8, 0);
+    change_[W] = 1;
     const int64_t width = W;
+    int64_t* __restrict__ truths = truth_counts_.data();
+    int64_t* __restrict__ guesses = guess_counts_.data();
     for (int64_t y = 0; y < count_; ++y) {
       write_codes((halo_ + y) * S + halo_);
       const Code* __restrict__ t = truth_codes_.data();
@@ -257,16 +265,20 @@ class Strip {
       for (int64_t x = 1; x < width; ++x) change[x] = (t[x] != t[x - 1]) | (g[x] != g[x - 1]);
       if (std::accumulate(change, change + width, 0) * SHORT > width) {
         for (int64_t x = 0; x < width; ++x) {
-          ++truth_counts_[t[x]];
-          ++guess_counts_[g[x]];
+          ++truths[t[x]];
+          ++guesses[g[x]];
         }
         continue;
       }
-      for (int64_t start = 0, x = 1; start < width; start = x++) {
-        for (uint64_t eight; std::memcpy(&eight, &change[x], 8), eight == 0;) x += 8;
-        while (!change[x]) ++x;
-        truth_counts_[t[start]] += std::min(x, width) - start;
-        guess_counts_[g[start]] += std::min(x, width) - start;
+      for (int64_t start = 0, x = 0; x <= width; x += 8) {
+        uint64_t eight;
+        std::memcpy(&eight, &change[x], 8);
+        for (; eight != 0; eight &= eight - 1) {  // a byte of it is 1 where a run ends
+          const int64_t end = x + std::countr_zero(eight) / 8;
+          truths[t[start]] += end - start;
+          guesses[g[start]] += end - start;
+          start = end;
+        }
       }
     }
   }

@@ -127,6 +127,22 @@ def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance
     assert_parity(samples.term(metric, tolerance=tolerance), logits, target, within=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(210, 40), (40, 210)])
+@pytest.mark.parametrize("tolerance", [33, 97, 150, 1000])
+@pytest.mark.parametrize("void_edges", [False, True])
+def test_a_trimap_as_wide_as_strips_and_images(
+    shape: tuple[int, int], tolerance: int, void_edges: bool
+) -> None:
+    """Strips are 96 rows; one edge in a corner shows how far the trimap reaches."""
+    target = torch.zeros(1, *shape, dtype=torch.int64)
+    target[0, :3, :2] = 1
+    target[0, -1, -1] = samples.VOID
+    rng = np.random.default_rng(6)
+    logits = torch.from_numpy(rng.normal(size=(1, 3, *shape)))
+    term = samples.term("BIoU", tolerance=tolerance, void_edges=void_edges)
+    assert_parity(term, logits, target, within=1e-9)
+
+
 def test_volumes() -> None:
     logits, target = samples.batch(7)
     volume = logits.unflatten(2, (2, 7)), target.unflatten(1, (2, 7))
