@@ -21,6 +21,7 @@ AGENTS = {
     "random": "rl.agents.random_search:RandomSearch",
     "cma_es": "rl.agents.cma_es:CMAES",
     "tpe": "rl.agents.tpe:TPE",
+    "gp": "rl.agents.gp:GP",
 }
 """name -> its class, which is called as ``cls(identity, seed=..., rounds=..., **options)``."""
 

@@ -42,10 +42,11 @@ CASES = {
     "ppo, stopped at rungs": ("ppo", dataclasses.replace(SETTINGS, rungs=(0.2, 0.5))),
     "cma_es": ("cma_es", SETTINGS),
     "tpe": ("tpe", SETTINGS),
+    "gp": ("gp", SETTINGS),
     "random": ("random", SETTINGS),
 }
 if importlib.util.find_spec("optuna") is None:
-    del CASES["tpe"]
+    del CASES["tpe"], CASES["gp"]
 PLACES = ("header", "write", "round", "between rounds", "selection")
 """Where kills must have struck; "write" is the midst of a line."""
 

@@ -231,7 +231,7 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.SCALE_ITERS = 0
     # Name of the found loss; "" makes one from metric, surface and data set.
     cfg.SEARCH.NAME = ""
-    # Agent: `ppo` (the paper's), `cma_es`, `tpe` (extra [agents]), `random`, or one added to
+    # Agent: `ppo` (the paper's), `cma_es`, `tpe`, `gp` (extra [agents]), `random`, or one added to
     # rl.agents.AGENTS; its options are those of the node that bears its name in capitals. Rounds,
     # evaluations per round.
     cfg.SEARCH.AGENT = "ppo"
@@ -272,6 +272,10 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.TPE.STARTUP = 10
     # Model the coordinates jointly; False: each by itself.
     cfg.SEARCH.TPE.MULTIVARIATE = False
+
+    # Gaussian process. STARTUP as for TPE.
+    cfg.SEARCH.GP = CfgNode()
+    cfg.SEARCH.GP.STARTUP = 10
 
     # Successive halving within a round; () is off. BUDGETS: rising shares of PROXY.MAX_ITER, in
     # (0, 1), at which a round's candidates are compared, such as (0.25, 0.5); each is a training of

@@ -156,11 +156,12 @@ def test_the_agent_is_the_one_named(make_cfg, agent, kind):
         ("cma_es", "SIGMA", 0.1),
         ("tpe", "STARTUP", 1),
         ("tpe", "MULTIVARIATE", True),
+        ("gp", "STARTUP", 1),
     ],
 )
 def test_every_key_of_an_agent_reaches_it(make_cfg, agent, key, value):
     """Told the same rewards, an agent with another setting goes another way."""
-    if agent == "tpe":
+    if agent in ("gp", "tpe"):
         pytest.importorskip("optuna")
     start = ("SEARCH.TPE.STARTUP", 2) if key == "MULTIVARIATE" else ()
 
@@ -178,10 +179,12 @@ def test_every_key_of_an_agent_reaches_it(make_cfg, agent, key, value):
     assert path(f"SEARCH.{agent.upper()}.{key}", value) != path()
 
 
-@pytest.mark.parametrize("agent, node", [("ppo", "PPO"), ("cma_es", "CMA_ES"), ("tpe", "TPE")])
+@pytest.mark.parametrize(
+    "agent, node", [("ppo", "PPO"), ("cma_es", "CMA_ES"), ("tpe", "TPE"), ("gp", "GP")]
+)
 def test_an_agents_node_has_its_options_with_its_defaults(make_cfg, agent, node):
     """SIGMA_FINAL is None by default in rl, which a config cannot say: the same sigma is."""
-    if agent == "tpe":
+    if agent in ("gp", "tpe"):
         pytest.importorskip("optuna")
     parameters = dict(inspect.signature(agent_class(agent)).parameters)
     for name in ("identity", "seed", "rounds"):

@@ -14,7 +14,7 @@ IDENTITY = np.array([0.2, 0.8, 0.5])
 
 
 def _make(name: str, seed: int = 0) -> Agent:
-    if name == "tpe":
+    if name in ("gp", "tpe"):
         pytest.importorskip("optuna")
     return agent_class(name)(IDENTITY, seed=seed, rounds=6)
 
@@ -131,20 +131,24 @@ def test_wrong_news_is_refused(name: str, scores: np.ndarray) -> None:
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_unknown_options_are_refused(name: str) -> None:
-    if name == "tpe":
+    if name in ("gp", "tpe"):
         pytest.importorskip("optuna")
     with pytest.raises(TypeError, match="colour"):
         agent_class(name)(IDENTITY, seed=0, colour="red")
 
 
 def test_unknown_name_lists_the_known() -> None:
-    words = "unknown agent 'pppo'; known agents: cma_es, ppo, random, tpe"
+    words = "unknown agent 'pppo'; known agents: cma_es, gp, ppo, random, tpe"
     with pytest.raises(ValueError, match=words):
         agent_class("pppo")
 
 
-def test_an_extra_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_an_extra_that_is_missing_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "rl.agents.tpe", raising=False)
+    for module in ("study", name):
+        monkeypatch.delitem(sys.modules, f"rl.agents.{module}", raising=False)
     with pytest.raises(ImportError, match=r"optuna.*pip install -e '\.\[agents\]'"):
-        agent_class("tpe")
+        agent_class(name)

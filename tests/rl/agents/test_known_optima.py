@@ -18,7 +18,7 @@ from rl.proxies import make_task
 from rl.proxies.known import KnownOptimum
 
 SEEDS = range(4)
-TPE_SEEDS = range(2)  # seconds each
+FEW_SEEDS = {"tpe": range(2), "gp": range(1)}  # seconds each
 
 PPO = "ppo"
 MU = "ppo:baseline=mu"  # the released setting
@@ -27,7 +27,7 @@ NEXT = "ppo:ratio=joint,adam=fresh,clip=0.1,warmup=0.2,sigma_final=0"
 
 # Metric: whose surfaces are searched, mIoU's have 12 coordinates and mAcc's 6 (tpe is slow).
 # Regret: of every seed, at most. Factor: random's mean regret over the agent's, at least.
-# Measured over the seeds that are tested, SEEDS or TPE_SEEDS: the comment behind each row.
+# Measured over the seeds that are tested, SEEDS or FEW_SEEDS: the comment behind each row.
 #
 #  agent     proxy        metric  regret  factor     max regret, factor
 SKILL = [
@@ -74,12 +74,12 @@ def _play(agent: Agent, task: KnownOptimum, rounds: int, samples: int) -> float:
 @functools.cache
 def _finals(agent: str, proxy: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """(K,) regret of the best candidate and (K,) distance of the mean, one a seed."""
-    if agent == "tpe":
+    if agent in FEW_SEEDS:
         pytest.importorskip("optuna")
     task, identity = _task(proxy, metric)
     (variant,) = parse_variants(agent)
     regrets, distances = [], []
-    for seed in TPE_SEEDS if agent == "tpe" else SEEDS:
+    for seed in FEW_SEEDS.get(agent, SEEDS):
         one = variant.make(identity, seed, rounds=12)
         regrets.append(1.0 - _play(one, task, 12, 32))
         distances.append(np.sqrt(np.mean((one.mean - task.optimum) ** 2)))

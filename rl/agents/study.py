@@ -1,0 +1,120 @@
+"""What the agents by the library `optuna` share: a study made afresh for every round.
+
+Shapes: N samples of a round, D search coordinates, T thetas told so far.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from rl.agents.base import UNIFORM_DEVIATION, Vector
+from rl.agents.history import HistoryAgent
+
+try:
+    import optuna
+except ImportError as error:
+    raise ImportError(
+        "the agents tpe and gp need optuna, which is not installed: pip install -e '.[agents]'"
+    ) from error
+
+
+class StudyAgent(HistoryAgent):
+    """A sampler of optuna, which sees all thetas told as finished trials and a round as running.
+
+    The identity is the first proposal. A new study for every round keeps no trial of what was lost,
+    and may hold the scores in another form than they were told in.
+
+    Args:
+        identity: (D,) in [0, 1].
+        seed: of its generator.
+        startup: proposals are uniform until this many scores are known, and in the first round.
+    """
+
+    def __init__(self, identity: Vector, *, seed: int, startup: int) -> None:
+        if startup < 1:
+            raise ValueError(f"{type(self).__name__} expects startup >= 1, got {startup}")
+        super().__init__(identity, seed=seed)
+        self._startup = startup
+        uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
+        self._space = {f"theta_{i}": uniform for i in range(self._identity.size)}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._seeds = np.random.default_rng(self._seed)
+        self._asked = 0
+        self._thetas = np.empty((0, self._identity.size))
+        self._scores = np.empty(0)
+
+    @abstractmethod
+    def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        """The sampler of one round, a function of seed and trials."""
+
+    def _seen(self, scores: Vector) -> Vector:
+        """The scores (T,) in the form that the sampler sees."""
+        return scores
+
+    @property
+    def mean(self) -> Vector:
+        """(D,): the best theta told, the first of equals; the identity until told anything."""
+        if self._scores.size == 0:
+            return self._identity.copy()
+        best: Vector = self._thetas[np.argmax(self._scores)]
+        return best.copy()
+
+    @property
+    def spread(self) -> Vector:
+        """(D,): standard deviation of the best tenth of what it was told, of two at least.
+
+        Until `startup` scores are known: a uniform's.
+        """
+        if self._scores.size < max(self._startup, 2):
+            return np.full_like(self._identity, UNIFORM_DEVIATION)
+        size = max(2, math.ceil(self._scores.size / 10))
+        best = np.argsort(-self._scores, kind="stable")[:size]
+        deviation: Vector = self._thetas[best].std(axis=0)
+        return deviation
+
+    def _propose(self, n: int) -> Vector:
+        with _quiet():
+            study = self._study()
+            if self._asked == 0:
+                study.enqueue_trial(self._named(self._identity))
+            self._asked += n
+            trials = [study.ask(dict(self._space)) for _ in range(n)]
+        return np.array([[trial.params[name] for name in self._space] for trial in trials])
+
+    def _study(self) -> optuna.Study:
+        """All that was told, and a sampler with a seed of its own."""
+        sampler = self._sampler(int(self._seeds.integers(2**32)))
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        make = functools.partial(optuna.trial.create_trial, distributions=self._space)
+        for theta, score in zip(self._thetas, self._seen(self._scores), strict=True):
+            study.add_trial(make(params=self._named(theta), value=float(score)))
+        return study
+
+    def _named(self, theta: Vector) -> dict[str, float]:
+        return dict(zip(self._space, theta.tolist(), strict=True))
+
+    def _learn(self, thetas: Vector, scores: Vector) -> None:
+        self._thetas = np.concatenate([self._thetas, thetas])
+        self._scores = np.concatenate([self._scores, scores])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without optuna's line about a new study, and without what 4.x calls experimental."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,0 +1,112 @@
+"""TPE and GP: what they propose first, how they learn, and their silence."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+optuna = pytest.importorskip("optuna")
+
+from rl.agents.gp import GP, winsorized  # noqa: E402
+from rl.agents.study import StudyAgent  # noqa: E402
+from rl.agents.tpe import TPE  # noqa: E402
+
+IDENTITY = np.array([0.2, 0.8])
+
+
+@pytest.fixture(params=[TPE, GP])
+def agent(request: pytest.FixtureRequest) -> StudyAgent:
+    made: StudyAgent = request.param(IDENTITY, seed=0)
+    return made
+
+
+def test_the_identity_comes_first(agent: StudyAgent) -> None:
+    thetas = agent.ask(5)
+    np.testing.assert_array_equal(thetas[0], IDENTITY)
+    assert len(np.unique(thetas, axis=0)) == 5
+    assert not np.any(np.all(agent.ask(5) == IDENTITY, axis=1))
+
+
+def test_mean_is_the_best_told(agent: StudyAgent) -> None:
+    np.testing.assert_array_equal(agent.mean, IDENTITY)
+    thetas = agent.ask(4)
+    agent.tell(thetas, np.array([0.1, 0.7, 0.7, 0.2]))
+    np.testing.assert_array_equal(agent.mean, thetas[1])
+
+
+def test_spread_is_that_of_the_best_tenth(agent: StudyAgent) -> None:
+    thetas = agent.ask(25)
+    scores = np.zeros(25)
+    scores[[3, 9, 20]] = [0.9, 0.8, 0.7]
+    np.testing.assert_allclose(agent.spread, np.sqrt(1 / 12))
+    agent.tell(thetas, scores)
+    np.testing.assert_allclose(agent.spread, thetas[[3, 9, 20]].std(axis=0))
+
+
+@pytest.mark.parametrize(("kind", "error"), [(TPE, 0.1), (GP, 0.001)])
+def test_it_follows_the_good_ones(kind: type[StudyAgent], error: float) -> None:
+    agent = kind(IDENTITY, seed=0)
+    for _ in range(8):
+        thetas = agent.ask(8)
+        agent.tell(thetas, 1.0 - np.mean((thetas - [0.7, 0.3]) ** 2, axis=1))
+    assert np.abs(agent.mean - [0.7, 0.3]).max() < error
+
+
+def test_what_is_not_told_counts_as_nothing_and_the_parts_of_a_round_as_one(
+    agent: StudyAgent,
+) -> None:
+    twin = type(agent)(IDENTITY, seed=0)
+    scores = np.linspace(0.1, 0.9, 16)
+    thetas = agent.ask(16)
+    agent.tell(thetas[:12], scores[:12])
+    assert np.array_equal(twin.ask(20)[:16], thetas)
+    twin.tell(thetas[:5], scores[:5])
+    twin.tell(thetas[5:12], scores[5:12])
+    np.testing.assert_array_equal(agent.ask(3), twin.ask(3))
+
+
+def test_a_round_is_spread_out(agent: StudyAgent) -> None:
+    thetas = agent.ask(30)
+    agent.tell(thetas, 1.0 - np.mean((thetas - 0.5) ** 2, axis=1))
+    distances = np.linalg.norm(np.diff(agent.ask(6), axis=0), axis=1)
+    assert distances.min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.5, 0.51, 0.52, 0.53, 0.54, 0.0], [0.5, 0.51, 0.52, 0.53, 0.54, 0.515 - 3 * 1.4826 * 0.015]),
+        ([0.5, 0.5, 0.5, 0.0], [0.5, 0.5, 0.5, 0.0]),  # no scale
+        ([], []),
+    ],
+)
+def test_failures_are_raised_to_the_edge_of_the_others(
+    scores: list[float], expected: list[float]
+) -> None:
+    """Deviations from 0.515: 0.005, 0.005, 0.015, 0.015, 0.025, 0.515; median 0.015."""
+    np.testing.assert_allclose(winsorized(np.array(scores)), expected)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_an_empty_round_is_refused(agent: StudyAgent, n: int) -> None:
+    with pytest.raises(ValueError, match=f"n >= 1, got {n}"):
+        agent.ask(n)
+
+
+@pytest.mark.parametrize("kind", [TPE, GP])
+def test_startup_is_checked(kind: type[StudyAgent]) -> None:
+    with pytest.raises(ValueError, match=rf"{kind.__name__} expects startup >= 1, got 0"):
+        kind(IDENTITY, seed=0, startup=0)
+
+
+def test_it_says_nothing_and_leaves_optuna_s_verbosity(
+    agent: StudyAgent, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("greenlet")  # without it optuna warns that GP is slower
+    optuna.logging.set_verbosity(logging.INFO)
+    for _ in range(2):
+        agent.tell(agent.ask(10), np.arange(10.0))
+    assert capfd.readouterr() == ("", "")
+    assert optuna.logging.get_verbosity() == logging.INFO
