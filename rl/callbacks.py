@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -120,12 +121,14 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.set_postfix_str(f"best {self._best} mean {event.reward_mean:.4f}")
             return
+        minutes = self._settings.minutes
+        limit = 60.0 * minutes - event.seconds if minutes else math.inf
         stopped = f"  stopped {event.stopped}" if event.stopped else ""
         failures = f"  failed {event.failures}" if event.failures else ""
         lost = f"  lost {event.lost}" if event.lost else ""
         self._say(
             f"round {event.round + 1}/{self._settings.rounds}  best {self._best}  "
-            f"mean {event.reward_mean:.4f}{stopped}{failures}{lost}  {self._eta()}"
+            f"mean {event.reward_mean:.4f}{stopped}{failures}{lost}  {self._eta(limit)}"
         )
 
     def on_selection(self, event: SelectionEvent) -> None:
@@ -137,7 +140,9 @@ class ProgressBar(Callback):
             self._bar.total = total
             self._bar.set_description_str("final")
         else:
-            self._say(f"final: {len(event.finalists)} finalists  {self._eta()}")
+            planned = self._settings.rounds
+            made = f" after {event.rounds} of {planned} rounds" * (event.rounds < planned)
+            self._say(f"final{made}: {len(event.finalists)} finalists  {self._eta()}")
 
     def on_finish(self, result: SearchResult) -> None:
         self.close()
@@ -148,13 +153,15 @@ class ProgressBar(Callback):
             self._bar.close()
             self._bar = None
 
-    def _eta(self) -> str:
-        """Time left at the pace of this run's own evaluations."""
+    def _eta(self, limit: float = math.inf) -> str:
+        """Time left at the pace of this run's own evaluations, of which rounds have `limit` s."""
         if self._left <= 0:
             return "0 s left"
         if self._new == 0:
             return "time left unknown"
-        seconds = (self._clock() - self._begin) / self._new * self._left
+        pace = (self._clock() - self._begin) / self._new
+        final = min(self._left, self._settings.max_evaluations - self._settings.search_evaluations)
+        seconds = min(pace * (self._left - final), limit) + pace * final
         return f"{tqdm.format_interval(seconds)} left"
 
     def _say(self, text: str) -> None:

@@ -32,10 +32,9 @@ def of_round(settings: SearchSettings, index: int, thetas: NDArray[np.float64]) 
     return [Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)]
 
 
-def of_final(settings: SearchSettings, finalists: Sequence[Finalist]) -> list[list[Candidate]]:
-    """For each finalist one candidate per fresh seed."""
-    seeds = [candidate_seed(settings.seed, "selection", m) for m in range(settings.reseeds)]
-    return [
-        [Candidate(f"s00c{i:02d}m{m}", finalist.theta, seed) for m, seed in enumerate(seeds)]
-        for i, finalist in enumerate(finalists)
-    ]
+def of_final(
+    settings: SearchSettings, seed: int, finalists: Sequence[Finalist], running: Sequence[int]
+) -> list[Candidate]:
+    """The running of the finalists, by index, under fresh seed number ``seed``."""
+    value = candidate_seed(settings.seed, "selection", seed)
+    return [Candidate(f"s00c{i:02d}m{seed}", finalists[i].theta, value) for i in running]

@@ -27,7 +27,9 @@ class SearchSettings:
         samples: candidates a round; >= 1 (with PPO's baseline "mu" one of them is the mean).
         seed: root of every candidate's seed; the agent has its own.
         top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
-        reseeds: fresh seeds a finalist is evaluated with; >= 2, as one pair allows no comparison.
+        minutes: wall-clock limit of the rounds, > 0; 0 = none. One more round begins if it would end
+            in time when it takes as long as those before on average; the first one always does.
+        reseeds: fresh seeds of the final race, at most; >= 2, as one pair allows no comparison.
         rungs: budgets in (0, 1), rising, at which candidates may be stopped; () = none is.
         keep: the share of a round's candidates that goes on from each rung; in (0, 1).
     """
@@ -37,15 +39,20 @@ class SearchSettings:
     seed: int = 0
     top_k: int = 3
     reseeds: int = 3
+    minutes: float = 0.0
     rungs: tuple[float, ...] = ()
     keep: float = 0.5
 
     def __post_init__(self) -> None:
         check_rungs(self.rungs, self.keep)
-        least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 2}
+        least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 2, "minutes": 0}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be >= {bound}, got {getattr(self, name)}")
+
+    def time_is_over(self, rounds: int, seconds: float) -> bool:
+        """After so many rounds, which took so many seconds together."""
+        return self.minutes > 0.0 and seconds * (rounds + 1) / rounds > 60.0 * self.minutes
 
     @property
     def search_evaluations(self) -> int:
@@ -91,7 +98,8 @@ class RoundEvent:
     """The agent has been told a round; mean and spread (D,) are those it continues with.
 
     Told were thetas (N, D) and rewards (N,); `failures` and `stopped` of them failed, or were
-    stopped at a rung. Further `lost` evaluations of the round were lost, and not told.
+    stopped at a rung. Further `lost` evaluations of the round were lost, and not told. All rounds
+    so far took `seconds`, each in the run that made it.
     """
 
     round: int
@@ -103,6 +111,7 @@ class RoundEvent:
     stopped: int
     lost: int
     best: tuple[Candidate, ProxyResult] | None
+    seconds: float
 
     @property
     def reward_mean(self) -> float:
@@ -112,9 +121,10 @@ class RoundEvent:
 
 @dataclass(frozen=True, eq=False)
 class SelectionEvent:
-    """The rounds are over; these finalists are evaluated next, each `reseeds` times."""
+    """So many rounds were made and are over; these finalists race next, over `reseeds` seeds at most."""
 
     finalists: tuple[Finalist, ...]
+    rounds: int
 
 
 @dataclass(frozen=True, eq=False)

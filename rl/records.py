@@ -1,6 +1,7 @@
 """A search's events as journal records, and back.
 
-No record holds a time or a path: equally seeded searches write equal journals, byte for byte.
+No record holds a path or, unless the time of a search is limited, a time: equally seeded searches
+write equal journals, byte for byte.
 """
 
 from __future__ import annotations
@@ -84,8 +85,11 @@ def again_record(lost: Sequence[str]) -> Record:
     return {"kind": "again", "ids": list(lost)}
 
 
-def round_record(event: RoundEvent) -> Record:
-    """{"kind": "round", ...}; mean and sigma are those the agent continues with."""
+def round_record(event: RoundEvent, timed: bool) -> Record:
+    """{"kind": "round", ...}; mean and sigma are those the agent continues with.
+
+    timed: with the "seconds" of all rounds so far.
+    """
     best = event.best
     stopped = {"stopped": event.stopped} if event.stopped else {}
     return {
@@ -97,6 +101,7 @@ def round_record(event: RoundEvent) -> Record:
         "failures": event.failures,
         "lost": event.lost,
         **stopped,
+        **({"seconds": event.seconds} if timed else {}),
         "best_id": best[0].id if best else None,
         "best_reward": best[1].reward if best else None,
     }
@@ -112,8 +117,8 @@ def result_record(result: SearchResult) -> Record:
             "rewards": one.rewards,
             "mean": one.mean,
             "standard_error": one.standard_error,
-            "failures": one.failures,
-            "lost": one.lost,
+            "failures": one.count("failed"),
+            "lost": one.count("lost"),
         }
         for one in selection.estimates
     ]
@@ -131,4 +136,5 @@ def result_record(result: SearchResult) -> Record:
         "standard_error": selection.comparison.standard_error,
         "beyond_noise": selection.comparison.beyond_noise,
         "statement": selection.comparison.statement,
+        "ending": selection.ending,
     }

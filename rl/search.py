@@ -9,9 +9,9 @@ Shapes: N candidates of a round, D search coordinates.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -33,9 +33,10 @@ from rl.executors.base import Candidate, Executor
 from rl.halving import climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult
+from rl.race import NoVerdictError, race
 from rl.recorded import MAX_LOST, Recorded, SearchError
 from rl.records import result_record, round_record, stopped_record
-from rl.selection import NoVerdictError, Selection, choose_finalists, select
+from rl.selection import Selection, choose_finalists
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
@@ -51,6 +52,7 @@ def run_search(
     *,
     identity: NDArray[np.float64] | None = None,
     max_lost: float = MAX_LOST,
+    clock: Callable[[], float] = time.monotonic,
 ) -> SearchResult:
     """Search, then choose among mean, identity and the best by fresh seeds.
 
@@ -68,12 +70,15 @@ def run_search(
         identity: (D,) theta of the identity surface; None = the agent's first mean.
         max_lost: the share, in [0, 1], of a round's `samples`, or of the final's evaluations, that
             may be lost.
+        clock: seconds, for the limit of `settings.minutes`. With one, the journal holds what the
+            rounds took, and a resumed search goes on from there. A round that was interrupted
+            counts from where it is taken up again.
 
     Raises:
         JournalError: the journal holds another search's candidates.
         SearchError: more than max_lost were lost, or every candidate failed, eight or more of
             them, from the first on.
-        NoVerdictError: the final leaves nothing to compare, see `rl.selection.select`.
+        NoVerdictError: the final leaves nothing to compare, see `rl.race.race`.
         OSError, or one of the task's `data_errors`: a file is missing or wrong.
         ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
@@ -83,7 +88,7 @@ def run_search(
         guarded = Guarded(agent, None if identity is None else len(identity))
         start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
         recorded = Recorded(executor, journal, max_lost)
-        return _Search(guarded, recorded, settings, told, start).run()
+        return _Search(guarded, recorded, settings, told, start, clock).run()
     finally:
         told.close()
 
@@ -98,10 +103,12 @@ class _Search:
         settings: SearchSettings,
         callbacks: CallbackList,
         identity: NDArray[np.float64],
+        clock: Callable[[], float],
     ) -> None:
         self.agent, self.recorded, self.journal = agent, recorded, recorded.journal
         self.settings, self.callbacks, self.identity = settings, callbacks, identity
-        self.written = set(map(_key, self.journal.records))
+        self.clock, self.seconds = clock, 0.0
+        self.written = {_key(record): record for record in self.journal.records}
         self.seen: list[Evaluated] = []
         self.best: Evaluated | None = None
 
@@ -112,9 +119,12 @@ class _Search:
         )
         for index in range(self.settings.rounds):
             self._round(index)
-        return self._finish(self._select())
+            if self.settings.time_is_over(index + 1, self.seconds):
+                break
+        return self._finish(self._select(index + 1))
 
     def _round(self, index: int) -> None:
+        begin = self.clock()
         thetas = self.agent.ask(self.settings.samples)
         candidates = of_round(self.settings, index, thetas)
         self.recorded.begin_stage(self.settings.samples)
@@ -127,6 +137,8 @@ class _Search:
             if end.evaluation.budget < 1.0:
                 self._write_once(stopped_record(candidate.id, end, float(reward)))
         how = Counter(end.status for end in ends)
+        written = self.written.get(("round", index, None), {})
+        self.seconds = written.get("seconds", self.seconds + self.clock() - begin)
         event = RoundEvent(
             index,
             self.agent.mean,
@@ -137,21 +149,24 @@ class _Search:
             stopped=how["stopped"],
             lost=how["lost"],
             best=self.best,
+            seconds=self.seconds,
         )
-        self._write_once(round_record(event))
+        self._write_once(round_record(event, timed=self.settings.minutes > 0.0))
         self.callbacks.on_round(event)
         self.recorded.check_hope()
 
-    def _select(self) -> Selection:
+    def _select(self, rounds: int) -> Selection:
         seen = [(candidate.id, candidate.theta, result) for candidate, result in self.seen]
         finalists = choose_finalists(self.agent.mean, self.identity, seen, self.settings.top_k)
-        self.callbacks.on_selection(SelectionEvent(tuple(finalists)))
-        candidates = of_final(self.settings, finalists)
-        every = [one for own in candidates for one in own]
-        self.recorded.begin_stage(len(every))
-        results = iter([result for _, result in self._evaluate(every, final=True)])
+        self.callbacks.on_selection(SelectionEvent(tuple(finalists), rounds))
+        self.recorded.begin_stage(len(finalists) * self.settings.reseeds)
+
+        def evaluate(seed: int, running: Sequence[int]) -> list[ProxyResult]:
+            candidates = of_final(self.settings, seed, finalists, running)
+            return [result for _, result in self._evaluate(candidates, final=True)]
+
         try:
-            return select(finalists, [list(islice(results, len(own))) for own in candidates])
+            return race(finalists, self.settings.reseeds, evaluate)
         except NoVerdictError:
             self.recorded.let_again()
             raise
@@ -192,7 +207,7 @@ class _Search:
 
     def _write_once(self, record: Record) -> None:
         if _key(record) not in self.written:
-            self.journal.append(record)
+            self.written[_key(record)] = self.journal.append(record)
 
 
 def _stage(candidate: Candidate, final: bool) -> Literal["search", "rung", "selection"]:

@@ -1,9 +1,9 @@
-"""The final choice: a few finalists under fresh seeds, and whether the winner means anything.
+"""The final choice: who enters it, what it measured of each, and the report.
 
 A reward seen during the search is the best of many noisy ones, and so too good. Finalists are
-evaluated again under seeds of their own, the same for each, so differences are paired.
+evaluated again under seeds of their own, the same for each, so differences are paired: `rl.race`.
 
-Shapes: F finalists, M fresh seeds, D search coordinates.
+Shapes: M fresh seeds, D search coordinates.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from rl.proxy import ProxyResult
 
@@ -35,17 +35,38 @@ class Finalist:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A finalist's rewards under the fresh seeds (M,), NaN where the evaluation was lost.
-
-    mean and standard_error are those of the others; NaN without any, the error also of one.
-    """
+    """A finalist and its (M,) results, under the fresh seeds it had, in their order."""
 
     finalist: Finalist
-    rewards: tuple[float, ...]
-    mean: float
-    standard_error: float
-    failures: int
-    lost: int
+    results: tuple[ProxyResult, ...]
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """(M,): the floor for what failed, NaN for what was lost."""
+        return tuple(result.reward for result in self.results)
+
+    @cached_property
+    def mean(self) -> float:
+        """Of the rewards that are known."""
+        return self._mean_and_error[0]
+
+    @cached_property
+    def standard_error(self) -> float:
+        """See `mean_and_error`."""
+        return self._mean_and_error[1]
+
+    @cached_property
+    def _mean_and_error(self) -> tuple[float, float]:
+        return mean_and_error([one for one in self.rewards if not math.isnan(one)])
+
+    def count(self, status: str) -> int:
+        """How many of its results have this status."""
+        return sum(result.status == status for result in self.results)
+
+    def minus(self, other: Estimate) -> list[float]:
+        """Differences of the rewards under each seed that both had and for which none was lost."""
+        pairs = zip(self.rewards, other.rewards, strict=False)
+        return [ours - theirs for ours, theirs in pairs if not math.isnan(ours - theirs)]
 
 
 @dataclass(frozen=True)
@@ -60,21 +81,20 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """All estimates in the order of the finalists, the winner among them, and its meaning."""
+    """All estimates in the order of the finalists, the winner among them, and its meaning.
+
+    `ending` says how the race ended.
+    """
 
     estimates: tuple[Estimate, ...]
     winner: Estimate
     comparison: Comparison
+    ending: str
 
     def report(self) -> str:
-        """One line per finalist, best first, then the statement."""
-        ranked = sorted(self.estimates, key=_rank)
-        lines = [_line(estimate, estimate is self.winner) for estimate in ranked]
-        return "\n".join([*lines, self.comparison.statement])
-
-
-class NoVerdictError(RuntimeError):
-    """The finalists cannot be compared: the message says why, and lists what there is."""
+        """One line per finalist, longest in the race and then best first, and two statements."""
+        lines = list_estimates(self.estimates, self.winner)
+        return "\n".join([*lines, self.ending, self.comparison.statement])
 
 
 def choose_finalists(
@@ -104,51 +124,6 @@ def _add_distinct(finalists: list[Finalist], new: Finalist) -> None:
         finalists.append(new)
 
 
-def select(finalists: Sequence[Finalist], results: Sequence[Sequence[ProxyResult]]) -> Selection:
-    """Finalists, identity first, and results (F, M): the largest gain over the identity wins.
-
-    A gain is the mean difference over the seeds under which both have a reward; of equals the first
-    wins, so the identity wins unless another gains.
-
-    Raises NoVerdictError when no finalist has two such seeds, or none was trained at all.
-    """
-    identity, *others = estimates = tuple(map(estimate, finalists, results))
-    compared = [(one, compare(one, identity)) for one in others if len(_pairs(one, identity)) > 1]
-    if reason := _obstacle(estimates, bool(compared)):
-        lines = [_line(one, False) for one in sorted(estimates, key=_rank)]
-        raise NoVerdictError("\n".join([f"No verdict: {reason}.", *lines]))
-    winner, comparison = max(compared, key=lambda pair: pair[1].difference)
-    if comparison.difference <= 0.0:
-        statement = "The identity surface won: nothing found was better."
-        return Selection(estimates, identity, Comparison(0.0, 0.0, False, statement))
-    return Selection(estimates, winner, comparison)
-
-
-def _obstacle(estimates: Sequence[Estimate], compared: bool) -> str:
-    """Why there is no winner; "" when there is one."""
-    if all(one.failures + one.lost == len(one.rewards) for one in estimates):
-        return (
-            "every evaluation of the final failed or was lost. Against failures a smaller learning "
-            "rate often helps; resuming the search evaluates again what was lost"
-        )
-    if len(estimates) == 1:
-        return "there is nothing to compare with the identity"
-    if not compared:
-        return (
-            "fewer than two fresh seeds under which the identity and another finalist both have a "
-            "reward. Resuming the search evaluates again what was lost"
-        )
-    return ""
-
-
-def estimate(finalist: Finalist, results: Sequence[ProxyResult]) -> Estimate:
-    """Mean and standard error of (M,) results; a failed one counts with its floor reward."""
-    rewards = tuple(result.reward for result in results)
-    failures, lost = (sum(one.status == kind for one in results) for kind in ("failed", "lost"))
-    known = [reward for reward in rewards if not math.isnan(reward)]
-    return Estimate(finalist, rewards, *mean_and_error(known), failures, lost)
-
-
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     """Mean of (M,) values, and s / sqrt(M) with s of M - 1 degrees of freedom.
 
@@ -165,38 +140,20 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(variance / len(values))
 
 
-def compare(one: Estimate, identity: Estimate) -> Comparison:
-    """Paired t test at 5 %, two-sided: is one - identity beyond the noise of the seeds?
-
-    Of two pairs or more. A winner is the best of several, which favours it a little: near the
-    limit, use more seeds.
-    """
-    differences = [ours - theirs for ours, theirs in _pairs(one, identity)]
-    difference, error = mean_and_error(differences)
-    seeds = len(differences)
-    beyond = difference > float(stats.t.ppf(0.975, seeds - 1)) * error
-    verdict = "beyond the noise" if beyond else "NOT beyond the noise"
-    statement = (
-        f"{one.finalist.name} - identity = {difference:+.4f} ± {error:.4f} over {seeds} paired "
-        f"seeds: {verdict} (t test, 5 %)."
-    )
-    return Comparison(difference, error, beyond, statement)
+def list_estimates(estimates: Iterable[Estimate], winner: Estimate | None = None) -> list[str]:
+    """One line each, those with the most seeds first and then the best; "*" marks the winner."""
+    return [_line(one, one is winner) for one in sorted(estimates, key=_rank)]
 
 
-def _pairs(one: Estimate, identity: Estimate) -> list[tuple[float, float]]:
-    """The rewards of both, under the seeds for which neither was lost."""
-    pairs = zip(one.rewards, identity.rewards, strict=True)
-    return [pair for pair in pairs if not any(map(math.isnan, pair))]
-
-
-def _rank(one: Estimate) -> float:
-    return math.inf if math.isnan(one.mean) else -one.mean
+def _rank(one: Estimate) -> tuple[int, float]:
+    return -len(one.results), math.inf if math.isnan(one.mean) else -one.mean
 
 
 def _line(one: Estimate, won: bool) -> str:
-    counts = {"failed": one.failures, "lost": one.lost}
-    bad = [f"{count} of {len(one.rewards)} {what}" for what, count in counts.items() if count]
+    seeds = len(one.results)
+    bad = [f"{count} of {seeds} {what}" for what in ("failed", "lost") if (count := one.count(what))]
     mark = "*" if won else " "
     mean = "-" if math.isnan(one.mean) else f"{one.mean:.4f}"
     spread = "" if math.isnan(one.standard_error) else f" ± {one.standard_error:.4f}"
-    return f"{mark} {one.finalist.name:<10} {mean}{spread}" + f"  ({', '.join(bad)})" * bool(bad)
+    more = f"  ({', '.join(bad)})" * bool(bad)
+    return f"{mark} {one.finalist.name:<10} {mean}{spread}  {seeds} seeds{more}"

@@ -27,7 +27,7 @@ from rl.journal import Journal, read_journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, failed
 from rl.search import run_search
-from rl.selection import NoVerdictError
+from rl.race import NoVerdictError
 from rl.tensorboard import TensorBoard
 
 SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)

@@ -237,6 +237,11 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.AGENT = "ppo"
     cfg.SEARCH.ROUNDS = 12
     cfg.SEARCH.SAMPLES = 32
+    # Whole minutes for the rounds; then the final begins, also before ROUNDS are made. 0: no limit.
+    # A round that would not end in time, by the average of those before, is not begun. PPO's
+    # schedules follow ROUNDS. The journal holds what the rounds took, and a resumed search goes on
+    # from there.
+    cfg.SEARCH.MINUTES = 0
 
     # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
     # the round's SAMPLES on the mean itself). Those of the group's next paper: RATIO `joint`, ADAM

@@ -103,6 +103,7 @@ def search_settings(cfg: CfgNode) -> SearchSettings:
         seed=cfg.SEED,
         top_k=cfg.SEARCH.SELECTION.TOP_K,
         reseeds=cfg.SEARCH.SELECTION.RESEEDS,
+        minutes=cfg.SEARCH.MINUTES,
         rungs=tuple(cfg.SEARCH.HALVING.BUDGETS),
         keep=cfg.SEARCH.HALVING.KEEP,
     )
@@ -167,7 +168,7 @@ def found_spec(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSp
 def check_search(cfg: CfgNode) -> None:
     """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
     check_problem(cfg)
-    with config_errors("SEARCH.ROUNDS, SAMPLES, SELECTION and HALVING"):
+    with config_errors("SEARCH.ROUNDS, SAMPLES, MINUTES, SELECTION and HALVING"):
         samples = search_settings(cfg).samples
     try:
         with config_errors("SEARCH.AGENT and its options"):

@@ -31,7 +31,8 @@ from rl.events import SearchResult
 from rl.headers import differences
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxy import ProxyResult
-from rl.selection import Finalist, NoVerdictError, select
+from rl.race import NoVerdictError, race
+from rl.selection import Finalist
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 
@@ -318,7 +319,8 @@ def test_the_header_is_plain_json_and_names_the_held_out_images(header, make_cfg
 
 def result_at(theta: np.ndarray) -> SearchResult:
     finalists = [Finalist("identity", np.zeros_like(theta)), Finalist("mean", theta)]
-    selection = select(finalists, [[ProxyResult(0.5)] * 2, [ProxyResult(0.625)] * 2])
+    rewards = [0.5, 0.625]
+    selection = race(finalists, 2, lambda seed, left: [ProxyResult(rewards[i]) for i in left])
     return SearchResult(theta, selection.winner.mean, theta, selection, 4, 0, 0)
 
 
