@@ -63,6 +63,8 @@ def _add_plan(group: argparse._ArgumentGroup) -> None:
     add("--agents", default="ppo,cma_es,tpe,random", metavar="NAME[:OPTIONS],…")
     add("--budget", type=int, default=384, help="evaluations of a run (default: 384)")
     add("--samples", type=int, default=32, help="evaluations of a round (default: 32)")
+    pairing = "one evaluation of each round is the identity's, and agents are told gains over it"
+    add("--paired", action="store_true", help=pairing)
     add("--seeds", type=int, default=10, help="runs of each agent (default: 10)")
 
 
@@ -97,12 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         for module in known.imports:
             importlib.import_module(module)
-        plan = Plan(known.budget, known.samples, known.seeds)
+        plan = Plan(known.budget, known.samples, known.seeds, known.paired)
         variants = parse_variants(known.agents)
         problems = _problems(known)
         for problem in problems:  # an option that is wrong now, not after an hour
             for variant in variants:
-                variant.make(problem.identity, 0, plan.rounds).ask(plan.samples)
+                variant.make(problem.identity, 0, plan.rounds).ask(plan.samples - plan.paired)
     except (ValueError, TypeError, AttributeError, ImportError, OSError, JournalError) as error:
         parser.error(str(error))
     own = [kind for problem in problems for kind in data_errors_of(problem.task)]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from rl.agents import Agent
 from rl.agents.guarded import Guarded
+from rl.agents.paired import Paired
 from rl.agents.variants import Variant
 from rl.candidates import candidate_seed
 from rl.comparison import Comparison
@@ -35,11 +36,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plan:
-    """Length and number of the runs: budget evaluations in rounds of samples, seeds 0 … K - 1."""
+    """Length and number of the runs: budget evaluations in rounds of samples, seeds 0 … K - 1.
+
+    paired: one sample of each round is the identity, see `rl.agents.paired`.
+    """
 
     budget: int
     samples: int
     seeds: int
+    paired: bool = False
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.samples < 1:
@@ -62,14 +67,15 @@ def run_agent(
 ) -> Run:
     """Ask and tell for the whole budget; what its candidates and its means were worth."""
     values, seen, means = [], [], []
-    guarded = Guarded(agent, problem.identity.size)
+    one = Paired(agent, problem.identity) if plan.paired else agent
+    guarded = Guarded(one, problem.identity.size)
     for index in range(plan.rounds):
         thetas = guarded.ask(plan.samples)
         of_round = candidate_seed(seed, "search", index)
         results = [_evaluate(problem.task, theta, of_round) for theta in thetas]
         rewards = np.array([result.reward for result in results])
         guarded.tell(thetas, rewards)
-        seen.append(rewards)
+        seen.append(rewards - rewards[0] if plan.paired else rewards)
         values += [_worth(problem.task, *pair) for pair in zip(thetas, results, strict=True)]
         mean = guarded.mean  # for the report, not for the agent: not of its budget
         means.append(_worth(problem.task, mean, _evaluate(problem.task, mean, of_round)))

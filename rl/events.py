@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl.executors.base import Candidate
-from rl.halving import check_rungs, evaluations
+from rl.halving import evaluations
 from rl.proxy import ProxyResult
 from rl.selection import Finalist, Selection
 
@@ -27,25 +27,33 @@ class SearchSettings:
         samples: candidates a round; >= 1 (with PPO's baseline "mu" one of them is the mean).
         seed: root of every candidate's seed; the agent has its own.
         top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
-        minutes: wall-clock limit of the rounds, > 0; 0 = none. One more round begins if it would end
-            in time when it takes as long as those before on average; the first one always does.
+        minutes: wall-clock limit of the rounds; 0 = none. A round begins if it would end in time
+            when it takes as long as those before on average; the first one always does.
         reseeds: fresh seeds of the final race, at most; >= 2, as one pair allows no comparison.
-        rungs: budgets in (0, 1), rising, at which candidates may be stopped; () = none is.
-        keep: the share of a round's candidates that goes on from each rung; in (0, 1).
+        paired: tell the agent gains over the identity, which is one of each round's samples, see
+            `rl.agents.paired`. The final's candidates are then the best by gain, too.
+        rungs: how often a round is halved, see `rl.halving`; 0 = all get the full budget.
     """
 
     rounds: int
     samples: int
     seed: int = 0
     top_k: int = 3
-    reseeds: int = 3
+    reseeds: int = 8
     minutes: float = 0.0
-    rungs: tuple[float, ...] = ()
-    keep: float = 0.5
+    paired: bool = False
+    rungs: int = 0
 
     def __post_init__(self) -> None:
-        check_rungs(self.rungs, self.keep)
-        least = {"rounds": 1, "samples": 1, "seed": 0, "top_k": 0, "reseeds": 2, "minutes": 0}
+        least = {
+            "rounds": 1,
+            "samples": 1,
+            "seed": 0,
+            "top_k": 0,
+            "reseeds": 2,
+            "minutes": 0,
+            "rungs": 0,
+        }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be >= {bound}, got {getattr(self, name)}")
@@ -57,7 +65,8 @@ class SearchSettings:
     @property
     def search_evaluations(self) -> int:
         """Evaluations of all rounds, those on rungs counted one each, if none fails."""
-        return self.rounds * evaluations(self.samples, self.rungs, self.keep)
+        reference = self.rungs if self.paired else 0  # at most: it may be among the better half
+        return self.rounds * (evaluations(self.samples, self.rungs) + reference)
 
     @property
     def max_evaluations(self) -> int:
@@ -121,7 +130,7 @@ class RoundEvent:
 
 @dataclass(frozen=True, eq=False)
 class SelectionEvent:
-    """So many rounds were made and are over; these finalists race next, over `reseeds` seeds at most."""
+    """So many rounds were made; these finalists race next, over `reseeds` seeds at most."""
 
     finalists: tuple[Finalist, ...]
     rounds: int

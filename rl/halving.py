@@ -1,16 +1,15 @@
-"""Successive halving within a round: which candidates go on to a larger budget, and what is told.
+"""Successive halving within a round: the better half goes on to twice the budget.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization"
 (AISTATS 2016), for the candidates of one round. Every rung is an evaluation of its own, from the
 start: no state is kept between rungs, so an executor may run it anywhere, and twice.
 
-Shapes: N candidates of a round, R rungs below the full budget.
+Shapes: N candidates of a round, R rungs below the full budget: 2^-R, ..., 1/4, 1/2.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,15 @@ from rl.proxy import ProxyResult
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """How a candidate's round ended: its last evaluation, and how many rungs it had passed."""
+    """How a candidate's round ended: its last evaluation, and its results on all rungs so far."""
 
     evaluation: Candidate
-    result: ProxyResult
-    passed: int
+    results: tuple[ProxyResult, ...]
+
+    @property
+    def result(self) -> ProxyResult:
+        """The last."""
+        return self.results[-1]
 
     @property
     def status(self) -> str:
@@ -34,51 +37,37 @@ class Ended:
         return "stopped" if beaten else self.result.status
 
 
-def check_rungs(rungs: Sequence[float], keep: float) -> None:
-    """ValueError unless rungs rise strictly within (0, 1) and keep lies in (0, 1)."""
-    ordered = all(low < high for low, high in itertools.pairwise(rungs))
-    if not ordered or not all(0.0 < budget < 1.0 for budget in rungs):
-        raise ValueError(
-            f"rungs are budgets below the full one, rising within (0, 1); got {tuple(rungs)}"
-        )
-    if not 0.0 < keep < 1.0:
-        raise ValueError(f"keep is the share that goes on from a rung, in (0, 1); got {keep}")
-
-
-def kept(count: int, keep: float) -> int:
-    """How many of ``count`` candidates go on from a rung: at least one."""
-    return max(1, math.ceil(count * keep))
-
-
-def evaluations(samples: int, rungs: Sequence[float], keep: float) -> int:
-    """Evaluations of one round when none fails: N + kept(N) + kept(kept(N)) + …, R + 1 terms."""
-    total = 0
-    for _ in range(len(rungs) + 1):
-        total += samples
-        samples = kept(samples, keep)
-    return total
+def evaluations(samples: int, rungs: int) -> int:
+    """Evaluations of one round when none fails: N + N/2 + N/4 + …, R + 1 terms rounded up."""
+    return sum(math.ceil(samples / 2**level) for level in range(rungs + 1))
 
 
 def climb(
     candidates: Sequence[Candidate],
-    rungs: Sequence[float],
-    keep: float,
+    rungs: int,
     evaluate: Callable[[Sequence[Candidate]], Iterable[tuple[Candidate, ProxyResult]]],
+    never_stopped: int = 0,
 ) -> list[Ended]:
-    """Lead a round through its rungs to the full budget; one `Ended` a candidate, in order.
+    """Lead a round through its rungs to the full budget; one `Ended` per candidate, in order.
 
-    The evaluation of candidate "x" on rung k has the id "xk<k>", that at full budget "x".
+    The evaluation of candidate "x" on rung k has the id "xk<k>", that at full budget "x". Of the
+    first `never_stopped` candidates, those that are ok go on in any case.
     """
-    ends: dict[str, Ended] = {}
+    protected = {one.id for one in candidates[:never_stopped]}
+    ends = {one.id: Ended(one, ()) for one in candidates}
     alive = list(candidates)
-    for level, budget in enumerate([*rungs, 1.0]):
+    for level in range(rungs + 1):
+        tries = [_on_rung(one, level, 0.5 ** (rungs - level)) for one in alive]
         results = []
-        for one, (tried, result) in zip(
-            alive, evaluate([_on_rung(one, level, budget) for one in alive]), strict=True
-        ):
-            ends[one.id] = Ended(tried, result, level)
+        for one, (tried, result) in zip(alive, evaluate(tries), strict=True):
+            ends[one.id] = Ended(tried, (*ends[one.id].results, result))
             results.append(result)
-        alive = [alive[i] for i in survivors(results, keep)]
+        best = survivors(results)
+        alive = [
+            one
+            for i, (one, result) in enumerate(zip(alive, results, strict=True))
+            if i in best or (one.id in protected and result.status == "ok")
+        ]
     return [ends[one.id] for one in candidates]
 
 
@@ -88,29 +77,33 @@ def _on_rung(candidate: Candidate, level: int, budget: float) -> Candidate:
     return dataclasses.replace(candidate, id=f"{candidate.id}k{level}", budget=budget)
 
 
-def survivors(results: Sequence[ProxyResult], keep: float) -> list[int]:
-    """Indices, rising, of the results (N,) that go on: the best ``kept`` of those that are ok.
+def survivors(results: Sequence[ProxyResult]) -> list[int]:
+    """Indices, rising, of the results (N,) that go on: the best half, rounded up, of all.
 
     Of equal rewards the earlier goes first; one that failed or was lost never goes on.
     """
     ok = [i for i, result in enumerate(results) if result.status == "ok"]
     ranked = sorted(ok, key=lambda i: -results[i].reward)
-    return sorted(ranked[: kept(len(results), keep)])
+    return sorted(ranked[: math.ceil(len(results) / 2)])
 
 
 def told_rewards(ends: Sequence[Ended]) -> list[float]:
     """What the agent is told, (N,); NaN for those it is not told of, whose evaluation was lost.
 
-    A smaller budget may flatter: a stopped candidate is never told as better than the worst that
-    went further, which beat it at equal budgets, failed ones aside: those earn FLOOR_REWARD.
+    A stopped candidate is told with what it would have earned at the full budget: its own reward
+    and what those that went further gained from there on average; but never more than the worst
+    of them, which beat it at equal budgets. Those that failed later count in neither.
     """
     told = [end.result.reward for end in ends]
-    ceiling = math.inf
-    for level in sorted({end.passed for end in ends}, reverse=True):
-        here = [
-            i for i, end in enumerate(ends) if end.passed == level and end.result.status == "ok"
+    for i in sorted(range(len(ends)), key=lambda i: -len(ends[i].results)):
+        passed = len(ends[i].results)
+        further = [
+            j
+            for j, end in enumerate(ends)
+            if len(end.results) > passed and end.result.status == "ok"
         ]
-        for i in here:
-            told[i] = min(ends[i].result.reward, ceiling)
-        ceiling = min([ceiling, *(told[i] for i in here)])
+        if ends[i].result.status == "ok" and further:
+            gains = [told[j] - ends[j].results[passed - 1].reward for j in further]
+            growth = math.fsum(gains) / len(gains)
+            told[i] = max(0.0, min(told[i] + growth, *(told[j] for j in further)))
     return told

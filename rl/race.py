@@ -56,7 +56,9 @@ def race(
     trained at all.
     """
     if len(finalists) == 1:
-        raise NoVerdictError("No verdict: no candidate was trained, so there is nothing to compare with the identity.")
+        raise NoVerdictError(
+            "No verdict: no candidate has a reward, there is nothing to compare with the identity."
+        )
     level = ERROR / ((len(finalists) - 1) * (seeds - 1))
     estimates = [Estimate(finalist, ()) for finalist in finalists]
     left, leader = list(range(len(finalists))), 0

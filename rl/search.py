@@ -9,6 +9,7 @@ Shapes: N candidates of a round, D search coordinates.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from rl.agents.base import Agent
 from rl.agents.guarded import Guarded
+from rl.agents.paired import Paired
 from rl.callbacks import Callback, CallbackList
 from rl.candidates import candidate_seed, of_final, of_round
 from rl.events import (
@@ -87,6 +89,8 @@ def run_search(
     try:
         guarded = Guarded(agent, None if identity is None else len(identity))
         start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
+        if settings.paired:
+            guarded = Guarded(Paired(guarded, start))
         recorded = Recorded(executor, journal, max_lost)
         return _Search(guarded, recorded, settings, told, start, clock).run()
     finally:
@@ -109,7 +113,7 @@ class _Search:
         self.settings, self.callbacks, self.identity = settings, callbacks, identity
         self.clock, self.seconds = clock, 0.0
         self.written = {_key(record): record for record in self.journal.records}
-        self.seen: list[Evaluated] = []
+        self.seen: list[tuple[str, NDArray[np.float64], float]] = []
         self.best: Evaluated | None = None
 
     def run(self) -> SearchResult:
@@ -128,14 +132,18 @@ class _Search:
         thetas = self.agent.ask(self.settings.samples)
         candidates = of_round(self.settings, index, thetas)
         self.recorded.begin_stage(self.settings.samples)
-        ends = climb(candidates, self.settings.rungs, self.settings.keep, self._evaluate)
+        paired = int(self.settings.paired)
+        ends = climb(candidates, self.settings.rungs, self._evaluate, never_stopped=paired)
         rewards = np.array(told_rewards(ends))
         known = ~np.isnan(rewards)
         if known.any():
             self.agent.tell(thetas[known], rewards[known])
+        reference = rewards[0] if paired else 0.0
         for candidate, end, reward in zip(candidates, ends, rewards, strict=True):
             if end.evaluation.budget < 1.0:
                 self._write_once(stopped_record(candidate.id, end, float(reward)))
+            elif end.status == "ok" and not math.isnan(reference):
+                self.seen.append((candidate.id, candidate.theta, float(reward - reference)))
         how = Counter(end.status for end in ends)
         written = self.written.get(("round", index, None), {})
         self.seconds = written.get("seconds", self.seconds + self.clock() - begin)
@@ -156,8 +164,7 @@ class _Search:
         self.recorded.check_hope()
 
     def _select(self, rounds: int) -> Selection:
-        seen = [(candidate.id, candidate.theta, result) for candidate, result in self.seen]
-        finalists = choose_finalists(self.agent.mean, self.identity, seen, self.settings.top_k)
+        finalists = choose_finalists(self.agent.mean, self.identity, self.seen, self.settings.top_k)
         self.callbacks.on_selection(SelectionEvent(tuple(finalists), rounds))
         self.recorded.begin_stage(len(finalists) * self.settings.reseeds)
 
@@ -201,7 +208,6 @@ class _Search:
             yield candidate, result
 
     def _remember(self, candidate: Candidate, result: ProxyResult) -> None:
-        self.seen.append((candidate, result))
         if result.status == "ok" and (self.best is None or result.reward > self.best[1].reward):
             self.best = candidate, result
 

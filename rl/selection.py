@@ -100,18 +100,17 @@ class Selection:
 def choose_finalists(
     mean: NDArray[np.float64],
     identity: NDArray[np.float64],
-    seen: Iterable[tuple[str, NDArray[np.float64], ProxyResult]],
+    seen: Iterable[tuple[str, NDArray[np.float64], float]],
     top_k: int,
 ) -> list[Finalist]:
-    """The identity, the mean, and the top_k best of seen, (id, theta (D,), result), all distinct.
+    """The identity, the mean, and the top_k best of seen, (id, theta (D,), score), all distinct.
 
-    The identity comes first, and so wins ties; none that failed or was lost enters.
+    The identity comes first, and so wins ties.
     """
     finalists = [Finalist(IDENTITY, identity)]
     _add_distinct(finalists, Finalist(MEAN, mean))
     size = len(finalists) + top_k
-    ok = [row for row in seen if row[2].status == "ok"]
-    for name, theta, _ in sorted(ok, key=lambda row: -row[2].reward):
+    for name, theta, _ in sorted(seen, key=lambda row: -row[2]):
         if len(finalists) == size:
             break
         _add_distinct(finalists, Finalist(name, theta))
@@ -151,7 +150,9 @@ def _rank(one: Estimate) -> tuple[int, float]:
 
 def _line(one: Estimate, won: bool) -> str:
     seeds = len(one.results)
-    bad = [f"{count} of {seeds} {what}" for what in ("failed", "lost") if (count := one.count(what))]
+    bad = [
+        f"{count} of {seeds} {what}" for what in ("failed", "lost") if (count := one.count(what))
+    ]
     mark = "*" if won else " "
     mean = "-" if math.isnan(one.mean) else f"{one.mean:.4f}"
     spread = "" if math.isnan(one.standard_error) else f" ± {one.standard_error:.4f}"

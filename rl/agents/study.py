@@ -24,6 +24,8 @@ except ImportError as error:
         "the agents tpe and gp need optuna, which is not installed: pip install -e '.[agents]'"
     ) from error
 
+__all__ = ["StudyAgent", "optuna"]
+
 
 class StudyAgent(HistoryAgent):
     """A sampler of optuna, which sees all thetas told as finished trials and a round as running.
@@ -43,7 +45,9 @@ class StudyAgent(HistoryAgent):
         super().__init__(identity, seed=seed)
         self._startup = startup
         uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
-        self._space = {f"theta_{i}": uniform for i in range(self._identity.size)}
+        self._space: dict[str, optuna.distributions.BaseDistribution] = {
+            f"theta_{i}": uniform for i in range(self._identity.size)
+        }
         self._begin()
 
     def _begin(self) -> None:

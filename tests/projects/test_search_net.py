@@ -383,7 +383,7 @@ def test_other_metrics_surfaces_and_agents_are_searched(scripts, command, tmp_pa
 
 def test_losers_of_a_round_are_stopped_early(scripts, command, tmp_path):
     output = tmp_path / "run"
-    options = ("SEARCH.HALVING.BUDGETS", "(0.4,)", "SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 4)
+    options = ("SEARCH.HALVINGS", 1, "SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 4)
     scripts.run(*command(output, options=options)).assert_ok()
     rungs = of_kind(output, "rung")
     assert [record["id"] for record in rungs] == [f"r00c{i:02d}k0" for i in range(4)]

@@ -39,7 +39,7 @@ from rl.signals import STOPPING, Interrupted, interruptible
 SETTINGS = SearchSettings(rounds=4, samples=5, seed=3, top_k=2, reseeds=2)
 CASES = {
     "ppo": ("ppo", SETTINGS),
-    "ppo, stopped at rungs": ("ppo", dataclasses.replace(SETTINGS, rungs=(0.2, 0.5))),
+    "ppo, stopped at rungs": ("ppo", dataclasses.replace(SETTINGS, rungs=2)),
     "cma_es": ("cma_es", SETTINGS),
     "tpe": ("tpe", SETTINGS),
     "gp": ("gp", SETTINGS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import os
@@ -28,11 +29,11 @@ class _Terminal(io.StringIO):
         return True
 
 
-def _run(path: Path, callback: Callback, fails=lambda theta: False) -> None:
+def _run(path: Path, callback: Callback, fails=lambda theta: False, settings=SETTINGS) -> None:
     agent = PPO(np.array([0.5, 0.5]), seed=0)
     task = Quadratic([0.9, 0.1], noise=0.01, fails=fails)
     with Journal.resume(path, {}) as journal:
-        run_search(agent, SerialExecutor(task), journal, SETTINGS, [callback])
+        run_search(agent, SerialExecutor(task), journal, settings, [callback])
 
 
 def _lines(path: Path, **options) -> list[str]:
@@ -51,6 +52,20 @@ def test_a_line_a_round_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert final == "final: 3 finalists  03:00 left"
     assert report[0].startswith("* ")
     assert "identity" in report[-1]
+
+
+def test_the_limit_of_the_rounds_counts_in_the_time_left(tmp_path: Path) -> None:
+    """60 s for 3 of 12: 3 more candidates have 40 s instead of 60, and 6 in the final 120 s."""
+    limited = dataclasses.replace(SETTINGS, minutes=2 / 3)
+    first, second, *_ = _lines(tmp_path / "journal.jsonl", settings=limited)
+    assert first.endswith(("02:39 left", "02:40 left"))  # less the real time of this search
+    assert second.endswith("02:00 left")
+
+
+def test_rounds_that_were_not_made_show(tmp_path: Path) -> None:
+    limited = dataclasses.replace(SETTINGS, minutes=1e-9)
+    _, final, *_ = _lines(tmp_path / "journal.jsonl", settings=limited)
+    assert final.startswith("final after 1 of 2 rounds: 3 finalists")
 
 
 def test_failures_show(tmp_path: Path) -> None:

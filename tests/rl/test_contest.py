@@ -72,3 +72,15 @@ def test_the_reference_is_the_first_ppo_else_the_first(agents: str, reference: s
 def test_a_plan_is_whole_rounds(plan: tuple[int, int, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Plan(*plan)
+
+
+def test_with_pairing_a_round_holds_the_identity_and_what_counts_is_the_gain() -> None:
+    class Lucky(Quadratic):
+        def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+            return ProxyResult(0.5 * self.value(theta) + 0.5 * np.random.default_rng(seed).random())
+
+    problem = Problem("lucky", Lucky([0.5, 0.5]), np.array([0.2, 0.2]))
+    run = run_agent(RandomSearch(problem.identity, seed=0), problem, Plan(12, 4, 1, True), seed=0)
+    np.testing.assert_allclose(run.values[::4], 0.91)  # 1 - 0.3^2
+    np.testing.assert_allclose(run.seen, 0.5 * (run.values - 0.91), atol=1e-12)
+    assert run.mean_values[-1] == run.values.max()

@@ -20,9 +20,7 @@ from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, failed, lost
 from rl.search import SearchResult, SearchSettings, run_search
 
-SETTINGS = SearchSettings(
-    rounds=3, samples=8, seed=3, top_k=2, reseeds=2, rungs=(0.25, 0.5), keep=0.5
-)
+SETTINGS = SearchSettings(rounds=3, samples=8, seed=3, top_k=2, reseeds=2, rungs=2)
 
 
 def _result(reward: float) -> ProxyResult:
@@ -33,66 +31,60 @@ def _result(reward: float) -> ProxyResult:
 
 
 @pytest.mark.parametrize(
-    ("rewards", "keep", "expected"),
+    ("rewards", "expected"),
     [
-        ([0.1, 0.4, 0.3, 0.2], 0.5, [1, 2]),
-        ([0.1, 0.4, 0.3], 0.5, [1, 2]),  # ceil(1.5)
-        ([0.2, 0.2, 0.2, 0.2], 0.5, [0, 1]),
-        ([0.3, -1, -1, -1], 0.5, [0]),
-        ([-1, -1], 0.5, []),
-        ([0.3, 0.4], 0.1, [1]),
-        ([math.nan, 0.3, math.nan, 0.1], 0.5, [1, 3]),
-        ([], 0.5, []),
+        ([0.1, 0.4, 0.3, 0.2], [1, 2]),
+        ([0.1, 0.4, 0.3], [1, 2]),  # ceil(1.5)
+        ([0.2, 0.2, 0.2, 0.2], [0, 1]),
+        ([0.3, -1, -1, -1], [0]),
+        ([-1, -1], []),
+        ([math.nan, 0.3, math.nan, 0.1], [1, 3]),
+        ([0.3], [0]),
+        ([], []),
     ],
 )
-def test_the_best_of_those_that_are_ok_go_on(
-    rewards: list[float], keep: float, expected: list[int]
-) -> None:
-    assert survivors(list(map(_result, rewards)), keep) == expected
+def test_the_best_of_those_that_are_ok_go_on(rewards: list[float], expected: list[int]) -> None:
+    assert survivors(list(map(_result, rewards))) == expected
 
 
 @pytest.mark.parametrize(
-    ("samples", "rungs", "keep", "expected"),
-    [
-        (8, (), 0.5, 8),
-        (8, (0.5,), 0.5, 12),
-        (12, (0.25, 0.5), 0.5, 12 + 6 + 3),
-        (1, (0.5,), 0.5, 2),
-    ],
+    ("samples", "rungs", "expected"),
+    [(8, 0, 8), (8, 1, 12), (12, 2, 12 + 6 + 3), (5, 2, 5 + 3 + 2), (1, 1, 2)],
 )
-def test_the_number_of_evaluations(samples: int, rungs, keep: float, expected: int) -> None:
-    assert evaluations(samples, rungs, keep) == expected
+def test_the_number_of_evaluations(samples: int, rungs: int, expected: int) -> None:
+    assert evaluations(samples, rungs) == expected
 
 
-def test_a_stopped_candidate_is_told_as_no_better_than_those_that_went_on() -> None:
-    # (reward, rungs passed); the last two went through to the full budget.
-    rows = [(0.9, 0), (0.1, 0), (-1, 0), (0.35, 1), (0.2, 1), (-1, 1), (0.3, 2), (0.6, 2)]
-    budgets = {0: 0.25, 1: 0.5, 2: 1.0}
+def _told(*rewards: tuple[float, ...]) -> tuple[list[float], list[str]]:
+    """Of candidates with these rewards on their rungs, of which there are two."""
     ends = [
-        Ended(Candidate("x", np.zeros(1), 0, budgets[passed]), _result(reward), passed)
-        for reward, passed in rows
+        Ended(Candidate("x", np.zeros(1), 0, 0.5 ** (3 - len(own))), tuple(map(_result, own)))
+        for own in rewards
     ]
-    assert told_rewards(ends) == [0.2, 0.1, 0.0, 0.3, 0.2, 0.0, 0.3, 0.6]
-    first, second = ["stopped", "stopped", "failed"], ["ok", "ok"]
-    assert [end.status for end in ends] == [*first, *first, *second]
+    return told_rewards(ends), [end.status for end in ends]
 
 
-def test_what_was_lost_is_not_told_and_caps_nobody() -> None:
-    rows = [(0.4, 0, 0.5), (math.nan, 0, 0.5), (math.nan, 1, 1.0), (0.3, 1, 1.0)]
-    ends = [
-        Ended(Candidate("x", np.zeros(1), 0, budget), _result(reward), passed)
-        for reward, passed, budget in rows
-    ]
-    np.testing.assert_array_equal(told_rewards(ends), [0.3, math.nan, math.nan, 0.3])
-    assert [end.status for end in ends] == ["stopped", "lost", "lost", "ok"]
+def test_a_stopped_candidate_is_told_with_what_the_others_gained_but_below_them() -> None:
+    told, statuses = _told(
+        (0.25, 0.375, 0.5),  # in full: +0.25 from the first rung, +0.125 from the second
+        (0.25, 0.25),  # 0.375
+        (0.1875, 0.4375),  # not 0.5625, but 0.5
+        (0.125,),  # (0.25 + 0.125 + 0.3125) / 3 = 0.22917 more
+        (0.3125,),  # not 0.54167, but the worst of the others: 0.375
+        (-1,),
+    )
+    assert told == pytest.approx([0.5, 0.375, 0.5, 0.125 + 0.6875 / 3, 0.375, 0.0])
+    assert statuses == ["ok", "stopped", "stopped", "stopped", "stopped", "failed"]
 
 
-def test_a_failure_at_full_budget_caps_nobody() -> None:
-    ends = [
-        Ended(Candidate("x", np.zeros(1), 0, 0.5), _result(0.4), 0),
-        Ended(Candidate("y", np.zeros(1), 0, 1.0), _result(-1), 1),
-    ]
-    assert told_rewards(ends) == [0.4, 0.0]
+def test_what_was_lost_is_not_told_and_counts_for_nobody() -> None:
+    told, statuses = _told((0.5, 0.5, 0.25), (0.5, 0.5, math.nan), (0.5, math.nan), (0.25, 0.125))
+    np.testing.assert_array_equal(told, [0.25, math.nan, math.nan, 0.0])
+    assert statuses == ["ok", "lost", "lost", "stopped"]
+
+
+def test_a_failure_at_full_budget_counts_for_nobody() -> None:
+    assert _told((0.25, 0.4), (0.5, 0.5, -1))[0] == [0.4, 0.0]
 
 
 def test_a_round_climbs_its_rungs() -> None:
@@ -104,13 +96,13 @@ def test_a_round_climbs_its_rungs() -> None:
         return [(one, _result(rewards[one.id[0]])) for one in candidates]
 
     candidates = [Candidate(name, np.zeros(1), 7) for name in rewards]
-    ends = climb(candidates, (0.25, 0.5), 0.5, evaluate)
+    ends = climb(candidates, 2, evaluate)
     assert asked == [
         [("ak0", 0.25), ("bk0", 0.25), ("ck0", 0.25), ("dk0", 0.25)],
         [("bk1", 0.5), ("ck1", 0.5)],
         [("b", 1.0)],
     ]
-    assert [end.passed for end in ends] == [0, 2, 1, 0]
+    assert [len(end.results) for end in ends] == [1, 3, 2, 1]
     assert [end.evaluation.id for end in ends] == ["ak0", "b", "ck1", "dk0"]
 
 
@@ -170,15 +162,3 @@ def test_resume_with_rungs_is_identical(whole, tmp_path: Path, fraction: float) 
     path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
     _search(path)
     assert path.read_bytes() == whole[0]
-
-
-@pytest.mark.parametrize("rungs", [(0.5, 0.25), (0.5, 0.5), (0.0,), (1.0,)])
-def test_wrong_rungs_are_named(rungs: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"rising within \(0, 1\); got"):
-        dataclasses.replace(SETTINGS, rungs=rungs)
-
-
-@pytest.mark.parametrize("keep", [0.0, 1.0])
-def test_a_wrong_share_is_named(keep: float) -> None:
-    with pytest.raises(ValueError, match="share that goes on"):
-        dataclasses.replace(SETTINGS, keep=keep)

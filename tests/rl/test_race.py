@@ -107,14 +107,16 @@ def test_fewer_than_two_pairs_are_no_verdict(rewards: dict[str, tuple[float, ...
 
 
 def test_the_identity_alone_is_no_verdict() -> None:
-    with pytest.raises(NoVerdictError, match="No verdict: .* nothing to compare with the identity"):
+    with pytest.raises(NoVerdictError, match=r"No verdict: .* nothing to compare with"):
         _race(identity=(0.5, 0.6))
 
 
 def test_finalists_that_never_trained_are_no_verdict() -> None:
     with pytest.raises(NoVerdictError, match="failed or was lost") as caught:
         _race(identity=(-1, -1), mean=(NAN, NAN))
-    assert "identity   0.0000 ± 0.0000  2 seeds  (2 of 2 failed)\n  mean       -" in str(caught.value)
+    assert "identity   0.0000 ± 0.0000  2 seeds  (2 of 2 failed)\n  mean       -" in str(
+        caught.value
+    )
 
 
 def _noisy(rng: np.random.Generator, values: Sequence[float], seeds: int) -> Selection:
@@ -138,7 +140,9 @@ def test_a_clear_race_is_over_soon_and_a_close_one_takes_all_seeds() -> None:
     rng = np.random.default_rng(0)
     clear = [_noisy(rng, [0.5, 0.6, 0.7], 8) for _ in range(20)]
     assert all(one.winner.finalist.name == "c2" for one in clear)
-    assert all(one.comparison.beyond_noise and ": c2 is ahead of all" in one.ending for one in clear)
+    assert all(
+        one.comparison.beyond_noise and ": c2 is ahead of all" in one.ending for one in clear
+    )
     assert np.mean([len(one.winner.results) for one in clear]) < 6
     close = _noisy(rng, [0.5, 0.6, 0.6001], 8)
     assert len(close.winner.results) == 8

@@ -119,7 +119,9 @@ def test_a_round_shares_one_seed_and_the_final_has_fresh_ones(tmp_path: Path) ->
     seeds = [seed for _, seed in task.asked]
     search = [candidate_seed(3, "search", index) for index in range(3)]
     final = [candidate_seed(3, "selection", index) for index in range(2)]
-    assert seeds == [seed for seed in search for _ in range(4)] + [seed for seed in final for _ in range(4)]
+    assert seeds == [seed for seed in search for _ in range(4)] + [
+        seed for seed in final for _ in range(4)
+    ]
     assert len({*search, *final}) == 5
     assert all(0 <= seed < 2**31 for seed in seeds)
 
@@ -426,12 +428,16 @@ def test_a_round_that_would_not_end_in_time_is_not_begun(
 ) -> None:
     log = _Log()
     _timed(tmp_path / "journal.jsonl", minutes, _Clocked(), [log])
-    assert [event.seconds for event in log.of(RoundEvent)] == [240.0 * i for i in range(1, rounds + 1)]
+    assert [event.seconds for event in log.of(RoundEvent)] == [
+        240.0 * i for i in range(1, rounds + 1)
+    ]
     assert log.of(SelectionEvent)[0].rounds == rounds
 
 
 @pytest.mark.parametrize("lines", [3, 6, 8, 16, 20, 24])
-def test_a_search_with_a_limit_resumes_with_the_time_it_has_used(tmp_path: Path, lines: int) -> None:
+def test_a_search_with_a_limit_resumes_with_the_time_it_has_used(
+    tmp_path: Path, lines: int
+) -> None:
     """Header, then 4 candidates and a round, three times; a part of a round is made for free."""
     path = tmp_path / "journal.jsonl"
     whole = _timed(path, 13, _Clocked())
@@ -447,3 +453,68 @@ def test_a_search_with_a_limit_resumes_with_the_time_it_has_used(tmp_path: Path,
 
 def test_without_a_limit_the_journal_holds_no_time(whole) -> None:
     assert b"seconds" not in whole[0]
+
+
+# Gains over the identity.
+
+PAIRED = dataclasses.replace(SETTINGS, paired=True)
+
+
+class _Lucky(_Counting):
+    """The first round's seed is worth 0.4 to all."""
+
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+        result = super().evaluate(theta, seed, budget)
+        luck = 0.4 if seed == candidate_seed(3, "search", 0) else 0.0
+        return ProxyResult(0.6 * result.reward + luck)
+
+
+def _paired(path: Path, task: _Lucky, settings: SearchSettings = PAIRED, callbacks=()):
+    agent = _Told()
+    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
+        executor = SerialExecutor(task, max_retries=0)
+        return agent, run_search(agent, executor, journal, settings, callbacks)
+
+
+def test_an_agent_is_told_gains_and_the_journal_keeps_rewards(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    agent, _ = _paired(path, _Lucky())
+    records = {r["id"]: r for r in read_journal(path) if r["kind"] == "candidate"}
+    for index in range(3):
+        own = [records[f"r{index:02d}c{i:02d}"] for i in range(4)]
+        assert own[0]["theta"] == IDENTITY.tolist()
+        rewards = np.array([one["reward"] for one in own])
+        np.testing.assert_array_equal(agent.told[index][1], rewards[1:] - rewards[0])
+        assert (rewards[0] > 0.6) == (index == 0)
+
+
+def test_the_best_by_gain_enter_the_final(tmp_path: Path) -> None:
+    """Not those of the lucky round, which have the best rewards."""
+    settings = dataclasses.replace(PAIRED, rounds=8)
+    entered = []
+    for paired in (True, False):
+        log = _Log()
+        own = dataclasses.replace(settings, paired=paired)
+        _paired(tmp_path / f"{paired}.jsonl", _Lucky(), own, [log])
+        names = [one.name for one in log.of(SelectionEvent)[0].finalists]
+        entered.append(any(name.startswith("r00") for name in names))
+    assert entered == [False, True]
+
+
+@pytest.mark.parametrize("lines", [2, 5, 6, 9, 14, 20])
+@pytest.mark.parametrize("rungs", [0, 1])
+def test_a_paired_search_resumes(tmp_path: Path, lines: int, rungs: int) -> None:
+    path, settings = tmp_path / "journal.jsonl", dataclasses.replace(PAIRED, rungs=rungs)
+    _, whole = _paired(path, _Lucky(), settings)
+    kept = path.read_bytes()
+    path.write_bytes(b"".join(kept.splitlines(keepends=True)[:lines]))
+    _same(_paired(path, _Lucky(), settings)[1], whole)
+    assert path.read_bytes() == kept
+    ids = [r["id"] for r in read_journal(path) if r["kind"] == "candidate"]
+    assert {f"r{index:02d}c00" for index in range(3)} <= set(ids)  # the reference is never stopped
+
+
+def test_a_round_whose_reference_was_lost_is_not_told(tmp_path: Path) -> None:
+    agent, result = _paired(tmp_path / "journal.jsonl", _Lucky(breaking={4}))
+    assert len(agent.told) == 2
+    assert all(not one.finalist.name.startswith("r01") for one in result.selection.estimates)

@@ -26,8 +26,8 @@ from rl.executors import Candidate, SerialExecutor
 from rl.journal import Journal, read_journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, failed
-from rl.search import run_search
 from rl.race import NoVerdictError
+from rl.search import run_search
 from rl.tensorboard import TensorBoard
 
 SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)
@@ -249,8 +249,8 @@ def test_rungs_are_tags_of_their_own_and_no_rows(tmp_path: Path) -> None:
 
 
 def test_a_search_with_rungs_is_written(tmp_path: Path) -> None:
-    _search(tmp_path, SearchSettings(rounds=1, samples=4, rungs=(0.25,), top_k=1, reseeds=2))
-    assert len(_scalars(_read(tmp_path / "events"))["rungs/0.25"]) == 4
+    _search(tmp_path, SearchSettings(rounds=1, samples=4, rungs=1, top_k=1, reseeds=2))
+    assert len(_scalars(_read(tmp_path / "events"))["rungs/0.5"]) == 4
     assert len(list((tmp_path / "events" / "candidates").iterdir())) == 2
 
 

@@ -237,6 +237,10 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.AGENT = "ppo"
     cfg.SEARCH.ROUNDS = 12
     cfg.SEARCH.SAMPLES = 32
+    # One of SAMPLES is the identity, and the agent is told gains over it: for agents that compare
+    # candidates of different rounds (`gp`, `tpe`, `random`) where the rounds' seeds differ in
+    # luck. The final's candidates are then the best by gain. False: as released.
+    cfg.SEARCH.PAIRED = False
     # Whole minutes for the rounds; then the final begins, also before ROUNDS are made. 0: no limit.
     # A round that would not end in time, by the average of those before, is not begun. PPO's
     # schedules follow ROUNDS. The journal holds what the rounds took, and a resumed search goes on
@@ -282,14 +286,11 @@ def _add_search_keys(cfg: CfgNode) -> None:
     cfg.SEARCH.GP = CfgNode()
     cfg.SEARCH.GP.STARTUP = 10
 
-    # Successive halving within a round; () is off. BUDGETS: rising shares of PROXY.MAX_ITER, in
-    # (0, 1), at which a round's candidates are compared, such as (0.25, 0.5); each is a training of
-    # its own. KEEP: the share, in (0, 1), that goes on from each to the next, and from the last to
-    # the full length. Use PPO.BASELINE `mean` with it: the baseline of `mu` is one candidate, the
-    # mean, which may be stopped at a smaller budget than those it is compared with.
-    cfg.SEARCH.HALVING = CfgNode()
-    cfg.SEARCH.HALVING.BUDGETS = ()
-    cfg.SEARCH.HALVING.KEEP = 0.5
+    # Successive halving within a round. 2: all candidates are trained for a quarter of
+    # PROXY.MAX_ITER, the better half of them for a half, and the better half of those in full; each
+    # is a training of its own. 0: all in full. Use PPO.BASELINE `mean` with it: the baseline of
+    # `mu` is one candidate, the mean, which may be stopped.
+    cfg.SEARCH.HALVINGS = 0
 
     # Who evaluates, `serial` (this process) or `ray` (extra [ray]; worker processes here, or on the
     # cluster of RAY_ADDRESS). On CPUs results do not depend on it, and a search may be resumed with
@@ -334,11 +335,12 @@ def _add_search_keys(cfg: CfgNode) -> None:
     # resized to INPUT.MIN_SIZE_TEST (released: 128). 0: whole images, at the labels' resolution.
     cfg.SEARCH.HOLDOUT.CROP = 0
 
-    # The final choice: the policy's mean, the identity and the TOP_K best candidates, each
-    # evaluated with RESEEDS fresh seeds; two at least, for one pair allows no comparison.
+    # The final choice: the policy's mean, the identity and the TOP_K best candidates race over
+    # fresh seeds, until one is ahead of all others beyond the noise, RESEEDS of them at most; two
+    # at least, for one pair allows no comparison.
     cfg.SEARCH.SELECTION = CfgNode()
     cfg.SEARCH.SELECTION.TOP_K = 3
-    cfg.SEARCH.SELECTION.RESEEDS = 3
+    cfg.SEARCH.SELECTION.RESEEDS = 8
 
 
 def _add_study_keys(cfg: CfgNode) -> None:

@@ -104,8 +104,8 @@ def search_settings(cfg: CfgNode) -> SearchSettings:
         top_k=cfg.SEARCH.SELECTION.TOP_K,
         reseeds=cfg.SEARCH.SELECTION.RESEEDS,
         minutes=cfg.SEARCH.MINUTES,
-        rungs=tuple(cfg.SEARCH.HALVING.BUDGETS),
-        keep=cfg.SEARCH.HALVING.KEEP,
+        paired=cfg.SEARCH.PAIRED,
+        rungs=cfg.SEARCH.HALVINGS,
     )
 
 
@@ -168,11 +168,11 @@ def found_spec(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSp
 def check_search(cfg: CfgNode) -> None:
     """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
     check_problem(cfg)
-    with config_errors("SEARCH.ROUNDS, SAMPLES, MINUTES, SELECTION and HALVING"):
-        samples = search_settings(cfg).samples
+    with config_errors("SEARCH.ROUNDS, SAMPLES, MINUTES, SELECTION and HALVINGS"):
+        settings = search_settings(cfg)
     try:
         with config_errors("SEARCH.AGENT and its options"):
-            build_agent(cfg, build_space(cfg)).ask(samples)
+            build_agent(cfg, build_space(cfg)).ask(settings.samples - settings.paired)
     except ImportError as error:
         raise ConfigError(f"SEARCH.AGENT {cfg.SEARCH.AGENT!r}: {error}") from None
     check_executor(cfg)
