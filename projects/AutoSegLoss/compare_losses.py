@@ -16,8 +16,10 @@ import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warn
 import argparse
 from pathlib import Path
 
-from auto_seg_loss.fair.comparison import compare_losses
+from auto_seg_loss.fair.comparison import RATES, Comparison
+from auto_seg_loss.fair.tables import rate_table, score_table
 from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
+from auto_seg_loss.trainer import metrics_of
 from auto_seg_loss.user_errors import explain_user_errors
 
 
@@ -27,14 +29,20 @@ def main() -> None:
     with explain_user_errors():
         cfg = prepare(arguments, check_train_data)
         start_run(cfg, arguments, verbose=False)
-        report = compare_losses(
+        comparison = Comparison(
             cfg,
-            arguments.losses.split(","),
-            iterations=arguments.iterations or cfg.SOLVER.MAX_ITER,
-            rates=[float(rate) for rate in arguments.rates.split(",")],
-            seeds=arguments.seeds,
-            workers=arguments.workers,
+            arguments.iterations or cfg.SOLVER.MAX_ITER,
+            arguments.rates,
+            arguments.seeds,
+            arguments.workers,
         )
+        losses, metrics = arguments.losses.split(","), metrics_of(cfg)
+        comparison.choose(losses)
+        tables = [rate_table(comparison, losses, metric) for metric in metrics]
+        if comparison.seeds:
+            comparison.repeat(losses, metrics)
+            tables += [score_table(comparison, losses, metric) for metric in metrics]
+    report = "\n\n".join(tables) + "\n"
     (Path(cfg.OUTPUT_DIR) / "comparison.md").write_text(report, encoding="utf-8")
     print(report)
 
@@ -44,10 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--losses", required=True, metavar="A,B,...", help="what to compare, the reference first")
     add("--iterations", type=int, default=0, help="of every training (default: SOLVER.MAX_ITER)")
-    add("--rates", default="0.1,0.3,1.0", help="grid of learning rates (default: %(default)s)")
+    add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")
     add("--seeds", type=int, default=5, help="trainings of every loss (default: %(default)s)")
     add("--workers", type=int, default=1, help="processes (default: %(default)s)")
     return parser
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

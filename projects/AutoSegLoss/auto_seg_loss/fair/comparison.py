@@ -1,131 +1,106 @@
-"""The comparison of docs/protocol.md: rates by the hold-out, seeds, paired differences on the test.
+"""A comparison of losses: each at the learning rate that the hold-out chooses, with several seeds.
 
-Letters: M metrics, L losses.
+R: learning rates; S: seeds.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detectron2.config import CfgNode
-from tabulate import tabulate
 
 from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.fair.trials import Book, Scores, Trial, run_trials
-from auto_seg_loss.study.statistics import mean_and_spread, paired_difference
-from auto_seg_loss.trainer import metrics_of
-from autoseg_core import LossSpec, search_space
+from auto_seg_loss.fair.trials import Book, Trial, run_trials
+from autoseg_core import LossSpec, Objective, search_space
 
+RATES = (0.1, 0.3, 1.0)
+"""The grid of learning rates, the same for every loss."""
 RATE_SEED = 101
-"""Seed of the trainings that choose a learning rate; those that are reported have others."""
+"""Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""
 SOFT = "soft:"
-"""How the name of an unsearched surrogate begins."""
+"""How the name of an unsearched surrogate begins: soft:mIoU."""
 
 
-def compare_losses(
-    cfg: CfgNode,
-    losses: Sequence[str],
-    *,
-    iterations: int,
-    rates: Sequence[float],
-    seeds: int,
-    workers: int = 1,
-) -> str:
-    """Train every loss as the protocol says, and return its tables as Markdown.
+class Comparison:
+    """What is compared with, and the record of all trainings, OUTPUT_DIR/trials.jsonl.
 
-    losses: see compare_losses.py; the first is what the others are compared with. The record is
-    OUTPUT_DIR/trials.jsonl. seeds 0: only the table of learning rates.
+    cfg: of the data, the network and the solver. iterations: of every training. rates: (R,) the
+    grid. seeds: S. workers: processes.
+
+    A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC.
+    ``ConfigError`` without SEARCH.HOLDOUT.DATASETS.
     """
-    if not cfg.SEARCH.HOLDOUT.DATASETS:
-        raise ConfigError("SEARCH.HOLDOUT.DATASETS must name the data set that chooses the rates.")
-    holdout, test = cfg.SEARCH.HOLDOUT.DATASETS[0], cfg.DATASETS.TEST[0]
-    book = Book(Path(cfg.OUTPUT_DIR) / "trials.jsonl")
-    names = {loss: _spec_of(cfg, loss) for loss in losses}
-    first = [Trial(names[one], rate, iterations, RATE_SEED) for one in losses for rate in rates]
-    run_trials(cfg, first, (holdout,), book, workers=workers, label="learning rates")
-    metrics = metrics_of(cfg)
-    tables = [_rate_table(book, names, rates, iterations, holdout, metrics[0])]
-    if seeds:
-        chosen = {
-            (loss, metric): _best_rate(book, names[loss], rates, iterations, holdout, metric)
-            for loss in losses
-            for metric in metrics
-        }
-        pairs = sorted({(loss, rate) for (loss, _), rate in chosen.items()})
-        last = [
-            Trial(names[loss], rate, iterations, seed)
-            for seed in range(1, seeds + 1)
-            for loss, rate in pairs
-        ]
-        run_trials(cfg, last, (holdout, test), book, workers=workers, label="seeds")
 
-        def values(loss: str, metric: str) -> list[float]:
-            rate = chosen[loss, metric]
-            trials = [Trial(names[loss], rate, iterations, seed) for seed in range(1, seeds + 1)]
-            return [100 * _score(book.records[trial], test, metric) for trial in trials]
+    def __init__(
+        self,
+        cfg: CfgNode,
+        iterations: int,
+        rates: Sequence[float] = RATES,
+        seeds: int = 5,
+        workers: int = 1,
+    ) -> None:
+        if not cfg.SEARCH.HOLDOUT.DATASETS:
+            raise ConfigError("SEARCH.HOLDOUT.DATASETS must name the data set that chooses rates.")
+        self.cfg, self.iterations, self.rates = cfg, iterations, tuple(rates)
+        self.seeds, self.workers = seeds, workers
+        self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
+        self.test: str = cfg.DATASETS.TEST[0]
+        self.book = Book(Path(cfg.OUTPUT_DIR) / "trials.jsonl")
 
-        tables += [_score_table(losses, metric, chosen, values) for metric in metrics]
-    return "\n\n".join(tables) + "\n"
+    def choose(self, losses: Iterable[str]) -> None:
+        """Train each loss once at every rate, and score it on the hold-out."""
+        trials = [self._trial(loss, rate, RATE_SEED) for loss in losses for rate in self.rates]
+        self._run(trials, (self.holdout,), "learning rates")
 
+    def rate(self, loss: str, metric: str) -> float:
+        """The rate with the best score on the hold-out; of equals the smallest."""
+        return max(sorted(self.rates), key=lambda rate: self.at_rate(loss, rate, metric))
 
-def _spec_of(cfg: CfgNode, loss: str) -> str:
-    """What a trial calls a loss: an unsearched surrogate becomes a file of OUTPUT_DIR."""
-    if not loss.startswith(SOFT):
-        return loss
-    metric = loss.removeprefix(SOFT)
-    space = search_space(metric)
-    path = Path(cfg.OUTPUT_DIR) / f"soft-{metric}.json"
-    settings = {"tolerance": cfg.SEARCH.TOLERANCE}
-    LossSpec.from_theta(f"soft-{metric}", space, space.identity(), **settings).save(path)
-    return str(path)
+    def at_rate(self, loss: str, rate: float, metric: str) -> float:
+        """The score in [0, 1] on the hold-out of the training that ``choose`` made."""
+        return self._score(self._trial(loss, rate, RATE_SEED), self.holdout, metric)
 
+    def best(self, losses: Sequence[str], metric: str) -> str:
+        """The loss with the best score on the hold-out at its rate; of equals the first."""
+        return max(losses, key=lambda loss: self.at_rate(loss, self.rate(loss, metric), metric))
 
-def _score(scores: Scores, dataset: str, metric: str) -> float:
-    """Of one training; 0 for one that diverged."""
-    return scores[dataset][metric] if scores else 0.0
+    def repeat(self, losses: Iterable[str], metrics: Sequence[str]) -> None:
+        """Train each loss with every seed, at its rate for each metric; score on the test."""
+        settings = {(loss, self.rate(loss, metric)) for loss in losses for metric in metrics}
+        trials = [self._trial(*one, seed) for seed in self._seeds for one in sorted(settings)]
+        self._run(trials, (self.holdout, self.test), "seeds")
 
+    def scores(self, loss: str, metric: str) -> list[float]:
+        """(S,) scores in percent on the test, at the loss's rate for this metric."""
+        rate = self.rate(loss, metric)
+        trials = [self._trial(loss, rate, seed) for seed in self._seeds]
+        return [100 * self._score(trial, self.test, metric) for trial in trials]
 
-def _best_rate(
-    book: Book, name: str, rates: Sequence[float], iterations: int, holdout: str, metric: str
-) -> float:
-    """The learning rate with the best score on the hold-out; of equals the smallest."""
+    @property
+    def _seeds(self) -> range:
+        return range(1, self.seeds + 1)
 
-    def of(rate: float) -> float:
-        return _score(book.records[Trial(name, rate, iterations, RATE_SEED)], holdout, metric)
+    def _trial(self, loss: str, rate: float, seed: int) -> Trial:
+        return Trial(self._spec_of(loss), rate, self.iterations, seed)
 
-    return max(sorted(rates), key=of)
+    def _run(self, trials: list[Trial], score_on: Sequence[str], label: str) -> None:
+        run_trials(self.cfg, trials, score_on, self.book, workers=self.workers, label=label)
 
+    def _score(self, trial: Trial, dataset: str, metric: str) -> float:
+        """0 for a training that diverged."""
+        scores = self.book.records[trial]
+        return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
 
-def _rate_table(
-    book: Book,
-    names: dict[str, str],
-    rates: Sequence[float],
-    iterations: int,
-    holdout: str,
-    metric: str,
-) -> str:
-    rows = [
-        [loss]
-        + [
-            100 * _score(book.records[Trial(name, rate, iterations, RATE_SEED)], holdout, metric)
-            for rate in rates
-        ]
-        for loss, name in names.items()
-    ]
-    headers = [f"{metric}, hold-out", *(f"{rate:g}" for rate in rates)]
-    return tabulate(rows, headers, tablefmt="github", floatfmt=".1f")
-
-
-def _score_table(losses, metric, chosen, values) -> str:  # type: ignore[no-untyped-def]
-    """One row per loss: its rate, scores on the test, and the difference from the first."""
-    reference = values(losses[0], metric)
-    rows = []
-    for loss in losses:
-        own = values(loss, metric)
-        difference = "" if loss == losses[0] else str(paired_difference(own, reference))
-        rows.append([loss, f"{chosen[loss, metric]:g}", mean_and_spread(own), difference])
-    rows.sort(key=lambda row: -float(str(row[2]).split()[0]) if row[2] != "-" else math.inf)
-    headers = [f"{metric}, test", "rate", "score", f"less {losses[0]}"]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    def _spec_of(self, loss: str) -> str:
+        """What a trial calls a loss: an unsearched surrogate is a file of OUTPUT_DIR."""
+        if not loss.startswith(SOFT):
+            return loss
+        name = re.sub(r"[^A-Za-z0-9.+-]+", "-", loss)
+        path = Path(self.cfg.OUTPUT_DIR) / f"{name}.json"
+        if not path.is_file():
+            space = search_space(loss.removeprefix(SOFT))
+            settings = {"tolerance": self.cfg.SEARCH.TOLERANCE}
+            LossSpec.from_theta(name, space, space.identity(), **settings).save(path)
+        return str(path)

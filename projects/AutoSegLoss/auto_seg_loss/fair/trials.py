@@ -20,6 +20,7 @@ from auto_seg_loss.proxy import build_network
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.trainer import metrics_of
 from auto_seg_loss.training import score, train
+from autoseg_core import Objective
 
 Scores = dict[str, dict[str, float]]
 """data set -> metric -> score in [0, 1]; empty for a training that diverged."""
@@ -85,9 +86,14 @@ def run_trial(cfg: CfgNode, trial: Trial, score_on: Sequence[str]) -> Scores:
         except FloatingPointError:
             return {}
         return {
-            name: score(own, network, DatasetCatalog.get(name), name, metrics_of(own))
+            name: score(own, network, DatasetCatalog.get(name), name, reported(own))
             for name in score_on
         }
+
+
+def reported(cfg: CfgNode) -> tuple[str, ...]:
+    """Names of the scores of a trial: those of a test, and those of SEARCH.METRIC."""
+    return tuple(dict.fromkeys((*metrics_of(cfg), *Objective.parse(cfg.SEARCH.METRIC).metrics)))
 
 
 def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:

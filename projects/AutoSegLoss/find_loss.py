@@ -1,0 +1,51 @@
+"""Find the loss for your images, your labels and your metric.
+
+    python projects/AutoSegLoss/find_loss.py --images DIR --labels DIR --metric BIoU \
+        --minutes 30 --output DIR [--classes FILE] [--void N] [--groups REGEX] [--workers N] \
+        [KEY VALUE ...]
+
+Labels are PNG files with the stems of their images, of class numbers, or of colours with
+INPUT.LABEL_PALETTE. It checks the data, cuts it into three parts, computes features of a pretrained
+network once, trains baselines on them, searches a loss in the time that is left, and compares both
+on the test part: OUTPUT/report.md. The same command again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
+
+import argparse
+
+from auto_seg_loss.fair.finding import Wish, find_loss
+from auto_seg_loss.user_errors import explain_user_errors
+from autoseg_core.files import user_path
+
+
+def main() -> None:
+    """Find a loss, and say whether it is worth taking."""
+    arguments = _parser().parse_args()
+    with explain_user_errors():
+        wish = Wish(**vars(arguments))
+        print(find_loss(wish))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--images", required=True, type=user_path, metavar="DIR")
+    add("--labels", required=True, type=user_path, metavar="DIR")
+    add("--metric", default="mIoU", help="a metric or an objective (default: %(default)s)")
+    add("--minutes", type=float, default=30.0, help="for all of it (default: %(default)s)")
+    add("--output", required=True, type=user_path, metavar="DIR")
+    add("--classes", type=user_path, metavar="FILE", help="names, one a line (default: see README)")
+    add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
+    add("--groups", default="", metavar="REGEX", help="film or patient in an image's name")
+    add("--workers", type=int, default=1, help="processes for the comparisons")
+    add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
