@@ -79,7 +79,7 @@ def find_loss(wish: Wish) -> str:
 
 def _prepared(wish: Wish) -> CfgNode:
     """The checked config, which find.yaml and train.yaml hold for other scripts."""
-    folder = {
+    folder: dict[str, Any] = {
         "IMAGES": str(wish.images.absolute()),
         "LABELS": str(wish.labels.absolute()),
         "VOID": wish.void,
