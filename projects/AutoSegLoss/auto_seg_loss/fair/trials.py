@@ -15,6 +15,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from tqdm import tqdm
 
+from auto_seg_loss.config import register_names
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
 from auto_seg_loss.proxy import build_network
 from auto_seg_loss.quiet import quiet
@@ -69,7 +70,7 @@ def run_trials(
     if not new:
         return
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(workers, context, _one_thread) as pool:
+    with ProcessPoolExecutor(workers, context, _begin_worker, (cfg,)) as pool:
         jobs = {pool.submit(run_trial, cfg, trial, tuple(score_on)): trial for trial in new}
         for job in tqdm(as_completed(jobs), label, len(jobs), disable=None, dynamic_ncols=True):
             book.add(jobs[job], job.result())
@@ -110,8 +111,9 @@ def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
     return own
 
 
-def _one_thread() -> None:
+def _begin_worker(cfg: CfgNode) -> None:
     torch.set_num_threads(1)
+    register_names(cfg)
 
 
 def _lines(path: Path) -> list[str]:
