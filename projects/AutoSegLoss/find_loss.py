@@ -15,6 +15,7 @@ from __future__ import annotations
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 
 import argparse
+import os
 
 from auto_seg_loss.fair.finding import Wish, find_loss
 from auto_seg_loss.user_errors import explain_user_errors
@@ -42,7 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--classes", type=user_path, metavar="FILE", help="names, one a line (default: see README)")
     add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
     add("--groups", default="", metavar="REGEX", help="film or patient in an image's name")
-    add("--workers", type=int, default=1, help="processes for the comparisons")
+    cores = len(os.sched_getaffinity(0))
+    add("--workers", type=int, default=cores, help="processes (default: %(default)s, the cores)")
     add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config")
     return parser
 

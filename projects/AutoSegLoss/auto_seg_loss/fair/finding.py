@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data_report import data_report, data_sets
-from auto_seg_loss.errors import config_errors
+from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.fair.comparison import SOFT, Comparison
 from auto_seg_loss.fair.report import Found, write_report
 from auto_seg_loss.features.store import feature_store, image_size
 from auto_seg_loss.preflight import check_data, load_config
 from auto_seg_loss.quiet import hush_detectron2
 from auto_seg_loss.search import check_search, open_journal, search
-
-logger = logging.getLogger(__name__)
+from autoseg_core.files import read_json, replacing
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASELINES = ("cross_entropy", "dice", "lovasz")
@@ -33,6 +31,13 @@ SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
 LENGTHS = (60, 300)
 """Iterations of a training, at least and at most."""
+PROBE = 20
+"""Iterations of the training that is timed first."""
+RATES = (0.3, 1.0, 3.0)
+FINALISTS = 4
+"""Cross entropy, the best baseline, the unsearched surrogate and the searched loss."""
+ROUNDS = 1000
+"""More than there will be: the search ends with its time."""
 SEARCHED = 0.5
 """Share of the time that the search gets."""
 
@@ -55,26 +60,37 @@ class Wish:
 
 def find_loss(wish: Wish) -> str:
     """Do what find_loss.py says; returns the report."""
+    if wish.minutes <= 0:
+        raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     began = time.monotonic()
     wish.output.mkdir(parents=True, exist_ok=True)
     cfg = _prepared(wish)
     hush_detectron2()
+    _say("Data")
     print(data_report(cfg), flush=True)
     for name in data_sets(cfg):
         check_data(cfg, name)
     records = [record for name in data_sets(cfg) for record in DatasetCatalog.get(name)]
+    _say(f"Features of {len(records)} images")
     feature_store(cfg).prepare([record["file_name"] for record in records])
-    left = 60 * wish.minutes - (time.monotonic() - began)
-    comparison = Comparison(cfg, _length(cfg, wish, left), workers=wish.workers)
+    plan = _plan(cfg, wish, began)
+    comparison = Comparison(cfg, plan.iterations, RATES, workers=wish.workers)
     metric = wish.metric
     baselines = [*BASELINES, f"{SOFT}{metric}"]
+    _say(f"Baselines, {comparison.iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines)
-    spec = _search(cfg, comparison, metric, left)
+    _say("Search")
+    spec = _search(cfg, comparison, metric, plan)
+    _say("Comparison on the test part")
     comparison.choose([spec])
     best = comparison.best(baselines, metric)
     final = list(dict.fromkeys(["cross_entropy", best, f"{SOFT}{metric}", spec]))
     comparison.repeat(final, [metric])
     return write_report(wish.output, comparison, Found(metric, tuple(final), best, spec))
+
+
+def _say(what: str) -> None:
+    print(f"\n[{time.strftime('%H:%M:%S')}] {what}", flush=True)
 
 
 def _prepared(wish: Wish) -> CfgNode:
@@ -156,37 +172,46 @@ def _size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
     return rows * STRIDE, columns * STRIDE
 
 
-def _length(cfg: CfgNode, wish: Wish, seconds: float) -> int:
-    """Iterations of a training such that all of the comparison fits in its share of the time.
+@dataclass(frozen=True)
+class Plan:
+    """What the time allows: iterations of every training, minutes of the search.
 
-    It is kept in OUTPUT/length.json: trainings of a run that goes on must have one length.
+    OUTPUT/plan.json keeps it, for a run that goes on must have the same.
     """
-    path = wish.output / "length.json"
-    if path.is_file():
-        return int(json.loads(path.read_text(encoding="utf-8")))
-    probe = Comparison(cfg, 20, rates=(0.3,))
-    begin = time.monotonic()
-    probe.choose(["cross_entropy"])
-    each = (time.monotonic() - begin) / 20
-    trials = (len(BASELINES) + 2) * 3 + 4 * 5
-    fits = int(seconds * (1 - SEARCHED) * wish.workers / trials / each)
-    length = min(max(fits, LENGTHS[0]), LENGTHS[1])
-    path.write_text(json.dumps(length), encoding="utf-8")
-    return length
+
+    iterations: int
+    search_minutes: float
 
 
-def _search(cfg: CfgNode, comparison: Comparison, metric: str, seconds: float) -> str:
-    """Search for SEARCHED of the time at cross entropy's rate; the path of the spec."""
+def _plan(cfg: CfgNode, wish: Wish, began: float) -> Plan:
+    path = wish.output / "plan.json"
+    if not path.is_file():
+        probe = Comparison(cfg, PROBE, rates=RATES[:1])
+        begin = time.monotonic()
+        probe.choose(BASELINES[:1])
+        now = time.monotonic()
+        seconds = max(0.0, 60 * wish.minutes - (now - began))
+        trials = (len(BASELINES) + 2) * len(RATES) + FINALISTS * probe.seeds
+        each = (now - begin) / PROBE
+        fits = int(seconds * (1 - SEARCHED) * wish.workers / trials / each)
+        plan = Plan(min(max(fits, LENGTHS[0]), LENGTHS[1]), round(SEARCHED * seconds / 60, 2))
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
+    return read_json(path, Plan, "delete it, and what else the folder holds")
+
+
+def _search(cfg: CfgNode, comparison: Comparison, metric: str, plan: Plan) -> str:
+    """Search at cross entropy's rate; the path of the spec."""
     own = cfg.clone()
     own.defrost()
-    own.SEARCH.PROXY.MAX_ITER = comparison.iterations
+    own.SEARCH.PROXY.MAX_ITER = plan.iterations
     own.SOLVER.BASE_LR = comparison.rate("cross_entropy", metric)
-    own.SEARCH.ROUNDS = 1000
-    own.SEARCH.MINUTES = max(1, round(seconds * SEARCHED / 60))
+    own.SEARCH.ROUNDS = ROUNDS
+    own.SEARCH.MINUTES = plan.search_minutes
     own.freeze()
-    path = Path(own.OUTPUT_DIR) / "searched_loss.json"
+    output = Path(own.OUTPUT_DIR)
+    path = output / "searched_loss.json"
     if not path.is_file():
-        resume = (Path(own.OUTPUT_DIR) / "journal.jsonl").is_file()
-        with open_journal(own, resume) as journal:
+        with open_journal(own, resume=(output / "journal.jsonl").is_file()) as journal:
             search(own, journal)
     return str(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,19 +61,36 @@ def run_trials(
     workers: int = 1,
     label: str = "trials",
 ) -> None:
-    """Make the trials that the book does not hold, in ``workers`` processes of one thread each.
+    """Make the trials that the book does not hold; a bar on a terminal.
 
     cfg: of the data, the network and the solver; what a trial states takes its place. score_on:
-    names of data sets. Equal trials give equal scores, whichever process makes them.
+    names of data sets. workers: 1 is this process, with its threads; more are processes of one
+    thread each. With equal threads equal trials give equal scores, whichever process makes them.
     """
     new = [trial for trial in dict.fromkeys(trials) if trial not in book.records]
-    if not new:
-        return
+    made = _in_processes(cfg, new, score_on, workers) if workers > 1 else _here(cfg, new, score_on)
+    for trial, scores in tqdm(made, label, len(new), disable=None, dynamic_ncols=True):
+        book.add(trial, scores)
+
+
+def _here(
+    cfg: CfgNode, trials: Iterable[Trial], score_on: Sequence[str]
+) -> Iterator[tuple[Trial, Scores]]:
+    for trial in trials:
+        yield trial, run_trial(cfg, trial, score_on)
+
+
+def _in_processes(
+    cfg: CfgNode, trials: Iterable[Trial], score_on: Sequence[str], workers: int
+) -> Iterator[tuple[Trial, Scores]]:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(workers, context, _begin_worker, (cfg,)) as pool:
-        jobs = {pool.submit(run_trial, cfg, trial, tuple(score_on)): trial for trial in new}
-        for job in tqdm(as_completed(jobs), label, len(jobs), disable=None, dynamic_ncols=True):
-            book.add(jobs[job], job.result())
+        jobs = {pool.submit(run_trial, cfg, trial, score_on): trial for trial in trials}
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
+            pool.shutdown(cancel_futures=True)
 
 
 def run_trial(cfg: CfgNode, trial: Trial, score_on: Sequence[str]) -> Scores:

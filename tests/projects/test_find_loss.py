@@ -1,0 +1,72 @@
+"""find_loss.py: from two folders to a verdict, and on from where it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from autoseg_core import load_loss
+
+# A backbone of a few thousand weights in the place of EfficientNet-Lite0.
+TINY = [
+    *("MODEL.BACKBONE.NAME", "build_small_resnet_backbone", "MODEL.RESNETS.STEM_OUT_CHANNELS", "8"),
+    *("MODEL.SMALL_RESNET.CHANNELS", "[8,12,16,16]"),
+    *("MODEL.SMALL_RESNET.STRIDES", "[1,2,2,1]", "MODEL.RESNETS.OUT_FEATURES", "['res2','res5']"),
+    *("MODEL.SEM_SEG_HEAD.IN_FEATURES", "['res2','res5']"),
+    *("MODEL.SEM_SEG_HEAD.PROJECT_FEATURES", "['res2']", "INPUT.FORMAT", "RGB"),
+    *("MODEL.SEM_SEG_HEAD.PROJECT_CHANNELS", "[4]", "MODEL.SEM_SEG_HEAD.ASPP_CHANNELS", "8"),
+    *("MODEL.SEM_SEG_HEAD.CONVS_DIM", "8", "SEARCH.SAMPLES", "4", "SEARCH.SELECTION.RESEEDS", "2"),
+    *("SEARCH.SELECTION.TOP_K", "1", "SEARCH.SCALE_ITERS", "1"),
+]
+
+
+@pytest.fixture
+def folder(shapes_root, tmp_path):
+    """Images and labels of the tiny set in two folders, as a user has them."""
+    source = shapes_root / "shapes"
+    shutil.copytree(source / "JPEGImages", tmp_path / "images")
+    shutil.copytree(source / "SegmentationClass", tmp_path / "labels")
+    return tmp_path
+
+
+def find(scripts, folder, *options):
+    return scripts.run(
+        "find_loss.py",
+        *("--images", folder / "images", "--labels", folder / "labels"),
+        *("--output", folder / "found", "--workers", "1", *options),
+    )
+
+
+def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, folder, weights):
+    options = ("--metric", "Dice", "--minutes", "0.02", *TINY, "FEATURES.WEIGHTS", weights)
+    first = find(scripts, folder, *options).assert_ok()
+    found = folder / "found"
+    assert "cross_entropy" in first.stdout and "images" in first.stdout
+    assert (found / "report.md").read_text() in first.stdout
+    assert "<table>" in (found / "report.html").read_text()
+    load_loss(str(found / "searched_loss.json"))
+    parts = [(found / f"{part}.txt").read_text().split() for part in ("train", "holdout", "test")]
+    assert len({stem for part in parts for stem in part}) == 13 == sum(map(len, parts))
+    assert yaml.safe_load((found / "train.yaml").read_text())["MODEL"]["SEM_SEG_HEAD"]["LOSS_SPEC"]
+    made = (found / "trials.jsonl").read_text()
+    assert {json.loads(line)["loss"] for line in made.splitlines()} >= {"dice", "lovasz"}
+    again = find(scripts, folder, *options).assert_ok()
+    assert (found / "trials.jsonl").read_text() == made
+    assert again.stdout.endswith(first.stdout[first.stdout.index("# The loss for Dice") :])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--metric", "mIou2"), "mIou2"),
+        (("--groups", "("), "GROUPS"),
+        (("--images", "nowhere"), "nowhere"),
+        (("--minutes", "0"), "--minutes"),
+    ],
+)
+def test_a_mistake_is_one_line(scripts, folder, weights, options, named):
+    run = find(scripts, folder, *options, *TINY, "FEATURES.WEIGHTS", weights)
+    assert named in run.refusal()
