@@ -19,7 +19,7 @@ TINY = [
     *("MODEL.SEM_SEG_HEAD.PROJECT_FEATURES", "['res2']", "INPUT.FORMAT", "RGB"),
     *("MODEL.SEM_SEG_HEAD.PROJECT_CHANNELS", "[4]", "MODEL.SEM_SEG_HEAD.ASPP_CHANNELS", "8"),
     *("MODEL.SEM_SEG_HEAD.CONVS_DIM", "8", "SEARCH.SAMPLES", "4", "SEARCH.SELECTION.RESEEDS", "2"),
-    *("SEARCH.SELECTION.TOP_K", "1", "SEARCH.SCALE_ITERS", "1"),
+    *("SEARCH.SELECTION.TOP_K", "1", "SEARCH.SCALE_ITERS", "1", "SOLVER.MAX_ITER", "2"),
 ]
 
 
@@ -62,7 +62,7 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     ("options", "named"),
     [
         (("--metric", "mIou2"), "mIou2"),
-        (("--groups", "("), "GROUPS"),
+        (("--groups", "("), "regular expression"),
         (("--images", "nowhere"), "nowhere"),
         (("--minutes", "0"), "--minutes"),
     ],

@@ -29,8 +29,8 @@ PARTS = {"TRAIN": "train", "HOLDOUT": "holdout", "TEST": "test"}
 """Keys of DATASETS.FOLDER, and how the names of the data sets end."""
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
-LENGTHS = (60, 300)
-"""Iterations of a training, at least and at most."""
+LEAST = 60
+"""Iterations of a training, at least; SOLVER.MAX_ITER is the most."""
 PROBE = 20
 """Iterations of the training that is timed first."""
 RATES = (0.3, 1.0, 3.0)
@@ -64,7 +64,8 @@ def find_loss(wish: Wish) -> str:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     began = time.monotonic()
     wish.output.mkdir(parents=True, exist_ok=True)
-    cfg = _prepared(wish)
+    with config_errors():
+        cfg = _prepared(wish)
     hush_detectron2()
     _say("Data")
     print(data_report(cfg), flush=True)
@@ -113,8 +114,7 @@ def _prepared(wish: Wish) -> CfgNode:
     classes = MetadataCatalog.get("cut_sem_seg_train").stuff_classes
     cfg = _config(wish, "own", folder, size, len(classes))
     cfg.freeze()
-    with config_errors():
-        check_search(cfg)
+    check_search(cfg)
     return cfg
 
 
@@ -194,10 +194,12 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> Plan:
         trials = (len(BASELINES) + 2) * len(RATES) + FINALISTS * probe.seeds
         each = (now - begin) / PROBE
         fits = int(seconds * (1 - SEARCHED) * wish.workers / trials / each)
-        plan = Plan(min(max(fits, LENGTHS[0]), LENGTHS[1]), round(SEARCHED * seconds / 60, 2))
+        minutes = max(0.01, round(SEARCHED * seconds / 60, 2))  # 0 would be no limit
+        plan = Plan(min(max(fits, LEAST), cfg.SOLVER.MAX_ITER), minutes)
         with replacing(path) as partial:
             partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
-    return read_json(path, Plan, "delete it, and what else the folder holds")
+    kept = read_json(path, dict[str, Any], "give another --output")
+    return Plan(**kept)
 
 
 def _search(cfg: CfgNode, comparison: Comparison, metric: str, plan: Plan) -> str:
