@@ -82,11 +82,32 @@ class Dense {
     copy_row(place(block, c), strides_[3], to, 1, block.count);
   }
 
+  // The same, not copied where whole vectors can be read in place; `room` is for the copy.
+  const T* read(const Block& block, int64_t c, T* room) const {
+    if constexpr (std::is_same_v<S, T>)
+      if (in_place(block)) return place(block, c);
+    load(block, c, room);
+    return room;
+  }
+
   void store(const Block& block, int64_t c, const T* from) const {
     copy_row(from, 1, place(block, c), strides_[3], block.count);
   }
 
+  // Has `fill` write whole vectors, in place or to `room`, and stores them.
+  template <typename Fill>
+  void write(const Block& block, int64_t c, T* room, const Fill& fill) const {
+    if constexpr (std::is_same_v<S, T>)
+      if (in_place(block)) return fill(place(block, c));
+    fill(room);
+    store(block, c, room);
+  }
+
  private:
+  bool in_place(const Block& block) const {
+    return strides_[3] == 1 && block.count == whole_vectors<T>(block.count);
+  }
+
   S* place(const Block& b, int64_t c) const {
     return data_ + b.image * strides_[0] + c * strides_[1] + b.row * strides_[2] +
            b.column * strides_[3];
@@ -130,7 +151,7 @@ class Upsampled {
         columns(logits.size(3), size[1], align_corners),
         narrow_(logits.size(3)) {}
 
-  void load(const Block& b, int64_t c, T* to) {
+  const T* read(const Block& b, int64_t c, T* to) {
     const int64_t start = columns.first[b.column], last = columns.second[b.column + b.count - 1];
     const S* plane = data_ + b.image * strides_[0] + c * strides_[1];
     const S* upper = plane + rows.first[b.row] * strides_[2];
@@ -144,6 +165,7 @@ class Upsampled {
     for (int64_t j = 0; j < b.count; ++j) {
       to[j] = (T(1) - weight[j]) * narrow[first[j]] + weight[j] * narrow[second[j]];
     }
+    return to;
   }
 
  private:

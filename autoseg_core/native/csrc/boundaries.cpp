@@ -50,6 +50,8 @@ class Xor {
   std::vector<Curve<T>> curves_;
 };
 
+using Pixel = Edges::Pixel;
+
 // The work on one class of one image at a time.
 template <typename S>
 class Worker {
@@ -69,7 +71,7 @@ class Worker {
         lowest_(H, P, T(1)),
         edge_(H, P, T(0)),
         highest_(H, P, T(0)),
-        near_(H * P, 0),
+        near_line_(P, 0),
         line_(P + 2 * reach_ + LANES),
         bytes_(P + 2 * reach_ + 64) {}
 
@@ -89,26 +91,24 @@ class Worker {
     look_for_edges(H - 1);
   }
 
-  void add(const int32_t* begin, const int32_t* end, T* sums, int64_t classes, int64_t c) {
+  void add(const Pixel* begin, const Pixel* end, T* sums, int64_t classes, int64_t c) {
     double total = 0, matched = 0, found = 0;
     const bool any = begin != end;
     if (any) mark_near(begin, end);
     for (int64_t y = 0; y < H; ++y) {
       Vec all(T(0)), close(T(0));
+      if (any) read_near(y);
       for (int64_t j = 0; j < P; j += LANES) {
         const Vec e = Vec::loadu(edge_.row(y) + j);
         all = all + e;
-        if (any) close = close + e * near(y, j);
+        close = close + e * Vec::loadu(&near_line_[j]);
       }
       total += sum_of(all);
       matched += sum_of(close);
     }
     if (any) {
       find_highest();
-      for (const int32_t* at = begin; at != end; ++at) {
-        const int64_t peak = peak_of(*at);
-        found += edge_.row(peak / W)[peak % W];
-      }
+      for (const Pixel* at = begin; at != end; ++at) found += peak_value(*at);
     }
     sums[TARGET * classes + c] = end - begin;
     sums[MATCHED_TARGET * classes + c] = found;
@@ -119,7 +119,7 @@ class Worker {
   // The gradient in the probabilities of the class that was looked at, row by row into `put`.
   // d: of the sums. Minima of equal numbers go to the first in reading order, as F.max_pool2d does.
   template <typename Put>
-  void differentiate(const int32_t* begin, const int32_t* end, const double* d, int64_t classes,
+  void differentiate(const Pixel* begin, const Pixel* end, const double* d, int64_t classes,
                      int64_t c, const Put& put) {
     const Vec d_total(static_cast<T>(d[PREDICTION * classes + c]));
     const Vec d_matched(static_cast<T>(d[MATCHED_PREDICTION * classes + c]));
@@ -130,12 +130,11 @@ class Worker {
       mark_near(begin, end);
       find_highest();
       peaks_.clear();
-      for (const int32_t* at = begin; at != end; ++at) peaks_.push_back(peak_of(*at));
+      for (const Pixel* at = begin; at != end; ++at) peaks_.push_back(peak_of(*at));
     }
     highest_.fill(T(0));
     if (any)
-      for (const int32_t peak : peaks_) highest_.row(peak / W)[peak % W] += d_found;
-    edge_.fill(T(0));
+      for (const Pixel& peak : peaks_) highest_.row(peak.y)[peak.x] += d_found;
     of_rows_.resize(3 * (P + 2 * LANES));
     // Rows of the gradient in `lowest_`: one above, this one, one below.
     std::fill(of_rows_.begin(), of_rows_.end(), T(0));
@@ -145,22 +144,21 @@ class Worker {
       T* here = of_row(y);
       T* below = of_row(y + 1);
       std::fill(below, below + P, T(0));
+      if (any) read_near(y);
       for (int64_t j = 0; j < P; j += LANES) {
         Vec d_edge = Vec::loadu(highest_.row(y) + j) + d_total;
-        if (any) d_edge = d_edge + d_matched * near(y, j);
-        d_edge = d_edge & scene_.seen(label + j);
+        d_edge = (d_edge + d_matched * Vec::loadu(&near_line_[j])) & scene_.seen(label + j);
         const Vec p = Vec::loadu(p_.row(y) + j), e = eroded(y, j);
         const auto slopes = form_.slopes(p, e);
-        (Vec::loadu(edge_.row(y) + j) + slopes.of_p * d_edge).store(edge_.row(y) + j);
+        (slopes.of_p * d_edge).store(edge_.row(y) + j);
         Vec left = slopes.of_e * d_edge;
         left = give(above + j, lowest_.row(y - 1) + j, e, left);
         left = give(here + j, lowest_.row(y) + j, e, left);
         give(below + j, lowest_.row(y + 1) + j, e, left);
       }
-      if (y > 0) spread_row(y - 1);
+      if (y > 0) finish_row(y - 1, put);
     }
-    spread_row(H - 1);
-    for (int64_t y = 0; y < H; ++y) put(y, edge_.row(y));
+    finish_row(H - 1, put);
   }
 
  private:
@@ -181,7 +179,8 @@ class Worker {
 
   T* of_row(int64_t y) { return of_rows_.data() + (y + 3) % 3 * (P + 2 * LANES) + LANES; }
 
-  void spread_row(int64_t y) {
+  template <typename Put>
+  void finish_row(int64_t y, const Put& put) {
     T* left = of_row(y);
     for (const int64_t step : {-1, 0, 1}) {
       for (int64_t j = 0; j < P; j += LANES) {
@@ -190,24 +189,24 @@ class Worker {
         give(to, p_.row(y) + j + step, e, Vec::loadu(left + j)).store(left + j);
       }
     }
+    put(y, edge_.row(y));
   }
-
-  Vec near(int64_t y, int64_t j) const { return Vec::loadu(&near_[y * P + j]); }
 
   // near_ = 1 within the tolerance of the class's edges, else 0.
-  void mark_near(const int32_t* begin, const int32_t* end) {
+  void mark_near(const Pixel* begin, const Pixel* end) {
     const auto either = [](uint8_t a, uint8_t b) { return static_cast<uint8_t>(a | b); };
-    column_.assign((H + 2 * reach_) * P, 0);
+    near_.assign((H + 2 * reach_) * P, 0);
     while (begin != end) {  // a row at a time: they are in reading order
-      const int64_t y = *begin / W;
+      const int64_t y = begin->y;
       std::fill(bytes_.begin(), bytes_.end(), 0);
-      for (; begin != end && *begin / W == y; ++begin) bytes_[reach_ + *begin % W] = 1;
+      for (; begin != end && begin->y == y; ++begin) bytes_[reach_ + begin->x] = 1;
       window(bytes_.data(), W, reach_, 1, either);
-      std::copy_n(bytes_.begin(), W, &column_[(reach_ + y) * P]);
+      std::copy_n(bytes_.begin(), W, &near_[(reach_ + y) * P]);
     }
-    window(column_.data(), H, reach_, P, either);
-    for (int64_t j = 0; j < H * P; ++j) near_[j] = column_[j];
+    window(near_.data(), H, reach_, P, either);
   }
+
+  void read_near(int64_t y) { std::copy_n(&near_[y * P], P, near_line_.begin()); }
 
   // highest_ = the largest soft edge within the tolerance along the row.
   void find_highest() {
@@ -220,22 +219,23 @@ class Worker {
     }
   }
 
-  // Where the dilation of the soft edges at a pixel takes its value from: the first highest one in
-  // reading order.
-  int64_t peak_of(int64_t at) const {
-    const int64_t y = at / W, x = at % W;
-    const int64_t top = std::max<int64_t>(0, y - reach_), bottom = std::min(H - 1, y + reach_);
-    int64_t row = top;
-    for (int64_t v = top + 1; v <= bottom; ++v) {
-      if (highest_.row(v)[x] > highest_.row(row)[x]) row = v;
-    }
-    const T* values = edge_.row(row);
-    int64_t column = std::max<int64_t>(0, x - reach_);
-    const int64_t last = std::min(W - 1, x + reach_);
-    for (int64_t u = column + 1; u <= last; ++u) {
-      if (values[u] > values[column]) column = u;
-    }
-    return row * W + column;
+  // The soft edges' dilation at a pixel.
+  T peak_value(Pixel at) const {
+    const int64_t first = std::max<int64_t>(0, at.y - reach_), last = std::min(H - 1, at.y + reach_);
+    T peak = highest_.row(first)[at.x];
+    for (int64_t y = first + 1; y <= last; ++y) peak = std::max(peak, highest_.row(y)[at.x]);
+    return peak;
+  }
+
+  // Where it takes its value from: the first highest soft edge in reading order.
+  Pixel peak_of(Pixel at) const {
+    const T peak = peak_value(at);
+    int64_t y = std::max<int64_t>(0, at.y - reach_), x = std::max<int64_t>(0, at.x - reach_);
+    for (const int64_t last = std::min(H - 1, at.y + reach_); y < last; ++y)
+      if (highest_.row(y)[at.x] == peak) break;
+    for (const int64_t last = std::min(W - 1, at.x + reach_); x < last; ++x)
+      if (edge_.row(y)[x] == peak) break;
+    return {static_cast<int32_t>(y), static_cast<int32_t>(x)};
   }
 
   const Scene<S>& scene_;
@@ -243,21 +243,26 @@ class Worker {
   const int64_t H, W, P, reach_;
   int64_t image_ = 0;
   Plane<T> p_, lowest_, edge_, highest_;
-  std::vector<T> near_, line_, of_rows_;
-  std::vector<uint8_t> column_, bytes_;
-  std::vector<int32_t> peaks_;
+  std::vector<T> near_line_, line_, of_rows_;
+  std::vector<uint8_t> near_, bytes_;
+  std::vector<Pixel> peaks_;
 };
 
-template <typename S>
-std::vector<Edges> all_edges(const Scene<S>& scene) {
-  std::vector<Edges> edges(scene.images);
-  at::parallel_for(0, scene.images, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) edges[image] = edges_of(scene, image);
+std::vector<Edges> edges_of(const at::Tensor& target, int64_t classes, int64_t ignore_index,
+                            bool void_edges) {
+  const at::Tensor map = label_maps::edges(target, classes, ignore_index, void_edges);
+  const int64_t H = map.size(1), W = map.size(2);
+  std::vector<Edges> edges(map.size(0));
+  at::parallel_for(0, map.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n)
+      AT_DISPATCH_INTEGRAL_TYPES(map.scalar_type(), "edges", [&] {
+        edges[n] = Edges(map.const_data_ptr<scalar_t>() + n * H * W, H, W, classes);
+      });
   });
   return edges;
 }
 
-// Runs `work(worker, image, class, first edge, last edge)` for every class of every image.
+// Runs `work(worker, image, class, first edge, one past its last)` for every class of every image.
 template <typename S, typename Work>
 void for_each_plane(const Scene<S>& scene, const Xor<Working<S>>& form, int64_t tolerance,
                     const std::vector<Edges>& edges, const Work& work) {
@@ -265,9 +270,7 @@ void for_each_plane(const Scene<S>& scene, const Xor<Working<S>>& form, int64_t 
     Worker<S> worker(scene, form, tolerance);
     for (int64_t k = begin; k < end; ++k) {
       const int64_t image = k / scene.classes, c = k % scene.classes;
-      const Edges& own = edges[image];
-      work(worker, image, c, own.positions.data() + own.first[c],
-           own.positions.data() + own.first[c + 1]);
+      work(worker, image, c, edges[image].of(c), edges[image].of(c + 1));
     }
   });
 }
@@ -283,9 +286,9 @@ at::Tensor boundary_sums(const at::Tensor& logits, const at::Tensor& target, at:
     at::Tensor partial =
         at::zeros({scene.images, SUMS, scene.classes}, c10::CppTypeToScalarType<T>::value);
     T* to = partial.data_ptr<T>();
-    for_each_plane(scene, form, tolerance, all_edges(scene),
-                   [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const int32_t* begin,
-                       const int32_t* end) {
+    for_each_plane(scene, form, tolerance, edges_of(target, scene.classes, ignore_index, void_edges),
+                   [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const Pixel* begin,
+                       const Pixel* end) {
                      worker.look(image, c);
                      worker.add(begin, end, to + image * SUMS * scene.classes, scene.classes, c);
                    });
@@ -307,9 +310,9 @@ at::Tensor boundary_sums_backward(const at::Tensor& gradient, const at::Tensor& 
     const double* slopes = d.const_data_ptr<double>();
     const at::Tensor of_p = working_room<T>(out);
     const Dense<T> place(of_p);
-    for_each_plane(scene, form, tolerance, all_edges(scene),
-                   [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const int32_t* begin,
-                       const int32_t* end) {
+    for_each_plane(scene, form, tolerance, edges_of(target, scene.classes, ignore_index, void_edges),
+                   [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const Pixel* begin,
+                       const Pixel* end) {
                      bool nothing = true;
                      for (int64_t k = 0; k < SUMS; ++k)
                        nothing &= k == TARGET || slopes[k * scene.classes + c] == 0;

@@ -28,17 +28,18 @@ class Curve {
     rows_.assign(rows.const_data_ptr<T>(), rows.const_data_ptr<T>() + rows.numel());
   }
 
-  Vec value(Vec x) const { return value_and_slope<false>(x).value; }
+  C10_ALWAYS_INLINE Vec value(Vec x) const { return value_and_slope<false>(x).value; }
 
   // The derivative of value; 0 at and beyond both ends.
-  Vec slope(Vec x) const { return value_and_slope<true>(x).slope; }
+  C10_ALWAYS_INLINE Vec slope(Vec x) const { return value_and_slope<true>(x).slope; }
 
   struct Point {
     Vec value, slope;
   };
 
+  // Inlined, so that evaluations of several curves, or of one at several places, overlap.
   template <bool SLOPE = true>
-  Point value_and_slope(Vec x) const {
+  C10_ALWAYS_INLINE Point value_and_slope(Vec x) const {
     const Piece piece = pick(x);
     const Vec one(T(1));
     const Vec s = at::vec::clamp((x - piece.u0) * piece.scale, Vec(T(0)), one);
@@ -62,14 +63,14 @@ class Curve {
     Vec u0, scale, a, rest, v0, b, c;
   };
 
-  Piece row(int64_t k) const {
+  C10_ALWAYS_INLINE Piece row(int64_t k) const {
     const T* r = rows_.data() + k * COLUMNS;
     return {Vec(r[U0]), Vec(r[SCALE]), Vec(r[A]), Vec(r[REST]), Vec(r[V0]), Vec(r[B]), Vec(r[C])};
   }
 
   // The piece that each x falls into. A joint at 0 counts as just above it: before a jump at 0
   // stands the curve's own start.
-  Piece pick(Vec x) const {
+  C10_ALWAYS_INLINE Piece pick(Vec x) const {
     Piece p = row(0);
     for (int64_t k = 1; k < pieces_; ++k) {
       const Piece q = row(k);

@@ -118,14 +118,27 @@ class Strip {
     return !wrong;
   }
 
-  // Writes the trimap of the rows that were read, `count` rows of W.
-  void trimap(bool* to) {
+  // Writes `count` rows of W: the labels that were read, void but for the trimap.
+  void trimap(L* __restrict__ to) {
     mark_edges(truth_, VOID, truth_edges_);
     mark_near();
-    for (int64_t y = 0; y < count_; ++y) {
-      const uint8_t* near = &near_[dilated((halo_ + y) * S + halo_)];
-      for (int64_t x = 0; x < W; ++x) to[y * W + x] = near[x];
+    const L nothing = VOID, unknown = UNKNOWN;
+    for (int64_t y = 0; y < count_; ++y, to += W) {
+      const int64_t width = W, j = (halo_ + y) * S + halo_;
+      const L* __restrict__ label = &truth_[j];
+      const uint8_t* __restrict__ near = &near_[dilated(j)];
+      for (int64_t x = 0; x < width; ++x) {
+        const bool counts = (label[x] < nothing) & (near[x] != 0);
+        to[x] = counts | (label[x] == unknown) ? label[x] : nothing;
+      }
     }
+  }
+
+  // Writes `count` rows of W: the class of edges, C elsewhere.
+  void edges(L* to) {
+    mark_edges(truth_, VOID, truth_edges_);
+    for (int64_t y = 0; y < count_; ++y)
+      std::copy_n(&truth_edges_[(halo_ + y) * S + halo_], W, to + y * W);
   }
 
   // Adds the counts (ROWS, C) of the rows that were read.
@@ -373,25 +386,39 @@ struct Strips {
   }
 };
 
-// Pixels within `tolerance` of an edge of the target (N, H, W): bool of that shape.
-inline at::Tensor trimap(const at::Tensor& target, int64_t classes, int64_t ignore_index,
-                         int64_t tolerance, bool drop_background, bool void_edges) {
-  const Options options{classes, ignore_index, tolerance, void_edges, drop_background, true, false};
+// A map of L of the target's shape (N, H, W), written by `write(strip, its first row)`.
+template <typename Write>
+at::Tensor map_of(const at::Tensor& target, const Options& options, const Write& write) {
   const at::Tensor t = target.contiguous();
   const Strips strips(t.size(0), t.size(1), t.size(2));
-  at::Tensor near = at::empty(t.sizes(), at::kBool);
-  with_label_type(classes, [&](auto type) {
+  at::Tensor map;
+  with_label_type(options.classes, [&](auto type) {
     using L = decltype(type);
+    map = at::empty(t.sizes(), c10::CppTypeToScalarType<L>::value);
     strips.for_each<L>(options,
                        [&](Strip<L>& strip, int64_t, int64_t image, int64_t row, int64_t rows) {
                          const int64_t start = image * strips.height * strips.width;
                          AT_DISPATCH_INTEGRAL_TYPES(t.scalar_type(), "target", [&] {
                            strip.read(t.const_data_ptr<scalar_t>() + start, row, rows);
                          });
-                         strip.trimap(near.data_ptr<bool>() + start + row * strips.width);
+                         write(strip, map.data_ptr<L>() + start + row * strips.width);
                        });
   });
-  return near;
+  return map;
+}
+
+// The target (N, H, W) in the smallest type, C further than `tolerance` from its edges and at void.
+inline at::Tensor trimap(const at::Tensor& target, int64_t classes, int64_t ignore_index,
+                         int64_t tolerance, bool drop_background, bool void_edges) {
+  const Options options{classes, ignore_index, tolerance, void_edges, drop_background, true, false};
+  return map_of(target, options, [](auto& strip, auto* to) { strip.trimap(to); });
+}
+
+// The class of each edge of the target (N, H, W), C elsewhere, in the smallest type.
+inline at::Tensor edges(const at::Tensor& target, int64_t classes, int64_t ignore_index,
+                        bool void_edges) {
+  const Options options{classes, ignore_index, 0, void_edges, false, false, true};
+  return map_of(target, options, [](auto& strip, auto* to) { strip.edges(to); });
 }
 
 }  // namespace label_maps

@@ -30,70 +30,66 @@ inline void check_gradient(const at::Tensor& gradient, const at::Tensor& logits)
               "expected a gradient of shape (4, C), got ", gradient.sizes());
 }
 
-// Target (N, R, Q), or (N, C, R, Q) of 0 and 1 for each class, and which pixels count.
+// Target (N, R, Q), or (N, C, R, Q) of 0 and 1 for each class.
 class Labels {
  public:
-  Labels(const at::Tensor& target, const std::optional<at::Tensor>& near, int64_t kinds,
+  // narrowed: read in the target's place; void is `kinds` there.
+  Labels(const at::Tensor& target, const std::optional<at::Tensor>& narrowed, int64_t kinds,
          int64_t ignore)
-      : target_(target), near_(near), kinds_(kinds), ignore_(ignore) {}
+      : target_(target),
+        read_(narrowed.value_or(target)),
+        kinds_(kinds),
+        ignore_(ignore),
+        void_(narrowed ? kinds : ignore) {}
 
   // Writes -1 where nothing counts, the padding included up to whole vectors.
   template <typename T>
   void load(const Block& b, int64_t c, T* to) {
-    const bool per_class = target_.dim() == 4;
-    const auto s = target_.strides();
+    const bool per_class = read_.dim() == 4;
+    const auto s = read_.strides();
     const int64_t plane = b.image * s[0] + (per_class ? c * s[1] : 0);
     const int64_t offset = plane + b.row * s[s.size() - 2] + b.column * s.back();
-    const bool* near = nullptr;
-    if (near_) {
-      const int64_t row = b.image * near_->size(1) + b.row;
-      near = near_->const_data_ptr<bool>() + row * near_->size(2) + b.column;
-    }
-    AT_DISPATCH_INTEGRAL_TYPES(target_.scalar_type(), "labels", [&] {
-      const scalar_t* from = target_.const_data_ptr<scalar_t>() + offset;
-      s.back() == 1 ? read(from, std::integral_constant<int64_t, 1>(), near, b.count, to)
-                    : read(from, s.back(), near, b.count, to);
+    AT_DISPATCH_INTEGRAL_TYPES(read_.scalar_type(), "labels", [&] {
+      const scalar_t* from = read_.const_data_ptr<scalar_t>() + offset;
+      const bool good = s.back() == 1
+                            ? read(from, std::integral_constant<int64_t, 1>(), b.count, to)
+                            : read(from, s.back(), b.count, to);
+      if (!good) bad_ = true;
     });
     std::fill(to + b.count, to + whole_vectors<T>(b.count), T(-1));
   }
 
   // Raises for a label that is neither a class nor void.
   void check() const {
-    TORCH_CHECK_VALUE(!bad_, "The target holds labels outside the classes 0..", kinds_ - 1,
-                      ", such as ", example_.load(), "; void pixels must be ", ignore_,
+    if (!bad_) return;
+    const at::Tensor y = target_.to(at::kLong);
+    const at::Tensor bad = y.masked_select(((y < 0) | (y >= kinds_)) & (y != ignore_));
+    TORCH_CHECK_VALUE(false, "The target holds labels outside the classes 0..", kinds_ - 1,
+                      ", such as ", bad[0].item<int64_t>(), "; void pixels must be ", ignore_,
                       " (ignore_index). A binary mask with one logit per pixel wants "
                       "activation='sigmoid'.");
   }
 
  private:
+  // False for a bad label. All of one width, which the compiler makes vectors of.
   template <typename L, typename Stride, typename T>
-  void read(const L* from, Stride stride, const bool* near, int64_t count, T* to) {
-    bool bad = false;
+  bool read(const L* from, Stride stride, int64_t count, T* to) const {
+    using W = std::conditional_t<(sizeof(L) < 4), int32_t, int64_t>;
+    const W kinds = kinds_, ignored = std::clamp<int64_t>(void_, std::numeric_limits<W>::min(),
+                                                          std::numeric_limits<W>::max());
+    W bad = 0;
     for (int64_t j = 0; j < count; ++j) {
-      const int64_t label = static_cast<int64_t>(from[j * stride]);
-      bad |= (label != ignore_) & ((label < 0) | (label >= kinds_));
-      to[j] = label == ignore_ ? T(-1) : static_cast<T>(static_cast<int32_t>(label));
+      const W label = from[j * stride];
+      const W kind = label == ignored ? W(-1) : label;
+      bad |= (label != ignored) & ((label < 0) | (label >= kinds)) ? W(1) : W(0);
+      to[j] = static_cast<T>(static_cast<int32_t>(kind));
     }
-    if (near != nullptr) {
-      for (int64_t j = 0; j < count; ++j) to[j] = near[j] ? to[j] : T(-1);
-    }
-    if (bad) remember(from, stride, count);
+    return bad == 0;
   }
 
-  template <typename L, typename Stride>
-  void remember(const L* from, Stride stride, int64_t count) {
-    for (int64_t j = 0; j < count; ++j) {
-      const int64_t label = static_cast<int64_t>(from[j * stride]);
-      if (label != ignore_ && (label < 0 || label >= kinds_)) example_ = label;
-    }
-    bad_ = true;
-  }
-
-  const at::Tensor target_;
-  const std::optional<at::Tensor> near_;
-  const int64_t kinds_, ignore_;
+  const at::Tensor target_, read_;
+  const int64_t kinds_, ignore_, void_;
   std::atomic<bool> bad_{false};
-  std::atomic<int64_t> example_{0};
 };
 
 }  // namespace CPU_CAPABILITY

@@ -8,6 +8,7 @@
 #include <ATen/Parallel.h>
 
 #include "blocks.h"
+#include "label_maps.h"
 #include "labels.h"
 #include "softmax.h"
 #include "window.h"
@@ -32,41 +33,43 @@ class Scene {
         padded(whole_vectors<T>(width)),
         void_edges(void_edges),
         source_(logits),
-        maps_(images * height * padded * 3) {
+        maps_(at::empty({images * height * padded * 3}, c10::CppTypeToScalarType<T>::value)) {
     check_arguments(logits, target, false);
     TORCH_CHECK(height * width < std::numeric_limits<int32_t>::max(), "an image is too large");
     Labels labels(target, std::nullopt, classes, ignore_index);
     const Grid grid(images, classes, height, width);
     const std::vector<T> seen(grid.width, T(0));
     at::parallel_for(0, grid.blocks(), 1, [&](int64_t begin, int64_t end) {
-      std::vector<T> rows(classes * grid.width), label(grid.width);
+      std::vector<T> room(classes * grid.width), label(grid.width), unused(grid.width);
+      std::vector<const T*> rows(classes);
       for (int64_t k = begin; k < end; ++k) {
         const Block block = grid.block(k);
         const int64_t count = whole_vectors<T>(block.count);
         labels.load(block, 0, label.data());
-        for (int64_t c = 0; c < classes; ++c) source_.load(block, c, &rows[c * grid.width]);
+        for (int64_t c = 0; c < classes; ++c)
+          rows[c] = source_.read(block, c, &room[c * grid.width]);
         T* to = const_cast<T*>(label_row(block.image, block.row)) + block.column;
         const T* mask = void_edges ? seen.data() : label.data();
         std::copy(label.begin(), label.begin() + block.count, to);
         std::fill(to + block.count, to + count, T(-2));
-        exponents<T>(rows.data(), classes, grid.width, count, mask, to + padded, to + 2 * padded,
-                     nullptr);
+        exponents<T>(rows.data(), unused.data(), classes, 0, count, mask, to + padded,
+                     to + 2 * padded, nullptr);
       }
     });
     labels.check();
   }
 
   const T* label_row(int64_t image, int64_t y) const {
-    return maps_.data() + (image * height + y) * 3 * padded;
+    return maps_.template const_data_ptr<T>() + (image * height + y) * 3 * padded;
   }
 
   // Probabilities of a row, `padded` numbers; 1, what no minimum takes, where nothing is seen.
   void probabilities(int64_t image, int64_t c, int64_t y, T* to) const {
-    source_.load({image, y, 0, width}, c, to);
+    const T* x = source_.read({image, y, 0, width}, c, to);
     const T *label = label_row(image, y), *top = label + padded, *inverse = top + padded;
     for (int64_t j = 0; j < padded; j += Vec::size()) {
       const Vec p =
-          exponential<T>(Vec::loadu(to + j) - Vec::loadu(top + j)) * Vec::loadu(inverse + j);
+          exponential<T>(Vec::loadu(x + j) - Vec::loadu(top + j)) * Vec::loadu(inverse + j);
       Vec::blendv(Vec(T(1)), p, seen(label + j)).store(to + j);
     }
     std::fill(to + width, to + padded, T(1));
@@ -79,7 +82,7 @@ class Scene {
 
  private:
   const Dense<S> source_;
-  std::vector<T> maps_;
+  const at::Tensor maps_;
 };
 
 // Numbers of one class's map with a rim.
@@ -115,60 +118,40 @@ at::Tensor working_room(const at::Tensor& out) {
   return out.scalar_type() == kind ? out : at::empty(out.sizes(), out.options().dtype(kind));
 }
 
-// Edges of the target: pixels with a neighbour of another label.
+// Edges of an image's target, class by class, in reading order: those of class c are
+// [first[c], first[c + 1]).
 struct Edges {
-  // Positions y W + x of an image's edge pixels, class by class; those of class c are
-  // [first[c], first[c + 1]).
-  std::vector<int32_t> positions, first;
-};
+  struct Pixel {
+    int32_t y, x;
+  };
+  std::vector<Pixel> pixels;
+  std::vector<int64_t> first;
+  const Pixel* of(int64_t c) const { return pixels.data() + first[c]; }
 
-// Writes whether each pixel of a row is an edge. line: room for a padded row with rims.
-template <typename S>
-void edges_of_row(const Scene<S>& scene, int64_t image, int64_t y, std::vector<Working<S>>& line,
-                  std::vector<Working<S>>& edge) {
-  using T = Working<S>;
-  using Vec = Vectorized<T>;
-  constexpr int64_t LANES = Vec::size();
-  const Vec least(T(scene.void_edges ? -1 : 0)), one(T(1));
-  const T* own = scene.label_row(image, y);
-  line.assign(scene.padded + 2 * LANES, T(-2));
-  edge.assign(scene.padded, T(0));
-  for (int64_t v = std::max<int64_t>(0, y - 1); v <= std::min(scene.height - 1, y + 1); ++v) {
-    std::copy_n(scene.label_row(image, v), scene.width, line.begin() + LANES);
-    for (int64_t j = 0; j < scene.padded; j += LANES) {
-      const Vec label = Vec::loadu(own + j);
-      Vec found = Vec::loadu(&edge[j]);
-      for (const int64_t side : {-1, 0, 1}) {
-        const Vec other = Vec::loadu(&line[j + side + LANES]);
-        found = found | (one & (other != label) & (other >= least) & (label >= Vec(T(0))));
+  Edges() = default;
+
+  // map: (H, W), the class of each edge, C elsewhere.
+  template <typename L>
+  Edges(const L* map, int64_t height, int64_t width, int64_t classes) : first(classes + 1, 0) {
+    constexpr int64_t STEP = 8;
+    const std::vector<L> none(STEP, classes);
+    const auto for_each = [&](const auto& work) {
+      for (int64_t y = 0; y < height; ++y) {
+        const L* row = map + y * width;
+        for (int64_t x = 0; x < width; ++x) {
+          while (x + STEP <= width && std::memcmp(row + x, none.data(), STEP * sizeof(L)) == 0)
+            x += STEP;
+          if (x < width && row[x] != classes) work(int32_t(y), int32_t(x), row[x]);
+        }
       }
-      found.store(&edge[j]);
-    }
+    };
+    for_each([&](int32_t, int32_t, L c) { ++first[c + 1]; });
+    std::partial_sum(first.begin(), first.end(), first.begin());
+    pixels.resize(first.back());
+    std::vector<int64_t> next = first;
+    for_each([&](int32_t y, int32_t x, L c) { pixels[next[c]++] = {y, x}; });
   }
-}
-
-template <typename S>
-Edges edges_of(const Scene<S>& scene, int64_t image) {
-  const int64_t H = scene.height, W = scene.width;
-  std::vector<int32_t> found, kind;
-  std::vector<Working<S>> line, edge;
-  for (int64_t y = 0; y < H; ++y) {
-    edges_of_row(scene, image, y, line, edge);
-    for (int64_t x = 0; x < W; ++x) {
-      if (edge[x] == 0) continue;
-      found.push_back(y * W + x);
-      kind.push_back(scene.label_row(image, y)[x]);
-    }
-  }
-  Edges edges;
-  edges.first.assign(scene.classes + 1, 0);
-  for (const int32_t k : kind) ++edges.first[k + 1];
-  std::partial_sum(edges.first.begin(), edges.first.end(), edges.first.begin());
-  edges.positions.resize(found.size());
-  std::vector<int32_t> next(edges.first.begin(), edges.first.end() - 1);
-  for (size_t i = 0; i < found.size(); ++i) edges.positions[next[kind[i]]++] = found[i];
-  return edges;
-}
+};
 
 // The gradient in the logits, into `out`, from that in the probabilities:
 // dlogit_c = p_c (dp_c - sum_k p_k dp_k), 0 where nothing is seen.
@@ -188,25 +171,25 @@ void softmax_gradient(const Scene<S>& scene, const at::Tensor& logits,
       const T *top = label + scene.padded, *inverse = top + scene.padded;
       std::fill(mean.begin(), mean.end(), T(0));
       for (int64_t c = 0; c < grid.classes; ++c) {
-        T *x = &p[c * grid.width], *g = &dp[c * grid.width];
-        source.load(block, c, x);
-        of_p.load(block, c, g);
+        T *to = &p[c * grid.width], *product = &dp[c * grid.width];
+        const T *x = source.read(block, c, to), *g = of_p.read(block, c, product);
         for (int64_t j = 0; j < count; j += Vec::size()) {
           const Vec seen = scene.seen(label + j);
           const Vec e = exponential<T>(Vec::loadu(x + j) - Vec::loadu(top + j));
           const Vec q = (e * Vec::loadu(inverse + j)) & seen;
           const Vec each = (q * Vec::loadu(g + j)) & seen;
-          q.store(x + j);
-          each.store(g + j);
+          q.store(to + j);
+          each.store(product + j);
           (Vec::loadu(&mean[j]) + each).store(&mean[j]);
         }
       }
       for (int64_t c = 0; c < grid.classes; ++c) {
-        T *x = &p[c * grid.width], *g = &dp[c * grid.width];
-        for (int64_t j = 0; j < count; j += Vec::size()) {
-          (Vec::loadu(g + j) - Vec::loadu(x + j) * Vec::loadu(&mean[j])).store(g + j);
-        }
-        result.store(block, c, g);
+        T *q = &p[c * grid.width], *product = &dp[c * grid.width];
+        result.write(block, c, product, [&](T* to) {
+          for (int64_t j = 0; j < count; j += Vec::size()) {
+            (Vec::loadu(product + j) - Vec::loadu(q + j) * Vec::loadu(&mean[j])).store(to + j);
+          }
+        });
       }
     }
   });

@@ -51,6 +51,7 @@ class Softmax {
         width_(width),
         p_(classes * width),
         q_(classes * width),
+        x_(classes),
         label_(width),
         top_(width),
         inverse_(width),
@@ -60,8 +61,8 @@ class Softmax {
   void load(Source& source, Labels& labels, const Block& block) {
     count_ = whole_vectors<T>(block.count);
     labels.load(block, 0, label_.data());
-    for (int64_t c = 0; c < classes_; ++c) source.load(block, c, row(p_, c));
-    exponents(p_.data(), classes_, width_, count_, label_.data(), top_.data(), inverse_.data(),
+    for (int64_t c = 0; c < classes_; ++c) x_[c] = source.read(block, c, row(q_, c));
+    exponents(x_.data(), p_.data(), classes_, width_, count_, label_.data(), top_.data(), inverse_.data(),
               own_.data());
   }
 
@@ -88,8 +89,9 @@ class Softmax {
   }
 
   // dlogit_c = p_c (dp_c - sum_k p_k dp_k), with dp_c = dI_c g_and'(p_c) for a pixel's own class
-  // and dU_c g_or'(p_c) for the others. d: (SUMS, C).
-  void differentiate(const Curves<T>& curves, const double* d) {
+  // and dU_c g_or'(p_c) for the others. d: (SUMS, C). Calls `put(c, room, fill)` for each class.
+  template <typename Put>
+  void differentiate(const Curves<T>& curves, const double* d, const Put& put) {
     for (int64_t j = 0; j < count_; j += LANES) {
       curves.both.slope(at(own_, j)).store(&own_[j]);
       Vec(T(0)).store(&top_[j]);
@@ -107,14 +109,15 @@ class Softmax {
       }
     }
     for (int64_t c = 0; c < classes_; ++c) {
-      for (int64_t j = 0; j < count_; j += LANES) {
-        const Vec mean = Vec::loadu(row(p_, c) + j) * at(top_, j);
-        ((Vec::loadu(row(q_, c) + j) - mean) & valid(j)).store(row(q_, c) + j);
-      }
+      const T *p = row(p_, c), *q = row(q_, c);
+      put(c, row(q_, c), [&](T* to) {
+        for (int64_t j = 0; j < count_; j += LANES) {
+          const Vec mean = Vec::loadu(p + j) * at(top_, j);
+          ((Vec::loadu(q + j) - mean) & valid(j)).store(to + j);
+        }
+      });
     }
   }
-
-  const T* gradient(int64_t c) const { return q_.data() + c * width_; }
 
  private:
   T* row(Rows<T>& rows, int64_t c) { return rows.data() + c * width_; }
@@ -122,7 +125,9 @@ class Softmax {
   Vec valid(int64_t j) const { return at(label_, j) >= Vec(T(0)); }
 
   int64_t classes_, width_, count_ = 0;
-  Rows<T> p_, q_, label_, top_, inverse_, own_;
+  Rows<T> p_, q_;  // of logits that have no place of their own, q_ is the room too
+  Rows<const T*> x_;
+  Rows<T> label_, top_, inverse_, own_;
 };
 
 // Block of pixels whose classes do not exclude each other.
@@ -141,9 +146,9 @@ class Sigmoid {
     for (int64_t c = 0; c < classes_; ++c) {
       T *x = &p_[c * width_], *label = &label_[c * width_];
       labels.load(block, c, label);
-      source.load(block, c, x);
+      const T* from = source.read(block, c, x);
       for (int64_t j = 0; j < count_; j += LANES) {
-        const Vec known = Vec::loadu(x + j) & (Vec::loadu(label + j) >= Vec(T(0)));
+        const Vec known = Vec::loadu(from + j) & (Vec::loadu(label + j) >= Vec(T(0)));
         const Vec p = Vec(T(1)) / (Vec(T(1)) + exponential<T>(known.neg()));
         Vec::blendv(p, known, known != known).store(x + j);
       }
@@ -168,21 +173,23 @@ class Sigmoid {
     }
   }
 
-  void differentiate(const Curves<T>& curves, const double* d) {
+  template <typename Put>
+  void differentiate(const Curves<T>& curves, const double* d, const Put& put) {
     for (int64_t c = 0; c < classes_; ++c) {
       const Vec d_found(static_cast<T>(d[FOUND * classes_ + c]));
       const Vec d_claimed(static_cast<T>(d[CLAIMED * classes_ + c]));
-      for (int64_t j = 0; j < count_; j += LANES) {
-        const Vec p = Vec::loadu(&p_[c * width_ + j]), label = Vec::loadu(&label_[c * width_ + j]);
-        const Vec own = curves.both.slope(p) * d_found;
-        const Vec other = curves.claimed_slope(p) * d_claimed;
-        const Vec dp = (own & (label == Vec(T(1)))) + (other & (label == Vec(T(0))));
-        (dp * p * (Vec(T(1)) - p)).store(&p_[c * width_ + j]);
-      }
+      T *at = &p_[c * width_], *kind = &label_[c * width_];
+      put(c, at, [&](T* to) {
+        for (int64_t j = 0; j < count_; j += LANES) {
+          const Vec p = Vec::loadu(at + j), label = Vec::loadu(kind + j);
+          const Vec own = curves.both.slope(p) * d_found;
+          const Vec other = curves.claimed_slope(p) * d_claimed;
+          const Vec dp = (own & (label == Vec(T(1)))) + (other & (label == Vec(T(0))));
+          (dp * p * (Vec(T(1)) - p)).store(to + j);
+        }
+      });
     }
   }
-
-  const T* gradient(int64_t c) const { return p_.data() + c * width_; }
 
  private:
   int64_t classes_, width_, count_ = 0;
@@ -216,13 +223,14 @@ void dense_gradient(const Grid& grid, Dense<S> source, Dense<S> out, Labels& lab
     for (int64_t k = begin; k < end; ++k) {
       const Block block = grid.block(k);
       pixels.load(source, labels, block);
-      pixels.differentiate(curves, d);
-      for (int64_t c = 0; c < grid.classes; ++c) out.store(block, c, pixels.gradient(c));
+      pixels.differentiate(curves, d, [&](int64_t c, Working<S>* room, const auto& fill) {
+        out.write(block, c, room, fill);
+      });
     }
   });
 }
 
-// Adds the gradient of a block to a band of rows (C, band, w) of the logits: Upsampled::load
+// Adds the gradient of a block to a band of rows (C, band, w) of the logits: Upsampled::read
 // transposed. start: first row of the band.
 template <typename T>
 void spread(const Block& b, const Places<T>& rows, const Places<T>& columns, const T* gradient,
@@ -266,11 +274,11 @@ void upsampled_gradient(const Grid& grid, const Upsampled<S>& like, Dense<S> out
         for (int64_t k = 0; k < grid.per_row; ++k) {
           const Block block = grid.block((image * grid.rows + r) * grid.per_row + k);
           pixels.load(source, labels, block);
-          pixels.differentiate(curves, d);
-          for (int64_t c = 0; c < grid.classes; ++c) {
-            spread(block, like.rows, like.columns, pixels.gradient(c), &sum[c * band * width],
-                   start, rows, width, narrow.data());
-          }
+          pixels.differentiate(curves, d, [&](int64_t c, T* room, const auto& fill) {
+            fill(room);
+            spread(block, like.rows, like.columns, room, &sum[c * band * width], start, rows, width,
+                   narrow.data());
+          });
         }
       }
       for (int64_t c = 0; c < grid.classes; ++c) {
@@ -303,10 +311,10 @@ at::Tensor flattened(const at::Tensor& x) {
   return x.view(sizes);
 }
 
-// Arguments as both directions read them. near: pixels that count, or nothing.
+// Arguments as both directions read them. narrowed: the target on its trimap, or nothing.
 struct Arguments {
   at::Tensor logits, target;
-  std::optional<at::Tensor> near;
+  std::optional<at::Tensor> narrowed;
   at::OptionalIntArrayRef size;
   bool sigmoid, align_corners, flatten;
   int64_t ignore_index;
@@ -324,12 +332,13 @@ struct Arguments {
     check_arguments(x, y, sigmoid, size);
     TORCH_CHECK(!sigmoid || tolerance < 0, "a trimap is of classes that exclude each other");
     if (tolerance >= 0) {
-      near = label_maps::trimap(y, x.size(1), ignore_index, tolerance, drop_background, void_edges);
+      narrowed =
+          label_maps::trimap(y, x.size(1), ignore_index, tolerance, drop_background, void_edges);
     }
     if (flatten) {
       logits = flattened(x);
       target = flattened(y);
-      if (near) near = flattened(*near);
+      if (narrowed) narrowed = flattened(*narrowed);
     }
   }
 
@@ -337,7 +346,7 @@ struct Arguments {
     const at::Tensor& pixels = size ? target : logits;
     return {logits.size(0), logits.size(1), pixels.size(-2), pixels.size(-1)};
   }
-  Labels labels() const { return {target, near, sigmoid ? 2 : logits.size(1), ignore_index}; }
+  Labels labels() const { return {target, narrowed, sigmoid ? 2 : logits.size(1), ignore_index}; }
 };
 
 at::Tensor region_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,

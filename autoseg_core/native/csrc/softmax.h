@@ -23,27 +23,23 @@ double sum_of(Vectorized<T> lanes) {
   return std::accumulate(values, values + Vectorized<T>::size(), 0.0);
 }
 
-// Turns logits into exp(x - max x): rows (C, width), of which count pixels. Writes max x, 1 / the
-// sum, and, if asked for, the probability of each pixel's own class. Logits where label < 0 count
-// as 0: even a NaN there must reach nothing.
+// Writes exp(x - max x) of the logits x (C pointers) to rows (C, width), of which count pixels, and
+// max x, 1 / the sum, and, if asked for, the probability of each pixel's own class. Logits where
+// label < 0 count as 0: even a NaN there must reach nothing.
 template <typename T>
-void exponents(T* rows, int64_t classes, int64_t width, int64_t count, const T* label, T* top_out,
+void exponents(const T* const* x, T* rows, int64_t classes, int64_t width, int64_t count, const T* label, T* top_out,
                T* inverse_out, T* own_out) {
   using Vec = Vectorized<T>;
   for (int64_t j = 0; j < count; j += Vec::size()) {
     const Vec kind = Vec::loadu(label + j), known = kind >= Vec(T(0));
     Vec top(-std::numeric_limits<T>::infinity());
     for (int64_t c = 0; c < classes; ++c) {
-      T* at = rows + c * width + j;
-      const Vec x = Vec::loadu(at) & known;
-      x.store(at);
-      top = at::vec::maximum(top, x);
+      top = at::vec::maximum(top, Vec::loadu(x[c] + j) & known);
     }
     Vec sum(T(0)), own(T(0));
     for (int64_t c = 0; c < classes; ++c) {
-      T* at = rows + c * width + j;
-      const Vec e = exponential<T>(Vec::loadu(at) - top);
-      e.store(at);
+      const Vec e = exponential<T>((Vec::loadu(x[c] + j) & known) - top);
+      e.store(rows + c * width + j);
       sum = sum + e;
       own = Vec::blendv(own, e, kind == Vec(static_cast<T>(c)));
     }
