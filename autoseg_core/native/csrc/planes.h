@@ -32,6 +32,7 @@ class Scene {
         width(logits.size(3)),
         padded(whole_vectors<T>(width)),
         void_edges(void_edges),
+        least_(void_edges ? -1 : 0),
         source_(logits),
         maps_(at::empty({images * height * padded * 3}, c10::CppTypeToScalarType<T>::value)) {
     check_arguments(logits, target, false);
@@ -72,15 +73,15 @@ class Scene {
           exponential<T>(Vec::loadu(x + j) - Vec::loadu(top + j)) * Vec::loadu(inverse + j);
       Vec::blendv(Vec(T(1)), p, seen(label + j)).store(to + j);
     }
-    std::fill(to + width, to + padded, T(1));
   }
 
-  Vec seen(const T* label) const { return Vec::loadu(label) >= Vec(void_edges ? T(-1) : T(0)); }
+  Vec seen(const T* label) const { return Vec::loadu(label) >= Vec(least_); }
 
   const int64_t images, classes, height, width, padded;
   const bool void_edges;
 
  private:
+  const T least_;  // label that is seen
   const Dense<S> source_;
   const at::Tensor maps_;
 };
@@ -117,41 +118,6 @@ at::Tensor working_room(const at::Tensor& out) {
   constexpr at::ScalarType kind = c10::CppTypeToScalarType<T>::value;
   return out.scalar_type() == kind ? out : at::empty(out.sizes(), out.options().dtype(kind));
 }
-
-// Edges of an image's target, class by class, in reading order: those of class c are
-// [first[c], first[c + 1]).
-struct Edges {
-  struct Pixel {
-    int32_t y, x;
-  };
-  std::vector<Pixel> pixels;
-  std::vector<int64_t> first;
-  const Pixel* of(int64_t c) const { return pixels.data() + first[c]; }
-
-  Edges() = default;
-
-  // map: (H, W), the class of each edge, C elsewhere.
-  template <typename L>
-  Edges(const L* map, int64_t height, int64_t width, int64_t classes) : first(classes + 1, 0) {
-    constexpr int64_t STEP = 8;
-    const std::vector<L> none(STEP, classes);
-    const auto for_each = [&](const auto& work) {
-      for (int64_t y = 0; y < height; ++y) {
-        const L* row = map + y * width;
-        for (int64_t x = 0; x < width; ++x) {
-          while (x + STEP <= width && std::memcmp(row + x, none.data(), STEP * sizeof(L)) == 0)
-            x += STEP;
-          if (x < width && row[x] != classes) work(int32_t(y), int32_t(x), row[x]);
-        }
-      }
-    };
-    for_each([&](int32_t, int32_t, L c) { ++first[c + 1]; });
-    std::partial_sum(first.begin(), first.end(), first.begin());
-    pixels.resize(first.back());
-    std::vector<int64_t> next = first;
-    for_each([&](int32_t y, int32_t x, L c) { pixels[next[c]++] = {y, x}; });
-  }
-};
 
 // The gradient in the logits, into `out`, from that in the probabilities:
 // dlogit_c = p_c (dp_c - sum_k p_k dp_k), 0 where nothing is seen.
