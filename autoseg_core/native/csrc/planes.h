@@ -41,6 +41,7 @@ class Scene {
     const Grid grid(images, classes, height, width);
     const std::vector<T> seen(grid.width, T(0));
     at::parallel_for(0, grid.blocks(), 1, [&](int64_t begin, int64_t end) {
+      // The exponentials are overwritten class by class: they are computed again where needed.
       std::vector<T> room(classes * grid.width), label(grid.width), unused(grid.width);
       std::vector<const T*> rows(classes);
       for (int64_t k = begin; k < end; ++k) {

@@ -62,8 +62,8 @@ class Softmax {
     count_ = whole_vectors<T>(block.count);
     labels.load(block, 0, label_.data());
     for (int64_t c = 0; c < classes_; ++c) x_[c] = source.read(block, c, row(q_, c));
-    exponents(x_.data(), p_.data(), classes_, width_, count_, label_.data(), top_.data(), inverse_.data(),
-              own_.data());
+    exponents(x_.data(), p_.data(), classes_, width_, count_, label_.data(), top_.data(),
+              inverse_.data(), own_.data());
   }
 
   void add(const Curves<T>& curves, double* sums) {

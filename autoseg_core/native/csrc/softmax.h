@@ -27,8 +27,8 @@ double sum_of(Vectorized<T> lanes) {
 // max x, 1 / the sum, and, if asked for, the probability of each pixel's own class. Logits where
 // label < 0 count as 0: even a NaN there must reach nothing.
 template <typename T>
-void exponents(const T* const* x, T* rows, int64_t classes, int64_t width, int64_t count, const T* label, T* top_out,
-               T* inverse_out, T* own_out) {
+void exponents(const T* const* x, T* rows, int64_t classes, int64_t width, int64_t count,
+               const T* label, T* top_out, T* inverse_out, T* own_out) {
   using Vec = Vectorized<T>;
   for (int64_t j = 0; j < count; j += Vec::size()) {
     const Vec kind = Vec::loadu(label + j), known = kind >= Vec(T(0));
