@@ -12,37 +12,6 @@ inline namespace CPU_CAPABILITY {
 
 using at::vec::Vectorized;
 
-// Square roots and inverses of positive numbers, within a few units of the last place: exact ones
-// would take most of a curve's time. One step of Newton's from the processor's estimate.
-#if defined(CPU_CAPABILITY_AVX512)
-#define ESTIMATE(WHAT) _mm512_##WHAT##14_ps
-#elif defined(CPU_CAPABILITY_AVX2)
-#define ESTIMATE(WHAT) _mm256_##WHAT##_ps
-#endif
-
-template <typename T>
-C10_ALWAYS_INLINE Vectorized<T> root(Vectorized<T> x) {
-#ifdef ESTIMATE
-  if constexpr (std::is_same_v<T, float>) {
-    const Vectorized<T> r(ESTIMATE(rsqrt)(x)), q = x * r;
-    return at::vec::fmadd(q * Vectorized<T>(0.5f), Vectorized<T>(1.0f) - q * r, q);
-  }
-#endif
-  return x.sqrt();
-}
-
-template <typename T>
-C10_ALWAYS_INLINE Vectorized<T> inverse_of(Vectorized<T> x) {
-#ifdef ESTIMATE
-  if constexpr (std::is_same_v<T, float>) {
-    const Vectorized<T> r(ESTIMATE(rcp)(x));
-    return at::vec::fmadd(r, Vectorized<T>(1.0f) - x * r, r);
-  }
-#endif
-  return Vectorized<T>(T(1)) / x;
-}
-#undef ESTIMATE
-
 // Columns of a row of the table (P, 8); see native/tables.py.
 enum Column { U0, SCALE, A, REST, V0, B, C, V2, COLUMNS };
 
@@ -77,8 +46,8 @@ class Curve {
     const Vec y = at::vec::fmadd(s, piece.rest * piece.rest, (one - s) * (piece.a * piece.a));
     // With q = sqrt(floored) multiplied through the fractions of tables.py: one division for both.
     const Vec floored = at::vec::clamp_min(y, Vec(std::numeric_limits<T>::epsilon()));
-    const Vec q = root<T>(floored), half(T(0.5));
-    const Vec inverse = inverse_of<T>(at::vec::fmadd(piece.a, q, (floored + y) * half));
+    const Vec q = floored.sqrt(), half(T(0.5));
+    const Vec inverse = one / at::vec::fmadd(piece.a, q, (floored + y) * half);
     const Vec t = s * q * inverse;
     const Vec end = x >= one;
     const Vec inside = at::vec::fmadd(t, at::vec::fmadd(t, piece.c, piece.b), piece.v0);
