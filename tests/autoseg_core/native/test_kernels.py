@@ -143,6 +143,17 @@ def test_a_trimap_as_wide_as_strips_and_images(
     assert_parity(term, logits, target, within=1e-9)
 
 
+@pytest.mark.parametrize("metric", ["BF1", "BF1_difference"])
+def test_classes_without_edges_after_classes_with_some(metric: str) -> None:
+    logits, target = samples.batch(6, 5)
+    target = torch.zeros_like(target)
+    target[:, 3:6, 3:6] = 2  # classes 1, 3 and 4 have no edge
+    losses = [loss_of(samples.term(metric), backend=name) for name in ("native", "reference")]
+    ours, theirs = (loss.counts(loss.batch(logits, target))[0] for loss in losses)
+    for name, count in vars(theirs).items():
+        torch.testing.assert_close(getattr(ours, name), count, rtol=1e-9, atol=1e-9)
+
+
 def test_volumes() -> None:
     logits, target = samples.batch(7)
     volume = logits.unflatten(2, (2, 7)), target.unflatten(1, (2, 7))

@@ -97,5 +97,5 @@ def test_one_graph_for_images_of_all_sizes(
             expected, exact = samples.value_and_gradient(loss, logits, target)
             torch.testing.assert_close(value, expected)
             torch.testing.assert_close(
-                gradient, exact, rtol=0, atol=1e-6 * float(exact.abs().max())
+                gradient, exact, rtol=0, atol=5e-6 * float(exact.abs().max())
             )
