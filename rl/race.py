@@ -57,7 +57,8 @@ def race(
     """
     if len(finalists) == 1:
         raise NoVerdictError(
-            "No verdict: no candidate has a reward, there is nothing to compare with the identity."
+            "No verdict: no candidate has a reward, there is nothing to compare with the identity. "
+            "Where candidates fail, a smaller learning rate often helps."
         )
     level = ERROR / ((len(finalists) - 1) * (seeds - 1))
     estimates = [Estimate(finalist, ()) for finalist in finalists]
