@@ -1,7 +1,8 @@
 """Compare losses fairly: each at its own learning rate, with several seeds, on images apart.
 
     python projects/AutoSegLoss/compare_losses.py --config-file CONFIG --losses A,B,... \
-        [--iterations N] [--rates R,R,...] [--seeds N] [--workers N] [KEY VALUE ...]
+        [--metrics A,B,...] [--iterations N] [--rates R,R,...] [--seeds N] [--workers N] \
+        [KEY VALUE ...]
 
 A loss is a name of the loss registry, a name of load_spec, the path of a spec, or soft:METRIC, the
 unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, scores are those of
@@ -36,7 +37,8 @@ def main() -> None:
             arguments.seeds,
             arguments.workers,
         )
-        losses, metrics = arguments.losses.split(","), metrics_of(cfg)
+        losses = arguments.losses.split(",")
+        metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         comparison.choose(losses)
         tables = [rate_table(comparison, losses, metric) for metric in metrics]
         if comparison.seeds:
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
     add = parser.add_argument
     add("--losses", required=True, metavar="A,B,...", help="what to compare, the reference first")
+    add("--metrics", default="", metavar="A,B,...", help="what decides (default: the six)")
     add("--iterations", type=int, default=0, help="of every training (default: SOLVER.MAX_ITER)")
     add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")
     add("--seeds", type=int, default=5, help="trainings of every loss (default: %(default)s)")

@@ -15,7 +15,7 @@ from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.fair.trials import Book, Trial, run_trials
 from autoseg_core import LossSpec, Objective, search_space
 
-RATES = (0.1, 0.3, 1.0)
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
 RATE_SEED = 101
 """Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""

@@ -1,0 +1,27 @@
+"""compare_losses.py: tables, and a record that a second call adds to."""
+
+from __future__ import annotations
+
+
+def compare(scripts, tiny_config, tmp_path, *options):
+    hold = ("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)", "OUTPUT_DIR", tmp_path / "out")
+    return scripts.run("compare_losses.py", "--config-file", tiny_config, *options, *hold)
+
+
+def test_a_second_call_makes_new_trainings_only(scripts, tiny_config, tmp_path):
+    usual = ("--metrics", "mIoU", "--iterations", "2", "--rates", "0.05,0.1", "--seeds", "2")
+    names = ("cross_entropy,soft:mIoU", "cross_entropy,soft:mIoU,dice")
+    made = []
+    for losses in names:
+        run = compare(scripts, tiny_config, tmp_path, "--losses", losses, *usual).assert_ok()
+        assert (tmp_path / "out" / "comparison.md").read_text() in run.stdout
+        made.append((tmp_path / "out" / "trials.jsonl").read_text().splitlines())
+    assert [len(lines) for lines in made] == [8, 12]  # of each loss 2 rates, then 2 seeds
+    assert made[1][:8] == made[0]
+    rows = [line.split("|")[1].strip() for line in run.stdout.splitlines() if line.startswith("|")]
+    assert rows.count("dice") == 2  # in the table of rates, and in that of scores
+
+
+def test_an_unknown_loss_is_one_line(scripts, tiny_config, tmp_path):
+    run = compare(scripts, tiny_config, tmp_path, "--losses", "cross_entropie", "--iterations", "1")
+    assert "cross_entropie" in run.refusal()
