@@ -14,7 +14,7 @@ KERNELS := setup.py $(wildcard autoseg_core/native/csrc/*)
 DEMO := projects/AutoSegLoss/demo_shapes.py
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
-# Processes of `make test`: `auto` is one a core, of which 4 are used at most.
+# Processes of `make test`: `auto` is one per core, 4 at most.
 WORKERS ?= auto
 BENCH_ARGS ?=
 # Of `make gpu`: cpu is a dry run.

@@ -3,7 +3,7 @@
 One library for each instruction set, of which the running machine's best is loaded. Without
 PyTorch in the building environment (``pip install --no-build-isolation`` takes that of the
 environment that it installs into) or without a C++ compiler, the installation succeeds without
-them, and the losses run in plain PyTorch. Only on Linux do the kernels use several threads: Apple's
+them, and the losses run in plain PyTorch. The kernels use several threads on Linux only: Apple's
 compiler has no OpenMP.
 """
 

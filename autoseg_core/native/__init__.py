@@ -31,15 +31,15 @@ def load(folder: Path) -> tuple[bool, str]:
     own = torch.backends.cpu.get_cpu_capability().lower()
     usable = SETS[SETS.index(own) :] if own in SETS else ("default",)
     names = [library(name) for name in usable]
-    there = [name for name in names if (folder / name).is_file()]
-    if not there:
-        return False, f"they are not built for PyTorch {_VERSION}"
-    try:
-        torch.ops.load_library(folder / there[0])
-    except OSError as error:
-        return False, f"they do not fit this PyTorch ({error.__cause__ or error})"
-    best = there[0] == names[0]
-    return True, "" if best else f"{names[0]} is not built, {there[0]} is slower"
+    why = f"they are not built for PyTorch {_VERSION}"
+    for name in (name for name in names if (folder / name).is_file()):
+        try:
+            torch.ops.load_library(folder / name)
+        except OSError as error:
+            why = f"they do not fit this PyTorch ({error.__cause__ or error})"
+            continue
+        return True, "" if name == names[0] else f"{names[0]} cannot be used, {name} is slower"
+    return False, why
 
 
 CPU, _MISSING = load(Path(__file__).parent)

@@ -33,8 +33,8 @@ class _Tiling:
     warps: int
 
 
-# By the power of two from C on. 512 entries of a tile for each warp, 16 a thread: with 32 the
-# backward pass spills registers (ptxas for sm_90), with 8 its instructions an entry grow by half.
+# By the power of two from C on. 512 entries of a tile for each warp, 16 per thread: with 32 the
+# backward pass spills registers (ptxas for sm_90), with 8 its instructions per entry grow by half.
 # Fixed, neither tuned nor read off the device: the tiling settles the order of the sums.
 _TILINGS = {
     2: _Tiling(256, 1),

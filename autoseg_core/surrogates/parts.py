@@ -1,8 +1,9 @@
 """Counts part by part, each computed again in the backward pass instead of being kept.
 
-N: images; C: classes; "...": pixels, of two or three sides. A part is at most some 1/32 of the
-logits (of small ones more: 2^16 numbers, on a GPU, where each operation is a launch, 2^22). The
-readable reference holds some 20 to 45 times as many numbers for the backward pass as it looks at.
+N: images; C: classes; "...": pixels, of two or three sides. A part is some 1/32 of the logits
+(of small ones more: 2^16 numbers, on a GPU, where each operation is a launch, 2^22), but at least a
+row of pixels, or one class of one image. The readable reference holds 45 to 100 times as many
+numbers for the backward pass as it looks at.
 """
 
 from __future__ import annotations

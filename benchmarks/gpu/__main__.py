@@ -36,7 +36,7 @@ CHECKS: dict[str, Callable[[str], Iterator[Row]]] = {
     "tests": tests,
 }
 SECONDS = 480
-"""Time limit of all checks together; they take some five minutes on an H100."""
+"""Time limit of all checks together."""
 
 
 def run(name: str, device: str, seconds: float = SECONDS) -> list[Row]:

@@ -15,6 +15,7 @@ at::Tensor label_counts(const at::Tensor& guess, const at::Tensor& truth, int64_
                         bool drop_background, bool trimap, bool boundary) {
   const Options options{classes,         ignore_index, tolerance, void_edges,
                         drop_background, trimap,       boundary};
+  TORCH_CHECK(guess.dim() == 3 && guess.sizes() == truth.sizes(), "label maps differ in shape");
   const at::Tensor g = guess.contiguous(), t = truth.contiguous();
   const Strips strips(g.size(0), g.size(1), g.size(2));
   at::Tensor sums = at::zeros({strips.number, ROWS, classes}, at::kLong);

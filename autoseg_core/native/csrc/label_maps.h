@@ -362,11 +362,10 @@ class Strip {
 
 // Cuts (N, H, W) into strips.
 struct Strips {
-  int64_t images, height, width, per_image, number;
+  int64_t height, width, per_image, number;
 
   Strips(int64_t n, int64_t h, int64_t w)
-      : images(n),
-        height(h),
+      : height(h),
         width(w),
         per_image(std::max<int64_t>(1, (h + STRIP - 1) / STRIP)),
         number(n * per_image) {}

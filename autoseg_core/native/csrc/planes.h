@@ -1,7 +1,7 @@
 // Planes: the map of one class of one image, whole, for what looks at neighbours.
 //
-// N: images; C: classes; H, W: pixels; S: numbers of a padded row. A plane has a rim of one row and
-// at least one column on each side.
+// N: images; C: classes; H, W: pixels; S: type of the logits. Rows are padded to whole vectors; a
+// plane has a rim of one row and at least one column on each side.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -92,7 +92,7 @@ template <typename T>
 class Plane {
  public:
   Plane(int64_t height, int64_t padded, T rim)
-      : stride_(padded + 2 * LANES), height_(height), values_((height + 2) * stride_, rim) {}
+      : stride_(padded + 2 * LANES), values_((height + 2) * stride_, rim) {}
 
   // y from -1 to H; row(y)[x] for x from -1 to the padded width.
   T* row(int64_t y) { return values_.data() + (y + 1) * stride_ + LANES; }
@@ -101,7 +101,7 @@ class Plane {
 
  private:
   static constexpr int64_t LANES = Vectorized<T>::size();
-  int64_t stride_, height_;
+  int64_t stride_;
   std::vector<T> values_;
 };
 

@@ -316,17 +316,16 @@ struct Arguments {
   at::Tensor logits, target;
   std::optional<at::Tensor> narrowed;
   at::OptionalIntArrayRef size;
-  bool sigmoid, align_corners, flatten;
+  bool sigmoid, flatten;
   int64_t ignore_index;
 
   Arguments(const at::Tensor& x, const at::Tensor& y, int64_t ignore_index, bool sigmoid,
-            at::OptionalIntArrayRef size, bool align_corners, int64_t tolerance,
-            bool drop_background, bool void_edges, bool flat_result = true)
+            at::OptionalIntArrayRef size, int64_t tolerance, bool drop_background,
+            bool void_edges, bool flat_result = true)
       : logits(x),
         target(y),
         size(size),
         sigmoid(sigmoid),
-        align_corners(align_corners),
         flatten(!size && flat_result && flat(x) && flat(y)),
         ignore_index(ignore_index) {
     check_arguments(x, y, sigmoid, size);
@@ -352,7 +351,7 @@ struct Arguments {
 at::Tensor region_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,
                        int64_t ignore_index, bool sigmoid, at::OptionalIntArrayRef size,
                        bool align_corners, int64_t near, bool drop_background, bool void_edges) {
-  const Arguments given(logits, target, ignore_index, sigmoid, size, align_corners, near,
+  const Arguments given(logits, target, ignore_index, sigmoid, size, near,
                         drop_background, void_edges);
   const Grid grid = given.grid();
   Labels labels = given.labels();
@@ -379,7 +378,7 @@ at::Tensor region_sums_backward(const at::Tensor& gradient, const at::Tensor& lo
                                 bool align_corners, int64_t near, bool drop_background,
                                 bool void_edges) {
   at::Tensor result = at::empty_like(logits);
-  const Arguments given(logits, target, ignore_index, sigmoid, size, align_corners, near,
+  const Arguments given(logits, target, ignore_index, sigmoid, size, near,
                         drop_background, void_edges, flat(result));
   check_gradient(gradient, logits);
   const Grid grid = given.grid();

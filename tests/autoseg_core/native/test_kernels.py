@@ -87,7 +87,7 @@ def test_half_precision_logits_have_float32_sums(metric: str, dtype: torch.dtype
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
 def test_labels_of_any_width(metric: str, dtype: torch.dtype) -> None:
     logits, target = samples.batch(4)
     loss = loss_of(samples.term(metric), backend="native")
@@ -118,7 +118,7 @@ def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (3, 1030), (200, 5)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (6, 16), (3, 1030), (200, 5)])
 @pytest.mark.parametrize("tolerance", [0, 1, 20])
 def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance: int) -> None:
     rng = np.random.default_rng(6)
