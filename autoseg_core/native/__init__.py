@@ -50,7 +50,7 @@ CPU, _MISSING = load(Path(__file__).parent)
 def say_if_missing() -> None:
     """One log line where C++ kernels are not there: what is missing, what it costs."""
     if _MISSING:
-        cost = "" if CPU else "On a CPU losses take 25 to 60 times as long, exact metrics 6 to 17. "
+        cost = "" if CPU else "On a CPU losses take 20 to 50 times as long, exact metrics 15. "
         _logger.warning(
             "The C++ kernels are not %s: %s. %sBuild them with a C++ compiler: "
             "`pip install --no-build-isolation .` in the project's folder or `make`.",
