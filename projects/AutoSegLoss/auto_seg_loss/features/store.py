@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from auto_seg_loss.config import plain
 from auto_seg_loss.data.images import check_image, read_image
 from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.features.network import feature_shapes, frozen_backbone
@@ -45,7 +44,6 @@ SAMPLE = 64
 """Images of the training set that whitening looks at."""
 
 _KEY = "FEATURES.WEIGHTS"
-_BACKBONE_KEYS = ("BACKBONE", "TIMM", "RESNETS", "FPN", "SMALL_RESNET", "PIXEL_MEAN", "PIXEL_STD")
 
 
 class FeatureStore:
@@ -188,10 +186,15 @@ def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:
 
 def _digest(cfg: CfgNode, names: list[str]) -> str:
     """Of all that features depend on beside the image."""
-    model = plain(cfg)["MODEL"]
-    parts = {key: model[key] for key in _BACKBONE_KEYS}
-    parts |= {"names": names, "size": list(cfg.FEATURES.SIZE), "format": cfg.INPUT.FORMAT}
-    parts |= {"weights": _content(str(local_weights(cfg.FEATURES.WEIGHTS, _KEY)))}
+    with torch.device("meta"):
+        backbone = repr(frozen_backbone(cfg))
+    parts = {
+        "backbone": backbone,
+        "weights": _content(str(local_weights(cfg.FEATURES.WEIGHTS, _KEY))),
+        "names": names,
+        "size": list(cfg.FEATURES.SIZE),
+        "pixels": [cfg.INPUT.FORMAT, list(cfg.MODEL.PIXEL_MEAN), list(cfg.MODEL.PIXEL_STD)],
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
