@@ -18,16 +18,15 @@ import argparse
 import os
 
 from auto_seg_loss.fair.finding import Wish, find_loss
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 from autoseg_core.files import user_path
 
 
 def main() -> None:
     """Find a loss, and say whether it is worth taking."""
     arguments = _parser().parse_args()
-    with explain_user_errors():
-        wish = Wish(**vars(arguments))
-        print(find_loss(wish))
+    with explain_user_errors(), say_how_to_go_on():
+        print(find_loss(Wish(**vars(arguments))))
 
 
 def _parser() -> argparse.ArgumentParser:

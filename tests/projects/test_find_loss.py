@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 
 import pytest
 import yaml
@@ -56,6 +57,20 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     again = find(scripts, folder, *options).assert_ok()
     assert (found / "trials.jsonl").read_text() == made
     assert again.stdout.endswith(first.stdout[first.stdout.index("# The loss for Dice") :])
+
+
+def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
+    usual = ("--minutes", "0.02", *TINY, "FEATURES.WEIGHTS", weights)
+    run = scripts.start(
+        "find_loss.py",
+        *("--images", folder / "images", "--labels", folder / "labels", "--output", folder / "o"),
+        *("--workers", "1", "--metric", "BF1", *usual),
+    )
+    stopped = run.stop_when((folder / "o" / "trials.jsonl").is_file, signal.SIGINT)
+    script, *arguments = stopped.interruption()
+    assert script == "find_loss.py" and "BF1" in arguments
+    again = scripts.run("find_loss.py", *[a if a != "BF1" else "mIoU" for a in arguments])
+    assert "metric 'BF1'" in again.refusal()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -20,11 +21,14 @@ from auto_seg_loss.fair.report import Found, write_report
 from auto_seg_loss.features.store import feature_store, image_size
 from auto_seg_loss.preflight import check_data, load_config
 from auto_seg_loss.quiet import hush_detectron2
+from auto_seg_loss.run_record import sole_run
 from auto_seg_loss.search import check_search, open_journal, search
 from autoseg_core.files import read_json, replacing
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASELINES = ("cross_entropy", "dice", "lovasz")
+KEPT = "wish.json"
+"""In the output folder: the command that it belongs to."""
 PARTS = {"TRAIN": "train", "HOLDOUT": "holdout", "TEST": "test"}
 """Keys of DATASETS.FOLDER, and how the names of the data sets end."""
 SIDE, STRIDE = 224, 16
@@ -57,16 +61,49 @@ class Wish:
     workers: int = 1
     opts: Sequence[str] = ()
 
+    def pinned(self) -> dict[str, str]:
+        """What the files of an output folder depend on."""
+        names = ("images", "labels", "metric", "classes", "void", "groups", "opts")
+        return {name: str(getattr(self, name)) for name in names}
+
 
 def find_loss(wish: Wish) -> str:
     """Do what find_loss.py says; returns the report."""
     if wish.minutes <= 0:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     began = time.monotonic()
+    # Threads of one small training wait for each other; processes, and other programs, do not.
+    torch.set_num_threads(1)
     wish.output.mkdir(parents=True, exist_ok=True)
+    _check_same(wish)
     with config_errors():
         cfg = _prepared(wish)
+    _keep(wish)
     hush_detectron2()
+    with sole_run(cfg, "find_loss"):
+        return _find(cfg, wish, began)
+
+
+def _check_same(wish: Wish) -> None:
+    """Refuse a folder that holds a run with other data or another metric."""
+    path = wish.output / KEPT
+    if not path.is_file():
+        return
+    kept, own = read_json(path, dict[str, str], "give another --output"), wish.pinned()
+    if changed := [name for name in own if kept.get(name) != own[name]]:
+        raise ConfigError(
+            f"{wish.output} holds a run with another value of {', '.join(changed)} ("
+            + "; ".join(f"{name} {kept.get(name)!r}" for name in changed)
+            + "): give another --output."
+        )
+
+
+def _keep(wish: Wish) -> None:
+    with replacing(wish.output / KEPT) as partial:
+        partial.write_text(json.dumps(wish.pinned(), indent=1), encoding="utf-8")
+
+
+def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     _say("Data")
     print(data_report(cfg), flush=True)
     for name in data_sets(cfg):
@@ -186,6 +223,7 @@ class Plan:
 def _plan(cfg: CfgNode, wish: Wish, began: float) -> Plan:
     path = wish.output / "plan.json"
     if not path.is_file():
+        _say("Timing a training")
         probe = Comparison(cfg, PROBE, rates=RATES[:1])
         begin = time.monotonic()
         probe.choose(BASELINES[:1])
@@ -194,6 +232,12 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> Plan:
         trials = (len(BASELINES) + 2) * len(RATES) + FINALISTS * probe.seeds
         each = (now - begin) / PROBE
         fits = int(seconds * (1 - SEARCHED) * wish.workers / trials / each)
+        if fits < LEAST:
+            needed = (trials * LEAST * each / wish.workers / (1 - SEARCHED) + now - began) / 60
+            _say(
+                f"{wish.minutes:g} minutes are too few for these images, {needed:.0f} are needed: "
+                f"trainings have {LEAST} iterations all the same, and the end comes later"
+            )
         minutes = max(0.01, round(SEARCHED * seconds / 60, 2))  # 0 would be no limit
         plan = Plan(min(max(fits, LEAST), cfg.SOLVER.MAX_ITER), minutes)
         with replacing(path) as partial:
