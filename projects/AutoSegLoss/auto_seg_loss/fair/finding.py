@@ -254,6 +254,8 @@ def _search(cfg: CfgNode, comparison: Comparison, metric: str, plan: Plan) -> st
     own.SOLVER.BASE_LR = comparison.rate("cross_entropy", metric)
     own.SEARCH.ROUNDS = ROUNDS
     own.SEARCH.MINUTES = plan.search_minutes
+    # A short final, of at most five finalists: the comparison on the test part is the long one.
+    own.SEARCH.SELECTION.RESEEDS = 2
     own.freeze()
     output = Path(own.OUTPUT_DIR)
     path = output / "searched_loss.json"
