@@ -145,8 +145,11 @@ def _store(text: str) -> FeatureStore:
 
 
 def feature_store(cfg: CfgNode) -> FeatureStore:
-    """The store of a config, one per process."""
-    return _store(cfg.dump())
+    """The store of a config, one per process, whatever a head is trained with."""
+    own = CfgNode({name: cfg[name].clone() for name in ("MODEL", "FEATURES", "INPUT")})
+    own.defrost()
+    own.MODEL.SEM_SEG_HEAD.LOSS_TYPE, own.MODEL.SEM_SEG_HEAD.LOSS_SPEC = "cross_entropy", ""
+    return _store(own.dump())
 
 
 @cache

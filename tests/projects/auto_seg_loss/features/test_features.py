@@ -118,6 +118,8 @@ def test_features_are_computed_once_and_anew_for_another_image_or_backbone(make_
     assert kept.stat().st_mtime_ns == written
     assert FeatureStore(make_frozen("MODEL.PIXEL_STD", (1.0, 1.0, 1.0))).folder != store.folder
     assert FeatureStore(make_frozen("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "dice")).folder == store.folder
+    other = make_frozen("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "dice", "SEED", 7, "SOLVER.BASE_LR", 3.0)
+    assert feature_store(other) is feature_store(cfg)
 
 
 def test_a_search_and_a_training_run_on_features(make_frozen):
