@@ -87,6 +87,18 @@ class SomeValid(nn.Module):
         return self.loss(logits, target)
 
 
+class Sum(nn.Module):
+    """The sum of losses."""
+
+    def __init__(self, *losses: nn.Module) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """See the module."""
+        return torch.stack([loss(logits, target) for loss in self.losses]).sum()
+
+
 @SEM_SEG_LOSS_REGISTRY.register()
 def cross_entropy(cfg: CfgNode) -> nn.Module:
     """Mean cross entropy over valid pixels."""
@@ -126,6 +138,12 @@ def focal(cfg: CfgNode) -> nn.Module:
 def dice(cfg: CfgNode) -> nn.Module:
     """1 - soft Dice of the batch, mean over C classes, absent ones 0; extra [baselines]."""
     return _from_smp(cfg, "DiceLoss")
+
+
+@SEM_SEG_LOSS_REGISTRY.register()
+def cross_entropy_dice(cfg: CfgNode) -> nn.Module:
+    """Cross entropy + Dice, equally weighted; extra [baselines]."""
+    return Sum(cross_entropy(cfg), dice(cfg))
 
 
 @SEM_SEG_LOSS_REGISTRY.register()

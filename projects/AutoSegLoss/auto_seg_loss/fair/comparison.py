@@ -5,17 +5,22 @@ R: learning rates; S: seeds.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.fair.trials import Book, Trial, run_trials
+from auto_seg_loss.fair.trials import Book, Trial, pinned_settings, run_trials
+from auto_seg_loss.proxy import build_network, proxy_config
+from auto_seg_loss.reference import reference_batches
+from auto_seg_loss.scale import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
 
-RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
+RATES = (0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
 RATE_SEED = 101
 """Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""
@@ -47,7 +52,8 @@ class Comparison:
         self.seeds, self.workers = seeds, workers
         self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
         self.test: str = cfg.DATASETS.TEST[0]
-        self.book = Book(Path(cfg.OUTPUT_DIR) / "trials.jsonl")
+        self.book = Book(Path(cfg.OUTPUT_DIR) / "trials.jsonl", pinned_settings(cfg))
+        self._specs: dict[str, tuple[str, str]] = {}
 
     def choose(self, losses: Iterable[str]) -> None:
         """Train each loss once at every rate, and score it on the hold-out."""
@@ -83,7 +89,10 @@ class Comparison:
         return range(1, self.seeds + 1)
 
     def _trial(self, loss: str, rate: float, seed: int) -> Trial:
-        return Trial(self._spec_of(loss), rate, self.iterations, seed)
+        if loss not in self._specs:
+            self._specs[loss] = _file_of(self.cfg, loss)
+        name, digest = self._specs[loss]
+        return Trial(name, rate, self.iterations, seed, digest)
 
     def _run(self, trials: list[Trial], score_on: Sequence[str], label: str) -> None:
         run_trials(self.cfg, trials, score_on, self.book, workers=self.workers, label=label)
@@ -93,14 +102,32 @@ class Comparison:
         scores = self.book.records[trial]
         return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
 
-    def _spec_of(self, loss: str) -> str:
-        """What a trial calls a loss: an unsearched surrogate is a file of OUTPUT_DIR."""
-        if not loss.startswith(SOFT):
-            return loss
-        name = re.sub(r"[^A-Za-z0-9.+-]+", "-", loss)
-        path = Path(self.cfg.OUTPUT_DIR) / f"{name}.json"
-        if not path.is_file():
-            space = search_space(loss.removeprefix(SOFT))
-            settings = {"tolerance": self.cfg.SEARCH.TOLERANCE}
-            LossSpec.from_theta(name, space, space.identity(), **settings).save(path)
-        return str(path)
+
+def _file_of(cfg: CfgNode, loss: str) -> tuple[str, str]:
+    """What a trial calls a loss, and the digest of its file or ""."""
+    name = str(soft_file(cfg, loss.removeprefix(SOFT))) if loss.startswith(SOFT) else loss
+    path = Path(name)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+    return name, digest
+
+
+def soft_file(cfg: CfgNode, metric: str) -> Path:
+    """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
+
+    The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
+    """
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{SOFT}{metric}")
+    path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
+    if not path.is_file():
+        space = search_space(metric)
+        settings = {"tolerance": cfg.SEARCH.TOLERANCE}
+        spec = LossSpec.from_theta(name, space, space.identity(), **settings)
+        scaled(spec, _reference(cfg), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
+    return path
+
+
+def _reference(cfg: CfgNode) -> Batches:
+    own = proxy_config(cfg)
+    model = build_network(own)
+    records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    return reference_batches(own, model, model.state_dict(), records)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +15,15 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from tqdm import tqdm
 
-from auto_seg_loss.config import register_names
+from auto_seg_loss.config import plain, register_names
+from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
 from auto_seg_loss.proxy import build_network
 from auto_seg_loss.quiet import quiet
 from auto_seg_loss.trainer import metrics_of
 from auto_seg_loss.training import score, train
 from autoseg_core import Objective
+from rl.headers import differences
 
 Scores = dict[str, dict[str, float]]
 """data set -> metric -> score in [0, 1]; empty for a training that diverged."""
@@ -29,20 +31,37 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Trial:
-    """A training: loss, a name of the registry or of ``load_spec``; learning rate; length; seed."""
+    """A training: loss, a name of the registry or of ``load_spec``; learning rate; length; seed.
+
+    digest: of the file that describes the loss, where there is one.
+    """
 
     loss: str
     rate: float
     iterations: int
     seed: int
+    digest: str = ""
 
 
 class Book:
-    """The records of a file of JSON lines; a line that a crash has cut off is made again."""
+    """Results of trials: a file of JSON lines, of which the first holds the settings of all.
 
-    def __init__(self, path: Path) -> None:
+    A line that a crash has cut off is made again. ``ConfigError`` for a file of other settings.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
-        self.records = dict(map(_parse, _lines(path)))
+        lines = _lines(path)
+        if not lines:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [json.dumps({"settings": settings})]
+            path.write_text(lines[0] + "\n", encoding="utf-8")
+        if changed := differences(json.loads(lines[0]).get("settings", {}), settings):
+            raise ConfigError(
+                f"{path} holds trainings with other settings ({'; '.join(changed[:5])}): give "
+                "another OUTPUT_DIR."
+            )
+        self.records = dict(map(_parse, lines[1:]))
 
     def add(self, trial: Trial, scores: Scores) -> None:
         """Keep a result, in memory and at the end of the file."""
@@ -107,6 +126,19 @@ def run_trial(cfg: CfgNode, trial: Trial, score_on: Sequence[str]) -> Scores:
             name: score(own, network, DatasetCatalog.get(name), name, reported(own))
             for name in score_on
         }
+
+
+def pinned_settings(cfg: CfgNode) -> dict[str, Any]:
+    """What the result of a trial depends on beside what the trial states; plain JSON."""
+    config: dict[str, Any] = json.loads(json.dumps(plain(cfg)))
+    for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD", "SEED"):
+        del config[key]
+    for key in ("BASE_LR", "MAX_ITER"):
+        del config["SOLVER"][key]
+    for key in ("LOSS_TYPE", "LOSS_SPEC"):
+        del config["MODEL"]["SEM_SEG_HEAD"][key]
+    config["SEARCH"] = {"TOLERANCE": cfg.SEARCH.TOLERANCE, "scores": list(reported(cfg))}
+    return config
 
 
 def reported(cfg: CfgNode) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.fair.comparison import RATE_SEED, Comparison
+from auto_seg_loss.fair.comparison import RATE_SEED, Comparison, soft_file
 from auto_seg_loss.fair.report import Found, verdict
 from auto_seg_loss.fair.tables import rate_table, score_table
 from auto_seg_loss.fair.trials import Trial
@@ -57,8 +57,8 @@ def test_the_verdict_is_that_of_the_interval(comparison, spec, best, words):
     assert words in verdict(comparison, Found("mIoU", ("a", "b"), best, spec))
 
 
-def test_an_unsearched_surrogate_is_a_file(comparison):
-    spec = load_spec(comparison._spec_of("soft:BF1"))
+def test_an_unsearched_surrogate_is_a_file(comparison, shapes):
+    spec = load_spec(soft_file(comparison.cfg, "BF1"))
     assert (spec.name, spec.terms[0].metric) == ("soft-BF1", "BF1")
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from auto_seg_loss.fair.trials import Book, Trial, reported, run_trial, run_trials, trial_config
+from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.fair.trials import (
+    Book,
+    Trial,
+    pinned_settings,
+    reported,
+    run_trial,
+    run_trials,
+    trial_config,
+)
 
 TEST = "shapes_sem_seg_test"
+SETTINGS = {"SOLVER": {"IMS_PER_BATCH": 8}}
 TRIAL = Trial("cross_entropy", 0.05, 3, seed=1)
 
 
@@ -16,25 +26,38 @@ def test_a_trial_in_another_process_scores_the_same_and_is_made_once(make_cfg, s
     other = Trial("dice", 0.05, 3, seed=1)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run_trials(cfg, [TRIAL, TRIAL, other], [TEST], Book(path), workers=2)
-    assert len(path.read_text().splitlines()) == 2
-    assert Book(path).records[TRIAL] == run_trial(cfg, TRIAL, [TEST])
+    run_trials(cfg, [TRIAL, TRIAL, other], [TEST], Book(path, SETTINGS), workers=2)
+    assert len(path.read_text().splitlines()) == 3
+    assert Book(path, SETTINGS).records[TRIAL] == run_trial(cfg, TRIAL, [TEST])
     torch.set_num_threads(threads)
-    assert "Dice" in Book(path).records[TRIAL][TEST]
-    run_trials(cfg, [TRIAL], [TEST], Book(path))
-    assert len(path.read_text().splitlines()) == 2
+    assert "Dice" in Book(path, SETTINGS).records[TRIAL][TEST]
+    run_trials(cfg, [TRIAL], [TEST], Book(path, SETTINGS))
+    assert len(path.read_text().splitlines()) == 3
 
 
 def test_a_line_that_was_cut_off_is_forgotten(tmp_path):
     path = tmp_path / "trials.jsonl"
-    book = Book(path)
+    book = Book(path, SETTINGS)
     book.add(TRIAL, {TEST: {"mIoU": 0.5}})
     with path.open("a") as file:
         file.write('{"loss": "dice", "ra')
-    book = Book(path)
+    book = Book(path, SETTINGS)
     assert book.records == {TRIAL: {TEST: {"mIoU": 0.5}}}
     book.add(Trial("dice", 0.1, 3, 1), {})
-    assert len(Book(path).records) == 2
+    assert len(Book(path, SETTINGS).records) == 2
+
+
+def test_a_file_of_other_settings_is_refused(tmp_path):
+    path = tmp_path / "trials.jsonl"
+    Book(path, SETTINGS).add(TRIAL, {})
+    with pytest.raises(ConfigError, match=r"IMS_PER_BATCH: 8 -> 4.*another OUTPUT_DIR"):
+        Book(path, {"SOLVER": {"IMS_PER_BATCH": 4}})
+
+
+def test_what_a_trial_states_is_no_setting(make_cfg):
+    settings = pinned_settings(make_cfg())
+    assert settings == pinned_settings(trial_config(make_cfg(), TRIAL))
+    assert settings != pinned_settings(make_cfg("SOLVER.MOMENTUM", 0.8))
 
 
 def test_a_training_that_diverges_has_no_scores(make_cfg, shapes):
