@@ -37,7 +37,7 @@ LOSSES = [
     pytest.param((*SPEC, "voc-bf1-bezier"), id="voc-bf1-bezier"),
     *(
         pytest.param((HEAD + "LOSS_TYPE", name), id=name, marks=SMP)
-        for name in ("focal", "dice", "jaccard", "lovasz")
+        for name in ("focal", "dice", "cross_entropy_dice", "jaccard", "lovasz")
     ),
 ]
 
@@ -54,6 +54,7 @@ def test_the_losses_that_are_known():
     assert loss_names() == [
         "auto_seg_loss",
         "cross_entropy",
+        "cross_entropy_dice",
         "dice",
         "focal",
         "hard_pixel_mining",
@@ -109,7 +110,7 @@ def test_void_pixels_do_not_dilute_the_hardest(batch):
 
 
 def test_an_unknown_name_lists_the_known_ones(make_cfg):
-    with pytest.raises(ValueError, match=r"'dyce'.* auto_seg_loss, cross_entropy, dice, focal"):
+    with pytest.raises(ValueError, match=r"'dyce'.* auto_seg_loss, cross_entropy, cross_entropy_dice, dice"):
         build_loss(make_cfg(HEAD + "LOSS_TYPE", "dyce"))
 
 
