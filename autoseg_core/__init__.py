@@ -8,7 +8,7 @@ entropy; ``SegmentationScores`` the exact metrics; ``search_space`` the coordina
 from autoseg_core.metrics import SegmentationScores
 from autoseg_core.objective import Objective
 from autoseg_core.scaling import gradient_scale
-from autoseg_core.scores import METRICS, SIX, Metric, get_metric, register_metric
+from autoseg_core.scores import METRICS, PAPER_METRICS, Metric, get_metric, register_metric
 from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
 from autoseg_core.surfaces.joint import JointSpace, Space, search_space, space_from_dict
 from autoseg_core.surfaces.space import Constraints, SearchSpace
@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METRICS",
+    "PAPER_METRICS",
     "RECOMMENDED",
-    "SIX",
     "AutoSegLoss",
     "Constraints",
     "JointSpace",

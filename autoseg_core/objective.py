@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from autoseg_core.scores import SIX, get_metric
+from autoseg_core.scores import PAPER_METRICS, get_metric
 from autoseg_core.scores.families import spell_value
 
 Combine = Literal["sum", "product"]
@@ -86,7 +86,7 @@ class Objective:
     @property
     def reported(self) -> tuple[str, ...]:
         """What is scored along with it: the six metrics of the paper, and its own."""
-        return tuple(dict.fromkeys((*SIX, *self.metrics)))
+        return tuple(dict.fromkeys((*PAPER_METRICS, *self.metrics)))
 
     @property
     def shares(self) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import SIX, Space
+from autoseg_core import PAPER_METRICS, Space
 
 FLOOR_REWARD = 0.0
 """What a failed candidate earns: the lowest value a score in [0, 1] can take."""
@@ -131,7 +131,7 @@ def space_of(task: object) -> Space | None:
 
 def score_names_of(task: object) -> tuple[str, ...]:
     """The scores a task gives; the six of the paper when it does not say."""
-    return tuple(getattr(task, "score_names", SIX))
+    return tuple(getattr(task, "score_names", PAPER_METRICS))
 
 
 def data_errors_of(task: object) -> tuple[type[Exception], ...]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
-from autoseg_core.scores import METRICS, SIX
+from autoseg_core.scores import METRICS, PAPER_METRICS
 from autoseg_core.surfaces import SURFACES
 
 VOID = 255
@@ -40,7 +40,7 @@ EXTREME = {
     "narrow at 0": [(0, 0), (3e-7, 0.4), (1e-6, 0.5), (0.5, 0.6), (1, 1)],
     "free ends, falling": [(0, 0.2), (0.3, 0.9), (0.4, 0.5), (0.9, 0.1), (1, 0.7)],
 }
-TERMS = [(metric, surface) for metric in SIX for surface in SURFACES]
+TERMS = [(metric, surface) for metric in PAPER_METRICS for surface in SURFACES]
 
 
 def label_maps(

@@ -37,7 +37,7 @@ from autoseg_core.metrics.inputs import as_tensor
 from autoseg_core.metrics.label_maps import Rules, label_counts
 from autoseg_core.metrics.multilabel import class_maps, multilabel_counts
 from autoseg_core.scores import (
-    SIX,
+    PAPER_METRICS,
     AbsentRule,
     Region,
     get_metric,
@@ -82,7 +82,7 @@ class SegmentationScores:
         tolerance: int = 5,
         protocol: ProtocolName = "strict",
         drop_background: bool = False,
-        metrics: Sequence[str] = SIX,
+        metrics: Sequence[str] = PAPER_METRICS,
         multilabel: bool = False,
     ) -> None:
         native.say_if_missing()

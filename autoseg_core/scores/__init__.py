@@ -12,12 +12,12 @@ from autoseg_core.scores.catalog import (
     seen_classes,
 )
 from autoseg_core.scores.families import get_metric, register_family, spell
-from autoseg_core.scores.shipped import SIX
+from autoseg_core.scores.shipped import PAPER_METRICS
 
 __all__ = [
     "FAMILIES",
     "METRICS",
-    "SIX",
+    "PAPER_METRICS",
     "AbsentRule",
     "Band",
     "Metric",

@@ -21,7 +21,7 @@ from autoseg_core.scores.catalog import (
 from autoseg_core.scores.families import register_family, spell
 from autoseg_core.surfaces.operations import XOR_DIFFERENCE
 
-SIX = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
+PAPER_METRICS = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
 """The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""
 
 WEIGHTED = {"wIoU": "mIoU", "wAcc": "mAcc", "wDice": "Dice", "wBF1": "BF1"}

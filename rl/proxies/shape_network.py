@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoseg_core import SIX, SegmentationScores
+from autoseg_core import PAPER_METRICS, SegmentationScores
 from rl.proxies.shape_images import CLASSES, TRAIN, VOID, image_sets
 
 WARM_ITERATIONS, WARM_LR, WARM_SEED = 60, 0.2, 0
@@ -57,7 +57,7 @@ class WarmStart(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def warm_start(metrics: tuple[str, ...] = SIX) -> WarmStart:
+def warm_start(metrics: tuple[str, ...] = PAPER_METRICS) -> WarmStart:
     """Made by cross entropy at first use in a process; shared, not to be changed."""
     network = _warm_network()
     with one_thread():
@@ -137,7 +137,7 @@ def check_weights(network: Network) -> None:
 
 
 @torch.no_grad()
-def score(network: Network, metrics: Sequence[str] = SIX) -> dict[str, float]:
+def score(network: Network, metrics: Sequence[str] = PAPER_METRICS) -> dict[str, float]:
     """Exact scores on the validation images, in [0, 1]."""
     images = image_sets()[1]
     scores = SegmentationScores(len(CLASSES), VOID, TOLERANCE, metrics=metrics)

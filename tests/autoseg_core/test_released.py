@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from autoseg_core import (
-    SIX,
+    PAPER_METRICS,
     AutoSegLoss,
     LossSpec,
     LossTerm,
@@ -150,7 +150,9 @@ def test_void_edges_are_written_only_where_they_are() -> None:
     assert LossSpec.from_json(both.to_json()) == both
 
 
-@pytest.mark.parametrize(("metric", "dim"), [*zip(SIX, (12, 12, 6, 6, 12, 8), strict=True)])
+@pytest.mark.parametrize(
+    ("metric", "dim"), [*zip(PAPER_METRICS, (12, 12, 6, 6, 12, 8), strict=True)]
+)
 def test_searches_have_as_many_parameters_as_published(metric: str, dim: int) -> None:
     """ASL, arXiv 2010.07930, sec. 4: two pieces for regions, one for boundaries."""
     assert SearchSpace(metric, "bezier").dim == dim

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from autoseg_core import SIX, load_spec
+from autoseg_core import PAPER_METRICS, load_spec
 
 SCRIPT = Path(__file__).parents[2] / "projects" / "AutoSegLoss" / "demo_shapes.py"
 TINY_SEARCH = shlex.split(
@@ -59,7 +59,11 @@ def test_it_prints_the_table_and_files_that_exist_and_goes_on_where_it_stopped(
     assert [Path(command).name for command in commands] == names
     assert all(Path(command).is_file() for command in commands)
     head, first, middle, last = re.findall(r"^\| *\w.*$", text, re.MULTILINE)
-    assert [cell.strip() for cell in head.strip("|").split("|")] == ["loss", "seeds", *SIX]
+    assert [cell.strip() for cell in head.strip("|").split("|")] == [
+        "loss",
+        "seeds",
+        *PAPER_METRICS,
+    ]
     assert first.startswith("| cross_entropy")
     assert middle.startswith("| shapes-miou-bezier-identity")
     assert last.startswith("| shapes-miou-bezier ")

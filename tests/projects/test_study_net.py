@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.study.tensorboard import HPARAMS
-from autoseg_core import SIX
+from autoseg_core import PAPER_METRICS
 
 SPEC = "voc-miou-bezier"
 LOSSES = ("cross_entropy", SPEC)
@@ -72,11 +72,11 @@ def scores(output: Path, loss: str, seed: int) -> dict[str, float]:
 
 def test_the_table_is_the_mean_and_spread_of_the_cells(finished):
     head, *rows = table((finished / "stdout.txt").read_text())
-    assert head == ["loss", "seeds", *SIX]
+    assert head == ["loss", "seeds", *PAPER_METRICS]
     assert [row[0] for row in rows] == list(LOSSES)
     for row in rows:
         assert row[1] == "2"
-        for name, cell in zip(SIX, row[2:], strict=True):
+        for name, cell in zip(PAPER_METRICS, row[2:], strict=True):
             values = [scores(finished, row[0], seed)[name] for seed in (1, 2)]
             assert cell == f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
@@ -185,7 +185,7 @@ def test_more_may_be_asked_for_later(study, copy):
     run = study(copy, "STUDY.TOLERANCES", "[1, 5]", "STUDY.BORDERS", True).assert_ok()
     head, *rows = table(run.stdout)
     further = ["BIoU@1", "BF1@1", "BIoU@5", "BF1@5", "border_length", "jaggedness"]
-    assert head == ["loss", "seeds", *SIX, *further]
+    assert head == ["loss", "seeds", *PAPER_METRICS, *further]
     assert trained(copy) == before
     for row in rows:  # 5 is TEST.TOLERANCE
         shown = dict(zip(head, row, strict=True))
@@ -236,7 +236,7 @@ def test_the_server_has_a_run_for_each_cell_with_the_same_tags(board):
     assert set(scalars) == RUNS
     assert len({tuple(sorted(tags)) for tags in scalars.values()}) == 1
     tags = next(iter(scalars.values()))
-    assert {f"scores/{name}" for name in SIX} | {"total_loss"} == set(tags)
+    assert {f"scores/{name}" for name in PAPER_METRICS} | {"total_loss"} == set(tags)
     images = board("plugin/images/tags")
     kinds = ("prediction", "truth", "borders")
     expected = {f"{kind}/{number}" for kind in kinds for number in (0, 1)}
@@ -245,7 +245,7 @@ def test_the_server_has_a_run_for_each_cell_with_the_same_tags(board):
 
 def test_the_server_has_the_scores_of_the_cells(board, finished):
     run = urllib.parse.quote(f"{SPEC}/seed2", safe="")
-    for name in SIX:
+    for name in PAPER_METRICS:
         (point,) = board(f"plugin/scalars/scalars?run={run}&tag=scores%2F{name}")
         assert point[1:] == [30, pytest.approx(scores(finished, SPEC, 2)[name], rel=1e-6)]
 
@@ -259,7 +259,7 @@ def test_the_server_compares_every_cell_in_hparams(board, finished):
     names = [info["name"] for info in experiment["hparamInfos"]]
     assert sorted(names) == sorted(HPARAMS)
     metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}
-    assert metrics == {f"scores/{name}" for name in SIX} | {"total_loss"}
+    assert metrics == {f"scores/{name}" for name in PAPER_METRICS} | {"total_loss"}
     columns = [{"hparam": name} for name in names]
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     asked = {"startIndex": 0, "sliceSize": 100, "colParams": columns, "allowedStatuses": statuses}
@@ -303,7 +303,9 @@ def test_a_cell_is_what_train_net_makes_of_its_config(finished, scripts, tmp_pat
     config = finished / SPEC / "seed2" / "config.yaml"
     run = scripts.run("train_net.py", "--config-file", config, "OUTPUT_DIR", tmp_path / "run")
     numbers = re.findall(r"copypaste: (.*)", run.assert_ok().stdout)[-1]
-    assert numbers.split(",") == [f"{scores(finished, SPEC, 2)[name]:.4f}" for name in SIX]
+    assert numbers.split(",") == [
+        f"{scores(finished, SPEC, 2)[name]:.4f}" for name in PAPER_METRICS
+    ]
 
 
 def test_all_cells_start_from_the_same_weights(scripts, study, tiny_config, tmp_path):

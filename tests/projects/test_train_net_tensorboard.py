@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from autoseg_core import SIX
+from autoseg_core import PAPER_METRICS
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
@@ -138,7 +138,7 @@ def test_scalars_have_these_tags(server):
         *("lr/backbone", "lr/sem_seg_head", "speed/images_per_second", "memory/host_peak_MiB"),
         "surrogate/mIoU",
         *(f"counts/mIoU/{n}/{c}" for n in ("target", "intersection", "union") for c in CLASSES),
-        *(f"sem_seg/{name}" for name in SIX),
+        *(f"sem_seg/{name}" for name in PAPER_METRICS),
         *(f"sem_seg/{column}-{label}" for column in columns for label in CLASSES),
     }
     assert tags - {"memory/cuda_peak_MiB"} == expected

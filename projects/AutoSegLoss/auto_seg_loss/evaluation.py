@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from auto_seg_loss.data.labels import Palette, read_label
-from autoseg_core import SIX, SegmentationScores
+from autoseg_core import PAPER_METRICS, SegmentationScores
 from autoseg_core.metrics.evaluator import ProtocolName
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         protocol: ProtocolName = "strict",
         tolerance: int = 5,
         drop_background: bool = False,
-        metrics: Sequence[str] = SIX,
+        metrics: Sequence[str] = PAPER_METRICS,
         also: Sequence[ProtocolName] = (),
         palette: Palette = (),
     ) -> None:

@@ -29,7 +29,7 @@ from auto_seg_loss.saving import latest_checkpoint
 from auto_seg_loss.weight_files import local_weights
 from auto_seg_loss.weights import read_checkpoint
 from auto_seg_loss.yaml_files import read_yaml
-from autoseg_core import SIX, SegmentationScores
+from autoseg_core import PAPER_METRICS, SegmentationScores
 
 _MISMATCH = re.compile(
     r"Type mismatch \(<class '(\w+)'> vs. <class '(\w+)'>\) with values \((.*) vs. (.*)\) "
@@ -244,5 +244,5 @@ def check_evaluation(cfg: CfgNode) -> None:
             tolerance=cfg.TEST.TOLERANCE,
             protocol=cfg.TEST.PROTOCOL,
             drop_background=cfg.TEST.DROP_BACKGROUND,
-            metrics=(*SIX, *cfg.TEST.METRICS),
+            metrics=(*PAPER_METRICS, *cfg.TEST.METRICS),
         )

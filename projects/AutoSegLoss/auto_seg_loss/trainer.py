@@ -32,7 +32,7 @@ from auto_seg_loss.modeling import build_model
 from auto_seg_loss.random_states import set_random_states, undisturbed
 from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.train_loop import build_train_loop
-from autoseg_core import SIX
+from autoseg_core import PAPER_METRICS
 from autoseg_core.metrics.evaluator import ProtocolName
 
 Dicts = list[dict[str, Any]]
@@ -194,7 +194,7 @@ def build_evaluator(
     cfg: CfgNode,
     dicts: Dicts,
     dataset_name: str,
-    metrics: Sequence[str] = SIX,
+    metrics: Sequence[str] = PAPER_METRICS,
     protocols: Sequence[ProtocolName] = (),
 ) -> SegmentationScoresEvaluator:
     """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST.
@@ -217,7 +217,7 @@ def build_evaluator(
 
 def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
     """Names of the scores that tests report."""
-    return (*SIX, *cfg.TEST.METRICS)
+    return (*PAPER_METRICS, *cfg.TEST.METRICS)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -28,7 +28,7 @@ from auto_seg_loss.trainer import (
     build_optimizer,
     build_test_loader,
 )
-from autoseg_core import SIX, AutoSegLoss, Space
+from autoseg_core import PAPER_METRICS, AutoSegLoss, Space
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
 
@@ -195,7 +195,7 @@ def score(
     model: nn.Module,
     dicts: Dicts,
     dataset_name: str,
-    metrics: Sequence[str] = SIX,
+    metrics: Sequence[str] = PAPER_METRICS,
 ) -> dict[str, float]:
     """The exact scores of ``model`` on ``dicts``, or on their centre crops, in [0, 1]."""
     evaluator = build_evaluator(cfg, dicts, dataset_name, metrics)

@@ -13,7 +13,7 @@ import samples
 import torch
 
 from autoseg_core import SegmentationScores
-from autoseg_core.scores import SIX
+from autoseg_core.scores import PAPER_METRICS
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ def images(
 
 def assert_same(scores: SegmentationScores, expected: tuple[Any, Any]) -> None:
     computed, table = scores.compute(), scores.per_class()
-    assert list(computed) == list(SIX)
+    assert list(computed) == list(PAPER_METRICS)
     np.testing.assert_allclose(
         [computed[k] for k in expected[0]], list(expected[0].values()), 1e-12
     )
@@ -185,7 +185,7 @@ def test_inputs_are_left_alone() -> None:
 def test_only_what_is_asked_for_is_computed_and_counted() -> None:
     prediction, target = images(10)
     six, two = SegmentationScores(5), SegmentationScores(5, metrics=("gAcc", "BIoU"))
-    assert six.metrics == SIX
+    assert six.metrics == PAPER_METRICS
     six.update(prediction, target)
     two.update(prediction, target)
     assert list(two.counts) == ["image", "trimap"]
@@ -207,7 +207,13 @@ def test_bands_of_different_width_are_counted_apart() -> None:
 
 def test_any_metrics_merge_and_travel() -> None:
     prediction, target = images(12)
-    metrics = [*SIX, "Dice", "Fbeta(beta=2.0)", "IoU(classes=[1])", "BoundaryIoU(radius=2)"]
+    metrics = [
+        *PAPER_METRICS,
+        "Dice",
+        "Fbeta(beta=2.0)",
+        "IoU(classes=[1])",
+        "BoundaryIoU(radius=2)",
+    ]
     whole, left, right = (SegmentationScores(5, metrics=metrics) for _ in range(3))
     assert whole.metrics[7] == "Fbeta(beta=2)"
     whole.update(prediction, target)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autoseg_core import SegmentationScores
-from autoseg_core.scores import SIX
+from autoseg_core.scores import PAPER_METRICS
 
 METRICS = ["mIoU", "Dice", "mPrecision", "mSpecificity"]
 
@@ -116,7 +116,7 @@ def test_volumes_count_every_voxel() -> None:
 def test_boundaries_of_volumes_and_multilabel_maps_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Multi-label maps have exact .* not of BIoU, BF1: name"):
         SegmentationScores(3, multilabel=True)
-    assert "BF1" in SIX
+    assert "BF1" in PAPER_METRICS
     volume = np.zeros((1, 2, 4, 4), int)
     words = r"Volumes .*\(1, 2, 4, 4\), have exact scores .* not of BIoU, BF1.*multilabel=True"
     with pytest.raises(ValueError, match=words):

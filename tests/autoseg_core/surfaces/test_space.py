@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from autoseg_core import Constraints, SearchSpace
-from autoseg_core.scores import SIX
+from autoseg_core.scores import PAPER_METRICS
 from autoseg_core.surfaces import SURFACES
 
 CONSTRAINTS = [Constraints(*flags) for flags in product([True, False], repeat=2)]
 EVERY = pytest.mark.parametrize(
     "space",
-    [SearchSpace(m, s, None, c) for m, s, c in product(SIX, SURFACES, CONSTRAINTS)],
+    [SearchSpace(m, s, None, c) for m, s, c in product(PAPER_METRICS, SURFACES, CONSTRAINTS)],
     ids=lambda s: f"{s.metric}-{s.surface}-{s.constraints.truth_table}-{s.constraints.monotone}",
 )
 

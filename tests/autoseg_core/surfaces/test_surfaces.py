@@ -8,7 +8,7 @@ import references
 import torch
 from torch import Tensor
 
-from autoseg_core.scores import SIX
+from autoseg_core.scores import PAPER_METRICS
 from autoseg_core.surfaces import SURFACES, evaluate_curve, get_surface
 from autoseg_core.surfaces.space import SearchSpace
 
@@ -59,7 +59,7 @@ def test_fixed_ends_and_never_falling(
 
 
 @ALL
-@pytest.mark.parametrize("metric", SIX)
+@pytest.mark.parametrize("metric", PAPER_METRICS)
 def test_identity_coordinates_give_the_identity_curve(surface: str, metric: str) -> None:
     space = SearchSpace(metric, surface)
     for points in torch.from_numpy(space.control_points(space.identity())):

@@ -13,7 +13,7 @@ import references
 import samples
 import torch
 
-from autoseg_core import RECOMMENDED, SIX, AutoSegLoss, LossSpec, load_loss, load_spec
+from autoseg_core import PAPER_METRICS, RECOMMENDED, AutoSegLoss, LossSpec, load_loss, load_spec
 from autoseg_core.spec import SpecError
 from autoseg_core.zoo import zoo_names
 
@@ -136,11 +136,11 @@ def test_every_file_is_canonical(name: str) -> None:
 
 
 def test_every_metric_of_the_paper_has_a_recommended_loss_of_its_own() -> None:
-    assert tuple(RECOMMENDED) == SIX
+    assert tuple(RECOMMENDED) == PAPER_METRICS
     assert not {metric.lower() for metric in RECOMMENDED} & set(zoo_names())
 
 
-@pytest.mark.parametrize("metric", SIX)
+@pytest.mark.parametrize("metric", PAPER_METRICS)
 @pytest.mark.parametrize("spelled", [str, str.lower, str.upper])
 def test_a_metric_stands_for_its_recommended_loss(metric: str, spelled: Any) -> None:
     spec = load_spec(spelled(metric))

@@ -16,7 +16,7 @@ from samples import label_maps, with_void
 
 from auto_seg_loss.data import read_label
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator, class_table
-from autoseg_core import SIX, SegmentationScores
+from autoseg_core import PAPER_METRICS, SegmentationScores
 
 CLASSES = ["sky", "road", "car", "pole", "never"]
 IGNORE_LABEL = 11  # of the files; 255 in memory
@@ -64,7 +64,7 @@ SETTINGS = [
     {},
     {"protocol": "paper"},
     {"tolerance": 1},
-    {"metrics": (*SIX, "Dice", "BoundaryIoU(radius=1)")},
+    {"metrics": (*PAPER_METRICS, "Dice", "BoundaryIoU(radius=1)")},
     {"drop_background": True, "protocol": "paper", "tolerance": 2},
 ]
 
@@ -78,7 +78,7 @@ def test_scores_are_those_of_segmentation_scores_in_percent(case, settings, batc
     results = evaluator.evaluate()
     assert list(results) == ["sem_seg"]
     scores = results["sem_seg"]
-    assert list(scores)[:6] == list(SIX)
+    assert list(scores)[:6] == list(PAPER_METRICS)
     for name, value in expected.compute().items():
         assert scores[name] == 100 * value
     for column, values in expected.per_class().items():
@@ -131,7 +131,7 @@ def test_every_class_has_four_scores_and_an_absent_one_nan(case):
     case.process(evaluator)
     scores = evaluator.evaluate()["sem_seg"]
     per_class = {f"{column}-{name}" for column in ("IoU", "Acc", "BIoU", "BF1") for name in CLASSES}
-    assert set(scores) == {*SIX, *per_class}
+    assert set(scores) == {*PAPER_METRICS, *per_class}
     assert {key for key in scores if math.isnan(scores[key])} == {
         key for key in per_class if key.endswith("-never")
     }
@@ -213,6 +213,6 @@ def test_the_table_is_logged(case, caplog):
     with caplog.at_level("INFO", logger="auto_seg_loss"):
         evaluator.evaluate()
     text = "\n".join(record.getMessage() for record in caplog.records)
-    assert all(word in text for word in (*SIX, *CLASSES, "-"))
+    assert all(word in text for word in (*PAPER_METRICS, *CLASSES, "-"))
     (share,) = re.findall(r"Scoring took ([\d.]+) % of the evaluation's time", text)
     assert 0 < float(share) < 100

@@ -110,7 +110,9 @@ def test_void_pixels_do_not_dilute_the_hardest(batch):
 
 
 def test_an_unknown_name_lists_the_known_ones(make_cfg):
-    with pytest.raises(ValueError, match=r"'dyce'.* auto_seg_loss, cross_entropy, cross_entropy_dice, dice"):
+    with pytest.raises(
+        ValueError, match=r"'dyce'.* auto_seg_loss, cross_entropy, cross_entropy_dice, dice"
+    ):
         build_loss(make_cfg(HEAD + "LOSS_TYPE", "dyce"))
 
 

@@ -14,7 +14,7 @@ from auto_seg_loss.problem import (
     check_problem,
     loss_name,
 )
-from autoseg_core import SIX, SearchSpace
+from autoseg_core import PAPER_METRICS, SearchSpace
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 HOLDOUT = "SEARCH.HOLDOUT."
@@ -24,7 +24,7 @@ def names(dicts) -> list[str]:
     return [item["image_id"] for item in dicts]
 
 
-@pytest.mark.parametrize("metric", SIX)
+@pytest.mark.parametrize("metric", PAPER_METRICS)
 @pytest.mark.parametrize("surface", ["bezier", "linear"])
 def test_the_space_is_the_one_named(make_cfg, metric, surface):
     space = build_space(make_cfg("SEARCH.METRIC", metric, "SEARCH.SURFACE", surface))

@@ -19,7 +19,7 @@ from auto_seg_loss.trainer import (
     build_test_loader,
     build_train_loader,
 )
-from autoseg_core import SIX
+from autoseg_core import PAPER_METRICS
 
 TRAIN, TEST = "shapes_sem_seg_train", "shapes_sem_seg_test"
 
@@ -184,7 +184,7 @@ def test_the_evaluator_has_the_settings_of_test(shapes, make_cfg):
 def test_tests_score_further_metrics(shapes, make_cfg):
     cfg = make_cfg("TEST.METRICS", "('Dice', 'Fbeta(beta=2.0)')")
     scores = Trainer.build_evaluator(cfg, TEST).scores
-    assert scores.metrics == (*SIX, "Dice", "Fbeta(beta=2)")
+    assert scores.metrics == (*PAPER_METRICS, "Dice", "Fbeta(beta=2)")
 
 
 def test_the_trainer_scores_a_model(shapes, make_cfg):

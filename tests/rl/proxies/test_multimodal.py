@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from autoseg_core import SIX, SearchSpace
+from autoseg_core import PAPER_METRICS, SearchSpace
 from rl.proxies.known import KnownOptimum
 from rl.proxies.multimodal import TwoPeaks, rastrigin, two_peaks
 
-SPACES = [SearchSpace(metric, surface) for metric in SIX for surface in ("bezier", "linear")]
+SPACES = [
+    SearchSpace(metric, surface) for metric in PAPER_METRICS for surface in ("bezier", "linear")
+]
 MAKE = pytest.mark.parametrize("make", [rastrigin, two_peaks])
 SPACE = pytest.mark.parametrize("space", SPACES, ids=lambda s: f"{s.metric}-{s.surface}")
 

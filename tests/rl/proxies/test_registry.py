@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg_core import SIX, SearchSpace
+from autoseg_core import PAPER_METRICS, SearchSpace
 from rl.proxies import PROXIES, Quadratic, make_task, training_of
 from rl.proxies.blend import Blend
 from rl.proxies.shapes import Shapes, ShapesTraining
@@ -122,4 +122,4 @@ def test_a_training_is_its_own_training_and_a_task_too() -> None:
 def test_what_cannot_be_led_says_how_to_make_it() -> None:
     with pytest.raises(TypeError, match=r"Bare cannot be led .*Blend\(task\)"):
         training_of(Bare())
-    assert Blend(Bare()).score_names == SIX
+    assert Blend(Bare()).score_names == PAPER_METRICS

@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter
 from fvcore.nn.precise_bn import get_bn_modules
 
-from autoseg_core import SIX
+from autoseg_core import PAPER_METRICS
 
 from .counts import LossCounts, searched_loss
 from .due import is_due
@@ -32,7 +32,9 @@ def build_writers(trainer: Any) -> list[EventWriter]:
     """Detectron2's printer, and its files as in ``writers``."""
     cfg, output = trainer.cfg, Path(trainer.cfg.OUTPUT_DIR)
     loss = searched_loss(trainer.model)
-    layout = custom_scalars((*SIX, *cfg.TEST.METRICS), None if loss is None else loss.spec)
+    layout = custom_scalars(
+        (*PAPER_METRICS, *cfg.TEST.METRICS), None if loss is None else loss.spec
+    )
     return [
         CommonMetricPrinter(trainer.max_iter),
         MetricsFile(output / "metrics.json"),

@@ -15,7 +15,7 @@ from auto_seg_loss.losses import loss_names
 from auto_seg_loss.preflight import load_config
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.settings import CANDIDATES, Setting, build_settings
-from autoseg_core import SIX, load_spec
+from autoseg_core import PAPER_METRICS, load_spec
 from autoseg_core.scores import get_metric
 
 
@@ -146,12 +146,14 @@ def loss_label(loss: str) -> str:
 
 def score_names(cfg: CfgNode) -> tuple[str, ...]:
     """The six scores, and those of TEST.METRICS."""
-    return tuple(dict.fromkeys((*SIX, *(get_metric(name).name for name in cfg.TEST.METRICS))))
+    return tuple(
+        dict.fromkeys((*PAPER_METRICS, *(get_metric(name).name for name in cfg.TEST.METRICS)))
+    )
 
 
 def border_metrics() -> list[str]:
     """Those of the six whose score depends on a tolerance."""
-    return [name for name in SIX if get_metric(name).region != "image"]
+    return [name for name in PAPER_METRICS if get_metric(name).region != "image"]
 
 
 def tolerance_names(tolerances: Sequence[int]) -> list[str]:

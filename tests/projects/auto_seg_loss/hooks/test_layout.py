@@ -7,7 +7,7 @@ import re
 import pytest
 
 from auto_seg_loss.hooks.layout import custom_scalars
-from autoseg_core import SIX, load_spec
+from autoseg_core import PAPER_METRICS, load_spec
 
 SPEC = load_spec("voc-miou-bezier")
 
@@ -24,7 +24,7 @@ def found(layout, category, chart, tags):
         ("training", "loss", ["total_loss", "loss_sem_seg", "loss_sem_seg_aux"]),
         ("training", "learning rate", ["lr/backbone", "lr/sem_seg_head/2"]),
         ("training", "surrogate score of the batch", ["surrogate/mIoU"]),
-        ("scores", "all", [*(f"sem_seg/{name}" for name in SIX), "a_b/sem_seg/mIoU"]),
+        ("scores", "all", [*(f"sem_seg/{name}" for name in PAPER_METRICS), "a_b/sem_seg/mIoU"]),
         ("scores", "IoU by class", ["sem_seg/IoU-sky", "a_b/sem_seg/IoU-sky"]),
         ("scores", "Fbeta(beta=2) by class", ["sem_seg/Fbeta(beta=2)-sky"]),
         ("speed and memory", "images per second", ["speed/images_per_second"]),
@@ -46,10 +46,10 @@ def test_a_chart_shows_its_tags_and_no_others(category, chart, wanted):
         *("surrogate/mIoU", "sem_seg/IoU-sky", "a_b/sem_seg/IoU-sky", "a_b/sem_seg/mIoU"),
         *("sem_seg/Fbeta(beta=2)-sky", "speed/images_per_second", "memory/host_peak_MiB"),
         *("memory/cuda_peak_MiB", "counts/mIoU/target/sky", "counts/mIoU/union/traffic light"),
-        *(f"sem_seg/{name}" for name in SIX),
+        *(f"sem_seg/{name}" for name in PAPER_METRICS),
     }
     assert set(wanted) <= everything and not everything & set(others)
-    layout = custom_scalars((*SIX, "Fbeta(beta=2)"), SPEC)
+    layout = custom_scalars((*PAPER_METRICS, "Fbeta(beta=2)"), SPEC)
     assert set(found(layout, category, chart, everything)) == set(wanted)
     assert (
         found(layout, category, chart, ["eta_seconds", "lr", "counts/BF1/matched_target/sky"]) == []
@@ -57,6 +57,6 @@ def test_a_chart_shows_its_tags_and_no_others(category, chart, wanted):
 
 
 def test_other_losses_have_no_charts_of_counts():
-    layout = custom_scalars(SIX, None)
+    layout = custom_scalars(PAPER_METRICS, None)
     assert list(layout) == ["training", "scores", "speed and memory"]
     assert list(layout["training"]) == ["loss", "learning rate"]

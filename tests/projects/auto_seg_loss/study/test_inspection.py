@@ -17,7 +17,7 @@ from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.images import pictures_of
 from auto_seg_loss.study.inspection import inspect, missing_from, shown_records
 from auto_seg_loss.trainer import Trainer
-from autoseg_core import SIX
+from autoseg_core import PAPER_METRICS
 
 TEST = "shapes_sem_seg_test"
 ASKED = ("STUDY.TOLERANCES", "[1, 3]", "STUDY.BORDERS", True, "TEST.TOLERANCE", 3)
@@ -74,7 +74,7 @@ def test_predictions_are_the_networks_and_spread_over_the_set(cell, trained):
 
 def test_pictures_show_the_same_images_for_every_cell(cell):
     shown = inspect(cell.config, cell.directory / "model_final.pth")
-    scores = dict.fromkeys(SIX, 1.0)
+    scores = dict.fromkeys(PAPER_METRICS, 1.0)
     pictures = pictures_of(CellResult(cell, scores, shown))
     assert len(pictures) == 2
     assert {one.shape for shown in pictures for one in vars(shown).values()} == {(48, 64, 3)}

@@ -17,7 +17,7 @@ from auto_seg_loss.study import (
     read_study,
 )
 from auto_seg_loss.study.matrix import cell_config, loss_label, tolerance_names
-from autoseg_core import RECOMMENDED, SIX, load_spec
+from autoseg_core import PAPER_METRICS, RECOMMENDED, load_spec
 
 SPEC = "voc-miou-bezier"
 
@@ -67,7 +67,7 @@ def test_a_metric_is_named_as_its_recommended_loss():
 def test_scores_at_tolerances_have_names_of_their_own(make_study):
     assert tolerance_names([1, 3]) == ["BIoU@1", "BF1@1", "BIoU@3", "BF1@3"]
     names = make_study("STUDY.TOLERANCES", "[2]", "STUDY.TARGET", "BF1").score_names
-    assert names == ("BF1", *(name for name in SIX if name != "BF1"), "BIoU@2", "BF1@2")
+    assert names == ("BF1", *(name for name in PAPER_METRICS if name != "BF1"), "BIoU@2", "BF1@2")
 
 
 # --- data sets and networks ---

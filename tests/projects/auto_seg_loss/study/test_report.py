@@ -15,7 +15,7 @@ from auto_seg_loss.study.candidates import CandidateLoss
 from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.matrix import Study
 from auto_seg_loss.study.report import printed, write_reports
-from autoseg_core import SIX, load_spec
+from autoseg_core import PAPER_METRICS, load_spec
 
 SPEC = "voc-miou-bezier"
 
@@ -84,7 +84,7 @@ def test_the_summary_holds_both_tables_and_links_to_pictures_that_exist(make_stu
     study.output.mkdir()
     write_reports(study, results(study))
     text = (study.output / "summary.md").read_text()
-    names = ["BIoU", *(name for name in SIX if name != "BIoU")]
+    names = ["BIoU", *(name for name in PAPER_METRICS if name != "BIoU")]
     first, second = [part for part in text.split("\n\n") if part.startswith("| loss")]
     assert table(first, "loss")[0] == ["loss", "seeds", *names]
     head, row = table(second, "loss")

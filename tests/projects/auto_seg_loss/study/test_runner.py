@@ -13,7 +13,7 @@ from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.run_record import sole_run
 from auto_seg_loss.study import runner
 from auto_seg_loss.study.finished import data_digest
-from autoseg_core import SIX, load_spec
+from autoseg_core import PAPER_METRICS, load_spec
 from autoseg_core.files import DamagedFileError
 from rl.locks import FileLock
 from rl.search import SearchError
@@ -23,7 +23,7 @@ EVERY = [("cross_entropy", 1), (SPEC, 1), ("cross_entropy", 2), (SPEC, 2)]
 
 
 def scores(**values: float) -> dict[str, float]:
-    return {name: values.get(name, 0.0) for name in SIX}
+    return {name: values.get(name, 0.0) for name in PAPER_METRICS}
 
 
 def rows(table: str) -> list[list[str]]:
@@ -46,12 +46,12 @@ def test_every_loss_is_trained_with_every_seed(study, tmp_path):
 
 def test_further_metrics_have_a_column_and_may_be_the_target(study):
     head, *_ = rows(study("TEST.METRICS", "('Fbeta(beta=2.0)',)", "STUDY.TARGET", "Fbeta(beta=2)"))
-    assert head == ["loss", "seeds", "Fbeta(beta=2)", *SIX]
+    assert head == ["loss", "seeds", "Fbeta(beta=2)", *PAPER_METRICS]
 
 
 def test_fewer_metrics_are_read_from_finished_cells_and_more_refused(study):
     study("TEST.METRICS", "('Dice',)")
-    assert rows(study())[0] == ["loss", "seeds", *SIX]
+    assert rows(study())[0] == ["loss", "seeds", *PAPER_METRICS]
     with pytest.raises(ValueError, match="was trained without the scores of worstIoU; delete it"):
         study("TEST.METRICS", "('Dice', 'worstIoU')")
     assert len(study.trained) == 4
