@@ -1,30 +1,22 @@
-"""Small networks of every kind, from the configs that ship."""
+"""Small networks of every kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from small_networks import PARAMETERS, small_network
 from torch import nn
 
-CONFIGS = Path(__file__).parents[4] / "projects" / "AutoSegLoss" / "configs" / "shapes"
-TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="needs timm: extra [baselines]")
-NETWORKS = {
-    "Base-Shapes": (),
-    "Base-Shapes-DeepLabV3": (),
-    "Base-Shapes-PSPNet": (),
-    "Base-Shapes-SemanticFPN": (),
-    "Base-Shapes-HRNet": TIMM,
-}
+CONFIGS = Path(__file__).parents[4] / "projects" / "AutoSegLoss" / "configs"
 
 
-@pytest.fixture(params=[pytest.param(name, marks=marks) for name, marks in NETWORKS.items()])
+@pytest.fixture(params=PARAMETERS)
 def network_name(request: pytest.FixtureRequest) -> str:
-    """Name of each small network's config in turn."""
+    """Name of each small network in turn."""
     return str(request.param)
 
 
@@ -37,8 +29,8 @@ def make_network(network_name: str) -> Callable[..., nn.Module]:
 
     def make(*options: Any) -> nn.Module:
         torch.manual_seed(0)
-        path = CONFIGS / f"{network_name}.yaml"
-        return build_model(load_config(str(path), [str(option) for option in options]))
+        pairs = small_network(network_name) + [str(option) for option in options]
+        return build_model(load_config(str(CONFIGS / "shapes" / "Base-Shapes.yaml"), pairs))
 
     return make
 
