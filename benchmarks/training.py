@@ -19,7 +19,7 @@ import torch
 from detectron2.utils.events import EventStorage
 
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.train_loop import TrainLoop, build_train_loop
 from auto_seg_loss.trainer import build_optimizer
 from benchmarks.timing import median_seconds

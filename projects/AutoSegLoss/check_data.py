@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 from auto_seg_loss.data_report import data_report, data_sets
-from auto_seg_loss.preflight import check_data, load_config, script_parser
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.runtime.checks import check_data
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from auto_seg_loss.fair.comparison import RATES, Comparison
 from auto_seg_loss.fair.tables import rate_table, score_table
-from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
+from auto_seg_loss.runtime.checks import check_train_data
+from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, script_parser, start_run
 from auto_seg_loss.trainer import metrics_of
-from auto_seg_loss.user_errors import explain_user_errors
 
 
 def main() -> None:

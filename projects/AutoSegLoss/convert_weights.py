@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 
-from auto_seg_loss.errors import ConfigError, config_errors
-from auto_seg_loss.modeling.check import network_on_meta
-from auto_seg_loss.preflight import load_config, script_parser
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.runtime.checks import network_on_meta
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
+from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 from auto_seg_loss.weight_names import converted
 from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.files import save_whole, user_path

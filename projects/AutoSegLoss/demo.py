@@ -24,8 +24,9 @@ from auto_seg_loss.prediction import (
     plan_outputs,
     predict_file,
 )
-from auto_seg_loss.preflight import check_weights, load_config
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.runtime.checks import check_weights
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.scripts import explain_user_errors
 from autoseg_core.files import user_path
 
 

@@ -18,7 +18,7 @@ import argparse
 import os
 
 from auto_seg_loss.fair.finding import Wish, find_loss
-from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
+from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on
 from autoseg_core.files import user_path
 
 

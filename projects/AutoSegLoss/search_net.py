@@ -9,9 +9,15 @@ ends with the same result.
 
 from __future__ import annotations
 
-from auto_seg_loss.preflight import check_train_data, prepare, script_parser, start_run
+from auto_seg_loss.runtime.checks import check_train_data
+from auto_seg_loss.runtime.scripts import (
+    explain_user_errors,
+    prepare,
+    say_how_to_go_on,
+    script_parser,
+    start_run,
+)
 from auto_seg_loss.search import check_search, open_journal, search
-from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 
 def main() -> None:

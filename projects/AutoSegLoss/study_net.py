@@ -13,8 +13,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from auto_seg_loss.preflight import script_parser, start_run
-from auto_seg_loss.run_record import sole_run
+from auto_seg_loss.runtime.resume import sole_run
+from auto_seg_loss.runtime.scripts import (
+    explain_user_errors,
+    say_how_to_go_on,
+    script_parser,
+    start_run,
+)
 from auto_seg_loss.study import (
     check_settings,
     check_study,
@@ -22,7 +27,6 @@ from auto_seg_loss.study import (
     read_study,
     run_study,
 )
-from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 FAILED = "failed (failed.json in a cell's folder says where; --retry-failed trains them again):"
 

@@ -23,28 +23,17 @@ from detectron2.utils import comm
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.hooks import kept_when_interrupted
-from auto_seg_loss.preflight import (
-    check_eval_only,
-    check_loss,
-    check_train_data,
-    prepare,
-    start_run,
-)
-from auto_seg_loss.run_checks import check_gpus
-from auto_seg_loss.run_record import (
-    begin_training,
-    check_resume,
-    sole_run,
-)
-from auto_seg_loss.saving import check_latest, latest_checkpoint
+from auto_seg_loss.runtime.checkpoints import check_latest, latest_checkpoint
+from auto_seg_loss.runtime.checks import check_eval_only, check_loss, check_train_data
+from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
+from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, say_how_to_go_on, start_run
 from auto_seg_loss.trainer import Trainer
-from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on
 
 
 def main() -> None:
     """Check everything once, then train or evaluate in as many processes as asked for."""
     arguments = default_argument_parser().parse_args()
-    checks: list[Callable[[CfgNode], None]] = [check_loss, partial(check_gpus, arguments.num_gpus)]
+    checks: list[Callable[[CfgNode], None]] = [check_loss]
     if arguments.eval_only:
         checks.append(partial(check_eval_only, resume=arguments.resume))
     else:

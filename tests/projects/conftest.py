@@ -89,7 +89,7 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def make_cfg(tiny_config: Path, tmp_path: Path) -> Callable[..., Any]:
     """``make_cfg(KEY, VALUE, ...)``: the tiny config with options, frozen; output in tmp_path."""
-    from auto_seg_loss.preflight import load_config
+    from auto_seg_loss.runtime.configs import load_config
 
     def make(*options: Any) -> Any:
         output = ["OUTPUT_DIR", str(tmp_path / "output")]
@@ -107,7 +107,7 @@ def weights(tiny_config: Path, shapes_root: Path, tmp_path_factory: pytest.TempP
     from detectron2.data import DatasetCatalog
     from detectron2.modeling import build_model
 
-    from auto_seg_loss.preflight import load_config
+    from auto_seg_loss.runtime.configs import load_config
     from auto_seg_loss.training import train
 
     cfg = load_config(str(tiny_config), ["SOLVER.MAX_ITER", "100"])

@@ -33,7 +33,7 @@ sys.path.insert(0, str(HERE / "helpers"))
 
 from script_server import become, import_everything, run  # noqa: E402
 
-from auto_seg_loss import user_errors  # noqa: E402
+from auto_seg_loss.runtime import scripts as user_errors  # noqa: E402
 from rl import signals  # noqa: E402
 from rl.signals import STOPPING  # noqa: E402
 

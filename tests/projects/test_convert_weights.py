@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from auto_seg_loss.checkpoint import Checkpointer
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.weight_names import converted
 
 SCRIPT = Path(__file__).resolve().parents[2] / "projects" / "AutoSegLoss" / "convert_weights.py"

@@ -103,7 +103,7 @@ def test_it_stops_at_the_first_step_that_fails(demo, monkeypatch, capfd):
 
 
 def test_the_small_budget_is_small_and_known_to_the_config():
-    from auto_seg_loss.preflight import load_config
+    from auto_seg_loss.runtime.configs import load_config
 
     spec = importlib.util.spec_from_file_location("demo_as_it_is", SCRIPT)
     assert spec is not None and spec.loader is not None

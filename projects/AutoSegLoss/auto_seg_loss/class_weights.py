@@ -19,8 +19,9 @@ from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
 from auto_seg_loss.data.looks import Seen
-from auto_seg_loss.preflight import check_data, check_train_data, load_config, script_parser
-from auto_seg_loss.user_errors import explain_user_errors
+from auto_seg_loss.runtime.checks import check_data, check_train_data
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 
 Vector = NDArray[np.float64]
 

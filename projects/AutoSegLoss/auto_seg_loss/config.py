@@ -11,7 +11,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 
 from auto_seg_loss.data.folder import register_folder
-from auto_seg_loss.errors import config_errors
+from auto_seg_loss.runtime.errors import config_errors
 
 
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:

@@ -11,7 +11,7 @@ from auto_seg_loss.data.catalog import some
 from auto_seg_loss.data.folder import PARTS, folder_of
 from auto_seg_loss.data.neighbours import alike_neighbours
 from auto_seg_loss.data.summary import summary
-from auto_seg_loss.preflight import look_at_data
+from auto_seg_loss.runtime.checks import look_at_data
 
 
 def data_sets(cfg: CfgNode) -> list[str]:

@@ -18,7 +18,7 @@ from detectron2.config import CfgNode
 from fvcore.common.registry import Registry
 from torch import Tensor, nn
 
-from auto_seg_loss.extras import require
+from auto_seg_loss.runtime.errors import require
 from autoseg_core import load_loss
 
 SEM_SEG_LOSS_REGISTRY = Registry("SEM_SEG_LOSS")

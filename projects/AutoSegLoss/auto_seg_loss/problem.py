@@ -10,7 +10,7 @@ from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.data import assert_disjoint, carve
-from auto_seg_loss.errors import ConfigError, config_errors
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.trainer import Dicts
 from autoseg_core import Constraints, LossSpec, Objective, SegmentationScores, Space, search_space
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auto_seg_loss.data import DATA_ERRORS
-from auto_seg_loss.preflight import check_train_data, checked_config
 from auto_seg_loss.problem import build_sets, build_space, check_problem
-from auto_seg_loss.random_states import undisturbed
 from auto_seg_loss.reference import reference_batches
+from auto_seg_loss.runtime.checks import check_train_data, checked_config
+from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.scale import Batches
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.training import DetectronTraining

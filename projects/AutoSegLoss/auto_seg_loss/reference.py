@@ -16,8 +16,8 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from auto_seg_loss.data import build_train_loader
-from auto_seg_loss.quiet import quiet
-from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.scale import Batches
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.training import train

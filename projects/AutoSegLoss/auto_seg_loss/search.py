@@ -14,7 +14,6 @@ from torch import Tensor
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import split_lists, split_record
-from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.executor import check_executor, open_executor
 from auto_seg_loss.problem import (
     build_sets,
@@ -24,6 +23,7 @@ from auto_seg_loss.problem import (
     loss_name,
 )
 from auto_seg_loss.proxy import build_proxy
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.scale import Batches, scaled
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.warm_start import state_digest

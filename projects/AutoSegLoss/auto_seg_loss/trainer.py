@@ -25,12 +25,12 @@ from detectron2.utils.events import EventWriter
 from torch import nn
 
 from auto_seg_loss.data import TrainLoader, build_mapper, build_train_loader
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.random_states import set_random_states, undisturbed
-from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
+from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.random_states import set_random_states, undisturbed
 from auto_seg_loss.train_loop import build_train_loop
 from autoseg_core import PAPER_METRICS
 from autoseg_core.metrics.evaluator import ProtocolName

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.problem import candidate_spec
-from auto_seg_loss.quiet import quiet
-from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
+from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 from auto_seg_loss.scale import Batches, scaled
 from auto_seg_loss.train_loop import build_train_loop
 from auto_seg_loss.trainer import (

@@ -9,7 +9,7 @@ from typing import Any
 from detectron2.utils.file_io import PathManager
 from iopath.common.file_io import PathHandler
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 
 _PACKAGE = "package://"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from auto_seg_loss.checkpoint import placed, unwrapped
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 
 _RESNET = (
     (r"^(conv1|bn1)\.", r"stem.\1."),

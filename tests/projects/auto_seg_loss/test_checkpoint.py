@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from auto_seg_loss.checkpoint import Checkpointer, WholeCheckpointer, fitted, placed
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 
 
 class Network(nn.Module):

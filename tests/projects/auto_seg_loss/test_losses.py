@@ -9,7 +9,6 @@ import torch
 from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
 
-from auto_seg_loss import extras
 from auto_seg_loss.losses import (
     SEM_SEG_LOSS_REGISTRY,
     CrossEntropy,
@@ -17,6 +16,7 @@ from auto_seg_loss.losses import (
     build_loss,
     loss_names,
 )
+from auto_seg_loss.runtime import errors as extras
 from autoseg_core import RECOMMENDED, AutoSegLoss, SpecError, load_loss, load_spec, zoo_names
 
 HEAD = "MODEL.SEM_SEG_HEAD."

@@ -12,7 +12,7 @@ import pytest
 import torch
 from detectron2.utils.env import seed_all_rng
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.trainer import Trainer
 
 HELPER = Path(__file__).parents[1] / "helpers" / "two_processes_training.py"

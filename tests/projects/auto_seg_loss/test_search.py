@@ -14,6 +14,7 @@ from PIL import Image
 
 from auto_seg_loss.problem import build_sets, build_space
 from auto_seg_loss.proxy import DetectronProxy
+from auto_seg_loss.runtime.scripts import explain_user_errors
 from auto_seg_loss.search import (
     build_agent,
     check_search,
@@ -24,7 +25,6 @@ from auto_seg_loss.search import (
     search,
     search_settings,
 )
-from auto_seg_loss.user_errors import explain_user_errors
 from autoseg_core import LossSpec, Objective, SearchSpace, load_spec, space_from_dict
 from rl.agents import CMAES, PPO, RandomSearch, agent_class
 from rl.events import SearchResult

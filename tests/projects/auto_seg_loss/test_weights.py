@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.weights import read_checkpoint
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.steps": torch.tensor(7)}

@@ -18,9 +18,9 @@ from small_networks import PARAMETERS, small_network
 from torch import nn
 
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.check import check_model
-from auto_seg_loss.preflight import load_config
 from auto_seg_loss.problem import build_space
+from auto_seg_loss.runtime.checks import check_model
+from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.search import build_agent
 from auto_seg_loss.study import check_settings, check_study, read_study
 from auto_seg_loss.trainer import build_lr_scheduler, build_optimizer, build_train_loader

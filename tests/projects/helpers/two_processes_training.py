@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch import distributed, multiprocessing, nn
 
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.trainer import Trainer
 
 

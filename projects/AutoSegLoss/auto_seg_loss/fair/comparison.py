@@ -13,10 +13,10 @@ from pathlib import Path
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.fair.trials import Book, Trial, pinned_settings, run_trials
 from auto_seg_loss.proxy import build_network, proxy_config
 from auto_seg_loss.reference import reference_batches
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.scale import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
 

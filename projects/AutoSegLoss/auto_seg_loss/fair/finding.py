@@ -15,13 +15,14 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data_report import data_report, data_sets
-from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.fair.comparison import SOFT, Comparison
 from auto_seg_loss.fair.report import Found, write_report
 from auto_seg_loss.features.store import feature_store, image_size
-from auto_seg_loss.preflight import check_data, load_config
-from auto_seg_loss.quiet import hush_detectron2
-from auto_seg_loss.run_record import sole_run
+from auto_seg_loss.runtime.checks import check_data
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
+from auto_seg_loss.runtime.quiet import hush_detectron2
+from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import check_search, open_journal, search
 from autoseg_core.files import read_json, replacing
 

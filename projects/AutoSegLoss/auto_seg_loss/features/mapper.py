@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.data.labels import Palette, read_label
 from auto_seg_loss.data.mapper import labels_of
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.features.store import feature_store, image_size
+from auto_seg_loss.runtime.errors import ConfigError
 
 
 class FeatureMapper:

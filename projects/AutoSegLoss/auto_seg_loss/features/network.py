@@ -15,7 +15,7 @@ from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 from torch import Tensor, nn
 
-from auto_seg_loss.quiet import quiet
+from auto_seg_loss.runtime.quiet import quiet
 
 
 @META_ARCH_REGISTRY.register()

@@ -29,10 +29,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from auto_seg_loss.data.images import check_image, read_image
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.features.network import feature_shapes, frozen_backbone
 from auto_seg_loss.features.whitening import Whitening
-from auto_seg_loss.random_states import undisturbed
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.weight_files import local_weights
 from auto_seg_loss.weight_names import converted
 from auto_seg_loss.weights import read_checkpoint

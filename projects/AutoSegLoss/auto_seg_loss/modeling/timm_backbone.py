@@ -18,7 +18,7 @@ from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import Backbone
 from torch import Tensor
 
-from auto_seg_loss.extras import require
+from auto_seg_loss.runtime.errors import require
 
 
 class TimmBackbone(Backbone):

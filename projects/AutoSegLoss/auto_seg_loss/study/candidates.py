@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, space_from_dict
 from rl.journal import JournalError, Record, read_journal
 

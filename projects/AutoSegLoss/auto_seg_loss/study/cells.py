@@ -20,8 +20,8 @@ from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 
 from auto_seg_loss.data import DATA_ERRORS
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.run_record import begin_training
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.resume import begin_training
 from auto_seg_loss.study.finished import (
     CHECKPOINT,
     CONFIG,

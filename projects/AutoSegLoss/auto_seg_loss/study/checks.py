@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
-from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss, loss_names
-from auto_seg_loss.modeling.check import check_model
-from auto_seg_loss.preflight import (
+from auto_seg_loss.runtime.checks import (
     check_evaluation,
+    check_model,
+    check_output,
+    check_schedule,
     check_test_data,
     check_train_data,
     check_weights,
 )
-from auto_seg_loss.run_checks import check_output, check_schedule
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from auto_seg_loss.data import datasets_root, files_digest
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.run_record import UNTRAINED_KEYS, check_resume, loss_text, same_loss
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.resume import UNTRAINED_KEYS, check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from
 from auto_seg_loss.study.matrix import Cell, Study, score_names, tolerance_names
 from auto_seg_loss.weight_files import local_weights

@@ -10,9 +10,9 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.settings import CANDIDATES, Setting, build_settings
 from autoseg_core import PAPER_METRICS, load_spec

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.config import project_defaults, register_names
 from auto_seg_loss.data import DATA_ERRORS, datasets_root
-from auto_seg_loss.errors import config_errors
 from auto_seg_loss.executor import attempt_options
-from auto_seg_loss.quiet import quiet_console
-from auto_seg_loss.run_checks import check_device
+from auto_seg_loss.runtime.checks import check_device
+from auto_seg_loss.runtime.errors import config_errors
+from auto_seg_loss.runtime.quiet import quiet_console
 from auto_seg_loss.study.cells import complete, keep_failure
 from auto_seg_loss.study.finished import (
     FAILED,

@@ -13,9 +13,8 @@ import yaml
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import expand_homes, plain
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.preflight import run_imports
-from auto_seg_loss.yaml_files import read_yaml
+from auto_seg_loss.runtime.configs import read_yaml, run_imports
+from auto_seg_loss.runtime.errors import ConfigError
 from rl.headers import differences
 
 TENSORBOARD = "tensorboard"

@@ -8,8 +8,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from trees import write_image, write_label, write_list
 
 from auto_seg_loss.data.catalog import unregister
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.preflight import load_config
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError
 
 PARTS = ("train", "holdout", "test")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.fair.comparison import RATE_SEED, Comparison, soft_file
 from auto_seg_loss.fair.report import Found, verdict
 from auto_seg_loss.fair.tables import rate_table, score_table
 from auto_seg_loss.fair.trials import Trial
+from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import load_spec
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from auto_seg_loss.errors import ConfigError
 from auto_seg_loss.fair.trials import (
     Book,
     Trial,
@@ -15,6 +14,7 @@ from auto_seg_loss.fair.trials import (
     run_trials,
     trial_config,
 )
+from auto_seg_loss.runtime.errors import ConfigError
 
 TEST = "shapes_sem_seg_test"
 SETTINGS = {"SOLVER": {"IMS_PER_BATCH": 8}}

@@ -25,7 +25,7 @@ def make_network(network_name: str) -> Callable[..., nn.Module]:
     """``make_network(KEY, VALUE, ...)``: the network in turn, with weights of seed 0."""
     from detectron2.modeling import build_model
 
-    from auto_seg_loss.preflight import load_config
+    from auto_seg_loss.runtime.configs import load_config
 
     def make(*options: Any) -> nn.Module:
         torch.manual_seed(0)

@@ -11,7 +11,7 @@ from torch import nn
 
 from auto_seg_loss.losses import CrossEntropy, HardPixelMining, build_loss
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.preflight import check_loss
+from auto_seg_loss.runtime.checks import check_loss
 from auto_seg_loss.trainer import Trainer
 from autoseg_core import AutoSegLoss
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.candidates import pick_candidates
 from autoseg_core import SearchSpace
 from rl.journal import Journal, JournalError, read_journal

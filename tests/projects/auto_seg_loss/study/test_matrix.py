@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study import (
     build_study,
     check_settings,

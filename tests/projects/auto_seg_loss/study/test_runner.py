@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from auto_seg_loss.data import LabelError
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.run_record import sole_run
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.study import runner
 from auto_seg_loss.study.finished import data_digest
 from autoseg_core import PAPER_METRICS, load_spec

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss import run_record
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.run_record import (
-    FREE_KEYS,
-    begin_training,
-    check_resume,
-    sole_run,
-)
+from auto_seg_loss.runtime import resume as run_record
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.resume import FREE_KEYS, begin_training, check_resume, sole_run
 from autoseg_core import load_spec
 from autoseg_core.files import DamagedFileError
 

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from auto_seg_loss.data import DatasetError, LabelError, SplitError
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.user_errors import command_line, explain_user_errors, say_how_to_go_on
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.scripts import command_line, explain_user_errors, say_how_to_go_on
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.journal import JournalError
@@ -91,7 +91,7 @@ def test_a_second_signal_ends_with_the_same_status():
     """Here while the interpreter ends, where it would be a KeyboardInterrupt."""
     program = (
         "import atexit, os, signal\n"
-        "from auto_seg_loss.user_errors import explain_user_errors, say_how_to_go_on\n"
+        "from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on\n"
         "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
         "with explain_user_errors(), say_how_to_go_on():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"

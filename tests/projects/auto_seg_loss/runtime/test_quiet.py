@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from auto_seg_loss.quiet import LOGGERS, hush_detectron2, quiet, quiet_console
+from auto_seg_loss.runtime.quiet import LOGGERS, hush_detectron2, quiet, quiet_console
 
 
 @pytest.fixture(params=LOGGERS)

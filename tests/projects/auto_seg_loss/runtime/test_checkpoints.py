@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.saving import TrainingCheckpointer, latest_checkpoint
+from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
+from auto_seg_loss.runtime.errors import ConfigError
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 
 from auto_seg_loss.checkpoint import Checkpointer
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.random_states import random_states
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.random_states import random_states
 from auto_seg_loss.weights import is_whole
 from autoseg_core.files import replacing, save_whole
 

@@ -14,8 +14,8 @@ from detectron2.config import CfgNode
 from pydantic import BaseModel
 
 from auto_seg_loss.config import plain, project_defaults
-from auto_seg_loss.errors import ConfigError
-from auto_seg_loss.saving import LAST, RUN_FILE
+from auto_seg_loss.runtime.checkpoints import LAST, RUN_FILE
+from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import naming, read_json, replacing
 from rl.headers import differences

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import torch
 
-from auto_seg_loss.random_states import random_states, set_random_states, undisturbed
+from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 
 
 def draw() -> list[float]:

@@ -1,18 +1,30 @@
-"""Errors a user can mend are one line, not a traceback; so is an interruption, which says how to
-go on."""
+"""What a script does around its work: arguments, logs, and last words.
+
+Errors a user can mend are one line, not a traceback; so is an interruption, which says how to
+go on.
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import multiprocessing
 import shlex
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os.path import expanduser
+
+from detectron2.config import CfgNode
+from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
-from auto_seg_loss.errors import ConfigError
+from auto_seg_loss.runtime.checks import checked_config
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.quiet import hush_detectron2
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError
@@ -99,3 +111,39 @@ def _message(error: Exception) -> str:
         first = (str(error).splitlines() or ["the training diverged."])[0]
         return f"{first} Lower SOLVER.BASE_LR, or set SOLVER.CLIP_GRADIENTS.ENABLED True."
     return str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
+
+
+def script_parser(description: str | None) -> argparse.ArgumentParser:
+    """``--config-file`` and KEY VALUE pairs, as in train_net.py; a script adds what is its own."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, type=expanduser, metavar="FILE", help="YAML config")
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
+    )
+    return parser
+
+
+def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
+    """The frozen config of a script, checked; nothing is written yet. See ``checked_config``."""
+    if not args.config_file:
+        raise ConfigError(
+            "--config-file is missing; projects/AutoSegLoss/configs/README.md lists what there is."
+        )
+    return checked_config(args.config_file, args.opts, *checks)
+
+
+def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -> None:
+    """Output directory, log files, config.yaml and seeds: Detectron2's setup, and our logger.
+
+    Without ``verbose`` Detectron2's INFO lines go to the log file only.
+    """
+    for name in ("detectron2", "fvcore", "auto_seg_loss"):
+        # Detectron2 caches its loggers by these arguments, which are those of default_setup.
+        named = {} if name == "detectron2" else {"name": name}
+        setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), **named)
+    if not verbose:
+        hush_detectron2()
+    default_setup(cfg, args)

@@ -1,122 +1,31 @@
-"""What every script does before it starts: config, logging, seeds, and checks that fail early."""
+"""Checks before anything starts: a run of hours must not end at what a minute can tell."""
 
 from __future__ import annotations
 
-import argparse
-import re
+import os
 from collections.abc import Callable, Sequence
-from os.path import expanduser
+from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.engine import default_setup
-from detectron2.utils import comm
-from detectron2.utils.logger import setup_logger
+from detectron2.modeling import SEM_SEG_HEADS_REGISTRY, build_model
+from torch import nn
 
 from auto_seg_loss.checkpoint import fitted
-from auto_seg_loss.config import expand_homes, project_defaults, register_names
-from auto_seg_loss.data import check_num_classes, verify_dataset
+from auto_seg_loss.data import SemSegMapper, check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
 from auto_seg_loss.data.verify import Labels, check_brightness, check_masks, check_values
-from auto_seg_loss.errors import ConfigError, config_errors
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.build import replaces_loss
-from auto_seg_loss.modeling.check import check_model, check_test_size, network_on_meta
-from auto_seg_loss.quiet import hush_detectron2, quiet
-from auto_seg_loss.run_checks import check_device, check_output, check_schedule
-from auto_seg_loss.saving import latest_checkpoint
+from auto_seg_loss.modeling.build import STOCK, replaces_loss
+from auto_seg_loss.runtime.checkpoints import latest_checkpoint
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
+from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.weight_files import local_weights
 from auto_seg_loss.weights import read_checkpoint
-from auto_seg_loss.yaml_files import read_yaml
 from autoseg_core import PAPER_METRICS, SegmentationScores
-
-_MISMATCH = re.compile(
-    r"Type mismatch \(<class '(\w+)'> vs. <class '(\w+)'>\) with values \((.*) vs. (.*)\) "
-    r"for config key: (\S+)",
-    re.DOTALL,
-)
-"""How yacs says that a value's type differs from the default's."""
-
-
-def script_parser(description: str | None) -> argparse.ArgumentParser:
-    """``--config-file`` and KEY VALUE pairs, as in train_net.py; a script adds what is its own."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--config-file", required=True, type=expanduser, metavar="FILE", help="YAML config")
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
-    )
-    return parser
-
-
-def load_config(config_file: str, opts: list[str]) -> CfgNode:
-    """Defaults, then ``config_file`` (YAML), then ``opts`` (KEY VALUE ...); not frozen.
-
-    Raises ``ConfigError`` for a file that is not YAML, an unknown key and an unfit value.
-    """
-    cfg = project_defaults()
-    for option in opts:
-        if option.startswith("--"):
-            raise ConfigError(f"{option} must stand before the KEY VALUE pairs.")
-    content = read_yaml(config_file) if config_file else {}
-    try:
-        cfg.merge_from_other_cfg(CfgNode(content))
-        cfg.merge_from_list(opts)
-    except (AssertionError, AttributeError, KeyError, ValueError) as error:
-        where = f"{config_file or 'defaults'} and KEY VALUE options"
-        raise ConfigError(f"{where}: {_plain(error)}. {_known_keys(cfg, str(error))}") from None
-    expand_homes(cfg)
-    run_imports(cfg)
-    return cfg
-
-
-def run_imports(cfg: CfgNode) -> None:
-    """``register_names``; ``ConfigError`` for IMPORTS that are no names or not on the path."""
-    wrong = [n for n in cfg.IMPORTS if not isinstance(n, str) or n.startswith(".") or not n]
-    if wrong:
-        raise ConfigError(f"IMPORTS must be names of modules, such as ['my_losses']; got {wrong}.")
-    try:
-        register_names(cfg)
-    except ImportError as error:
-        raise ConfigError(
-            f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"
-        ) from None
-
-
-def _plain(error: Exception) -> str:
-    """Message of an error; that of a KeyError without the quotes around it."""
-    text = str(error.args[0] if isinstance(error, KeyError) else error).rstrip(".!")
-    if found := _MISMATCH.fullmatch(text):
-        kind, got, known, value, key = found.groups()
-        item = repr(value) if got == "str" else value
-        hint = {"tuple": f'; give "({item},)"', "list": f'; give "[{item}]"'}.get(kind, "")
-        return f"{key} must be of type {kind}, such as {known}; got {item} of type {got}{hint}"
-    return text
-
-
-def _known_keys(cfg: CfgNode, message: str) -> str:
-    """What an unknown key that a message names could have been: the keys of the same section."""
-    named = re.search(r"[Nn]on-existent(?: config)? key: ([A-Z0-9_.]+)", message)
-    if named is None:
-        return ""
-    node, section = cfg, ""
-    for part in named.group(1).split(".")[:-1]:
-        if not isinstance(node.get(part), CfgNode):
-            break
-        node, section = node[part], f"{section}{part}."
-    return f"Known keys: {', '.join(section + key for key in sorted(node))}."
-
-
-def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
-    """The frozen config of a script, checked; nothing is written yet. See ``checked_config``."""
-    if not args.config_file:
-        raise ConfigError(
-            "--config-file is missing; projects/AutoSegLoss/configs/README.md lists what there is."
-        )
-    return checked_config(args.config_file, args.opts, *checks)
 
 
 def checked_config(
@@ -143,20 +52,6 @@ def checked_config(
         for check in (*common, *checks):
             check(cfg)
     return cfg
-
-
-def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -> None:
-    """Output directory, log files, config.yaml and seeds: Detectron2's setup, and our logger.
-
-    Without ``verbose`` Detectron2's INFO lines go to the log file only.
-    """
-    for name in ("detectron2", "fvcore", "auto_seg_loss"):
-        # Detectron2 caches its loggers by these arguments, which are those of default_setup.
-        named = {} if name == "detectron2" else {"name": name}
-        setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), **named)
-    if not verbose:
-        hush_detectron2()
-    default_setup(cfg, args)
 
 
 def check_test_data(cfg: CfgNode) -> None:
@@ -246,3 +141,79 @@ def check_evaluation(cfg: CfgNode) -> None:
             drop_background=cfg.TEST.DROP_BACKGROUND,
             metrics=(*PAPER_METRICS, *cfg.TEST.METRICS),
         )
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Refuse a MODEL.DEVICE that PyTorch cannot use here."""
+    try:
+        torch.empty(0, device=cfg.MODEL.DEVICE)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE}: {reason}; set cpu.") from None
+
+
+def check_output(cfg: CfgNode) -> None:
+    """Refuse an OUTPUT_DIR that is no folder and cannot become one."""
+    if not cfg.OUTPUT_DIR:
+        raise ValueError("OUTPUT_DIR is empty; name the folder that results are written to.")
+    path = Path(cfg.OUTPUT_DIR).absolute()
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    if not existing.is_dir():
+        raise ValueError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {existing} is a file; name a folder.")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {existing} may not be written to.")
+
+
+def check_schedule(cfg: CfgNode) -> None:
+    """Refuse trainings of no iterations and batches of no images."""
+    for key in ("MAX_ITER", "IMS_PER_BATCH", "ACCUMULATE"):
+        if cfg.SOLVER[key] < 1:
+            raise ValueError(f"SOLVER.{key} must be 1 or more, got {cfg.SOLVER[key]}.")
+
+
+def check_model(cfg: CfgNode) -> None:
+    """Refuse a network that cannot be built with a ``ValueError``; the loss is not looked at.
+
+    It is built on the device ``meta``: no memory is taken and nothing is computed or downloaded.
+    """
+    try:
+        network_on_meta(cfg)
+    except (AssertionError, LookupError, RuntimeError, TypeError) as error:
+        # How Detectron2, timm and torch refuse.
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise ValueError(f"MODEL cannot be built: {reason}.") from error
+
+
+def check_test_size(cfg: CfgNode) -> None:
+    """Refuse a DeepLab head of Detectron2 that cannot score the first test image: ``ValueError``.
+
+    Where INPUT.CROP is on, it pools over a window as large as the crop, in evaluations too.
+    """
+    head = cfg.MODEL.SEM_SEG_HEAD
+    if not cfg.INPUT.CROP.ENABLED or SEM_SEG_HEADS_REGISTRY.get(head.NAME) not in STOCK:
+        return
+    first = DatasetCatalog.get(cfg.DATASETS.TEST[0])[0]
+    with quiet(), torch.no_grad():
+        model, image = network_on_meta(cfg).eval(), SemSegMapper(cfg, False)(first)
+    try:
+        with torch.no_grad():
+            model([image])
+    except ValueError as error:
+        raise ValueError(
+            f"MODEL.SEM_SEG_HEAD.NAME {head.NAME!r} pools over windows of INPUT.CROP.SIZE "
+            f"{tuple(cfg.INPUT.CROP.SIZE)} and cannot score {first['file_name']}: {error} Take "
+            "AnyLossDeepLabV3PlusHead, which loads the weights of DeepLabV3PlusHead, or set "
+            "INPUT.CROP.ENABLED False."
+        ) from None
+
+
+def network_on_meta(cfg: CfgNode) -> nn.Module:
+    """The network of a config without its values: names and shapes of its weights."""
+    trial = cfg.clone()
+    trial.defrost()
+    trial.MODEL.DEVICE = "meta"
+    trial.MODEL.TIMM.PRETRAINED = False
+    trial.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    with torch.device("meta"):
+        model: nn.Module = build_model(trial)
+    return model

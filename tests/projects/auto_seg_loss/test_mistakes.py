@@ -1,0 +1,155 @@
+"""Mistakes of users: what each is refused with, and the key or file that the message must name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from auto_seg_loss.data import DatasetError
+from auto_seg_loss.runtime.checks import (
+    check_data,
+    check_device,
+    check_evaluation,
+    check_loss,
+    check_model,
+    check_test_data,
+    check_test_size,
+    check_train_data,
+    check_weights,
+)
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError
+
+HEAD = "MODEL.SEM_SEG_HEAD."
+
+
+@pytest.fixture
+def own_shapes(shapes, tmp_path, monkeypatch) -> Path:
+    """A copy of the data set to spoil."""
+    root = tmp_path / "datasets"
+    shutil.copytree(shapes, root)
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
+    return root / "shapes"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["SOLVER.MAX_ITERS", "3"], r"SOLVER\.MAX_ITERS"),
+        (["SEARCH.PPO.SIGMAS", "3"], r"SEARCH\.PPO\.SIGMAS"),
+        (["SOLVER.MAX_ITER"], "list of pairs"),
+        (["SOLVER.MAX_ITER", "many"], r"SOLVER\.MAX_ITER"),
+        (["SOLVER", "3"], "SOLVER"),
+        (["TEST.METRICS", "Dice"], r"TEST\.METRICS"),
+        (["IMPORTS", "['nowhere']"], r"IMPORTS .*nowhere"),
+        (["IMPORTS", "[3]"], "IMPORTS"),
+        (["SOLVER.MAX_ITER", "3", "--resume"], "--resume must stand before"),
+    ],
+)
+def test_options(tiny_config, options, named):
+    with pytest.raises(ConfigError, match=named):
+        load_config(str(tiny_config), options)
+
+
+@pytest.mark.parametrize(
+    ("check", "options", "named"),
+    [
+        (check_device, ("MODEL.DEVICE", "gpu"), r"MODEL\.DEVICE gpu"),
+        (check_test_data, (HEAD + "NUM_CLASSES", 5), r"5 classes, .* 7 .*NUM_CLASSES to 7"),
+        (check_test_data, ("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
+        (check_train_data, ("DATASETS.TRAIN", "()"), r"DATASETS\.TRAIN"),
+        (check_train_data, ("DATASETS.TRAIN", "('voc',)"), "'voc'; known: .*camvid_sem_seg_test"),
+        (check_test_data, ("INPUT.LABEL_PALETTE", "[[0, 0, 0]]"), r"INPUT\.LABEL_PALETTE"),
+        (check_weights, ("MODEL.WEIGHTS", "none.pth"), r"none\.pth does not exist"),
+        (check_evaluation, ("TEST.PROTOCOL", "lax"), r"TEST\..*'lax'.*strict, paper"),
+        (check_evaluation, ("TEST.TOLERANCE", -1), r"TEST\.TOLERANCE.*-1"),
+        (check_evaluation, ("TEST.METRICS", "('Foo',)"), r"TEST\..*METRICS.*'Foo'"),
+        (check_loss, (HEAD + "LOSS_SPEC", "miou"), r"LOSS_SPEC 'miou' is not used"),
+        (check_loss, (HEAD + "LOSS_TYPE", "dyce"), r"LOSS_TYPE 'dyce'; known .*cross_entropy"),
+        (check_loss, (HEAD + "LOSS_TYPE", "auto_seg_loss"), r"LOSS_SPEC"),
+        (check_model, (HEAD + "NAME", "NoHead"), "NoHead"),
+        (check_model, ("MODEL.BACKBONE.NAME", "no_backbone"), "no_backbone"),
+        (check_model, (HEAD + "PROJECT_CHANNELS", [4, 4]), "project_channels"),
+        (
+            check_model,
+            ("MODEL.AUX_HEAD.ENABLED", True, "MODEL.AUX_HEAD.IN_FEATURE", "p3"),
+            r"MODEL\.AUX_HEAD\.IN_FEATURE 'p3' is not among the backbone's features: res2",
+        ),
+        (
+            check_test_size,  # pools over windows of the crop, which do not divide 48 x 64
+            (HEAD + "NAME", "DeepLabV3PlusHead"),
+            r"test_00000\.jpg: .*Take AnyLossDeepLabV3PlusHead",
+        ),
+    ],
+)
+def test_settings(shapes, make_cfg, check: Callable, options, named):
+    with pytest.raises(ValueError, match=named):
+        check(make_cfg(*options))
+
+
+def test_sound_settings_pass(shapes, make_cfg):
+    cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)")
+    for check in (check_device, check_test_data, check_train_data, check_evaluation, check_loss):
+        check(cfg)
+    for options in (("INPUT.CROP.SIZE", "[16, 32]"), ("INPUT.CROP.ENABLED", False)):
+        check_test_size(make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", *options))
+
+
+def test_a_missing_root_says_how_to_make_the_set(make_cfg, tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"make_shapes\.py --root"):
+        check_test_data(make_cfg())
+
+
+def write(value: int, size: tuple[int, int] = (64, 48)) -> Callable[[Path], None]:
+    return lambda path: Image.new("L", size, value).save(path)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize(
+    ("folder", "spoil", "words"),
+    [
+        ("JPEGImages", Path.unlink, "no such file"),
+        ("JPEGImages", lambda path: path.write_bytes(path.read_bytes()[:300]), "cannot read"),
+        ("SegmentationClass", Path.unlink, "no such file"),
+        ("SegmentationClass", write(7), r"values 7 are neither a class \(0\.\.6\)"),
+        ("SegmentationClass", write(0, (10, 10)), "differ in size"),
+    ],
+)
+def test_files(own_shapes, make_cfg, split, folder, spoil, words):
+    (path,) = (own_shapes / folder).glob(f"{split}_00001.*")
+    spoil(path)
+    with pytest.raises(DatasetError, match=words) as caught:
+        cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)")
+        check_test_data(cfg)
+        check_train_data(cfg)
+    assert path.name in str(caught.value)
+
+
+def test_masks_of_0_and_255_are_refused_and_a_palette_reads_them(own_shapes, make_cfg):
+    for path in (own_shapes / "SegmentationClass").glob("test_*"):
+        mask = np.zeros((48, 64), np.uint8)
+        mask[10:20] = 255
+        Image.fromarray(mask).save(path)
+    with pytest.raises(DatasetError, match=r"INPUT\.LABEL_PALETTE"):
+        check_test_data(make_cfg())
+    for white in (1, 255):
+        palette = f"[[0, 0, 0, 0], [255, 255, 255, {white}]]"
+        cfg = make_cfg("INPUT.LABEL_PALETTE", palette)
+        (labels, *_) = check_data(cfg, "shapes_sem_seg_test").values()
+        assert labels.counts == {0: 48 * 64 - 640, white: 640}
+    with pytest.raises(ConfigError, match=r"INPUT\.LABEL_PALETTE.* 7 "):
+        palette = "[[0, 0, 0, 0], [255, 255, 255, 7]]"
+        check_test_data(make_cfg("INPUT.LABEL_PALETTE", palette))
+
+
+def test_black_images_are_refused(own_shapes, make_cfg):
+    for path in (own_shapes / "JPEGImages").glob("test_*"):
+        Image.new("RGB", (64, 48)).save(path)
+    with pytest.raises(DatasetError, match="test_00000"):
+        check_test_data(make_cfg())
