@@ -18,8 +18,6 @@ CORE = {"torch", "numpy", "pydantic", "autoseg_core"}
 LIBRARIES = {
     "gymnasium",
     "scipy",
-    "sklearn",
-    "threadpoolctl",
     "cmaes",
     "tqdm",
     "tabulate",

@@ -5,7 +5,7 @@ Shapes: N thetas, D search coordinates.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,18 +45,6 @@ class Agent(Protocol):
         ...
 
 
-class SavableAgent(Agent, Protocol):
-    """An agent whose state can be kept; searches and comparisons do without."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that its future depends on, in plain JSON values, exact."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the agent that gave `state` was."""
-        ...
-
-
 def check_identity(identity: Vector) -> Vector:
     """A float64 copy of identity; ValueError unless it is (D,), D >= 1, in [0, 1]."""
     identity = np.array(identity, dtype=np.float64)
@@ -68,18 +56,15 @@ def check_identity(identity: Vector) -> Vector:
 
 
 def check_told(thetas: Vector, scores: Vector, dim: int) -> tuple[Vector, Vector]:
-    """Both as float64; ValueError unless (N, dim) in [0, 1] and (N,) finite, N >= 1."""
+    """Both as float64; ValueError unless (N, dim) and (N,) finite, N >= 1."""
     thetas = np.array(thetas, dtype=np.float64)
     scores = np.array(scores, dtype=np.float64)
-    if thetas.ndim != 2 or thetas.shape[1] != dim or scores.shape != thetas.shape[:1]:
+    if thetas.shape != (scores.size, dim) or scores.ndim != 1 or scores.size == 0:
         raise ValueError(
-            f"tell expects thetas (N, {dim}) and scores (N,), got {thetas.shape} and {scores.shape}"
+            f"tell expects thetas (N, {dim}) and scores (N,), N >= 1; got {thetas.shape} and "
+            f"{scores.shape}"
         )
-    if len(thetas) == 0:
-        raise ValueError("tell expects at least one theta, got none")
-    if not bool(np.all((thetas >= 0.0) & (thetas <= 1.0))):
-        raise ValueError("tell expects thetas in [0, 1], as ask gave them")
-    if not bool(np.all(np.isfinite(scores))):
+    if not np.isfinite(scores).all():
         raise ValueError(
             f"tell expects finite scores, got {scores.tolist()}; "
             "give a failed candidate rl.proxy.FLOOR_REWARD"

@@ -14,8 +14,7 @@ import math
 import numpy as np
 from cmaes import CMA
 
-from rl.agents.base import Vector
-from rl.agents.history import HistoryAgent
+from rl.agents.base import Vector, check_identity, check_told
 
 _LEAST = 4
 """Of fewer, the better half is one sample, and the library's weights divide by zero."""
@@ -24,7 +23,7 @@ _SPREAD_DRAWS = 1000
 """Samples behind `spread`: a standard deviation within 2 %."""
 
 
-class CMAES(HistoryAgent):
+class CMAES:
     """A normal distribution whose mean, step size and covariance follow the better half.
 
     The first `ask(n)` fixes the population at n for good: give every round n samples. Samples that
@@ -52,12 +51,9 @@ class CMAES(HistoryAgent):
     ) -> None:
         if not sigma > 0.0:
             raise ValueError(f"CMA-ES expects sigma > 0, got {sigma}")
-        super().__init__(identity, seed=seed)
+        self._identity = check_identity(identity)
         self._sigma, self._restarts = sigma, restarts
-        self._begin()
-
-    def _begin(self) -> None:
-        self._generator = np.random.default_rng(self._seed)
+        self._generator = np.random.default_rng(seed)
         self._cma: CMA | None = None
         self._converged = False
         self._score = -math.inf  # the best of this run, from one start to the next
@@ -88,7 +84,8 @@ class CMAES(HistoryAgent):
         deviation: Vector = np.std([twin.ask() for _ in range(_SPREAD_DRAWS)], axis=0)
         return deviation
 
-    def _propose(self, n: int) -> Vector:
+    def ask(self, n: int) -> Vector:
+        """(n, D) in [0, 1]; ValueError for n < 4, or another n than the first."""
         if self._cma is None:
             if n < _LEAST:
                 raise ValueError(
@@ -103,10 +100,11 @@ class CMAES(HistoryAgent):
             )
         return np.array([self._cma.ask() for _ in range(n)])
 
-    def _learn(self, thetas: Vector, scores: Vector) -> None:
-        if self._cma is None or len(thetas) > self._cma.population_size:
-            population = self._cma.population_size if self._cma else 0
-            raise ValueError(f"CMA-ES asked for {population} thetas and was told of {len(thetas)}")
+    def tell(self, thetas: Vector, scores: Vector) -> None:
+        """Learn from thetas (N, D) as asked, N at most what was asked for, and scores (N,)."""
+        thetas, scores = check_told(thetas, scores, self._identity.size)
+        if self._cma is None:
+            raise RuntimeError("CMA-ES is told of what it asked for; call ask(n) before tell")
         self._score = max(self._score, float(scores.max()))
         if not self._converged:
             lost = self._cma.population_size - len(thetas)

@@ -1,7 +1,7 @@
-"""Anybody's agent at arm's length: what it gives is checked and copied, what it gets is a copy.
+"""An agent whose arrays are checked and copied, in both directions.
 
 An agent may use one array again and again, or write into those it is told; neither may reach
-journals, reports or other candidates.
+journals, reports or other candidates. This is the one place where proposals are checked.
 
 Shapes: N thetas, D search coordinates.
 """
@@ -14,10 +14,10 @@ from rl.agents.base import Agent, Vector
 
 
 class Guarded:
-    """The agent, with ValueErrors in its name for what is not of the promised shape and range.
+    """The agent; ValueError in its name for what is not of the promised shape and range.
 
     Args:
-        agent: anybody's.
+        agent: any agent.
         dim: D; None = as its first mean.
     """
 
@@ -28,37 +28,30 @@ class Guarded:
     @property
     def mean(self) -> Vector:
         """(D,) float64 in [0, 1]."""
-        mean = self._checked("mean", self._agent.mean, (self._dim,))
-        return self._inside("mean", mean)
+        return self._checked("mean", self._agent.mean, (self._dim,), 1.0)
 
     @property
     def spread(self) -> Vector:
-        """(D,) float64, finite."""
-        spread = self._checked("spread", self._agent.spread, (self._dim,))
-        if not np.isfinite(spread).all():
-            raise ValueError(f"{self._name}.spread must be finite, gave {spread.tolist()}")
-        return spread
+        """(D,) float64 >= 0, finite."""
+        return self._checked("spread", self._agent.spread, (self._dim,), np.finfo(float).max)
 
     def ask(self, n: int) -> Vector:
         """(n, D) float64 in [0, 1]."""
-        return self._inside("ask", self._checked(f"ask({n})", self._agent.ask(n), (n, self._dim)))
+        return self._checked(f"ask({n})", self._agent.ask(n), (n, self._dim), 1.0)
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """Pass both on."""
         self._agent.tell(thetas.copy(), scores.copy())
 
-    def _checked(self, what: str, values: Vector, shape: tuple[int, ...]) -> Vector:
+    def _checked(self, what: str, values: Vector, shape: tuple[int, ...], most: float) -> Vector:
         array: Vector = np.array(values, dtype=np.float64)
         if array.shape != shape:
             raise ValueError(
                 f"{self._name}.{what} must give an array of shape {shape}, gave {array.shape}"
             )
+        wrong = array[~((array >= 0.0) & (array <= most))]  # NaN is wrong
+        if wrong.size:
+            raise ValueError(
+                f"{self._name}.{what} must give numbers in [0, {most:g}], gave {wrong.tolist()}"
+            )
         return array
-
-    def _inside(self, what: str, points: Vector) -> Vector:
-        for point in np.atleast_2d(points):
-            if not np.all((point >= 0.0) & (point <= 1.0)):  # NaN is not
-                raise ValueError(
-                    f"{self._name}.{what} must give coordinates in [0, 1], gave {point.tolist()}"
-                )
-        return points

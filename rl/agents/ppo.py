@@ -140,33 +140,6 @@ class PPO:
     def _new_adam(self) -> torch.optim.Adam:
         return torch.optim.Adam([self._logits], lr=self._lr)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Logits, Adam's moments, generator and round; the settings belong to the constructor."""
-        moments = self._adam.state[self._logits]
-        return {
-            "logits": self._logits.tolist(),
-            "adam": {name: tensor.tolist() for name, tensor in moments.items()},
-            "generator": self._generator.bit_generator.state,
-            "round": self._round,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the agent that gave `state` was; ValueError for another D."""
-        logits = torch.tensor(state["logits"], dtype=torch.float64)
-        if logits.shape != self._logits.shape:
-            expected, came = tuple(self._logits.shape), tuple(logits.shape)
-            raise ValueError(f"this agent has logits of shape {expected}, the state {came}")
-        with torch.no_grad():
-            self._logits.copy_(logits)
-        self._adam = self._new_adam()
-        # The step count of Adam is float32 by its own convention, the moments follow the logits.
-        dtypes = {"step": torch.float32}
-        for name, values in state["adam"].items():
-            dtype = dtypes.get(name, torch.float64)
-            self._adam.state[self._logits][name] = torch.tensor(values, dtype=dtype)
-        self._generator.bit_generator.state = state["generator"]
-        self._round = int(state["round"])
-
 
 def _pick(key: str, name: str, known: dict[str, Any]) -> Any:
     if name not in known:

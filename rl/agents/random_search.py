@@ -5,8 +5,6 @@ Shapes: N thetas, D search coordinates.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from rl.agents.base import UNIFORM_DEVIATION, Vector, check_identity, check_told
@@ -46,17 +44,3 @@ class RandomSearch:
         top = int(np.argmax(scores))
         if self._best_score is None or scores[top] > self._best_score:
             self._best, self._best_score = thetas[top], float(scores[top])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Best theta and score, and the generator."""
-        return {
-            "best": self._best.tolist(),
-            "best_score": self._best_score,
-            "generator": self._generator.bit_generator.state,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the agent that gave `state` was."""
-        self._best = check_identity(np.asarray(state["best"]))
-        self._best_score = state["best_score"]
-        self._generator.bit_generator.state = state["generator"]

@@ -8,14 +8,13 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from rl.agents.base import UNIFORM_DEVIATION, Vector
-from rl.agents.history import HistoryAgent
+from rl.agents.base import UNIFORM_DEVIATION, Vector, check_identity, check_told
 
 try:
     import optuna
@@ -27,7 +26,7 @@ except ImportError as error:
 __all__ = ["StudyAgent", "optuna"]
 
 
-class StudyAgent(HistoryAgent):
+class StudyAgent(ABC):
     """A sampler of optuna, which sees all thetas told as finished trials and a round as running.
 
     The identity is the first proposal. A new study for every round keeps no trial of what was lost,
@@ -42,16 +41,12 @@ class StudyAgent(HistoryAgent):
     def __init__(self, identity: Vector, *, seed: int, startup: int) -> None:
         if startup < 1:
             raise ValueError(f"{type(self).__name__} expects startup >= 1, got {startup}")
-        super().__init__(identity, seed=seed)
-        self._startup = startup
+        self._identity, self._startup = check_identity(identity), startup
         uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
             f"theta_{i}": uniform for i in range(self._identity.size)
         }
-        self._begin()
-
-    def _begin(self) -> None:
-        self._seeds = np.random.default_rng(self._seed)
+        self._seeds = np.random.default_rng(seed)
         self._asked = 0
         self._thetas = np.empty((0, self._identity.size))
         self._scores = np.empty(0)
@@ -85,7 +80,8 @@ class StudyAgent(HistoryAgent):
         deviation: Vector = self._thetas[best].std(axis=0)
         return deviation
 
-    def _propose(self, n: int) -> Vector:
+    def ask(self, n: int) -> Vector:
+        """(n, D) in [0, 1]."""
         with _quiet():
             study = self._study()
             if self._asked == 0:
@@ -106,7 +102,9 @@ class StudyAgent(HistoryAgent):
     def _named(self, theta: Vector) -> dict[str, float]:
         return dict(zip(self._space, theta.tolist(), strict=True))
 
-    def _learn(self, thetas: Vector, scores: Vector) -> None:
+    def tell(self, thetas: Vector, scores: Vector) -> None:
+        """Remember thetas (N, D) and their scores (N,)."""
+        thetas, scores = check_told(thetas, scores, self._identity.size)
         self._thetas = np.concatenate([self._thetas, thetas])
         self._scores = np.concatenate([self._scores, scores])
 

@@ -21,7 +21,6 @@ PROXIES = {
     "rastrigin": "rl.proxies.multimodal:rastrigin",
     "two_peaks": "rl.proxies.multimodal:two_peaks",
     "shapes": "rl.proxies.shapes:from_space",
-    "replay": "rl.proxies.replay:from_journals",
 }
 """name -> its factory."""
 

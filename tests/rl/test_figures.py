@@ -1,4 +1,4 @@
-"""Pictures of curves and of regret."""
+"""Pictures of curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autoseg_core import SearchSpace, search_space
-from rl.figures import draw_curves, draw_regret, figure_to_image
+from rl.figures import draw_curves, figure_to_image
 
 
 @pytest.mark.parametrize("metric", ["mAcc", "mIoU", "BF1"])
@@ -41,26 +41,3 @@ def test_image_has_the_figure_s_size() -> None:
     assert image.dtype == np.uint8
     assert image.max() == 255
     assert image.min() < 100
-
-
-def test_a_label_a_theta() -> None:
-    space = SearchSpace("mAcc")
-    with pytest.raises(ValueError, match="a label for each of 1 thetas, got 2"):
-        draw_curves(space, [space.identity()], ["a", "b"])
-
-
-def test_regret_has_a_line_and_a_band_an_agent() -> None:
-    regrets = {"ppo": [[0.5, 0.1], [0.3, 0.1]], "random": [[0.5, 0.4], [0.5, 0.0]]}
-    figure = draw_regret("quadratic", regrets)
-    (panel,) = figure.axes
-    assert panel.get_title() == "quadratic"
-    assert panel.get_yscale() == "log"
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["ppo", "random"]
-    ppo, _ = panel.get_lines()
-    np.testing.assert_allclose(ppo.get_xydata(), [(1, 0.4), (2, 0.1)])
-    band = panel.collections[0].get_paths()[0].vertices
-    np.testing.assert_allclose(sorted(set(band[band[:, 0] == 1][:, 1])), [0.3, 0.5])
-
-
-def test_a_regret_of_zero_can_be_drawn(tmp_path: Path) -> None:
-    draw_regret("found", {"ppo": np.zeros((2, 3))}).savefig(tmp_path / "regret.png")

@@ -61,28 +61,24 @@ def test_a_reckless_agent_spoils_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value"),
     [
-        ("mean", np.full(3, 0.5), r"_Agent\.mean must give an array of shape \(2,\), gave \(3,\)"),
-        ("mean", np.array([0.5, np.nan]), r"_Agent\.mean must give coordinates in \[0, 1\].*nan"),
-        ("spread", 0.1, r"_Agent\.spread must give an array of shape \(2,\), gave \(\)"),
-        ("spread", np.array([0.1, np.inf]), r"_Agent\.spread must be finite, gave \[0\.1, inf\]"),
-        ("ask", lambda n: np.zeros((n, 3)), r"_Agent\.ask\(4\) .*\(4, 2\), gave \(4, 3\)"),
-        (
-            "ask",
-            lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]]),
-            r"in \[0, 1\], gave \[7.0, 0.0\]$",
-        ),
+        ("mean", np.full(3, 0.5)),
+        ("mean", np.array([0.5, np.nan])),
+        ("spread", 0.1),
+        ("spread", np.array([0.1, np.inf])),
+        ("ask", lambda n: np.zeros((n, 3))),
+        ("ask", lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]])),
     ],
 )
 def test_what_is_not_as_promised_is_refused_by_name(
-    name: str, value: object, words: str, tmp_path: Path
+    name: str, value: object, tmp_path: Path
 ) -> None:
     agent = _Agent()
     setattr(agent, name, value)
     with (
         Journal.create(tmp_path / "journal.jsonl", {}) as journal,
-        pytest.raises(ValueError, match=words),
+        pytest.raises(ValueError, match=rf"_Agent\.{name}"),
     ):
         executor = SerialExecutor(Quadratic([0.8, 0.3]))
         run_search(agent, executor, journal, SETTINGS, identity=np.full(2, 0.5))

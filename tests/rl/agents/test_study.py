@@ -92,18 +92,6 @@ def test_failures_are_raised_to_the_edge_of_the_others(
     np.testing.assert_allclose(winsorized(np.array(scores)), expected)
 
 
-@pytest.mark.parametrize("n", [0, -1])
-def test_an_empty_round_is_refused(agent: StudyAgent, n: int) -> None:
-    with pytest.raises(ValueError, match=f"n >= 1, got {n}"):
-        agent.ask(n)
-
-
-@pytest.mark.parametrize("kind", [TPE, GP])
-def test_startup_is_checked(kind: type[StudyAgent]) -> None:
-    with pytest.raises(ValueError, match=rf"{kind.__name__} expects startup >= 1, got 0"):
-        kind(IDENTITY, seed=0, startup=0)
-
-
 def test_it_says_nothing_and_leaves_optuna_s_verbosity(
     agent: StudyAgent, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,6 @@ from rl.proxies.shapes import Shapes, ShapesTraining
 from rl.proxy import ProxyResult
 
 SPACE = SearchSpace("mAcc", "linear")
-WITHOUT_FILES = sorted(set(PROXIES) - {"replay"})
 
 
 class Bare:
@@ -38,7 +37,7 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_factories"
 
 
-@pytest.mark.parametrize("name", WITHOUT_FILES)
+@pytest.mark.parametrize("name", PROXIES)
 def test_a_name_makes_a_task_of_the_space_asked_for(name: str) -> None:
     task, space = make_task(name, space=SPACE)
     assert space == SPACE
@@ -46,7 +45,7 @@ def test_a_name_makes_a_task_of_the_space_asked_for(name: str) -> None:
     assert make_task(name)[1] == SearchSpace("mIoU")
 
 
-@pytest.mark.parametrize("name", WITHOUT_FILES)
+@pytest.mark.parametrize("name", PROXIES)
 def test_every_named_proxy_can_be_led_step_by_step(name: str) -> None:
     task, _ = make_task(name)
     training = training_of(task)
@@ -55,7 +54,7 @@ def test_every_named_proxy_can_be_led_step_by_step(name: str) -> None:
 
 
 def test_shapes_are_trained_for_real_and_the_others_are_blends() -> None:
-    kinds = {name: type(training_of(make_task(name)[0])) for name in WITHOUT_FILES}
+    kinds = {name: type(training_of(make_task(name)[0])) for name in PROXIES}
     assert kinds.pop("shapes") is ShapesTraining
     assert set(kinds.values()) == {Blend}
 
@@ -68,7 +67,7 @@ def test_keywords_reach_the_factory() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"unknown proxy 'cubic'; known: quadratic, .*replay"):
+    with pytest.raises(ValueError, match=r"unknown proxy 'cubic'; known: quadratic"):
         make_task("cubic")
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from rl.proxies.regression import Regression, fit, held_out
+from benchmarks.agents.regression import Regression, fit, held_out
 
 
 def _data(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

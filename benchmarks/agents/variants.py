@@ -1,8 +1,9 @@
-"""Agents with options in one line of text, for command lines and tables."""
+"""Agents with options in one line of text, for the command line and the tables."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,13 @@ class Variant:
 
     label: str
     name: str
-    options: tuple[tuple[str, Any], ...]
+    options: dict[str, Any]
 
     def make(self, identity: Vector, seed: int, rounds: int) -> Agent:
         """A new agent; TypeError or ValueError that names the variant for wrong options."""
         make = agent_class(self.name)
         try:
-            return make(identity, seed=seed, rounds=rounds, **dict(self.options))
+            return make(identity, seed=seed, rounds=rounds, **self.options)
         except (TypeError, ValueError) as error:
             raise type(error)(f"agent {self.label}: {error}") from error
 
@@ -32,25 +33,19 @@ def parse_variants(text: str) -> list[Variant]:
 
     Values are JSON where they can be (0.1, true, null), else text.
     """
-    parts: list[str] = []
-    for token in text.split(","):
-        if parts and "=" in token and ":" not in token:  # an option more of the agent before
-            parts[-1] += "," + token.strip()
-        else:
-            parts.append(token.strip())
-    if not all(parts):
-        raise ValueError(f"a comma names no agent: {text!r}; expected e.g. ppo,cma_es")
-    if len(set(parts)) < len(parts):
-        raise ValueError(f"an agent is named twice with equal options: {text}")
-    return [_variant(part) for part in parts]
+    # A comma begins an agent, unless an option of the agent before follows.
+    labels = [part.strip() for part in re.split(r",(?![^,:]*=)", text)]
+    if not all(labels) or len(set(labels)) < len(labels):
+        raise ValueError(f"expected different agents, such as ppo,cma_es; got {text!r}")
+    return [_variant(label) for label in labels]
 
 
 def _variant(label: str) -> Variant:
     name, _, options = label.partition(":")
-    pairs = [option.partition("=") for option in options.split(",") if option]
+    pairs = [option.strip().partition("=") for option in options.split(",") if option]
     if any(not key or not equals for key, equals, _ in pairs):
         raise ValueError(f"expected agent:option=value,option=value, got {label!r}")
-    return Variant(label, name, tuple((key, _value(value)) for key, _, value in pairs))
+    return Variant(label, name, {key: _value(value) for key, _, value in pairs})
 
 
 def _value(text: str) -> Any:

@@ -3,7 +3,7 @@
 What counts is what a candidate is worth (its value), but which candidate counts is decided by what
 the agent saw: with a noisy proxy these differ, and a lucky candidate is chosen at its true worth.
 
-Shapes: B evaluations of a run, N of them a round, R = B / N rounds, K seeds.
+Shapes: B evaluations of a run, N of them in each round, R = B / N rounds, K seeds.
 """
 
 from __future__ import annotations
@@ -44,11 +44,6 @@ def incumbent_values(run: Run) -> Array:
     return incumbent
 
 
-def simple_regret(run: Run, optimum: float) -> Array:
-    """(B,): optimum - value of the candidate that looks best so far."""
-    return optimum - incumbent_values(run)
-
-
 def offered_values(run: Run) -> Array:
     """(B,): after each evaluation, the better of the incumbent and the agent's last mean.
 
@@ -61,33 +56,15 @@ def offered_values(run: Run) -> Array:
     return offered
 
 
-def first_reach(offered: ArrayLike, target: float) -> int | None:
-    """Evaluations, counted from 1, until ``offered`` (B,) is at least target; None if never."""
-    reached = np.flatnonzero(np.asarray(offered) >= target)
-    return int(reached[0]) + 1 if reached.size else None
-
-
-def expected_running_time(reached: Sequence[int | None], budget: int) -> float:
-    """Evaluations per success: those of all seeds over the number of seeds that reach the target.
-
-    A seed that never does has spent its whole budget; infinity when none does. ERT of Hansen,
-    Auger, Finck and Ros, "Real-Parameter Black-Box Optimization Benchmarking" (2009).
-
-    Args:
-        reached: for each of K seeds its `first_reach`.
-        budget: evaluations of a run.
-    """
-    successes = sum(count is not None for count in reached)
-    spent = sum(budget if count is None else count for count in reached)
-    return spent / successes if successes else math.inf
-
-
 @dataclass(frozen=True)
 class Reach:
     """How soon an agent offers a given reward.
 
     Args:
-        evaluations: expected running time; infinity when no seed offers it.
+        evaluations: those of all seeds until each offers it, over the seeds that do; infinity when
+            none does. A seed that never does has spent its whole budget. The expected running time
+            of Hansen, Auger, Finck and Ros, "Real-Parameter Black-Box Optimization Benchmarking"
+            (2009).
         seeds: how many of its K seeds offer it.
         factor: the budget over evaluations; 0 when no seed does.
     """
@@ -99,10 +76,11 @@ class Reach:
 
 def measure_reach(offered: Sequence[Array], target: float) -> Reach:
     """How soon the K runs that offer these, each (B,), offer target."""
-    reached = [first_reach(one, target) for one in offered]
     budget = offered[0].size
-    evaluations = expected_running_time(reached, budget)
-    seeds = sum(count is not None for count in reached)
+    reached = [np.flatnonzero(one >= target) for one in offered]
+    spent = sum(int(where[0]) + 1 if where.size else budget for where in reached)
+    seeds = sum(where.size > 0 for where in reached)
+    evaluations = spent / seeds if seeds else math.inf
     return Reach(evaluations, seeds, budget / evaluations)
 
 
@@ -116,7 +94,7 @@ def checkpoints(budget: int, rounds: int) -> list[int]:
     return [index * (budget // rounds) for index in sorted(whole)]
 
 
-def band(curves: ArrayLike) -> tuple[Array, Array]:
+def mean_and_error_of_curves(curves: ArrayLike) -> tuple[Array, Array]:
     """(K, B) -> mean (B,) and standard error (B,) over the seeds; the error of one seed is 0.
 
     For curves >= 0 the error is at most the mean, so mean - error can be drawn on a log axis.

@@ -7,17 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from rl.regret import (
+from benchmarks.agents.regret import (
     Reach,
     Run,
-    band,
     checkpoints,
-    expected_running_time,
-    first_reach,
     incumbent_values,
+    mean_and_error_of_curves,
     measure_reach,
     offered_values,
-    simple_regret,
 )
 
 
@@ -43,32 +40,9 @@ def test_incumbent(values: list[float], seen: list[float] | None, expected: list
     np.testing.assert_array_equal(incumbent_values(_run(values, seen)), expected)
 
 
-def test_simple_regret() -> None:
-    run = _run([0.25, 0.125, 0.5])
-    np.testing.assert_array_equal(simple_regret(run, 1.0), [0.75, 0.75, 0.5])
-
-
 def test_the_mean_is_offered_from_the_end_of_its_round_to_that_of_the_next() -> None:
     run = _run([0.1, 0.2, 0.3, 0.3, 0.6, 0.3], means=(0.5, 0.1, 0.7))
     np.testing.assert_array_equal(offered_values(run), [0.1, 0.5, 0.5, 0.3, 0.6, 0.7])
-
-
-@pytest.mark.parametrize(("target", "evaluations"), [(0.1, 1), (0.5, 3), (0.51, None)])
-def test_first_reach(target: float, evaluations: int | None) -> None:
-    assert first_reach([0.1, 0.4, 0.5, 0.3], target) == evaluations
-
-
-@pytest.mark.parametrize(
-    ("reached", "expected"),
-    [
-        ([10, 20], 15.0),
-        ([10, None], 110.0),  # the second spent 100 for nothing
-        ([100, 100], 100.0),
-        ([None, None], math.inf),
-    ],
-)
-def test_expected_running_time(reached: list[int | None], expected: float) -> None:
-    assert expected_running_time(reached, budget=100) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,18 +74,14 @@ def test_checkpoints_are_whole_rounds_on_the_way(
     assert checkpoints(budget, rounds) == expected
 
 
-def test_band() -> None:
-    mean, error = band([[1.0, 2.0], [3.0, 2.0]])
+def test_mean_and_error() -> None:
+    mean, error = mean_and_error_of_curves([[1.0, 2.0], [3.0, 2.0]])
     np.testing.assert_allclose(mean, [2.0, 2.0])
     np.testing.assert_allclose(error, [1.0, 0.0])  # s = sqrt(2), over sqrt(2)
 
 
-def test_band_of_one_seed_is_a_line() -> None:
-    mean, error = band([[1.0, 2.0]])
-    np.testing.assert_array_equal(mean, [1.0, 2.0])
-    np.testing.assert_array_equal(error, [0.0, 0.0])
-
-
 def test_band_of_regrets_never_falls_below_zero() -> None:
-    mean, error = band(np.eye(5)[:, :1])  # the worst case: all of it in one seed
+    mean, error = mean_and_error_of_curves(
+        np.eye(5)[:, :1]
+    )  # the worst case: all of it in one seed
     assert mean[0] - error[0] >= -1e-15

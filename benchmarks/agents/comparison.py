@@ -1,4 +1,4 @@
-"""What a comparison of agents on one proxy shows: table, sentence, figure, TensorBoard.
+"""What a comparison of agents on one proxy shows: table, sentence, figure.
 
 Shapes: K seeds, B evaluations of a run, R rounds.
 """
@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
 from tabulate import tabulate
-from torch.utils.tensorboard import SummaryWriter
 
-from rl.figures import draw_regret
-from rl.regret import Reach, Run, checkpoints, measure_reach, offered_values, simple_regret
+from autoseg_core.plot import new_figure
+from benchmarks.agents.regret import (
+    Reach,
+    Run,
+    checkpoints,
+    incumbent_values,
+    mean_and_error_of_curves,
+    measure_reach,
+    offered_values,
+)
 from rl.selection import mean_and_error
-from rl.tensorboard import remove_runs
 
 _Array = NDArray[np.float64]
 
@@ -31,6 +38,9 @@ Evaluations to {reference}'s reward: those of all seeds until each offers it, ov
 do (expected running time; a seed that never does has spent its budget). A search offers the \
 better of best candidate and mean; {reference}'s reward is what it offers at its end, averaged \
 over its seeds. Factor: {reference}'s budget over these evaluations."""
+
+_LEAST_REGRET = 1e-12
+"""Drawn for less: the logarithm of a regret of 0 is not on paper."""
 
 
 class Comparison:
@@ -70,7 +80,7 @@ class Comparison:
 
     def regrets(self, label: str) -> _Array:
         """(K, B) simple regret of each seed after each evaluation."""
-        return np.stack([simple_regret(run, self.optimum) for run in self.runs[label]])
+        return np.stack([self.optimum - incumbent_values(run) for run in self.runs[label]])
 
     def mean_regrets(self, label: str) -> _Array:
         """(K, R) regret of the agent's mean after each round."""
@@ -88,7 +98,7 @@ class Comparison:
         return measure_reach([offered_values(run) for run in self.runs[label]], self.target)
 
     def rows(self) -> list[list[str]]:
-        """A row an agent, as the headers of `report` say."""
+        """One row per agent, as the headers of `report` say."""
         return [
             [self.proxy, label, *self._regret_cells(label), *self._reach_cells(label)]
             for label in self.runs
@@ -145,48 +155,46 @@ def report(comparisons: Sequence[Comparison]) -> str:
     return "\n".join([table, "", *sentences, *remarks, "", definitions])
 
 
-def write_comparisons(comparisons: Sequence[Comparison], directory: Path) -> str:
-    """table.md, regret_<proxy>.png and tensorboard/ into a directory; returns the report.
+def draw_regret(title: str, regrets: Mapping[str, ArrayLike]) -> Figure:
+    """One line per agent, its mean regret over the evaluations, in a band of ± standard error.
 
-    An earlier comparison's figures and runs are removed first: another set of proxies and agents
-    would leave some of them beside the new ones.
+    Args:
+        title: what was searched.
+        regrets: label -> (K, B) regret >= 0 of each seed after each evaluation.
+    """
+    figure = new_figure(6.4, 4.2, layout="constrained")
+    panel = figure.subplots()
+    for label, curves in regrets.items():
+        mean, error = mean_and_error_of_curves(curves)
+        low, middle, high = (
+            np.maximum(y, _LEAST_REGRET) for y in (mean - error, mean, mean + error)
+        )
+        x = np.arange(1, mean.size + 1)
+        (line,) = panel.plot(x, middle, label=label)
+        panel.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    panel.set(title=title, xlabel="evaluations", ylabel="simple regret", yscale="log")
+    panel.grid(color="0.9")
+    panel.legend(fontsize="small")
+    return figure
+
+
+def write_comparisons(comparisons: Sequence[Comparison], directory: Path) -> str:
+    """table.md and regret_<proxy>.png into a directory; returns the report.
+
+    An earlier comparison's figures are removed first: they may be of other proxies.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    remove_runs(directory / "tensorboard")
     for old in directory.glob("regret_*.png"):
         old.unlink()
     text = report(comparisons)
     (directory / "table.md").write_text(text + "\n", encoding="utf-8")
     for one in comparisons:
-        regrets = {label: one.regrets(label) for label in one.runs}
-        figure = draw_regret(one.proxy, regrets)
-        figure.savefig(directory / f"regret_{_file_name(one.proxy)}.png", dpi=150)
-    for label in comparisons[0].runs:
-        _write_events(comparisons, label, directory / "tensorboard" / _file_name(label))
+        figure = draw_regret(one.proxy, {label: one.regrets(label) for label in one.runs})
+        name = re.sub(r"[^\w.=,-]", "_", one.proxy)
+        figure.savefig(directory / f"regret_{name}.png", dpi=150)
     return text
-
-
-def _write_events(comparisons: Sequence[Comparison], label: str, directory: Path) -> None:
-    """Over evaluations, averaged over seeds: regret/<proxy> and, a round, regret_of_mean/<proxy>.
-
-    A run an agent, a tag a proxy: TensorBoard then draws the agents of a proxy into one chart.
-    """
-    with SummaryWriter(str(directory)) as writer:
-        for one in comparisons:
-            curves = {
-                f"regret/{one.proxy}": one.regrets(label).mean(axis=0),
-                f"regret_of_mean/{one.proxy}": one.mean_regrets(label).mean(axis=0),
-            }
-            for tag, curve in curves.items():
-                every = one.budget // curve.size
-                for index, value in enumerate(curve, start=1):
-                    writer.add_scalar(tag, float(value), index * every)
 
 
 def _plus_minus(values: _Array) -> str:
     mean, error = mean_and_error(values.tolist())
     return f"{mean:.5f}" if math.isnan(error) else f"{mean:.5f} ± {error:.5f}"
-
-
-def _file_name(label: str) -> str:
-    return re.sub(r"[^\w.=,-]", "_", label)

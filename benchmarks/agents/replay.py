@@ -18,11 +18,11 @@ from scipy.optimize import minimize
 
 from autoseg_core import Space
 from autoseg_core.files import user_path
+from benchmarks.agents.evaluations import read_evaluations
+from benchmarks.agents.regression import Regression, fit, held_out
 from rl.proxies.blend import Blend
-from rl.proxies.evaluations import read_evaluations
 from rl.proxies.known import normal_error
-from rl.proxies.regression import Regression, fit, held_out
-from rl.proxy import ProxyResult, check_budget
+from rl.proxy import ProxyResult
 
 Array = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class ReplayError:
 
 
 class Replay:
-    """`ProxyTask` and known optimum over a regression of recorded rewards and scores.
+    """`ProxyTask` with a known maximum, over a regression of recorded rewards and scores.
 
     The reward is the regression's mean, clipped to [0, 1]; each score likewise. It depends on theta
     alone: the budget is ignored, and the seed counts with noise only. ``error`` says how far to
@@ -94,11 +94,8 @@ class Replay:
         self.noise = error.noise if noise else 0.0
 
     def evaluate(self, theta: Array, seed: int, budget: float = 1.0) -> ProxyResult:
-        """Answer for theta (D,) in [0, 1]; ValueError for another shape."""
-        check_budget(budget)
+        """Answer for theta (D,) in [0, 1]."""
         theta = np.asarray(theta, dtype=np.float64)
-        if theta.shape != (self.space.dim,):
-            raise ValueError(f"theta must have shape ({self.space.dim},), got {theta.shape}")
         values = self.regression.mean(theta[None])[0]
         if self.noise != 0.0:
             values[0] += self.noise * normal_error(theta, seed)
@@ -117,26 +114,16 @@ class Replay:
         """The rewards as a training to be led step by step."""
         return Blend(self)
 
-    @property
-    def optimum(self) -> Array:
-        """theta (D,) of the regression's highest reward, by a local search from many points."""
-        return self._best[0].copy()
-
-    @property
-    def maximum(self) -> float:
-        """The reward at ``optimum``, without noise."""
-        return self._best[1]
-
     @cached_property
-    def _best(self) -> tuple[Array, float]:
+    def maximum(self) -> float:
+        """The regression's highest reward, by a local search from many points."""
         rewards = self.regression.values[:, 0]
         known = self.regression.thetas[np.argsort(-rewards, kind="stable")[:8]]
         starts = [*known, *np.random.default_rng(0).random((24, self.space.dim))]
         bounds = [(0.0, 1.0)] * self.space.dim
         found = [minimize(self._loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
         best = min(found, key=lambda result: float(result.fun))
-        theta = np.clip(best.x, 0.0, 1.0)
-        return theta, self.value(theta)
+        return self.value(np.clip(best.x, 0.0, 1.0))
 
     def _loss(self, theta: Array) -> float:
         return -float(self.regression.mean(theta[None])[0, 0])
@@ -158,10 +145,7 @@ def from_journals(
         space: the space asked for; None = the journals' own.
         noise: see `Replay`.
 
-    Raises:
-        ValueError: no journal, one without space or of another space, or fewer different thetas
-            than max(2 D, 10).
-        rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
+    Raises what `read_evaluations` does.
     """
     paths = [journal] if isinstance(journal, str | Path) else journal
     data = read_evaluations([user_path(path) for path in paths], space)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ import numpy as np
 import pytest
 
 from autoseg_core import SearchSpace
+from benchmarks.agents.replay import Replay, from_journals
 from rl.agents import PPO
 from rl.executors import SerialExecutor
 from rl.journal import Journal, JournalError
 from rl.proxies import Quadratic
-from rl.proxies.replay import Replay, from_journals
 from rl.search import SearchSettings, run_search
 
 SPACE = SearchSpace("mAcc")
@@ -100,11 +99,9 @@ def test_answers_depend_on_theta_alone(tmp_path: Path) -> None:
     task, again = _replay(tmp_path), _replay(tmp_path)
     theta = np.full(6, 0.3)
     result = task.evaluate(theta, 1)
-    assert result == task.evaluate(theta, 2) == task.evaluate(theta, 1, budget=0.1)
+    assert result == task.evaluate(theta, 2)
     assert result == again.evaluate(theta, 1)
     assert result == pickle.loads(pickle.dumps(task)).evaluate(theta, 1)
-    with pytest.raises(ValueError, match="budget is a share"):
-        task.evaluate(theta, 1, budget=0.0)
 
 
 def test_scores_are_answered_too_those_that_all_candidates_have(tmp_path: Path) -> None:
@@ -125,26 +122,6 @@ def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
     first = task.evaluate(thetas[0], 1)
     assert first == task.evaluate(thetas[0], 1) != task.evaluate(thetas[0], 2)
     assert first.scores["mAcc"] == first.reward
-
-
-def test_the_optimum_is_the_models_highest_point_and_near_the_true_one(tmp_path: Path) -> None:
-    task = _replay(tmp_path, 150)
-    assert task.evaluate(task.optimum, 0).reward == task.maximum
-    thetas = np.random.default_rng(0).random((2000, 6))
-    assert max(task.evaluate(t, 0).reward for t in thetas) <= task.maximum
-    assert _true(task.optimum) > _true(OPTIMUM) - 0.03
-    assert np.array_equal(task.optimum, _replay(tmp_path, 150).optimum)
-
-
-def test_rewards_stay_in_their_range(tmp_path: Path) -> None:
-    records = [
-        _record(i, t, float(t[0] > 0.5))
-        for i, t in enumerate(np.random.default_rng(0).random((60, 6)))
-    ]
-    task = from_journals(_write(tmp_path / "journal.jsonl", records))
-    rewards = [task.evaluate(t, 0).reward for t in np.random.default_rng(1).random((300, 6))]
-    assert min(rewards) == 0.0
-    assert max(rewards) == 1.0
 
 
 def test_several_journals_are_one(tmp_path: Path) -> None:
@@ -168,13 +145,6 @@ def test_a_real_search_rounds_and_selection_alike(tmp_path: Path) -> None:
     assert error.thetas < error.candidates  # the finalists were evaluated again
 
 
-def test_evaluations_at_a_part_of_the_budget_are_left_out(tmp_path: Path) -> None:
-    rungs = [_record(i, OPTIMUM, 0.1, kind="rung", budget=0.5) for i in range(9)]
-    records = _records(30)
-    with_rungs = from_journals(_write(tmp_path / "a", [*records, *rungs]))
-    assert with_rungs.error == from_journals(_write(tmp_path / "b", records)).error
-
-
 def test_it_can_be_led_step_by_step(tmp_path: Path) -> None:
     task = _replay(tmp_path)
     training = task.training()
@@ -183,76 +153,49 @@ def test_it_can_be_led_step_by_step(tmp_path: Path) -> None:
     assert training.advance(OPTIMUM, 0.5).result == task.evaluate(OPTIMUM, 0)
 
 
+def test_the_maximum_is_the_models_highest_point(tmp_path: Path) -> None:
+    task = _replay(tmp_path, 150)
+    thetas = np.random.default_rng(0).random((2000, 6))
+    assert max(task.evaluate(t, 0).reward for t in thetas) <= task.maximum < _true(OPTIMUM) + 0.03
+    assert task.maximum == _replay(tmp_path, 150).maximum
+
+
+RUNG = {**_record(30, OPTIMUM, 0.1), "kind": "rung", "budget": 0.5}
+SAME = [_record(i, OPTIMUM, 0.5) for i in range(40)]
+
+
+def test_rungs_are_left_out(tmp_path: Path) -> None:
+    with_rung = from_journals(_write(tmp_path / "a", [*_records(30), RUNG]))
+    assert with_rung.error == from_journals(_write(tmp_path / "b", _records(30))).error
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("text", "kind", "named"),
     [
-        ({"theta": [0.5] * 5}, "Expected 6 coordinates"),
-        ({"theta": [0.5] * 5 + [1.5]}, "theta: 5: .* less than or equal to 1"),
-        ({"theta": None}, "line 7 is malformed: theta"),
-        ({"reward": "high"}, "restore it"),
-        ({"scores": 3}, "restore it"),
+        (None, FileNotFoundError, "journal"),
+        ("", ValueError, "journal.*space"),
+        ('{"format": 1, "kind": "header"}\n', ValueError, "journal.*space"),
+        ([], ValueError, "12 different thetas.*found 0 in .*journal"),
+        (SAME, ValueError, "found 1 in"),
+        ([*_records(30)[1:], {**_records(1)[0], "scores": 3}], JournalError, "restore"),
+        ([*_records(30)[1:], {**_records(1)[0], "theta": None}], JournalError, "line 31"),
     ],
 )
-def test_a_damaged_candidate_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    records = _records(30)
-    records[5] |= change
-    with pytest.raises(JournalError, match=words):
-        from_journals(_write(tmp_path / "journal.jsonl", records))
-
-
-def test_a_malformed_line_is_the_journals_error(tmp_path: Path) -> None:
-    path = _write(tmp_path / "journal.jsonl", _records(30))
-    path.write_text(path.read_text().replace('"ok"', '"ok', 1))
-    with pytest.raises(JournalError, match="line 2 is malformed"):
+def test_journals_that_cannot_be_used(
+    text: Any, kind: type[Exception], named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    if isinstance(text, list):
+        _write(path, text)
+    elif text is not None:
+        path.write_text(text)
+    with pytest.raises(kind, match=named):
         from_journals(path)
 
 
-def test_a_missing_empty_or_short_journal_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        from_journals(tmp_path / "none.jsonl")
-    (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(ValueError, match="holds no header yet"):
-        from_journals(tmp_path / "empty.jsonl")
-    with pytest.raises(ValueError, match=r"at least 12 different thetas .* found 0 in"):
-        from_journals(_write(tmp_path / "begun.jsonl", []))
-    same = [_record(i, OPTIMUM, 0.5) for i in range(40)]
-    with pytest.raises(ValueError, match=r"found 1 in .* let the search run on"):
-        from_journals(_write(tmp_path / "same.jsonl", same))
-    with pytest.raises(ValueError, match="at least one journal"):
-        from_journals([])
-
-
-def test_spaces_must_be_known_and_one(tmp_path: Path) -> None:
-    path = _write(tmp_path / "macc.jsonl", _records(30))
-    other = _write(tmp_path / "gacc.jsonl", _records(30), SearchSpace("gAcc").to_dict())
+def test_spaces_must_be_one(tmp_path: Path) -> None:
+    path = _write(tmp_path / "macc", _records(30))
+    other = _write(tmp_path / "gacc", _records(30), SearchSpace("gAcc").to_dict())
     assert from_journals(path, space=SearchSpace("mAcc")).space == SPACE
-    with pytest.raises(ValueError, match=r"gacc.jsonl is of a search over .*gAcc.*mAcc"):
+    with pytest.raises(ValueError, match=r"gacc is of a search over .*gAcc.*mAcc"):
         from_journals([path, other])
-    with pytest.raises(ValueError, match=r"macc.jsonl is of a search over .*mAcc.*mIoU"):
-        from_journals(path, space=SearchSpace("mIoU"))
-    old = tmp_path / "old.jsonl"
-    old.write_text('{"format": 1, "kind": "header"}\n')
-    with pytest.raises(ValueError, match=r'"space" must be .* got None .* older versions'):
-        from_journals(old)
-
-
-def test_theta_of_another_shape_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"shape \(6,\), got \(5,\)"):
-        _replay(tmp_path).evaluate(np.zeros(5), 0)
-
-
-def test_the_share_explained_of_nothing_is_not_a_number(tmp_path: Path) -> None:
-    records = [_record(i, t, 0.5) for i, t in enumerate(np.random.default_rng(0).random((20, 6)))]
-    task = from_journals(_write(tmp_path / "journal.jsonl", records))
-    assert math.isnan(task.error.explained)
-    assert task.evaluate(OPTIMUM, 0).reward == pytest.approx(0.5)
-
-
-def test_a_small_space_needs_enough_for_cross_validation(tmp_path: Path) -> None:
-    space = SearchSpace("mAcc", "bezier", 1)
-    thetas = np.random.default_rng(0).random((10, space.dim))
-    records = [_record(i, theta, float(theta.mean())) for i, theta in enumerate(thetas)]
-    header = space.to_dict()
-    with pytest.raises(ValueError, match=r"at least 10 different thetas .* found 9"):
-        from_journals(_write(tmp_path / "nine.jsonl", records[:9], header))
-    assert from_journals(_write(tmp_path / "ten.jsonl", records, header)).error.thetas == 10

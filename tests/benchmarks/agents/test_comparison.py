@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rl.comparison import Comparison, report, write_comparisons
-from rl.regret import Run
+from benchmarks.agents.comparison import Comparison, draw_regret, report, write_comparisons
+from benchmarks.agents.regret import Run
 
 
 def _run(*values: float, mean: float = 0.0) -> Run:
@@ -67,24 +66,6 @@ def test_regret_at_a_quarter_a_half_and_three_quarters() -> None:
     assert headers[3:7] == ["regret at 2", "at 4", "at 6", "final regret"]
 
 
-def test_the_report_is_a_markdown_table_and_words() -> None:
-    table, words = report([_comparison(remark="error 0.01")]).split("\n\n", 1)
-    first, rule, *rows = table.splitlines()
-    assert [cell.strip() for cell in first.split("|")][1:7] == [
-        "proxy",
-        "agent",
-        "regret at 2",
-        "final regret",
-        "regret of mean",
-        "evaluations to ppo's reward",
-    ]
-    assert set(rule) == set("|-")
-    assert [row.split("|")[2].strip() for row in rows] == ["random", "ppo", "tpe"]
-    assert "hill: no agent reaches ppo's final reward (0.60000) with fewer" in words
-    assert "the identity, where every search begins, has regret 0.90000; error 0.01." in words
-    assert "over 2 seeds, after 4 evaluations" in words
-
-
 def test_the_sentence_names_who_is_soonest_and_by_what_factor() -> None:
     runs = {"ppo": [_run(0.1, 0.2, 0.3, 0.4)] * 2, "tpe": [_run(0.2, 0.4, 0.4, 0.4)] * 2}
     sentence = Comparison("hill", runs, "ppo", start=0.0, optimum=1.0).sentence()
@@ -106,10 +87,6 @@ def test_without_a_known_optimum_regret_is_against_the_best_found() -> None:
     assert "the optimum is not known" in comparison.remark
 
 
-def test_a_better_run_raises_a_wrong_optimum() -> None:
-    assert _comparison(optimum=0.75).optimum == 0.8
-
-
 def test_one_seed_has_no_error_and_no_verdict() -> None:
     comparison = Comparison("hill", {"ppo": [_run(0.1, 0.2)]}, "ppo", start=0.0, optimum=1.0)
     assert comparison.rows()[0][3] == "0.80000"
@@ -117,42 +94,19 @@ def test_one_seed_has_no_error_and_no_verdict() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    (tmp_path / "tensorboard" / "ppo").mkdir(parents=True)
-    (tmp_path / "tensorboard" / "ppo" / "events.out.tfevents.0.old").write_bytes(b"")
+    for name in ("regret_old.png", "curve.png"):
+        (tmp_path / name).write_bytes(b"")
     text = write_comparisons([_comparison()], tmp_path)
     assert (tmp_path / "table.md").read_text() == text + "\n"
-    assert (tmp_path / "regret_hill.png").read_bytes().startswith(b"\x89PNG")
-    events = EventAccumulator(str(tmp_path / "tensorboard" / "ppo")).Reload()
-    curve = [(one.step, one.value) for one in events.Scalars("regret/hill")]
-    np.testing.assert_allclose(curve, [(1, 0.85), (2, 0.75), (3, 0.6), (4, 0.5)], rtol=1e-6)
-    means = [(one.step, one.value) for one in events.Scalars("regret_of_mean/hill")]
-    np.testing.assert_allclose(means, [(2, 1.0), (4, 0.65)], rtol=1e-6)
-    assert len(list((tmp_path / "tensorboard" / "ppo").iterdir())) == 1
-
-
-def test_an_earlier_comparison_is_gone_and_nothing_else(tmp_path: Path) -> None:
-    runs = tmp_path / "tensorboard"
-    earlier = Comparison("valley", {"cma_es": [_run(0.1, 0.2)]}, "cma_es", start=0.0)
-    write_comparisons([earlier], tmp_path)
-    event = "events.out.tfevents.0.mine"
-    kept = ["notes.txt", "curve.png", f"tensorboard/{event}", f"tensorboard/a/b/{event}"]
-    for name in [*kept, "tensorboard/noted/note.txt", f"tensorboard/noted/{event}"]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    (runs / "empty").mkdir()
-    write_comparisons([_comparison()], tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"curve.png", "regret_hill.png"}
-    assert not (runs / "cma_es").exists()
-    assert [path.name for path in (runs / "noted").iterdir()] == ["note.txt"]
-    assert all((tmp_path / name).exists() for name in kept)
-    assert {path.name for path in runs.iterdir() if path.is_dir()} == {
-        *("a", "empty", "noted"),
-        *("random", "ppo", "tpe"),
-    }
+    assert (tmp_path / "regret_hill.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_labels_become_file_names(tmp_path: Path) -> None:
-    runs = {"ppo:baseline=mu": [_run(0.1, 0.2)]}
-    write_comparisons([Comparison("my.module:make", runs, "ppo:baseline=mu", start=0.0)], tmp_path)
-    assert (tmp_path / "tensorboard" / "ppo_baseline=mu").is_dir()
-    assert (tmp_path / "regret_my.module_make.png").is_file()
+def test_regret_has_one_line_and_one_band_per_agent() -> None:
+    regrets = {"ppo": [[0.5, 0.1], [0.3, 0.1]], "random": [[0.5, 0.4], [0.5, 0.0]]}
+    (panel,) = draw_regret("quadratic", regrets).axes
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["ppo", "random"]
+    ppo, _ = panel.get_lines()
+    np.testing.assert_allclose(ppo.get_xydata(), [(1, 0.4), (2, 0.1)])
+    band = panel.collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose(sorted(set(band[band[:, 0] == 1][:, 1])), [0.3, 0.5])

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
+from benchmarks.agents.contest import Case, Plan, compare, run_agent
+from benchmarks.agents.variants import parse_variants
 from rl.agents import RandomSearch
-from rl.agents.variants import parse_variants
-from rl.contest import Plan, Problem, compare, run_agent
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, failed
 
 
 def test_a_run_keeps_worth_and_look_apart() -> None:
     task = Quadratic(np.full(3, 0.5), noise=0.1, fails=lambda theta: bool(theta[0] < 0.3))
-    problem = Problem("noisy", task, np.full(3, 0.4))
-    run = run_agent(RandomSearch(problem.identity, seed=0), problem, Plan(40, 10, 1), seed=0)
-    thetas = RandomSearch(problem.identity, seed=0).ask(40)
+    case = Case("noisy", task, np.full(3, 0.4))
+    run = run_agent(RandomSearch(case.identity, seed=0), case, Plan(40, 10, 1), seed=0)
+    thetas = RandomSearch(case.identity, seed=0).ask(40)
     bad = thetas[:, 0] < 0.3
     assert 0 < bad.sum() < 40
     expected = np.where(bad, 0.0, 1.0 - np.mean((thetas - 0.5) ** 2, axis=1))
@@ -34,8 +33,8 @@ class _Bare:
 
 
 def test_a_proxy_of_one_s_own_needs_only_evaluate() -> None:
-    problem = Problem("own", _Bare(), np.array([0.5, 0.5]))
-    (comparison,) = compare([problem], parse_variants("random,cma_es"), Plan(12, 6, 2))
+    case = Case("own", _Bare(), np.array([0.5, 0.5]))
+    (comparison,) = compare([case], parse_variants("random,cma_es"), Plan(12, 6, 2))
     assert comparison.reference == "random"
     assert comparison.optimum == max(
         run.values.max() for runs in comparison.runs.values() for run in runs
@@ -44,34 +43,11 @@ def test_a_proxy_of_one_s_own_needs_only_evaluate() -> None:
 
 
 def test_the_mean_costs_no_evaluation_of_the_budget() -> None:
-    problem = Problem("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
-    (comparison,) = compare([problem], parse_variants("random"), Plan(12, 6, 1))
+    case = Case("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
+    (comparison,) = compare([case], parse_variants("random"), Plan(12, 6, 1))
     (run,) = comparison.runs["random"]
     assert run.values.shape == (12,)
     np.testing.assert_array_equal(run.mean_values, np.maximum.accumulate(run.values)[[5, 11]])
-
-
-@pytest.mark.parametrize(
-    ("agents", "reference"), [("random,ppo:clip=0.1,ppo", "ppo:clip=0.1"), ("random", "random")]
-)
-def test_the_reference_is_the_first_ppo_else_the_first(agents: str, reference: str) -> None:
-    problem = Problem("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
-    (comparison,) = compare([problem], parse_variants(agents), Plan(2, 2, 1))
-    assert comparison.reference == reference
-
-
-@pytest.mark.parametrize(
-    ("plan", "words"),
-    [
-        ((12, 0, 1), "seeds and samples >= 1, got 1 seeds, 0 samples"),
-        ((12, 6, 0), "seeds and samples >= 1, got 0 seeds, 6 samples"),
-        ((5, 6, 1), "a multiple of 6 samples, got 5"),
-        ((13, 6, 1), "a multiple of 6 samples, got 13"),
-    ],
-)
-def test_a_plan_is_whole_rounds(plan: tuple[int, int, int], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        Plan(*plan)
 
 
 def test_with_pairing_a_round_holds_the_identity_and_what_counts_is_the_gain() -> None:
@@ -79,8 +55,8 @@ def test_with_pairing_a_round_holds_the_identity_and_what_counts_is_the_gain() -
         def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
             return ProxyResult(0.5 * self.value(theta) + 0.5 * np.random.default_rng(seed).random())
 
-    problem = Problem("lucky", Lucky([0.5, 0.5]), np.array([0.2, 0.2]))
-    run = run_agent(RandomSearch(problem.identity, seed=0), problem, Plan(12, 4, 1, True), seed=0)
+    case = Case("lucky", Lucky([0.5, 0.5]), np.array([0.2, 0.2]))
+    run = run_agent(RandomSearch(case.identity, seed=0), case, Plan(12, 4, 1, True), seed=0)
     np.testing.assert_allclose(run.values[::4], 0.91)  # 1 - 0.3^2
     np.testing.assert_allclose(run.seen, 0.5 * (run.values - 0.91), atol=1e-12)
     assert run.mean_values[-1] == run.values.max()

@@ -1,0 +1,118 @@
+"""The command line that compares agents, as a user runs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg_core import METRICS, SearchSpace
+from benchmarks.agents.__main__ import main
+from rl.journal import Journal
+from rl.proxies import Quadratic
+
+TINY = ["--budget", "12", "--samples", "6", "--seeds", "2", "--metric", "mAcc"]
+
+
+def _table(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> str:
+    main([*TINY, "--output", str(directory), *arguments])
+    return capsys.readouterr().out
+
+
+def test_a_comparison_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    agents = "ppo,ppo:baseline=mu,ratio=joint,cma_es:sigma=0.3,random"
+    out = _table(
+        capsys, tmp_path, "--proxy", "quadratic", "--proxy", "two_peaks", "--agents", agents
+    )
+    rows = [line.split("|")[1:3] for line in out.splitlines() if line.startswith("| ")][1:]
+    labels = ["ppo", "ppo:baseline=mu,ratio=joint", "cma_es:sigma=0.3", "random"]
+    expected = [[proxy, label] for proxy in ("quadratic", "two_peaks") for label in labels]
+    assert [[cell.strip() for cell in row] for row in rows] == expected
+    assert (tmp_path / "table.md").read_text() == out
+    figures = {"regret_quadratic.png", "regret_two_peaks.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"table.md", *figures}
+
+
+def test_equal_arguments_give_an_equal_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--proxy", "quadratic", "--agents", "ppo,cma_es,random", "--noise", "0.05"]
+    first, second = (_table(capsys, tmp_path / name, *arguments) for name in "ab")
+    assert first == second
+    other = _table(capsys, tmp_path / "c", *arguments[:-1], "0.1")
+    assert first != other
+
+
+def _journal(path: Path) -> None:
+    space = SearchSpace("mAcc")
+    task = Quadratic(np.full(space.dim, 0.6), noise=0.01)
+    thetas = np.random.default_rng(0).random((40, space.dim))
+    with Journal.create(path, {"space": space.to_dict()}) as journal:
+        for index, theta in enumerate(thetas):
+            reward = task.evaluate(theta, 0).reward
+            journal.append(
+                {
+                    "kind": "candidate",
+                    "id": f"r00c{index:02d}",
+                    "seed": 0,
+                    "theta": theta,
+                    "status": "ok",
+                    "reward": reward,
+                    "scores": {"mAcc": reward},
+                    "reason": "",
+                }
+            )
+
+
+def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _journal(tmp_path / "journal.jsonl")
+    arguments = ["--journal", str(tmp_path / "journal.jsonl"), "--agents", "cma_es,random"]
+    out = _table(capsys, tmp_path / "out", *arguments)
+    assert "| replay  | cma_es" in out
+    assert "held-out RMSE" in out
+    noisy = _table(capsys, tmp_path / "noisy", *arguments, "--journal-noise")
+    assert noisy != out
+
+
+def test_a_metric_of_one_s_own_is_imported_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_truthful.py").write_text(
+        "from autoseg_core import METRICS, Metric, register_metric\n"
+        "register_metric(Metric('MyOwn', METRICS['mIoU'].per_class))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    known = ["--import", "my_truthful", "--metric", "MyOwn", "--proxy", "quadratic"]
+    try:
+        table = _table(capsys, tmp_path / "out", *known, "--agents", "random")
+    finally:
+        METRICS.pop("MyOwn", None)
+        sys.modules.pop("my_truthful", None)
+    assert "quadratic" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--proxy", "quadratic", "--agents", "ppo,pppo"], "pppo"),
+        (["--proxy", "quadratic", "--agents", "ppo:colour=1"], "ppo:colour=1"),
+        (["--proxy", "quadratic", "--agents", ","], "','"),
+        (["--proxy", "quadratic", "--budget", "13"], "budget of 13"),
+        (["--proxy", "quadratic", "--seeds", "0"], "0 seeds"),
+        (["--proxy", "quadratic", "--samples", "1", "--agents", "cma_es"], "n >= 4"),
+        (["--proxy", "cubic"], "cubic"),
+        (["--journal", "missing.jsonl"], "missing.jsonl"),
+        ([], "--proxy or a --journal"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_written(
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agents = [] if "--agents" in arguments else ["--agents", "random"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*TINY, "--output", str(tmp_path / "out"), *agents, *arguments])
+    assert stopped.value.code == 2
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
