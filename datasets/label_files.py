@@ -7,28 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-from make_shapes import voc_colour_map
+from make_shapes import load_source, voc_colour_map
 from PIL import Image
 
 VOID = 255
-PACKAGE = Path(__file__).resolve().parents[1] / "projects" / "AutoSegLoss" / "auto_seg_loss"
-
-
-def _load(name: str) -> ModuleType:
-    """A module of auto_seg_loss.data by its path: the package itself would import torch."""
-    spec = spec_from_file_location(f"auto_seg_loss_data_{name}", PACKAGE / "data" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-labels, lists = _load("labels"), _load("lists")
+DATA = "projects/AutoSegLoss/auto_seg_loss/data"
+labels, lists = load_source(f"{DATA}/labels.py"), load_source(f"{DATA}/lists.py")
 
 
 def read_indices(path: Path, classes: int = 256) -> np.ndarray:

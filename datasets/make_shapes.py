@@ -3,50 +3,48 @@
 
     python datasets/make_shapes.py [--root datasets] [--train 240 --val 60 --test 120] [--force]
 
-What it draws: a textured background under most pixels; large textured ellipses and polygons of the
-same colours, told apart by texture and outline only; medium squares; bars 2-3 px thin; tiny discs;
-and a rare, small triangle that has the colours of the squares. Textures fade at random, and the
-background carries faint unlabelled marks that look like the small objects. So the right answer is
-at times a matter of odds, and a loss decides what to do with odds: cross entropy gives the rare
-classes away, other losses need not. About half of the objects wear a void rim, as in VOC. The
-other half do not, so that boundary metrics keep edges that lie between two labelled pixels.
+rl/proxies/shape_images.py draws the images and says what is on them. They are written to
+<root>/shapes in VOC's layout (JPEGImages/, SegmentationClass/, ImageSets/Segmentation/), with the
+parameters in dataset.json, first into a temporary folder, which is renamed at the end: there is a
+whole set or none.
 
-Where it writes: <root>/shapes in VOC's layout (JPEGImages/, SegmentationClass/,
-ImageSets/Segmentation/), with the parameters in dataset.json. It builds in a temporary folder and
-renames at the end: there is a whole set or none.
+Every image has a generator of its own, seeded by (seed, split, index). So the same versions of
+NumPy and Pillow give the same bytes on every machine, and a larger set begins with the images of a
+smaller one.
 
-Every image has its own generator, seeded by (seed, split, index), and is drawn with additions,
-multiplications, square roots and comparisons only: no sine, no matrix product, nothing that a CPU
-may round in its own way. So the same versions of NumPy and Pillow give the same bytes on every
-machine, and a larger set begins with the images of a smaller one.
-
-Letters: H, W image size; images are (H, W, 3) uint8 RGB, labels (H, W) uint8, masks (H, W) bool.
+Letters: H, W image size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
 
-VERSION = 1  # of the drawing: raise it whenever a pixel changes, so that older sets are recognised
-CLASSES = ("background", "ellipse", "polygon", "square", "bar", "disc", "triangle")
-VOID = 255
-SPLITS = ("train", "val", "test")
-MIN_SIDE = 48  # px; a large ellipse must fit
 
-EARTH, SEA, SAND = (150, 105, 80), (80, 110, 160), (225, 210, 150)  # colour families, RGB
+def load_source(path: str) -> ModuleType:
+    """A module of the repository by its path: its package would import torch."""
+    file = Path(__file__).resolve().parents[1] / path
+    spec = spec_from_file_location(f"datasets_{file.stem}", file)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+drawing = load_source("rl/proxies/shape_images.py")
+SPLITS = ("train", "val", "test")
 
 
 class ShapesError(RuntimeError):
@@ -64,253 +62,12 @@ class Parameters:
     test: int = 120
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        if min(self.height, self.width) < MIN_SIDE:
-            raise ValueError(
-                f"images must be at least {MIN_SIDE} px high and wide, "
-                f"got {self.height}x{self.width}"
-            )
-        for split in SPLITS:
-            if getattr(self, split) < 0:
-                raise ValueError(f"{split} must be 0 or more images, got {getattr(self, split)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
-
-
-# --- numbers and fields -------------------------------------------------------------------------
-
-
-def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(rng.random())
-
-
-def _direction(rng: np.random.Generator) -> tuple[float, float]:
-    """A uniform unit vector, by rejection: sine and cosine are not the same on every machine."""
-    while True:
-        x, y = _uniform(rng, -1, 1), _uniform(rng, -1, 1)
-        if 0.01 < (square := x * x + y * y) <= 1:
-            return x / math.sqrt(square), y / math.sqrt(square)
-
-
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Bell-shaped noise of mean 0 and standard deviation 1: a sum of three uniforms."""
-    total: np.ndarray = rng.random(shape) + rng.random(shape) + rng.random(shape)
-    return 2 * (total - 1.5)
-
-
-def _smooth(rng: np.random.Generator, height: int, width: int, cell: int) -> np.ndarray:
-    """Cloudy noise, (H, W) about [-2, 2]: a coarse grid of noise, interpolated bilinearly."""
-    grid = _noise(rng, (height // cell + 2, width // cell + 2))
-    y, x = np.arange(height), np.arange(width)
-    fy, fx = (y % cell / cell)[:, None], (x % cell / cell)[None, :]
-    rows, columns = (y // cell)[:, None], (x // cell)[None, :]
-    top = grid[rows, columns] * (1 - fx) + grid[rows, columns + 1] * fx
-    bottom = grid[rows + 1, columns] * (1 - fx) + grid[rows + 1, columns + 1] * fx
-    return top * (1 - fy) + bottom * fy
-
-
-def _wave(phase: np.ndarray) -> np.ndarray:
-    """Triangle wave of period 1, range [-1, 1]."""
-    wave: np.ndarray = 4 * np.abs(phase - np.floor(phase) - 0.5) - 1
-    return wave
-
-
-def _blur(image: np.ndarray) -> np.ndarray:
-    """3x3 binomial blur of (H, W, 3): the camera's, and the anti-aliasing of the drawn masks."""
-    p = np.pad(image, ((1, 1), (0, 0), (0, 0)), mode="edge")
-    p = (p[:-2] + 2 * p[1:-1] + p[2:]) / 4
-    p = np.pad(p, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    blurred: np.ndarray = (p[:, :-2] + 2 * p[:, 1:-1] + p[:, 2:]) / 4
-    return blurred
-
-
-def _dilate(mask: np.ndarray) -> np.ndarray:
-    """The mask and its four-neighbours."""
-    grown = mask.copy()
-    grown[1:] |= mask[:-1]
-    grown[:-1] |= mask[1:]
-    grown[:, 1:] |= mask[:, :-1]
-    grown[:, :-1] |= mask[:, 1:]
-    return grown
-
-
-# --- objects ------------------------------------------------------------------------------------
-
-
-class Frame(NamedTuple):
-    """Pixel coordinates in an object's own axes: (H, W) each, px, origin at its centre."""
-
-    u: np.ndarray
-    v: np.ndarray
-
-
-class Thing(NamedTuple):
-    """One drawn object: where it is, and what its pixels look like before light and noise."""
-
-    mask: np.ndarray
-    colour: np.ndarray  # (H, W, 3) or (3,)
-
-
-def _frame(rng: np.random.Generator, height: int, width: int) -> Frame:
-    cy, cx = _uniform(rng, 0, height), _uniform(rng, 0, width)
-    ax, ay = _direction(rng)
-    y, x = np.arange(height)[:, None] - cy, np.arange(width)[None, :] - cx
-    return Frame(ax * x + ay * y, ax * y - ay * x)
-
-
-def _base(rng: np.random.Generator, family: tuple[int, int, int], spread: float = 28) -> np.ndarray:
-    """A colour of the family, (3,): brightness varies more than hue."""
-    return np.array(family) + _uniform(rng, -spread, spread) + _noise(rng, (3,)) * (spread / 4)
-
-
-def _textured(base: np.ndarray, texture: np.ndarray, strength: float) -> np.ndarray:
-    return base + strength * texture[:, :, None]
-
-
-def _ellipse(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Large; stripes. Shares its colours with the polygon."""
-    f = _frame(rng, height, width)
-    a, b = _uniform(rng, 16, 30), _uniform(rng, 11, 20)
-    stripes = _wave(f.u / _uniform(rng, 5, 9))
-    return Thing(
-        (f.u / a) ** 2 + (f.v / b) ** 2 <= 1,
-        _textured(_base(rng, EARTH), stripes, _uniform(rng, 0, 30)),
-    )
-
-
-def _polygon(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Large; cut by 5 half planes; checks. Shares its colours with the ellipse."""
-    f = _frame(rng, height, width)
-    mask = np.abs(f.u) + np.abs(f.v) <= 40
-    for _ in range(5):
-        nx, ny = _direction(rng)
-        mask &= nx * f.u + ny * f.v <= _uniform(rng, 10, 24)
-    period = _uniform(rng, 6, 10)
-    checks = _wave(f.u / period) * _wave(f.v / period)
-    return Thing(mask, _textured(_base(rng, EARTH), checks, _uniform(rng, 0, 40)))
-
-
-def _square(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Medium; grain. Shares its colours with the triangle."""
-    f = _frame(rng, height, width)
-    a, b = _uniform(rng, 6, 11), _uniform(rng, 6, 11)
-    grain = _noise(rng, (height, width))
-    return Thing(
-        (np.abs(f.u) <= a) & (np.abs(f.v) <= b),
-        _textured(_base(rng, SEA), grain, _uniform(rng, 0, 16)),
-    )
-
-
-def _bar(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """2-3 px thin, 24-70 px long; light. Shares its colours with the disc."""
-    f = _frame(rng, height, width)
-    half, length = _uniform(rng, 1.0, 1.6), _uniform(rng, 12, 35)
-    return Thing((np.abs(f.v) <= half) & (np.abs(f.u) <= length), _base(rng, SAND))
-
-
-def _disc(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Tiny: 4-8 px across; light. Shares its colours with the bar."""
-    f = _frame(rng, height, width)
-    r = _uniform(rng, 2, 4)
-    return Thing(f.u * f.u + f.v * f.v <= r * r, _base(rng, SAND))
-
-
-def _triangle(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Rare and small: 14-22 px sides; weak stripes. Shares its colours with the square."""
-    f = _frame(rng, height, width)
-    r = _uniform(rng, 4, 6.5)
-    root3 = math.sqrt(3)  # the sides of an equilateral triangle of inscribed radius r
-    mask = (f.v <= r) & (root3 * f.u - f.v <= 2 * r) & (-root3 * f.u - f.v <= 2 * r)
-    return Thing(mask, _textured(_base(rng, SEA), _wave(f.u / 4), _uniform(rng, 0, 20)))
-
-
-Draw = Callable[[np.random.Generator, int, int], Thing]
-
-
-class Kind(NamedTuple):
-    """How often a class appears: in `share` of the images, then `fewest` to `most` times."""
-
-    label: int
-    draw: Draw
-    share: float
-    fewest: int
-    most: int
-    rim: int  # width of the void rim in px, where the object wears one
-
-
-# In drawing order: small things on top, or the large ones would swallow them.
-KINDS = (
-    Kind(1, _ellipse, 0.75, 1, 2, 2),
-    Kind(2, _polygon, 0.55, 1, 2, 2),
-    Kind(3, _square, 0.55, 1, 2, 1),
-    Kind(6, _triangle, 0.14, 1, 2, 1),
-    Kind(4, _bar, 0.60, 1, 3, 1),
-    Kind(5, _disc, 0.50, 3, 7, 1),
-)
-RIM_SHARE = 0.5
-MARKS: tuple[Draw, ...] = (_square, _bar, _disc, _disc, _triangle)  # unlabelled look-alikes
-
-
-# --- an image -----------------------------------------------------------------------------------
-
-
-def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(H, W, 3): clouds, fine grain, and faint marks that look like objects but are none."""
-    clouds = 16 * _smooth(rng, height, width, 24) + 9 * _smooth(rng, height, width, 6)
-    image: np.ndarray = _textured(_base(rng, (125, 130, 115), 35), clouds, 1)
-    image = image + 5 * _noise(rng, (height, width, 1))
-    for draw in MARKS:
-        thing = draw(rng, height, width)
-        strength = _uniform(rng, 0.1, 0.5)
-        image = np.where(
-            thing.mask[:, :, None], (1 - strength) * image + strength * thing.colour, image
-        )
-    return image
-
-
-def _camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Uneven light, blur and noise: (H, W, 3) float to uint8."""
-    height, width = image.shape[:2]
-    ax, ay = _direction(rng)
-    y, x = np.arange(height)[:, None] / height - 0.5, np.arange(width)[None, :] / width - 0.5
-    light = _uniform(rng, 0.75, 1.15) + _uniform(rng, 0, 0.5) * (ax * x + ay * y)
-    image = _blur(image * light[:, :, None])
-    if rng.random() < 0.3:  # out of focus
-        image = _blur(image)
-    image = image + _uniform(rng, 5, 15) * _noise(rng, image.shape)
-    picture: np.ndarray = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    return picture
-
 
 def make_sample(parameters: Parameters, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws image `index` of a split.
-
-    Returns:
-        image: (H, W, 3) uint8, RGB.
-        label: (H, W) uint8, an index into CLASSES, or VOID.
-    """
+    """Image `index` of a split, (H, W, 3) uint8 RGB, and its label, (H, W) uint8."""
     seed = [parameters.seed, SPLITS.index(split), index]
-    rng = np.random.Generator(np.random.PCG64(seed))
-    height, width = parameters.height, parameters.width
-    image = _background(rng, height, width)
-    label = np.zeros((height, width), dtype=np.uint8)
-    for kind in KINDS:
-        if rng.random() >= kind.share:
-            continue
-        for _ in range(int(rng.integers(kind.fewest, kind.most + 1))):
-            thing = kind.draw(rng, height, width)
-            image = np.where(thing.mask[:, :, None], thing.colour, image)
-            # The rim lies outside the object: inside, it would leave nothing of a thin bar.
-            if rng.random() < RIM_SHARE:
-                grown = thing.mask
-                for _ in range(kind.rim):
-                    grown = _dilate(grown)
-                label[grown] = VOID
-            label[thing.mask] = kind.label
-    return _camera(rng, image), label
-
-
-# --- a set --------------------------------------------------------------------------------------
+    image, label = drawing.draw_sample(parameters.height, parameters.width, seed)
+    return image, label
 
 
 def voc_colour_map() -> np.ndarray:
@@ -331,10 +88,10 @@ def names(parameters: Parameters, split: str) -> Iterator[str]:
 def _record(parameters: Parameters) -> dict[str, object]:
     return {
         "dataset": "shapes",
-        "version": VERSION,
+        "version": drawing.VERSION,
         "parameters": asdict(parameters),
-        "classes": list(CLASSES),
-        "void": VOID,
+        "classes": list(drawing.CLASSES),
+        "void": drawing.VOID,
     }
 
 

@@ -1,6 +1,6 @@
 """What the prepare_*.py scripts share: label files made in parallel, checked, and written whole.
 
-A script lists jobs, one a label file. A job knows what its file must hold. A file that holds it
+A script lists one job per label file. A job knows what its file must hold. A file that holds it
 already is kept, any other is made anew. Problems are collected: one damaged file does not hide the
 others. The scripts need no Detectron2 and no torch.
 
@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,10 +34,9 @@ class PreparationError(RuntimeError):
 class Job:
     """One label file.
 
-    source: what the label is made from, for messages. make: returns the label, (H, W) uint8;
-    must be picklable, such as a `functools.partial` of a function. classes: C; values are 0..C-1
-    or 255. target: the file to write, None to look at the label only. palette: write VOC's colours
-    into it.
+    source: what the label is made from, for messages. make: returns the label, (H, W) uint8.
+    classes: C; values are 0..C-1 or 255. target: the file to write, None to look at the label only.
+    palette: write VOC's colours into it.
     """
 
     source: Path
@@ -95,62 +90,26 @@ def do(job: Job) -> Outcome:
     return Outcome("written")
 
 
-# --- all of them --------------------------------------------------------------------------------
-
-
 def make_labels(title: str, jobs: Sequence[Job], workers: int, report: Report) -> None:
-    """Does the jobs in `workers` processes, with a progress bar, and notes the outcome."""
-    outcomes = tqdm(
-        _outcomes(jobs, workers), total=len(jobs), desc=title, unit="file", disable=None
-    )
-    statuses = []
-    failures = []
-    for outcome in outcomes:
-        statuses.append(outcome.status)
-        if outcome.problem:
-            failures.append(outcome.problem)
+    """Does the jobs in `workers` threads, with a progress bar, and notes the outcome.
+
+    Threads: Pillow reads and writes files outside of Python's lock.
+    """
+    pool = ThreadPoolExecutor(workers)
+    try:
+        done = tqdm(pool.map(do, jobs), total=len(jobs), desc=title, unit="file", disable=None)
+        outcomes = list(done)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    statuses = [outcome.status for outcome in outcomes]
     report.labels += len(statuses)
     report.lines.append(
         f"{title}: {statuses.count('written')} written, {statuses.count('kept')} right already"
     )
+    failures = [outcome.problem for outcome in outcomes if outcome.problem]
     report.problems += failures[:LISTED]
     if len(failures) > LISTED:
         report.problems.append(f"{title}: {len(failures) - LISTED} more files like these")
-
-
-def _outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(do, jobs)
-        return
-    # Spawned: a fork of a process with threads, as tqdm's, may hang.
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_begin_worker
-    )
-    try:
-        yield from pool.map(do, jobs, chunksize=min(16, 1 + len(jobs) // (4 * workers)))
-    except BrokenProcessPool:
-        raise PreparationError(
-            "a worker process died, perhaps for want of memory; what is finished is kept: "
-            "run it again with fewer --workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """Ctrl-C reaches every process of a terminal: only the first one answers it, and ends the rest.
-
-    When the first one is killed, nobody tells its workers, who would wait for work for ever.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    first = parent_process()
-    assert first is not None  # this runs in workers only
-
-    def end_with_it() -> None:
-        first.join()
-        os._exit(1)
-
-    Thread(target=end_with_it, daemon=True).start()
 
 
 # --- scripts ------------------------------------------------------------------------------------
@@ -168,28 +127,12 @@ def script_parser(description: str | None, folder: str) -> argparse.ArgumentPars
         help=f"folder that holds {folder}/ (default: $DETECTRON2_DATASETS, else ./datasets)",
     )
     parser.add_argument(
-        "--workers",
-        type=_positive,
-        default=_cores(),
-        help="processes (default: one a core)",
+        "--workers", type=int, default=os.cpu_count() or 1, help="threads (default: one per core)"
     )
     parser.add_argument(
         "--partial", action="store_true", help="accept other numbers of images than the whole set"
     )
     return parser
-
-
-def _cores() -> int:
-    """Cores that this process may use; where the system does not say, those that there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return number
 
 
 def dataset_folder(root: Path, name: str) -> Path:

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from label_files import read_indices
@@ -67,6 +68,10 @@ def _training_ids() -> np.ndarray:
     return table
 
 
+_ONE_DRAWING = Lock()
+"""There is one standard output, which the library writes to and a thread would redirect."""
+
+
 def label_from_polygons(path: Path) -> np.ndarray:
     """(H, W) uint8 training ids, drawn from polygons by the library.
 
@@ -79,7 +84,7 @@ def label_from_polygons(path: Path) -> np.ndarray:
     said = io.StringIO()
     annotation = Annotation()
     try:
-        with contextlib.redirect_stdout(said):
+        with _ONE_DRAWING, contextlib.redirect_stdout(said):
             annotation.fromJsonFile(str(path))
             return np.asarray(createLabelImage(annotation, "trainIds"))
     except SystemExit:

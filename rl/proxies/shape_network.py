@@ -19,8 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoseg_core import PAPER_METRICS, SegmentationScores
-from rl.proxies.shape_images import CLASSES, TRAIN, VOID, image_sets
+from rl.proxies.shape_images import CLASSES, VOID, draw_sample
 
+SIDE = 32
+"""Height and width of every image, pixels: every second one of a drawing twice as large."""
+TRAIN, VALIDATION = 96, 64
+"""Images of each set."""
+DATA_SEED = 0
+"""Every search sees the same images."""
 WARM_ITERATIONS, WARM_LR, WARM_SEED = 60, 0.2, 0
 BATCH, MOMENTUM = 16, 0.9
 TOLERANCE = 1
@@ -29,8 +35,29 @@ TOLERANCE = 1
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+class Images(NamedTuple):
+    """One set.
+
+    pixels: (N, 3, H, W) float32, RGB, of about zero mean and unit deviation. labels: (N, H, W)
+    int64, in [0, C) or VOID.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+
+@lru_cache(maxsize=1)
+def image_sets() -> tuple[Images, Images]:
+    """The training and the validation set, disjoint; made once a process, not to be changed."""
+    samples = [draw_sample(2 * SIDE, 2 * SIDE, [DATA_SEED, i]) for i in range(TRAIN + VALIDATION)]
+    images, labels = (np.stack(arrays)[:, ::2, ::2] for arrays in zip(*samples, strict=True))
+    pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 128) / 48
+    targets = torch.from_numpy(labels.astype(np.int64))
+    return Images(pixels[:TRAIN], targets[:TRAIN]), Images(pixels[TRAIN:], targets[TRAIN:])
+
+
 class Network(nn.Module):
-    """14 645 weights; two levels of resolution, so that thin things stay sharp."""
+    """14 743 weights; two levels of resolution, so that thin things stay sharp."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shlex
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from make_shapes import Parameters, make_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "projects" / "AutoSegLoss"
@@ -60,14 +60,8 @@ SEARCH:
 @pytest.fixture(scope="session")
 def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of data sets with a `shapes` of 8 training, 2 validation and 3 test images."""
-    path = ROOT / "datasets" / "make_shapes.py"
-    spec = importlib.util.spec_from_file_location("make_tiny_shapes", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
     root = tmp_path_factory.mktemp("datasets")
-    module.make_shapes(root, module.Parameters(height=48, width=64, train=8, val=2, test=3))
+    make_shapes(root, Parameters(height=48, width=64, train=8, val=2, test=3))
     return root
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import make_shapes
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -50,28 +48,14 @@ def test_registering_twice_is_harmless():
 
 
 def test_shapes_agrees_with_the_script_that_makes_it():
-    script = REPOSITORY / "datasets" / "make_shapes.py"
-    if not script.is_file():
-        pytest.skip("needs datasets/make_shapes.py of the source tree")
-    spec = importlib.util.spec_from_file_location("make_shapes_of_test_catalog", script)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules[spec.name]
-    assert tuple(shapes.CLASSES) == module.CLASSES
-    assert shapes.IGNORE_LABEL == module.VOID
-    colours = module.voc_colour_map()[: len(shapes.CLASSES)]
+    assert tuple(shapes.CLASSES) == make_shapes.drawing.CLASSES
+    assert shapes.IGNORE_LABEL == make_shapes.drawing.VOID
+    colours = make_shapes.voc_colour_map()[: len(shapes.CLASSES)]
     np.testing.assert_array_equal(list(shapes.CLASSES.values()), colours)
 
 
 def test_shapes_made_by_the_script_are_found(root):
-    script = REPOSITORY / "datasets" / "make_shapes.py"
-    if not script.is_file():
-        pytest.skip("needs datasets/make_shapes.py of the source tree")
-    sizes = ["--height", "48", "--width", "64", "--train", "2", "--val", "1", "--test", "1"]
-    subprocess.run([sys.executable, str(script), "--root", str(root), *sizes], check=True)
+    make_shapes.make_shapes(root, make_shapes.Parameters(48, 64, train=2, val=1, test=1))
     first, second = DatasetCatalog.get("shapes_sem_seg_train")
     assert first["image_id"] == "train_00000" and second["image_id"] == "train_00001"
     assert first["file_name"] == str(root / "shapes/JPEGImages/train_00000.jpg")
