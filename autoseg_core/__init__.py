@@ -5,13 +5,13 @@ without a search, ``gradient_scale`` the factor with which it trains at the lear
 entropy; ``SegmentationScores`` the exact metrics; ``search_space`` the coordinates of a search.
 """
 
+from autoseg_core.curve_space import Constraints
 from autoseg_core.metrics import SegmentationScores
 from autoseg_core.objective import Objective
 from autoseg_core.scaling import gradient_scale
 from autoseg_core.scores import METRICS, PAPER_METRICS, Metric, get_metric, register_metric
+from autoseg_core.space import SearchSpace, search_space
 from autoseg_core.spec import LossSpec, LossTerm, Provenance, SpecError
-from autoseg_core.surfaces.joint import JointSpace, Space, search_space, space_from_dict
-from autoseg_core.surfaces.space import Constraints, SearchSpace
 from autoseg_core.surrogates import AutoSegLoss, soft_loss
 from autoseg_core.zoo import RECOMMENDED, load_loss, load_spec, zoo_names
 
@@ -23,7 +23,6 @@ __all__ = [
     "RECOMMENDED",
     "AutoSegLoss",
     "Constraints",
-    "JointSpace",
     "LossSpec",
     "LossTerm",
     "Metric",
@@ -31,7 +30,6 @@ __all__ = [
     "Provenance",
     "SearchSpace",
     "SegmentationScores",
-    "Space",
     "SpecError",
     "get_metric",
     "gradient_scale",
@@ -40,6 +38,5 @@ __all__ = [
     "register_metric",
     "search_space",
     "soft_loss",
-    "space_from_dict",
     "zoo_names",
 ]

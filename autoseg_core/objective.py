@@ -15,21 +15,21 @@ it too is that of "mIoU + BIoU | mIoU >= 0.6".
 
 from __future__ import annotations
 
+import ast
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from autoseg_core.scores import PAPER_METRICS, get_metric
-from autoseg_core.scores.families import spell_value
+from autoseg_core.scores import PAPER_METRICS
+from autoseg_core.scores.grammar import canonical_value, parse, read_number, shortened
+from autoseg_core.targets import Target
 
 Combine = Literal["sum", "product"]
 
 LARGEST_WEIGHT = 1e6
 """Of a sum, and 1 over the smallest: beyond it a target would be all or nothing."""
 
-_NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _FORMS = "metrics, sums 'a + 0.5*b' and products 'a * b' of them, then '| c >= 0.6' if wanted"
 
 
@@ -41,15 +41,16 @@ class Constraint:
     least: float
 
     def __str__(self) -> str:
-        return f"{self.metric}>={spell_value(self.least)}"
+        return f"{self.metric}>={canonical_value(self.least)}"
 
 
 @dataclass(frozen=True)
 class Objective:
     """A combination of metrics by name; ``parse`` reads one, ``str`` writes its canonical form.
 
-    targets: the metrics combined, canonical names. weights: of a sum, positive, one a target; 1 in
-    a product. combine: "sum" or "product". constraints: what a candidate must reach.
+    targets: the metrics combined, canonical names (``Target.named``). weights: of a sum, positive,
+    one for each target; 1 in a product. combine: "sum" or "product". constraints: what a candidate
+    must reach.
     """
 
     targets: tuple[str, ...]
@@ -60,28 +61,37 @@ class Objective:
     @classmethod
     def parse(cls, text: str) -> Objective:
         """Read an objective; ``ValueError`` says what is wrong with it."""
-        main, *rest = _split(text, "|")
-        if len(rest) > 1:
-            raise ValueError(f"Objective {text!r}: one '|' only; separate constraints by commas.")
-        found = [_constraint(text, part) for part in _split(rest[0], ",")] if rest else []
-        constraints = tuple(sorted(found, key=str))  # their order makes no difference
-        terms = [_split(term, "*") for term in _split(main, "+")]
-        if len(terms) == 1 and len(terms[0]) > 1 and not _is_number(terms[0][0]):
-            targets = tuple(_metric(text, factor) for factor in terms[0])
-            combine: Combine = "product"
-            weights = (1.0,) * len(targets)
+        try:
+            return cls._read(text)
+        except ValueError as error:
+            raise ValueError(f"Objective {shortened(text)}: {error}") from None
+
+    @classmethod
+    def _read(cls, text: str) -> Objective:
+        main, bar, rest = text.partition("|")
+        constraints = _constraints(rest) if bar else ()
+        terms = [_operands(term, ast.Mult) for term in _operands(parse(main), ast.Add)]
+        combine: Combine = "sum"
+        if len(terms) == 1 and len(terms[0]) > 1 and read_number(terms[0][0]) is None:
+            combine = "product"
+            pairs = [(1.0, _target(factor)) for factor in terms[0]]
         else:
-            pairs = [_weighted(text, factors) for factors in terms]
-            weights, targets = (tuple(column) for column in zip(*pairs, strict=True))
-            combine = "sum"
+            pairs = [_weighted(factors) for factors in terms]
+        weights, targets = zip(*pairs, strict=True)
         if len(set(targets)) != len(targets):
-            raise ValueError(f"Objective {text!r} names a metric twice; give it a weight instead.")
+            raise ValueError("a metric is named twice; give it a weight instead.")
         return cls(targets, weights, combine, constraints)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric whose score it needs: the targets, then those of the constraints."""
-        return tuple(dict.fromkeys((*self.targets, *(c.metric for c in self.constraints))))
+        """Every metric whose score it needs: those of the targets, then of the constraints."""
+        constraints = (constraint.metric for constraint in self.constraints)
+        return tuple(dict.fromkeys((*self._scored, *constraints)))
+
+    @property
+    def _scored(self) -> list[str]:
+        """The metric of each target."""
+        return [Target.named(name).metric for name in self.targets]
 
     @property
     def reported(self) -> tuple[str, ...]:
@@ -116,63 +126,57 @@ class Objective:
         return math.fsum(near) / len(near) / 2
 
     def _value(self, scores: Mapping[str, float]) -> float:
-        values = [scores[name] for name in self.targets]
+        values = [scores[name] for name in self._scored]
         if self.combine == "product":
             return math.prod(values)
         return math.fsum(share * v for share, v in zip(self.shares, values, strict=True))
 
     def __str__(self) -> str:
         pairs = zip(self.weights, self.targets, strict=True)
-        parts = [name if weight == 1 else f"{spell_value(weight)}*{name}" for weight, name in pairs]
+        parts = [
+            name if weight == 1 else f"{canonical_value(weight)}*{name}" for weight, name in pairs
+        ]
         text = ("*" if self.combine == "product" else "+").join(parts)
         return f"{text} | {', '.join(map(str, self.constraints))}" if self.constraints else text
 
 
-def _split(text: str, separator: str) -> list[str]:
-    """The parts between separators that stand outside all brackets, stripped."""
-    parts, depth, start = [], 0, 0
-    for index, letter in enumerate(text):
-        depth += (letter in "([") - (letter in ")]")
-        if letter == separator and depth == 0:
-            parts.append(text[start:index].strip())
-            start = index + 1
-    return [*parts, text[start:].strip()]
+def _operands(tree: ast.expr, operator: type[ast.operator]) -> list[ast.expr]:
+    """What the operator joins: of ``a + b + c`` under ``ast.Add`` the three."""
+    if isinstance(tree, ast.BinOp) and isinstance(tree.op, operator):
+        return [*_operands(tree.left, operator), *_operands(tree.right, operator)]
+    return [tree]
 
 
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
+def _target(tree: ast.expr) -> str:
+    if not isinstance(tree, ast.Name | ast.Call):
+        raise ValueError(f"expected a metric, got {ast.unparse(tree)}; it is made of {_FORMS}.")
+    return str(Target.named(ast.unparse(tree)))
 
 
-def _metric(text: str, name: str) -> str:
-    if not name or _is_number(name):
-        raise ValueError(
-            f"Objective {text!r}: expected a metric, got {name!r}. An objective is made of "
-            f"{_FORMS}; a product has no weights."
-        )
-    try:
-        return get_metric(name).name
-    except ValueError as error:
-        raise ValueError(f"Objective {text!r}: {error}") from None
-
-
-def _weighted(text: str, factors: list[str]) -> tuple[float, str]:
-    weighted = len(factors) == 2 and _is_number(factors[0])
-    if len(factors) > 1 and not weighted:
-        raise ValueError(
-            f"Objective {text!r} mixes sums and products; expected {_FORMS}, with at most one "
-            "weight before each metric of a sum."
-        )
-    weight = float(factors[0]) if weighted else 1.0
+def _weighted(factors: list[ast.expr]) -> tuple[float, str]:
+    """Of ``0.3 * mIoU`` the weight, of ``mIoU`` alone 1; and the target."""
+    *given, target = factors
+    weight = read_number(given[0]) if given else 1.0
+    if len(given) > 1 or weight is None:
+        raise ValueError(f"it mixes sums and products; expected {_FORMS}.")
     if not 1 / LARGEST_WEIGHT <= weight <= LARGEST_WEIGHT:
-        raise ValueError(f"Objective {text!r}: a weight must lie in [1e-6, 1e6], got {factors[0]}.")
-    return weight, _metric(text, factors[-1])
+        raise ValueError(f"a weight must lie in [1e-6, 1e6], got {weight:g}.")
+    return weight, _target(target)
 
 
-def _constraint(text: str, part: str) -> Constraint:
-    name, *bound = part.split(">=")
-    if len(bound) != 1 or not _is_number(bound[0].strip()) or not 0 < float(bound[0]) <= 1:
-        raise ValueError(
-            f"Objective {text!r}: expected constraints such as 'mIoU >= 0.6', with a bound in "
-            f"(0, 1], got {part!r}."
-        )
-    return Constraint(_metric(text, name.strip()), float(bound[0]))
+def _constraints(text: str) -> tuple[Constraint, ...]:
+    """Of ``mIoU >= 0.6, mAcc >= 0.5``, sorted: their order makes no difference."""
+    tree = parse(text)
+    parts = tree.elts if isinstance(tree, ast.Tuple) else [tree]
+    return tuple(sorted(map(_constraint, parts), key=str))
+
+
+def _constraint(tree: ast.expr) -> Constraint:
+    if isinstance(tree, ast.Compare) and [type(op) for op in tree.ops] == [ast.GtE]:
+        least = read_number(tree.comparators[0])
+        if least is not None and 0 < least <= 1:
+            return Constraint(Target.named(_target(tree.left)).metric, least)
+    raise ValueError(
+        "expected constraints such as 'mIoU >= 0.6', with a bound in (0, 1], got "
+        f"{ast.unparse(tree)}."
+    )

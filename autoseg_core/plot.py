@@ -35,7 +35,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from autoseg_core.scores import get_metric
 from autoseg_core.spec import LossSpec, LossTerm, SpecError
 from autoseg_core.surfaces import evaluate_curve, get_surface
 from autoseg_core.surfaces.operations import Curves, Operation, operations_of
@@ -132,11 +131,11 @@ def _title(spec: LossSpec, index: int) -> str:
 def _points(term: LossTerm) -> dict[str, Tensor]:
     """Name -> (K, 2) float64 of each curve."""
     points = torch.tensor(term.control_points, dtype=torch.float64)
-    return dict(zip(get_metric(term.metric).curves, points, strict=True))
+    return dict(zip(term.curves, points, strict=True))
 
 
 def _operations(term: LossTerm) -> list[Operation]:
-    return operations_of(get_metric(term.metric).curves)
+    return operations_of(term.curves)
 
 
 def _curves(term: LossTerm) -> Curves:

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from autoseg_core.curve_space import Constraints, CurveSpace, check_curve
 from autoseg_core.files import replacing
 from autoseg_core.objective import Combine
-from autoseg_core.scores import get_metric
+from autoseg_core.space import SearchSpace
 from autoseg_core.surfaces import get_surface
-from autoseg_core.surfaces.joint import Space
-from autoseg_core.surfaces.space import Constraints, SearchSpace, check_curve
+from autoseg_core.targets import Form, Target
 
 FORMAT: Literal[1] = 1
 Point = tuple[float, float]
@@ -40,18 +40,20 @@ _Made = TypeVar("_Made", bound=_Model)
 class LossTerm(_Model):
     """One surrogate: ``weight * (1 - score)``.
 
-    metric, surface: names for ``scores.get_metric`` and of ``surfaces.SURFACES``. pieces: of every
-    curve. control_points: for each curve of the metric, its (u, v) points with both ends, in
-    [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without target pixels
-    in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released). tolerance:
-    pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``. void_edges:
-    borders of void areas are edges of the target, and predictions inside void make edges too
-    ("paper" of ``metrics.evaluator``, as released), or void makes none; metrics of trimap,
-    boundaries and bands see edges. truth_table, monotone: which constraints the curves keep
-    (``surfaces.space.Constraints``); they are checked.
+    metric, surface: names for ``scores.get_metric`` and of ``surfaces.SURFACES``. surrogate: the
+    form of the metric's surrogate (``targets``); the metric "BF1_difference" is BF1 of the form
+    "difference". pieces: of every curve. control_points: for each curve, its (u, v) points with
+    both ends, in [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without
+    target pixels in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released).
+    tolerance: pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``.
+    void_edges: borders of void areas are edges of the target, and predictions inside void make
+    edges too ("paper" of ``metrics.evaluator``, as released), or void makes none; metrics of
+    trimap, boundaries and bands see edges. truth_table, monotone: which constraints the curves keep
+    (``curve_space.Constraints``); they are checked.
     """
 
     metric: str
+    surrogate: Form = "free"
     surface: str = "bezier"
     pieces: Annotated[int, Field(ge=1)]
     control_points: tuple[tuple[Point, ...], ...]
@@ -63,10 +65,15 @@ class LossTerm(_Model):
     truth_table: bool = True
     monotone: bool = True
 
-    @field_validator("metric")
+    @model_validator(mode="before")
     @classmethod
-    def _known_metric(cls, name: str) -> str:
-        return get_metric(name).name
+    def _known_target(cls, values: Any) -> Any:
+        """The canonical name of the metric, and the form that comes with one."""
+        name = values.get("metric") if isinstance(values, dict) else None
+        if not isinstance(name, str):
+            return values
+        target = Target.named(name)
+        return {"surrogate": target.form, **values, "metric": target.metric}
 
     @field_validator("surface")
     @classmethod
@@ -81,7 +88,7 @@ class LossTerm(_Model):
 
     @model_validator(mode="after")
     def _check_points(self) -> LossTerm:
-        names = get_metric(self.metric).curves
+        names = self.curves
         if len(self.control_points) != len(names):
             raise ValueError(
                 f"{self.metric} has {len(names)} curves ({', '.join(names)}), "
@@ -93,14 +100,20 @@ class LossTerm(_Model):
             check_curve(f"Curve {name!r}", curve, constraints, count)
         return self
 
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Names of the curves, in the order of ``control_points``."""
+        return Target(self.metric, self.surrogate).curves
+
     @classmethod
-    def from_theta(cls, space: SearchSpace, theta: Any, **settings: Any) -> LossTerm:
+    def from_theta(cls, space: CurveSpace, theta: Any, **settings: Any) -> LossTerm:
         """The term at search coordinates theta (d,) of ``space``; ``settings`` are other fields.
 
         Raises ``SpecError`` for settings that do not fit, ``ValueError`` for such a theta.
         """
         values = {
-            "metric": space.metric,
+            "metric": space.target.metric,
+            "surrogate": space.target.form,
             "surface": space.surface,
             "pieces": space.pieces,
             "control_points": space.control_points(theta).tolist(),
@@ -108,11 +121,6 @@ class LossTerm(_Model):
             "monotone": space.constraints.monotone,
         }
         return _made(cls, **values, **settings)
-
-    def space(self) -> SearchSpace:
-        """The search space this term is a point of."""
-        constraints = Constraints(self.truth_table, self.monotone)
-        return SearchSpace(self.metric, self.surface, self.pieces, constraints)
 
 
 class Provenance(_Model):
@@ -165,7 +173,7 @@ class LossSpec(_Model):
         return _made(cls, name=name, terms=terms, combine=combine)
 
     @classmethod
-    def from_theta(cls, name: str, space: Space, theta: Any, **settings: Any) -> LossSpec:
+    def from_theta(cls, name: str, space: SearchSpace, theta: Any, **settings: Any) -> LossSpec:
         """The loss at search coordinates theta (d,) of ``space``; ``settings`` go to every term.
 
         A term for each target of the space's objective, with its share of the weights: where
@@ -187,7 +195,10 @@ class LossSpec(_Model):
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
         # What is usual is written as it was before there was a choice: old readers know it.
         usual: dict[str, Any] = {"combine": self.combine == "sum", "scale": self.scale == 1}
-        usual["terms"] = {i: {"void_edges": not t.void_edges} for i, t in enumerate(self.terms)}
+        usual["terms"] = {
+            i: {"void_edges": not t.void_edges, "surrogate": t.surrogate == "free"}
+            for i, t in enumerate(self.terms)
+        }
         return self.model_dump_json(indent=1, exclude_none=True, exclude=usual) + "\n"
 
     def save(self, path: str | Path) -> None:
@@ -238,23 +249,8 @@ def _check_format(data: Any, origin: str) -> None:
 
 
 def _explain(error: ValidationError) -> list[str]:
-    """One line a problem: where it is, what is wrong, and the known keys for an unknown one."""
-    lines = []
-    problems = error.errors(include_url=False)
-    for problem in problems:
-        deeper = [p for p in problems if p["loc"][: len(problem["loc"])] == problem["loc"]]
-        if problem["type"] == "too_short" and len(deeper) > 1:
-            continue  # a broken term also leaves the list of terms short: say it once
-        where = ".".join(str(part) for part in problem["loc"]) or "(file)"
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = f"unknown key; known keys: {', '.join(_fields(problem['loc'][0]))}"
-        lines.append(f"{where}: {message}")
-    return lines
-
-
-def _fields(section: int | str) -> list[str]:
-    """Keys of the part of a spec that a problem's location starts with."""
-    if section == "terms":
-        return list(LossTerm.model_fields)
-    return list(Provenance.model_fields if section == "provenance" else LossSpec.model_fields)
+    """One line for each problem: where it is, and what is wrong."""
+    return [
+        f"{'.'.join(map(str, problem['loc'])) or '(file)'}: {problem['msg']}"
+        for problem in error.errors(include_url=False)
+    ]

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace
 from benchmarks.memory import kept_bytes, peak_bytes
 from benchmarks.rivals import VOID, Loss, cross_entropy, interpolated_cross_entropy, smp_losses
 from benchmarks.timing import median_seconds
@@ -50,8 +50,9 @@ def batch(shape: tuple[int, ...], device: str = "cpu") -> tuple[Tensor, Tensor]:
 def surrogate(metric: str, device: str = "cpu", **options: Any) -> AutoSegLoss:
     """A loss with curves somewhere between the identity and the walls of its search space."""
     space = SearchSpace(metric)
-    term = LossTerm.from_theta(space, np.random.default_rng(0).uniform(0.2, 0.8, space.dim))
-    return AutoSegLoss(LossSpec(name="measured", terms=(term,)), VOID, **options).to(device)
+    theta = np.random.default_rng(0).uniform(0.2, 0.8, space.dim)
+    spec = LossSpec.from_theta("measured", space, theta)
+    return AutoSegLoss(spec, VOID, **options).to(device)
 
 
 def contenders(logits: Tensor) -> dict[str, tuple[Loss, Tensor]]:

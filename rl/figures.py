@@ -13,12 +13,12 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from autoseg_core import Space
+from autoseg_core import SearchSpace
 from autoseg_core.plot import draw_curve, frame_curves, new_figure
 
 
 def draw_curves(
-    space: Space, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
+    space: SearchSpace, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
 ) -> Figure:
     """One panel per curve of the space, in it one line per theta (D,), named by its label.
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import PAPER_METRICS, Space
+from autoseg_core import PAPER_METRICS, SearchSpace
 
 FLOOR_REWARD = 0.0
 """What a failed candidate earns: the lowest value a score in [0, 1] can take."""
@@ -64,7 +64,7 @@ class ProxyTask(Protocol):
     """A cheap stand-in for the real training: equal arguments give an equal result.
 
     A task may also have these attributes; functions of their names read them:
-        space: Space, the space that its thetas are coordinates of.
+        space: SearchSpace, the space that its thetas are coordinates of.
         score_names: tuple of str, the names of the scores that it can give, in a fixed order.
         data_errors: tuple of exception types that tell of a missing or wrong file, beside OSError.
     """
@@ -124,7 +124,7 @@ class TrainingStep:
     loss: float = math.nan
 
 
-def space_of(task: object) -> Space | None:
+def space_of(task: object) -> SearchSpace | None:
     """The task's own search space, or None when it does not say."""
     return getattr(task, "space", None)
 

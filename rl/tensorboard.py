@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams, scalar
 from torch.utils.tensorboard.writer import FileWriter
 
-from autoseg_core import PAPER_METRICS, Space
+from autoseg_core import PAPER_METRICS, SearchSpace
 from rl.callbacks import Callback
 from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart
 from rl.figures import draw_curves, figure_to_image
@@ -49,7 +49,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(
-        self, directory: str | Path, space: Space, score_names: Sequence[str] = PAPER_METRICS
+        self, directory: str | Path, space: SearchSpace, score_names: Sequence[str] = PAPER_METRICS
     ) -> None:
         self._directory = Path(directory)
         self._space = space

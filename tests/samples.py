@@ -14,9 +14,10 @@ from torch import Tensor
 from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
 from autoseg_core.scores import METRICS, PAPER_METRICS
 from autoseg_core.surfaces import SURFACES
+from autoseg_core.targets import Target
 
 VOID = 255
-# Every metric that ships, for five classes.
+# Every metric that ships, for five classes; and every surrogate.
 SHIPPED = (
     *METRICS,
     "Fbeta(beta=2)",
@@ -30,6 +31,7 @@ SHIPPED = (
     "BoundaryIoU(radius=2)",
     "BoundaryIoU(diagonal=0.05,border=0)",
 )
+SURROGATES = (*SHIPPED, "BF1_difference")
 # Control points at the walls of the search space, and beyond.
 EXTREME = {
     "vertical at 0": [(0, 0), (0, 1), (1, 1)],
@@ -81,7 +83,17 @@ def term(metric: str, surface: str = "bezier", seed: int = 0, **settings: Any) -
     """A term with random control points."""
     space = SearchSpace(metric, surface)
     theta = np.random.default_rng(seed).uniform(0.02, 0.98, space.dim)
-    return LossTerm.from_theta(space, theta, **settings)
+    return term_at(space, theta, **settings)
+
+
+def term_at(space: SearchSpace, theta: Any, **settings: Any) -> LossTerm:
+    """The term at coordinates of a space of one target."""
+    return LossTerm.from_theta(space.parts[0], np.asarray(theta), **settings)
+
+
+def scored(surrogate: str) -> str:
+    """The metric of a surrogate."""
+    return Target.named(surrogate).metric
 
 
 def loss_of(*terms: LossTerm, ignore_index: int = VOID) -> AutoSegLoss:

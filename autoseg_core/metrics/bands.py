@@ -6,7 +6,7 @@ The band of a class is those of its pixels that lie within d of a pixel of anoth
 maximum norm: the class's map less its (2d+1) x (2d+1) erosion (Cheng et al. 2021, arXiv 2103.16562,
 sec. 4). A pixel has one label, so all bands together are one map: a pixel is in its own class's
 band if and only if its window holds two different labels. What lies outside the image is a label of
-its own, as in the published code, or none (``Band.border``).
+its own, as in the published code, or none (``BoundaryBand.border``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from autoseg_core.counts import RegionCounts
 from autoseg_core.metrics.regions import region_counts
 from autoseg_core.metrics.windows import window
-from autoseg_core.scores import Band
+from autoseg_core.scores import BoundaryBand
 
 
 def in_own_band(labels: Tensor, seen: Tensor, radius: int, border: bool) -> Tensor:
@@ -35,7 +35,12 @@ def in_own_band(labels: Tensor, seen: Tensor, radius: int, border: bool) -> Tens
 
 
 def band_counts(
-    prediction: Tensor, target: Tensor, seen: Tensor, valid: Tensor, num_classes: int, band: Band
+    prediction: Tensor,
+    target: Tensor,
+    seen: Tensor,
+    valid: Tensor,
+    num_classes: int,
+    band: BoundaryBand,
 ) -> RegionCounts:
     """Count target, intersection and union of the bands of every class.
 

@@ -16,7 +16,7 @@ from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.metrics.bands import band_counts
 from autoseg_core.metrics.boundaries import boundary_counts, near_boundary
 from autoseg_core.metrics.regions import region_counts
-from autoseg_core.scores import Band, Region
+from autoseg_core.scores import BoundaryBand, Region
 
 MOST_CLASSES = 2**15 - 3
 """Of the kernels, which keep labels in 16 bits."""
@@ -47,7 +47,7 @@ def label_counts(
     ``ValueError`` for other labels.
     """
     has_kernel = _has_kernel(target, rules)
-    quick = [region for region in regions if has_kernel and not isinstance(region, Band)]
+    quick = [region for region in regions if has_kernel and not isinstance(region, BoundaryBand)]
     others = [region for region in regions if region not in quick]
     counts = _kernel_counts(prediction, target, quick, rules) if quick else {}
     counts |= plain_counts(prediction, target, others, rules) if others else {}
@@ -98,7 +98,7 @@ def plain_counts(
     classes, tolerance = rules.num_classes, rules.tolerance
 
     def count(region: Region) -> Counts:
-        if isinstance(region, Band):
+        if isinstance(region, BoundaryBand):
             return band_counts(prediction, target, seen, valid, classes, region)
         if region == "boundary":
             return boundary_counts(prediction, target, seen, classes, tolerance)

@@ -4,14 +4,15 @@ from autoseg_core.scores.catalog import (
     FAMILIES,
     METRICS,
     AbsentRule,
-    Band,
+    BoundaryBand,
     Metric,
     Region,
     present_classes,
     register_metric,
     seen_classes,
 )
-from autoseg_core.scores.families import get_metric, register_family, spell
+from autoseg_core.scores.families import get_metric, register_family
+from autoseg_core.scores.grammar import canonical_name
 from autoseg_core.scores.shipped import PAPER_METRICS
 
 __all__ = [
@@ -19,13 +20,13 @@ __all__ = [
     "METRICS",
     "PAPER_METRICS",
     "AbsentRule",
-    "Band",
+    "BoundaryBand",
     "Metric",
     "Region",
+    "canonical_name",
     "get_metric",
     "present_classes",
     "register_family",
     "register_metric",
     "seen_classes",
-    "spell",
 ]

@@ -14,9 +14,9 @@ registers it.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Literal
 
 import torch
@@ -24,13 +24,12 @@ from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.scores import ratios
-from autoseg_core.surfaces.operations import AND_OR, XOR, XOR_DIFFERENCE
 
 AbsentRule = Literal["target", "defined", "none"]
 
 
 @dataclass(frozen=True)
-class Band:
+class BoundaryBand:
     """A region: every class's inner band, the pixels within a distance of another class's.
 
     The distance is in pixels (``radius`` >= 1) or a share of the image diagonal (``diagonal`` in
@@ -51,11 +50,9 @@ class Band:
         return max(1, round(self.diagonal * math.hypot(height, width)))
 
 
-Region = Literal["image", "trimap", "boundary"] | Band
+Region = Literal["image", "trimap", "boundary"] | BoundaryBand
 _REGIONS = ("image", "trimap", "boundary")
-
-REGION_PIECES = {"bezier": 2, "linear": 4}  # three free points a curve either way
-XOR_PIECES = {"bezier": 1, "linear": 2}  # one free point a curve
+_READS = (("intersection", "union"), ("intersection",), ("union",))
 
 
 @dataclass(frozen=True)
@@ -67,15 +64,13 @@ class Metric:
     score: counts, present (C,) bool -> scalar in [0, 1]; None = the mean of ``per_class`` over the
     present classes.
     region: where the metric looks: "image" (all valid pixels), "trimap" (valid pixels near a
-    target boundary), "boundary" (the boundary pixels themselves) or a ``Band``. It decides the
-    kind of counts: ``BoundaryCounts`` for "boundary", else ``RegionCounts``.
+    target boundary), "boundary" (the boundary pixels themselves) or a ``BoundaryBand``. It decides
+    the kind of counts: ``BoundaryCounts`` for "boundary", else ``RegionCounts``.
     column: name of ``per_class`` in tables; None = the metric's name.
     defined: counts -> (C,) bool, classes whose ratio is not 0/0; None = those in target or
     prediction, and for "boundary" those with a boundary in the target.
-    curves: names of the free curves of its surrogate, in the order of the parameter vector; None =
-    those of AND and OR, or of XOR for "boundary". A metric that looks at intersection and target
-    alone needs ("and",); one that does not look at the intersection, ("or",).
-    pieces: default number of pieces by surface; None = as released.
+    reads: which of the intersection and the union, in this order, its value depends on; a surrogate
+    has a curve for each. Of no meaning for "boundary".
     classes: indices of those it looks at; None = all.
 
     Counts may be 0, soft, and carry gradients: divide with ``numerics.safe_divide``.
@@ -87,20 +82,16 @@ class Metric:
     region: Region = "image"
     column: str = None  # type: ignore[assignment]  # set below
     defined: Callable[[Any], Tensor] = None  # type: ignore[assignment]  # set below
-    curves: tuple[str, ...] = None  # type: ignore[assignment]  # set below
-    pieces: Mapping[str, int] = field(default=None, hash=False)  # type: ignore[arg-type]
+    reads: tuple[str, ...] = ("intersection", "union")
     classes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.per_class is None and self.score is None:
             raise ValueError(f"Metric {self.name!r} needs a function: give per_class or score.")
-        boundary = self.region == "boundary"
         for name, value in {
             "score": _MeanOf(self.per_class) if self.per_class else None,
             "column": self.name,
-            "defined": ratios.target_seen if boundary else ratios.union_seen,
-            "curves": XOR if boundary else AND_OR,
-            "pieces": XOR_PIECES if boundary else REGION_PIECES,
+            "defined": ratios.target_seen if self.region == "boundary" else ratios.union_seen,
         }.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -122,28 +113,21 @@ METRICS: dict[str, Metric] = {}
 FAMILIES: dict[str, Callable[..., Metric]] = {}
 """Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
 
-_CURVES = {True: (XOR, XOR_DIFFERENCE), False: (AND_OR, ("and",), ("or",))}
-"""Curves that a surrogate can have, by whether it is one of boundaries."""
-
 
 def register_metric(metric: Metric) -> Metric:
     """Add a row to ``METRICS`` and return it.
 
     Raises ``ValueError`` for a name that is taken or is not a word, for a column that other metrics
-    fill otherwise, and for a region or curves that no surrogate has.
+    fill otherwise, and for a region or counts that there are not.
     """
     check_word(metric.name)
-    if not isinstance(metric.region, Band) and metric.region not in _REGIONS:
+    if not isinstance(metric.region, BoundaryBand) and metric.region not in _REGIONS:
         raise ValueError(
-            f"Metric {metric.name!r}: expected a Band or one of the regions "
+            f"Metric {metric.name!r}: expected a BoundaryBand or one of the regions "
             f"{', '.join(_REGIONS)}, got {metric.region!r}."
         )
-    known = _CURVES[metric.region == "boundary"]
-    if metric.curves not in known:
-        raise ValueError(
-            f"Metric {metric.name!r}: expected the curves {' or '.join(map(str, known))}, in this "
-            f"order, got {metric.curves!r}."
-        )
+    if metric.reads not in _READS:
+        raise ValueError(f"Metric {metric.name!r}: reads is one of {_READS}, got {metric.reads!r}.")
     if metric.per_class is not None:
         for other in METRICS.values():
             if other.column == metric.column and _fills(other) != _fills(metric):
@@ -179,7 +163,7 @@ def _try(metric: Metric) -> None:
 
 def check_word(name: str) -> None:
     """Raise ``ValueError`` unless ``name`` is a word that names no metric and no family yet."""
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+    if not (name.isascii() and name.isidentifier()) or iskeyword(name):
         raise ValueError(
             f"A metric's name must be a word of letters, digits and underscores, got {name!r}: it "
             "also stands in sums and products of metrics."
@@ -208,7 +192,7 @@ def present_classes(
     present = seen_classes(metric, counts, rule)
     if metric.classes is not None:
         present = present & _chosen(metric, present)
-    if drop_background and (metric.region == "boundary" or isinstance(metric.region, Band)):
+    if drop_background and (metric.region == "boundary" or isinstance(metric.region, BoundaryBand)):
         present = torch.cat([torch.zeros_like(present[:1]), present[1:]])
     return present
 

@@ -13,13 +13,12 @@ from autoseg_core.counts import Counts
 from autoseg_core.scores import ratios
 from autoseg_core.scores.catalog import (
     METRICS,
-    REGION_PIECES,
-    Band,
+    BoundaryBand,
     Metric,
     register_metric,
 )
-from autoseg_core.scores.families import register_family, spell
-from autoseg_core.surfaces.operations import XOR_DIFFERENCE
+from autoseg_core.scores.families import register_family
+from autoseg_core.scores.grammar import canonical_name
 
 PAPER_METRICS = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
 """The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""
@@ -41,8 +40,8 @@ def tversky(alpha: float, beta: float) -> Metric:
     if alpha + beta == 0:
         raise ValueError("one of alpha and beta must be above 0, or nothing is an error.")
     index = partial(ratios.tversky, alpha=alpha, beta=beta)
-    curves = ("and", "or") if alpha else ("and",)  # without alpha, nothing looks at the union
-    return Metric(spell("Tversky", alpha=alpha, beta=beta), index, curves=curves)
+    reads = ("intersection", "union") if alpha else ("intersection",)
+    return Metric(canonical_name("Tversky", alpha=alpha, beta=beta), index, reads=reads)
 
 
 def f_beta(beta: float) -> Metric:
@@ -50,7 +49,7 @@ def f_beta(beta: float) -> Metric:
     beta = _number("beta", beta)
     if beta == 0:
         raise ValueError("beta must be above 0; with 0 it would be mPrecision.")
-    return Metric(spell("Fbeta", beta=beta), partial(ratios.f_beta, beta=beta))
+    return Metric(canonical_name("Fbeta", beta=beta), partial(ratios.f_beta, beta=beta))
 
 
 def iou_of(classes: list[int]) -> Metric:
@@ -60,7 +59,7 @@ def iou_of(classes: list[int]) -> Metric:
     chosen = [_count("classes", index, least=0) for index in classes]
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"classes must differ, got {chosen}.")
-    name = spell("IoU", classes=sorted(chosen))
+    name = canonical_name("IoU", classes=sorted(chosen))
     return Metric(name, ratios.iou, column="IoU", classes=tuple(sorted(chosen)))
 
 
@@ -85,7 +84,7 @@ def _weighted(family: str, of: str, weights: list[float]) -> Metric:
         raise ValueError(f"one of the weights must be above 0, got {weights}.")
     mean = METRICS[of]
     assert mean.per_class is not None
-    name, score = spell(family, weights=given), _WeightedMean(mean.per_class, given)
+    name, score = canonical_name(family, weights=given), _WeightedMean(mean.per_class, given)
     return replace(mean, name=name, score=score, classes=classes)
 
 
@@ -103,14 +102,14 @@ def boundary_iou(
         raise ValueError("give radius (pixels) or diagonal (share of the image's), not both.")
     if radius is not None:
         pixels = _count("radius", radius, least=1)
-        band = Band(radius=pixels, border=bool(border))
-        name = spell("BoundaryIoU", radius=pixels, **option)
+        band = BoundaryBand(radius=pixels, border=bool(border))
+        name = canonical_name("BoundaryIoU", radius=pixels, **option)
     else:
         share = _number("diagonal", DIAGONAL if diagonal is None else diagonal)
         if not 0 < share < 1:
             raise ValueError(f"diagonal is a share of the image's, in (0, 1), got {share:g}.")
-        band = Band(diagonal=share, border=bool(border))
-        name = spell("BoundaryIoU", diagonal=share, **option)
+        band = BoundaryBand(diagonal=share, border=bool(border))
+        name = canonical_name("BoundaryIoU", diagonal=share, **option)
     return Metric(name, ratios.iou, region=band)
 
 
@@ -131,14 +130,16 @@ def _count(name: str, value: Any, least: int) -> int:
 _PAPER = (
     Metric("mIoU", ratios.iou, column="IoU"),
     Metric("FWIoU", ratios.iou, ratios.frequency_weighted_iou, column="IoU"),
-    Metric("mAcc", ratios.recall, column="Acc", defined=ratios.target_seen, curves=("and",)),
+    Metric(
+        "mAcc", ratios.recall, column="Acc", defined=ratios.target_seen, reads=("intersection",)
+    ),
     Metric(
         "gAcc",
         ratios.recall,
         ratios.global_accuracy,
         column="Acc",
         defined=ratios.target_seen,
-        curves=("and",),
+        reads=("intersection",),
     ),
     Metric("BIoU", ratios.iou, region="trimap"),
     # Of soft counts with the released four free curves: edges may be negative, and a class whose
@@ -146,16 +147,6 @@ _PAPER = (
     Metric("BF1", ratios.boundary_f1, region="boundary"),
 )
 _DAILY = (
-    # The same score; its surrogate finds no edges where a map is flat, and no negative ones
-    # (surrogates.boundaries). One curve, with pieces enough to be S-shaped.
-    Metric(
-        "BF1_difference",
-        ratios.boundary_f1,
-        region="boundary",
-        column="BF1",
-        curves=XOR_DIFFERENCE,
-        pieces=REGION_PIECES,
-    ),
     Metric("Dice", ratios.dice),
     Metric("mPrecision", ratios.precision, column="Precision", defined=ratios.prediction_seen),
     Metric(
@@ -163,7 +154,7 @@ _DAILY = (
         ratios.specificity,
         column="Specificity",
         defined=ratios.others_seen,
-        curves=("or",),
+        reads=("union",),
     ),
     Metric("worstIoU", ratios.iou, ratios.worst_iou, column="IoU"),
 )

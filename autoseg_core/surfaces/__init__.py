@@ -31,6 +31,10 @@ class Surface:
         """Free control points of a curve with ``pieces`` pieces."""
         return self.inner_points_per_piece * pieces - 1
 
+    def pieces_for(self, inner_points: int) -> int:
+        """Pieces of a curve with so many free control points; they must make whole ones."""
+        return (inner_points + 1) // self.inner_points_per_piece
+
 
 SURFACES: dict[str, Surface] = {
     "bezier": Surface("bezier", bezier.value, bezier.slope, bezier.pieces, 2),

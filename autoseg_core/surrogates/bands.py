@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from autoseg_core.counts import RegionCounts
 from autoseg_core.metrics.bands import in_own_band
-from autoseg_core.scores import Band
+from autoseg_core.scores import BoundaryBand
 from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.regions import one_hot_mask
 
@@ -41,7 +41,7 @@ def soft_band_counts(
     seen: Tensor,
     valid: Tensor,
     curves: dict[str, Curve],
-    band: Band,
+    band: BoundaryBand,
 ) -> RegionCounts:
     """Count with curves in place of logic, on the bands of prediction and target.
 

@@ -27,7 +27,7 @@ from autoseg_core.metrics.boundaries import near_boundary
 from autoseg_core.native import operations, triton
 from autoseg_core.native.tables import curve_tables
 from autoseg_core.numerics import working_dtype
-from autoseg_core.scores import Band, Region, get_metric
+from autoseg_core.scores import BoundaryBand, Region, get_metric
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import Curve
@@ -93,7 +93,7 @@ def _kernel_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
     operations.refuse_forward_mode(batch.logits)
     metric, dtype = get_metric(term.metric), working_dtype(batch.logits.dtype)
     whole = metric.region in ("image", "trimap")
-    if whole and metric.curves == ("or",):
+    if whole and term.curves == ("or",):
         points = _with_identity(points)
     tables = curve_tables(term.surface, points, dtype)
     if whole:
@@ -101,8 +101,8 @@ def _kernel_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
     # Erosions need the neighbours of a pixel: logits of the full size.
     logits = batch.logits if batch.size is None else batch.upsampled()
     common = (logits, batch.target, tables, batch.ignore_index)
-    if isinstance(metric.region, Band):
-        width, curves = metric.region.pixels(*batch.target.shape[-2:]), ",".join(metric.curves)
+    if isinstance(metric.region, BoundaryBand):
+        width, curves = metric.region.pixels(*batch.target.shape[-2:]), ",".join(term.curves)
         rules = (curves, width, metric.region.border, term.void_edges)
         return _region_counts(torch.ops.autoseg.band_sums(*common, *rules))
     sums = torch.ops.autoseg.boundary_sums(*common, _reach(term, batch), term.void_edges)
@@ -161,7 +161,7 @@ def _reference_counts(
     logits, valid = batch.upsampled(), batch.valid
     curves: dict[str, Curve] = {
         name: partial(value, curve)
-        for name, curve in zip(metric.curves, points.to(logits.dtype), strict=True)
+        for name, curve in zip(term.curves, points.to(logits.dtype), strict=True)
     }
     of_pixels = partial(soft_region_counts, curves=curves, activation=batch.activation)
     if metric.region == "image":
@@ -175,7 +175,7 @@ def _reference_counts(
         return by_rows(of_pixels, logits, target, valid & near)
     # Zeros in place of unseen logits: even a NaN there must reach neither sums nor gradients.
     known = torch.where(seen[:, None], logits, torch.zeros_like(logits)).softmax(1)
-    if isinstance(metric.region, Band):
+    if isinstance(metric.region, BoundaryBand):
         of_bands = partial(soft_band_counts, curves=curves, band=metric.region)
         return by_classes(of_bands, known, target, seen, valid)
     of_edges = partial(soft_boundary_counts, curves=curves, tolerance=tolerance)

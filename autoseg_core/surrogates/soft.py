@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from autoseg_core.objective import Objective
+from autoseg_core.space import SearchSpace
 from autoseg_core.spec import LossSpec
-from autoseg_core.surfaces.joint import search_space
 from autoseg_core.surrogates.loss import AutoSegLoss
 
 
@@ -24,7 +24,7 @@ def soft_loss(objective: str | Objective, *, tolerance: int = 5, **options: Any)
 
     Raises ``ValueError`` for an unknown metric or option value.
     """
-    space = search_space(str(objective))
+    space = SearchSpace(objective)
     named = "-".join(["soft", *space.objective.targets])
     name = re.sub(r"[^\w.+-]+", "-", named).strip("-")  # "Fbeta(beta=2)" is no name of a spec
     spec = LossSpec.from_theta(name, space, space.identity(), tolerance=tolerance)

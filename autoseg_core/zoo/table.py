@@ -12,7 +12,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from autoseg_core.scores import METRICS, get_metric
+from autoseg_core.scores import METRICS
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.zoo import RECOMMENDED
 
@@ -94,7 +94,7 @@ def _row(spec: LossSpec) -> list[Any]:
 
 
 def _points(term: LossTerm) -> list[list[Any]]:
-    curves = zip(get_metric(term.metric).curves, term.control_points, strict=True)
+    curves = zip(term.curves, term.control_points, strict=True)
     return [
         [name, f"B{index}", u, v] for name, curve in curves for index, (u, v) in enumerate(curve)
     ]

@@ -15,7 +15,7 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
-from autoseg_core import Space, search_space
+from autoseg_core import SearchSpace, search_space
 from autoseg_core.files import user_path
 from benchmarks.agents.comparison import write_comparisons
 from benchmarks.agents.contest import Case, Plan, compare
@@ -68,7 +68,7 @@ def _add_plan(group: argparse._ArgumentGroup) -> None:
 
 
 def _cases(arguments: argparse.Namespace) -> list[Case]:
-    space: Space | None = None  # the proxy's own
+    space: SearchSpace | None = None  # the proxy's own
     if arguments.metric is not None:
         space = search_space(arguments.metric, arguments.surface, arguments.pieces)
     noise = {"noise": arguments.noise} if arguments.noise else {}

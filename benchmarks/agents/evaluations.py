@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import Space, space_from_dict
+from autoseg_core import SearchSpace
 from benchmarks.agents.regression import FOLDS
 from rl.journal import JournalError, Record, read_journal
 from rl.proxy import result_from_json
@@ -33,14 +33,14 @@ class Evaluations:
         failed: candidates left out because they had failed or were lost.
     """
 
-    space: Space
+    space: SearchSpace
     thetas: Array
     values: Array
     score_names: tuple[str, ...]
     failed: int
 
 
-def read_evaluations(paths: Sequence[Path], space: Space | None = None) -> Evaluations:
+def read_evaluations(paths: Sequence[Path], space: SearchSpace | None = None) -> Evaluations:
     """All journals as one; ``space`` is the one they must have, None = whichever they share.
 
     Raises:
@@ -72,13 +72,13 @@ def read_evaluations(paths: Sequence[Path], space: Space | None = None) -> Evalu
     return Evaluations(space, thetas, values, names, len(candidates) - len(good))
 
 
-def _check_space(path: Path, header: Record, expected: Space | None) -> Space:
+def _check_space(path: Path, header: Record, expected: SearchSpace | None) -> SearchSpace:
     if "space" not in header:
         raise ValueError(
             f'{path} has no "space" in its header: journals of old versions lack it, and searches '
             "that have not begun"
         )
-    own = space_from_dict(header["space"])
+    own = SearchSpace.from_dict(header["space"])
     if expected is not None and own != expected:
         raise ValueError(
             f"{path} is of a search over {own}, expected {expected}: rewards of different "
@@ -87,7 +87,7 @@ def _check_space(path: Path, header: Record, expected: Space | None) -> Space:
     return own
 
 
-def _check_enough(paths: Sequence[Path], good: Sequence[Record], space: Space | None) -> None:
+def _check_enough(paths: Sequence[Path], good: Sequence[Record], space: SearchSpace | None) -> None:
     different = len({tuple(record["theta"]) for record in good})
     least = max(2 * space.dim if space else 0, 2 * FOLDS)
     if different < least:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from autoseg_core import Space
+from autoseg_core import SearchSpace
 from autoseg_core.files import user_path
 from benchmarks.agents.evaluations import read_evaluations
 from benchmarks.agents.regression import Regression, fit, held_out
@@ -84,7 +84,7 @@ class Replay:
     def __init__(
         self,
         regression: Regression,
-        space: Space,
+        space: SearchSpace,
         score_names: tuple[str, ...],
         error: ReplayError,
         noise: bool = False,
@@ -131,7 +131,7 @@ class Replay:
 
 def from_journals(
     journal: str | Path | Sequence[str | Path],
-    space: Space | None = None,
+    space: SearchSpace | None = None,
     noise: bool = False,
 ) -> Replay:
     """The proxy over the candidates of one or several journals, finished or still growing.

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace
 from autoseg_core.scores import METRICS, get_metric
 from benchmarks.rivals import VOID, Loss
 
+SURROGATES = (*METRICS, "BF1_difference")
 PIXELWISE = [name for name in METRICS if get_metric(name).region in ("image", "trimap")]
 """Metrics whose surrogates Triton computes."""
 
@@ -38,8 +39,8 @@ def loss_of(metric: str, **options: object) -> AutoSegLoss:
     """A loss with curves somewhere between the identity and the walls of its search space."""
     space = SearchSpace(metric)
     theta = np.random.default_rng(0).uniform(0.2, 0.8, space.dim)
-    term = LossTerm.from_theta(space, theta, tolerance=3)
-    return AutoSegLoss(LossSpec(name="gpu", terms=(term,)), VOID, **options)  # type: ignore[arg-type]
+    spec = LossSpec.from_theta("gpu", space, theta, tolerance=3)
+    return AutoSegLoss(spec, VOID, **options)  # type: ignore[arg-type]
 
 
 def batch(shape: tuple[int, ...], device: str, kinds: int | None = None) -> tuple[Tensor, Tensor]:

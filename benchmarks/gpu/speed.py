@@ -8,8 +8,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor
 
-from autoseg_core.scores import METRICS
-from benchmarks.gpu.rows import PIXELWISE, Row, at_most, batch, loss_of, step
+from benchmarks.gpu.rows import PIXELWISE, SURROGATES, Row, at_most, batch, loss_of, step
 from benchmarks.memory import kept_bytes
 from benchmarks.rivals import Loss, cross_entropy
 from benchmarks.timing import median_seconds, ratios
@@ -23,7 +22,7 @@ def speed(device: str) -> Iterator[Row]:
     for shape in SHAPES if gpu else ((1, 21, 32, 48),):
         logits, target = batch(shape, device)
         losses: dict[str, Loss] = {"cross entropy": cross_entropy}
-        losses |= {m: loss_of(m).to(device) for m in (*METRICS, "BoundaryIoU(radius=3)")}
+        losses |= {m: loss_of(m).to(device) for m in (*SURROGATES, "BoundaryIoU(radius=3)")}
         calls = {m: partial(step, loss, logits, target) for m, loss in losses.items()}
         seconds = median_seconds(calls, rounds, warmups=3 if gpu else 1)
         times, size = ratios(seconds, "cross entropy"), "×".join(map(str, shape))

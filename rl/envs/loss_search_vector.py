@@ -15,7 +15,7 @@ from gymnasium.error import InvalidAction
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import ArrayLike, NDArray
 
-from autoseg_core import Space
+from autoseg_core import SearchSpace
 from rl.envs.loss_search import LossSearchEnv
 from rl.envs.observations import Observation
 from rl.envs.problem import OncePerProcess, asked_space, check_count
@@ -160,7 +160,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
 class _Awaited:
     """The task of one of the environments: it answers with the result that the executor gave."""
 
-    def __init__(self, space: Space, score_names: tuple[str, ...]) -> None:
+    def __init__(self, space: SearchSpace, score_names: tuple[str, ...]) -> None:
         self.space, self.score_names = space, score_names
         self.result: ProxyResult | None = None
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import gymnasium
 
-from autoseg_core import Space, search_space
+from autoseg_core import SearchSpace, search_space
 from rl.proxies import make_task
 from rl.proxy import ProxyTask
 
 
 def asked_space(
     metric: str | None = None, surface: str | None = None, pieces: int | None = None
-) -> Space | None:
+) -> SearchSpace | None:
     """The space asked for by name, with mIoU and bezier for what is left out.
 
     None when nothing is asked for, which leaves the space to the proxy. ValueError: unknown names,
@@ -31,7 +31,7 @@ def asked_space(
 
 
 def build_task(
-    proxy: str | ProxyTask, proxy_kwargs: Mapping[str, Any] | None, space: Space | None
+    proxy: str | ProxyTask, proxy_kwargs: Mapping[str, Any] | None, space: SearchSpace | None
 ) -> ProxyTask:
     """The proxy's task alone; what a worker process is given to call."""
     task: ProxyTask = make_task(proxy, proxy_kwargs, space)[0]
@@ -49,7 +49,7 @@ class OncePerProcess:
         self,
         proxy: str | ProxyTask,
         proxy_kwargs: Mapping[str, Any] | None,
-        space: Space | None,
+        space: SearchSpace | None,
     ) -> None:
         self._build: Callable[[], ProxyTask] = partial(build_task, proxy, proxy_kwargs, space)
         self._task: ProxyTask | None = None

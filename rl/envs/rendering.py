@@ -12,14 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from autoseg_core import Space
+from autoseg_core import SearchSpace
 from rl.figures import draw_curves, figure_to_image
 
 Frame = NDArray[np.uint8]
 
 
 def draw_frame(
-    space: Space,
+    space: SearchSpace,
     thetas: Mapping[str, NDArray[np.float64]],
     course: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     xlabel: str,

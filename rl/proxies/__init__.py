@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from autoseg_core import SearchSpace, Space
+from autoseg_core import SearchSpace
 from rl.proxies.quadratic import Quadratic
 from rl.proxy import ProxyTask, TrainingTask, space_of
 
@@ -28,8 +28,8 @@ PROXIES = {
 def make_task(
     proxy: str | ProxyTask | TrainingTask,
     kwargs: Mapping[str, Any] | None = None,
-    space: Space | None = None,
-) -> tuple[Any, Space]:
+    space: SearchSpace | None = None,
+) -> tuple[Any, SearchSpace]:
     """The task that ``proxy`` stands for, and the space of its thetas.
 
     Args:
@@ -76,7 +76,7 @@ def training_of(task: Any) -> TrainingTask:
 
 
 def _task(
-    proxy: str | ProxyTask | TrainingTask, kwargs: dict[str, Any], space: Space | None
+    proxy: str | ProxyTask | TrainingTask, kwargs: dict[str, Any], space: SearchSpace | None
 ) -> Any:
     if not isinstance(proxy, str):
         if kwargs:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoseg_core import Space
+from autoseg_core import SearchSpace
 from rl.proxies.blend import Blend
 from rl.proxy import ProxyResult, check_budget, failed
 
@@ -41,7 +41,7 @@ class KnownOptimum(ABC):
         *,
         noise: float = 0.0,
         fails: Callable[[NDArray[np.float64]], bool] = never,
-        space: Space | None = None,
+        space: SearchSpace | None = None,
     ) -> None:
         self.optimum = np.asarray(optimum, dtype=np.float64)
         if not 0.0 <= noise < np.inf:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import SearchSpace, Space
+from autoseg_core import SearchSpace
 from rl.proxies.known import KnownOptimum, mean_square
 
 Array = NDArray[np.float64]
@@ -67,13 +67,13 @@ class TwoPeaks(KnownOptimum):
         return max(low, _bell(mean_square(theta, self.optimum), _HIGH_WIDTH))
 
 
-def rastrigin(space: Space | None = None, noise: float = 0.0) -> Rastrigin:
+def rastrigin(space: SearchSpace | None = None, noise: float = 0.0) -> Rastrigin:
     """Rastrigin's function on a search space, mIoU's by default."""
     space = space or SearchSpace("mIoU")
     return Rastrigin(0.15 + 0.7 * _scattered(space.dim), noise=noise, space=space)
 
 
-def two_peaks(space: Space | None = None, noise: float = 0.0) -> TwoPeaks:
+def two_peaks(space: SearchSpace | None = None, noise: float = 0.0) -> TwoPeaks:
     """Two peaks on a search space, mIoU's by default; the low one near the identity's theta.
 
     A search that starts from the identity starts on the slope of the wrong peak.

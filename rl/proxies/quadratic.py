@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoseg_core import SearchSpace, Space
+from autoseg_core import SearchSpace
 from rl.proxies.known import KnownOptimum, mean_square
 
 
@@ -21,7 +21,7 @@ class Quadratic(KnownOptimum):
 
 
 def from_space(
-    space: Space | None = None, optimum: ArrayLike | None = None, noise: float = 0.0
+    space: SearchSpace | None = None, optimum: ArrayLike | None = None, noise: float = 0.0
 ) -> Quadratic:
     """The quadratic on a search space, mIoU's by default; optimum 0.2 … 0.8 unless given."""
     space = space or SearchSpace("mIoU")

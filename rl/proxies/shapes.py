@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, Space
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace
 from rl.proxies.progress import add_share, check_length
 from rl.proxies.shape_images import VOID
 from rl.proxies.shape_network import (
@@ -49,7 +49,7 @@ class ShapesTraining:
         lr: the first learning rate.
     """
 
-    def __init__(self, space: Space, iterations: int = ITERATIONS, lr: float = LR) -> None:
+    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
         if iterations < 1 or not lr > 0.0:
             raise ValueError(
                 f"expected iterations >= 1 and lr > 0, got iterations={iterations} and lr={lr}"
@@ -136,7 +136,7 @@ class Shapes:
     budget b is the same training, stopped after b of its iterations, at least one.
     """
 
-    def __init__(self, space: Space, iterations: int = ITERATIONS, lr: float = LR) -> None:
+    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
         self.space, self.iterations, self.lr = space, iterations, lr
         self.score_names = space.objective.reported
 
@@ -151,11 +151,13 @@ class Shapes:
         return ShapesTraining(self.space, self.iterations, self.lr)
 
 
-def from_space(space: Space | None = None, iterations: int = ITERATIONS, lr: float = LR) -> Shapes:
+def from_space(
+    space: SearchSpace | None = None, iterations: int = ITERATIONS, lr: float = LR
+) -> Shapes:
     """The proxy on a search space, mIoU's by default."""
     return Shapes(space or SearchSpace("mIoU"), iterations, lr)
 
 
-def candidate_loss(space: Space, theta: NDArray[np.float64]) -> AutoSegLoss:
+def candidate_loss(space: SearchSpace, theta: NDArray[np.float64]) -> AutoSegLoss:
     """The loss at theta (D,) of the space; ValueError when theta is not of it."""
     return AutoSegLoss(LossSpec.from_theta("candidate", space, theta, tolerance=TOLERANCE), VOID)

@@ -18,7 +18,6 @@ from samples import TERMS, term
 
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.plot import POSITIONS, PlotError, draw_losses, main
-from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import operations_of
 
@@ -41,7 +40,7 @@ def drawn(figure: Figure, row: int) -> dict[str, np.ndarray[Any, Any]]:
 def points(spec: LossSpec) -> dict[str, torch.Tensor]:
     (only,) = spec.terms
     curves = torch.tensor(only.control_points, dtype=torch.float64)
-    return dict(zip(get_metric(only.metric).curves, curves, strict=True))
+    return dict(zip(only.curves, curves, strict=True))
 
 
 @EVERY
@@ -51,7 +50,7 @@ def test_curves_are_the_surface_s_values_with_their_control_points(
     spec = one(metric, surface)
     figure = draw_losses([spec])
     lines = drawn(figure, 0)
-    assert list(lines) == list(get_metric(metric).curves)
+    assert list(lines) == list(spec.terms[0].curves)
     identity, *rest = figure.axes[0].get_lines()
     assert identity.get_xydata().tolist() == [[0, 0], [1, 1]]
     dots = [line.get_xydata() for line in rest if line.get_marker() == "o"]
@@ -105,7 +104,7 @@ def test_surfaces_are_the_operations_of_the_curves(
     monkeypatch.setattr(Axes3D, "plot_surface", lambda _, *grid, **__: seen.append(grid))
     spec = one(metric, surface)
     figure = draw_losses([spec])
-    expected = operations_of(get_metric(metric).curves)
+    expected = operations_of(spec.terms[0].curves)
     assert [panel.get_title() for panel in figure.axes[3:]] == [str(each) for each in expected]
     value = get_surface(surface).value
     curves = {name: (lambda x, c=curve: value(c, x)) for name, curve in points(spec).items()}

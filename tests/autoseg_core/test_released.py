@@ -102,7 +102,9 @@ def test_at_one_hot_predictions_void_is_what_it_is_to_the_evaluator(
     target = samples.with_void(rng, samples.label_maps(rng, 4), ignore_index)
     guess = samples.label_maps(rng, 5)
     settings: dict[str, Any] = {"tolerance": 2, "drop_background": metric == "BIoU"}
-    scores = SegmentationScores(5, ignore_index, protocol=protocol, metrics=[metric], **settings)
+    scores = SegmentationScores(
+        5, ignore_index, protocol=protocol, metrics=[samples.scored(metric)], **settings
+    )
     scores.update(guess, target)
     term = samples.term(metric, void_edges=void_edges, **settings)
     points = torch.tensor(term.control_points)

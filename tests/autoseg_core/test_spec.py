@@ -50,15 +50,13 @@ def changed(path: str, value: Any) -> str:
 def test_json_round_trips_exactly(metric: str, surface: str, flags: tuple[bool, bool]) -> None:
     space = SearchSpace(metric, surface, 3, Constraints(*flags))
     theta = np.random.default_rng(0).random(space.dim)
-    term = LossTerm.from_theta(space, theta, weight=1 / 7, tolerance=3, drop_background=True)
+    term = samples.term_at(space, theta, weight=1 / 7, tolerance=3, drop_background=True)
     spec = LossSpec(name="s", terms=(term,), provenance=PROVENANCE)
     again = LossSpec.from_json(spec.to_json())
     assert again == spec
     assert again.to_json() == spec.to_json()
     points = again.terms[0].control_points
     np.testing.assert_array_equal(points, space.control_points(theta))
-    assert (term.space().names, term.space().constraints) == (space.names, space.constraints)
-    np.testing.assert_allclose(term.space().theta(points), theta, rtol=1e-9)
 
 
 def test_numbers_keep_every_bit() -> None:
@@ -188,7 +186,7 @@ def test_constructed_in_code_the_same_rules_hold() -> None:
 @pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
 def test_lifted_constraints_are_needed_for_such_points(metric: str, surface: str) -> None:
     space = SearchSpace(metric, surface, 4, Constraints(truth_table=False, monotone=False))
-    term = LossTerm.from_theta(space, np.random.default_rng(1).random(space.dim))
+    term = samples.term_at(space, np.random.default_rng(1).random(space.dim))
     data = term.model_dump()
     for flag, words in (("truth_table", "the truth table needs"), ("monotone", "v must not fall")):
         with pytest.raises(ValidationError, match=words):

@@ -107,7 +107,7 @@ def test_candidates_differ(finished):
 def test_the_found_loss_is_the_winner_of_the_journal(finished):
     (result,) = of_kind(finished, "result")
     spec = load_spec(finished / "searched_loss.json")
-    points = SearchSpace("mIoU").control_points(np.array(result["theta"])).tolist()
+    points = [p.tolist() for p in SearchSpace("mIoU").control_points(result["theta"])]
     assert [list(map(list, curve)) for curve in spec.terms[0].control_points] == points
     assert spec.name == "shapes-mIoU-bezier".lower()
     assert spec.provenance.reward == result["reward"]

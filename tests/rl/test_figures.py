@@ -20,7 +20,7 @@ def test_a_panel_a_curve_and_a_line_a_theta(metric: str, surface: str, tmp_path:
     assert [panel.get_title() for panel in figure.axes] == list(space.curves)
     _, identity, points, *_ = figure.axes[0].get_lines()
     np.testing.assert_allclose(identity.get_ydata(), identity.get_xdata(), atol=1e-9)
-    assert len(points.get_xdata()) == space.control_points(thetas[0]).shape[1]
+    assert len(points.get_xdata()) == len(space.control_points(thetas[0])[0])
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["identity", "searched"]
     figure.savefig(tmp_path / "curves.png")

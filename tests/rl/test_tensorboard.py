@@ -19,7 +19,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.get_experiment import Handler as GetExperiment
 from tensorboard.plugins.hparams.list_session_groups import Handler as ListSessionGroups
 
-from autoseg_core.surfaces.space import SearchSpace
+from autoseg_core import SearchSpace
 from rl.agents import PPO
 from rl.events import CandidateEvent, SearchSettings, SearchStart
 from rl.executors import Candidate, SerialExecutor

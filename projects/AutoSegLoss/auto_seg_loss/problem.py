@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 from auto_seg_loss.data import assert_disjoint, carve
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.trainer import Dicts
-from autoseg_core import Constraints, LossSpec, Objective, SegmentationScores, Space, search_space
+from autoseg_core import (
+    Constraints,
+    LossSpec,
+    Objective,
+    SearchSpace,
+    SegmentationScores,
+    search_space,
+)
 
 
-def build_space(cfg: CfgNode) -> Space:
+def build_space(cfg: CfgNode) -> SearchSpace:
     """The search space that SEARCH names."""
     return search_space(
         cfg.SEARCH.METRIC,
@@ -26,7 +33,7 @@ def build_space(cfg: CfgNode) -> Space:
 
 
 def candidate_spec(
-    cfg: CfgNode, space: Space, theta: NDArray[np.float64], name: str = "candidate"
+    cfg: CfgNode, space: SearchSpace, theta: NDArray[np.float64], name: str = "candidate"
 ) -> LossSpec:
     """The loss at theta (d,) of ``space``, with the settings of SEARCH."""
     return LossSpec.from_theta(

@@ -24,7 +24,7 @@ from auto_seg_loss.scale import Batches
 from auto_seg_loss.trainer import Dicts, Trainer
 from auto_seg_loss.training import DetectronTraining
 from auto_seg_loss.warm_start import warm_start
-from autoseg_core import Space
+from autoseg_core import SearchSpace
 from rl.proxy import ProxyResult, check_budget
 
 
@@ -45,7 +45,7 @@ class DetectronProxy:
     def __init__(
         self,
         cfg: CfgNode,
-        space: Space,
+        space: SearchSpace,
         model: Any,
         start: dict[str, Tensor],
         search: Dicts,

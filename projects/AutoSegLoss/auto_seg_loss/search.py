@@ -27,7 +27,7 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.scale import Batches, scaled
 from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.warm_start import state_digest
-from autoseg_core import LossSpec, Provenance, Space, __version__
+from autoseg_core import LossSpec, Provenance, SearchSpace, __version__
 from rl.agents import AGENTS, agent_class
 from rl.agents.base import Agent
 from rl.callbacks import ProgressBar
@@ -109,7 +109,7 @@ def search_settings(cfg: CfgNode) -> SearchSettings:
     )
 
 
-def build_agent(cfg: CfgNode, space: Space) -> Agent:
+def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
     """The agent that SEARCH.AGENT names, at the identity, with the options of its own node."""
     make = agent_class(cfg.SEARCH.AGENT)
     node = cfg.SEARCH.get(cfg.SEARCH.AGENT.upper(), {})
@@ -118,7 +118,7 @@ def build_agent(cfg: CfgNode, space: Space) -> Agent:
 
 
 def journal_header(
-    cfg: CfgNode, space: Space, settings: SearchSettings, sets: tuple[Dicts, Dicts]
+    cfg: CfgNode, space: SearchSpace, settings: SearchSettings, sets: tuple[Dicts, Dicts]
 ) -> dict[str, Any]:
     """Everything the result depends on; a resume with anything else is refused."""
     return {

@@ -28,7 +28,7 @@ from auto_seg_loss.trainer import (
     build_optimizer,
     build_test_loader,
 )
-from autoseg_core import PAPER_METRICS, AutoSegLoss, Space
+from autoseg_core import PAPER_METRICS, AutoSegLoss, SearchSpace
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
 
@@ -54,7 +54,7 @@ class DetectronTraining:
     def __init__(
         self,
         cfg: CfgNode,
-        space: Space,
+        space: SearchSpace,
         model: Any,
         start: dict[str, Tensor],
         search: Dicts,

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from autoseg_core import SegmentationScores
 from autoseg_core.metrics.bands import band_counts, in_own_band
-from autoseg_core.scores import Band
+from autoseg_core.scores import BoundaryBand
 
 SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
 
@@ -102,7 +102,7 @@ def test_counts_are_those_of_each_class(radius: int, border: bool) -> None:
     target, guess = samples.label_maps(rng, 4), samples.label_maps(rng, 5)
     seen = samples.with_void(rng, target) != samples.VOID
     maps = (torch.from_numpy(x) for x in (guess, target, seen, seen))
-    counts = band_counts(*maps, num_classes=5, band=Band(radius, border=border))
+    counts = band_counts(*maps, num_classes=5, band=BoundaryBand(radius, border=border))
     truth, mine = (eroded_alone(labels, seen, radius, 5, border) for labels in (target, guess))
     axes = (0, 2, 3)
     assert counts.target.tolist() == truth.sum(axes).tolist()

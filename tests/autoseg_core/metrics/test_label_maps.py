@@ -14,7 +14,7 @@ import torch
 from autoseg_core import native
 from autoseg_core.metrics import label_maps
 from autoseg_core.metrics.label_maps import FAR, MOST_CLASSES, Rules, label_counts, plain_counts
-from autoseg_core.scores import Band
+from autoseg_core.scores import BoundaryBand
 
 Array = np.ndarray[Any, Any]
 REGIONS = ["image", "trimap", "boundary"]
@@ -135,7 +135,7 @@ def test_labels_outside_the_classes_are_named(dtype: torch.dtype, which: str, wr
 @needs_kernels
 def test_what_the_kernels_do_not_do_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     maps = [torch.from_numpy(x) for x in example(5)]
-    band: Any = Band(radius=2)
+    band: Any = BoundaryBand(radius=2)
     expected = integers(plain_counts, maps, RULES, ["image", band])
     assert integers(label_counts, maps, RULES, ["image", band]) == expected
     far = replace(RULES, tolerance=FAR + 1)

@@ -23,10 +23,10 @@ import samples
 import torch
 from torch import Tensor
 
+from autoseg_core import SearchSpace
 from autoseg_core.native import triton as kernels
 from autoseg_core.native.tables import curve_tables
 from autoseg_core.surfaces import SURFACES
-from autoseg_core.surfaces.space import SearchSpace
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
 
@@ -73,7 +73,7 @@ def _points(surface: str, seed: int, pieces: int = 2) -> Tensor:
     space = SearchSpace("mIoU", surface, pieces)
     rng = np.random.default_rng(seed)
     theta = np.where(rng.random(space.dim) < 0.5, rng.random(space.dim), rng.integers(2))
-    return torch.from_numpy(space.control_points(theta))
+    return torch.from_numpy(np.stack(space.control_points(theta)))
 
 
 def _batch(

@@ -6,10 +6,9 @@ from functools import partial
 
 import pytest
 import torch
-from samples import term
+from samples import SURROGATES, term
 from torch import Tensor
 
-from autoseg_core.scores import METRICS, get_metric
 from autoseg_core.surfaces import SURFACES, get_surface
 from autoseg_core.surfaces.operations import (
     OPERATIONS,
@@ -31,7 +30,7 @@ def curves(metric: str, surface: str) -> dict[str, partial[Tensor]]:
     """Random ones."""
     points = torch.tensor(term(metric, surface).control_points, dtype=torch.float64)
     value = get_surface(surface).value
-    names = get_metric(metric).curves
+    names = term(metric, surface).curves
     return {name: partial(value, curve) for name, curve in zip(names, points, strict=True)}
 
 
@@ -71,9 +70,9 @@ def test_xor_is_the_soft_edge(surface: str) -> None:
     torch.testing.assert_close(logical_xor(known, p, e), edges[:, 0, 0, 0])
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", SURROGATES)
 def test_every_metric_s_curves_belong_to_operations(metric: str) -> None:
-    names = get_metric(metric).curves
+    names = term(metric).curves
     found = operations_of(names)
     assert sorted(curve for operation in found for curve in operation.curves) == sorted(names)
 

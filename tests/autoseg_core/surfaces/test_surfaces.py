@@ -8,9 +8,9 @@ import references
 import torch
 from torch import Tensor
 
+from autoseg_core import SearchSpace
 from autoseg_core.scores import PAPER_METRICS
 from autoseg_core.surfaces import SURFACES, evaluate_curve, get_surface
-from autoseg_core.surfaces.space import SearchSpace
 
 ALL = pytest.mark.parametrize("surface", SURFACES)
 PIECES = pytest.mark.parametrize("pieces", [1, 2, 5])
@@ -62,7 +62,7 @@ def test_fixed_ends_and_never_falling(
 @pytest.mark.parametrize("metric", PAPER_METRICS)
 def test_identity_coordinates_give_the_identity_curve(surface: str, metric: str) -> None:
     space = SearchSpace(metric, surface)
-    for points in torch.from_numpy(space.control_points(space.identity())):
+    for points in map(torch.from_numpy, space.control_points(space.identity())):
         value = evaluate_curve(surface, points, grid(10_001))
         assert float((value - grid(10_001)).abs().max()) <= 1e-12
 

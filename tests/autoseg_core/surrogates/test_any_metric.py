@@ -33,8 +33,8 @@ from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
 
 CLASSES = 5
-SHIPPED = pytest.mark.parametrize("metric", samples.SHIPPED)
-BEYOND_SIX = samples.SHIPPED[6:]
+SHIPPED = pytest.mark.parametrize("metric", samples.SURROGATES)
+BEYOND_SIX = samples.SURROGATES[6:]
 EVERY = pytest.mark.parametrize(("metric", "surface"), list(product(BEYOND_SIX, SURFACES)))
 # What does not depend on the surface: one each, in turn.
 EACH = pytest.mark.parametrize(
@@ -51,9 +51,10 @@ def images(seed: int, present: int = CLASSES) -> tuple[Any, Any]:
 
 
 def exact(metric: str, guess: Any, target: Any, tolerance: int = 2) -> float:
-    scores = SegmentationScores(CLASSES, tolerance=tolerance, metrics=[metric])
+    scores = SegmentationScores(CLASSES, tolerance=tolerance, metrics=[samples.scored(metric)])
     scores.update(guess, target)
-    return scores.compute()[metric]
+    (value,) = scores.compute().values()
+    return value
 
 
 @SHIPPED
@@ -84,7 +85,7 @@ def test_identity_curves_give_the_textbook_form_in_value_and_gradient(
     metric: str, surface: str
 ) -> None:
     space = SearchSpace(metric, surface)
-    loss = samples.loss_of(LossTerm.from_theta(space, space.identity(), tolerance=2))
+    loss = samples.loss_of(samples.term_at(space, space.identity(), tolerance=2))
     logits, target = samples.batch(1, CLASSES, CLASSES)
     value, gradient = samples.value_and_gradient(loss, logits, target)
     twin = logits.clone().requires_grad_()
@@ -122,7 +123,7 @@ def test_every_control_point_matters(metric: str, surface: str) -> None:
     logits, target = samples.batch(8, CLASSES, CLASSES)
     points = torch.tensor(term.control_points, dtype=torch.float64, requires_grad=True)
     counts = soft_counts(term, points, Batch(logits, target))
-    score = get_metric(metric).score(counts, torch.ones(CLASSES, dtype=torch.bool))
+    score = get_metric(term.metric).score(counts, torch.ones(CLASSES, dtype=torch.bool))
     (gradient,) = torch.autograd.grad(score, points)
     assert gradient.isfinite().all()
     assert gradient[:, 1:-1].flatten(1).any(dim=1).all()
@@ -212,9 +213,7 @@ def test_a_term_survives_json_and_a_space_a_dict(metric: str) -> None:
     term = samples.term(metric)
     spec = LossSpec(name="s", terms=(term,))
     assert LossSpec.from_json(spec.to_json()) == spec
-    space = term.space()
-    assert SearchSpace.from_dict(space.to_dict()) == space
-    assert space.metric == term.metric == metric
+    assert term.metric == samples.scored(metric)
 
 
 @pytest.mark.parametrize(
@@ -243,8 +242,8 @@ def test_bands_are_of_classes_that_exclude_each_other_and_of_images() -> None:
 
 def test_a_term_takes_any_spelling_and_keeps_the_canonical_one() -> None:
     space = SearchSpace("Fbeta( beta = 2.0 )")
-    term = LossTerm.from_theta(space, space.identity())
-    assert space.metric == term.metric == "Fbeta(beta=2)"
+    term = samples.term_at(space, space.identity())
+    assert str(space.objective) == term.metric == "Fbeta(beta=2)"
     other = term.model_dump() | {"metric": "Fbeta(beta=2.0)"}
     assert LossTerm(**other) == term
 
@@ -281,7 +280,7 @@ def test_a_registered_metric_has_everything(own_metric: str, surface: str, tmp_p
     assert value == pytest.approx(np.mean(columns[own_metric]))
     space = SearchSpace(own_metric, surface)
     assert space.dim == SearchSpace("mIoU", surface).dim
-    term = LossTerm.from_theta(space, np.random.default_rng(0).random(space.dim))
+    term = samples.term_at(space, np.random.default_rng(0).random(space.dim))
     LossSpec(name="own", terms=(term,)).save(tmp_path / "own.json")
     loss = load_loss(tmp_path / "own.json")
     sure = loss(samples.sure_logits(guess, CLASSES), torch.from_numpy(target))

@@ -10,7 +10,7 @@ import samples
 import torch
 
 from autoseg_core.metrics.bands import in_own_band
-from autoseg_core.scores import Band
+from autoseg_core.scores import BoundaryBand
 from autoseg_core.surrogates.bands import soft_band_counts, soft_bands
 
 BORDER = pytest.mark.parametrize("border", [True, False])
@@ -43,7 +43,7 @@ def test_counts_by_hand() -> None:
     target = torch.tensor([[[0, 0, 1, 255]]])
     curves = {"and": lambda b: b**2, "or": lambda b: b.sqrt()}
     valid = target != 255
-    counts = soft_band_counts(p, target, valid, valid, curves, Band(radius=1, border=False))
+    counts = soft_band_counts(p, target, valid, valid, curves, BoundaryBand(radius=1, border=False))
     # Bands of p: 0.1, 0.5, 0 and 0, 0.1, 0.5; the truth's band: pixels 1 and 2.
     assert counts.target.tolist() == [1, 1]
     torch.testing.assert_close(counts.intersection, torch.tensor([0.5, 0.5]).double() ** 2)
@@ -54,7 +54,7 @@ def test_counts_by_hand() -> None:
 
 def test_a_missing_curve_is_the_identity() -> None:
     logits, target = samples.batch(0)
-    p, mask, band = logits.softmax(1), target != samples.VOID, Band(diagonal=0.05)
+    p, mask, band = logits.softmax(1), target != samples.VOID, BoundaryBand(diagonal=0.05)
     line = {"and": lambda b: b, "or": lambda b: b}
     expected = soft_band_counts(p, target, mask, mask, line, band)
     torch.testing.assert_close(soft_band_counts(p, target, mask, mask, {}, band), expected)

@@ -29,7 +29,7 @@ def random_points(names: tuple[str, ...], surface: str, seed: int) -> torch.Tens
     """(G, K, 2) float64: the space of mIoU lends its curves of two pieces to the difference."""
     space = SearchSpace("BF1" if names == FREE_CURVES else "mIoU", surface)
     theta = np.random.default_rng(seed).random(space.dim)
-    return torch.from_numpy(space.control_points(theta))[: len(names)]
+    return torch.from_numpy(np.stack(space.control_points(theta)))[: len(names)]
 
 
 def random_curves(

@@ -83,7 +83,7 @@ def test_soft_predictions_equal_the_slow_twin(
 @EVERY
 def test_curves_free_of_both_constraints_equal_the_slow_twin(metric: str, surface: str) -> None:
     space = SearchSpace(metric, surface, 3, Constraints(truth_table=False, monotone=False))
-    term = LossTerm.from_theta(space, np.random.default_rng(0).random(space.dim))
+    term = samples.term_at(space, np.random.default_rng(0).random(space.dim))
     logits, target = samples.batch(0)
     expected = references.surrogate_loss(term.model_dump(), logits, target)
     assert float(samples.loss_of(term)(logits, target)) == pytest.approx(expected, rel=1e-9)
@@ -110,7 +110,7 @@ def test_a_perfect_prediction_of_3_of_21_classes(metric: str, drop_background: b
 
 def identity_term(metric: str, surface: str) -> LossTerm:
     space = SearchSpace(metric, surface)
-    return LossTerm.from_theta(space, space.identity())
+    return samples.term_at(space, space.identity())
 
 
 @pytest.mark.parametrize("surface", ["bezier", "linear"])

@@ -97,7 +97,7 @@ def test_autocast_changes_nothing(metric: str, surface: str) -> None:
 def steep_term(metric: str, surface: str) -> LossTerm:
     """Curves with u1 = 0: an infinite slope at 0, and with u = 1 before the end also at 1."""
     line = [(0.0, 0.0), (0.0, 0.6), (0.5, 0.7), (1.0, 0.8), (1.0, 1.0)]
-    count = len(get_metric(metric).curves)
+    count = len(samples.term(metric).curves)
     return LossTerm(
         metric=metric,
         surface=surface,

@@ -34,7 +34,7 @@ def test_the_space_is_the_one_named(make_cfg, metric, surface):
 def test_pieces_and_constraints_are_those_of_the_config(make_cfg):
     options = ("SEARCH.TRUTH_TABLE", False, "SEARCH.MONOTONE", False, "SEARCH.PIECES", 3)
     space = build_space(make_cfg(*options))
-    assert space.pieces == 3
+    assert space.pieces == (3,)
     assert (space.constraints.truth_table, space.constraints.monotone) == (False, False)
 
 

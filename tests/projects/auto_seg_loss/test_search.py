@@ -25,7 +25,7 @@ from auto_seg_loss.search import (
     search,
     search_settings,
 )
-from autoseg_core import LossSpec, Objective, SearchSpace, load_spec, space_from_dict
+from autoseg_core import LossSpec, Objective, SearchSpace, load_spec
 from rl.agents import CMAES, PPO, RandomSearch, agent_class
 from rl.events import SearchResult
 from rl.headers import differences
@@ -60,7 +60,7 @@ def test_a_search_for_an_objective_of_two_metrics(shapes, make_cfg, tmp_path):
     records = read_journal(tmp_path / "output" / "journal.jsonl")
     for record in [r for r in records if r["kind"] == "candidate"]:
         assert record["reward"] == objective.score(record["scores"])
-    assert space_from_dict(records[0]["space"]) == build_space(cfg)
+    assert SearchSpace.from_dict(records[0]["space"]) == build_space(cfg)
 
 
 # --- evaluations without a reward ---

@@ -226,7 +226,7 @@ def test_a_state_of_another_environment_is_refused() -> None:
     with pytest.raises(ValueError, match=r"of another environment; .*: steps: 4 -> 5"):
         other.load_state_dict(env.state_dict())
     other = LossScheduleEnv("quadratic", metric="gAcc", steps=4)
-    with pytest.raises(ValueError, match=r'space.metric: "mAcc" -> "gAcc"'):
+    with pytest.raises(ValueError, match=r'space.objective: "mAcc" -> "gAcc"'):
         other.load_state_dict(env.state_dict())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.error import UnsupportedMode
 
-from autoseg_core import JointSpace, SearchSpace
+from autoseg_core import SearchSpace
 from rl.envs.problem import OncePerProcess, asked_space, check_count, check_render_mode
 
 
@@ -22,7 +22,7 @@ def test_nothing_asked_leaves_the_space_to_the_proxy() -> None:
         ({"metric": "BF1"}, SearchSpace("BF1", "bezier", 1)),
         ({"surface": "linear"}, SearchSpace("mIoU", "linear", 4)),
         ({"pieces": 3}, SearchSpace("mIoU", "bezier", 3)),
-        ({"metric": "mIoU+BF1"}, JointSpace("mIoU+BF1")),
+        ({"metric": "mIoU+BF1"}, SearchSpace("mIoU+BF1")),
     ],
 )
 def test_what_is_left_out_has_a_default(asked: dict, space: SearchSpace) -> None:

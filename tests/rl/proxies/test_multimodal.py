@@ -16,7 +16,7 @@ SPACES = [
     SearchSpace(metric, surface) for metric in PAPER_METRICS for surface in ("bezier", "linear")
 ]
 MAKE = pytest.mark.parametrize("make", [rastrigin, two_peaks])
-SPACE = pytest.mark.parametrize("space", SPACES, ids=lambda s: f"{s.metric}-{s.surface}")
+SPACE = pytest.mark.parametrize("space", SPACES, ids=lambda s: f"{s.objective}-{s.surface}")
 
 
 def _climb(task: KnownOptimum, start: np.ndarray) -> tuple[np.ndarray, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from auto_seg_loss.runtime.errors import ConfigError
-from autoseg_core import LossSpec, space_from_dict
+from autoseg_core import LossSpec, SearchSpace
 from rl.journal import JournalError, Record, read_journal
 
 
@@ -57,7 +57,7 @@ def _loss(header: Record, record: Record) -> CandidateLoss:
     search, test = header["config"]["SEARCH"], header["config"]["TEST"]
     spec = LossSpec.from_theta(
         record["id"],
-        space_from_dict(header["space"]),
+        SearchSpace.from_dict(header["space"]),
         record["theta"],
         absent=search["ABSENT"],
         tolerance=search["TOLERANCE"],

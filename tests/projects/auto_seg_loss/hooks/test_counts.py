@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
@@ -23,16 +21,8 @@ def spec(*metrics: str) -> LossSpec:
     terms = []
     for metric in metrics:
         space = SearchSpace(metric)
-        points = space.control_points(space.identity()).tolist()
-        terms.append(
-            {
-                "metric": metric,
-                "surface": "bezier",
-                "pieces": space.pieces,
-                "control_points": points,
-            }
-        )
-    return LossSpec.from_json(json.dumps({"name": "identity", "terms": terms}))
+        terms += LossSpec.from_theta("identity", space, space.identity()).terms
+    return LossSpec.of_terms("identity", *terms)
 
 
 def one_hot(target: torch.Tensor) -> torch.Tensor:

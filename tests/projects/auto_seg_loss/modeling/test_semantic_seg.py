@@ -10,7 +10,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.modeling import build_model
 from torch import nn
 
-from autoseg_core import AutoSegLoss, LossSpec, LossTerm, SearchSpace, load_spec
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, load_spec
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 LOSSES = {
@@ -46,9 +46,8 @@ def picture(height: int, width: int) -> dict:
 def spec_with(tmp_path, name: str, metric: str, pieces: int, value: float) -> str:
     """Path of a spec whose coordinates all are `value`."""
     space = SearchSpace(metric, pieces=pieces)
-    term = LossTerm.from_theta(space, [value] * space.dim)
     path = tmp_path / f"{name}.json"
-    LossSpec(name=name, terms=(term,)).save(path)
+    LossSpec.from_theta(name, space, [value] * space.dim).save(path)
     return str(path)
 
 

@@ -1,4 +1,4 @@
-"""The search space: unit cube of coordinates theta <-> control points of a metric's curves.
+"""Search coordinates of one metric's curves: unit cube of theta <-> control points.
 
 d: coordinates; G: curves of the metric; K: control points of a curve, ends included.
 
@@ -9,16 +9,14 @@ the paper: the truth table and monotonicity. Each can be lifted for its ablation
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoseg_core.objective import Objective
-from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import get_surface
+from autoseg_core.targets import Target
 
 Array = NDArray[np.float64]
 
@@ -35,74 +33,33 @@ class Constraints:
     monotone: bool = True
 
 
-class SearchSpace:
-    """Coordinates of one metric's surrogate.
+@dataclass(frozen=True)
+class CurveSpace:
+    """Coordinates of the curves of one target, all of ``pieces`` pieces of a surface.
 
-    Arguments: ``metric`` and ``surface`` by name, ``pieces`` (the metric's default when None),
-    ``constraints``. Raises ``ValueError`` for unknown names or fewer than one inner point.
+    Raises ``ValueError`` for an unknown surface and for curves without an inner point.
     """
 
-    def __init__(
-        self,
-        metric: str,
-        surface: str = "bezier",
-        pieces: int | None = None,
-        constraints: Constraints | None = None,
-    ) -> None:
-        row = get_metric(metric)
-        family = get_surface(surface)
-        self.metric = row.name
-        self.surface = family.name
-        self.pieces = row.pieces[surface] if pieces is None else pieces
-        self.constraints = constraints or Constraints()
-        self.curves = row.curves
-        self.inner = family.inner_points(self.pieces) if self.pieces >= 1 else 0
-        if self.inner < 1:
-            least = 1 if family.inner_points(1) else 2
+    target: Target
+    surface: str
+    pieces: int
+    constraints: Constraints = Constraints()
+
+    def __post_init__(self) -> None:
+        if self.pieces < 1 or self.inner < 1:
             raise ValueError(
-                f"A {surface} curve needs at least {least} pieces to have something to search; "
-                f"got pieces={pieces}."
+                f"A {self.surface} curve of {self.pieces} pieces has nothing to search; take more."
             )
 
-    def to_dict(self) -> dict[str, Any]:
-        """What makes this space, in plain JSON values; ``from_dict`` makes it again."""
-        return {
-            "metric": self.metric,
-            "surface": self.surface,
-            "pieces": self.pieces,
-            "truth_table": self.constraints.truth_table,
-            "monotone": self.constraints.monotone,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SearchSpace:
-        """Inverse of ``to_dict``; raises ``KeyError`` for a missing value, ``ValueError``."""
-        constraints = Constraints(values["truth_table"], values["monotone"])
-        return cls(values["metric"], values["surface"], values["pieces"], constraints)
-
-    def __eq__(self, other: object) -> bool:
-        """Equal when every theta means the same curves of the same metric in both."""
-        return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.to_dict().values()))
-
-    def __repr__(self) -> str:
-        return f"SearchSpace({self.metric!r}, {self.surface!r}, {self.pieces}, {self.constraints})"
+    @property
+    def inner(self) -> int:
+        """Free control points of a curve."""
+        return get_surface(self.surface).inner_points(self.pieces)
 
     @property
-    def objective(self) -> Objective:
-        """The metric, as something to maximise."""
-        return Objective((self.metric,), (1.0,))
-
-    @property
-    def parts(self) -> tuple[SearchSpace, ...]:
-        """The spaces of single metrics that make it up: itself."""
-        return (self,)
-
-    def split(self, theta: ArrayLike) -> list[Array]:
-        """The coordinates of each part."""
-        return [np.asarray(theta, dtype=np.float64)]
+    def curves(self) -> tuple[str, ...]:
+        """Names of the G curves, in the order of theta."""
+        return self.target.curves
 
     @property
     def dim(self) -> int:
@@ -111,7 +68,7 @@ class SearchSpace:
 
     @property
     def names(self) -> list[str]:
-        """One name a coordinate, such as ``and.B1.u``, in the order of theta."""
+        """A name for each coordinate, such as ``and.B1.u``, in the order of theta."""
         ends = [] if self.constraints.truth_table else ["start.v", "end.v"]
         inner = [f"B{i}.{axis}" for i in range(1, self.inner + 1) for axis in "uv"]
         return [f"{curve}.{name}" for curve in self.curves for name in inner + ends]
@@ -119,36 +76,24 @@ class SearchSpace:
     def identity(self) -> Array:
         """theta (d,) of the identity curves, from which a search starts."""
         line = np.linspace(0.0, 1.0, self.inner + 2)
-        curve = np.stack([line, line], axis=1)
-        return self.theta(np.stack([curve] * len(self.curves)))
+        return self.theta([np.stack([line, line], axis=1)] * len(self.curves))
 
-    def control_points(self, theta: ArrayLike) -> Array:
+    def control_points(self, theta: Array) -> Array:
         """Map theta (d,) in [0, 1] to control points (G, K, 2) in [0, 1], ends included."""
-        flat = np.asarray(theta, dtype=np.float64)
-        if flat.shape != (self.dim,):
-            raise ValueError(
-                f"Expected {self.dim} coordinates for {self.metric}, got shape {flat.shape}."
-            )
-        if not np.all((flat >= 0) & (flat <= 1)):
-            raise ValueError(f"Coordinates must lie in [0, 1]; got {flat.tolist()}.")
-        return np.stack([self._decode(row) for row in flat.reshape(len(self.curves), -1)])
+        if not ((theta >= 0) & (theta <= 1)).all():  # NaN is neither
+            raise ValueError(f"Coordinates must lie in [0, 1]; got {theta.tolist()}.")
+        return np.stack([self._decode(row) for row in theta.reshape(len(self.curves), -1)])
 
-    def theta(self, control_points: ArrayLike) -> Array:
-        """Inverse of ``control_points``: (G, K, 2) -> (d,).
+    def theta(self, control_points: Sequence[ArrayLike]) -> Array:
+        """Inverse of ``control_points``: G curves (K, 2) -> (d,).
 
         Where an earlier point has reached 1 the coordinate does not matter and is given as 0.
-        Raises ``ValueError`` for another shape and for points that break the constraints.
+        Raises ``ValueError`` for curves that ``check_curve`` refuses.
         """
-        points = np.asarray(control_points, dtype=np.float64)
-        expected = (len(self.curves), self.inner + 2, 2)
-        if points.shape != expected:
-            raise ValueError(
-                f"Expected control points of shape {expected} (curves, points with both ends, uv) "
-                f"for {self.metric}, got {points.shape}."
-            )
-        for name, curve in zip(self.curves, points, strict=True):
-            check_curve(f"Curve {name!r}", curve.tolist(), self.constraints)
-        return np.concatenate([self._encode(curve) for curve in points])
+        curves = [np.asarray(curve, dtype=np.float64) for curve in control_points]
+        for name, curve in zip(self.curves, curves, strict=True):
+            check_curve(f"Curve {name!r}", curve.tolist(), self.constraints, self.inner + 2)
+        return np.concatenate([self._encode(curve) for curve in curves])
 
     def _decode(self, row: Array) -> Array:
         inner = row[: 2 * self.inner].reshape(self.inner, 2)

@@ -1,0 +1,60 @@
+"""Targets: a metric, and the form of the surrogate that stands in for it in a loss.
+
+A surrogate has a curve for each count that its metric reads: "and" for the intersection, "or" for
+the union. The edges of boundary metrics come in two forms (``surfaces.operations``): "free", four
+curves, as released; "difference", one curve, which finds no edges where a map is flat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from autoseg_core.scores import get_metric
+from autoseg_core.surfaces.operations import XOR, XOR_DIFFERENCE
+
+Form = Literal["free", "difference"]
+
+_CURVES = {"intersection": "and", "union": "or"}
+_EDGES = {"free": XOR, "difference": XOR_DIFFERENCE}
+_NAMED = {"BF1_difference": ("BF1", "difference")}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A metric by its canonical name, and a form; ``ValueError`` where the metric has none such."""
+
+    metric: str
+    form: Form = "free"
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Form):
+            raise ValueError(f"Unknown form {self.form!r}; known forms: free, difference.")
+        if self.form != "free" and get_metric(self.metric).region != "boundary":
+            raise ValueError(f"{self.metric} has the form 'free' alone, got {self.form!r}.")
+
+    @classmethod
+    def named(cls, name: str) -> Target:
+        """The target of a metric's name, or of ``BF1_difference``."""
+        if name in _NAMED:
+            return cls(*_NAMED[name])  # type: ignore[arg-type]
+        return cls(get_metric(name).name)
+
+    def __str__(self) -> str:
+        """The name that ``named`` knows, else the metric's with the form in brackets."""
+        names = {pair: name for name, pair in _NAMED.items()}
+        plain = self.metric if self.form == "free" else f"{self.metric} ({self.form})"
+        return names.get((self.metric, self.form), plain)
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Names of the curves, in the order of the parameter vector."""
+        metric = get_metric(self.metric)
+        if metric.region == "boundary":
+            return _EDGES[self.form]
+        return tuple(_CURVES[count] for count in metric.reads)
+
+    @property
+    def inner_points(self) -> int:
+        """Free control points of a curve by default: as released, and enough for an S of one."""
+        return 1 if self.curves == XOR else 3
