@@ -21,7 +21,7 @@ BENCH_ARGS ?=
 DEVICE ?= cuda
 GPU_ARGS ?=
 # A variable, since a comma would end the argument of $(call step).
-EXTRAS := dev,agents,ray,baselines,datasets,pretrained
+EXTRAS := dev,detectron2,agents,ray,baselines,datasets,pretrained
 LOGDIR ?= output
 
 .DEFAULT_GOAL := help

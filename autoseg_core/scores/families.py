@@ -38,27 +38,35 @@ def get_metric(name: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
     if name not in _MADE:
-        try:
-            _MADE[name] = _from_text(name)
-        except ValueError as error:
-            raise ValueError(f"Unknown metric {shortened(name)}: {error}") from None
+        _MADE[name] = _from_text(name)
     return _MADE[name]
 
 
 def _from_text(text: str) -> Metric:
-    word, values = read_call(parse(text))
+    try:
+        word, values = read_call(parse(text))
+    except ValueError as error:
+        raise ValueError(f"Unknown metric {shortened(text)}: {error}") from None
     if word in METRICS and values is None:
         return METRICS[word]
     if word not in FAMILIES:
-        families = ", ".join(f"{name}{inspect.signature(FAMILIES[name])}" for name in FAMILIES)
         raise ValueError(
-            f"known metrics: {', '.join(METRICS)}; and with parameters: {families}. Combinations "
-            "such as mIoU+BIoU are objectives: Objective.parse, search_space."
+            f"Unknown metric {shortened(text)}; known metrics: {', '.join(METRICS)}; and with "
+            f"parameters: {', '.join(map(_shown, FAMILIES))}. Combinations such as mIoU+BIoU are "
+            "objectives: Objective.parse, search_space."
         )
-    make = FAMILIES[word]
     try:
-        bound = inspect.signature(make).bind(**(values or {}))
+        given = inspect.signature(FAMILIES[word]).bind(**(values or {}))
+        metric = FAMILIES[word](**given.arguments)
     except TypeError as error:
-        raise ValueError(f"expected {word}{inspect.signature(make)}; {error}.") from None
-    metric = make(**bound.arguments)
+        raise ValueError(f"Metric {shortened(text)}: expected {_shown(word)}; {error}.") from None
+    except ValueError as error:
+        raise ValueError(f"Metric {shortened(text)}: {error}") from None
     return _MADE.setdefault(metric.name, metric)  # one row for all spellings
+
+
+def _shown(family: str) -> str:
+    """The family with its parameters and their defaults: ``Tversky(alpha, beta)``."""
+    parameters = inspect.signature(FAMILIES[family]).parameters.values()
+    bare = [p.replace(annotation=p.empty) for p in parameters]
+    return f"{family}({', '.join(map(str, bare))})"

@@ -26,9 +26,12 @@ def read_call(node: ast.expr) -> tuple[str, dict[str, Any] | None]:
         return node.id, None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
         try:
-            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
+            values = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
         except (ValueError, TypeError, RecursionError, MemoryError):
             raise ValueError("expected values that are numbers or lists such as [1,2].") from None
+        if len(values) < len(node.keywords):
+            raise ValueError("a parameter is given twice.")
+        return node.func.id, values
     raise ValueError("expected a name, or one with name=value pairs such as Fbeta(beta=2).")
 
 

@@ -141,11 +141,6 @@ def test_titles_of_neighbours_do_not_meet() -> None:
     assert left.x1 < right.x0
 
 
-def test_nothing_cannot_be_drawn() -> None:
-    with pytest.raises(ValueError, match="expected at least one loss to draw, got none"):
-        draw_losses([])
-
-
 def test_without_matplotlib_the_way_out_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from autoseg_core import SegmentationScores
 from autoseg_core.metrics.bands import band_counts, in_own_band
 from autoseg_core.scores import BoundaryBand
 
-SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
+SHAPES = [(2, 14, 18), (1, 1, 17), (1, 1, 1)]
 
 
 BORDER = pytest.mark.parametrize("border", [True, False])
@@ -57,7 +57,7 @@ def published_band(mask: Any, width: int) -> Any:
     return mask & ~core[1:-1, 1:-1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("name", "width"), [("(radius=3)", 3), ("", 1), ("(diagonal=0.1)", 3)])
 def test_the_published_definition(seed: int, name: str, width: int) -> None:
     rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def test_void_is_no_edge_but_does_not_hide_what_is_behind_it() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("radius", [1, 2, 5])
+@pytest.mark.parametrize("radius", [1, 5])
 @pytest.mark.parametrize("void", [-100, 255])
 @BORDER
 def test_all_bands_at_once_are_those_of_each_class(
@@ -109,17 +109,6 @@ def test_counts_are_those_of_each_class(radius: int, border: bool) -> None:
     assert counts.intersection.tolist() == (truth & mine).sum(axes).tolist()
     assert counts.union.tolist() == (truth | mine).sum(axes).tolist()
     assert counts.pixels.tolist() == [seen.sum()] * 5
-
-
-def test_a_shifted_square_by_hand() -> None:
-    """Cheng et al.'s point: the IoU of a large object hardly sees its boundary, this does."""
-    target, guess = np.zeros((20, 20), dtype=int), np.zeros((20, 20), dtype=int)
-    target[:, 10:], guess[:, 11:] = 1, 1
-    scores = SegmentationScores(2, metrics=["mIoU", "BoundaryIoU(radius=1,border=0)"])
-    scores.update(guess, target)
-    # Class 0: band column 9 against 10; class 1: 10 against 11. Neither overlaps.
-    assert scores.compute()["BoundaryIoU(radius=1,border=0)"] == 0
-    assert scores.compute()["mIoU"] == pytest.approx((10 / 11 + 9 / 10) / 2)
 
 
 def test_paper_sees_void_as_one_more_label_and_counts_valid_pixels() -> None:

@@ -19,7 +19,7 @@ from autoseg_core.metrics.boundaries import (
     near_boundary,
 )
 
-SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1)]
+SHAPES = [(2, 14, 18), (1, 1, 17), (1, 1, 1)]
 
 
 def everywhere(labels: torch.Tensor) -> torch.Tensor:
@@ -37,12 +37,6 @@ def test_the_image_border_is_not_an_edge() -> None:
     assert not label_edges(labels, everywhere(labels), 1).any()
 
 
-def test_diagonal_neighbours_count() -> None:
-    labels = torch.tensor([[[0, 0, 0], [0, 0, 0], [0, 0, 1]]])
-    expected = [[0, 0, 0], [0, 1, 1], [0, 1, 1]]
-    assert label_edges(labels, everywhere(labels), 2)[0].int().tolist() == expected
-
-
 def test_an_unseen_pixel_neither_is_nor_makes_an_edge() -> None:
     labels = torch.tensor([[[0, 0, 255, 1, 1, 0]]])
     edges = label_edges(labels, labels != 255, 2)
@@ -56,8 +50,8 @@ def test_a_label_beyond_the_classes_makes_edges_but_has_none() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("radius", [0, 1, 2, 5, 8])
-@pytest.mark.parametrize("classes", [3, 62, 63, 130])
+@pytest.mark.parametrize("radius", [0, 2, 8])
+@pytest.mark.parametrize("classes", [3, 63, 130])
 def test_dilated_sets_equal_dilated_one_hot_maps(
     shape: tuple[int, int, int], radius: int, classes: int
 ) -> None:
@@ -95,8 +89,8 @@ def counted(prediction: Any, target: Any, seen: Any, classes: int, tolerance: in
     return boundary_counts(*maps, classes, tolerance)
 
 
-@pytest.mark.parametrize("classes", [4, 61, 62, 63, 130])
-@pytest.mark.parametrize("tolerance", [0, 1, 5])
+@pytest.mark.parametrize("classes", [4, 62, 130])
+@pytest.mark.parametrize("tolerance", [0, 5])
 def test_boundary_counts_equal_their_twin(classes: int, tolerance: int) -> None:
     rng = np.random.default_rng(tolerance)
     target = samples.label_maps(rng, classes, (2, 20, 30))
@@ -127,12 +121,3 @@ def test_a_shift_within_the_tolerance_is_a_full_match() -> None:
     assert near.matched_prediction.tolist() == near.prediction.tolist() == [9, 9]
     far = counted(prediction, target, seen, 2, 1)
     assert far.matched_target.tolist() == far.matched_prediction.tolist() == [0, 0]
-
-
-def test_a_class_with_edges_in_one_map_only_matches_nothing() -> None:
-    target, prediction = np.zeros((2, 1, 4, 4), dtype=np.int64)
-    target[0, 0, 0], prediction[0, 0, 0] = 1, 2
-    counts = counted(prediction, target, target < 9, 3, 2)
-    assert counts.target.tolist() == [3, 1, 0]
-    assert counts.matched_target.tolist() == counts.matched_prediction.tolist() == [3, 0, 0]
-    assert counts.prediction.tolist() == [3, 0, 1]

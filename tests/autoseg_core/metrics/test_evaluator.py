@@ -41,8 +41,8 @@ def assert_same(scores: SegmentationScores, expected: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 @pytest.mark.parametrize("drop_background", [False, True])
-@pytest.mark.parametrize("tolerance", [0, 1, 5])
-@pytest.mark.parametrize("classes", [1, 2, 5, 100])
+@pytest.mark.parametrize("tolerance", [0, 5])
+@pytest.mark.parametrize("classes", [1, 5, 100])
 def test_scores_equal_the_one_hot_twin(
     protocol: Any, drop_background: bool, tolerance: int, classes: int
 ) -> None:
@@ -123,18 +123,7 @@ def test_parts_and_merge_give_what_all_at_once_gives(protocol: Any) -> None:
     np.testing.assert_equal(left.per_class(), whole.per_class())
 
 
-def test_merging_into_a_new_one_and_reset() -> None:
-    prediction, target = images(6)
-    filled, fresh = SegmentationScores(5), SegmentationScores(5)
-    filled.update(prediction, target)
-    before = filled.compute()
-    assert fresh.merge(filled).compute() == before
-    fresh.reset()
-    assert all(math.isnan(score) for score in fresh.compute().values())
-    assert filled.compute() == before
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
 def test_every_integer_type(dtype: Any) -> None:
     prediction, target = images(7)
     expected = SegmentationScores(5, ignore_index=100)
@@ -174,14 +163,6 @@ def test_absent_classes_are_nan_and_left_out() -> None:
         assert all(math.isnan(value) for value in column[2:])
 
 
-def test_inputs_are_left_alone() -> None:
-    prediction, target = images(9)
-    copies = prediction.copy(), target.copy()
-    SegmentationScores(5).update(prediction, target)
-    assert np.array_equal(prediction, copies[0])
-    assert np.array_equal(target, copies[1])
-
-
 def test_only_what_is_asked_for_is_computed_and_counted() -> None:
     prediction, target = images(10)
     six, two = SegmentationScores(5), SegmentationScores(5, metrics=("gAcc", "BIoU"))
@@ -205,49 +186,8 @@ def test_bands_of_different_width_are_counted_apart() -> None:
     assert len(set(both.compute().values())) == 2
 
 
-def test_any_metrics_merge_and_travel() -> None:
-    prediction, target = images(12)
-    metrics = [
-        *PAPER_METRICS,
-        "Dice",
-        "Fbeta(beta=2.0)",
-        "IoU(classes=[1])",
-        "BoundaryIoU(radius=2)",
-    ]
-    whole, left, right = (SegmentationScores(5, metrics=metrics) for _ in range(3))
-    assert whole.metrics[7] == "Fbeta(beta=2)"
-    whole.update(prediction, target)
-    left.update(prediction[:2], target[:2])
-    right.update(prediction[2:], target[2:])
-    left.merge(pickle.loads(pickle.dumps(right)))
-    assert left.compute() == whole.compute()
-    np.testing.assert_equal(left.per_class(), whole.per_class())
-
-
-def test_a_column_shows_every_class_whatever_a_metric_looks_at() -> None:
-    prediction, target = images(13)
-    scores = SegmentationScores(5, metrics=["IoU(classes=[1])"])
-    scores.update(prediction, target)
-    assert not any(math.isnan(value) for value in scores.per_class()["IoU"][:4])
-
-
 def test_chosen_classes_that_are_absent_give_nan() -> None:
     target = np.array([[0, 0, 1]])
     scores = SegmentationScores(5, metrics=["IoU(classes=[3])", "mIoU"])
     scores.update(target, target)
     np.testing.assert_equal(scores.compute(), {"IoU(classes=[3])": math.nan, "mIoU": 1.0})
-
-
-@pytest.mark.parametrize(
-    ("metrics", "words"),
-    [
-        (["mIoU", "Foo"], "Unknown metric 'Foo'"),
-        ("mIoU", r"Expected a list of metric names such as \['mIoU'\], got 'mIoU'"),
-        ([], "Expected a list of metric names"),
-        (["IoU(classes=[5])"], r"looks at class 5, but there are only the classes 0\.\.4"),
-        (["wIoU(weights=[1,2])"], "a weight for each of 5 classes, got 2"),
-    ],
-)
-def test_unfit_metrics_fail_at_construction(metrics: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        SegmentationScores(5, metrics=metrics)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import samples
-import torch
 
 from autoseg_core import SegmentationScores
 
@@ -117,62 +116,3 @@ def test_nothing_valid_gives_nan(protocol: Any) -> None:
 
 
 LABELS = np.zeros((4, 5), dtype=np.int64)
-
-
-@pytest.mark.parametrize(
-    ("prediction", "target", "words"),
-    [
-        (LABELS, LABELS[:3], r"same shape; got \(4, 5\) and \(3, 5\)"),
-        (LABELS, np.stack([LABELS, LABELS]), r"same shape; got \(4, 5\) and \(2, 4, 5\)"),
-        (
-            LABELS[0],
-            LABELS[0],
-            r"prediction must have shape \(H, W\), \(N, H, W\) or, .* got \(5,\)",
-        ),
-        (LABELS[None, None], LABELS[None, None, None], r"target must .* got \(1, 1, 1, 4, 5\)"),
-        (LABELS[:0], LABELS[:0], r"prediction must .* at least one pixel; got \(0, 5\)"),
-        (LABELS[:, :0], LABELS[:, :0], r"prediction must .* at least one pixel; got \(4, 0\)"),
-        (LABELS * 1.0, LABELS, "prediction must hold integer labels, got torch.float64"),
-        (LABELS, LABELS > 0, "target must hold integer labels, got torch.bool"),
-        (LABELS + 3, LABELS, r"prediction holds labels \[3\] outside the classes 0\.\.2"),
-        (
-            LABELS,
-            LABELS + 7,
-            r"target \(void is 255\) holds labels \[7\] outside the classes 0\.\.2",
-        ),
-        (LABELS, LABELS - 1, r"target \(void is 255\) holds labels \[-1\]"),
-        (LABELS, torch.zeros(4, 5).long().to("meta"), "on one device, got cpu and meta"),
-        (LABELS + 255, LABELS, r"prediction holds labels \[255\] outside"),
-    ],
-)
-def test_bad_labels_are_named(prediction: Any, target: Any, words: str) -> None:
-    scores = SegmentationScores(3)
-    with pytest.raises(ValueError, match=words):
-        scores.update(prediction, target)
-    assert all(math.isnan(value) for value in scores.compute().values()), "nothing was added"
-
-
-def test_paper_needs_a_class_everywhere() -> None:
-    with pytest.raises(ValueError, match=r"prediction holds labels \[255\] outside"):
-        scores_of([[0, 255]], [[0, 255]], protocol="paper")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"protocol": "released"}, "Unknown protocol 'released'; known protocols: strict, paper"),
-        ({"num_classes": 0}, r"num_classes >= 1 .* got num_classes=0"),
-        ({"tolerance": -1}, r"tolerance >= 0; got num_classes=3, tolerance=-1"),
-    ],
-)
-def test_bad_settings(arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        SegmentationScores(**{"num_classes": 3, **arguments})
-
-
-@pytest.mark.parametrize(
-    "other", [{"num_classes": 4}, {"tolerance": 3}, {"protocol": "paper"}, {"ignore_index": 0}]
-)
-def test_only_equal_settings_merge(other: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="Cannot merge scores with different settings"):
-        SegmentationScores(3).merge(SegmentationScores(**{"num_classes": 3, **other}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -25,12 +23,6 @@ def test_the_type_is_kept_whatever_the_byte_order(dtype: str) -> None:
     native = torch.from_numpy(np.zeros(1, dtype=array.dtype.newbyteorder("="))).dtype
     assert as_tensor(array).dtype == native
     assert as_tensor(array).tolist() == array.tolist()
-
-
-@pytest.mark.parametrize("view", [lambda x: x[::-1, 1:], lambda x: x.T, lambda x: x[:, ::2]])
-def test_any_view(view: Any) -> None:
-    array = np.arange(12).reshape(3, 4)
-    assert as_tensor(view(array)).tolist() == view(array).tolist()
 
 
 def test_what_is_read_only_is_copied() -> None:

@@ -23,7 +23,7 @@ TYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 WRONG = [  # of five classes
     (dtype, label)
     for dtype in TYPES
-    for label in (-1, 5, 6, 7, 8, 127, 255, 256, -256, 2**16, -(2**40), 2**63 - 1)
+    for label in (-1, 5, 255, 2**16, -(2**40), 2**63 - 1)
     if torch.iinfo(dtype).min <= label <= torch.iinfo(dtype).max
 ]
 needs_kernels = pytest.mark.skipif(not native.CPU, reason="the C++ kernels are not built")
@@ -89,7 +89,7 @@ def test_kernels_count_like_pytorch(
 
 
 @needs_kernels
-@pytest.mark.parametrize("classes", [1, 33, 65, 253, 254, 1000, MOST_CLASSES])
+@pytest.mark.parametrize("classes", [1, 65, 254, MOST_CLASSES])
 @pytest.mark.parametrize("noise", [False, True])
 def test_any_number_of_classes(classes: int, noise: bool) -> None:
     maps = [torch.from_numpy(x) for x in example(classes, noise, (1, 120, 40), void=-7)]
@@ -97,8 +97,8 @@ def test_any_number_of_classes(classes: int, noise: bool) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("guess", TYPES)
-@pytest.mark.parametrize("truth", TYPES)
+@pytest.mark.parametrize("guess", TYPES[:3])
+@pytest.mark.parametrize("truth", TYPES[2:])
 @pytest.mark.parametrize("classes", [100, 300])
 def test_all_integer_types(guess: torch.dtype, truth: torch.dtype, classes: int) -> None:
     void = 127 if truth != torch.int16 else -1
@@ -110,8 +110,8 @@ def test_all_integer_types(guess: torch.dtype, truth: torch.dtype, classes: int)
 
 
 @needs_kernels
-@pytest.mark.parametrize("dtype", TYPES[1:])
-@pytest.mark.parametrize("wrong", [-1, -128, 5, 100])
+@pytest.mark.parametrize("dtype", TYPES[1:3])
+@pytest.mark.parametrize("wrong", [-128, 5])
 @pytest.mark.parametrize("classes", [5, 300])
 def test_what_strict_does_not_see_may_be_anything(
     dtype: torch.dtype, wrong: int, classes: int
@@ -142,9 +142,3 @@ def test_what_the_kernels_do_not_do_is_left_to_pytorch(monkeypatch: pytest.Monke
     expected = integers(plain_counts, maps, far)
     monkeypatch.delattr(label_maps, "_kernel_counts")
     assert integers(label_counts, maps, far) == expected
-
-
-def test_no_image() -> None:
-    maps = [torch.zeros(0, 4, 4, dtype=torch.int64)] * 2
-    for count in (plain_counts, label_counts):
-        assert integers(count, maps, RULES)["boundary"] == [[0] * 5] * 4

@@ -13,7 +13,7 @@ SHAPES = [(2, 14, 18), (1, 1, 17), (1, 17, 1), (3, 2, 2), (1, 1, 1), (0, 4, 4)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("radius", [0, 1, 2, 5, 8, 20])
+@pytest.mark.parametrize("radius", [0, 1, 5, 20])
 def test_windows_equal_scipys(shape: tuple[int, int, int], radius: int) -> None:
     labels = np.random.default_rng(radius).integers(1, 100, shape)
     maps, size = torch.from_numpy(labels), (1, 2 * radius + 1, 2 * radius + 1)

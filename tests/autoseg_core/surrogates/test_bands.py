@@ -50,11 +50,3 @@ def test_counts_by_hand() -> None:
     claimed = torch.tensor([0.1, 0.1]).double().sqrt()
     torch.testing.assert_close(counts.union, 1 + claimed)
     assert counts.pixels.tolist() == [3, 3]
-
-
-def test_a_missing_curve_is_the_identity() -> None:
-    logits, target = samples.batch(0)
-    p, mask, band = logits.softmax(1), target != samples.VOID, BoundaryBand(diagonal=0.05)
-    line = {"and": lambda b: b, "or": lambda b: b}
-    expected = soft_band_counts(p, target, mask, mask, line, band)
-    torch.testing.assert_close(soft_band_counts(p, target, mask, mask, {}, band), expected)

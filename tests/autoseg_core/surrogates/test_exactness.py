@@ -2,78 +2,114 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
+import closed_forms
 import numpy as np
 import pytest
 import references
 import samples
 import torch
 
-from autoseg_core import Constraints, LossTerm, SearchSpace, SegmentationScores
-from autoseg_core.scores import PAPER_METRICS
+from autoseg_core import (
+    AutoSegLoss,
+    Constraints,
+    LossSpec,
+    LossTerm,
+    Objective,
+    SearchSpace,
+    SegmentationScores,
+    search_space,
+    soft_loss,
+)
+from autoseg_core.scores import PAPER_METRICS, get_metric
+from autoseg_core.surfaces import SURFACES
 
+CLASSES = 5
+EACH = pytest.mark.parametrize(
+    ("metric", "surface"), list(zip(samples.SURROGATES, cycle(SURFACES), strict=False))
+)
 EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
 
 
-def exact_score(prediction: Any, target: Any, metric: str, classes: int, **settings: Any) -> float:
-    scores = SegmentationScores(classes, **settings)
-    scores.update(prediction, target)
-    return scores.compute()[metric]
-
-
-@EVERY
-@pytest.mark.parametrize("drop_background", [False, True])
-@pytest.mark.parametrize("tolerance", [0, 2, 5])
-@pytest.mark.parametrize("seed", range(3))
-def test_at_one_hot_predictions_the_loss_is_one_minus_the_metric(
-    metric: str, surface: str, drop_background: bool, tolerance: int, seed: int
-) -> None:
-    """With void, absent classes, classes that are only predicted, and random control points."""
+def images(seed: int, present: int = CLASSES) -> tuple[Any, Any]:
+    """A prediction of all classes, and a target of the first ``present`` with void; (N, H, W)."""
     rng = np.random.default_rng(seed)
-    target = samples.with_void(rng, samples.label_maps(rng, 4))
-    guess = np.where(rng.random(target.shape) < 0.6, target, samples.label_maps(rng, 6))
-    guess = np.where(guess == samples.VOID, 5, guess)
+    target = samples.label_maps(rng, present)
+    other = samples.label_maps(rng, CLASSES)
+    return np.where(rng.random(target.shape) < 0.7, target, other), samples.with_void(rng, target)
+
+
+def exact(
+    surrogate: str, guess: Any, target: Any, classes: int = CLASSES, **settings: Any
+) -> float:
+    metrics = [samples.scored(surrogate)]
+    scores = SegmentationScores(classes, metrics=metrics, **settings)
+    scores.update(guess, target)
+    (value,) = scores.compute().values()
+    return value
+
+
+@pytest.mark.parametrize("metric", samples.SHIPPED)
+@pytest.mark.parametrize("present", [4, 5])
+def test_the_exact_score_is_the_textbook_form(metric: str, present: int) -> None:
+    guess, target = images(0, present)
+    maps = closed_forms.one_hot(torch.from_numpy(guess), CLASSES)
+    expected = closed_forms.score(metric, maps, torch.from_numpy(target), samples.VOID, 2)
+    assert exact(metric, guess, target, tolerance=2) == pytest.approx(float(expected), rel=1e-12)
+
+
+@EACH
+@pytest.mark.parametrize("drop_background", [False, True])
+@pytest.mark.parametrize("tolerance", [0, 5])
+def test_at_one_hot_predictions_the_loss_is_one_minus_the_metric(
+    metric: str, surface: str, drop_background: bool, tolerance: int
+) -> None:
+    """With void, an absent class that is predicted, and random control points."""
+    guess, target = images(tolerance, 4)
     settings: dict[str, Any] = {"drop_background": drop_background, "tolerance": tolerance}
-    loss = samples.loss_of(samples.term(metric, surface, seed, **settings))
-    value = loss(samples.sure_logits(guess, 6), torch.from_numpy(target))
-    assert 1 - float(value) == pytest.approx(
-        exact_score(guess, target, metric, 6, **settings), rel=1e-6
-    )
+    loss = samples.loss_of(samples.term(metric, surface, **settings))
+    value = loss(samples.sure_logits(guess, CLASSES), torch.from_numpy(target))
+    assert 1 - float(value) == pytest.approx(exact(metric, guess, target, **settings), rel=1e-6)
 
 
-@EVERY
-def test_void_labels_other_than_255(metric: str, surface: str) -> None:
+@pytest.mark.parametrize("metric", PAPER_METRICS)
+@pytest.mark.parametrize(("classes", "ignore_index"), [(2, -100), (4, 0), (4, 4), (70, 255)])
+def test_any_number_of_classes_and_void_label(metric: str, classes: int, ignore_index: int) -> None:
     rng = np.random.default_rng(1)
-    labels, guess = samples.label_maps(rng, 4), samples.label_maps(rng, 4)
-    for ignore_index in (-100, 0, 4):
-        target = samples.with_void(rng, labels, ignore_index)
-        loss = samples.loss_of(samples.term(metric, surface), ignore_index=ignore_index)
-        value = loss(samples.sure_logits(guess, 4), torch.from_numpy(target))
-        expected = exact_score(guess, target, metric, 4, ignore_index=ignore_index)
-        assert 1 - float(value) == pytest.approx(expected, rel=1e-6)
+    labels, guess = samples.label_maps(rng, classes), samples.label_maps(rng, classes)
+    target = samples.with_void(rng, labels, ignore_index)
+    loss = samples.loss_of(samples.term(metric), ignore_index=ignore_index)
+    value = loss(samples.sure_logits(guess, classes), torch.from_numpy(target))
+    expected = exact(metric, guess, target, classes, ignore_index=ignore_index)
+    assert 1 - float(value) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
-@EVERY
-@pytest.mark.parametrize("classes", [2, 70])
-def test_any_number_of_classes(metric: str, surface: str, classes: int) -> None:
-    rng = np.random.default_rng(2)
-    target, guess = (samples.label_maps(rng, classes) for _ in range(2))
-    loss = samples.loss_of(samples.term(metric, surface))
-    value = 1 - float(loss(samples.sure_logits(guess, classes), torch.from_numpy(target)))
-    assert value == pytest.approx(exact_score(guess, target, metric, classes), rel=1e-6)
+OBJECTIVES = ["0.7*mIoU+0.3*BF1_difference", "mIoU*BF1", "Dice*BoundaryIoU(radius=2)*mSpecificity"]
+
+
+@pytest.mark.parametrize("text", OBJECTIVES)
+def test_of_several_terms_the_loss_is_one_minus_the_objective(text: str) -> None:
+    guess, target = images(1, 4)
+    objective, space = Objective.parse(text), search_space(text)
+    theta = np.random.default_rng(0).uniform(0.02, 0.98, space.dim)
+    loss = AutoSegLoss(LossSpec.from_theta("sample", space, theta))
+    scores = SegmentationScores(CLASSES, metrics=objective.metrics)
+    scores.update(guess, target)
+    value = loss(samples.sure_logits(guess, CLASSES), torch.from_numpy(target))
+    assert 1 - float(value) == pytest.approx(objective.score(scores.compute()), rel=1e-6)
 
 
 @EVERY
 @pytest.mark.parametrize("absent", ["ignore", "zero"])
-@pytest.mark.parametrize(("tolerance", "drop_background"), [(0, False), (2, True), (5, False)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("tolerance", "drop_background"), [(0, False), (2, True)])
 def test_soft_predictions_equal_the_slow_twin(
-    metric: str, surface: str, absent: Any, tolerance: int, drop_background: bool, seed: int
+    metric: str, surface: str, absent: Any, tolerance: int, drop_background: bool
 ) -> None:
     settings = {"absent": absent, "tolerance": tolerance, "drop_background": drop_background}
-    term = samples.term(metric, surface, seed, **settings)
-    logits, target = samples.batch(seed)
+    term = samples.term(metric, surface, **settings)
+    logits, target = samples.batch(0)
     expected = references.surrogate_loss(term.model_dump(), logits, target)
     assert float(samples.loss_of(term)(logits, target)) == pytest.approx(expected, rel=1e-9)
     single = float(samples.loss_of(term)(logits.float(), target))
@@ -87,6 +123,38 @@ def test_curves_free_of_both_constraints_equal_the_slow_twin(metric: str, surfac
     logits, target = samples.batch(0)
     expected = references.surrogate_loss(term.model_dump(), logits, target)
     assert float(samples.loss_of(term)(logits, target)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", samples.SURROGATES)
+@pytest.mark.parametrize("surface", SURFACES)
+def test_identity_curves_give_the_textbook_form_in_value_and_gradient(
+    metric: str, surface: str
+) -> None:
+    """mIoU: the soft Jaccard loss; Dice: 1 - 2 |py| / (|p| + |y|); mAcc: 1 - mean probability."""
+    space = SearchSpace(metric, surface)
+    loss = samples.loss_of(samples.term_at(space, space.identity(), tolerance=2))
+    logits, target = samples.batch(1, CLASSES, CLASSES)
+    value, gradient = samples.value_and_gradient(loss, logits, target)
+    twin = logits.clone().requires_grad_()
+    expected = 1 - closed_forms.score(metric, twin.softmax(1), target, samples.VOID, 2)
+    (slope,) = torch.autograd.grad(expected, twin)
+    torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient, slope, rtol=1e-8, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "metric", [name for name in samples.SHIPPED if get_metric(name).region == "image"]
+)
+def test_classes_that_do_not_exclude_each_other(metric: str) -> None:
+    """Multi-label: each class has its own pixels that count, and its own true negatives."""
+    rng = np.random.default_rng(4)
+    target = torch.from_numpy(rng.integers(2, size=(2, CLASSES, 7, 9)))
+    target[torch.from_numpy(rng.random(target.shape) < 0.2)] = samples.VOID
+    logits = torch.from_numpy(rng.normal(size=target.shape))
+    value = soft_loss(metric, activation="sigmoid")(logits, target)
+    where = (target != samples.VOID).double()
+    cells = closed_forms.cells(logits.sigmoid(), (target == 1).double(), where)
+    torch.testing.assert_close(1 - value, closed_forms.of_cells(metric, cells), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("metric", PAPER_METRICS)
@@ -108,20 +176,11 @@ def test_a_perfect_prediction_of_3_of_21_classes(metric: str, drop_background: b
         assert expected == pytest.approx(0.857, abs=5e-4)
 
 
-def identity_term(metric: str, surface: str) -> LossTerm:
-    space = SearchSpace(metric, surface)
-    return samples.term_at(space, space.identity())
-
-
-@pytest.mark.parametrize("surface", ["bezier", "linear"])
-def test_identity_curves_give_known_losses(surface: str) -> None:
-    """mAcc: 1 - mean probability of the true class; mIoU: the soft Jaccard loss."""
-    logits, target = samples.batch(4, classes=4)
-    p = logits.softmax(1).movedim(1, -1)[target != samples.VOID]
-    truth = torch.nn.functional.one_hot(target[target != samples.VOID], 4).double()
-    found = (p * truth).sum(0)
-    accuracy = samples.loss_of(identity_term("mAcc", surface))(logits, target)
-    assert float(accuracy) == pytest.approx(1 - float((found / truth.sum(0)).mean()), rel=1e-12)
-    union = (p + truth - p * truth).sum(0)
-    jaccard = samples.loss_of(identity_term("mIoU", surface))(logits, target)
-    assert float(jaccard) == pytest.approx(1 - float((found / union).mean()), rel=1e-12)
+def test_a_term_takes_any_spelling_and_keeps_the_canonical_one() -> None:
+    term = samples.term("Fbeta( beta = 2.0 )")
+    assert term.metric == "Fbeta(beta=2)"
+    assert LossTerm(**(term.model_dump() | {"metric": "Fbeta(beta=2.0)"})) == term
+    difference = samples.term("BF1_difference")
+    assert (difference.metric, difference.surrogate) == ("BF1", "difference")
+    old = difference.model_dump(exclude={"surrogate"}) | {"metric": "BF1_difference"}
+    assert LossTerm(**old) == difference

@@ -1,85 +1,120 @@
-"""AutoSegLoss as a module: inputs and their errors, state, copies, precision of the result."""
+"""AutoSegLoss as a module: terms, options, state, copies; ``soft_loss``."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import samples
 import torch
+from torch import Tensor
 
-from autoseg_core import AutoSegLoss
-
-EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
-LOSS = samples.loss_of(samples.term("mIoU"), samples.term("BF1", weight=0.5))
-LOGITS = torch.zeros(2, 3, 4, 5)
-TARGET = torch.zeros(2, 4, 5, dtype=torch.int64)
-
-
-@pytest.mark.parametrize(
-    ("logits", "target", "words"),
-    [
-        (LOGITS[0], TARGET, r"logits of shape \(N, C, H, W\) .* got \(3, 4, 5\) and torch.float32"),
-        (LOGITS.long(), TARGET, r"and a float dtype, got \(2, 3, 4, 5\) and torch.int64"),
-        (
-            LOGITS,
-            TARGET[:1],
-            r"integer target of shape \(2, 4, 5\) .* got torch.int64 of shape \(1, 4",
-        ),
-        (LOGITS, TARGET[:, :2], r"integer target of shape \(2, 4, 5\) .* of shape \(2, 2, 5\)"),
-        (
-            LOGITS,
-            LOGITS,
-            r"integer target of shape \(2, 4, 5\) .* got torch.float32 of shape \(2, 3",
-        ),
-        (LOGITS, TARGET.bool(), r"Expected an integer target .* got torch.bool"),
-        (LOGITS, TARGET + 3, r"outside the classes 0\.\.2, such as 3; void pixels must be 255"),
-        (LOGITS, TARGET.numpy(), r"target as a tensor, got numpy.ndarray; torch.as_tensor\(target"),
-        (
-            LOGITS,
-            np.ma.masked_equal(TARGET.numpy(), 1),
-            r"got numpy.ma.MaskedArray; torch.as_tensor\(target.filled\(ignore_index\)\)",
-        ),
-        (LOGITS, TARGET[:, None], r"got torch.int64 of shape \(2, 1, 4, 5\); target.squeeze\(1\)"),
-        (LOGITS.tolist(), TARGET, r"logits as a tensor, got builtins.list; torch.as_tensor\("),
-        (
-            LOGITS,
-            TARGET.to("meta"),
-            r"on one device, got cpu and meta; .* target.to\(logits.device",
-        ),
-        (LOGITS[:, :1], TARGET, r"C >= 2 under softmax .* got .* = \(2, 1, 4, 5\); .*'sigmoid'"),
-        (LOGITS[:, :0], TARGET, r"C >= 2 under softmax .* got .* = \(2, 0, 4, 5\)"),
-        (LOGITS[..., :0], TARGET[..., :0], r"at least one pixel, got .* = \(2, 3, 4, 0\)"),
-        (LOGITS[:, :, :0], TARGET[:, :0], r"at least one pixel, got .* = \(2, 3, 0, 5\)"),
-        (LOGITS, TARGET - 1, r"outside the classes 0\.\.2, such as -1; .*ignore_index"),
-    ],
+from autoseg_core import (
+    AutoSegLoss,
+    LossSpec,
+    Metric,
+    Objective,
+    SearchSpace,
+    SegmentationScores,
+    load_loss,
+    register_metric,
+    soft_loss,
 )
-def test_bad_input_is_named(logits: Any, target: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        LOSS(logits, target)
+from autoseg_core.numerics import safe_divide
+from autoseg_core.scores import METRICS
+from autoseg_core.surfaces import SURFACES
+
+REGIONS = pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1", "BoundaryIoU(radius=2)"])
+LOSS = samples.loss_of(samples.term("mIoU"), samples.term("BF1", weight=0.5))
 
 
-def test_another_void_label_is_named() -> None:
-    loss = AutoSegLoss(LOSS.spec, ignore_index=11)
-    assert loss(LOGITS, TARGET + 11) == 0
-    with pytest.raises(ValueError, match=r"such as 255; void pixels must be 11"):
-        loss(LOGITS, TARGET + 255)
+def assert_same(found: AutoSegLoss, expected: AutoSegLoss, logits: Tensor, target: Tensor) -> None:
+    """Value and gradient."""
+    pairs = (samples.value_and_gradient(loss, logits, target) for loss in (found, expected))
+    for a, b in zip(*pairs, strict=True):
+        torch.testing.assert_close(a, b)
 
 
-@EVERY
-@pytest.mark.parametrize("shape", [(0, 3, 4, 5), (1, 3, 1, 1), (1, 3, 1, 7), (1, 3, 7, 1)])
-def test_empty_and_thin_batches(metric: str, surface: str, shape: tuple[int, ...]) -> None:
-    loss = samples.loss_of(samples.term(metric, surface))
-    logits = torch.zeros(shape, requires_grad=True)
-    target = torch.arange(shape[0] * shape[2] * shape[3]).view(shape[0], *shape[2:]) % 3
-    value = loss(logits, target)
-    value.backward()
-    assert value.shape == ()
-    assert value.isfinite() and 0 <= value <= 1
-    assert logits.grad is not None and logits.grad.isfinite().all()
+def test_terms_add_up_in_value_and_gradient() -> None:
+    first, second = samples.term("mIoU", weight=0.3), samples.term("BF1", weight=2.0)
+    alone = [term.model_copy(update={"weight": 1.0}) for term in (first, second)]
+    logits, target = samples.batch(9)
+    value, gradient = samples.value_and_gradient(samples.loss_of(first, second), logits, target)
+    parts = [samples.value_and_gradient(samples.loss_of(term), logits, target) for term in alone]
+    torch.testing.assert_close(value, 0.3 * parts[0][0] + 2 * parts[1][0])
+    torch.testing.assert_close(gradient, 0.3 * parts[0][1] + 2 * parts[1][1])
+
+
+def test_a_product_in_value_and_gradient() -> None:
+    first, second = samples.term("mIoU"), samples.term("BF1")
+    spec = LossSpec.of_terms("both", first, second, combine="product")
+    logits, target = samples.batch(9)
+    value, gradient = samples.value_and_gradient(AutoSegLoss(spec), logits, target)
+    (a, da), (b, db) = (
+        samples.value_and_gradient(samples.loss_of(term), logits, target)
+        for term in (first, second)
+    )
+    torch.testing.assert_close(1 - value, (1 - a) * (1 - b))
+    torch.testing.assert_close(gradient, (1 - b) * da + (1 - a) * db)
+
+
+@pytest.mark.parametrize("combine", ["sum", "product"])
+def test_a_term_without_a_class_to_look_at_rests(combine: Any) -> None:
+    """An image of one class has no boundary: the other term still teaches."""
+    region, edge = samples.term("mIoU"), samples.term("BF1")
+    both = AutoSegLoss(LossSpec.of_terms("both", region, edge, combine=combine))
+    logits, target = samples.batch(10)
+    assert_same(both, samples.loss_of(region), logits, torch.zeros_like(target))
+
+
+@pytest.mark.parametrize("options", [{}, {"per_image": True}, {"backend": "reference"}], ids=str)
+def test_the_scale_multiplies_value_and_gradient_and_no_score(options: Any) -> None:
+    loss = AutoSegLoss(LOSS.spec, **options)
+    scaled = AutoSegLoss(LOSS.spec.scaled(32.0), **options)  # a power of two: nothing is rounded
+    logits, target = samples.batch(3)
+    value, gradient = samples.value_and_gradient(loss, logits, target)
+    found, slope = samples.value_and_gradient(scaled, logits, target)
+    assert torch.equal(found, 32 * value) and torch.equal(slope, 32 * gradient)
+    scores = [one.scores(one.counts(one.batch(logits, target))) for one in (loss, scaled)]
+    assert scores[0] == scores[1]
+
+
+@REGIONS
+def test_per_image_an_image_without_a_class_to_see_has_no_say(metric: str) -> None:
+    loss = AutoSegLoss(samples.loss_of(samples.term(metric)).spec, per_image=True)
+    logits, target = samples.batch(0)
+    both = (loss(logits[:1], target[:1]) + loss(logits[1:], target[1:])) / 2
+    torch.testing.assert_close(loss(logits, target), both)
+    target[1] = samples.VOID
+    torch.testing.assert_close(loss(logits, target), loss(logits[:1], target[:1]))
+    assert loss(logits[1:], target[1:]) == 0
+
+
+@REGIONS
+@pytest.mark.parametrize("void", [np.int64(255), [255, 7, -1]], ids=str)
+def test_void_labels_are_whole_numbers_or_several(metric: str, void: Any) -> None:
+    spec = samples.loss_of(samples.term(metric)).spec
+    logits, target = samples.batch(0)
+    expected = samples.value_and_gradient(AutoSegLoss(spec), logits, target)
+    others = np.where(np.indices(target.shape).sum(0) % 2, np.ravel(void)[-1], 255)
+    mixed = torch.where(target == 255, torch.from_numpy(others), target)
+    found = samples.value_and_gradient(AutoSegLoss(spec, void), logits, mixed)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("metric", ["BIoU", "BF1"])
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_a_tolerance_beyond_the_image_costs_what_its_sides_cost(metric: str, backend: Any) -> None:
+    logits, target = samples.batch(0)
+    near, far = (
+        AutoSegLoss(samples.loss_of(samples.term(metric, tolerance=r)).spec, backend=backend)
+        for r in (max(target.shape[-2:]), 1000)
+    )
+    assert torch.equal(far(logits, target), near(logits, target))
 
 
 def test_layouts_give_the_same_value() -> None:
@@ -89,71 +124,20 @@ def test_layouts_give_the_same_value() -> None:
     assert LOSS(logits, target.mT.contiguous().mT) == expected
 
 
-@EVERY
-def test_the_loss_lies_between_0_and_1(metric: str, surface: str) -> None:
-    for seed in range(5):
-        value = samples.loss_of(samples.term(metric, surface, seed))(*samples.batch(seed))
-        assert 0 <= value <= 1
-
-
-def test_equal_input_gives_an_equal_loss_and_gradient() -> None:
-    logits, target = samples.batch(1)
-    runs = []
-    for _ in range(2):
-        x = logits.clone().requires_grad_()
-        value = LOSS(x, target)
-        runs.append((value, *torch.autograd.grad(value, x)))
-    assert torch.equal(runs[0][0], runs[1][0])
-    assert torch.equal(runs[0][1], runs[1][1])
-
-
-def test_terms_add_up_in_value_and_gradient() -> None:
-    first = samples.term("mIoU", "bezier", weight=0.3)
-    second = samples.term("BF1", "bezier", weight=2.0)
-    alone = [term.model_copy(update={"weight": 1.0}) for term in (first, second)]
-    logits, target = samples.batch(9)
-    value, gradient = samples.value_and_gradient(samples.loss_of(first, second), logits, target)
-    parts = [samples.value_and_gradient(samples.loss_of(term), logits, target) for term in alone]
-    torch.testing.assert_close(value, 0.3 * parts[0][0] + 2 * parts[1][0])
-    torch.testing.assert_close(gradient, 0.3 * parts[0][1] + 2 * parts[1][1])
-
-
-def test_a_term_without_a_class_to_look_at_costs_nothing() -> None:
-    """An image of one class has no boundary: the boundary term rests, the other still teaches."""
-    region, edge = samples.term("mIoU"), samples.term("BF1")
-    logits, target = samples.batch(10)
-    flat = torch.zeros_like(target)
-    both, alone = samples.loss_of(region, edge), samples.loss_of(region)
-    value, gradient = samples.value_and_gradient(both, logits, flat)
-    expected, slope = samples.value_and_gradient(alone, logits, flat)
-    torch.testing.assert_close(value, expected)
-    torch.testing.assert_close(gradient, slope)
-
-
-def test_control_points_are_buffers_and_nothing_is_trained() -> None:
-    assert list(LOSS.parameters()) == []
-    assert {name: tuple(b.shape) for name, b in LOSS.named_buffers()} == {
-        "points_0": (2, 5, 2),
-        "points_1": (4, 3, 2),
-    }
+def test_control_points_are_buffers_that_move_and_nothing_is_trained() -> None:
+    assert list(LOSS.parameters()) == [] and not LOSS.state_dict()
     for term, points in zip(LOSS.spec.terms, LOSS.buffers(), strict=True):
         assert torch.equal(points, torch.tensor(term.control_points, dtype=torch.float64))
-    assert not LOSS.state_dict()
-
-
-def test_to_moves_the_control_points() -> None:
     moved = copy.deepcopy(LOSS).to("meta")
     assert all(b.device.type == "meta" for b in moved.buffers())
-    assert all(b.device.type == "cpu" for b in LOSS.buffers())
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("prefix", ["", "0."], ids=["alone", "within a network"])
-def test_control_points_of_older_checkpoints_are_passed_over(prefix: str, dtype: Any) -> None:
+def test_control_points_of_older_checkpoints_are_passed_over(prefix: str) -> None:
     """They may be of another loss, with more terms."""
     loss = samples.loss_of(samples.term("mIoU", seed=5))
     before, points = loss(*samples.batch(2)), loss.get_buffer("points_0").clone()
-    state = {prefix + name: b.to(dtype) for name, b in LOSS.named_buffers()}
+    state = {prefix + name: b.float() for name, b in LOSS.named_buffers()}
     keys = list(state)
     for assign in (False, True):
         module = torch.nn.Sequential(loss) if prefix else loss
@@ -167,50 +151,68 @@ def test_control_points_of_older_checkpoints_are_passed_over(prefix: str, dtype:
     "copied", [copy.deepcopy, copy.copy, lambda loss: pickle.loads(pickle.dumps(loss))]
 )
 def test_copies_are_equal(copied: Any) -> None:
-    twin = copied(LOSS)
-    assert twin.spec == LOSS.spec
-    assert twin.ignore_index == LOSS.ignore_index
-    assert twin(*samples.batch(3)) == LOSS(*samples.batch(3))
+    options: dict[str, Any] = {"per_image": True, "backend": "reference", "ignore_index": 3}
+    loss = AutoSegLoss(LOSS.spec, **options)
+    twin = copied(loss)
+    assert {name: getattr(twin, name) for name in options} == options
+    assert twin.spec == loss.spec and twin(*samples.batch(3, 300)) == loss(*samples.batch(3, 300))
 
 
 def test_print_tells_what_it_is() -> None:
     assert repr(LOSS) == "AutoSegLoss(sample: 1 mIoU + 0.5 BF1, ignore_index=255)"
+    product = soft_loss("mIoU*BF1", ignore_index=3).spec.scaled(30.0)
+    assert "30 * (1 mIoU * 1 BF1)" in repr(AutoSegLoss(product))
 
 
-@pytest.mark.parametrize("metric", ["mIoU", "BF1"])
-def test_per_image_an_image_without_a_class_to_see_has_no_say(metric: str) -> None:
-    loss = AutoSegLoss(samples.loss_of(samples.term(metric)).spec, per_image=True)
-    logits, target = samples.batch(0)
-    both = (loss(logits[:1], target[:1]) + loss(logits[1:], target[1:])) / 2
-    torch.testing.assert_close(loss(logits, target), both)
-    target[1] = samples.VOID
-    torch.testing.assert_close(loss(logits, target), loss(logits[:1], target[:1]))
-    assert loss(logits[1:], target[1:]) == 0
+@pytest.mark.parametrize("name", ["fused", "compiled"])
+def test_retired_backends_are_auto_for_one_more_version(name: Any) -> None:
+    with pytest.warns(FutureWarning, match=name) as caught:
+        assert AutoSegLoss(LOSS.spec, backend=name).backend == "auto"
+    assert caught[0].filename == __file__
 
 
-@EVERY
-@pytest.mark.parametrize("void", [np.int64(255), [255, 7, -1]], ids=str)
-def test_void_labels_are_whole_numbers_or_several(metric: str, surface: str, void: Any) -> None:
-    spec = samples.loss_of(samples.term(metric, surface)).spec
-    logits, target = samples.batch(0)
-    expected = samples.value_and_gradient(AutoSegLoss(spec), logits, target)
-    others = np.where(np.indices(target.shape).sum(0) % 2, np.ravel(void)[-1], 255)
-    mixed = torch.where(target == 255, torch.from_numpy(others), target)
-    found = samples.value_and_gradient(AutoSegLoss(spec, void), logits, mixed)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+@pytest.mark.parametrize(
+    ("objective", "name", "weights", "combine"),
+    [
+        ("Fbeta(beta=2)", "soft-Fbeta-beta-2", [1], "sum"),
+        ("mIoU+3*BF1", "soft-mIoU-BF1", [0.25, 0.75], "sum"),
+        ("mIoU*BF1", "soft-mIoU-BF1", [1, 1], "product"),
+        (Objective.parse("BIoU | mIoU>=0.6"), "soft-BIoU", [1], "sum"),
+    ],
+)
+def test_soft_loss_is_the_objective_at_identity_curves(
+    objective: Any, name: str, weights: list[float], combine: str
+) -> None:
+    spec = soft_loss(objective, tolerance=2).spec
+    assert (spec.name, spec.combine) == (name, combine)
+    assert [term.weight for term in spec.terms] == weights
+    space = SearchSpace(objective)
+    assert spec == LossSpec.from_theta(name, space, space.identity(), tolerance=2)
 
 
-def test_an_unfit_void_label_is_refused() -> None:
-    with pytest.raises(ValueError, match="ignore_index is one label or several"):
-        AutoSegLoss(LOSS.spec, ignore_index="255")
+@pytest.fixture
+def own_metric() -> Iterator[str]:
+    """Three lines of a user: a function, a row, its registration."""
+
+    def squared(counts: Any) -> Tensor:
+        return safe_divide(counts.intersection, counts.union) ** 2
+
+    name = register_metric(Metric("OwnMetric", squared)).name
+    yield name
+    del METRICS[name]
 
 
-@pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1"])
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_a_tolerance_beyond_the_image_costs_what_its_sides_cost(metric: str, backend: Any) -> None:
-    logits, target = samples.batch(0)
-    near, far = (
-        AutoSegLoss(samples.loss_of(samples.term(metric, tolerance=r)).spec, backend=backend)
-        for r in (max(target.shape[-2:]), 1000)
-    )
-    assert torch.equal(far(logits, target), near(logits, target))
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_registered_metric_has_everything(own_metric: str, surface: str, tmp_path: Any) -> None:
+    rng = np.random.default_rng(3)
+    guess, target = samples.label_maps(rng, 5), samples.label_maps(rng, 5)
+    scores = SegmentationScores(5, metrics=["mIoU", own_metric])
+    scores.update(guess, target)
+    columns = scores.per_class()
+    np.testing.assert_allclose(columns[own_metric], np.square(columns["IoU"]))
+    space = SearchSpace(own_metric, surface)
+    theta = np.random.default_rng(0).random(space.dim)
+    LossSpec.from_theta("own", space, theta).save(tmp_path / "own.json")
+    loss = load_loss(tmp_path / "own.json")
+    sure = loss(samples.sure_logits(guess, 5), torch.from_numpy(target))
+    assert 1 - float(sure) == pytest.approx(scores.compute()[own_metric], rel=1e-6)

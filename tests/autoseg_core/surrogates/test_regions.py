@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
-import samples
 import torch
 from torch import Tensor
 
 from autoseg_core.surfaces.operations import Curve
-from autoseg_core.surrogates.batch import Batch
-from autoseg_core.surrogates.counting import soft_counts
-from autoseg_core.surrogates.regions import one_hot_mask, soft_region_counts
+from autoseg_core.surrogates.regions import soft_region_counts
 
 
 def double(*values: float) -> Tensor:
@@ -58,22 +54,3 @@ def test_a_curve_that_a_metric_does_not_use_is_the_identity(name: str, activatio
         for curves in (one, both)
     )
     torch.testing.assert_close(found.tensors(), expected.tensors())
-
-
-def test_one_hot_mask_leaves_void_out() -> None:
-    mask = one_hot_mask(TARGET, TARGET != 255, 3)
-    assert mask[0, :, 0].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
-
-
-@pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
-def test_counts_of_images_add_up_to_the_batch(metric: str, surface: str) -> None:
-    """What lets a surrogate be summed over chunks and processes before it is scored."""
-    term = samples.term(metric, surface)
-    points = torch.tensor(term.control_points, dtype=torch.float64)
-    logits, target = samples.batch(0)
-
-    batch = Batch(logits, target)
-    first, second = (soft_counts(term, points, image) for image in batch.images())
-    total, whole = first + second, soft_counts(term, points, batch)
-    for field in fields(whole):
-        torch.testing.assert_close(getattr(total, field.name), getattr(whole, field.name))

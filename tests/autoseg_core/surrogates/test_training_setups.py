@@ -5,8 +5,6 @@ N: images; C: classes; H, W: pixels. Processes are in ``test_distributed``.
 
 from __future__ import annotations
 
-import copy
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +16,9 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 from autoseg_core import AutoSegLoss, LossSpec
-from autoseg_core.scores import METRICS
 
-METRIC = pytest.mark.parametrize("metric", METRICS)
+# One for each way of counting.
+METRIC = pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1", "BoundaryIoU(radius=2)"])
 # Dynamo asks every tensor for its .grad, and is warned where that is not a leaf.
 COMPILING = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 
@@ -104,15 +102,6 @@ def test_sizes_compile_once(fresh_compiler: None) -> None:
             assert torch.equal(value, loss(logits, target)) and logits.grad is not None
 
 
-@COMPILING
-def test_compiled_checks_still_look_at_labels(fresh_compiler: None) -> None:
-    loss = torch.compile(loss_of("mIoU"), fullgraph=True, backend="aot_eager")
-    with pytest.raises(Exception, match=r"outside the classes 0\.\.4"):
-        loss(LOGITS, TARGET + 300)
-    with pytest.raises(Exception, match="Expected an integer target"):
-        loss(LOGITS, TARGET.float())
-
-
 def test_an_exported_network_knows_nothing_of_its_loss() -> None:
     model = Training(loss_of("mIoU"))
     model.gradients(model(IMAGES, TARGET))
@@ -191,26 +180,6 @@ def test_a_loss_built_on_the_meta_device_is_whole(metric: str) -> None:
     assert moved(LOGITS, TARGET) == loss(LOGITS, TARGET)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-@pytest.mark.parametrize(
-    "options",
-    [{"per_image": True}, {"sync": True, "backend": "auto"}, {"backend": "reference"}],
-    ids=str,
-)
-def test_copies_keep_their_options(copied: Any, options: dict[str, Any]) -> None:
-    loss = loss_of("mIoU", ignore_index=3, **options)
-    twin = copied(loss)
-    assert {name: getattr(twin, name) for name in options} == options
-    target = torch.where(TARGET == samples.VOID, 3, TARGET)
-    assert twin(LOGITS, target) == loss(LOGITS, target)
-
-
-def test_an_optimizer_finds_the_network_alone() -> None:
-    model = Training(loss_of("mIoU", "BF1"))
-    assert [name.split(".")[0] for name, _ in model.named_parameters()] == ["network"] * 4
-    assert [name for name, _ in model.named_buffers()] == ["loss.points_0", "loss.points_1"]
-
-
 @METRIC
 def test_functional_call(metric: str) -> None:
     """Buffers from outside, here as things to differentiate, leave the module as it is."""
@@ -237,17 +206,6 @@ def test_gradient_checkpointing(metric: str, reentrant: bool) -> None:
     value.backward()
     found = [p.grad for p in model.network.parameters() if p.grad is not None]
     assert_near(found, model.gradients(expected), 1e-6)
-
-
-@METRIC
-def test_gradients_add_up_over_two_backward_calls(metric: str) -> None:
-    logits = LOGITS.clone().requires_grad_()
-    value = loss_of(metric)(logits, TARGET)
-    value.backward(retain_graph=True)
-    assert logits.grad is not None
-    once = logits.grad.clone()
-    value.backward()
-    assert torch.equal(logits.grad, 2 * once)
 
 
 def squared_slope(loss: AutoSegLoss, logits: Tensor) -> Tensor:
@@ -294,13 +252,6 @@ def test_forward_mode_is_refused_elsewhere(metric: str) -> None:
         loss_of(metric)(forward_ad.make_dual(LOGITS, LOGITS.sin()), TARGET)
 
 
-@METRIC
-def test_transforms_of_the_reference(metric: str) -> None:
-    loss = loss_of(metric, backend="reference")
-    found = torch.func.grad(lambda x: loss(x, TARGET))(LOGITS)
-    torch.testing.assert_close(found, samples.value_and_gradient(loss, LOGITS, TARGET)[1])
-
-
 # Repeatability
 
 
@@ -327,17 +278,9 @@ def large_batch() -> tuple[Tensor, Tensor]:
 
 
 @METRIC
-def test_equal_calls_give_equal_bits_on_one_thread(metric: str, threads: Any) -> None:
-    threads(1)
-    first, second = (samples.value_and_gradient(loss_of(metric), *large_batch()) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-@pytest.mark.parametrize("count", [2, 3])
-@METRIC
-def test_the_number_of_threads_does_not_matter(metric: str, count: int, threads: Any) -> None:
+def test_the_number_of_threads_does_not_matter(metric: str, threads: Any) -> None:
     expected = samples.value_and_gradient(loss_of(metric), *large_batch())
-    threads(count)
+    threads(3)
     found = samples.value_and_gradient(loss_of(metric), *large_batch())
     assert_near(list(found), list(expected), 1e-6)
 

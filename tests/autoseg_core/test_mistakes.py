@@ -1,0 +1,357 @@
+"""What users get wrong, the exception, and the word that its message must hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import samples
+import torch
+
+from autoseg_core import (
+    METRICS,
+    AutoSegLoss,
+    LossSpec,
+    LossTerm,
+    Metric,
+    Objective,
+    SearchSpace,
+    SegmentationScores,
+    SpecError,
+    get_metric,
+    gradient_scale,
+    load_loss,
+    load_spec,
+    register_metric,
+    soft_loss,
+)
+from autoseg_core.counts import RegionCounts
+from autoseg_core.plot import draw_losses
+from autoseg_core.scores import present_classes
+from autoseg_core.scores.ratios import iou, recall
+from autoseg_core.surfaces import get_surface
+from autoseg_core.surfaces.operations import operations_of
+from autoseg_core.surrogates.boundaries import check_curve_names
+from autoseg_core.zoo.table import list_losses, show_loss
+
+Call = Callable[[], Any]
+
+
+def refuses(call: Call, kind: type[Exception], key: str) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    assert key in str(caught.value)
+    assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("miou", "mIoU, FWIoU, mAcc"),
+        ("Foo(beta=2)", "Tversky(alpha, beta)"),
+        ("mIoU()", "known metrics"),
+        ("mIoU+BIoU", "expected a name"),
+        ("Fbeta(2)", "Fbeta(beta=2)"),
+        ("Fbeta()", "beta"),
+        ("Fbeta(beta=2,b=1)", "'b'"),
+        ("Fbeta(beta=2,beta=2)", "twice"),
+        ("Fbeta(beta=two)", "numbers or lists"),
+        ('Fbeta(beta="2")', "beta: expected a number"),
+        ("Fbeta(beta=1e999)", "beta must lie in"),
+        ("Fbeta(beta=0)", "beta must be above 0"),
+        ("Tversky(alpha=0,beta=0)", "alpha and beta"),
+        ("IoU(classes=3)", "classes must be a list"),
+        ("IoU(classes=[1,1])", "classes must differ"),
+        ("IoU(classes=[-1])", "classes"),
+        ("wIoU(weights=[0,0])", "weights"),
+        ("wIoU(weights=2)", "weights"),
+        ("BoundaryIoU(radius=1,diagonal=0.1)", "not both"),
+        ("BoundaryIoU(border=2)", "border is 1"),
+        ("BoundaryIoU(radius=0)", "radius"),
+        ("BoundaryIoU(diagonal=1)", "diagonal"),
+    ],
+)
+def test_names_of_metrics(name: str, key: str) -> None:
+    refuses(partial(get_metric, name), ValueError, key)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("", "''"),
+        ("mIoU+", "mIoU+"),
+        ("3", "expected a metric, got 3"),
+        ("mIoU*0.5", "expected a metric, got 0.5"),
+        ("mIoU*BF1+mAcc", "mixes sums and products"),
+        ("2*mIoU*BF1", "mixes sums and products"),
+        ("0*mIoU+BF1", "a weight must lie in"),
+        ("1e999*mIoU+BF1", "a weight must lie in"),
+        ("-1*mIoU", "a weight must lie in"),
+        ("Fbeta(beta=2)*Fbeta(beta=2.0)", "twice"),
+        ("Foo+mIoU", "Unknown metric 'Foo'"),
+        ("mIoU |", "mIoU |"),
+        ("mIoU | mAcc > 0.5", "mIoU >= 0.6"),
+        ("mIoU | mAcc >= 1.5", "mIoU >= 0.6"),
+        ("mIoU | 0.5 >= mAcc", "mIoU >= 0.6"),
+        ("mIoU | mAcc>=0.5 | BIoU>=0.5", "mIoU >= 0.6"),
+    ],
+)
+def test_objectives(text: str, key: str) -> None:
+    refuses(partial(Objective.parse, text), ValueError, key)
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: Metric("Mine"), "per_class or score"),
+        (lambda: Metric("mIoU", iou), "'mIoU' is taken"),
+        (lambda: Metric("Fbeta", iou), "'Fbeta' is taken"),
+        (lambda: Metric("a+b", iou), "must be a word"),
+        (lambda: Metric("lambda", iou), "must be a word"),
+        (lambda: Metric("Mine", iou, reads=("union", "intersection")), "reads"),
+        (lambda: Metric("Mine", iou, region="borders"), "'borders'"),  # type: ignore[arg-type]
+        (lambda: Metric("Mine", recall, column="IoU"), "'IoU'"),
+        (lambda: Metric("Mine", lambda c: c.union.sum()), "per_class"),
+        (lambda: Metric("Mine", lambda c: c.intersection / c.union), "safe_divide"),
+    ],
+)
+def test_metrics_that_are_registered(make: Callable[[], Metric], key: str) -> None:
+    before = list(METRICS)
+    refuses(lambda: register_metric(make()), ValueError, key)
+    assert list(METRICS) == before
+
+
+SPACE = SearchSpace("mAcc")
+
+
+@pytest.mark.parametrize(
+    ("call", "key"),
+    [
+        (lambda: SearchSpace("mIoU", "cubic"), "bezier, linear"),
+        (lambda: SearchSpace("mIoU+BF1", "linear", 1), "linear curve of 1 pieces"),
+        (lambda: SearchSpace("mIoU", pieces=0), "0 pieces"),
+        (lambda: SearchSpace("mIoU+BF1", pieces=[2]), "mIoU, BF1"),
+        (lambda: SPACE.control_points([0.5] * 5), "6 coordinates for mAcc"),
+        (lambda: SPACE.control_points([0.5] * 5 + [1.1]), "[0, 1]"),
+        (lambda: SPACE.control_points([0.5] * 5 + [np.nan]), "[0, 1]"),
+        (lambda: SPACE.theta([np.zeros((4, 2))]), "5 control points"),
+        (lambda: SPACE.theta([]), "1 curves"),
+        (lambda: get_surface("spline"), "bezier, linear"),
+        (lambda: operations_of(["and", "nand"]), "nand"),
+        (lambda: check_curve_names(("or_eroded",)), "or_eroded"),
+        (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
+        (lambda: draw_losses([]), "at least one loss"),
+        (lambda: list_losses([], "html"), "plain, markdown, json"),
+        (lambda: show_loss(load_spec("mIoU"), "html"), "plain, markdown, json"),
+    ],
+)
+def test_spaces_and_what_is_shown(call: Call, key: str) -> None:
+    refuses(call, ValueError, key)
+
+
+SPEC = LossSpec.of_terms("both", samples.term("mIoU", weight=0.1), samples.term("BF1", "linear"))
+CURVE = [[0.0, 0.0], [0.2, 0.2], [0.4, 0.4], [0.6, 0.6], [1.0, 1.0]]
+
+
+def changed(path: str, value: Any) -> str:
+    """The JSON of ``SPEC`` with the entry at a dotted path replaced, added, or taken away."""
+    data = json.loads(SPEC.to_json())
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    entry = data
+    for parent in parents:
+        entry = entry[parent]
+    if value is ...:
+        del entry[last]
+    else:
+        entry[last] = value
+    return json.dumps(data)
+
+
+def curve(index: int, point: list[float]) -> list[list[float]]:
+    return [point if i == index else list(p) for i, p in enumerate(CURVE)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        ("pieces", 1, "pieces: "),
+        ("terms.0.absnt", 0, "terms.0.absnt: "),
+        ("terms.0.metric", ..., "terms.0.metric: "),
+        ("terms.0.metric", "dice", "Unknown metric 'dice'"),
+        ("terms.0.surrogate", "difference", "mIoU has the form 'free' alone"),
+        ("terms.0.surrogate", "other", "terms.0.surrogate"),
+        ("terms.0.surface", "cubic", "bezier, linear"),
+        ("terms.0.pieces", 3, "Curve 'and': expected 7"),
+        ("terms.0.weight", 2e6, "terms.0.weight: "),
+        ("terms.0.tolerance", 1001, "terms.0.tolerance: "),
+        ("scale", float("inf"), "scale: "),
+        ("name", "a b", "name: "),
+        ("terms", [], "terms: "),
+        ("combine", "product", "set every weight to 1"),
+        ("terms.0.control_points", [CURVE], "2 curves (and, or), got 1"),
+        ("terms.0.control_points.0.1", [0.2], "terms.0.control_points.0.1"),
+        ("terms.0.control_points.0", curve(1, [1.2, 0.2]), "Curve 'and'"),
+        ("terms.0.control_points.0", curve(2, [0.1, 0.4]), "u must not fall"),
+        ("terms.0.control_points.0", curve(2, [0.4, 0.1]), "monotone to false"),
+        ("terms.0.control_points.0", curve(0, [0.1, 0.0]), "u must run from 0 to 1"),
+        ("terms.0.control_points.1", curve(4, [1.0, 0.9]), "truth_table to false"),
+        ("terms.0.control_points.1", curve(1, [float("nan"), 0.2]), "control_points.1"),
+        ("format", 2, "Upgrade"),
+        ("format", "1", "format: "),
+    ],
+)
+def test_loss_files(path: str, value: Any, key: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        LossSpec.from_json(changed(path, value), origin="my.json")
+    assert str(caught.value).startswith("my.json ")
+    assert key in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [SPEC.to_json()[:200], "{'name': 1}", "\0", "{} {}", "[" * 200_000, "[]", "3", "9" * 5000],
+    ids=["truncated", "quotes", "null byte", "two", "deep", "list", "number", "huge"],
+)
+def test_files_that_are_no_object(text: str) -> None:
+    refuses(lambda: LossSpec.from_json(text), SpecError, "JSON")
+
+
+LOGITS, TARGET = torch.zeros(2, 3, 4, 5), torch.zeros(2, 4, 5, dtype=torch.int64)
+MIOU, EDGES = soft_loss("mIoU"), soft_loss("BoundaryIoU(radius=2)")
+UP = soft_loss("mIoU", upsample="bilinear")
+
+
+@pytest.mark.parametrize(
+    ("loss", "logits", "target", "key"),
+    [
+        (MIOU, LOGITS[0], TARGET, "(N, C, H, W)"),
+        (MIOU, LOGITS.long(), TARGET, "torch.int64"),
+        (MIOU, LOGITS, TARGET[:1], "(2, 4, 5)"),
+        (MIOU, LOGITS, LOGITS, "torch.float32"),
+        (MIOU, LOGITS, TARGET.bool(), "target.long()"),
+        (MIOU, LOGITS, TARGET + 3, "0..2, such as 3; void pixels must be 255"),
+        (MIOU, LOGITS, TARGET - 1, "ignore_index"),
+        (soft_loss("mIoU", ignore_index=11), LOGITS, TARGET + 255, "11"),
+        (MIOU, LOGITS, TARGET.numpy(), "torch.as_tensor(target"),
+        (MIOU, LOGITS, np.ma.masked_equal(TARGET.numpy(), 1), "target.filled(ignore_index)"),
+        (MIOU, LOGITS, TARGET[:, None], "target.squeeze(1)"),
+        (MIOU, LOGITS, TARGET.to("meta"), "target.to(logits.device)"),
+        (MIOU, LOGITS[:, :1], TARGET, "'sigmoid'"),
+        (MIOU, LOGITS[..., :0], TARGET[..., :0], "at least one pixel"),
+        (MIOU, LOGITS, torch.zeros(2, 8, 10).long(), "upsample='bilinear'"),
+        (UP, LOGITS, torch.zeros(2, 3, 10).long(), "more rows and columns"),
+        (UP, LOGITS[:, :, None], torch.zeros(2, 1, 8, 10).long(), "volumes"),
+        (EDGES, LOGITS[:, :, None], TARGET[:, None], "BoundaryIoU(radius=2) needs images"),
+        (soft_loss("IoU(classes=[1,7])"), LOGITS, TARGET, "class 7"),
+        (soft_loss("wIoU(weights=[1,2])"), LOGITS, TARGET, "3 classes, got 2"),
+    ],
+)
+def test_what_a_loss_is_given(loss: AutoSegLoss, logits: Any, target: Any, key: str) -> None:
+    refuses(lambda: loss(logits, target), ValueError, key)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"ignore_index": "255"}, "ignore_index"),
+        ({"activation": "tanh"}, "softmax, sigmoid"),
+        ({"activation": "sigmoid"}, "BF1"),
+        ({"per_image": True, "sync": True}, "per_image"),
+        ({"backend": "fast"}, "auto, reference, native, triton"),
+        ({"upsample": "nearest"}, "'bilinear'"),
+        ({"align_corners": True}, "upsample='bilinear'"),
+    ],
+)
+def test_options_of_a_loss(options: dict[str, Any], key: str) -> None:
+    refuses(lambda: soft_loss("BF1", **options), ValueError, key)
+
+
+LABELS = np.zeros((2, 4, 5), dtype=int)
+MAPS = torch.zeros(1, 3, 2, 2).long()
+
+
+@pytest.mark.parametrize(
+    ("settings", "prediction", "target", "key"),
+    [
+        ({}, LABELS, LABELS[:1], "(1, 4, 5)"),
+        ({}, LABELS[0, 0], LABELS[0, 0], "(H, W)"),
+        ({}, LABELS.astype(float), LABELS, "prediction must hold integer labels"),
+        ({}, LABELS, LABELS + 7, "target (void is 255) holds labels [7]"),
+        ({}, LABELS + 255, LABELS, "prediction holds labels [255]"),
+        ({"protocol": "paper"}, [[0, 255]], [[0, 255]], "prediction holds labels [255]"),
+        ({}, LABELS, torch.zeros(2, 4, 5).long().to("meta"), "cpu and meta"),
+        ({}, LABELS[None], LABELS[None], "multilabel=True"),
+        ({"multilabel": True}, MAPS[0], MAPS, "prediction must be (N, C, H, W)"),
+        ({"multilabel": True}, MAPS, MAPS[:, :2], "C = 3 classes"),
+        ({"multilabel": True}, MAPS.float(), MAPS, "p > 0.5"),
+        ({"multilabel": True}, MAPS + 2, MAPS, "[2]"),
+        ({"multilabel": True}, MAPS, MAPS + 7, "void is 255"),
+    ],
+)
+def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> None:
+    metrics = ["mIoU"] if "multilabel" in settings else ["mIoU", "BF1"]
+    scores = SegmentationScores(3, metrics=metrics, **settings)
+    refuses(lambda: scores.update(prediction, target), ValueError, key)
+    assert all(np.isnan(value) for value in scores.compute().values()), "nothing was added"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"protocol": "released"}, "strict, paper"),
+        ({"num_classes": 0}, "num_classes=0"),
+        ({"tolerance": -1}, "tolerance=-1"),
+        ({"metrics": "mIoU"}, "['mIoU']"),
+        ({"metrics": []}, "list of metric names"),
+        ({"metrics": ["IoU(classes=[5])"]}, "class 5"),
+        ({"metrics": ["wIoU(weights=[1,2])"]}, "3 classes, got 2"),
+        ({"multilabel": True}, "BIoU, BF1"),
+        ({"multilabel": True, "metrics": ["mIoU"], "ignore_index": 1}, "ignore_index"),
+    ],
+)
+def test_settings_of_scores(settings: dict[str, Any], key: str) -> None:
+    refuses(lambda: SegmentationScores(**{"num_classes": 3, **settings}), ValueError, key)
+
+
+@pytest.mark.parametrize("other", [{"num_classes": 4}, {"tolerance": 3}, {"protocol": "paper"}])
+def test_only_equal_settings_merge(other: dict[str, Any]) -> None:
+    strange = SegmentationScores(**{"num_classes": 3, **other})
+    refuses(lambda: SegmentationScores(3).merge(strange), ValueError, "settings")
+
+
+BATCH = samples.batch(0)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "key"),
+    [
+        (lambda: gradient_scale(MIOU, []), ValueError, "at least one batch"),
+        (
+            lambda: gradient_scale(MIOU, [(BATCH[0], torch.full_like(BATCH[1], 255))]),
+            ValueError,
+            "gradient of the loss",
+        ),
+        (lambda: gradient_scale(MIOU, [BATCH], lambda x, _: 0 * x.sum()), ValueError, "reference"),
+        (lambda: gradient_scale(MIOU, [(BATCH[0] * np.nan, BATCH[1])]), ValueError, "NaN"),
+        (lambda: gradient_scale(lambda x, _: x.sum(), [BATCH]), ValueError, "reference"),
+        (lambda: SPEC.scaled(0.0), SpecError, "scale: "),
+        (lambda: LossTerm.from_theta(SPACE.parts[0], np.ones(6), pace=1), SpecError, "pace: "),
+        (lambda: load_loss("nowhere.json"), FileNotFoundError, "nowhere.json"),
+        (lambda: load_loss(Path("voc-miou-bezier")), FileNotFoundError, "voc-miou-bezier"),
+        (lambda: load_loss("voc-miou"), SpecError, "voc-miou-bezier"),
+        (
+            lambda: present_classes(
+                get_metric("IoU(classes=[2])"), RegionCounts(*[torch.ones(2)] * 4), "none"
+            ),
+            ValueError,
+            "class 2",
+        ),
+    ],
+)
+def test_other_calls(call: Call, kind: type[Exception], key: str) -> None:
+    refuses(call, kind, key)
