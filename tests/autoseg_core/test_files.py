@@ -14,22 +14,11 @@ from pydantic import BaseModel
 from autoseg_core import load_loss
 from autoseg_core.files import (
     DamagedFileError,
-    naming,
     read_json,
     replacing,
     save_whole,
     user_path,
 )
-
-
-def test_it_takes_the_place_at_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text("old")
-    with replacing(path) as partial:
-        partial.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
-    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_what_fails_leaves_the_old_and_no_litter(tmp_path: Path) -> None:
@@ -55,15 +44,6 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path, number: int) -> Non
     with pytest.raises(OSError, match=r"a\.json'$") as caught, replacing(tmp_path / "a.json"):
         raise OSError(number, "of a write, which knows no name")
     assert caught.value.errno == number and not list(tmp_path.iterdir())
-
-
-def test_a_name_that_is_known_and_other_errors_stay_as_they_are(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="b") as caught, naming(tmp_path):
-        raise OSError(errno.ENOSPC, "full", "b")
-    assert caught.value.filename == "b"
-    with pytest.raises(ConnectionError) as refused, naming(tmp_path):
-        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
-    assert refused.value.filename is None
 
 
 def test_tensors_are_written_whole_or_an_error_names_the_path(tmp_path: Path) -> None:

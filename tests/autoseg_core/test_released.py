@@ -18,14 +18,9 @@ import torch
 from torch import Tensor
 
 from autoseg_core import (
-    PAPER_METRICS,
     AutoSegLoss,
-    LossSpec,
-    LossTerm,
-    SearchSpace,
     SegmentationScores,
     load_spec,
-    zoo_names,
 )
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
@@ -73,7 +68,7 @@ def test_borders_of_void_are_edges_of_the_published_losses(
 
 @pytest.mark.parametrize("name", EDGES)
 @pytest.mark.parametrize("backend", ["reference", "auto"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_losses_with_void_are_those_of_the_released_rules(
     name: str, backend: Any, seed: int
 ) -> None:
@@ -135,26 +130,3 @@ def test_nothing_but_void_costs_nothing(name: str) -> None:
         loss, logits, torch.full_like(target, samples.VOID)
     )
     assert (float(value), bool(gradient.any())) == (0, False)
-
-
-def test_only_the_published_boundary_losses_have_edges_along_void() -> None:
-    marked = [name for name in zoo_names() if any(t.void_edges for t in load_spec(name).terms)]
-    assert sorted(marked) == sorted(EDGES)
-    assert not LossTerm.model_fields["void_edges"].default
-
-
-def test_void_edges_are_written_only_where_they_are() -> None:
-    """So that files without them can be read by versions that do not know them."""
-    published = load_spec("voc-bf1-bezier")
-    assert '"void_edges": true' in published.to_json()
-    assert "void_edges" not in load_spec("voc-miou-bezier").to_json()
-    both = LossSpec.of_terms("both", *load_spec("voc-miou-bezier").terms, *published.terms)
-    assert LossSpec.from_json(both.to_json()) == both
-
-
-@pytest.mark.parametrize(
-    ("metric", "dim"), [*zip(PAPER_METRICS, (12, 12, 6, 6, 12, 8), strict=True)]
-)
-def test_searches_have_as_many_parameters_as_published(metric: str, dim: int) -> None:
-    """ASL, arXiv 2010.07930, sec. 4: two pieces for regions, one for boundaries."""
-    assert SearchSpace(metric, "bezier").dim == dim

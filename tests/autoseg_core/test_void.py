@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg_core import SegmentationScores
 from autoseg_core.void import valid_pixels, void_labels, with_one_void
 
 
@@ -51,10 +50,3 @@ def test_what_is_masked_is_void() -> None:
     masked = np.ma.masked_equal(labels, 1)
     valid = valid_pixels(torch.from_numpy(labels), (255, 7), labels, masked)
     assert valid.tolist() == [[True, False], [False, False]]
-
-
-def test_a_list_of_masked_arrays_keeps_their_masks() -> None:
-    scores = SegmentationScores(3, metrics=["mIoU"])
-    target = [np.ma.masked_equal(np.array([[1, 2]]), 2)] * 2
-    scores.update([np.array([[1, 0]])] * 2, target)
-    assert scores.compute() == {"mIoU": 1.0}

@@ -11,8 +11,7 @@ import torch
 from scipy import ndimage
 
 from autoseg_core import SegmentationScores
-from autoseg_core.metrics.bands import band_counts, in_own_band
-from autoseg_core.scores import BoundaryBand
+from autoseg_core.metrics.bands import in_own_band
 
 SHAPES = [(2, 14, 18), (1, 1, 17), (1, 1, 1)]
 
@@ -93,22 +92,6 @@ def test_all_bands_at_once_are_those_of_each_class(
     bands = in_own_band(torch.from_numpy(labels), torch.from_numpy(seen), radius, border)
     expected = eroded_alone(labels, seen, radius, 4, border).any(axis=1)
     assert np.array_equal(bands.numpy(), expected)
-
-
-@pytest.mark.parametrize("radius", [1, 3])
-@BORDER
-def test_counts_are_those_of_each_class(radius: int, border: bool) -> None:
-    rng = np.random.default_rng(radius)
-    target, guess = samples.label_maps(rng, 4), samples.label_maps(rng, 5)
-    seen = samples.with_void(rng, target) != samples.VOID
-    maps = (torch.from_numpy(x) for x in (guess, target, seen, seen))
-    counts = band_counts(*maps, num_classes=5, band=BoundaryBand(radius, border=border))
-    truth, mine = (eroded_alone(labels, seen, radius, 5, border) for labels in (target, guess))
-    axes = (0, 2, 3)
-    assert counts.target.tolist() == truth.sum(axes).tolist()
-    assert counts.intersection.tolist() == (truth & mine).sum(axes).tolist()
-    assert counts.union.tolist() == (truth | mine).sum(axes).tolist()
-    assert counts.pixels.tolist() == [seen.sum()] * 5
 
 
 def test_paper_sees_void_as_one_more_label_and_counts_valid_pixels() -> None:

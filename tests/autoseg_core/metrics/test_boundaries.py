@@ -16,7 +16,6 @@ from autoseg_core.metrics.boundaries import (
     class_sets,
     dilate,
     label_edges,
-    near_boundary,
 )
 
 SHAPES = [(2, 14, 18), (1, 1, 17), (1, 1, 1)]
@@ -67,48 +66,9 @@ def test_dilated_sets_equal_dilated_one_hot_maps(
         assert np.array_equal(holds.numpy(), dilated[:, label] > 0)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("drop_background", [False, True])
-@pytest.mark.parametrize("radius", [0, 3])
-def test_the_trimap_equals_its_twin(
-    shape: tuple[int, int, int], drop_background: bool, radius: int
-) -> None:
-    rng = np.random.default_rng(1)
-    target = samples.with_void(rng, samples.label_maps(rng, 4, shape))
-    seen = target != samples.VOID
-    near = near_boundary(
-        torch.from_numpy(target), torch.from_numpy(seen), 4, radius, drop_background
-    )
-    truth = references.one_hot(target, 4)
-    expected = references.trimap(truth, seen, radius, drop_background)[:, 0]
-    assert np.array_equal(near.numpy(), expected > 0)
-
-
 def counted(prediction: Any, target: Any, seen: Any, classes: int, tolerance: int) -> Any:
     maps = (torch.from_numpy(x) for x in (prediction, target, seen))
     return boundary_counts(*maps, classes, tolerance)
-
-
-@pytest.mark.parametrize("classes", [4, 62, 130])
-@pytest.mark.parametrize("tolerance", [0, 5])
-def test_boundary_counts_equal_their_twin(classes: int, tolerance: int) -> None:
-    rng = np.random.default_rng(tolerance)
-    target = samples.label_maps(rng, classes, (2, 20, 30))
-    other = samples.label_maps(rng, classes, target.shape)
-    prediction = np.where(rng.random(target.shape) < 0.7, target, other)
-    seen = samples.with_void(rng, target) != samples.VOID
-    counts = counted(prediction, target, seen, classes, tolerance)
-    true_maps, maps = (
-        references.one_hot(np.where(seen, labels, -1), classes) for labels in (target, prediction)
-    )
-    expected = references.boundary_counts(
-        references.edges(true_maps, seen), references.edges(maps, seen), tolerance
-    )
-    assert counts.target.tolist() == expected["T"].tolist()
-    assert counts.matched_target.tolist() == expected["TM"].tolist()
-    assert counts.prediction.tolist() == expected["P"].tolist()
-    assert counts.matched_prediction.tolist() == expected["PM"].tolist()
-    assert all(tensor.dtype == torch.int64 for tensor in counts.tensors())
 
 
 def test_a_shift_within_the_tolerance_is_a_full_match() -> None:

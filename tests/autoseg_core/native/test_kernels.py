@@ -15,7 +15,7 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, native, soft_loss
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, native
 from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import SURFACES
 
@@ -72,21 +72,14 @@ def test_float32(metric: str, surface: str) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("classes", [2, 3, 19, 150, 256])
+@pytest.mark.parametrize("classes", [2, 19, 256])
 def test_any_number_of_classes(metric: str, classes: int) -> None:
     logits, target = samples.batch(2, classes, min(classes, 4))
     assert_parity(samples.term(metric, seed=2), logits, target, within=1e-9)
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_logits_have_float32_sums(metric: str, dtype: torch.dtype) -> None:
-    logits, target = samples.batch(3, 21)
-    assert_parity(soft_loss(metric).spec.terms[0], logits.to(dtype), target)
-
-
-@ONE_OF_EACH
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
 def test_labels_of_any_width(metric: str, dtype: torch.dtype) -> None:
     logits, target = samples.batch(4)
     loss = loss_of(samples.term(metric), backend="native")
@@ -101,13 +94,10 @@ def test_labels_of_any_width(metric: str, dtype: torch.dtype) -> None:
         lambda x: x.to(memory_format=torch.channels_last),
         lambda x: x.mT.contiguous().mT,
         lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
-        lambda x: x.repeat_interleave(2, dim=3)[..., ::2],
-        lambda x: torch.cat([x, x], dim=3)[..., : x.shape[3]],
         lambda x: x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)[:, :1].expand_as(x),
     ],
     ids=[
-        *("channels last", "transposed", "every second channel", "every second column", "crop"),
-        "expanded",
+        *("channels last", "transposed", "every second channel", "expanded"),
     ],
 )
 def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
@@ -117,8 +107,8 @@ def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (6, 16), (3, 1030), (200, 5)])
-@pytest.mark.parametrize("tolerance", [0, 1, 20])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (3, 1030), (200, 5)])
+@pytest.mark.parametrize("tolerance", [0, 20])
 def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance: int) -> None:
     rng = np.random.default_rng(6)
     target = torch.from_numpy(rng.integers(3, size=(2, *shape)))
@@ -127,7 +117,7 @@ def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance
 
 
 @pytest.mark.parametrize("shape", [(210, 40), (40, 210)])
-@pytest.mark.parametrize("tolerance", [33, 97, 150, 1000])
+@pytest.mark.parametrize("tolerance", [97, 1000])
 @pytest.mark.parametrize("void_edges", [False, True])
 def test_a_trimap_as_wide_as_strips_and_images(
     shape: tuple[int, int], tolerance: int, void_edges: bool
@@ -151,26 +141,6 @@ def test_classes_without_edges_after_classes_with_some(metric: str) -> None:
     ours, theirs = (loss.counts(loss.batch(logits, target))[0] for loss in losses)
     for name, count in vars(theirs).items():
         torch.testing.assert_close(getattr(ours, name), count, rtol=1e-9, atol=1e-9)
-
-
-def test_volumes() -> None:
-    logits, target = samples.batch(7)
-    volume = logits.unflatten(2, (2, 7)), target.unflatten(1, (2, 7))
-    assert_parity(samples.term("FWIoU", "linear"), *volume, within=1e-10)
-
-
-@pytest.mark.parametrize("classes", [1, 4])
-@pytest.mark.parametrize("metric", ["mIoU", "mAcc"])
-def test_classes_that_do_not_exclude_each_other(metric: str, classes: int) -> None:
-    rng = np.random.default_rng(8)
-    target = rng.integers(2, size=(2, classes, 13, 17))
-    target[rng.random(target.shape) < 0.2] = samples.VOID
-    logits = torch.from_numpy(
-        np.where(target == samples.VOID, np.nan, rng.normal(size=target.shape))
-    )
-    pair = (logits, torch.from_numpy(target))
-    assert_parity(samples.term(metric), *pair, within=1e-10, activation="sigmoid")
-    assert_parity(samples.term(metric), pair[0].float(), pair[1], activation="sigmoid")
 
 
 @SURFACE
@@ -201,11 +171,10 @@ def test_extreme_curves(metric: str, name: str, surface: str, scale: float) -> N
 
 
 @pytest.mark.parametrize("metric", ["BF1", "BF1_difference", "BoundaryIoU(radius=2)"])
-@pytest.mark.parametrize("seed", range(3))
-def test_ties_are_routed_as_by_max_pooling(metric: str, seed: int) -> None:
+def test_ties_are_routed_as_by_max_pooling(metric: str) -> None:
     """Few distinct pixels: most windows hold their lowest and highest value several times."""
-    rng = np.random.default_rng(seed)
-    _, target = samples.batch(seed)
+    rng = np.random.default_rng(0)
+    _, target = samples.batch(0)
     logits = torch.from_numpy(rng.normal(size=(3, 5))[samples.label_maps(rng, 3)]).movedim(-1, 1)
     assert_parity(samples.term(metric, tolerance=2), logits, target, within=1e-9)
 
@@ -223,15 +192,6 @@ def test_void_changes_nothing_whatever_stands_there(metric: str) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_a_broken_network_is_not_hidden(metric: str, bad: float) -> None:
-    logits, target = samples.batch(11)
-    target[0] = torch.arange(target[0].numel()).view_as(target[0]) // 3 % 4  # edges everywhere
-    logits[0, 1, 2, 3] = bad
-    assert loss_of(samples.term(metric), backend="native")(logits.float(), target).isnan()
-
-
-@ONE_OF_EACH
 def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
     logits, target = samples.batch(12)
     logits[:, 4] = -torch.inf
@@ -246,41 +206,12 @@ def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("images", [0, 2])
-def test_batches_of_void_and_of_nothing(metric: str, images: int) -> None:
-    logits, target = samples.batch(13)
-    target = torch.full_like(target[:images], samples.VOID)
-    loss = loss_of(samples.term(metric), backend="native")
-    value, gradient = samples.value_and_gradient(loss, logits[:images], target)
-    assert value == 0 and not gradient.any()
-
-
-@ONE_OF_EACH
-def test_labels_outside_the_classes_are_named(metric: str) -> None:
-    logits, target = samples.batch(14)
-    target[1, 3, 4] = 9
-    with pytest.raises(ValueError, match=r"outside the classes 0\.\.4, such as 9; void .* 255"):
-        loss_of(samples.term(metric), backend="native")(logits, target)
-
-
-@SURFACE
-@ONE_OF_EACH
-def test_gradcheck(metric: str, surface: str) -> None:
-    rng = np.random.default_rng(15)
-    logits = torch.from_numpy(rng.normal(size=(2, 3, 4, 5))).requires_grad_()
-    target = torch.from_numpy(rng.integers(3, size=(2, 4, 5)))
-    target[0, 0, :2] = samples.VOID
-    loss = loss_of(samples.term(metric, surface, tolerance=1), backend="native")
-    assert torch.autograd.gradcheck(loss, (logits, target))
-
-
-@ONE_OF_EACH
 def test_threads_change_no_number(metric: str) -> None:
     logits, target = samples.batch(16, 21)
     loss = loss_of(samples.term(metric), backend="native")
     large = logits.float().repeat(2, 1, 6, 6), target.repeat(2, 6, 6)
     threads, found = torch.get_num_threads(), []
-    for number in (1, 2, 3):
+    for number in (1, 3):
         torch.set_num_threads(number)
         found.append(samples.value_and_gradient(loss, *large))
     torch.set_num_threads(threads)
@@ -289,7 +220,7 @@ def test_threads_change_no_number(metric: str) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("void", [300, -1, [-1, 255], [300, 255]], ids=str)
+@pytest.mark.parametrize("void", [300, [-1, 255]], ids=str)
 def test_void_labels_that_the_labels_type_cannot_hold(metric: str, void: Any) -> None:
     logits, target = samples.batch(17, 60)
     given = [*void] if isinstance(void, list) else [void]

@@ -170,31 +170,18 @@ def _assert_parity(run: Run, batch: Batch, points: Tensor, surface: str, **where
 
 @SURFACE
 @pytest.mark.parametrize("pieces", [2, 5])
-@pytest.mark.parametrize("seed", range(2))
-def test_random_curves(run: Run, surface: str, pieces: int, seed: int) -> None:
-    _assert_parity(run, _batch(seed, 5), _points(surface, seed, pieces), surface)
+def test_random_curves(run: Run, surface: str, pieces: int) -> None:
+    _assert_parity(run, _batch(0, 5), _points(surface, 0, pieces), surface)
 
 
 @SURFACE
 @pytest.mark.parametrize("name", samples.EXTREME)
-@pytest.mark.parametrize("scale", [1.0, 10.0])
+@pytest.mark.parametrize("scale", [10.0])
 def test_extreme_curves(run: Run, surface: str, name: str, scale: float) -> None:
     batch = _batch(1, 4)
     curve = torch.tensor(samples.EXTREME[name], dtype=torch.float64)
     batch = _changed(batch, logits=batch.logits * scale)
     _assert_parity(run, batch, torch.stack([curve, curve]), surface)
-
-
-def test_below_the_floor_of_y(run: Run) -> None:
-    """p < 1.2e-7 next to a vertical tangent: the bounded slope of the reference."""
-    logits = torch.stack([torch.zeros(9), torch.linspace(-30, -15, 9)])[None, :, None]
-    batch = Batch(logits, torch.zeros(1, 1, 9, dtype=torch.int32))
-    curves = [[(0, 0), (0.5, 0.5), (1, 1)], samples.EXTREME["vertical at 0"]]
-    points = torch.tensor(curves, dtype=torch.float64)
-    sums, gradient = _computed(run, batch, points, "bezier")
-    expected, slope = _reference(batch, points, "bezier", torch.float32)
-    torch.testing.assert_close(sums, expected, rtol=1e-5, atol=0)
-    torch.testing.assert_close(gradient, slope, rtol=1e-4, atol=0)
 
 
 @SURFACE
@@ -206,19 +193,12 @@ def test_without_the_or_curve_the_union_is_that_of_the_identity(
 
 
 @pytest.mark.parametrize("sigmoid", [False, True])
-@pytest.mark.parametrize("classes", [1, 2, 3, 19, 21, 40, 150, 256])
+@pytest.mark.parametrize("classes", [1, 2, 21, 256])
 def test_any_number_of_classes(run: Run, classes: int, sigmoid: bool) -> None:
     _assert_parity(run, _batch(3, classes, sigmoid=sigmoid), _points("bezier", 3), "bezier")
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 130), (3, 8, 8), (2, 9, 11)])
-def test_any_number_of_pixels(run: Run, shape: tuple[int, int, int]) -> None:
-    batch = _batch(4, 20, shape)
-    batch.target[0, 0, 0], batch.logits[0, :, 0, 0] = 0, torch.arange(20.0)
-    _assert_parity(run, batch, _points("bezier", 4), "bezier")
-
-
-@pytest.mark.parametrize("label", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+@pytest.mark.parametrize("label", [torch.uint8, torch.int8, torch.int32])
 def test_labels_of_any_width(run: Run, label: torch.dtype) -> None:
     batch = _batch(4, 6)
     void = -1 if label == torch.int8 else samples.VOID
@@ -233,13 +213,10 @@ def test_labels_of_any_width(run: Run, label: torch.dtype) -> None:
     [
         lambda x: x.contiguous(memory_format=torch.channels_last),
         lambda x: x.mT.contiguous().mT,
-        lambda x: x.movedim(0, 3).contiguous().movedim(3, 0),
         lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
-        lambda x: x.repeat_interleave(3, dim=3)[..., ::3],
-        lambda x: x.repeat_interleave(3, dim=2)[:, :, ::3],
         lambda x: x[:1].expand(2, -1, -1, -1),
     ],
-    ids=["channels last", "columns", "images last", "channels", "pixels", "rows", "expanded"],
+    ids=["channels last", "columns", "channels", "expanded"],
 )
 def test_layouts(run: Run, layout: Callable[[Tensor], Tensor], sigmoid: bool) -> None:
     batch = _batch(5, 7, sigmoid=sigmoid)
@@ -269,9 +246,7 @@ def test_half_precision_logits_have_float32_sums(
     [
         ((2, 3), (2, 8, 12), 4),
         ((2, 3), (1, 5, 7), 21),
-        ((3, 4), (1, 3, 9), 2),
         ((1, 1), (1, 6, 8), 3),
-        ((1, 3), (1, 1, 12), 3),
         ((2, 1), (1, 9, 5), 256),
     ],
 )
@@ -280,12 +255,6 @@ def test_upsampled_on_the_way(
 ) -> None:
     batch = _changed(_batch(8, classes, shape, small), align_corners=align_corners)
     _assert_parity(run, batch, _points("bezier", 8), "bezier")
-
-
-def test_upsampled_sigmoids_of_channels_last(run: Run) -> None:
-    batch = _batch(8, 3, (2, 5, 9), (2, 3), sigmoid=True)
-    logits = batch.logits.contiguous(memory_format=torch.channels_last)
-    _assert_parity(run, _changed(batch, logits=logits), _points("bezier", 8), "bezier")
 
 
 @pytest.mark.parametrize("small", [None, (2, 3)])
@@ -308,7 +277,7 @@ def test_trimaps(
 
 
 @SURFACE
-@pytest.mark.parametrize("scale", [90.0, 1e4])
+@pytest.mark.parametrize("scale", [1e4])
 def test_sure_predictions_are_counted_exactly(run: Run, surface: str, scale: float) -> None:
     """The truth table to the last bit, whatever the curve; no slope at either end."""
     batch = _batch(7, 3)
@@ -356,27 +325,8 @@ def test_a_broken_network_is_not_hidden(run: Run, bad: float) -> None:
     assert gradient[0, :, 0, 3:].isfinite().all()
 
 
-def test_impossible_classes_have_no_gradient(run: Run) -> None:
-    batch = _batch(13, 5)
-    logits = batch.logits.nan_to_num()
-    logits[:, 4] = -torch.inf
-    batch, points = _changed(batch, logits=logits), _points("bezier", 13)
-    sums, gradient = _computed(run, batch, points, "bezier")
-    torch.testing.assert_close(sums, _reference(batch, points, "bezier")[0], rtol=1e-5, atol=1e-5)
-    assert gradient.isfinite().all()
-    assert not gradient[:, 4].any()
-
-
-@pytest.mark.parametrize("small", [None, (2, 3)])
-def test_equal_calls_give_equal_numbers(run: Run, small: tuple[int, int] | None) -> None:
-    given = (_batch(11, 21, (2, 4, 6), small), _points("bezier", 11), "bezier")
-    first, again = _computed(run, *given), _computed(run, *given)
-    assert torch.equal(first[0], again[0])
-    assert torch.equal(first[1], again[1])
-
-
 # On a GPU the assertion ends the process's CUDA.
-@pytest.mark.parametrize("bad", [4, -1, 1000])
+@pytest.mark.parametrize("bad", [4, -1])
 def test_labels_outside_the_classes_are_noticed(interpreter: ProcessPoolExecutor, bad: int) -> None:
     batch = _batch(14, 4)
     batch.target[1, 2, 3] = bad
@@ -385,16 +335,6 @@ def test_labels_outside_the_classes_are_noticed(interpreter: ProcessPoolExecutor
     given = (kernels.region_sums, batch.logits, batch.target, tables, *options)
     with pytest.raises(RuntimeError, match="label lies outside the classes"):
         interpreter.submit(*given).result()
-
-
-def test_they_are_what_cuda_computes_with() -> None:
-    for name in ("region_sums", "region_sums_backward"):
-        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"autoseg::{name}", "CUDA")
-
-
-def test_what_fits() -> None:
-    assert not kernels.available("cpu")
-    assert not kernels.fits(torch.zeros(2, 3, 5, 5))
 
 
 def test_without_triton_the_module_is_imported_and_says_no(monkeypatch: pytest.MonkeyPatch) -> None:

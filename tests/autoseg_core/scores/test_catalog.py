@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,11 +93,3 @@ def test_metrics_of_boundaries_and_bands_drop_the_background(name: str) -> None:
 )
 def test_width_of_a_band(band: BoundaryBand, size: tuple[int, int], pixels: int) -> None:
     assert band.pixels(*size) == pixels
-
-
-@pytest.mark.parametrize("name", ["mIoU", "Fbeta(beta=2)", "wIoU(weights=[1,2])"])
-def test_rows_can_be_sent_to_another_process(name: str) -> None:
-    row = pickle.loads(pickle.dumps(get_metric(name)))
-    pair, present = counts(4, 6), torch.tensor([True, True])
-    assert row.score(pair, present) == get_metric(name).score(pair, present)
-    assert math.isclose(float(row.score(pair, present)), 1)

@@ -30,7 +30,7 @@ def test_a_square_root_by_hand() -> None:
     torch.testing.assert_close(bezier.slope(points, x), 0.5 / x.sqrt(), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e-17, 1e-12, 1e-9, 1e-7, 1e-5])
+@pytest.mark.parametrize("offset", [0.0, 1e-17, 1e-9, 1e-5])
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_root_is_stable_near_the_identity(offset: float, sign: int, dtype: torch.dtype) -> None:
@@ -41,19 +41,6 @@ def test_the_root_is_stable_near_the_identity(offset: float, sign: int, dtype: t
     value = bezier.value(points.to(dtype), x.to(dtype)).double()
     rounding = 8 * torch.finfo(dtype).eps
     np.testing.assert_allclose(value.numpy(), expected, atol=rounding)
-
-
-def test_the_curve_passes_through_its_joints() -> None:
-    points = tensor((0, 0), (0.1, 0.5), (0.2, 0.6), (0.7, 0.7), (0.8, 0.9), (0.9, 0.9), (1, 1))
-    torch.testing.assert_close(bezier.value(points, points[::2, 0]), points[::2, 1])
-
-
-@pytest.mark.parametrize("u", [1e-3, 1e-6, 1e-9])
-def test_narrow_pieces(u: float) -> None:
-    points = tensor((0, 0), (u / 3, 0.4), (u, 0.5), (0.5, 0.5), (1, 1))
-    x = tensor(u / 9, u / 2, u, 2 * u, 0.5)
-    expected = references.curve("bezier", points.numpy(), x.numpy())
-    np.testing.assert_allclose(bezier.value(points, x).numpy(), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from autoseg_core import SearchSpace
-from autoseg_core.scores import PAPER_METRICS
 from autoseg_core.surfaces import SURFACES, evaluate_curve, get_surface
 
 ALL = pytest.mark.parametrize("surface", SURFACES)
 PIECES = pytest.mark.parametrize("pieces", [1, 2, 5])
-SEEDS = pytest.mark.parametrize("seed", range(4))
+SEEDS = pytest.mark.parametrize("seed", range(2))
 
 
 def random_points(surface: str, pieces: int, seed: int, low: float = 0.0) -> Tensor:
@@ -56,15 +55,6 @@ def test_fixed_ends_and_never_falling(
     rounding = 4 * torch.finfo(dtype).eps
     assert float(value.diff().min()) >= -rounding
     assert -rounding <= float(value.min()) and float(value.max()) <= 1 + rounding
-
-
-@ALL
-@pytest.mark.parametrize("metric", PAPER_METRICS)
-def test_identity_coordinates_give_the_identity_curve(surface: str, metric: str) -> None:
-    space = SearchSpace(metric, surface)
-    for points in map(torch.from_numpy, space.control_points(space.identity())):
-        value = evaluate_curve(surface, points, grid(10_001))
-        assert float((value - grid(10_001)).abs().max()) <= 1e-12
 
 
 @ALL
@@ -147,26 +137,3 @@ def test_their_gradients_are_finite(
     assert points.grad is not None and x.grad is not None
     assert points.grad.isfinite().all()
     assert x.grad.isfinite().all()
-
-
-@ALL
-def test_nan_stays_nan(surface: str) -> None:
-    points = random_points(surface, 2, 0)
-    assert evaluate_curve(surface, points, torch.tensor([torch.nan]).double()).isnan().all()
-
-
-@ALL
-def test_any_shape_of_x(surface: str) -> None:
-    points = random_points(surface, 2, 0)
-    x = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    value = evaluate_curve(surface, points, x)
-    assert value.shape == x.shape
-    assert torch.equal(value.flatten(), evaluate_curve(surface, points, x.flatten()))
-    assert evaluate_curve(surface, points, x[:0]).shape == (0, 3, 4, 5)
-
-
-def test_an_unknown_surface_lists_the_known_ones() -> None:
-    with pytest.raises(
-        ValueError, match="Unknown surface 'spline'; known surfaces: bezier, linear"
-    ):
-        get_surface("spline")

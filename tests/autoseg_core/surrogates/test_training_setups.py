@@ -88,20 +88,6 @@ def test_a_training_step_by_the_default_compiler(fresh_compiler: None) -> None:
     assert_near(list(found), list(samples.value_and_gradient(loss, LOGITS, TARGET)), 1e-6)
 
 
-@COMPILING
-def test_sizes_compile_once(fresh_compiler: None) -> None:
-    """Images of fourteen sizes, as in a training on whole images, and one graph."""
-    loss = loss_of("mIoU")
-    step = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=True)
-    with torch._dynamo.config.patch(error_on_recompile=True):
-        for side in range(20, 34):
-            logits = torch.randn(2, 5, side, 2 * side, requires_grad=True)
-            target = torch.randint(5, (2, side, 2 * side))
-            value = step(logits, target)
-            value.backward()
-            assert torch.equal(value, loss(logits, target)) and logits.grad is not None
-
-
 def test_an_exported_network_knows_nothing_of_its_loss() -> None:
     model = Training(loss_of("mIoU"))
     model.gradients(model(IMAGES, TARGET))
