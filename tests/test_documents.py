@@ -1,4 +1,4 @@
-"""The code of README.md and docs/ runs as it stands there."""
+"""The documents: their programs run, their links lead to files, their lines are short."""
 
 from __future__ import annotations
 
@@ -14,6 +14,39 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 AGENTS, LOSSES = ROOT / "docs" / "agents.md", ROOT / "docs" / "losses.md"
 RESULTS = ROOT / "docs" / "results.md"
+FOLDERS = (
+    ".",
+    "docs",
+    "datasets",
+    "projects/AutoSegLoss/configs",
+    "projects/AutoSegLoss/configs/study",
+)
+DOCUMENTS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
+REWRITTEN = {README, RESULTS, ROOT / "CHANGELOG.md"}
+MADE = re.compile(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", re.DOTALL)
+"""What a command writes into a document."""
+
+
+def prose(document: Path) -> list[str]:
+    """Lines of a document without tables, programs and what commands write."""
+    lines = MADE.sub("", document.read_text("utf-8")).splitlines()
+    return [line for line in lines if not line.startswith(("    ", "|"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files_and_lines_are_short(document: Path) -> None:
+    text = "\n".join(prose(document))
+    links = {link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link}
+    assert [link for link in links if not (document.parent / link).exists()] == []
+    if document not in REWRITTEN:
+        assert [line for line in prose(document) if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("walk", ["Logits", "θ", "cfg"])
+def test_each_walk_of_the_architecture_is_ten_files_at_most(walk: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    (section,) = re.findall(rf"^## {walk}: .*?(?=^## )", text, re.DOTALL | re.MULTILINE)
+    assert 1 <= len(re.findall(r"^\d+\. ", section, re.MULTILINE)) <= 10
 
 
 def code_block(document: Path, containing: str) -> str:
