@@ -42,6 +42,15 @@ def test_links_lead_to_files_and_lines_are_short(document: Path) -> None:
         assert [line for line in prose(document) if len(line) > 100] == []
 
 
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_are_named_exist(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    names = re.findall(r"[`\s]((?:[\w-]+/)+[\w.-]+\.(?:py|yaml))\b", text)
+    folders = (ROOT, ROOT / "projects" / "AutoSegLoss")
+    assert [name for name in names if not any((at / name).is_file() for at in folders)] == []
+    assert names
+
+
 @pytest.mark.parametrize("walk", ["Logits", "θ", "cfg"])
 def test_each_walk_of_the_architecture_is_ten_files_at_most(walk: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
