@@ -2,7 +2,7 @@
 
 Rooms: ``proxy`` (what is optimised), ``envs`` (the same as Gymnasium environments), ``agents``
 (who proposes), ``executors`` (who runs it), ``journal`` (what survives a kill), ``search`` (the
-loop), ``selection`` and ``race`` (the final choice).
+loop), ``selection`` (the final choice).
 
 Importing it registers the environments, so that ``gymnasium.make("rl:autoseg/LossSearch-v0")``
 finds them; they are imported when one is made.

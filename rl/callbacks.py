@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
@@ -47,27 +47,27 @@ class CallbackList(Callback):
         self._callbacks = tuple(callbacks)
 
     def on_start(self, event: SearchStart) -> None:
-        self._tell(lambda callback: callback.on_start(event))
+        self._tell("on_start", event)
 
     def on_candidate(self, event: CandidateEvent) -> None:
-        self._tell(lambda callback: callback.on_candidate(event))
+        self._tell("on_candidate", event)
 
     def on_round(self, event: RoundEvent) -> None:
-        self._tell(lambda callback: callback.on_round(event))
+        self._tell("on_round", event)
 
     def on_selection(self, event: SelectionEvent) -> None:
-        self._tell(lambda callback: callback.on_selection(event))
+        self._tell("on_selection", event)
 
     def on_finish(self, result: SearchResult) -> None:
-        self._tell(lambda callback: callback.on_finish(result))
+        self._tell("on_finish", result)
 
     def close(self) -> None:
-        self._tell(lambda callback: callback.close())
+        self._tell("close")
 
-    def _tell(self, call: Callable[[Callback], None]) -> None:
+    def _tell(self, name: str, *event: Any) -> None:
         with uninterrupted():
             for callback in self._callbacks:
-                call(callback)
+                getattr(callback, name)(*event)
 
 
 class ProgressBar(Callback):
@@ -123,12 +123,11 @@ class ProgressBar(Callback):
             return
         minutes = self._settings.minutes
         limit = 60.0 * minutes - event.seconds if minutes else math.inf
-        stopped = f"  stopped {event.stopped}" if event.stopped else ""
-        failures = f"  failed {event.failures}" if event.failures else ""
-        lost = f"  lost {event.lost}" if event.lost else ""
+        counts = {"stopped": event.stopped, "failed": event.failures, "lost": event.lost}
+        bad = "".join(f"  {name} {count}" for name, count in counts.items() if count)
         self._say(
             f"round {event.round + 1}/{self._settings.rounds}  best {self._best}  "
-            f"mean {event.reward_mean:.4f}{stopped}{failures}{lost}  {self._eta(limit)}"
+            f"mean {event.reward_mean:.4f}{bad}  {self._eta(limit)}"
         )
 
     def on_selection(self, event: SelectionEvent) -> None:

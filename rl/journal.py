@@ -20,12 +20,12 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from autoseg_core.files import checked, naming, parse_json
-from rl.headers import differences
 from rl.locks import FileLock, LockedError
+from rl.settings_diff import differences
 from rl.signals import uninterrupted
 
 FORMAT = 1
-"""Version of the files this module writes; older ones it reads, newer ones it refuses."""
+"""Version of the files that this module writes and reads."""
 
 EVALUATIONS = ("candidate", "rung")
 """Kinds of the records that cost an evaluation: what a journal is there to keep."""
@@ -92,8 +92,8 @@ class Journal:
         """Continue a journal; a torn last line is reported and cut off.
 
         A journal that was killed before its header was complete, or never begun, starts afresh.
-        JournalError: the header differs (which keys, old -> new), a malformed line, a newer
-        format, or a search that still runs there.
+        JournalError: the header differs (which keys, old -> new), a malformed line, or a search
+        that still runs there.
         """
         path = Path(path)
         lock = _lock(path)
@@ -166,7 +166,7 @@ def read_journal(path: str | Path) -> list[Record]:
     """All records, the header first, for tools: takes no lock, changes nothing.
 
     A torn last line is reported and left out; [] when not even the header is complete.
-    Raises JournalError for a malformed line or a newer format, FileNotFoundError.
+    Raises JournalError for a malformed line, FileNotFoundError.
     """
     return _parse(Path(path))[0]
 
@@ -233,11 +233,16 @@ def _parse_line(path: Path, number: int, line: bytes) -> Record:
         record = parse_json(line, Record, _refuse_constant)
         if (record.get("kind") == "header") != (number == 1):
             raise ValueError("expected a header on line 1 and nowhere else")
+        if number == 1 and record.get("format") != FORMAT:
+            raise ValueError(
+                f"expected format {FORMAT}, got {record.get('format')!r}: a newer version wrote it"
+            )
         _check(record)
     except ValueError as error:
-        raise _malformed(path, number, str(error)) from None
-    if number == 1:
-        _check_format(path, record.get("format"))
+        raise JournalError(
+            f"{path}, line {number} is malformed: {error}. If something other than a search "
+            "changed the file, restore it, or start again in another output directory"
+        ) from None
     return record
 
 
@@ -253,33 +258,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _malformed(path: Path, number: int, problem: str) -> JournalError:
-    return JournalError(
-        f"{path}, line {number} is malformed: {problem}. The file was changed by something other "
-        "than a search; restore it, or start again in another output directory"
-    )
-
-
-def _check_format(path: Path, found: Any) -> None:
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise _malformed(path, 1, f"expected a format number, got {found!r}")
-    if found > FORMAT:
-        raise JournalError(
-            f"{path} has format {found}, this version reads up to {FORMAT}; it was written by a "
-            "newer version: update this one"
-        )
-
-
 def _check_same(path: Path, old: Record, new: Record) -> None:
-    rows = [f"  {row}" for row in differences(old, new) if not row.startswith("format:")]
-    if rows:
-        # Not taken as defaults: the meaning of what is recorded can have changed with the keys.
-        newer = any("(absent) ->" in row for row in rows)
-        rows.append(
-            "Resume with the old settings, or start the new ones in another output directory"
-        )
-        if newer:
-            rows.append("What is absent is newer: resume with the version that began the search")
+    # What is absent is not taken as a default: the meaning of the records can have changed with it.
+    if rows := differences(old, new):
         raise JournalError(
-            f"{path} belongs to a search with other settings (old -> new):\n" + "\n".join(rows)
+            f"{path} belongs to a search with other settings (old -> new):\n  "
+            + "\n  ".join(rows)
+            + "\nResume with the old settings, or start the new ones in another output directory; "
+            "where a setting is absent, resume with the version that began the search"
         )

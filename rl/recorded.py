@@ -1,8 +1,14 @@
-"""Candidates to results: taken from the journal, or evaluated and written; and what was lost."""
+"""From candidates to results: named and seeded here, taken from the journal or evaluated.
+
+Shapes: N candidates of a round, D search coordinates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rl.executors.base import Candidate, Executor
 from rl.journal import Journal
@@ -12,13 +18,29 @@ from rl.records import again_record, candidate_record, candidates_of, replay
 MAX_LOST = 0.25
 """The share of a round's evaluations that may be lost, and of the final's; more end a search."""
 
-
 _HOPELESS = 8
 """So many failures with nothing but failures before them end a search: it would learn nothing."""
+
+_STAGES = {"search": 0, "selection": 1}
 
 
 class SearchError(RuntimeError):
     """A search, or a study, that cannot come to anything; the message says why and what to do."""
+
+
+def candidate_seed(seed: int, stage: str, index: int) -> int:
+    """Seed in [0, 2^31) of round `index` ("search"), or of fresh seed `index` ("selection").
+
+    All candidates of a round share one, so they differ by theta only.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(_STAGES[stage], index))
+    return int(sequence.generate_state(1)[0]) >> 1
+
+
+def candidates_of_round(seed: int, index: int, thetas: NDArray[np.float64]) -> list[Candidate]:
+    """The candidates of round `index`, thetas (N, D), in the search of this seed."""
+    own = candidate_seed(seed, "search", index)
+    return [Candidate(f"r{index:02d}c{i:02d}", theta, own) for i, theta in enumerate(thetas)]
 
 
 def check_lost(lost: int, of: int, share: float, last: str, remedy: str) -> None:
@@ -97,7 +119,7 @@ class Recorded:
 
     def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> ProxyResult:
         if came.id != expected.id:
-            raise RuntimeError(f"the executor gave {came.id} where {expected.id} was due")
+            raise RuntimeError(f"expected the executor's result of {expected.id}, got {came.id}")
         record = self.journal.append(candidate_record(expected, result))
         # What was written is what is used: nothing may differ between this run and its replay.
         return result_from_json(record)

@@ -45,13 +45,7 @@ def replay(journal: Journal, record: Record, candidate: Candidate) -> ProxyResul
             f"asks for {asked}. The journal was changed, or code or libraries differ from those "
             "it was written with: resume with those, or start in another output directory"
         )
-    try:
-        return result_from_json(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise JournalError(
-            f"{journal.path}: candidate {candidate.id} is not a result ({error!r}); restore the "
-            "file, or start again in another output directory"
-        ) from None
+    return result_from_json(record)
 
 
 def candidate_record(candidate: Candidate, result: ProxyResult) -> Record:

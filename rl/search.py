@@ -22,7 +22,6 @@ from rl.agents.base import Agent
 from rl.agents.guarded import Guarded
 from rl.agents.paired import Paired
 from rl.callbacks import Callback, CallbackList
-from rl.candidates import candidate_seed, of_final, of_round
 from rl.events import (
     CandidateEvent,
     RoundEvent,
@@ -35,10 +34,9 @@ from rl.executors.base import Candidate, Executor
 from rl.halving import climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult
-from rl.race import NoVerdictError, race
-from rl.recorded import MAX_LOST, Recorded, SearchError
+from rl.recorded import MAX_LOST, Recorded, SearchError, candidate_seed, candidates_of_round
 from rl.records import result_record, round_record, stopped_record
-from rl.selection import Selection, choose_finalists
+from rl.selection import NoVerdictError, Selection, choose_finalists, race
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
@@ -64,7 +62,7 @@ def run_search(
 
     Args:
         agent: freshly made, also when resuming: it is led again through what the journal holds, so
-            equal scores must lead it to equal proposals. `state_dict` is not used.
+            equal scores must lead it to equal proposals.
         executor: evaluates what the journal does not hold.
         journal: open, new or resumed. Its header should pin all that the outcome depends on.
         settings: length, seed and final.
@@ -80,7 +78,7 @@ def run_search(
         JournalError: the journal holds another search's candidates.
         SearchError: more than max_lost were lost, or every candidate failed, eight or more of
             them, from the first on.
-        NoVerdictError: the final leaves nothing to compare, see `rl.race.race`.
+        NoVerdictError: the final leaves nothing to compare, see `rl.selection.race`.
         OSError, or one of the task's `data_errors`: a file is missing or wrong.
         ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
@@ -130,7 +128,7 @@ class _Search:
     def _round(self, index: int) -> None:
         begin = self.clock()
         thetas = self.agent.ask(self.settings.samples)
-        candidates = of_round(self.settings, index, thetas)
+        candidates = candidates_of_round(self.settings.seed, index, thetas)
         self.recorded.begin_stage(self.settings.samples)
         paired = int(self.settings.paired)
         ends = climb(candidates, self.settings.rungs, self._evaluate, never_stopped=paired)
@@ -169,7 +167,10 @@ class _Search:
         self.recorded.begin_stage(len(finalists) * self.settings.reseeds)
 
         def evaluate(seed: int, running: Sequence[int]) -> list[ProxyResult]:
-            candidates = of_final(self.settings, seed, finalists, running)
+            own = candidate_seed(self.settings.seed, "selection", seed)
+            candidates = [
+                Candidate(f"s00c{i:02d}m{seed}", finalists[i].theta, own) for i in running
+            ]
             return [result for _, result in self._evaluate(candidates, final=True)]
 
         try:

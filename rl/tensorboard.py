@@ -54,7 +54,6 @@ class TensorBoard(Callback):
         self._directory = Path(directory)
         self._space = space
         self._score_names = tuple(score_names)
-        self._writer: SummaryWriter | None = None
         self._round = 0
 
     def on_start(self, event: SearchStart) -> None:
@@ -88,16 +87,15 @@ class TensorBoard(Callback):
         self._write_policy(event.mean, event.spread, step)
         best = {} if event.best is None else {"best candidate": event.best[0].theta}
         self._write_curves({"policy mean": event.mean, **best}, step)
-        self._open().flush()
+        self._writer.flush()
 
     def on_finish(self, result: SearchResult) -> None:
         report = "\n".join(f"    {line}" for line in result.selection.report().splitlines())
-        self._open().add_text("report", report)
+        self._writer.add_text("report", report)
 
     def close(self) -> None:
-        if self._writer is not None:
+        if hasattr(self, "_writer"):  # the search began
             self._writer.close()
-            self._writer = None
 
     def _write_row(self, event: CandidateEvent) -> None:
         """The candidate's own run; its file is closed at once: there may be thousands."""
@@ -129,37 +127,20 @@ class TensorBoard(Callback):
     def _write_curves(self, thetas: dict[str, NDArray[np.float64]], step: int) -> None:
         lines = {"identity": self._identity, **thetas}
         figure = draw_curves(self._space, list(lines.values()), list(lines))
-        self._open().add_image("curves", figure_to_image(figure), step, dataformats="HWC")
+        self._writer.add_image("curves", figure_to_image(figure), step, dataformats="HWC")
 
     def _scalar(self, tag: str, value: float, step: int) -> None:
         if np.isfinite(value):  # a score that could not be measured leaves a gap
-            self._open().add_scalar(tag, value, step)
+            self._writer.add_scalar(tag, value, step)
 
     def _histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
-        self._open().add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)
-
-    def _open(self) -> SummaryWriter:
-        if self._writer is None:
-            raise RuntimeError("TensorBoard writes between on_start and close only")
-        return self._writer
+        self._writer.add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)
 
 
 def remove_events(directory: Path) -> None:
-    """Remove the event files of an earlier `TensorBoard` in this directory, and nothing else."""
-    _unlink_events(directory)
-    remove_runs(directory / _CANDIDATES)
-
-
-def remove_runs(directory: Path) -> None:
-    """Remove the event files of every run right below, and the folders that this leaves empty."""
-    for run in [path for path in directory.glob("*") if path.is_dir()]:
-        if _unlink_events(run) and not any(run.iterdir()):
+    """Remove the event files of an earlier `TensorBoard`, and folders that this leaves empty."""
+    for run in [directory, *(directory / _CANDIDATES).glob("*")]:
+        for old in run.glob(_EVENT_FILES):
+            old.unlink()
+        if run != directory and run.is_dir() and not any(run.iterdir()):
             run.rmdir()
-
-
-def _unlink_events(run: Path) -> int:
-    """How many event files there were in a run's folder."""
-    old = list(run.glob(_EVENT_FILES))
-    for path in old:
-        path.unlink()
-    return len(old)

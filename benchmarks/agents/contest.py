@@ -19,8 +19,8 @@ from benchmarks.agents.variants import Variant
 from rl.agents import Agent
 from rl.agents.guarded import Guarded
 from rl.agents.paired import Paired
-from rl.candidates import candidate_seed
 from rl.proxy import ProxyResult, ProxyTask, check_result
+from rl.recorded import candidate_seed
 
 _Vector = NDArray[np.float64]
 

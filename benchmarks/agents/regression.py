@@ -1,16 +1,16 @@
 """Gaussian-process regression of rewards over the unit cube, and how far it is to be trusted.
 
-scikit-learn finds the kernel; the mean and the errors are computed here, in microseconds a point
-(Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5).
+scikit-learn finds the kernel; the mean is computed here, in microseconds (Rasmussen and Williams,
+"Gaussian Processes for Machine Learning" (2006), chapters 2 and 5).
 
-Shapes: N evaluations, D coordinates, S outputs.
+Shapes: N evaluations, M points, D coordinates.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,48 +33,38 @@ _NOISE = (1e-4, 2.0)
 """Bounds of the noise's share of the variance of the rewards."""
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """amplitude * Matern-5/2(theta, theta'; lengths (D,)) + noise on the diagonal.
+class Regression:
+    """Expected rewards, from rewards (N,) at thetas (N, D) in [0, 1].
 
-    Both variances are relative to that of the rewards.
+    The kernel, amplitude * Matern-5/2(lengths (D,)) + noise on the diagonal, is that of highest
+    marginal likelihood; both variances are relative to that of the rewards.
     """
 
-    amplitude: float
-    lengths: Array
-    noise: float
+    def __init__(self, thetas: Array, rewards: Array) -> None:
+        self.thetas, self.rewards = thetas, rewards
+        with threadpool_limits(limits=1):  # every process of a machine gets the same bits
+            smooth, white = _fit_kernel(thetas, rewards)
+            self.noise, self.lengths = float(white.noise_level), smooth.k2.length_scale
+            self._amplitude = float(smooth.k1.constant_value)
+            covariance = self._covariance(thetas) + self.noise * np.eye(len(thetas))
+            factor = cho_factor(covariance, lower=True)
+            self._weights: Array = cho_solve(factor, (rewards - rewards.mean())[:, None])
 
-    def __call__(self, left: Array, right: Array) -> Array:
-        """Covariance without noise of (N, D) and (M, D): (N, M)."""
-        root = math.sqrt(5.0) * cdist(left / self.lengths, right / self.lengths)
-        covariance: Array = self.amplitude * (1.0 + root + root**2 / 3.0) * np.exp(-root)
+    def _covariance(self, points: Array) -> Array:
+        """Of points (M, D) with the evaluations, without noise: (M, N)."""
+        root = math.sqrt(5.0) * cdist(points / self.lengths, self.thetas / self.lengths)
+        covariance: Array = self._amplitude * (1.0 + root + root**2 / 3.0) * np.exp(-root)
         return covariance
 
-
-def fit(thetas: Array, values: Array) -> Regression:
-    """Regression of values (N, S) at thetas (N, D); the first output decides the kernel.
-
-    On one thread, so that every process of a machine gets the same bits.
-    """
-    with threadpool_limits(limits=1):
-        return Regression(fit_kernel(thetas, values[:, 0]), thetas, values)
+    def mean(self, points: Array) -> Array:
+        """Expected rewards at points (M, D): (M,)."""
+        # Not "@": a product on several threads rounds in another way than on one.
+        expected = np.einsum("mn,ns->ms", self._covariance(points), self._weights)
+        rewards: Array = expected[:, 0] + self.rewards.mean()
+        return rewards
 
 
-def held_out(thetas: Array, values: Array) -> Array:
-    """(N, S): what is expected of each evaluation by a regression that has not seen its theta.
-
-    Cross-validation in 5 parts, kernel and all: one fitted to the held-out rewards too would
-    flatter. Evaluations of one theta stay together: a repeat would give the answer away.
-    """
-    expected = np.empty_like(values)
-    _, groups = np.unique(thetas, axis=0, return_inverse=True)
-    for seen, unseen in GroupKFold(FOLDS).split(thetas, groups=groups.ravel()):
-        expected[unseen] = fit(thetas[seen], values[seen]).mean(thetas[unseen])
-    return expected
-
-
-def fit_kernel(thetas: Array, rewards: Array) -> Kernel:
-    """The kernel of highest marginal likelihood for thetas (N, D) and rewards (N,)."""
+def _fit_kernel(thetas: Array, rewards: Array) -> tuple[Any, Any]:
     start = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
         np.full(thetas.shape[1], 1.0), _LENGTHS, nu=2.5
     ) + WhiteKernel(0.1, _NOISE)
@@ -84,30 +74,17 @@ def fit_kernel(thetas: Array, rewards: Array) -> Kernel:
         # fit is any good is what `held_out` measures.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(thetas, rewards)
-    smooth, noise = model.kernel_.k1, model.kernel_.k2
-    lengths = np.asarray(smooth.k2.length_scale, dtype=np.float64)
-    return Kernel(float(smooth.k1.constant_value), lengths, float(noise.noise_level))
+    return model.kernel_.k1, model.kernel_.k2
 
 
-class Regression:
-    """Posterior mean of S outputs that share a kernel.
+def held_out(thetas: Array, rewards: Array) -> Array:
+    """(N,): what is expected of each evaluation by a regression that has not seen its theta.
 
-    Args:
-        kernel: of `fit_kernel`.
-        thetas: (N, D) in [0, 1], where the evaluations were.
-        values: (N, S), what they gave.
+    Cross-validation in 5 parts, kernel and all: one fitted to the held-out rewards too would
+    flatter. Evaluations of one theta stay together: a repeat would give the answer away.
     """
-
-    def __init__(self, kernel: Kernel, thetas: Array, values: Array) -> None:
-        self.kernel, self.thetas, self.values = kernel, thetas, values
-        self._centre = values.mean(axis=0)
-        covariance = kernel(thetas, thetas) + kernel.noise * np.eye(len(thetas))
-        factor = cho_factor(covariance, lower=True)
-        self._weights: Array = cho_solve(factor, values - self._centre)
-
-    def mean(self, thetas: Array) -> Array:
-        """Expected values at thetas (M, D): (M, S)."""
-        covariance = self.kernel(thetas, self.thetas)
-        # Not "@": a product on several threads rounds in another way than on one.
-        expected: Array = np.einsum("mn,ns->ms", covariance, self._weights) + self._centre
-        return expected
+    expected = np.empty_like(rewards)
+    _, groups = np.unique(thetas, axis=0, return_inverse=True)
+    for seen, unseen in GroupKFold(FOLDS).split(thetas, groups=groups.ravel()):
+        expected[unseen] = Regression(thetas[seen], rewards[seen]).mean(thetas[unseen])
+    return expected

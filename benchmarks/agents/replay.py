@@ -1,6 +1,6 @@
 """A proxy made of what searches have measured: agents compared in milliseconds on real rewards.
 
-Shapes: N candidates, D search coordinates.
+Shapes: D search coordinates.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scipy.optimize import minimize
 
 from autoseg_core import SearchSpace
 from autoseg_core.files import user_path
-from benchmarks.agents.evaluations import read_evaluations
-from benchmarks.agents.regression import Regression, fit, held_out
+from benchmarks.agents.regression import FOLDS, Regression, held_out
+from rl.journal import Record, read_journal
 from rl.proxies.blend import Blend
 from rl.proxies.known import normal_error
 from rl.proxy import ProxyResult
@@ -36,7 +36,7 @@ class ReplayError:
     Args:
         candidates: evaluations that it rests on.
         thetas: different thetas among them.
-        failed: candidates left out because they had failed.
+        failed: candidates left out because they had failed or were lost.
         spread: standard deviation of the rewards.
         rmse: root mean square error of the reward expected at a theta that was held out, against
             its evaluations: the model's error and their noise together.
@@ -65,50 +65,40 @@ class ReplayError:
 
 
 class Replay:
-    """`ProxyTask` with a known maximum, over a regression of recorded rewards and scores.
+    """`ProxyTask` with a known maximum, over a regression of recorded rewards.
 
-    The reward is the regression's mean, clipped to [0, 1]; each score likewise. It depends on theta
-    alone: the budget is ignored, and the seed counts with noise only. ``error`` says how far to
-    trust it. Nothing ever fails here: failed candidates were left out, so where a real search fails
-    the answer is a guess from the neighbours.
+    The reward is the regression's mean, clipped to [0, 1]. It depends on theta alone: the budget is
+    ignored, and the seed counts with noise only. ``error`` says how far to trust it. Nothing ever
+    fails here: failed candidates were left out, so where a real search fails the answer is a guess
+    from the neighbours.
 
     Args:
-        regression: outputs (reward, *score_names).
+        regression: of the rewards.
         space: of theta.
-        score_names: names of the other outputs.
         error: what the regression misses.
         noise: add a normal error of ``error.noise`` to the reward, as a real evaluation has;
             `normal_error` says what it depends on.
     """
 
     def __init__(
-        self,
-        regression: Regression,
-        space: SearchSpace,
-        score_names: tuple[str, ...],
-        error: ReplayError,
-        noise: bool = False,
+        self, regression: Regression, space: SearchSpace, error: ReplayError, noise: bool = False
     ) -> None:
-        self.regression, self.space, self.score_names = regression, space, score_names
-        self.error = error
+        self.regression, self.space, self.error = regression, space, error
+        self.score_names = (str(space.objective),)
         self.noise = error.noise if noise else 0.0
 
     def evaluate(self, theta: Array, seed: int, budget: float = 1.0) -> ProxyResult:
         """Answer for theta (D,) in [0, 1]."""
         theta = np.asarray(theta, dtype=np.float64)
-        values = self.regression.mean(theta[None])[0]
+        reward = self.regression.mean(theta[None])[0]
         if self.noise != 0.0:
-            values[0] += self.noise * normal_error(theta, seed)
-        reward, *scores = np.clip(values, 0.0, 1.0).tolist()
-        named = dict(zip(self.score_names, scores, strict=True))
-        target = str(self.space.objective)
-        if target in named:
-            named[target] = reward  # the same number, noise and all
-        return ProxyResult(reward, named)
+            reward += self.noise * normal_error(theta, seed)
+        reward = float(np.clip(reward, 0.0, 1.0))
+        return ProxyResult(reward, {self.score_names[0]: reward})
 
     def value(self, theta: Array) -> float:
         """The reward of theta (D,) without noise."""
-        return float(np.clip(self.regression.mean(np.asarray(theta)[None])[0, 0], 0.0, 1.0))
+        return float(np.clip(self.regression.mean(np.asarray(theta)[None])[0], 0.0, 1.0))
 
     def training(self) -> Blend:
         """The rewards as a training to be led step by step."""
@@ -117,8 +107,7 @@ class Replay:
     @cached_property
     def maximum(self) -> float:
         """The regression's highest reward, by a local search from many points."""
-        rewards = self.regression.values[:, 0]
-        known = self.regression.thetas[np.argsort(-rewards, kind="stable")[:8]]
+        known = self.regression.thetas[np.argsort(-self.regression.rewards, kind="stable")[:8]]
         starts = [*known, *np.random.default_rng(0).random((24, self.space.dim))]
         bounds = [(0.0, 1.0)] * self.space.dim
         found = [minimize(self._loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
@@ -126,7 +115,7 @@ class Replay:
         return self.value(np.clip(best.x, 0.0, 1.0))
 
     def _loss(self, theta: Array) -> float:
-        return -float(self.regression.mean(theta[None])[0, 0])
+        return -float(self.regression.mean(theta[None])[0])
 
 
 def from_journals(
@@ -145,28 +134,60 @@ def from_journals(
         space: the space asked for; None = the journals' own.
         noise: see `Replay`.
 
-    Raises what `read_evaluations` does.
+    Raises:
+        ValueError: a journal without space or of another space, or fewer different thetas in all
+            than max(2 D, 10).
+        rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
     """
-    paths = [journal] if isinstance(journal, str | Path) else journal
-    data = read_evaluations([user_path(path) for path in paths], space)
-    regression = fit(data.thetas, data.values)
-    error = _estimate(regression, data.failed)
+    candidates: list[Record] = []
+    for path in [journal] if isinstance(journal, str | Path) else journal:
+        header, *records = read_journal(user_path(path)) or [{}]
+        space = _check_space(path, header, space)
+        candidates += [record for record in records if record["kind"] == "candidate"]
+    good = [record for record in candidates if record["status"] == "ok"]
+    _check_enough(good, space)
+    assert space is not None
+    thetas, rewards = (np.array([record[key] for record in good]) for key in ("theta", "reward"))
+    regression = Regression(thetas, rewards)
+    error = _estimate(regression, len(candidates) - len(good))
     if not error.explained > 0.0:
         _logger.warning("this replay foresees nothing of the rewards: %s; use more data", error)
-    return Replay(regression, data.space, data.score_names, error, noise)
+    return Replay(regression, space, error, noise)
+
+
+def _check_space(path: str | Path, header: Record, expected: SearchSpace | None) -> SearchSpace:
+    if "space" not in header:
+        raise ValueError(
+            f'{path} has no "space" in its header: journals of old versions lack it, and searches '
+            "that have not begun"
+        )
+    own = SearchSpace.from_dict(header["space"])
+    if expected is not None and own != expected:
+        raise ValueError(
+            f"{path} is of a search over {own}, expected {expected}: rewards of different "
+            "spaces do not mix; leave it out, or ask for its own space"
+        )
+    return own
+
+
+def _check_enough(good: Sequence[Record], space: SearchSpace | None) -> None:
+    different = len({tuple(record["theta"]) for record in good})
+    least = max(2 * space.dim if space else 0, 2 * FOLDS)
+    if different < least:
+        raise ValueError(
+            f"a regression needs candidates of at least {least} different thetas that did not "
+            f"fail, found {different}; let the search run on, or add journals"
+        )
 
 
 def _estimate(regression: Regression, failed: int) -> ReplayError:
-    rewards, expected = (
-        regression.values[:, 0],
-        held_out(regression.thetas, regression.values[:, :1])[:, 0],
-    )
+    thetas, rewards = regression.thetas, regression.rewards
     spread = float(rewards.std())
     return ReplayError(
         candidates=len(rewards),
-        thetas=len(np.unique(regression.thetas, axis=0)),
+        thetas=len(np.unique(thetas, axis=0)),
         failed=failed,
         spread=spread,
-        rmse=float(np.sqrt(np.mean((rewards - expected) ** 2))),
-        noise=spread * math.sqrt(regression.kernel.noise),
+        rmse=float(np.sqrt(np.mean((rewards - held_out(thetas, rewards)) ** 2))),
+        noise=spread * math.sqrt(regression.noise),
     )

@@ -67,7 +67,17 @@ class PPO:
         sigma_final: float | None = None,
         rounds: int | None = None,
     ) -> None:
-        _check(sigma, lr, epochs, clip, warmup, sigma_final, rounds)
+        expected = {
+            f"sigma > 0, got {sigma}": sigma > 0.0,
+            f"lr > 0, got {lr}": lr > 0.0,
+            f"epochs >= 1, got {epochs}": epochs >= 1,
+            f"0 < clip < 1, got {clip}": 0.0 < clip < 1.0,
+            f"0 <= warmup <= 1, got {warmup}": 0.0 <= warmup <= 1.0,
+            f"sigma_final >= 0, got {sigma_final}": sigma_final is None or sigma_final >= 0.0,
+            f"rounds >= 1 with sigma_final, got {rounds}": sigma_final is None or bool(rounds),
+        }
+        if broken := [rule for rule, holds in expected.items() if not holds]:
+            raise ValueError(f"PPO expects {'; '.join(broken)}")
         self._baseline = _pick("baseline", baseline, BASELINES)
         self._ratio = _pick("ratio", ratio, RATIOS)
         self._persistent = _pick("adam", adam, ADAMS)
@@ -145,31 +155,3 @@ def _pick(key: str, name: str, known: dict[str, Any]) -> Any:
     if name not in known:
         raise ValueError(f"{key} must be one of {', '.join(sorted(known))}; got {name!r}")
     return known[name]
-
-
-def _check(
-    sigma: float,
-    lr: float,
-    epochs: int,
-    clip: float,
-    warmup: float,
-    sigma_final: float | None,
-    rounds: int | None,
-) -> None:
-    wrong = {
-        "sigma > 0": sigma > 0.0,
-        "lr > 0": lr > 0.0,
-        "epochs >= 1": epochs >= 1,
-        "0 < clip < 1": 0.0 < clip < 1.0,
-        "0 <= warmup <= 1": 0.0 <= warmup <= 1.0,
-        "sigma_final >= 0": sigma_final is None or sigma_final >= 0.0,
-        "rounds >= 1 (the length of the search, needed to anneal sigma)": (
-            sigma_final is None or (rounds is not None and rounds >= 1)
-        ),
-    }
-    broken = [rule for rule, holds in wrong.items() if not holds]
-    if broken:
-        raise ValueError(
-            f"PPO expects {'; '.join(broken)}; got sigma={sigma}, lr={lr}, epochs={epochs}, "
-            f"clip={clip}, warmup={warmup}, sigma_final={sigma_final}, rounds={rounds}"
-        )

@@ -9,38 +9,33 @@ import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from typing import Any, SupportsFloat
+from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.spaces import Box
 from numpy.typing import ArrayLike
 
-from rl.envs.actions import action_space, theta_of
-from rl.envs.observations import (
+from rl.envs.base import (
     UNKNOWN,
+    Course,
     Field,
+    LossEnv,
     Observation,
-    field_slices,
+    Step,
+    Theta,
+    asked_space,
+    at_least_one,
     measured,
-    observation_space,
-    pack,
-    score_vector,
 )
-from rl.envs.problem import asked_space, check_count, check_render_mode
-from rl.envs.rendering import Frame, draw_frame, say_that_nothing_is_rendered
-from rl.headers import differences
 from rl.proxies import make_task, training_of
 from rl.proxy import ProxyResult, ProxyTask, TrainingStep, TrainingTask, score_names_of
+from rl.settings_diff import differences
 
 HIGHEST_LOSS = 2.0
 """Where an observed loss is clipped; a surrogate loss, 1 - score, lies about [0, 1]."""
 
-Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
 
-
-class LossScheduleEnv(gymnasium.Env[Observation, Any]):
+class LossScheduleEnv(LossEnv):
     """
     ## Description
 
@@ -140,9 +135,6 @@ class LossScheduleEnv(gymnasium.Env[Observation, Any]):
     * v0: initial version.
     """  # noqa: E501  (a table's row is one line)
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (gymnasium's form)
-    action_space: Box[Any]
-
     def __init__(
         self,
         proxy: str | ProxyTask | TrainingTask = "quadratic",
@@ -154,21 +146,17 @@ class LossScheduleEnv(gymnasium.Env[Observation, Any]):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.render_mode = check_render_mode(render_mode, self.metadata)
-        self.steps = check_count("steps", steps)
-        asked = asked_space(metric, surface, pieces)
-        task, self.space = make_task(proxy, proxy_kwargs, asked)
+        self.steps = at_least_one("steps", steps)
+        task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         self.training = training_of(task)
-        self.score_names = score_names_of(self.training)
-        self._fields = (
+        names = score_names_of(self.training)
+        fields = (
             Field("progress", 1, 0.0, 1.0),
-            Field("scores", len(self.score_names), UNKNOWN, 1.0),
+            Field("scores", len(names), UNKNOWN, 1.0),
             Field("loss", 1, UNKNOWN, HIGHEST_LOSS),
-            Field("theta", self.space.dim, 0.0, 1.0),
+            Field("theta", space.dim, 0.0, 1.0),
         )
-        self.action_space = action_space(self.space.dim, normalize_action)
-        self.observation_space = observation_space(self._fields)
-        self.observation_fields = field_slices(self._fields)
+        super().__init__(space, names, fields, normalize_action, render_mode)
         self._episode: _Episode | None = None
 
     def reset(
@@ -186,7 +174,7 @@ class LossScheduleEnv(gymnasium.Env[Observation, Any]):
         episode = self._under_way()
         if self._ended(episode):
             raise ResetNeeded("the episode is over; call reset() before step()")
-        theta = theta_of(action, self.action_space)
+        theta = self.theta_of(action)
         before = episode.values[-1] if episode.step > 0 else 0.0
         done = self.training.advance(theta.copy(), 1.0 / self.steps)
         episode.theta, episode.step = theta.tolist(), episode.step + 1
@@ -197,15 +185,11 @@ class LossScheduleEnv(gymnasium.Env[Observation, Any]):
     def observation(self) -> Observation:
         """What the agent sees now; ResetNeeded before the first reset."""
         episode = self._under_way()
-        known = math.isfinite(episode.loss)
-        return pack(
-            self._fields,
-            {
-                "progress": episode.step / self.steps,
-                "scores": score_vector(episode.scores, self.score_names),
-                "loss": np.clip(episode.loss, 0.0, HIGHEST_LOSS) if known else UNKNOWN,
-                "theta": episode.theta,
-            },
+        return self.pack(
+            progress=episode.step / self.steps,
+            scores=self.score_vector(episode.scores),
+            loss=max(episode.loss, 0.0) if math.isfinite(episode.loss) else UNKNOWN,
+            theta=episode.theta,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -233,18 +217,14 @@ class LossScheduleEnv(gymnasium.Env[Observation, Any]):
         self.np_random.bit_generator.state = state["np_random"]
         self._np_random_seed = state["np_random_seed"]
 
-    def render(self) -> Frame | None:
-        """(H, W, 3) uint8, always of one size; None, and a warning, without a render_mode."""
-        if self.render_mode is None:
-            say_that_nothing_is_rendered("autoseg/LossSchedule-v0")
-            return None
+    def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
         thetas = {"identity": self.space.identity()}
         values: list[float] = []
         if self._episode is not None:
             values = self._episode.values
             thetas["current"] = np.array(self._episode.theta)
         progress = [step / self.steps for step in range(len(values))]
-        return draw_frame(self.space, thetas, {"score": (progress, values)}, "progress")
+        return thetas, {"score": (progress, values)}, "progress"
 
     def _settings(self) -> dict[str, Any]:
         names = list(self.score_names)

@@ -7,36 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, SupportsFloat
+from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.spaces import Box
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from rl.envs.actions import action_space, theta_of
-from rl.envs.observations import (
+from rl.envs.base import (
     UNKNOWN,
+    Course,
     Field,
+    LossEnv,
     Observation,
-    field_slices,
+    Step,
+    Theta,
+    asked_space,
+    at_least_one,
     measured,
-    observation_space,
-    pack,
-    score_vector,
 )
-from rl.envs.problem import asked_space, check_count, check_render_mode
-from rl.envs.rendering import Frame, draw_frame, say_that_nothing_is_rendered
 from rl.executors import Candidate
 from rl.proxies import make_task
 from rl.proxy import ProxyResult, ProxyTask, check_result, score_names_of
 
-Theta = NDArray[np.float64]
-Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
 
-
-class LossSearchEnv(gymnasium.Env[Observation, Any]):
+class LossSearchEnv(LossEnv):
     """
     ## Description
 
@@ -142,9 +136,6 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
     * v0: initial version.
     """  # noqa: E501  (a table's row is one line)
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (gymnasium's form)
-    action_space: Box[Any]
-
     def __init__(
         self,
         proxy: str | ProxyTask = "quadratic",
@@ -156,24 +147,21 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.render_mode = check_render_mode(render_mode, self.metadata)
-        self.horizon = check_count("horizon", horizon)
-        self.task, self.space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
+        self.horizon = at_least_one("horizon", horizon)
+        self.task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         if not callable(getattr(self.task, "evaluate", None)):
             raise TypeError(
                 f"{type(self.task).__name__} scores no single theta: it has no "
                 "evaluate(theta, seed, budget); trainings are for autoseg/LossSchedule-v0"
             )
-        self.score_names = score_names_of(self.task)
-        self._fields = (
-            Field("last_action", self.space.dim, 0.0, 1.0),
-            Field("last_scores", len(self.score_names), UNKNOWN, 1.0),
+        names = score_names_of(self.task)
+        fields = (
+            Field("last_action", space.dim, 0.0, 1.0),
+            Field("last_scores", len(names), UNKNOWN, 1.0),
             Field("best", 1, UNKNOWN, 1.0),
             Field("budget_used", 1, 0.0, 1.0),
         )
-        self.action_space = action_space(self.space.dim, normalize_action)
-        self.observation_space = observation_space(self._fields)
-        self.observation_fields = field_slices(self._fields)
+        super().__init__(space, names, fields, normalize_action, render_mode)
         self._episodes = 0
         self._episode: _Episode | None = None
         self._history = _History()
@@ -207,24 +195,16 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
             raise ResetNeeded("the episode is over or none was begun; call reset() before step()")
         return Candidate(
             f"e{episode.number:05d}c{episode.used:02d}",
-            theta_of(action, self.action_space),
+            self.theta_of(action),
             episode.seed,
         )
 
-    def render(self) -> Frame | None:
-        """(H, W, 3) uint8, always of one size; None, and a warning, without a render_mode."""
-        if self.render_mode is None:
-            say_that_nothing_is_rendered("autoseg/LossSearch-v0")
-            return None
+    def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
         rewards = self._history.rewards
         count = list(range(1, len(rewards) + 1))
         best = np.maximum.accumulate(rewards).tolist() if rewards else []
-        return draw_frame(
-            self.space,
-            {"identity": self.space.identity(), **self._history.thetas},
-            {"reward": (count, rewards), "best": (count, best)},
-            "candidate",
-        )
+        thetas = {"identity": self.space.identity(), **self._history.thetas}
+        return thetas, {"reward": (count, rewards), "best": (count, best)}, "candidate"
 
     def _conclude(self, candidate: Candidate, result: ProxyResult) -> Step:
         """Take the result of what was proposed into the episode."""
@@ -249,15 +229,11 @@ class LossSearchEnv(gymnasium.Env[Observation, Any]):
         return self._observation(episode), float(result.reward), ended, False, info
 
     def _observation(self, episode: _Episode) -> Observation:
-        best = UNKNOWN if episode.used == 0 else max(episode.best, 0.0)
-        return pack(
-            self._fields,
-            {
-                "last_action": episode.theta,
-                "last_scores": score_vector(episode.scores, self.score_names),
-                "best": best,
-                "budget_used": episode.used / self.horizon,
-            },
+        return self.pack(
+            last_action=episode.theta,
+            last_scores=self.score_vector(episode.scores),
+            best=UNKNOWN if episode.used == 0 else max(episode.best, 0.0),
+            budget_used=episode.used / self.horizon,
         )
 
 

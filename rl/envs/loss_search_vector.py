@@ -16,9 +16,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace
+from rl.envs.base import Observation, asked_space, at_least_one
 from rl.envs.loss_search import LossSearchEnv
-from rl.envs.observations import Observation
-from rl.envs.problem import OncePerProcess, asked_space, check_count
 from rl.executors import Candidate, Executor, make_executor
 from rl.proxies import make_task
 from rl.proxy import ProxyResult, ProxyTask, check_result, score_names_of
@@ -97,7 +96,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
     ) -> None:
         # First, for `close`, which the library also calls when the rest of this fails.
         self._owned: Executor | None = None
-        count = check_count("num_envs", num_envs)
+        count = at_least_one("num_envs", num_envs)
         asked = asked_space(metric, surface, pieces)
         make = OncePerProcess(proxy, proxy_kwargs, asked)
         task, space = make_task(make(), space=asked)
@@ -152,9 +151,35 @@ class LossSearchVectorEnv(SyncVectorEnv):
         if [candidate.id for candidate, _ in came] != [candidate.id for candidate in named]:
             raise RuntimeError(
                 f"{type(self._executor).__name__}.run must give a result for each candidate, in "
-                f"order; asked for {[one.id for one in named]}, got {[one.id for one, _ in came]}"
+                f"order; got {[one.id for one, _ in came]}"
             )
         return [check_result(self._executor, result) for _, result in came]
+
+
+class OncePerProcess:
+    """A factory of a task that builds it at the first call and then gives the same one again.
+
+    Sent to another process it goes without the task, which is built anew there: a network and its
+    data are not what one wants to pickle.
+    """
+
+    def __init__(
+        self,
+        proxy: str | ProxyTask,
+        proxy_kwargs: Mapping[str, Any] | None,
+        space: SearchSpace | None,
+    ) -> None:
+        self._arguments = proxy, proxy_kwargs, space
+        self._task: ProxyTask | None = None
+
+    def __call__(self) -> ProxyTask:
+        """The task."""
+        if self._task is None:
+            self._task = make_task(*self._arguments)[0]
+        return self._task
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_arguments": self._arguments, "_task": None}
 
 
 class _Awaited:

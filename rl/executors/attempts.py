@@ -1,25 +1,24 @@
-"""What becomes of an evaluation that goes wrong: one policy and one wording for every executor.
+"""One evaluation, tried until it gives a result: the same in this process and in a worker.
 
-An exception or the end of a worker says nothing of theta: it is logged, and the candidate tried
-again; when all its attempts failed, its evaluation is lost. One that exceeds the timeout is lost
-at once, since it would take as long again. ``failed(...)`` from the task itself is an answer, and
-no reason to try again. A data error is raised: every other candidate would meet it too.
+An exception says nothing of theta: it is logged, and the candidate tried again; when all its
+attempts failed, its evaluation is lost. One that exceeds the timeout is lost at once, since it
+would take as long again. ``failed(...)`` from the task itself is an answer, and no reason to try
+again. A data error is raised: every other candidate would meet it too.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import math
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate
 from rl.proxy import ProxyResult, ProxyTask, check_result, data_errors_of, lost
+from rl.signals import TimeLimitExceeded, time_limit
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,80 +27,56 @@ class AttemptPolicy:
 
     Args:
         max_retries: further attempts after one that raised or whose worker died.
-        timeout: seconds (wall clock) that one attempt may take; None = any.
+        timeout: seconds (wall clock) that one attempt may take; None = any. Needs the main thread
+            of its process, and stops code that never returns to the interpreter only when it does
+            (`rl.signals.time_limit`).
     """
 
     max_retries: int = 2
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_retries, int) or self.max_retries < 0:
-            raise ValueError(f"max_retries must be a whole number >= 0, got {self.max_retries!r}")
-        if self.timeout is not None and not 0.0 < self.timeout < math.inf:
+        if self.max_retries < 0 or not 0.0 < (self.timeout or 1.0) < math.inf:
             raise ValueError(
-                f"timeout is in seconds, > 0, or None for no limit; got {self.timeout!r}"
+                "expected max_retries >= 0 and a timeout of > 0 seconds, or None for no limit; got "
+                f"{self.max_retries!r} and {self.timeout!r}"
             )
 
-    def verdict(
-        self, candidate: Candidate, number: int, outcome: ProxyResult | Failure
-    ) -> ProxyResult | None:
-        """The candidate's result after attempt `number` = 1, 2, …; None = try again."""
-        if isinstance(outcome, ProxyResult):
-            return outcome
-        attempts = 1 + self.max_retries
-        _logger.warning(
-            "candidate %s: attempt %d of %d failed\n%s",
-            candidate.id,
-            number,
-            attempts,
-            outcome.trace or outcome.words,
-        )
-        if not outcome.again:
-            return lost(outcome.words)
-        if number < attempts:
-            return None
-        if attempts == 1:
-            return lost(f"1 attempt failed: {outcome.words}")
-        return lost(f"{attempts} attempts failed; the last: {outcome.words}")
+
+def evaluate(
+    task: ProxyTask, candidate: Candidate, policy: AttemptPolicy, log: Callable[[str], None]
+) -> ProxyResult:
+    """The task's result, or a lost one; ``log`` is told of every attempt that failed."""
+    attempts = 1 + policy.max_retries
+    for number in range(1, attempts + 1):
+        try:
+            with time_limit(policy.timeout):
+                # A copy: a task that writes into its argument must not change the candidate.
+                result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
+            return check_result(task, result)
+        except TimeLimitExceeded:
+            reason = f"stopped after {policy.timeout:g} s, its timeout"
+            log(f"candidate {candidate.id}: attempt {number} of {attempts} failed\n{reason}")
+            return lost(reason)
+        except Exception as error:
+            if is_data_error(error, data_errors_of(task)):
+                raise
+            reason, trace = one_line(error), traceback.format_exc().rstrip()
+            log(f"candidate {candidate.id}: attempt {number} of {attempts} failed\n{trace}")
+    return lost_after(attempts, reason)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """An attempt without a result, in plain text, so that it travels between processes.
-
-    Args:
-        words: the exception's type and the first line of its message; goes into the journal.
-        trace: its traceback, for the log.
-        again: whether another attempt may succeed.
-    """
-
-    words: str
-    trace: str = ""
-    again: bool = True
-
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """The failure that an exception stands for."""
-        name, (first, *_) = type(error).__name__, str(error).strip().splitlines() or [""]
-        words = f"{name}: {first}" if first else name
-        return cls(words, "".join(traceback.format_exception(error)).rstrip())
-
-    @classmethod
-    def too_long(cls, timeout: float | None) -> Failure:
-        """That of an attempt which exceeded the timeout, in seconds."""
-        return cls(f"stopped after {timeout:g} s, its timeout", again=False)
+def lost_after(attempts: int, reason: str) -> ProxyResult:
+    """The result of a candidate whose attempts all failed, the last for this reason."""
+    if attempts == 1:
+        return lost(f"1 attempt failed: {reason}")
+    return lost(f"{attempts} attempts failed; the last: {reason}")
 
 
-def attempt(task: ProxyTask, candidate: Candidate) -> ProxyResult | Failure:
-    """Evaluate once. Exceptions become a Failure; data errors, Ctrl-C and exit pass through."""
-    try:
-        # A copy: a task that writes into its argument must not change the candidate.
-        result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
-        return check_result(task, result)
-    except Exception as error:
-        if is_data_error(error, data_errors_of(task)):
-            raise
-        return Failure.of(error)
+def one_line(error: BaseException) -> str:
+    """The exception's type and the first line of its message."""
+    name, (first, *_) = type(error).__name__, str(error).strip().splitlines() or [""]
+    return f"{name}: {first}" if first else name
 
 
 def is_data_error(error: Exception, data_errors: tuple[type[Exception], ...]) -> bool:

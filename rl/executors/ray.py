@@ -1,54 +1,94 @@
 """Candidates evaluated by Ray actors, in parallel, on this machine or on a cluster.
 
-The order in which they finish decides nothing: a result belongs to its candidate's id, and is
-handed out when all before it have been. So serial and Ray write the same journal.
+The order in which they finish decides nothing: results are handed out in the order of the
+candidates. So serial and Ray write the same journal.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import logging
+import os
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from types import TracebackType
+from typing import Any
 
 import torch
 
-from rl.executors.attempts import AttemptPolicy
-from rl.executors.base import Candidate, check_ids
+from rl.executors.attempts import AttemptPolicy, evaluate, lost_after, one_line
+from rl.executors.base import Candidate, Executor, ExecutorError
 from rl.proxy import ProxyResult, ProxyTask
+from rl.signals import uninterrupted
 
 try:
-    from ray import cloudpickle
+    import ray
 except ImportError as error:
     raise ImportError(
         "the ray executor needs Ray: pip install -e '.[ray]', or use the serial executor"
     ) from error
 
-from rl.executors.ray_pool import WorkerPool
-from rl.executors.ray_worker import Job, Outcome, Stop
+from rl.executors.ray_cluster import connect, room
 
 _SLICE = 0.5
 """Seconds of one wait, and so the longest that a signal waits."""
 
+_logger = logging.getLogger(__name__)
 
-class RayExecutor:
-    """Keeps workers busy with candidates; each makes the task once and keeps it warm.
+
+class _Worker:
+    """Runs in an actor's process: makes the task at its first candidate, and keeps it."""
+
+    def __init__(self, make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
+        # Sums in another order differ in the last bits: results on a CPU depend on the number of
+        # threads, so every worker has as many as the driver would use itself.
+        torch.set_num_threads(threads)
+        self._make, self._policy = make, policy
+        self._task: ProxyTask | None = None
+
+    def evaluate(self, candidate: Candidate) -> tuple[ProxyResult | BaseException, list[str]]:
+        """The result, or what ends the run; and what is to be logged."""
+        said: list[str] = []
+        try:
+            if self._task is None:
+                self._task = _made(self._make)
+            if self._policy.timeout is not None:
+                # Ends a process whose code never returns to the interpreter, where signals act.
+                limit = self._policy.timeout * (2 + self._policy.max_retries)
+                faulthandler.dump_traceback_later(limit, exit=True, file=2)
+            return evaluate(self._task, candidate, self._policy, said.append), said
+        except (Exception, SystemExit) as error:  # Ray would wrap it, and end the actor
+            return error, said
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _made(make: Callable[[], ProxyTask]) -> ProxyTask:
+    try:
+        return make()
+    except Exception as error:
+        raise ExecutorError(
+            f"a worker could not make its task: {one_line(error)}\nIn the worker:\n"
+            f"{traceback.format_exc()}"
+        ) from None
+
+
+class RayExecutor(Executor):
+    """Keeps workers busy with candidates; each makes the task once and keeps it.
 
     Ray starts, or is joined, at the first candidate. What workers print is in Ray's own log files;
-    the traceback of a failed attempt also comes to this process's log. A worker that dies is
-    replaced; so is one whose candidate took too long or whose run was left early, which is killed.
+    the traceback of a failed attempt also comes to this process's log. Ray replaces a worker that
+    dies, and repeats its candidate.
 
     Args:
         make: () -> ProxyTask, picklable; called once in each worker.
         workers: how many; None = as many as the cluster's resources allow.
         cpus: what a worker takes of a node's CPUs; Ray counts, it does not enforce.
         gpus: of its GPUs: 0.5 puts two workers on each. A worker sees only the GPUs it was given.
-        max_retries: further attempts after an exception or the loss of the worker.
+        max_retries: further attempts after an exception, and after the loss of the worker.
         timeout: seconds that one attempt may take, from its start in the worker; None = any.
         address: of a cluster; None = the environment's RAY_ADDRESS, or one of this machine's own.
         threads: of torch in each worker; None = as many as here, since CPU results depend on it.
-
-    Raises:
-        ValueError, TypeError: a setting that makes no sense; ``make`` cannot be pickled.
     """
 
     def __init__(
@@ -64,113 +104,103 @@ class RayExecutor:
         threads: int | None = None,
     ) -> None:
         self.policy = AttemptPolicy(max_retries, timeout)
-        threads = torch.get_num_threads() if threads is None else threads
-        _check(workers, cpus, gpus, threads)
-        self._new_pool = partial(
-            WorkerPool,
-            _pickled(make),
-            workers=workers,
-            cpus=cpus,
-            gpus=gpus,
-            threads=threads,
-            timeout=timeout,
-            max_lost=max_retries,
-            address=address,
-        )
-        self._pool: WorkerPool | None = None
-        self._runs = 0
-        self._closed = False
+        self._make, self._address, self._wanted = make, address, workers
+        self._cpus, self._gpus = cpus, gpus
+        self._threads = torch.get_num_threads() if threads is None else threads
+        self._size: int | None = None  # of the pool, once Ray is there
+        self._idle: list[Any] = []
+        self._ours = False
 
     def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
         """Yield (candidate, result) in order; see `Executor.run`.
 
-        Raises:
-            ExecutorError: no cluster at the address, no room on it, or a task that cannot be made.
-            RuntimeError: the executor is closed.
+        Raises ExecutorError: no cluster at the address, no room on it, a task that cannot be made.
         """
-        check_ids(candidates)
-        return self._run(list(candidates))
-
-    def _run(self, candidates: list[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
         if not candidates:
             return
-        self._runs += 1
-        number = self._runs
-        jobs = [Job(candidate) for candidate in candidates]
-        done: dict[str, ProxyResult] = {}
+        waiting = list(enumerate(candidates))[::-1]
+        running: dict[Any, tuple[int, Any]] = {}  # Ray's reference -> the candidate's place, worker
+        done: dict[int, ProxyResult] = {}
+        self._size = self._size or self._open()
         try:
-            self._open_pool().drop_jobs()  # of an earlier run that was left and still hangs about
-            for candidate in candidates:
-                jobs = self._step(number, jobs, done, 0.0)
-                while candidate.id not in done:
-                    jobs = self._step(number, jobs, done, _SLICE)
-                yield candidate, done.pop(candidate.id)
-        finally:
-            if self._pool is not None and number == self._runs:
-                self._pool.drop_jobs()
+            for place, candidate in enumerate(candidates):
+                while place not in done:
+                    while waiting and (self._idle or len(running) < self._size):
+                        worker = self._idle.pop() if self._idle else self._new_worker()
+                        number, one = waiting.pop()
+                        running[worker.evaluate.remote(one)] = number, worker
+                    for reference in _finished(list(running)):
+                        number, worker = running.pop(reference)
+                        done[number] = self._result(candidates[number], worker, reference)
+                yield candidate, done.pop(place)
+        finally:  # a run that is left: what is under way would keep its worker busy
+            for _, worker in running.values():
+                _kill(worker)
 
-    def _open_pool(self) -> WorkerPool:
-        if self._closed:
-            raise RuntimeError("the executor is closed; make a new one")
-        if self._pool is None:
-            self._pool = self._new_pool()
-        return self._pool
+    def _open(self) -> int:
+        """Connect to the cluster; how many workers to have."""
+        self._ours = connect(self._address)
+        there = room(self._cpus, self._gpus)
+        if there < (self._wanted or 1):
+            raise ExecutorError(
+                f"{self._wanted or 1} workers of {self._cpus:g} CPUs and {self._gpus:g} GPUs each "
+                f"do not fit: the cluster has room for {there}; ask for fewer or smaller ones"
+            )
+        return self._wanted or there
 
-    def _step(
-        self, run: int, jobs: list[Job], done: dict[str, ProxyResult], seconds: float
-    ) -> list[Job]:
-        """Wait so long for outcomes, then see that everybody has work; the jobs that are left."""
-        if run != self._runs:
-            raise RuntimeError("this run ended when the executor began another one")
-        pool = self._open_pool()
-        again = []
-        for job, outcome in pool.finished(seconds):
-            result = self._result(job, outcome)
-            if result is None:
-                again.append(Job(job.candidate, job.number + 1))
-            else:
-                done[job.candidate.id] = result
-        return pool.start(again + jobs)
+    def _new_worker(self) -> Any:
+        environment = {
+            # It finds the modules that the driver finds, also those next to a script.
+            "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
+            "OMP_NUM_THREADS": str(self._threads),
+        }
+        actor_class: Any = ray.remote(_Worker)
+        return actor_class.options(
+            num_cpus=self._cpus,
+            num_gpus=self._gpus,
+            max_restarts=-1,
+            max_task_retries=self.policy.max_retries,
+            runtime_env={"env_vars": environment},
+        ).remote(self._make, self.policy, self._threads)
 
-    def _result(self, job: Job, outcome: Outcome) -> ProxyResult | None:
-        if isinstance(outcome, Stop):
-            raise outcome.error
-        return self.policy.verdict(job.candidate, job.number, outcome)
+    def _result(self, candidate: Candidate, worker: Any, reference: Any) -> ProxyResult:
+        outcome: ProxyResult | BaseException
+        try:
+            with uninterrupted():
+                outcome, said = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:  # what it gave cannot be pickled
+            self._idle.append(worker)
+            _logger.warning("candidate %s: %s", candidate.id, error)
+            return lost_after(1, one_line(error.cause or error))
+        except ray.exceptions.RayError as error:
+            _kill(worker)
+            _logger.warning("candidate %s: %s", candidate.id, error)
+            return lost_after(1 + self.policy.max_retries, "the worker's process died")
+        self._idle.append(worker)
+        for line in said:
+            _logger.warning(line)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     def close(self) -> None:
         """End the workers, and Ray if it was started here; a second call does nothing."""
-        pool, self._pool, self._closed = self._pool, None, True
-        if pool is not None:
-            pool.close()
-
-    def __enter__(self) -> RayExecutor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        for worker in self._idle:
+            _kill(worker)
+        if self._ours:
+            ray.shutdown()
+        self._idle, self._size, self._ours = [], None, False
 
 
-def _check(workers: int | None, cpus: float, gpus: float, threads: int) -> None:
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be >= 1, or None for as many as fit; got {workers}")
-    if min(cpus, gpus) < 0 or max(cpus, gpus) <= 0:
-        raise ValueError(
-            f"a worker takes cpus >= 0 and gpus >= 0, one of them > 0; got {cpus} and {gpus}"
-        )
-    if threads < 1:
-        raise ValueError(f"threads must be >= 1, or None for as many as here; got {threads}")
+def _kill(worker: Any) -> None:
+    if ray.is_initialized():
+        ray.kill(worker)
 
 
-def _pickled(make: Callable[[], ProxyTask]) -> bytes:
-    try:
-        pickled: bytes = cloudpickle.dumps(make)  # type: ignore[no-untyped-call]
-        return pickled
-    except Exception as error:  # every object refuses in its own way
-        raise TypeError(
-            f"make travels to the workers and must be picklable; {make!r} is not: {error}"
-        ) from error
+def _finished(references: list[Any]) -> list[Any]:
+    """Those whose results are there, after a short wait for the first."""
+    # Ray looks at signals while it waits, and breaks when a handler raises anything other than
+    # KeyboardInterrupt: a signal acts when the wait is over.
+    with uninterrupted():
+        ready, _ = ray.wait(references, num_returns=1, timeout=_SLICE)
+        return ready

@@ -22,8 +22,7 @@ def connect(address: str | None) -> bool:
     """Make Ray ready in this process; whether it was not before, and so is ours to shut down.
 
     Ray that is initialised already is used as it is. Otherwise: the cluster at `address`, or at
-    the environment's RAY_ADDRESS, or one of this machine's own, without dashboard, usage
-    statistics and other talk.
+    the environment's RAY_ADDRESS, or one of this machine's own.
 
     Raises ExecutorError when the cluster cannot be joined.
     """
@@ -35,16 +34,17 @@ def connect(address: str | None) -> bool:
     # NOTSET and INFO are what Ray's import leaves there, by version; others are a user's choice.
     if (log := logging.getLogger("ray")).level in (logging.NOTSET, logging.INFO):
         log.setLevel(logging.ERROR)
-    if address == "local":
-        _init(address)
-    else:
-        _join(address)
+    join(address)
     return True
 
 
-def _join(address: str) -> None:
+def join(address: str) -> None:
+    """Initialise Ray for the cluster at an address, or "local"; ExecutorError when it cannot be."""
     try:
-        _check_that_somebody_listens(address)
+        # Ray itself would try for a quarter of an hour where nobody listens.
+        url = urlsplit(address if "://" in address else f"//{address}")
+        if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
+            socket.create_connection((url.hostname, url.port), timeout=_PATIENCE).close()
         _init(address)
     except Exception as error:  # Ray has many kinds, and few of them say what to do
         raise ExecutorError(
@@ -53,13 +53,6 @@ def _join(address: str) -> None:
             "RAY_AUTH_MODE and the token are those of the head, and that it has the same version "
             f"of Ray, {ray.__version__}"
         ) from error
-
-
-def _check_that_somebody_listens(address: str) -> None:
-    # Ray itself would try for a quarter of an hour where nobody does.
-    url = urlsplit(address if "://" in address else f"//{address}")
-    if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
-        socket.create_connection((url.hostname, url.port), timeout=_PATIENCE).close()
 
 
 def _init(address: str) -> None:
@@ -80,11 +73,11 @@ def _init(address: str) -> None:
 
 def room(cpus: float, gpus: float) -> int:
     """How many workers of so many CPUs and GPUs each the living nodes can hold together."""
+    wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0}
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return sum(_room_of_node(node["Resources"], cpus, gpus) for node in nodes if node["Alive"])
-
-
-def _room_of_node(resources: dict[str, float], cpus: float, gpus: float) -> int:
-    shares = [(resources.get("CPU", 0.0), cpus), (resources.get("GPU", 0.0), gpus)]
-    # Ray counts in steps of 1/10000: 1 / 0.1 must not come out as 9.
-    return min(int(there / wanted + 1e-6) for there, wanted in shares if wanted > 0)
+    return sum(
+        # Ray counts in steps of 1/10000: 1 / 0.1 must not come out as 9.
+        min(int(node["Resources"].get(name, 0.0) / share + 1e-6) for name, share in wanted.items())
+        for node in nodes
+        if node["Alive"]
+    )

@@ -1,27 +1,23 @@
-"""The plainest executor: one candidate after the other, in this process."""
+"""One candidate after the other, in this process."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
-from types import TracebackType
 
-from rl.executors.attempts import AttemptPolicy, Failure, attempt
-from rl.executors.base import Candidate, Executor, check_ids
+from rl.executors.attempts import AttemptPolicy, evaluate
+from rl.executors.base import Candidate, Executor
 from rl.proxy import ProxyResult, ProxyTask
-from rl.signals import TimeLimitExceeded, time_limit
 
-__all__ = ["Candidate", "Executor", "SerialExecutor", "make_serial"]
+_logger = logging.getLogger(__name__)
 
 
-class SerialExecutor:
+class SerialExecutor(Executor):
     """One candidate after the other; the next starts when its result is asked for.
 
     Args:
         task: evaluates them.
-        max_retries: further attempts after an exception; see `rl.executors.attempts`.
-        timeout: seconds that one attempt may take; None = any. Needs the main thread, and stops
-            code that never returns to the interpreter only when it does (`rl.signals.time_limit`).
+        max_retries, timeout: see `rl.executors.attempts.AttemptPolicy`.
     """
 
     def __init__(
@@ -31,35 +27,9 @@ class SerialExecutor:
         self.policy = AttemptPolicy(max_retries, timeout)
 
     def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
-        """Yield (candidate, result) in order; ValueError when an id comes twice."""
-        check_ids(candidates)
-        return ((candidate, self._evaluate(candidate)) for candidate in candidates)
-
-    def _evaluate(self, candidate: Candidate) -> ProxyResult:
-        for number in count(1):
-            try:
-                with time_limit(self.policy.timeout):
-                    outcome = attempt(self.task, candidate)
-            except TimeLimitExceeded:
-                outcome = Failure.too_long(self.policy.timeout)
-            result = self.policy.verdict(candidate, number, outcome)
-            if result is not None:
-                return result
-        raise AssertionError("count ends")
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-    def __enter__(self) -> SerialExecutor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        """Yield (candidate, result) in order."""
+        for candidate in candidates:
+            yield candidate, evaluate(self.task, candidate, self.policy, _logger.warning)
 
 
 def make_serial(

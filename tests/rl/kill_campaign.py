@@ -3,8 +3,8 @@
     python tests/rl/kill_campaign.py DIRECTORY [--kills 50] [--seed 0]
 
 Every start of a search is a fork of this process, which has imported everything already. Prints one
-JSON object: how many SIGKILLs struck where, after how many of them journals were the same as those
-of uninterrupted searches, and what became of SIGINT and SIGTERM.
+JSON object: for SIGKILL, SIGINT and SIGTERM how many struck, how many searches they struck, and
+after how many of these the journal was that of an uninterrupted search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import random
 import signal
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +37,13 @@ from rl.signals import STOPPING, Interrupted, interruptible
 
 SETTINGS = SearchSettings(rounds=4, samples=5, seed=3, top_k=2, reseeds=2)
 CASES = {
-    "ppo": ("ppo", SETTINGS),
-    "ppo, stopped at rungs": ("ppo", dataclasses.replace(SETTINGS, rungs=2)),
-    "cma_es": ("cma_es", SETTINGS),
-    "tpe": ("tpe", SETTINGS),
-    "gp": ("gp", SETTINGS),
-    "random": ("random", SETTINGS),
+    "ppo": SETTINGS,
+    "ppo, stopped at rungs": dataclasses.replace(SETTINGS, rungs=2),
+    "cma_es": SETTINGS,
+    "random": SETTINGS,
 }
-if importlib.util.find_spec("optuna") is None:
-    del CASES["tpe"], CASES["gp"]
-PLACES = ("header", "write", "round", "between rounds", "selection")
-"""Where kills must have struck; "write" is the midst of a line."""
+if importlib.util.find_spec("optuna") is not None:
+    CASES |= {"tpe": SETTINGS, "gp": SETTINGS}
 
 
 class _Slow(Quadratic):
@@ -83,9 +78,10 @@ class _SlowJournal(Journal):
 
 def search(case: str, directory: Path) -> None:
     """Begin the search, or go on with it."""
-    name, settings = CASES[case]
+    settings = CASES[case]
     task = _Slow([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: bool(theta[0] > 0.85))
-    agent = agent_class(name)(np.array([0.5, 0.5, 0.5]), seed=1, rounds=settings.rounds)
+    make = agent_class(case.partition(",")[0])
+    agent = make(np.array([0.5, 0.5, 0.5]), seed=1, rounds=settings.rounds)
     header = dataclasses.asdict(settings)
     with (
         _SlowJournal.resume(directory / "journal.jsonl", header) as journal,
@@ -94,28 +90,22 @@ def search(case: str, directory: Path) -> None:
         run_search(agent, executor, journal, settings, max_lost=1.0)
 
 
-def as_script(case: str, directory: Path) -> int:
-    """What a script does around a search; its exit status."""
-    try:
-        with interruptible():
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-            search(case, directory)
-    except Interrupted as stop:
-        return stop.exit_code
-    return 0
-
-
 def child(case: str, directory: Path) -> int:
-    """Start the search in a process of its own; its id."""
+    """Start the search in a process of its own, as a script does; its id."""
     # Until the handlers are there: while it starts, a script has nothing to write or to resume.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    pid = os.fork()
-    if pid != 0:
+    if pid := os.fork():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return pid
     status = 1
     try:
-        status = as_script(case, directory)
+        with interruptible():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            search(case, directory)
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # what comes later comes too late
+        status = 0
+    except Interrupted as stop:
+        status = stop.exit_code
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
@@ -128,39 +118,6 @@ def ended(pid: int) -> int:
     if status == 1:
         raise RuntimeError("a search ended with an error, see above")
     return status
-
-
-def interrupt(case: str, directory: Path, signum: int, seconds: float) -> int | None:
-    """Start the search, send it the signal after so long; its exit status.
-
-    None: it had ended before. A search that ends as if there had been no signal gives 0.
-    """
-    pid = child(case, directory)
-    time.sleep(seconds)
-    late = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    os.kill(pid, signum)
-    status = ended(pid)
-    return None if late else status
-
-
-def journal_of(directory: Path) -> bytes:
-    path = directory / "journal.jsonl"
-    return path.read_bytes() if path.exists() else b""
-
-
-def place(journal: bytes) -> str:
-    """Where a search was that left this journal behind."""
-    *lines, torn = journal.split(b"\n")
-    if not lines:
-        return "header"
-    if torn:
-        return "write"
-    record = json.loads(lines[-1])
-    if record["kind"] in ("header", "round"):
-        return "between rounds"
-    if record["kind"] == "result":
-        return "end"
-    return "selection" if record.get("id", "").startswith("s") else "round"
 
 
 class Campaign:
@@ -176,7 +133,7 @@ class Campaign:
             directory, start = self.new(), time.monotonic()
             assert ended(child(case, directory)) == 0
             self.seconds[case] = time.monotonic() - start
-            self.whole[case] = journal_of(directory)
+            self.whole[case] = (directory / "journal.jsonl").read_bytes()
 
     def new(self) -> Path:
         """A directory for a search."""
@@ -184,61 +141,32 @@ class Campaign:
         directory.mkdir()
         return directory
 
-    def end(self, case: str, directory: Path) -> bool:
-        """Resume to the end; whether the journal is that of the uninterrupted search."""
-        assert ended(child(case, directory)) == 0
-        return journal_of(directory) == self.whole[case]
-
-    def kill(self, least: int) -> dict[str, Any]:
-        """SIGKILL, until so many struck, and each place at least once."""
-        places, kills, identical = Counter(), Counter(), Counter()
+    def strike(self, signum: int, least: int) -> dict[str, int]:
+        """Start, strike and resume searches of all cases in turn, until so many signals struck."""
+        expected = -signum if signum == signal.SIGKILL else 128 + signum
+        struck = torn = searches = identical = 0
         for case in itertools.cycle(CASES):
-            finished = sum(kills.values()) >= least and set(PLACES) <= set(places)
-            if finished or sum(kills.values()) > 10 * least:
+            if struck >= least:
                 break
             directory = self.new()
-            while self.struck(case, directory):
-                kills[case] += 1
-                places[place(journal_of(directory))] += 1
-            identical[case] += self.end(case, directory)
-            identical[case, "searches"] += 1
-        return {
-            "kills": sum(kills.values()),
-            "searches": sum(identical[case, "searches"] for case in CASES),
-            "identical": sum(identical[case] for case in CASES),
-            "kills by case": kills,
-            "kills by place": places,
-        }
-
-    def struck(self, case: str, directory: Path) -> bool:
-        """Start or resume the search and kill it; False: it was done before."""
-        # Early instants are more likely, or few kills would come in a start's first milliseconds.
-        seconds = self.random.random() ** 3 * self.seconds[case]
-        return interrupt(case, directory, signal.SIGKILL, seconds) == -signal.SIGKILL
-
-    def stop(self, signum: int, least: int) -> dict[str, Any]:
-        """SIGINT or SIGTERM, until so many struck."""
-        statuses: list[int] = []
-        whole_lines = identical = searches = 0
-        for case in itertools.cycle(CASES):
-            if len(statuses) >= least:
-                break
-            directory = self.new()
-            status = interrupt(case, directory, signum, self.random.random() * self.seconds[case])
-            journal = journal_of(directory)
-            # A signal that comes after the last record finds nothing to stop.
-            if status is not None and not (status == 0 and journal == self.whole[case]):
-                statuses.append(status)
-                whole_lines += journal.endswith(b"\n") or not journal
-            identical += self.end(case, directory)
+            path = directory / "journal.jsonl"
+            while self._struck(case, directory, signum, expected):
+                struck += 1
+                torn += path.exists() and not path.read_bytes().endswith(b"\n")
+            identical += path.read_bytes() == self.whole[case]
             searches += 1
-        return {
-            "struck": len(statuses),
-            "exit statuses": sorted(set(statuses)),
-            "whole lines": whole_lines,
-            "searches": searches,
-            "identical": identical,
-        }
+        return {"struck": struck, "torn": torn, "searches": searches, "identical": identical}
+
+    def _struck(self, case: str, directory: Path, signum: int, expected: int) -> bool:
+        """Start or resume the search and send the signal; False: it was done before."""
+        pid = child(case, directory)
+        # Early instants are more likely, or few kills would come in a start's first milliseconds.
+        time.sleep(self.random.random() ** 3 * self.seconds[case])
+        os.kill(pid, signum)
+        status = ended(pid)
+        if status not in (0, expected):
+            raise RuntimeError(f"expected exit status 0 or {expected}, got {status}")
+        return status != 0
 
 
 def main() -> None:
@@ -253,16 +181,8 @@ def main() -> None:
     torch.set_num_threads(1)
     gc.freeze()  # a collection in a fork would copy every page
     campaign = Campaign(arguments.directory, arguments.seed)
-    print(
-        json.dumps(
-            {
-                "SIGKILL": campaign.kill(arguments.kills),
-                "SIGINT": campaign.stop(signal.SIGINT, 5),
-                "SIGTERM": campaign.stop(signal.SIGTERM, 5),
-            },
-            indent=2,
-        )
-    )
+    signals = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+    print(json.dumps({one.name: campaign.strike(one, arguments.kills) for one in signals}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
 import os
@@ -54,31 +53,6 @@ def test_a_line_a_round_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert "identity" in report[-1]
 
 
-def test_the_limit_of_the_rounds_counts_in_the_time_left(tmp_path: Path) -> None:
-    """60 s for 3 of 12: 3 more candidates have 40 s instead of 60, and 6 in the final 120 s."""
-    limited = dataclasses.replace(SETTINGS, minutes=2 / 3)
-    first, second, *_ = _lines(tmp_path / "journal.jsonl", settings=limited)
-    assert first.endswith(("02:39 left", "02:40 left"))  # less the real time of this search
-    assert second.endswith("02:00 left")
-
-
-def test_rounds_that_were_not_made_show(tmp_path: Path) -> None:
-    limited = dataclasses.replace(SETTINGS, minutes=1e-9)
-    _, final, *_ = _lines(tmp_path / "journal.jsonl", settings=limited)
-    assert final.startswith("final after 1 of 2 rounds: 3 finalists")
-
-
-def test_failures_show(tmp_path: Path) -> None:
-    thetas: list[float] = []
-
-    def all_of_the_first_round(theta: np.ndarray) -> bool:
-        thetas.append(theta[0])
-        return len(thetas) <= 3
-
-    first, *_ = _lines(tmp_path / "journal.jsonl", fails=all_of_the_first_round)
-    assert "best none  mean 0.0000  failed 3" in first
-
-
 def test_replayed_evaluations_cost_no_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     _lines(path)
@@ -99,32 +73,6 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert "best 0." in shown
     assert "12/12" in shown
     assert "identity" in shown.splitlines()[-1]
-
-
-def test_the_bar_is_closed_after_a_stop(tmp_path: Path) -> None:
-    stream = _Terminal()
-    bar = ProgressBar(stream)
-
-    def explode(theta: np.ndarray) -> bool:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        _run(tmp_path / "journal.jsonl", bar, fails=explode)
-    assert stream.getvalue().endswith("\n")
-
-
-def test_a_list_calls_all_in_order() -> None:
-    calls: list[str] = []
-
-    class Named(Callback):
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def close(self) -> None:
-            calls.append(self.name)
-
-    CallbackList([Named("a"), Named("b")]).close()
-    assert calls == ["a", "b"]
 
 
 class _Asked(Callback):

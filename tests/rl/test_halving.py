@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 from rl.agents import PPO
-from rl.callbacks import Callback
-from rl.events import CandidateEvent, RoundEvent, SelectionEvent
 from rl.executors import Candidate, SerialExecutor
-from rl.halving import Ended, climb, evaluations, survivors, told_rewards
+from rl.halving import Ended, climb, survivors, told_rewards
 from rl.journal import Journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, failed, lost
@@ -47,14 +45,6 @@ def test_the_best_of_those_that_are_ok_go_on(rewards: list[float], expected: lis
     assert survivors(list(map(_result, rewards))) == expected
 
 
-@pytest.mark.parametrize(
-    ("samples", "rungs", "expected"),
-    [(8, 0, 8), (8, 1, 12), (12, 2, 12 + 6 + 3), (5, 2, 5 + 3 + 2), (1, 1, 2)],
-)
-def test_the_number_of_evaluations(samples: int, rungs: int, expected: int) -> None:
-    assert evaluations(samples, rungs) == expected
-
-
 def _told(*rewards: tuple[float, ...]) -> tuple[list[float], list[str]]:
     """Of candidates with these rewards on their rungs, of which there are two."""
     ends = [
@@ -83,10 +73,6 @@ def test_what_was_lost_is_not_told_and_counts_for_nobody() -> None:
     assert statuses == ["ok", "lost", "lost", "stopped"]
 
 
-def test_a_failure_at_full_budget_counts_for_nobody() -> None:
-    assert _told((0.25, 0.4), (0.5, 0.5, -1))[0] == [0.4, 0.0]
-
-
 def test_a_round_climbs_its_rungs() -> None:
     asked: list[list[tuple[str, float]]] = []
     rewards = {"a": 0.1, "b": 0.4, "c": 0.3, "d": -1.0}
@@ -106,32 +92,22 @@ def test_a_round_climbs_its_rungs() -> None:
     assert [end.evaluation.id for end in ends] == ["ak0", "b", "ck1", "dk0"]
 
 
-class _Log(Callback):
-    def __init__(self) -> None:
-        self.events: list[object] = []
-
-    def on_candidate(self, event: CandidateEvent) -> None:
-        self.events.append(event)
-
-    on_round = on_selection = on_candidate  # type: ignore[assignment]
-
-
-def _search(path: Path, settings: SearchSettings = SETTINGS, callbacks=()) -> SearchResult:
+def _search(path: Path, settings: SearchSettings = SETTINGS) -> SearchResult:
     task = Quadratic([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: theta[0] > 0.85)
     agent = PPO(np.full(3, 0.5), seed=1, epochs=5)
     with Journal.resume(path, dataclasses.asdict(settings)) as journal:
-        return run_search(agent, SerialExecutor(task), journal, settings, callbacks)
+        return run_search(agent, SerialExecutor(task), journal, settings)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[object]]:
-    path, log = tmp_path_factory.mktemp("whole") / "journal.jsonl", _Log()
-    _search(path, callbacks=[log])
-    return path.read_bytes(), log.events
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "journal.jsonl"
+    _search(path)
+    return path.read_bytes()
 
 
 def test_the_journal_says_who_was_stopped_and_where(whole) -> None:
-    records = [json.loads(line) for line in whole[0].splitlines()]
+    records = [json.loads(line) for line in whole.splitlines()]
     first = [r for r in records if r.get("id", "").startswith("r00c")]
     by_kind = {
         kind: [r for r in first if r["kind"] == kind] for kind in ("rung", "candidate", "stopped")
@@ -145,20 +121,9 @@ def test_the_journal_says_who_was_stopped_and_where(whole) -> None:
     assert all(r["reward"] <= worst for r in by_kind["stopped"])
 
 
-def test_callbacks_hear_of_rungs_and_the_best_has_the_full_budget(whole) -> None:
-    events = whole[1]
-    stages = [e.stage for e in events if isinstance(e, CandidateEvent)]
-    assert stages.count("rung") == 3 * (8 + 4)
-    rounds = [e for e in events if isinstance(e, RoundEvent)]
-    assert all(e.stopped + e.failures + 2 == 8 for e in rounds)
-    assert all(e.best is not None and e.best[0].budget == 1.0 for e in rounds)
-    (final,) = [e for e in events if isinstance(e, SelectionEvent)]
-    assert all("k" not in one.name for one in final.finalists)
-
-
-@pytest.mark.parametrize("fraction", np.linspace(0.02, 0.99, 12))
+@pytest.mark.parametrize("fraction", np.linspace(0.02, 0.99, 4))
 def test_resume_with_rungs_is_identical(whole, tmp_path: Path, fraction: float) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
+    path.write_bytes(whole[: int(fraction * len(whole))])
     _search(path)
-    assert path.read_bytes() == whole[0]
+    assert path.read_bytes() == whole

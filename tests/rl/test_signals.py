@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 
@@ -49,14 +48,6 @@ def test_a_signal_raises(signum: int) -> None:
     assert str(caught.value) == f"stopped by {signal.Signals(signum).name}"
     assert caught.value.signum == signum
     assert caught.value.exit_code == {signal.SIGINT: 130, signal.SIGTERM: 143}[signum]
-
-
-def test_except_exception_does_not_swallow_it() -> None:
-    with pytest.raises(Interrupted), interruptible():
-        try:
-            _send(signal.SIGTERM)
-        except Exception:
-            pytest.fail("swallowed")
 
 
 @BOTH
@@ -117,44 +108,12 @@ def test_a_signal_that_got_lost_acts_at_the_next_write() -> None:
     assert wrote
 
 
-def test_signals_without_interruptible_are_pythons() -> None:
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        _send(signal.SIGINT)
-
-
-def test_a_signal_of_an_earlier_block_is_forgotten() -> None:
-    with pytest.raises(Interrupted), interruptible():
-        _send(signal.SIGINT)
-    with interruptible(), uninterrupted():
-        pass
-
-
-def test_an_inner_block_leaves_the_outer_one_in_charge() -> None:
-    with pytest.raises(Interrupted), interruptible():
-        with interruptible():
-            pass
-        _send(signal.SIGTERM)
-
-
 def test_what_was_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with interruptible():
         _send(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def test_other_threads_have_no_signals_to_handle() -> None:
-    seen = []
-
-    def work() -> None:
-        with interruptible(), uninterrupted():
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [signal.SIG_DFL]
 
 
 @BOTH
@@ -171,21 +130,6 @@ def test_a_forked_child_has_the_former_handlers(signum: int) -> None:
             os._exit(12)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status == {signal.SIGINT: 10, signal.SIGTERM: -signal.SIGTERM}[signum]
-
-
-def test_data_loader_workers_stop_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
-    from torch.utils.data import DataLoader
-
-    with interruptible():
-        loader = iter(DataLoader(range(100), num_workers=1))  # type: ignore[arg-type]
-        next(loader)
-        (worker,) = loader._workers  # type: ignore[attr-defined]
-        os.kill(worker.pid, signal.SIGINT)  # a terminal's Ctrl-C goes to all of them
-        time.sleep(0.1)
-        del loader
-        worker.join(10)
-    assert worker.exitcode == 0
-    assert capfd.readouterr() == ("", "")
 
 
 @BOTH
@@ -215,13 +159,6 @@ def test_a_limit_strikes() -> None:
     assert time.monotonic() - start < 25
 
 
-@pytest.mark.parametrize("seconds", [None, 30.0])
-def test_what_is_in_time_goes_on(seconds: float | None) -> None:
-    with time_limit(seconds):
-        done = True
-    assert done
-
-
 def test_what_swallows_the_limit_was_not_in_time() -> None:
     with pytest.raises(TimeLimitExceeded), time_limit(0.02):
         try:
@@ -231,8 +168,7 @@ def test_what_swallows_the_limit_was_not_in_time() -> None:
     assert done
 
 
-@pytest.mark.parametrize("strikes", [False, True])
-def test_an_outer_timer_goes_on(strikes: bool) -> None:
+def test_an_outer_timer_goes_on() -> None:
     outer = []
     handler = signal.signal(signal.SIGALRM, lambda signum, frame: outer.append(signum))
     timer = signal.setitimer(signal.ITIMER_REAL, 100.0)
@@ -240,29 +176,7 @@ def test_an_outer_timer_goes_on(strikes: bool) -> None:
         with pytest.raises(TimeLimitExceeded), time_limit(0.2):
             time.sleep(30)
         assert 90.0 < signal.getitimer(signal.ITIMER_REAL)[0] < 99.9
-        if strikes:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(TimeLimitExceeded), time_limit(0.2):
-                time.sleep(30)
-            time.sleep(0.05)
-        assert outer == [signal.SIGALRM] * strikes
+        assert outer == []
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
-
-
-def test_a_thread_has_no_time_limit() -> None:
-    errors = []
-
-    def work() -> None:
-        try:
-            with time_limit(1.0):
-                pass
-        except RuntimeError as error:
-            errors.append(str(error))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert len(errors) == 1
-    assert "main thread" in errors[0] and "the ray executor" in errors[0]

@@ -35,16 +35,6 @@ def test_a_comparison_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
     assert {path.name for path in tmp_path.iterdir()} == {"table.md", *figures}
 
 
-def test_equal_arguments_give_an_equal_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--proxy", "quadratic", "--agents", "ppo,cma_es,random", "--noise", "0.05"]
-    first, second = (_table(capsys, tmp_path / name, *arguments) for name in "ab")
-    assert first == second
-    other = _table(capsys, tmp_path / "c", *arguments[:-1], "0.1")
-    assert first != other
-
-
 def _journal(path: Path) -> None:
     space = SearchSpace("mAcc")
     task = Quadratic(np.full(space.dim, 0.6), noise=0.01)

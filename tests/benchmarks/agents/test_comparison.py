@@ -75,22 +75,10 @@ def test_the_sentence_names_who_is_soonest_and_by_what_factor() -> None:
     )
 
 
-def test_a_reference_that_never_left_the_start_is_named() -> None:
-    comparison = _comparison(start=0.6)
-    assert "is no better than the identity's" in comparison.sentence()
-    assert [row[5:] for row in comparison.rows()] == [["-"] * 3, ["4", "-", "1"], ["-"] * 3]
-
-
 def test_without_a_known_optimum_regret_is_against_the_best_found() -> None:
     comparison = _comparison(optimum=None)
     assert comparison.optimum == 0.8
     assert "the optimum is not known" in comparison.remark
-
-
-def test_one_seed_has_no_error_and_no_verdict() -> None:
-    comparison = Comparison("hill", {"ppo": [_run(0.1, 0.2)]}, "ppo", start=0.0, optimum=1.0)
-    assert comparison.rows()[0][3] == "0.80000"
-    assert comparison.sentence() == "hill: no verdict, which needs two seeds or more."
 
 
 def test_files(tmp_path: Path) -> None:

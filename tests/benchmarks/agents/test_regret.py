@@ -12,7 +12,6 @@ from benchmarks.agents.regret import (
     Run,
     checkpoints,
     incumbent_values,
-    mean_and_error_of_curves,
     measure_reach,
     offered_values,
 )
@@ -72,16 +71,3 @@ def test_checkpoints_are_whole_rounds_on_the_way(
     budget: int, rounds: int, expected: list[int]
 ) -> None:
     assert checkpoints(budget, rounds) == expected
-
-
-def test_mean_and_error() -> None:
-    mean, error = mean_and_error_of_curves([[1.0, 2.0], [3.0, 2.0]])
-    np.testing.assert_allclose(mean, [2.0, 2.0])
-    np.testing.assert_allclose(error, [1.0, 0.0])  # s = sqrt(2), over sqrt(2)
-
-
-def test_band_of_regrets_never_falls_below_zero() -> None:
-    mean, error = mean_and_error_of_curves(
-        np.eye(5)[:, :1]
-    )  # the worst case: all of it in one seed
-    assert mean[0] - error[0] >= -1e-15

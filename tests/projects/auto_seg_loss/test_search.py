@@ -28,11 +28,10 @@ from auto_seg_loss.search import (
 from autoseg_core import LossSpec, Objective, SearchSpace, load_spec
 from rl.agents import CMAES, PPO, RandomSearch, agent_class
 from rl.events import SearchResult
-from rl.headers import differences
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxy import ProxyResult
-from rl.race import NoVerdictError, race
-from rl.selection import Finalist
+from rl.selection import Finalist, NoVerdictError, race
+from rl.settings_diff import differences
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 

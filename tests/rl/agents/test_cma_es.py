@@ -37,35 +37,10 @@ def test_spread_is_that_of_what_is_asked_next() -> None:
     assert spread[0] > 2.0 * spread[1]
 
 
-def test_asking_for_the_spread_changes_nothing() -> None:
-    curious, other = CMAES(IDENTITY, seed=0), CMAES(IDENTITY, seed=0)
-    for _ in range(3):
-        for agent in (curious, other):
-            _play(agent, Quadratic([0.5, 0.5, 0.5]), rounds=1)
-        _ = curious.spread
-    np.testing.assert_array_equal(curious.ask(8), other.ask(8))
-
-
-def test_only_the_order_of_the_scores_counts() -> None:
-    first, second = CMAES(IDENTITY, seed=0), CMAES(IDENTITY, seed=0)
-    for _ in range(3):
-        thetas = first.ask(6)
-        first.tell(thetas, thetas[:, 0])
-        second.tell(second.ask(6), np.exp(5.0 * thetas[:, 0]))
-    np.testing.assert_array_equal(first.mean, second.mean)
-
-
 def test_it_maximises() -> None:
     agent = CMAES(IDENTITY, seed=0)
     _play(agent, Quadratic([0.7, 0.3, 0.1]), rounds=40)
     np.testing.assert_allclose(agent.mean, [0.7, 0.3, 0.1], atol=1e-3)
-
-
-@pytest.mark.parametrize("optimum", [0.0, 1.0])
-def test_an_optimum_in_a_corner_is_reached(optimum: float) -> None:
-    agent = CMAES(IDENTITY, seed=0)
-    _play(agent, Quadratic(np.full(3, optimum)), rounds=40)
-    np.testing.assert_allclose(agent.mean, optimum, atol=0.02)
 
 
 def test_after_convergence_it_starts_elsewhere_and_keeps_what_it_found() -> None:
@@ -86,24 +61,6 @@ def test_after_convergence_it_starts_elsewhere_and_keeps_what_it_found() -> None
     best = np.tile(np.linspace(0.4, 0.5, 8)[:, None], 3)
     agent.tell(best, np.linspace(1.1, 1.2, 8))
     assert abs(agent.mean - task.optimum).max() > 0.05
-
-
-def test_without_restarts_it_stays_where_it_converged() -> None:
-    agent = CMAES(IDENTITY, seed=0, restarts=False)
-    _play(agent, Quadratic([0.7, 0.3, 0.1]), rounds=200)
-    np.testing.assert_allclose(agent.mean, [0.7, 0.3, 0.1], atol=1e-6)
-    assert np.isfinite(agent.ask(8)).all()
-    assert agent.spread.max() < 1e-4
-
-
-def test_where_nothing_can_be_learned_it_restarts_in_the_end() -> None:
-    agent = CMAES(IDENTITY, seed=0)
-    agent.ask(8)
-    fresh, spreads = agent.spread, []
-    for _ in range(30):
-        agent.tell(agent.ask(8), np.zeros(8))
-        spreads.append(agent.spread)
-    assert sum(np.allclose(spread, fresh, rtol=1e-6) for spread in spreads) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,8 @@ import torch
 from rl.agents.objective import (
     LOGIT_MARGIN,
     advantage_over_mean,
-    advantage_over_mu,
     clipped_objective,
-    joint,
     logit,
-    lr_at,
-    per_coordinate,
-    sigma_at,
 )
 
 
@@ -44,43 +39,13 @@ def test_gradient_is_finite_for_absurd_ratios(log_ratio: float, advantage: float
     assert torch.isfinite(ratio.grad).all()
 
 
-def test_ratios_per_coordinate_and_joint() -> None:
-    log_ratio = torch.tensor([[0.1, 0.2], [0.3, -0.5]], dtype=torch.float64)
-    assert per_coordinate(log_ratio) is log_ratio
-    np.testing.assert_allclose(joint(log_ratio).numpy(), [[0.3], [-0.2]])
-
-
-def test_mean_baseline() -> None:
-    np.testing.assert_allclose(advantage_over_mean(np.array([0.1, 0.2, 0.6])), [-0.2, -0.1, 0.3])
-
-
 def test_mean_baseline_of_equal_scores_is_exactly_zero() -> None:
     scores = np.full(3, 0.1)
     assert (scores - scores.mean()).any()  # the rounding that Adam would blow up
     assert not advantage_over_mean(scores).any()
 
 
-def test_mu_baseline_is_row_0_and_keeps_it() -> None:
-    np.testing.assert_allclose(advantage_over_mu(np.array([0.5, 0.2, 0.6])), [0.0, -0.3, 0.1])
-
-
-@pytest.mark.parametrize(
-    ("progress", "final", "expected"),
-    [(0.0, None, 0.2), (0.9, None, 0.2), (0.0, 0.0, 0.2), (0.5, 0.1, 0.15), (0.75, 0.0, 0.05)],
-)
-def test_sigma_schedule(progress: float, final: float | None, expected: float) -> None:
-    assert sigma_at(progress, 0.2, final) == pytest.approx(expected)
-
-
 def test_logit_inverts_the_sigmoid_and_is_finite_at_the_walls() -> None:
     mean = np.array([0.0, 0.25, 1.0])
     back = 1.0 / (1.0 + np.exp(-logit(mean)))
     np.testing.assert_allclose(back, [LOGIT_MARGIN, 0.25, 1.0 - LOGIT_MARGIN], rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("progress", "warmup", "rate"),
-    [(0.0, 0.0, 0.2), (0.0, 0.5, 0.0), (0.25, 0.5, 0.1), (0.5, 0.5, 0.2), (0.9, 0.5, 0.2)],
-)
-def test_learning_rate(progress: float, warmup: float, rate: float) -> None:
-    assert lr_at(progress, 0.2, warmup) == pytest.approx(rate)

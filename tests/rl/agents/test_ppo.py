@@ -59,15 +59,6 @@ def test_a_round_without_information_changes_nothing(baseline: str, score: float
     np.testing.assert_array_equal(agent.mean, before)
 
 
-def test_extreme_rewards_leave_the_policy_finite() -> None:
-    agent = PPO(IDENTITY, seed=0)
-    for _ in range(5):
-        thetas = agent.ask(8)
-        agent.tell(thetas, (thetas[:, 0] > 0.5) * 1e12)
-    assert np.isfinite(agent.mean).all()
-    assert np.isfinite(agent.ask(8)).all()
-
-
 def test_sigma_is_annealed_over_the_rounds_and_stays() -> None:
     agent = PPO(IDENTITY, seed=0, sigma_final=0.0, rounds=4)
     seen = []
@@ -75,16 +66,6 @@ def test_sigma_is_annealed_over_the_rounds_and_stays() -> None:
         seen.append(agent.sigma)
         agent.tell(agent.ask(4), np.arange(4.0))
     np.testing.assert_allclose(seen, [0.2, 0.15, 0.1, 0.05, 0.05])
-
-
-def test_sigma_annealed_to_zero_never_gets_there() -> None:
-    agent = PPO(IDENTITY, seed=0, sigma_final=0.0, rounds=100, epochs=3)
-    for index in range(103):  # also past the rounds it was told of
-        assert agent.sigma >= 0.2 / 100 * (1 - 1e-9)
-        thetas = agent.ask(4)
-        assert len(np.unique(thetas, axis=0)) == 4, index
-        agent.tell(thetas, thetas.mean(axis=1))
-    assert np.isfinite(agent.mean).all()
 
 
 def test_warmup_by_hand() -> None:

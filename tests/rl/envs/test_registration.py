@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 
-import rl
-from rl.envs import LossScheduleEnv, LossSearchEnv, LossSearchVectorEnv
+from rl.envs import LossScheduleEnv, LossSearchEnv
 
 KWARGS = {
     "autoseg/LossSearch-v0": {"proxy_kwargs": {"noise": 0.1}, "metric": "mAcc", "horizon": 2},
@@ -49,10 +48,6 @@ def test_importing_rl_is_cheap() -> None:
     assert _run(source).strip() == "set()"
 
 
-def test_loading_it_again_registers_nothing_twice() -> None:
-    importlib.reload(rl)  # Gymnasium warns of an id that is there already; warnings are errors
-
-
 @pytest.mark.parametrize("name", KWARGS)
 def test_a_spec_survives_json(name: str) -> None:
     env = gymnasium.make(f"rl:{name}", **KWARGS[name])
@@ -60,19 +55,6 @@ def test_a_spec_survives_json(name: str) -> None:
     assert env.spec is not None
     twin = gymnasium.make(EnvSpec.from_json(env.spec.to_json()))
     action = np.full(6, 0.3)
-    for each in (env, twin):
-        each.reset(seed=3)
-    np.testing.assert_equal(env.step(action), twin.step(action))
-
-
-def test_the_vector_form_s_spec_survives_json() -> None:
-    name = "autoseg/LossSearch-v0"
-    env = gymnasium.make_vec(f"rl:{name}", num_envs=2, **KWARGS[name])
-    assert type(env.unwrapped) is LossSearchVectorEnv
-    assert env.spec is not None
-    twin = gymnasium.make_vec(EnvSpec.from_json(env.spec.to_json()))
-    assert (type(twin.unwrapped), twin.num_envs) == (LossSearchVectorEnv, 2)
-    action = np.full((2, 6), 0.3)
     for each in (env, twin):
         each.reset(seed=3)
     np.testing.assert_equal(env.step(action), twin.step(action))

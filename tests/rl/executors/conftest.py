@@ -56,6 +56,6 @@ def shared(cluster: None, shared_task: Scripted) -> Iterator[RayExecutor]:
     from rl.executors.ray import RayExecutor
 
     with torch_threads(3):
-        executor = RayExecutor(shared_task, workers=2, gpus=0.5, max_retries=1)
+        executor = RayExecutor(shared_task, workers=2, max_retries=1)
     with executor:
         yield executor

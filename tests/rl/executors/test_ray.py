@@ -1,8 +1,7 @@
-"""Ray = serial, to the byte; one run after the other; room and settings."""
+"""Ray = serial, to the byte; one run after the other; room."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
@@ -15,7 +14,7 @@ import pytest
 pytest.importorskip("ray")
 
 import scripted_task as act
-from scripted_task import OK, Scripted, Uneven, candidates, results, torch_threads
+from scripted_task import OK, Scripted, Uneven, candidates, results
 
 from rl.agents import PPO
 from rl.executors import ExecutorError, SerialExecutor
@@ -46,13 +45,6 @@ def test_serial_and_ray_write_the_same_journal(
     assert serial.count(b"2 attempts failed; the last: ArithmeticError: theta[2] is 0.") >= 1
     assert serial.count(b"this theta was configured to fail") >= 1
     assert (shared_task.home / "died").exists()  # and a worker was lost on the way
-
-
-def test_serial_and_ray_train_the_same_network(shared: RayExecutor, task: Scripted) -> None:
-    with torch_threads(3):
-        expected = results(SerialExecutor(task), act.trains_a_network)
-    assert results(shared, act.trains_a_network) == expected
-    assert expected[0].status == "ok"
 
 
 def test_workers_have_the_threads_that_this_process_had(shared: RayExecutor) -> None:
@@ -88,19 +80,6 @@ def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
     next(left)
     left.close()  # type: ignore[attr-defined]
     assert results(shared, act.is_fine, act.is_fine) == [OK, OK]  # under the same ids, c0 and c1
-    waiting = shared.run(candidates([act.is_fine, act.hangs]))
-    next(waiting)
-    assert results(shared, act.is_fine, act.is_fine) == [OK, OK]
-    with pytest.raises(RuntimeError, match="began another one"):
-        next(waiting)
-    assert results(shared, act.is_fine) == [OK]
-
-
-def test_exit_passes_through(shared: RayExecutor) -> None:
-    with pytest.raises(SystemExit) as caught:
-        results(shared, act.exits)
-    assert caught.value.code == 3
-    assert results(shared, act.is_fine) == [OK]
 
 
 def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scripted) -> None:
@@ -120,68 +99,18 @@ def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scri
     assert results(shared, act.is_fine) == [OK]
 
 
-def test_an_id_twice_is_refused(shared: RayExecutor) -> None:
-    with pytest.raises(ValueError, match="ids of their own, got more than one of: c0"):
-        shared.run(candidates([act.is_fine]) * 2)
-
-
-def test_a_closed_executor_runs_nothing(task: Scripted) -> None:
-    executor = RayExecutor(task)
-    executor.close()
-    executor.close()
-    with pytest.raises(RuntimeError, match="closed; make a new one"):
-        results(executor, act.is_fine)
-
-
 # Room and settings.
-
-
-def test_two_workers_share_a_gpu(shared: RayExecutor) -> None:
-    found = results(shared, *[act.names_its_gpu] * 3)
-    assert [result.scores["gpu"] for result in found] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
     ("cpus", "gpus", "workers"),
-    [(1.0, 0.0, 4), (0.1, 0.0, 40), (1.5, 0.0, 2), (1.0, 0.5, 2), (0.0, 0.1, 10), (1.0, 2.0, 0)],
+    [(0.1, 0.0, 40), (1.5, 0.0, 2), (1.0, 0.5, 2), (1.0, 2.0, 0)],
 )
 def test_room(cpus: float, gpus: float, workers: int) -> None:
     assert room(cpus, gpus) == workers
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"workers": 5}, "5 workers of 1 CPUs and 0 GPUs each do not fit: .* room for 4"),
-        ({"cpus": 5}, "1 workers of 5 CPUs and 0 GPUs each do not fit: .* room for 0"),
-        ({"gpus": 2}, "1 workers of 1 CPUs and 2 GPUs each do not fit: .* room for 0"),
-    ],
-)
-def test_a_cluster_without_room_is_named(task: Scripted, options: dict, words: str) -> None:
-    with (
-        RayExecutor(task, **options) as executor,
-        pytest.raises(ExecutorError, match=words),
-    ):
+def test_a_cluster_without_room_is_named(task: Scripted) -> None:
+    words = "5 workers of 1 CPUs and 0 GPUs each do not fit: .* room for 4"
+    with RayExecutor(task, workers=5) as executor, pytest.raises(ExecutorError, match=words):
         results(executor, act.is_fine)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"workers": 0}, "workers must be >= 1, or None for as many as fit; got 0"),
-        ({"cpus": -1.0}, "cpus >= 0 and gpus >= 0, one of them > 0; got -1.0 and 0.0"),
-        ({"cpus": 0.0}, "got 0.0 and 0.0"),
-        ({"threads": 0}, "threads must be >= 1, or None for as many as here; got 0"),
-        ({"max_retries": -1}, "max_retries must be a whole number >= 0"),
-        ({"timeout": -1.0}, "timeout is in seconds"),
-    ],
-)
-def test_wrong_settings_are_named(task: Scripted, options: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        RayExecutor(task, **options)
-
-
-def test_what_cannot_be_pickled_is_refused() -> None:
-    lock = threading.Lock()
-    with pytest.raises(TypeError, match="must be picklable"):
-        RayExecutor(lambda: contextlib.nullcontext(lock))  # type: ignore[arg-type, return-value]

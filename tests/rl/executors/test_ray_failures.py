@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 pytest.importorskip("ray")
 
 import scripted_task as act
-from scripted_task import OK, Act, Scripted, candidates, results
+from scripted_task import OK, Act, Scripted, results
 
 from rl.executors import ExecutorError
 from rl.executors.ray import RayExecutor
-from rl.proxy import ProxyResult, ProxyTask, failed, lost
+from rl.executors.ray_cluster import join
+from rl.proxy import ProxyResult, ProxyTask, failed
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -33,10 +34,10 @@ def impatient(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     ("what", "result", "attempts"),
     [
         (act.fails_once, OK, 2),
-        (act.always_fails, lost("2 attempts failed; the last: ValueError: no good"), 2),
-        (act.always_dies, lost("2 attempts failed; the last: the worker's process died"), 2),
+        (act.always_fails, "2 attempts failed; the last: ValueError: no good", 2),
+        (act.always_dies, "2 attempts failed; the last: the worker's process died", 2),
         (act.is_not_finite, failed("the loss is not finite"), 1),
-        (act.cannot_be_pickled, "2 attempts failed; the last: TypeError: .*pickle.*lock.*", 2),
+        (act.cannot_be_pickled, "1 attempt failed: .*", 1),
     ],
 )
 def test_what_becomes_of_a_candidate(
@@ -49,7 +50,7 @@ def test_what_becomes_of_a_candidate(
     first, found, last = results(shared, act.is_fine, what, act.is_fine)
     assert first == last == OK  # nobody else is touched
     if isinstance(result, str):
-        assert re.fullmatch(result, found.reason)
+        assert found.status == "lost" and re.fullmatch(result, found.reason)
     else:
         assert found == result
     assert shared_task.marks(what) == attempts
@@ -73,40 +74,40 @@ def test_a_data_error_ends_the_run_at_once(
     assert results(shared, act.is_fine) == [OK]
 
 
-def test_an_answer_that_came_late_is_late_though_nobody_looked(impatient: RayExecutor) -> None:
-    # That the worker takes longer than this to begin is not being late.
-    run = impatient.run(candidates([act.is_fine, act.takes_three_seconds, act.is_fine]))
-    next(run)  # the second begins
-    time.sleep(4.0)  # and ends
-    assert [result.status for _, result in run] == ["lost", "ok"]
-
-
-def test_timeouts(impatient: RayExecutor) -> None:
-    # Nor is waiting for one's turn, or for a new worker.
-    slow, stopped, last = results(impatient, act.is_slow, act.hangs, act.counts_threads)
-    assert slow.status == "ok"
-    assert stopped == lost("stopped after 2 s, its timeout")
-    assert last.reward == 2.0
-
-
 def _impossible() -> ProxyTask:
     raise FileNotFoundError("there is no data set")
 
 
-def _fatal() -> ProxyTask:
-    os._exit(1)
+def test_timeouts(impatient: RayExecutor) -> None:
+    # That the worker takes longer than this to begin is not being late, nor is waiting.
+    slow, stopped, last = results(impatient, act.is_slow, act.hangs, act.counts_threads)
+    assert slow.status == "ok"
+    assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, its timeout")
+    assert last.reward == 2.0
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (_impossible, "could not make its task: FileNotFoundError: there is no data set"),
-        (_fatal, "workers die while they make their task, 1 in a row; the last: "),
-    ],
-)
-def test_a_worker_that_cannot_be_made(make: Callable[[], ProxyTask], words: str) -> None:
+def test_code_that_no_signal_reaches_is_ended_with_its_process(
+    cluster: None, task: Scripted
+) -> None:
+    with RayExecutor(task, workers=1, max_retries=0, timeout=0.5) as executor:
+        stuck, last = results(executor, act.never_returns, act.is_fine)
+    assert (stuck.reason, last) == ("1 attempt failed: the worker's process died", OK)
+
+
+def test_a_worker_that_cannot_be_made() -> None:
+    words = "could not make its task: FileNotFoundError: there is no data set"
     with (
-        RayExecutor(make, workers=1, max_retries=0) as executor,
+        RayExecutor(_impossible, workers=1, max_retries=0) as executor,
         pytest.raises(ExecutorError, match=words),
     ):
         results(executor, act.is_fine)
+
+
+def test_an_address_where_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    start = time.monotonic()
+    with pytest.raises(ExecutorError, match=rf"at '{address}': .*refused.*RAY_ADDRESS"):
+        join(address)
+    assert time.monotonic() - start < 20  # Ray alone would need a quarter of an hour

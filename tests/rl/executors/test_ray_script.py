@@ -104,7 +104,7 @@ def _workers(pid: int) -> set[int]:
         except OSError:  # it ended meanwhile
             continue
         parents[int(folder.name)] = int(fields[1])
-        if name.startswith("ray::") and "Actor" in name:
+        if name.startswith("ray::_Worker"):
             actors.add(int(folder.name))
     return {actor for actor in actors if pid in _line(actor, parents)}
 

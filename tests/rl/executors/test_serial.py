@@ -1,16 +1,16 @@
-"""The serial executor: in order, lazily; and the policy for what goes wrong, which all share."""
+"""The serial executor: in order, lazily; what goes wrong, which all share; executors by name."""
 
 from __future__ import annotations
 
-import logging
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from rl.executors import Candidate, SerialExecutor
+from rl.executors import Candidate, SerialExecutor, make_executor
 from rl.proxy import ProxyResult, failed, lost
 from rl.signals import Interrupted
 
@@ -59,16 +59,6 @@ def test_in_order_and_lazily() -> None:
     assert next(results)[0].id == "c1"
 
 
-def test_an_id_twice_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="ids of their own, got more than one of: c0"):
-        SerialExecutor(_Recorder()).run(_candidates(0.1) * 2)
-
-
-def test_a_context_manager() -> None:
-    with SerialExecutor(_Recorder()) as executor:
-        assert _results(executor, 0.1) == [ProxyResult(0.5)]
-
-
 # What goes wrong.
 
 
@@ -98,13 +88,6 @@ def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) ->
     assert task.seeds == [0] * (retries + 1) + [1]
 
 
-def test_an_answer_of_another_kind_is_a_failed_attempt() -> None:
-    (result,) = _results(SerialExecutor(_Recorder(lambda n: 0.7)), 0.1)
-    assert result.reason.endswith(
-        "TypeError: _Recorder.evaluate must return a ProxyResult, gave float"
-    )
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -121,11 +104,6 @@ def test_a_data_error_ends_the_run_at_once(error: Exception) -> None:
         _results(SerialExecutor(task), 0.1, 0.2)
     assert caught.value is error
     assert task.seeds == [0]
-
-
-def test_a_lost_answer_is_a_failed_attempt() -> None:
-    task = _Recorder(lambda n: lost("no memory") if n == 1 else None)
-    assert _results(SerialExecutor(task), 0.1) == [ProxyResult(0.5)]
 
 
 def test_failed_is_an_answer() -> None:
@@ -152,57 +130,37 @@ def test_a_timeout_is_lost_at_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "candidate c0: attempt 1 of 3 failed\nstopped after 0.05 s" in caplog.text
 
 
-def test_each_attempt_has_the_whole_timeout() -> None:
-    def act(n: int) -> None:
-        time.sleep(0.4)
-        _raise(ValueError("no"), 1, 2)(n)
-
-    assert _results(SerialExecutor(_Recorder(act), timeout=1.0), 0.1) == [ProxyResult(0.5)]
-
-
-def test_a_task_that_turns_the_timeout_into_its_own_error_is_timed_out_too() -> None:
-    def act(n: int) -> None:
-        try:
-            time.sleep(30)
-        except BaseException as error:
-            raise RuntimeError("something went wrong") from error
-
-    task = _Recorder(act)
-    (result,) = _results(SerialExecutor(task, timeout=0.05), 0.1)
-    assert result.reason == "stopped after 0.05 s, its timeout"
-    assert task.seeds == [0]
-
-
-def test_a_timeout_outside_the_main_thread_is_refused() -> None:
-    errors = []
-
-    def work() -> None:
-        try:
-            _results(SerialExecutor(_Recorder(), timeout=1.0), 0.1)
-        except RuntimeError as error:
-            errors.append(str(error))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert "the ray executor" in errors[0]
-
-
-def test_the_log_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    _results(SerialExecutor(_Recorder(_raise(MemoryError("gone"), 1))), 0.1)
-    assert {record.levelno for record in caplog.records} == {logging.WARNING}
-
-
 @pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"max_retries": -1}, "max_retries must be a whole number >= 0, got -1"),
-        ({"max_retries": 1.5}, "max_retries must be a whole number >= 0, got 1.5"),
-        ({"timeout": 0}, "timeout is in seconds, > 0, or None for no limit; got 0"),
-        ({"timeout": float("nan")}, "got nan"),
-        ({"timeout": float("inf")}, "got inf"),
-    ],
+    "options", [{"max_retries": -1}, {"timeout": -1.0}, {"timeout": float("inf")}]
 )
-def test_wrong_settings_are_named(options: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_wrong_settings_are_named(options: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
         SerialExecutor(_Recorder(), **options)
+
+
+# By name.
+
+
+def test_serial_by_name_makes_the_task_here() -> None:
+    with make_executor("serial", _Recorder, max_retries=1, timeout=5.0) as executor:
+        assert isinstance(executor, SerialExecutor)
+        assert (executor.policy.max_retries, executor.policy.timeout) == (1, 5.0)
+        assert _results(executor, 0.1) == [ProxyResult(0.5)]
+    with pytest.raises(ValueError, match=r"'dask'; known: serial, ray"):
+        make_executor("dask", _Recorder)
+
+
+def test_without_ray() -> None:
+    program = """
+import sys
+sys.modules["ray"] = None  # as if it were not installed
+from rl.executors import make_executor
+make_executor("serial", object)
+try:
+    make_executor("ray", object)
+except ImportError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "pip install -e '.[ray]'" in ran.stdout

@@ -41,15 +41,6 @@ def test_a_constant_theta_ends_at_exactly_its_own_score(steps: int) -> None:
     assert step.result == task.evaluate(BAD, 5)
 
 
-def test_start_begins_anew() -> None:
-    training = Blend(_task())
-    runs = []
-    for _ in range(2):
-        assert training.start(0).reward == 0.0
-        runs.append(training.advance(GOOD, 0.5))
-    assert runs[0] == runs[1]
-
-
 def test_failure_ends_it_until_the_next_start() -> None:
     training = Blend(_task())
     training.start(0)
@@ -84,9 +75,3 @@ def test_before_the_start_and_past_the_end() -> None:
     training.advance(GOOD, 1.0)
     with pytest.raises(ValueError, match="past the end"):
         training.advance(GOOD, 0.1)
-
-
-def test_space_and_score_names_are_the_tasks() -> None:
-    task = _task()
-    assert Blend(task).score_names == ("reward", "rmse")
-    assert Blend(task).space is task.space

@@ -28,17 +28,6 @@ def test_noise_depends_on_seed_and_theta_only() -> None:
     assert np.std(draws) == pytest.approx(0.01, rel=0.2)
 
 
-def test_configured_failures() -> None:
-    task = Quadratic([0.5], fails=lambda theta: bool(theta[0] > 0.9))
-    assert task.evaluate(np.array([0.95]), 0).status == "failed"
-    assert task.evaluate(np.array([0.85]), 0).status == "ok"
-
-
-def test_wrong_shape_is_an_error_not_a_failure() -> None:
-    with pytest.raises(ValueError, match=r"shape \(2,\), got \(3,\)"):
-        Quadratic([0.5, 0.5]).evaluate(np.zeros(3), 0)
-
-
 def test_it_can_be_led_step_by_step() -> None:
     task, theta = Quadratic([0.5, 0.5], noise=0.01), np.array([0.1, 0.2])
     training = task.training()

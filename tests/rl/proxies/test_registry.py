@@ -11,7 +11,7 @@ import pytest
 from autoseg_core import PAPER_METRICS, SearchSpace
 from rl.proxies import PROXIES, Quadratic, make_task, training_of
 from rl.proxies.blend import Blend
-from rl.proxies.shapes import Shapes, ShapesTraining
+from rl.proxies.shapes import ShapesTraining
 from rl.proxy import ProxyResult
 
 SPACE = SearchSpace("mAcc", "linear")
@@ -59,32 +59,11 @@ def test_shapes_are_trained_for_real_and_the_others_are_blends() -> None:
     assert set(kinds.values()) == {Blend}
 
 
-def test_keywords_reach_the_factory() -> None:
-    task, _ = make_task("shapes", {"iterations": 3}, SPACE)
-    assert isinstance(task, Shapes) and task.iterations == 3
-    with pytest.raises(TypeError, match="speed"):
-        make_task("shapes", {"speed": 3})
-
-
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"unknown proxy 'cubic'; known: quadratic"):
-        make_task("cubic")
-
-
 def test_a_factory_of_ones_own(factories: str) -> None:
     task, space = make_task(f"{factories}:make", {"noise": 0.1})
     assert isinstance(task, Quadratic) and task.noise == 0.1
     assert space == SearchSpace("mIoU")
     assert make_task(f"{factories}:make", space=SPACE)[1] == SPACE  # it has none of its own
-
-
-def test_a_factory_that_is_not_there_or_makes_no_task(factories: str) -> None:
-    with pytest.raises(ImportError):
-        make_task("no_such_module:make")
-    with pytest.raises(AttributeError):
-        make_task(f"{factories}:nothing")
-    with pytest.raises(TypeError, match="wrong' gave int, which has none"):
-        make_task(f"{factories}:wrong")
 
 
 def test_an_object_is_taken_as_it_is() -> None:
@@ -96,29 +75,30 @@ def test_an_object_is_taken_as_it_is() -> None:
     assert make_task(own, space=SPACE) == (own, SPACE)
 
 
-def test_an_object_takes_no_keywords() -> None:
-    with pytest.raises(ValueError, match=r"\['noise'\] are for a factory"):
-        make_task(Bare(), {"noise": 0.1})
+OF_GACC = Quadratic(np.full(6, 0.5), space=SearchSpace("gAcc"))
 
 
-def test_an_object_without_evaluate_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"needs evaluate\(theta, seed, budget\)"):
-        make_task(object())  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("proxy", "kwargs", "error", "named"),
+    [
+        ("cubic", {}, ValueError, "cubic.*quadratic"),
+        ("shapes", {"speed": 3}, TypeError, "speed"),
+        ("no_such_module:make", {}, ImportError, "no_such_module"),
+        ("own_factories:nothing", {}, AttributeError, "nothing"),
+        ("own_factories:wrong", {}, TypeError, "own_factories:wrong"),
+        (Bare(), {"noise": 0.1}, ValueError, "noise"),
+        (object(), {}, TypeError, "evaluate"),
+        (OF_GACC, {}, ValueError, "gAcc.*mAcc"),
+    ],
+)
+def test_what_is_no_proxy(
+    factories: str, proxy: object, kwargs: dict, error: type[Exception], named: str
+) -> None:
+    with pytest.raises(error, match=named):
+        make_task(proxy, kwargs, SPACE)  # type: ignore[arg-type]
 
 
-def test_a_task_of_another_space_is_refused() -> None:
-    own = Quadratic(np.full(6, 0.5), space=SearchSpace("gAcc"))
-    with pytest.raises(ValueError, match=r"thetas of .*gAcc.*asked for was .*mAcc"):
-        make_task(own, space=SearchSpace("mAcc"))
-
-
-def test_a_training_is_its_own_training_and_a_task_too() -> None:
-    training = ShapesTraining(SPACE)
-    assert training_of(training) is training
-    assert make_task(training) == (training, SPACE)  # type: ignore[arg-type]
-
-
-def test_what_cannot_be_led_says_how_to_make_it() -> None:
-    with pytest.raises(TypeError, match=r"Bare cannot be led .*Blend\(task\)"):
+def test_what_cannot_be_led_step_by_step() -> None:
+    with pytest.raises(TypeError, match="Bare"):
         training_of(Bare())
     assert Blend(Bare()).score_names == PAPER_METRICS

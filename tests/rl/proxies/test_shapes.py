@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import pickle
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ import pytest
 import torch
 
 from autoseg_core import PAPER_METRICS, Objective, SearchSpace, search_space
-from rl.proxies.shape_network import BATCH, TRAIN, Network, batch_of, warm_start
-from rl.proxies.shapes import Shapes, ShapesTraining, from_space
+from rl.proxies.shape_network import warm_start
+from rl.proxies.shapes import Shapes, from_space
 
 SPACE = SearchSpace("mAcc")
 THETA = np.array([0.2, 0.6, 0.3, 0.5, 0.7, 0.4])
@@ -54,26 +53,7 @@ def test_global_state_of_torch_is_left_alone() -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_the_warm_start_is_made_again_exactly() -> None:
-    first = warm_start()
-    warm_start.cache_clear()
-    second = warm_start()
-    assert first.scores == second.scores
-    assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
-
-
-def test_the_number_of_threads_changes_nothing() -> None:
-    expected = _short().evaluate(THETA, 1)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        assert _short().evaluate(THETA, 1) == expected
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize("steps", [2, 3, 4, 12])
+@pytest.mark.parametrize("steps", [3, 12])
 def test_steps_with_one_theta_are_one_evaluation(steps: int) -> None:
     task = _short()
     training = task.training()
@@ -137,10 +117,9 @@ def test_numbers_that_blow_up_fail_with_a_reason() -> None:
     assert "weights are not finite" in last.reason
 
 
-@pytest.mark.parametrize("surface", ["bezier", "linear"])
 @pytest.mark.parametrize("metric", PAPER_METRICS)
-def test_every_metric_and_surface_can_be_the_objective(metric: str, surface: str) -> None:
-    task = from_space(SearchSpace(metric, surface), iterations=1)
+def test_every_metric_can_be_the_objective(metric: str) -> None:
+    task = from_space(SearchSpace(metric), iterations=1)
     result = task.evaluate(task.space.identity(), 0)
     assert result.status == "ok"
     assert tuple(result.scores) == task.score_names
@@ -148,9 +127,7 @@ def test_every_metric_and_surface_can_be_the_objective(metric: str, surface: str
     assert all(0.0 < score < 1.0 for score in result.scores.values())
 
 
-@pytest.mark.parametrize(
-    "objective", ["Dice", "BoundaryIoU(radius=1)", "mIoU+BF1", "mIoU*BIoU", "BIoU | mAcc>=0.99"]
-)
+@pytest.mark.parametrize("objective", ["BoundaryIoU(radius=1)", "mIoU*BIoU", "BIoU | mAcc>=0.99"])
 def test_objectives_beyond_the_six(objective: str) -> None:
     task = from_space(search_space(objective), iterations=1)
     result = task.evaluate(task.space.identity(), 0)
@@ -178,46 +155,3 @@ def test_theta_matters_more_than_the_seed(metric: str, good: list[float]) -> Non
     rewards = [task.evaluate(theta, 1).reward for theta in thetas]
     assert np.all(np.diff(rewards) > 0.01)
     assert task.evaluate(thetas[-1], 2).reward == pytest.approx(rewards[-1], abs=0.01)
-
-
-def test_a_batch_depends_on_seed_and_iteration_and_an_epoch_shows_all_images() -> None:
-    epoch = [batch_of(1, i) for i in range(TRAIN // BATCH)]
-    assert sorted(torch.cat(epoch).tolist()) == list(range(TRAIN))
-    assert not torch.equal(epoch[0], batch_of(2, 0))
-    assert not torch.equal(epoch[0], batch_of(1, TRAIN // BATCH))
-
-
-def test_the_network_has_as_many_weights_as_it_says() -> None:
-    count = sum(weight.numel() for weight in Network().parameters())
-    assert f"{count:,}".replace(",", " ") in str(Network.__doc__)
-
-
-def test_it_travels_between_processes() -> None:
-    task = _short()
-    assert pickle.loads(pickle.dumps(task)).evaluate(THETA, 1) == task.evaluate(THETA, 1)
-
-
-def test_misuse_is_explained() -> None:
-    training = ShapesTraining(SPACE)
-    with pytest.raises(RuntimeError, match=r"call start\(seed\) first"):
-        training.advance(THETA, 0.5)
-    with pytest.raises(ValueError, match="iterations >= 1 and lr > 0, got iterations=0"):
-        ShapesTraining(SPACE, iterations=0)
-    with pytest.raises(ValueError, match="Expected 6 coordinates"):
-        _short().evaluate(THETA[:5], 1)
-
-
-def test_a_state_of_another_length_is_refused() -> None:
-    one, other = ShapesTraining(SPACE, iterations=4), ShapesTraining(SPACE, iterations=5)
-    one.start(0)
-    with pytest.raises(ValueError, match="of 4 iterations, this one has 5"):
-        other.load_state_dict(one.state_dict())
-
-
-def test_a_training_that_failed_has_failed_for_good() -> None:
-    training = ShapesTraining(SPACE, iterations=4, lr=1e30)
-    training.start(0)
-    failures = [training.advance(SPACE.identity(), 0.5).result for _ in range(2)]
-    assert failures[0].status == "failed"
-    assert failures[1] == failures[0]
-    assert training.start(0).status == "ok"

@@ -23,7 +23,7 @@ from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.trainer import metrics_of
 from auto_seg_loss.training import score, train
 from autoseg_core import Objective
-from rl.headers import differences
+from rl.settings_diff import differences
 
 Scores = dict[str, dict[str, float]]
 """data set -> metric -> score in [0, 1]; empty for a training that diverged."""

@@ -18,8 +18,8 @@ from auto_seg_loss.runtime.checkpoints import LAST, RUN_FILE
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import naming, read_json, replacing
-from rl.headers import differences
 from rl.locks import FileLock, LockedError
+from rl.settings_diff import differences
 
 logger = logging.getLogger(__name__)
 

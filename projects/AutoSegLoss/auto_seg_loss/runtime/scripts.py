@@ -29,8 +29,8 @@ from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError
 from rl.journal import JournalError
-from rl.race import NoVerdictError
 from rl.search import SearchError
+from rl.selection import NoVerdictError
 from rl.signals import Interrupted, end_at_once, interruptible
 
 

@@ -15,7 +15,7 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import expand_homes, plain
 from auto_seg_loss.runtime.configs import read_yaml, run_imports
 from auto_seg_loss.runtime.errors import ConfigError
-from rl.headers import differences
+from rl.settings_diff import differences
 
 TENSORBOARD = "tensorboard"
 """Folder of the events, below OUTPUT_DIR."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rl.headers import differences
+from rl.settings_diff import differences
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Arguments, actions, observations and frames, which the environments share."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from gymnasium.error import InvalidAction
+from numpy.typing import ArrayLike
+
+from autoseg_core import SearchSpace
+from rl.envs import LossScheduleEnv, LossSearchEnv
+from rl.envs.base import asked_space, draw_frame, measured
+from rl.envs.loss_search_vector import OncePerProcess
+
+
+def _env(normalize: bool = False) -> LossScheduleEnv:
+    """6 coordinates, observed as progress, reward and rmse, loss, theta."""
+    return LossScheduleEnv("quadratic", metric="mAcc", normalize_action=normalize)
+
+
+@pytest.mark.parametrize(
+    ("asked", "space"),
+    [
+        ({}, None),
+        ({"metric": "BF1"}, SearchSpace("BF1", "bezier", 1)),
+        ({"surface": "linear"}, SearchSpace("mIoU", "linear", 4)),
+        ({"pieces": 3}, SearchSpace("mIoU", "bezier", 3)),
+        ({"metric": "mIoU+BF1"}, SearchSpace("mIoU+BF1")),
+    ],
+)
+def test_what_is_left_out_has_a_default(asked: dict, space: SearchSpace | None) -> None:
+    assert asked_space(**asked) == space
+
+
+def test_a_task_is_built_once_and_not_pickled() -> None:
+    make = OncePerProcess("quadratic", {"noise": 0.1}, SearchSpace("mAcc"))
+    size = len(pickle.dumps(make))
+    assert make() is make()
+    copy = pickle.loads(pickle.dumps(make))
+    assert copy() is not make()
+    assert len(pickle.dumps(make)) == size  # though it holds a task now
+    theta = np.full(6, 0.5)
+    assert copy().evaluate(theta, 3) == make().evaluate(theta, 3)
+
+
+# Actions.
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array])
+def test_any_form_of_numbers_keeps_its_digits(form) -> None:
+    action = form([0, 0.1, 1, 0.2, 0.3, 0.4])
+    theta = _env().theta_of(action)
+    assert theta.dtype == np.float64
+    np.testing.assert_array_equal(theta, [0, 0.1, 1, 0.2, 0.3, 0.4])
+    theta[0] = 0.5
+    assert action[0] == 0
+
+
+def test_normalized_actions() -> None:
+    space = _env(normalize=True).action_space
+    assert (space.low.tolist(), space.high.tolist()) == ([-1] * 6, [1] * 6)
+    theta = _env(normalize=True).theta_of([-1, 0, 1, -1, 0, 1])
+    np.testing.assert_array_equal(theta, [0, 0.5, 1, 0, 0.5, 1])
+
+
+@pytest.mark.parametrize("action", [[0.5], 0.5, [[0.5] * 6], [0.5] * 5 + [1.01], [math.nan] * 6])
+def test_actions_that_are_none(action: ArrayLike) -> None:
+    with pytest.raises(InvalidAction, match=r"shape \(6,\) and lie in \[0, 1\]"):
+        _env().theta_of(action)
+
+
+# Observations.
+
+
+def test_fields_lie_where_their_bounds_are_and_are_clipped_to_them() -> None:
+    env = _env()
+    space, fields = env.observation_space, env.observation_fields
+    assert fields == {
+        "progress": slice(0, 1),
+        "scores": slice(1, 3),
+        "loss": slice(3, 4),
+        "theta": slice(4, 10),
+    }
+    assert (space.low[fields["loss"]], space.high[fields["loss"]]) == (-1.0, 2.0)
+    observation = env.pack(progress=2.0, scores=[-3.0, 0.5], loss=7.0, theta=np.linspace(-1, 1, 6))
+    assert observation.dtype == np.float32
+    assert observation[:4].tolist() == [1.0, -1.0, 0.5, 2.0]
+    assert observation in space
+
+
+def test_scores_that_were_not_measured() -> None:
+    scores = {"rmse": math.nan, "reward": np.float64(1.5), "mIoU": -0.5}
+    assert _env().score_vector(scores).tolist() == [1.0, -1.0]
+    assert _env().score_vector({"rmse": -0.5}).tolist() == [-1.0, 0.0]
+    assert measured(scores) == {"reward": 1.5, "mIoU": -0.5}
+    assert type(measured(scores)["reward"]) is float
+
+
+# Frames.
+
+
+@pytest.mark.parametrize(("metric", "width"), [("mAcc", 640), ("BF1", 1600)])
+def test_a_frame_s_size_depends_on_the_space_only(metric: str, width: int) -> None:
+    space = SearchSpace(metric)
+    thetas = {"identity": space.identity()}
+    empty = draw_frame(space, thetas, {"reward": ([], [])}, "candidate")
+    course = {"reward": (list(range(500)), [0.5] * 500), "best": ([1], [1.0])}
+    full = draw_frame(space, {**thetas, "last": np.full(space.dim, 0.9)}, course, "candidate")
+    assert empty.shape == full.shape == (340, width, 3)
+    assert not np.array_equal(empty, full)
+
+
+@pytest.mark.parametrize("kind", [LossSearchEnv, LossScheduleEnv])
+def test_rendering_without_a_mode_says_so(kind: type) -> None:
+    with pytest.warns(UserWarning, match='render_mode="rgb_array"'):
+        assert kind().render() is None
