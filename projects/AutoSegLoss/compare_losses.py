@@ -17,11 +17,11 @@ import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warn
 import argparse
 from pathlib import Path
 
+from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.fair.comparison import RATES, Comparison
 from auto_seg_loss.fair.tables import rate_table, score_table
 from auto_seg_loss.runtime.checks import check_train_data
 from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, script_parser, start_run
-from auto_seg_loss.trainer import metrics_of
 
 
 def main() -> None:

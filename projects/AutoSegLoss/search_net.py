@@ -9,6 +9,7 @@ ends with the same result.
 
 from __future__ import annotations
 
+from auto_seg_loss.proxy import build_network, proxy_config
 from auto_seg_loss.runtime.checks import check_train_data
 from auto_seg_loss.runtime.scripts import (
     explain_user_errors,
@@ -27,11 +28,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with explain_user_errors():
         cfg = prepare(arguments, check_train_data, check_search)
-        # The journal first: it refuses a second search and another config before anything is
+        network = build_network(proxy_config(cfg))
+        # Then the journal: it refuses a second search and another config before anything is
         # written over.
         with say_how_to_go_on("--resume"), open_journal(cfg, arguments.resume) as journal:
             start_run(cfg, arguments, verbose=False)
-            search(cfg, journal)
+            search(cfg, journal, network)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
@@ -22,9 +21,11 @@ from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
-from auto_seg_loss.hooks import kept_when_interrupted
-from auto_seg_loss.runtime.checkpoints import check_latest, latest_checkpoint
-from auto_seg_loss.runtime.checks import check_eval_only, check_loss, check_train_data
+from auto_seg_loss.evaluation import evaluate_by_all_protocols
+from auto_seg_loss.modeling import build_model
+from auto_seg_loss.runtime.checkpoints import latest_checkpoint
+from auto_seg_loss.runtime.checks import check_loss, check_train_data
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
 from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, say_how_to_go_on, start_run
 from auto_seg_loss.trainer import Trainer
@@ -34,11 +35,8 @@ def main() -> None:
     """Check everything once, then train or evaluate in as many processes as asked for."""
     arguments = default_argument_parser().parse_args()
     checks: list[Callable[[CfgNode], None]] = [check_loss]
-    if arguments.eval_only:
-        checks.append(partial(check_eval_only, resume=arguments.resume))
-    else:
-        checks.append(check_train_data)
-        checks += [check_resume, check_latest] if arguments.resume else []
+    if not arguments.eval_only:
+        checks += [check_train_data, *([check_resume] if arguments.resume else [])]
     with explain_user_errors():
         cfg = prepare(arguments, *checks)
         # One lock for all processes, those of other machines too: the first machine's.
@@ -60,26 +58,30 @@ def main() -> None:
 def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
     """One process of the training or evaluation; returns the evaluation's results."""
     start_run(cfg, args)
-    return evaluate(cfg, args.resume) if args.eval_only else train(cfg, args.resume)
+    return score(cfg, args.resume) if args.eval_only else train(cfg, args.resume)
 
 
 def train(cfg: CfgNode, resume: bool) -> dict[str, Any]:
     """Train and evaluate; an interruption leaves a checkpoint."""
     trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=resume)
     if comm.is_main_process():
         begin_training(cfg, resume)
     comm.synchronize()
-    trainer.resume_or_load(resume=resume)
-    with kept_when_interrupted(trainer):
-        return trainer.train()
+    return trainer.train()
 
 
-def evaluate(cfg: CfgNode, resume: bool) -> dict[str, Any]:
+def score(cfg: CfgNode, resume: bool) -> dict[str, Any]:
     """Score MODEL.WEIGHTS, or the last checkpoint, by both protocols."""
-    model = Trainer.build_model(cfg)
-    latest = latest_checkpoint(cfg.OUTPUT_DIR) if resume else None
-    WholeCheckpointer(model).load(str(latest or cfg.MODEL.WEIGHTS))
-    results = Trainer.test_protocols(cfg, model)
+    weights = latest_checkpoint(cfg.OUTPUT_DIR) if resume else None
+    if not (weights or cfg.MODEL.WEIGHTS):
+        raise ConfigError(
+            "--eval-only has no weights: give MODEL.WEIGHTS, or --resume for the last checkpoint "
+            f"of OUTPUT_DIR {cfg.OUTPUT_DIR}."
+        )
+    model = build_model(cfg)
+    WholeCheckpointer(model).load(str(weights or cfg.MODEL.WEIGHTS))
+    results = evaluate_by_all_protocols(cfg, model)
     if comm.is_main_process():
         verify_results(cfg, results)
     return results

@@ -75,7 +75,7 @@ def test_labels_are_those_of_the_evaluation(demo, images, make_cfg, shapes, weig
     from detectron2.data import DatasetCatalog
     from detectron2.modeling import build_model
 
-    from auto_seg_loss.trainer import build_test_loader
+    from auto_seg_loss.evaluation import build_test_loader
 
     demo(images).assert_ok()
     cfg = make_cfg()

@@ -1,25 +1,32 @@
-"""Detectron2 evaluator for exact scores. H, W: pixels; C: classes."""
+"""Exact scores of a network on data sets, as a Detectron2 evaluator. H, W: pixels; C: classes."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from detectron2.evaluation import DatasetEvaluator
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog, build_detection_test_loader
+from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, print_csv_format
 from detectron2.utils import comm
 from numpy.typing import NDArray
 from tabulate import tabulate
+from torch import nn
 
+from auto_seg_loss.data import build_mapper
 from auto_seg_loss.data.labels import Palette, read_label
 from autoseg_core import PAPER_METRICS, SegmentationScores
 from autoseg_core.metrics.evaluator import ProtocolName
 
 logger = logging.getLogger(__name__)
+
+Dicts = list[dict[str, Any]]
+"""Records of a data set, as Detectron2's catalog gives them."""
 
 
 class SegmentationScoresEvaluator(DatasetEvaluator):
@@ -138,3 +145,67 @@ def class_table(class_names: list[str], per_class: dict[str, list[float]]) -> st
         values = [columns[index] for columns in per_class.values()]
         rows.append([name, *("-" if v != v else f"{100 * v:.2f}" for v in values)])
     return tabulate(rows, headers=["class", *per_class], disable_numparse=True)
+
+
+def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
+    """Names of the scores that tests report."""
+    return (*PAPER_METRICS, *cfg.TEST.METRICS)
+
+
+def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:
+    """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
+    mapper = build_mapper(cfg, False, crop)
+    workers = cfg.DATALOADER.NUM_WORKERS
+    return build_detection_test_loader(dicts, mapper=mapper, num_workers=workers)
+
+
+def build_evaluator(
+    cfg: CfgNode,
+    dicts: Dicts,
+    dataset_name: str,
+    metrics: Sequence[str] = PAPER_METRICS,
+    protocols: Sequence[ProtocolName] = (),
+) -> SegmentationScoresEvaluator:
+    """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST.
+
+    protocols: those to report beside TEST.PROTOCOL.
+    """
+    metadata = MetadataCatalog.get(dataset_name)
+    return SegmentationScoresEvaluator(
+        dicts,
+        metadata.stuff_classes,
+        metadata.ignore_label,
+        protocol=cfg.TEST.PROTOCOL,
+        tolerance=cfg.TEST.TOLERANCE,
+        drop_background=cfg.TEST.DROP_BACKGROUND,
+        metrics=metrics,
+        also=[protocol for protocol in protocols if protocol != cfg.TEST.PROTOCOL],
+        palette=cfg.INPUT.LABEL_PALETTE,
+    )
+
+
+def evaluate(
+    cfg: CfgNode, model: nn.Module, evaluators: Sequence[DatasetEvaluator]
+) -> dict[str, Any]:
+    """Results on DATASETS.TEST by the evaluator of each; of one data set without its name."""
+    results = {}
+    for name, evaluator in zip(cfg.DATASETS.TEST, evaluators, strict=True):
+        loader = build_test_loader(cfg, DatasetCatalog.get(name))
+        results[name] = inference_on_dataset(model, loader, evaluator)
+        if comm.is_main_process():
+            logger.info("Results for %s in csv format:", name)
+            print_csv_format(results[name])
+    return next(iter(results.values())) if len(results) == 1 else results
+
+
+def evaluate_by_all_protocols(cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
+    """The scores on DATASETS.TEST by every protocol, from one pass over the images.
+
+    Those of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
+    """
+    protocols = get_args(ProtocolName)
+    evaluators = [
+        build_evaluator(cfg, DatasetCatalog.get(name), name, metrics_of(cfg), protocols)
+        for name in cfg.DATASETS.TEST
+    ]
+    return evaluate(cfg, model, evaluators)

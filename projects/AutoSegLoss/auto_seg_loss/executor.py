@@ -19,9 +19,9 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import project_defaults, register_names
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.catalog import datasets_root
-from auto_seg_loss.problem import build_sets
 from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_at, proxy_config
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.warm_start import read_warm_start, state_digest, warm_start, warm_start_file
 from rl.executors import EXECUTORS, Executor, make_executor
 from rl.executors.attempts import AttemptPolicy

@@ -7,56 +7,60 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from auto_seg_loss.data import DATA_ERRORS
-from auto_seg_loss.problem import build_sets, build_space, check_problem
+from auto_seg_loss.evaluation import Dicts
+from auto_seg_loss.modeling import build_model
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.scale import Batches
-from auto_seg_loss.trainer import Dicts, Trainer
-from auto_seg_loss.training import DetectronTraining
+from auto_seg_loss.search_setup import build_sets, build_space, check_problem
+from auto_seg_loss.training import Batches, DetectronTraining
 from auto_seg_loss.warm_start import warm_start
 from autoseg_core import SearchSpace
 from rl.proxy import ProxyResult, check_budget
 
 
+@dataclass(eq=False)
 class DetectronProxy:
     """``ProxyTask``: theta, seed -> exact score of a network trained briefly with that loss.
 
     Every evaluation starts from the same weights; equal seeds give equal crops, flips and order
     of images, and on a CPU equal results.
 
-    cfg: SOLVER, INPUT and MODEL describe the training; SOLVER.MAX_ITER its length. model: its loss
-    and weights are replaced. start: the model's state dict to start from. search, holdout: records
-    to train on and to score. dataset_name: whose metadata describes both. reference: see
-    ``DetectronTraining``.
+    Args:
+        cfg: SOLVER, INPUT and MODEL describe the training; SOLVER.MAX_ITER its length.
+        space: of the thetas.
+        model: its loss and weights are replaced.
+        start: the model's state dict to start from.
+        search, holdout: records to train on and to score.
+        dataset_name: whose metadata describes both.
+        reference: batches on which every loss gets cross entropy's gradient; () leaves it as it is.
     """
 
-    data_errors = DATA_ERRORS
+    cfg: CfgNode
+    space: SearchSpace
+    model: Any
+    start: dict[str, Tensor]
+    search: Dicts
+    holdout: Dicts
+    dataset_name: str
+    reference: Batches = ()
 
-    def __init__(
-        self,
-        cfg: CfgNode,
-        space: SearchSpace,
-        model: Any,
-        start: dict[str, Tensor],
-        search: Dicts,
-        holdout: Dicts,
-        dataset_name: str,
-        reference: Batches = (),
-    ) -> None:
-        self.cfg, self.space, self.model, self.start = cfg, space, model, start
-        self.search, self.holdout, self.dataset_name = search, holdout, dataset_name
-        self.reference = reference
-        self.score_names = space.objective.reported
+    data_errors: ClassVar = DATA_ERRORS
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores of a result."""
+        return self.space.objective.reported
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason.
@@ -64,20 +68,13 @@ class DetectronProxy:
         A budget below 1 is the same training, schedule and data included, stopped after
         round(budget * MAX_ITER) iterations, 1 at least.
         """
-        training = self._training(self.model)
+        training = DetectronTraining(self, self.model)
         training.begin(seed)
         return training.advance(theta, check_budget(budget)).result
 
     def training(self) -> DetectronTraining:
         """One training to be led step by step, with a network of its own."""
-        return self._training(copy.deepcopy(self.model))
-
-    def _training(self, model: Any) -> DetectronTraining:
-        return DetectronTraining(
-            *(self.cfg, self.space, model, self.start, self.search, self.holdout),
-            self.dataset_name,
-            self.reference,
-        )
+        return DetectronTraining(self, copy.deepcopy(self.model))
 
 
 def from_config(config_file: str, opts: Sequence[Any] = ()) -> DetectronProxy:
@@ -90,10 +87,15 @@ def from_config(config_file: str, opts: Sequence[Any] = ()) -> DetectronProxy:
     return build_proxy(cfg, *build_sets(cfg))
 
 
-def build_proxy(cfg: CfgNode, train_dicts: Dicts, holdout: Dicts) -> DetectronProxy:
-    """The proxy of a search's config at its warm start, which is made when its file is missing."""
+def build_proxy(
+    cfg: CfgNode, train_dicts: Dicts, holdout: Dicts, network: nn.Module | None = None
+) -> DetectronProxy:
+    """The proxy of a search's config at its warm start, which is made when its file is missing.
+
+    network: of ``build_network``, where it has been built already.
+    """
     proxy_cfg = proxy_config(cfg)
-    model = build_network(proxy_cfg)
+    model = network or build_network(proxy_cfg)
     start = warm_start(proxy_cfg, model, train_dicts)
     return proxy_at(start, proxy_cfg, model, train_dicts, holdout)
 
@@ -126,4 +128,4 @@ def build_network(cfg: CfgNode) -> Any:
     """The network with weights drawn from SEED, whoever has drawn from the generators before."""
     with undisturbed(cfg.MODEL.DEVICE):
         seed_all_rng(cfg.SEED)
-        return Trainer.build_model(cfg)
+        return build_model(cfg)

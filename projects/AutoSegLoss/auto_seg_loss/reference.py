@@ -1,7 +1,9 @@
-"""The batches on which candidates are scaled: logits of a head that has learned a little.
+"""The scale of candidates: each trains at the learning rate that suits cross entropy.
 
-At random weights many curves are flat, and a factor found there would be far too large for the rest
-of the training; after a few iterations with cross entropy it holds.
+Gradients of surrogates differ by a factor of a hundred, so that at one learning rate a search would
+find steep curves instead of good ones. The scale is found on logits of a head that has learned a
+little: at random weights many curves are flat, and a factor found there would be far too large for
+the rest of the training; after a few iterations with cross entropy it holds.
 
 N: images; C: classes; H, W: pixels.
 """
@@ -16,11 +18,10 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from auto_seg_loss.data import build_train_loader
+from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.scale import Batches
-from auto_seg_loss.trainer import Dicts
-from auto_seg_loss.training import train
+from auto_seg_loss.training import Batches, train
 
 BATCHES = 4
 """How many the gradients are averaged over."""

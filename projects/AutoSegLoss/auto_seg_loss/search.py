@@ -10,22 +10,22 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from torch import Tensor
+from torch import Tensor, nn
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import split_lists, split_record
+from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.executor import check_executor, open_executor
-from auto_seg_loss.problem import (
+from auto_seg_loss.proxy import build_proxy
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
+from auto_seg_loss.search_setup import (
     build_sets,
     build_space,
     candidate_spec,
     check_problem,
     loss_name,
 )
-from auto_seg_loss.proxy import build_proxy
-from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.scale import Batches, scaled
-from auto_seg_loss.trainer import Dicts
+from auto_seg_loss.training import Batches, scaled
 from auto_seg_loss.warm_start import state_digest
 from autoseg_core import LossSpec, Provenance, SearchSpace, __version__
 from rl.agents import AGENTS, agent_class
@@ -49,8 +49,10 @@ def open_journal(cfg: CfgNode, resume: bool) -> Journal:
     return Journal.resume(path, header) if resume else Journal.create(path, header)
 
 
-def search(cfg: CfgNode, journal: Journal) -> LossSpec:
+def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> LossSpec:
     """Run the search of ``cfg`` as far as ``journal`` does not hold it; returns the found loss.
+
+    network: see ``build_proxy``.
 
     Writes split.json, tensorboard/, curves.png, searched_loss.json and identity_loss.json below
     OUTPUT_DIR. Raises as ``run_search`` does, before it writes a loss: ``NoVerdictError`` when
@@ -60,7 +62,7 @@ def search(cfg: CfgNode, journal: Journal) -> LossSpec:
     space, sets = build_space(cfg), build_sets(cfg)
     lists = split_lists(*sets, split_rule(cfg))
     (output / "split.json").write_text(json.dumps(lists, indent=1) + "\n")
-    proxy = build_proxy(cfg, *sets)
+    proxy = build_proxy(cfg, *sets, network)
     pin_start(journal, proxy.start)
     with open_executor(cfg, proxy) as executor:
         reference = proxy.reference

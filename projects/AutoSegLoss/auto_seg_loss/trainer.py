@@ -1,61 +1,96 @@
-"""Detectron2 trainer with this project's mapper, evaluator, hooks, optimiser and schedules."""
+"""A training from a config: network, data, optimiser and hooks put together, and gone on with."""
 
 from __future__ import annotations
 
 import logging
-import warnings
 import weakref
-from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import (
-    DatasetCatalog,
-    MetadataCatalog,
-    build_detection_test_loader,
-)
-from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer
-from detectron2.evaluation import DatasetEvaluators
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.engine import DefaultTrainer, create_ddp_model
+from detectron2.evaluation import DatasetEvaluators, verify_results
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 from torch import nn
 
-from auto_seg_loss.data import TrainLoader, build_mapper, build_train_loader
-from auto_seg_loss.evaluation import SegmentationScoresEvaluator
-from auto_seg_loss.hooks import SamplePictures, build_hooks, build_writers
+from auto_seg_loss.data import build_train_loader
+from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
+from auto_seg_loss.hooks import SamplePictures, WholeSteps, build_files, build_hooks
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import set_random_states, undisturbed
-from auto_seg_loss.train_loop import build_train_loop
-from autoseg_core import PAPER_METRICS
-from autoseg_core.metrics.evaluator import ProtocolName
+from auto_seg_loss.train_loop import TrainLoop
+from rl.signals import Interrupted, uninterrupted
 
-Dicts = list[dict[str, Any]]
 logger = logging.getLogger(__name__)
 
-_FINAL = "model_final.pth"  # as Detectron2 names it
-
-PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+_FINAL = "model_final"  # as Detectron2 names it
 
 
-class Trainer(DefaultTrainer):
-    """``DefaultTrainer`` for semantic segmentation scored by exact metrics."""
+class Trainer(TrainLoop):
+    """Trains the network of a config and scores it by exact metrics, as ``DefaultTrainer`` does.
 
-    _trainer: SimpleTrainer
-    data_loader: TrainLoader
+    ``results`` are those of the last evaluation: "sem_seg" -> score -> percent.
+    """
 
     def __init__(self, cfg: CfgNode) -> None:
-        """See ``DefaultTrainer``, whose loop is replaced by a ``TrainLoop``."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*GradScaler")  # of the loop that is replaced
-            super().__init__(cfg)
-        loop = self._trainer
-        self._trainer = build_train_loop(cfg, loop.model, loop.data_loader, loop.optimizer)
+        cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
+        model = build_model(cfg)
+        logger.info("Model:\n%s", model)
+        optimizer = build_optimizer(cfg, model)
+        self.loader = build_train_loader(cfg)
+        super().__init__(
+            create_ddp_model(model, broadcast_buffers=False),
+            self.loader,
+            optimizer,
+            accumulate=cfg.SOLVER.ACCUMULATE,
+            mixed_precision=cfg.SOLVER.AMP.ENABLED,
+        )
+        self.cfg, self.max_iter = cfg, cfg.SOLVER.MAX_ITER
+        self.scheduler = build_lr_scheduler(cfg, optimizer)
+        self.checkpointer = TrainingCheckpointer(
+            self.model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+        )
+        self.results: dict[str, Any] = {}
+        self.files: list[EventWriter] = []
+        self.steps = WholeSteps()
+        self.register_hooks(build_hooks(self))
+
+    def train(self) -> dict[str, Any]:
+        """Train to SOLVER.MAX_ITER and return ``results``; an interruption leaves a checkpoint."""
+        try:
+            with ExitStack() as stack:
+                self.files = build_files(self) if comm.is_main_process() else []
+                for file in self.files:
+                    stack.callback(file.close)
+                super().train(self.start_iter, self.max_iter)
+        except Interrupted:
+            with uninterrupted():
+                self._keep_last_step()
+            raise
+        if comm.is_main_process():
+            verify_results(self.cfg, self.results)
+        return self.results
+
+    def test(self) -> dict[str, Any]:
+        """The scores on DATASETS.TEST; pictures of TEST.SAMPLES images go to the event storage."""
+        evaluators = []
+        for name in self.cfg.DATASETS.TEST:
+            dicts, metadata = DatasetCatalog.get(name), MetadataCatalog.get(name)
+            palette = self.cfg.INPUT.LABEL_PALETTE
+            pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES, palette)
+            scores = build_evaluator(self.cfg, dicts, name, metrics_of(self.cfg))
+            evaluators.append(DatasetEvaluators([scores, pictures]))
+        with undisturbed(self.cfg.MODEL.DEVICE):  # a checkpoint comes before its evaluation
+            self.results = evaluate(self.cfg, self.model, evaluators)
+        return self.results
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Go on from the latest checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
@@ -77,16 +112,15 @@ class Trainer(DefaultTrainer):
                 "%s has the random generators of %d processes, and these are %d: they begin anew",
                 *(path, len(states), processes),
             )
-        if self.start_iter == self.max_iter and path.name != _FINAL:  # no step is left to write it
-            self.checkpointer.save(Path(_FINAL).stem, iteration=self.iter)
+        if self.start_iter == self.max_iter and path.stem != _FINAL:  # no step is left to write it
+            self.checkpointer.save(_FINAL, iteration=self.iter)
 
     def state_dict(self) -> dict[str, Any]:
-        """Detectron2 0.6 leaves the optimiser out; a resumed training needs its momentum."""
-        seed = self.data_loader.seed
-        return {**super().state_dict(), "_trainer": self._trainer.state_dict(), "order": seed}
+        """That of the loop, and the seed of the images' order."""
+        return {**super().state_dict(), "order": self.loader.seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Inverse of ``state_dict``; checkpoints without an optimiser are taken as they are.
+        """Inverse of ``state_dict``.
 
         Of the learning rates only the iteration counts: the schedule is that of the config.
         ``ConfigError`` when more iterations are done than SOLVER.MAX_ITER.
@@ -98,11 +132,9 @@ class Trainer(DefaultTrainer):
                 "the number to end with, or choose another OUTPUT_DIR."
             )
         hooks = {k: v for k, v in state_dict.get("hooks", {}).items() if k != "LRScheduler"}
-        super().load_state_dict({**state_dict, "hooks": hooks})
-        if "_trainer" in state_dict:
-            self._trainer.load_state_dict(state_dict["_trainer"])
-        self.data_loader.seed = state_dict.get("order", self.data_loader.seed)
-        self.data_loader.start = done * self.cfg.SOLVER.ACCUMULATE
+        inner = state_dict.get("_trainer", {})  # where version 0.1 kept the optimiser
+        super().load_state_dict({**inner, **state_dict, "hooks": hooks})
+        self.loader.seed, self.loader.start = state_dict["order"], done * self.accumulate
         self._schedule_from(done)
 
     def _schedule_from(self, iteration: int) -> None:
@@ -117,107 +149,20 @@ class Trainer(DefaultTrainer):
                 *(self.max_iter, groups[0]["lr"], iteration, before),
             )
 
-    def build_hooks(self) -> list[HookBase | None]:
-        """Detectron2's, and those that feed TensorBoard."""
-        self.checkpointer = TrainingCheckpointer(  # Detectron2 asks nobody which one to take
-            self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
-        )
-        return build_hooks(self)
+    def _keep_last_step(self) -> None:
+        """Save a checkpoint of the last whole step, for --resume to go on from.
 
-    def build_writers(self) -> list[EventWriter]:
-        """Terminal, metrics.json and TensorBoard."""
-        return build_writers(self)
-
-    def test_and_draw(self) -> dict[str, Any]:
-        """The scores on DATASETS.TEST; pictures of TEST.SAMPLES images go to the event storage."""
-        evaluators = []
-        for name in self.cfg.DATASETS.TEST:
-            dicts, metadata = DatasetCatalog.get(name), MetadataCatalog.get(name)
-            palette = self.cfg.INPUT.LABEL_PALETTE
-            pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES, palette)
-            evaluators.append(DatasetEvaluators([self.build_evaluator(self.cfg, name), pictures]))
-        with undisturbed(self.cfg.MODEL.DEVICE):  # a checkpoint comes before its evaluation
-            self._last_eval_results = self.test(self.cfg, self.model, evaluators)
-        return self._last_eval_results
-
-    @classmethod
-    def test_protocols(cls, cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
-        """The scores on DATASETS.TEST by every protocol, from one pass over the images.
-
-        Those of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
+        Not with several processes: others may wait in the middle of a step, and what they leave is
+        the last checkpoint of SOLVER.CHECKPOINT_PERIOD.
         """
-        evaluators = [
-            build_evaluator(cfg, DatasetCatalog.get(name), name, metrics_of(cfg), PROTOCOLS)
-            for name in cfg.DATASETS.TEST
-        ]
-        return cls.test(cfg, model, evaluators)
-
-    @classmethod
-    def build_model(cls, cfg: CfgNode) -> nn.Module:
-        """Detectron2's, with any loss also in its own heads."""
-        return build_model(cfg, super().build_model)
-
-    @classmethod
-    def build_train_loader(cls, cfg: CfgNode) -> TrainLoader:
-        """Loader over DATASETS.TRAIN."""
-        return build_train_loader(cfg)
-
-    @classmethod
-    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[Any]:
-        """Loader over one data set, an image at a time."""
-        return build_test_loader(cfg, DatasetCatalog.get(dataset_name))
-
-    @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationScoresEvaluator:
-        """Evaluator of the six scores, and of TEST.METRICS, with the settings of TEST."""
-        return build_evaluator(cfg, DatasetCatalog.get(dataset_name), dataset_name, metrics_of(cfg))
-
-    @classmethod
-    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """SGD of SOLVER, with its own learning rate for the head."""
-        return build_optimizer(cfg, model)
-
-    @classmethod
-    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
-        """Detectron2's schedules, and DeepLab's WarmupPolyLR."""
-        return build_lr_scheduler(cfg, optimizer)
-
-
-def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:
-    """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
-    mapper = build_mapper(cfg, False, crop)
-    workers = cfg.DATALOADER.NUM_WORKERS
-    return build_detection_test_loader(dicts, mapper=mapper, num_workers=workers)
-
-
-def build_evaluator(
-    cfg: CfgNode,
-    dicts: Dicts,
-    dataset_name: str,
-    metrics: Sequence[str] = PAPER_METRICS,
-    protocols: Sequence[ProtocolName] = (),
-) -> SegmentationScoresEvaluator:
-    """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST.
-
-    protocols: those to report beside TEST.PROTOCOL.
-    """
-    metadata = MetadataCatalog.get(dataset_name)
-    return SegmentationScoresEvaluator(
-        dicts,
-        metadata.stuff_classes,
-        metadata.ignore_label,
-        protocol=cfg.TEST.PROTOCOL,
-        tolerance=cfg.TEST.TOLERANCE,
-        drop_background=cfg.TEST.DROP_BACKGROUND,
-        metrics=metrics,
-        also=[protocol for protocol in protocols if protocol != cfg.TEST.PROTOCOL],
-        palette=cfg.INPUT.LABEL_PALETTE,
-    )
-
-
-def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
-    """Names of the scores that tests report."""
-    return (*PAPER_METRICS, *cfg.TEST.METRICS)
+        done = self.steps.done
+        if comm.get_world_size() > 1 or done is None:
+            return
+        self.iter = done  # the loop may have counted on already
+        name = _FINAL if done + 1 == self.max_iter else f"model_{done:07d}"
+        latest = self.checkpointer.get_checkpoint_file()
+        if Path(latest).name != f"{name}.pth":  # a file to go on from is never written over
+            self.checkpointer.save(name, iteration=done)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -17,56 +17,39 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auto_seg_loss.data import build_train_loader
-from auto_seg_loss.problem import candidate_spec
+from auto_seg_loss.evaluation import Dicts, build_evaluator, build_test_loader
 from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
-from auto_seg_loss.scale import Batches, scaled
+from auto_seg_loss.search_setup import candidate_spec
 from auto_seg_loss.train_loop import build_train_loop
-from auto_seg_loss.trainer import (
-    Dicts,
-    build_evaluator,
-    build_optimizer,
-    build_test_loader,
-)
-from autoseg_core import PAPER_METRICS, AutoSegLoss, SearchSpace
+from auto_seg_loss.trainer import build_optimizer
+from autoseg_core import PAPER_METRICS, AutoSegLoss, LossSpec, gradient_scale
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
 
+Batches = Sequence[tuple[Tensor, Tensor]]
+"""Logits (N, C, H, W) and targets (N, H, W)."""
+
+
+if TYPE_CHECKING:
+    from auto_seg_loss.proxy import DetectronProxy
+
 
 class DetectronTraining:
-    """``TrainingTask``: SOLVER.MAX_ITER iterations from ``start``, cut into steps.
+    """``TrainingTask``: SOLVER.MAX_ITER iterations from a proxy's start, cut into steps.
 
     Nothing but the loss changes from a step to the next: network, momentum, learning-rate schedule
     and order of the data go on. A training has random generators of its own, so neither a scoring
     nor anything else that runs between two steps disturbs it: with a constant theta any cut gives
     the weights of the uncut training, on a CPU bit for bit.
 
-    Args:
-        cfg: SOLVER, INPUT and MODEL describe the training; SOLVER.MAX_ITER its full length.
-        space: of the thetas.
-        model: its loss and weights are replaced.
-        start: the model's state dict to start from.
-        search, holdout: records to train on and to score.
-        dataset_name: whose metadata describes both.
-        reference: batches on which every loss gets cross entropy's gradient; () leaves it as it is.
+    proxy: what is trained, from where and on what. model: the network to train.
     """
 
-    def __init__(
-        self,
-        cfg: CfgNode,
-        space: SearchSpace,
-        model: Any,
-        start: dict[str, Tensor],
-        search: Dicts,
-        holdout: Dicts,
-        dataset_name: str,
-        reference: Batches = (),
-    ) -> None:
-        self.cfg, self.space, self.model, self._start = cfg, space, model, start
-        self._search, self._holdout, self._dataset_name = search, holdout, dataset_name
-        self._reference = reference
-        self._device = cfg.MODEL.DEVICE
-        self.score_names = space.objective.reported
+    def __init__(self, proxy: DetectronProxy, model: Any) -> None:
+        self.cfg, self.space, self.model = proxy.cfg, proxy.space, model
+        self.score_names = proxy.score_names
+        self._proxy, self._device = proxy, proxy.cfg.MODEL.DEVICE
         self._trainer: SimpleTrainer | None = None
         self._at_start: ProxyResult | None = None
 
@@ -78,10 +61,10 @@ class DetectronTraining:
     def begin(self, seed: int) -> None:
         """Begin anew without scoring: start weights, fresh optimiser, data order of ``seed``."""
         self._seed, self._progress, self._reason = seed, 0.0, ""
-        self.model.load_state_dict(self._start)
+        self.model.load_state_dict(self._proxy.start)
         with quiet(), undisturbed(self._device):
             seed_all_rng(seed)
-            self._loader = build_train_loader(self.cfg, self._search)
+            self._loader = build_train_loader(self.cfg, self._proxy.search)
             self._trainer = build_trainer(self.cfg, self.model, self._loader)
             self._random = random_states(self._device)
 
@@ -105,7 +88,7 @@ class DetectronTraining:
         spec = candidate_spec(self.cfg, self.space, theta)
         head = self.cfg.MODEL.SEM_SEG_HEAD
         try:
-            spec = scaled(spec, self._reference, head.IGNORE_VALUE)
+            spec = scaled(spec, self._proxy.reference, head.IGNORE_VALUE)
         except ValueError as error:  # flat where training begins
             self._reason = str(error)
             return TrainingStep(failed(self._reason))
@@ -166,8 +149,9 @@ class DetectronTraining:
             self._reason = f"{len(broken)} weights are not finite, {broken[0]} first"
             return failed(self._reason)
         with quiet(), undisturbed(self._device):
+            proxy = self._proxy
             scores = score(
-                self.cfg, self.model, self._holdout, self._dataset_name, self.score_names
+                self.cfg, self.model, proxy.holdout, proxy.dataset_name, self.score_names
             )
         return ProxyResult(self.space.objective.score(scores), scores)
 
@@ -202,6 +186,16 @@ def score(
     loader = build_test_loader(cfg, dicts, cfg.SEARCH.HOLDOUT.CROP)
     inference_on_dataset(model, loader, evaluator)
     return evaluator.scores.compute()
+
+
+def scaled(spec: LossSpec, batches: Batches, ignore_value: int) -> LossSpec:
+    """The spec with cross entropy's mean gradient on ``batches``; as it is without any.
+
+    ``ValueError`` for a loss that is flat there.
+    """
+    if not batches:
+        return spec
+    return spec.scaled(gradient_scale(AutoSegLoss(spec, ignore_value), batches))
 
 
 def _train_until(trainer: SimpleTrainer, iteration: int) -> float:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.config import plain
+from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.runtime.resume import changed_keys
-from auto_seg_loss.trainer import Dicts
 from auto_seg_loss.training import train
 from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.files import save_whole

@@ -12,9 +12,9 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import check_executor, open_executor, plan, worker_recipe
-from auto_seg_loss.problem import build_sets
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import build_sets
 from rl.executors import SerialExecutor
 
 THETA = np.full(12, 0.4)

@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError
+from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.checks import (
     check_data,
     check_device,
     check_evaluation,
     check_loss,
-    check_model,
     check_test_data,
-    check_test_size,
     check_train_data,
     check_weights,
 )
@@ -72,18 +71,13 @@ def test_options(tiny_config, options, named):
         (check_loss, (HEAD + "LOSS_SPEC", "miou"), r"LOSS_SPEC 'miou' is not used"),
         (check_loss, (HEAD + "LOSS_TYPE", "dyce"), r"LOSS_TYPE 'dyce'; known .*cross_entropy"),
         (check_loss, (HEAD + "LOSS_TYPE", "auto_seg_loss"), r"LOSS_SPEC"),
-        (check_model, (HEAD + "NAME", "NoHead"), "NoHead"),
-        (check_model, ("MODEL.BACKBONE.NAME", "no_backbone"), "no_backbone"),
-        (check_model, (HEAD + "PROJECT_CHANNELS", [4, 4]), "project_channels"),
+        (network_on_meta, (HEAD + "NAME", "NoHead"), "NoHead"),
+        (network_on_meta, ("MODEL.BACKBONE.NAME", "no_backbone"), "no_backbone"),
+        (network_on_meta, (HEAD + "PROJECT_CHANNELS", [4, 4]), "project_channels"),
         (
-            check_model,
+            network_on_meta,
             ("MODEL.AUX_HEAD.ENABLED", True, "MODEL.AUX_HEAD.IN_FEATURE", "p3"),
             r"MODEL\.AUX_HEAD\.IN_FEATURE 'p3' is not among the backbone's features: res2",
-        ),
-        (
-            check_test_size,  # pools over windows of the crop, which do not divide 48 x 64
-            (HEAD + "NAME", "DeepLabV3PlusHead"),
-            r"test_00000\.jpg: .*Take AnyLossDeepLabV3PlusHead",
         ),
     ],
 )
@@ -96,8 +90,6 @@ def test_sound_settings_pass(shapes, make_cfg):
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)")
     for check in (check_device, check_test_data, check_train_data, check_evaluation, check_loss):
         check(cfg)
-    for options in (("INPUT.CROP.SIZE", "[16, 32]"), ("INPUT.CROP.ENABLED", False)):
-        check_test_size(make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", *options))
 
 
 def test_a_missing_root_says_how_to_make_the_set(make_cfg, tmp_path, monkeypatch):

@@ -15,10 +15,10 @@ from torch import nn
 
 from auto_seg_loss import training as training_module
 from auto_seg_loss.data import DatasetError, SemSegMapper
-from auto_seg_loss.problem import build_sets, build_space, candidate_spec
 from auto_seg_loss.proxy import DetectronProxy, build_proxy, from_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import undisturbed
+from auto_seg_loss.search_setup import build_sets, build_space, candidate_spec
 from auto_seg_loss.trainer import build_train_loader
 from auto_seg_loss.training import score, train
 from autoseg_core import PAPER_METRICS, AutoSegLoss, Objective, SegmentationScores

@@ -114,7 +114,7 @@ def test_at_its_end_it_writes_the_final_checkpoint_and_evaluates(shapes, make_cf
         path.write_bytes(left)
     (Path(cfg.OUTPUT_DIR) / "last_checkpoint").write_text("model_0000001.pth")
     trainer = go(cfg, resume=True, seed=9)
-    assert equal(final(cfg), whole) and trainer._last_eval_results["sem_seg"]
+    assert equal(final(cfg), whole) and trainer.results["sem_seg"]
     assert (Path(cfg.OUTPUT_DIR) / "last_checkpoint").read_text() == path.name
 
 

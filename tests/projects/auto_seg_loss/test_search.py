@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from auto_seg_loss.problem import build_sets, build_space
 from auto_seg_loss.proxy import DetectronProxy
 from auto_seg_loss.runtime.scripts import explain_user_errors
 from auto_seg_loss.search import (
@@ -25,6 +24,7 @@ from auto_seg_loss.search import (
     search,
     search_settings,
 )
+from auto_seg_loss.search_setup import build_sets, build_space
 from autoseg_core import LossSpec, Objective, SearchSpace, load_spec
 from rl.agents import CMAES, PPO, RandomSearch, agent_class
 from rl.events import SearchResult

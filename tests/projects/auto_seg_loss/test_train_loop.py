@@ -77,17 +77,6 @@ def test_accumulated_batches_are_one_batch_of_all_images(accumulate):
         assert history(parts, name) == pytest.approx(history(whole, name), rel=1e-5)
 
 
-def test_iterations_count_steps_of_the_optimiser():
-    loop = trained(TrainLoop, 2, steps=5, accumulate=3)
-    assert loop.iter == 5 and len(history(loop, "total_loss")) == 5
-
-
-@pytest.mark.parametrize("accumulate", [0, -1])
-def test_less_than_one_batch_is_refused(accumulate):
-    with pytest.raises(ValueError, match=r"SOLVER\.ACCUMULATE must be a whole number >= 1, got"):
-        trained(TrainLoop, 2, accumulate=accumulate)
-
-
 def test_mixed_precision_on_a_cpu_computes_in_bfloat16():
     seen = []
     model = Network()

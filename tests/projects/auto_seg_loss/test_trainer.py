@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
@@ -12,48 +10,17 @@ from detectron2.modeling import SemanticSegmentor, build_model
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventStorage
 
-from auto_seg_loss.trainer import (
-    Trainer,
+from auto_seg_loss.evaluation import (
     build_evaluator,
-    build_optimizer,
     build_test_loader,
-    build_train_loader,
+    evaluate,
+    evaluate_by_all_protocols,
+    metrics_of,
 )
+from auto_seg_loss.trainer import Trainer, build_lr_scheduler, build_optimizer
 from autoseg_core import PAPER_METRICS
 
-TRAIN, TEST = "shapes_sem_seg_train", "shapes_sem_seg_test"
-
-
-def batches(loader, count):
-    return list(itertools.islice(loader, count))
-
-
-def test_the_train_loader_gives_crops_with_labels(shapes, make_cfg):
-    for batch in batches(build_train_loader(make_cfg()), 4):
-        assert len(batch) == 4
-        for item in batch:
-            assert item["image"].shape == (3, 32, 32) and item["image"].dtype == torch.uint8
-            assert item["sem_seg"].shape == (32, 32) and item["sem_seg"].dtype == torch.int64
-            assert set(item["sem_seg"].unique().tolist()) <= {*range(7), 255}
-
-
-def test_equal_seeds_give_equal_batches(shapes, make_cfg):
-    def images(seed):
-        seed_all_rng(seed)
-        return [
-            item["image"] for batch in batches(build_train_loader(make_cfg()), 5) for item in batch
-        ]
-
-    first, again, other = images(3), images(3), images(4)
-    assert all(map(torch.equal, first, again))
-    assert not all(map(torch.equal, first, other))
-
-
-def test_the_train_loader_takes_the_records_it_is_given(shapes, make_cfg):
-    dicts = DatasetCatalog.get(TRAIN)[:2]
-    loader = build_train_loader(make_cfg(), dicts)
-    seen = {item["file_name"] for batch in batches(loader, 6) for item in batch}
-    assert seen == {item["file_name"] for item in dicts}
+TEST = "shapes_sem_seg_test"
 
 
 def test_the_test_loader_gives_whole_images_once_in_order(shapes, make_cfg):
@@ -78,39 +45,6 @@ def test_the_head_has_a_learning_rate_of_its_own(make_cfg, factor):
     assert {rates[id(p)] for p in model.sem_seg_head.parameters()} == {0.02 * factor}
     assert {rates[id(p)] for p in model.sem_seg_head.auxiliary.parameters()} == {0.02 * factor}
     assert len(rates) == len(list(model.parameters()))
-    assert len(rates) == len(list(model.parameters()))
-
-
-def test_weight_decay_of_norms_is_separate(make_cfg):
-    cfg = make_cfg("SOLVER.WEIGHT_DECAY", 0.001, "SOLVER.WEIGHT_DECAY_NORM", 0.0)
-    optimizer = build_optimizer(cfg, build_model(cfg))
-    decays = {group["weight_decay"] for group in optimizer.param_groups}
-    assert decays == {0.0, 0.001}
-
-
-def test_gradient_clipping_is_honoured(make_cfg):
-    options = ("SOLVER.CLIP_GRADIENTS.ENABLED", True, "SOLVER.CLIP_GRADIENTS.CLIP_VALUE", 1e-9)
-    cfg = make_cfg(*options, "SOLVER.WEIGHT_DECAY", 0.0, "SOLVER.BASE_LR", 1.0)
-    model = build_model(cfg)
-    optimizer = build_optimizer(cfg, model)
-    before = [parameter.detach().clone() for parameter in model.parameters()]
-    for parameter in model.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    optimizer.step()
-    for parameter, old in zip(model.parameters(), before, strict=True):
-        torch.testing.assert_close(parameter.detach(), old, rtol=0, atol=1e-6)
-
-
-def test_the_schedule_is_deeplabs_poly(make_cfg):
-    cfg = make_cfg("SOLVER.MAX_ITER", 10, "SOLVER.BASE_LR", 1.0)
-    optimizer = build_optimizer(cfg, build_model(cfg))
-    scheduler = Trainer.build_lr_scheduler(cfg, optimizer)
-    rates = []
-    for _ in range(10):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    assert rates == pytest.approx([(1 - i / 10) ** 0.9 for i in range(10)])
 
 
 @pytest.mark.parametrize("warmup", [0, 3])
@@ -119,7 +53,7 @@ def test_the_schedule_has_a_floor(make_cfg, warmup):
     options = ("SOLVER.MAX_ITER", 10, "SOLVER.BASE_LR", 2.0, "SOLVER.WARMUP_ITERS", warmup)
     cfg = make_cfg(*options, "SOLVER.POLY_LR_CONSTANT_ENDING", 0.3)
     optimizer = build_optimizer(cfg, build_model(cfg))
-    scheduler = Trainer.build_lr_scheduler(cfg, optimizer)
+    scheduler = build_lr_scheduler(cfg, optimizer)
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -128,6 +62,10 @@ def test_the_schedule_has_a_floor(make_cfg, warmup):
     expected = [2 * max((1 - i / 10) ** 0.9, 0.3) for i in range(warmup, 10)]
     assert rates[warmup:] == pytest.approx(expected)
     assert expected[-1] == 0.6
+
+
+def evaluator(cfg, name):
+    return build_evaluator(cfg, DatasetCatalog.get(name), name, metrics_of(cfg))
 
 
 def trained(cfg):
@@ -156,12 +94,6 @@ def test_batches_are_accumulated(shapes, make_cfg, monkeypatch):
     assert next(iter(trainer.optimizer.state.values()))["momentum_buffer"].isfinite().all()
 
 
-def test_mixed_precision_trains_on_a_cpu(shapes, make_cfg):
-    one, two = (trained(make_cfg("SOLVER.AMP.ENABLED", amp)) for amp in (True, False))
-    assert weights(one).isfinite().all() and not torch.equal(weights(one), weights(two))
-    torch.testing.assert_close(weights(one), weights(two), rtol=0.1, atol=0.05)
-
-
 def test_synchronised_batch_norm_is_batch_norm_in_one_process(shapes, make_cfg):
     norms = ("MODEL.RESNETS.NORM", "SyncBN", "MODEL.SEM_SEG_HEAD.NORM", "SyncBN")
     synchronised, plain = trained(make_cfg(*norms)), trained(make_cfg())
@@ -171,25 +103,25 @@ def test_synchronised_batch_norm_is_batch_norm_in_one_process(shapes, make_cfg):
 
 
 def test_the_evaluator_has_the_settings_of_test(shapes, make_cfg):
-    cfg = make_cfg("TEST.PROTOCOL", "paper", "TEST.TOLERANCE", 2, "TEST.DROP_BACKGROUND", True)
-    for evaluator in (
-        build_evaluator(cfg, DatasetCatalog.get(TEST), TEST),
-        Trainer.build_evaluator(cfg, TEST),
-    ):
-        scores = evaluator.scores
-        assert (scores.protocol, scores.tolerance, scores.drop_background) == ("paper", 2, True)
-        assert (scores.num_classes, scores.ignore_index) == (7, 255)
-
-
-def test_tests_score_further_metrics(shapes, make_cfg):
-    cfg = make_cfg("TEST.METRICS", "('Dice', 'Fbeta(beta=2.0)')")
-    scores = Trainer.build_evaluator(cfg, TEST).scores
-    assert scores.metrics == (*PAPER_METRICS, "Dice", "Fbeta(beta=2)")
+    cfg = make_cfg(
+        "TEST.PROTOCOL",
+        "paper",
+        "TEST.TOLERANCE",
+        2,
+        "TEST.DROP_BACKGROUND",
+        True,
+        "TEST.METRICS",
+        "('Dice',)",
+    )
+    scores = build_evaluator(cfg, DatasetCatalog.get(TEST), TEST, metrics_of(cfg)).scores
+    assert (scores.protocol, scores.tolerance, scores.drop_background) == ("paper", 2, True)
+    assert (scores.num_classes, scores.ignore_index) == (7, 255)
+    assert scores.metrics == (*PAPER_METRICS, "Dice")
 
 
 def test_the_trainer_scores_a_model(shapes, make_cfg):
     cfg = make_cfg("DATASETS.TEST", f"('{TEST}', 'shapes_sem_seg_val')")
-    results = Trainer.test(cfg, build_model(cfg))
+    results = evaluate(cfg, build_model(cfg), [evaluator(cfg, name) for name in cfg.DATASETS.TEST])
     assert set(results) == {TEST, "shapes_sem_seg_val"}
     assert 0 <= results[TEST]["sem_seg"]["mIoU"] <= 100
 
@@ -197,9 +129,9 @@ def test_the_trainer_scores_a_model(shapes, make_cfg):
 def test_one_pass_scores_by_every_protocol(shapes, make_cfg):
     cfg = make_cfg("TEST.METRICS", "('Dice',)")
     model = build_model(cfg)
-    results = Trainer.test_protocols(cfg, model)
+    results = evaluate_by_all_protocols(cfg, model)
     assert list(results) == ["sem_seg", "sem_seg_paper"]
-    assert str(results["sem_seg"]) == str(Trainer.test(cfg, model)["sem_seg"])
+    assert str(results["sem_seg"]) == str(evaluate(cfg, model, [evaluator(cfg, TEST)])["sem_seg"])
     assert all("Dice" in scores for scores in results.values())
 
 
@@ -207,12 +139,12 @@ def test_a_test_during_training_draws_its_samples(shapes, make_cfg):
     cfg = make_cfg("TEST.SAMPLES", 2, "DATASETS.TEST", f"('{TEST}', 'shapes_sem_seg_val')")
     trainer = Trainer(cfg)
     with EventStorage() as storage:
-        results = trainer.test_and_draw()
+        results = trainer.test()
     assert [name for name, _, _ in storage._vis_data] == [
         *(f"samples/{TEST}/test_0000{index}" for index in (0, 1)),
         *(f"samples/shapes_sem_seg_val/val_0000{index}" for index in (0, 1)),
     ]
-    assert results[TEST]["sem_seg"].keys() == trainer._last_eval_results[TEST]["sem_seg"].keys()
+    assert results[TEST]["sem_seg"].keys() == trainer.results[TEST]["sem_seg"].keys()
 
 
 def test_precise_batch_norm_is_still_there(shapes, make_cfg):

@@ -13,8 +13,8 @@ from detectron2.modeling import build_model
 from torch import nn
 
 from auto_seg_loss import training as training_module
-from auto_seg_loss.problem import build_sets, build_space
 from auto_seg_loss.proxy import DetectronProxy
+from auto_seg_loss.search_setup import build_sets, build_space
 from auto_seg_loss.training import DetectronTraining
 
 ITERATIONS = 6

@@ -10,8 +10,8 @@ import torch
 from detectron2.modeling import build_model
 
 from auto_seg_loss import warm_start as warm_start_module
-from auto_seg_loss.problem import build_sets
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.warm_start import warm_start
 
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import auto_seg_loss  # noqa: F401  isort: skip
-from detectron2.engine import defaults
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch import distributed, multiprocessing, nn
 
+from auto_seg_loss import trainer as trainer_module
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.trainer import Trainer
 
@@ -28,7 +28,7 @@ def train(rank: int, config: str, directory: Path) -> None:
         "gloo", init_method=f"file://{directory / 'meeting-point'}", rank=rank, world_size=2
     )
     comm._LOCAL_PROCESS_GROUP = distributed.new_group([0, 1])
-    defaults.create_ddp_model = on_a_cpu
+    trainer_module.create_ddp_model = on_a_cpu  # type: ignore[assignment]
     options = ["SOLVER.MAX_ITER", "4", "SOLVER.CHECKPOINT_PERIOD", "2", "TEST.SAMPLES", "0"]
     cfg = load_config(config, ["OUTPUT_DIR", str(directory), *options])
     for number in (1, 2):

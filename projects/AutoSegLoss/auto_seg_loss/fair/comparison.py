@@ -17,7 +17,7 @@ from auto_seg_loss.fair.trials import Book, Trial, pinned_settings, run_trials
 from auto_seg_loss.proxy import build_network, proxy_config
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.scale import Batches, scaled
+from auto_seg_loss.training import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
 
 RATES = (0.3, 1.0, 3.0, 10.0)

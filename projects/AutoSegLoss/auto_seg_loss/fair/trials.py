@@ -16,11 +16,11 @@ from detectron2.data import DatasetCatalog
 from tqdm import tqdm
 
 from auto_seg_loss.config import plain, register_names
+from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
 from auto_seg_loss.proxy import build_network
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.quiet import quiet
-from auto_seg_loss.trainer import metrics_of
 from auto_seg_loss.training import score, train
 from autoseg_core import Objective
 from rl.settings_diff import differences

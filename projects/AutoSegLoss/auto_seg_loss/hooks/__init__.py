@@ -5,8 +5,7 @@ Hooks put scalars and images into Detectron2's EventStorage; writers take them f
 progress.py   learning rates, throughput, memory       layout.py      the page of custom scalars
 counts.py     counts and scores of a searched loss     writers.py     metrics.json and event files
 pictures.py   surfaces, sample predictions             evaluation.py  tests, also one that was lost
-build.py      all hooks and writers, in their order    due.py         when VIS_PERIOD has passed
-interruption.py   a checkpoint when a training is asked to stop
+build.py      all hooks and files, in their order      interruption.py   no step is left half done
 
 Scalars: total_loss, loss_*, lr, time, data_time, eta_seconds (Detectron2's), sem_seg/* (at each
 evaluation); and, every VIS_PERIOD iterations, lr/<part>, speed/images_per_second, memory/*,
@@ -15,8 +14,8 @@ surrogate/<term>, counts/<term>/<count>/<class>. Images: surfaces, samples/<data
 
 from __future__ import annotations
 
-from .build import build_hooks, build_writers
-from .interruption import kept_when_interrupted
+from .build import build_files, build_hooks
+from .interruption import WholeSteps
 from .pictures import SamplePictures
 
-__all__ = ["SamplePictures", "build_hooks", "build_writers", "kept_when_interrupted"]
+__all__ = ["SamplePictures", "WholeSteps", "build_files", "build_hooks"]

@@ -1,4 +1,4 @@
-"""The hooks and writers of a training, in their order."""
+"""The hooks of a training, in their order, and the files that they write."""
 
 from __future__ import annotations
 
@@ -14,32 +14,24 @@ from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter
 from fvcore.nn.precise_bn import get_bn_modules
 
-from autoseg_core import PAPER_METRICS
+from auto_seg_loss.evaluation import metrics_of
 
 from .counts import LossCounts, searched_loss
-from .due import is_due
 from .evaluation import Evaluation
-from .interruption import WholeSteps
 from .layout import custom_scalars
 from .pictures import Surfaces
-from .progress import Progress
+from .progress import Progress, is_due
 from .writers import Board, MetricsFile
 
 _PERIOD = 20  # iterations between two lines of the log, as Detectron2 has it
 
 
-def build_writers(trainer: Any) -> list[EventWriter]:
-    """Detectron2's printer, and its files as in ``writers``."""
-    cfg, output = trainer.cfg, Path(trainer.cfg.OUTPUT_DIR)
+def build_files(trainer: Any) -> list[EventWriter]:
+    """metrics.json and TensorBoard's event files, open; see ``writers``."""
+    output, start = Path(trainer.cfg.OUTPUT_DIR), trainer.start_iter
     loss = searched_loss(trainer.model)
-    layout = custom_scalars(
-        (*PAPER_METRICS, *cfg.TEST.METRICS), None if loss is None else loss.spec
-    )
-    return [
-        CommonMetricPrinter(trainer.max_iter),
-        MetricsFile(output / "metrics.json"),
-        Board(output, layout),
-    ]
+    layout = custom_scalars(metrics_of(trainer.cfg), None if loss is None else loss.spec)
+    return [MetricsFile(output / "metrics.json", start), Board(output, layout, start)]
 
 
 def build_hooks(trainer: Any) -> list[HookBase | None]:
@@ -49,24 +41,21 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
     an evaluation right after it.
     """
     cfg, period, main = trainer.cfg, trainer.cfg.VIS_PERIOD, comm.is_main_process()
-    writers = trainer.build_writers() if main else []
-    files = [writer for writer in writers if hasattr(writer, "begin")]
     classes = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).stuff_classes
     metrics = Path(cfg.OUTPUT_DIR) / "metrics.json"
-    checkpoints = (trainer.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD)
+    printer = CommonMetricPrinter(trainer.max_iter)
     return [
-        OpenFiles(files),
         hooks.IterationTimer(),
         Progress(period, cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE),
         hooks.LRScheduler(),
         precise_bn(trainer),
         LossCounts(period, classes),
         Surfaces(period) if main else None,
-        Write(writers, period),
-        hooks.PeriodicCheckpointer(*checkpoints),
-        WholeSteps(),
-        Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test_and_draw, files, metrics),
-        CloseFiles(files),
+        hooks.PeriodicWriter([printer], _PERIOD) if main else None,
+        Write(period),
+        hooks.PeriodicCheckpointer(trainer.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD),
+        trainer.steps,
+        Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test, metrics),
     ]
 
 
@@ -82,40 +71,16 @@ def precise_bn(trainer: Any) -> HookBase | None:
 def first_batches(trainer: Any, count: int) -> Iterator[Any]:
     """Those of the training, again and again: a resumed training measures as a whole one does."""
     while True:
-        yield from islice(replace(trainer.data_loader, start=0, workers=0), count)
-
-
-class OpenFiles(HookBase):
-    """Tells the writers of files where the training starts."""
-
-    def __init__(self, files: list[Any]) -> None:
-        self._files = files
-
-    def before_train(self) -> None:
-        for file in self._files:
-            file.begin(self.trainer.start_iter)
+        yield from islice(replace(trainer.loader, start=0, workers=0), count)
 
 
 class Write(HookBase):
-    """Calls the writers every 20 iterations, where something of VIS_PERIOD is due, and at last."""
+    """Writes the files every 20 iterations, where something of VIS_PERIOD is due, and at last."""
 
-    def __init__(self, writers: list[EventWriter], period: int) -> None:
-        self._writers, self._period = writers, period
+    def __init__(self, period: int) -> None:
+        self._period = period
 
     def after_step(self) -> None:
         if is_due(self.trainer, _PERIOD) or is_due(self.trainer, self._period):
-            for writer in self._writers:
-                writer.write()
-
-
-class CloseFiles(HookBase):
-    """Writes what other hooks have put after the training, and closes the files."""
-
-    def __init__(self, files: list[Any]) -> None:
-        self._files = files
-
-    def after_train(self) -> None:
-        for file in self._files:
-            if file.is_open:  # else the training failed before its start
+            for file in self.trainer.files:
                 file.write()
-                file.close()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autoseg_core import AutoSegLoss, LossSpec, get_metric
 from autoseg_core.counts import Counts
 
-from .due import is_due
+from .progress import is_due
 
 REGION = ("target", "intersection", "union")
 BOUNDARY = ("target", "matched_target", "prediction", "matched_prediction")

@@ -8,7 +8,6 @@ from typing import Any
 
 from detectron2.engine.hooks import EvalHook
 from detectron2.utils import comm
-from detectron2.utils.events import EventWriter
 
 from .writers import read_rows
 
@@ -20,24 +19,15 @@ class Evaluation(EvalHook):
     not cost the training. One that is killed between the two starts with that evaluation when it is
     resumed: it was due at the checkpoint's iteration, and ``metrics`` does not hold it.
 
-    Args:
-        period, function: see EvalHook.
-        files: writers to call after each evaluation.
-        metrics: the path of metrics.json.
+    period, function: see EvalHook. metrics: the path of metrics.json.
     """
 
-    def __init__(
-        self,
-        period: int,
-        function: Callable[[], Any],
-        files: list[EventWriter],
-        metrics: Path,
-    ) -> None:
+    def __init__(self, period: int, function: Callable[[], Any], metrics: Path) -> None:
         super().__init__(period, function)
-        self._files, self._metrics = files, metrics
+        self._metrics = metrics
 
     def before_train(self) -> None:
-        """Make up for a lost evaluation. The files must be open."""
+        """Make up for a lost evaluation."""
         start, storage = self.trainer.start_iter, self.trainer.storage
         lost = comm.is_main_process() and self._is_lost(start)
         if comm.all_gather(lost)[0]:
@@ -50,29 +40,19 @@ class Evaluation(EvalHook):
 
         Not of a training that failed or was interrupted, be it in its last step.
         """
-        if self.trainer.iter < self.trainer.max_iter:
-            return
-        storage = self.trainer.storage
-        storage.iter = min(storage.iter, self.trainer.max_iter)
-        try:
+        storage, end = self.trainer.storage, self.trainer.max_iter
+        if self.trainer.iter >= end:
+            storage.iter = min(storage.iter, end)
             super().after_train()
-        except BaseException:
-            for file in self._files:  # the hooks after this one are not called
-                file.close()
-            raise
 
     def _do_eval(self) -> None:
         super()._do_eval()
-        for file in self._files:
+        for file in self.trainer.files:
             file.write()
 
     def _is_lost(self, start: int) -> bool:
-        if (
-            start == 0
-            or self._period <= 0
-            or start % self._period
-            or start >= self.trainer.max_iter
-        ):
+        due = self._period > 0 and start % self._period == 0
+        if not due or not 0 < start < self.trainer.max_iter:
             return False
         rows = [row for row in read_rows(self._metrics) if row["iteration"] == start - 1]
         return not any("sem_seg/" in name for row in rows for name in row)

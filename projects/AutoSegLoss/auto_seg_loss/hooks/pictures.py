@@ -30,7 +30,7 @@ from autoseg_core.plot import draw_losses
 from rl.figures import figure_to_image
 
 from .counts import searched_loss
-from .due import is_due
+from .progress import is_due
 
 VOID = 255
 

@@ -6,14 +6,19 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from detectron2.engine import HookBase
 from torch import nn
 
-from .due import is_due
-
 _MIB = 2**20
+
+
+def is_due(trainer: Any, period: int) -> bool:
+    """Whether the trainer's iteration ends a period, or the training; never with period 0."""
+    done = trainer.iter + 1
+    return period > 0 and (done % period == 0 or done == trainer.max_iter)
 
 
 class Progress(HookBase):

@@ -1,9 +1,8 @@
 """Files in which no point is missing or written twice, however often a training is resumed.
 
-A scalar is written once, and with the iteration it belongs to, also when others of that iteration
-went before: an evaluation comes after the checkpoint, the losses before it. What is written is on
-the disk at once. A resumed training first takes out what its past has written beyond the checkpoint
-it starts from; one that starts anew takes out all.
+Detectron2's writers write an iteration once, and leave out what is put into it later: an evaluation
+comes after the checkpoint, the losses before it. A resumed training first takes out what its past
+has written beyond the checkpoint it starts from; one that starts anew takes out all.
 """
 
 from __future__ import annotations
@@ -40,19 +39,15 @@ class Unwritten:
 class MetricsFile(JSONWriter):
     """Detectron2's metrics.json: one line per iteration, or two where an evaluation follows.
 
-    Values that are not finite, such as the IoU of an absent class, are null.
+    Values that are not finite, such as the IoU of an absent class, are null. iteration: the first
+    of the training.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.is_open = False
-
-    def begin(self, iteration: int) -> None:
-        """Open the file for a training that starts at an iteration."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        keep_rows_before(self._path, iteration)
-        super().__init__(str(self._path))
-        self._unwritten, self.is_open = Unwritten(), True
+    def __init__(self, path: Path, iteration: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keep_rows_before(path, iteration)
+        super().__init__(str(path))
+        self._unwritten = Unwritten()
 
     def write(self) -> None:
         """Append what is new."""
@@ -65,23 +60,20 @@ class MetricsFile(JSONWriter):
 
 
 class Board(TensorboardXWriter):
-    """Event files, with the layout of custom scalars; values that are not finite leave a gap."""
+    """Event files, with the layout of custom scalars; values that are not finite leave a gap.
 
-    def __init__(self, directory: Path, layout: Layout) -> None:
-        self._directory, self._layout = directory, layout
-        self.is_open = False
+    iteration: the first of the training. Readers drop what older files hold from there on.
+    """
 
-    def begin(self, iteration: int) -> None:
-        """Open an event file for a training that starts at an iteration."""
+    def __init__(self, directory: Path, layout: Layout, iteration: int) -> None:
         if iteration == 0:
-            for old in self._directory.glob(_EVENT_FILES):
+            for old in directory.glob(_EVENT_FILES):
                 old.unlink()
-        # Readers drop what older files hold from this step on.
-        super().__init__(str(self._directory), purge_step=iteration)
+        super().__init__(str(directory), purge_step=iteration)
         self._writer.flush()  # Detectron2's main opens it when it is first used
-        self._unwritten, self.is_open = Unwritten(), True
+        self._unwritten = Unwritten()
         if iteration == 0:
-            self._writer.add_custom_scalars(self._layout)
+            self._writer.add_custom_scalars(layout)
 
     def write(self) -> None:
         """Append what is new, images and histograms too."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from detectron2 import modeling
 from detectron2.config import CfgNode
 from detectron2.projects.deeplab import DeepLabV3Head, DeepLabV3PlusHead
 from torch import nn
 
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss
+from auto_seg_loss.runtime.errors import ConfigError
 
 # Heads of Detectron2 whose `loss` can be replaced, and the loss types that are their own.
 STOCK = (DeepLabV3PlusHead, DeepLabV3Head)
@@ -21,16 +23,20 @@ def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_m
     """The network of ``build``, with any loss also in Detectron2's own DeepLab heads.
 
     ``DeepLabV3PlusHead`` and ``DeepLabV3Head`` are built with cross entropy, and then get the loss
-    that LOSS_TYPE names as their ``loss``. Their own loss types stay Detectron2's.
+    that LOSS_TYPE names as their ``loss``. Their own loss types stay Detectron2's. ``ConfigError``
+    for what cannot be built.
     """
-    if not replaces_loss(cfg):
-        return build(cfg)
-    stock = cfg.clone()
-    stock.defrost()
-    stock.MODEL.SEM_SEG_HEAD.LOSS_TYPE = THEIRS[0]
-    model = build(stock)
-    model.sem_seg_head.loss = build_loss(cfg).to(cfg.MODEL.DEVICE)
-    return model
+    replaced = replaces_loss(cfg)
+    try:
+        model: Any = build(_with_loss(cfg, THEIRS[0]) if replaced else cfg)
+    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        # How Detectron2, timm and torch refuse.
+        reason = error.args[0] if error.args else type(error).__name__
+        raise ConfigError(f"MODEL cannot be built: {reason}") from error
+    if replaced:
+        model.sem_seg_head.loss = build_loss(cfg).to(cfg.MODEL.DEVICE)
+    network: nn.Module = model
+    return network
 
 
 def replaces_loss(cfg: CfgNode) -> bool:
@@ -40,9 +46,12 @@ def replaces_loss(cfg: CfgNode) -> bool:
     cross entropy. Heads that are not Detectron2's see to their loss themselves.
     """
     head = cfg.MODEL.SEM_SEG_HEAD
+    if head.LOSS_TYPE in THEIRS or head.LOSS_TYPE not in SEM_SEG_LOSS_REGISTRY:
+        return False
+    if head.NAME not in modeling.SEM_SEG_HEADS_REGISTRY:
+        return False  # its building says so
     head_class = modeling.SEM_SEG_HEADS_REGISTRY.get(head.NAME)
-    known = head.LOSS_TYPE in THEIRS or head.LOSS_TYPE not in SEM_SEG_LOSS_REGISTRY
-    if known or not head_class.__module__.startswith("detectron2."):
+    if not head_class.__module__.startswith("detectron2."):
         return False
     if head_class not in STOCK:
         raise ValueError(
@@ -50,3 +59,18 @@ def replaces_loss(cfg: CfgNode) -> bool:
             f"{head.LOSS_TYPE!r}; take a head of this project, such as AnyLossSemSegFPNHead."
         )
     return True
+
+
+def network_on_meta(cfg: CfgNode) -> nn.Module:
+    """The network of a config without values, downloads and time: its names, and their shapes."""
+    trial = _with_loss(cfg, THEIRS[0])
+    trial.MODEL.DEVICE, trial.MODEL.TIMM.PRETRAINED = "meta", False
+    with torch.device("meta"):
+        return build_model(trial)
+
+
+def _with_loss(cfg: CfgNode, loss: str) -> CfgNode:
+    other = cfg.clone()
+    other.defrost()
+    other.MODEL.SEM_SEG_HEAD.LOSS_TYPE = loss
+    return other

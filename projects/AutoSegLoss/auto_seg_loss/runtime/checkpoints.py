@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from detectron2.config import CfgNode
 from detectron2.utils import comm
 
 from auto_seg_loss.checkpoint import Checkpointer
@@ -66,11 +65,6 @@ def latest_checkpoint(directory: str | Path) -> Path | None:
             "checkpoint of this training; begin anew without --resume."
         )
     return newest
-
-
-def check_latest(cfg: CfgNode) -> None:
-    """Refuse to resume from a last checkpoint that is missing or damaged, if there is no other."""
-    latest_checkpoint(cfg.OUTPUT_DIR)
 
 
 def _own(record: Path) -> list[Path]:

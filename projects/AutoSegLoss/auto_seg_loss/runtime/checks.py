@@ -1,30 +1,25 @@
-"""Checks before anything starts: a run of hours must not end at what a minute can tell."""
+"""Checks before anything starts: a run of hours must not end at what a minute can tell.
+
+Networks and weights are not looked at here: they are the first that a script builds and loads.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.modeling import SEM_SEG_HEADS_REGISTRY, build_model
-from torch import nn
 
-from auto_seg_loss.checkpoint import fitted
-from auto_seg_loss.data import SemSegMapper, check_num_classes, verify_dataset
+from auto_seg_loss.data import check_num_classes, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
 from auto_seg_loss.data.verify import Labels, check_brightness, check_masks, check_values
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.build import STOCK, replaces_loss
-from auto_seg_loss.runtime.checkpoints import latest_checkpoint
+from auto_seg_loss.modeling.build import replaces_loss
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.weight_files import local_weights
-from auto_seg_loss.weights import read_checkpoint
 from autoseg_core import PAPER_METRICS, SegmentationScores
 
 
@@ -38,20 +33,51 @@ def checked_config(
     """
     cfg = load_config(config_file, [str(option) for option in opts])
     cfg.freeze()
-    common = (
-        check_output,
-        check_device,
-        check_schedule,
-        check_evaluation,
-        check_model,
-        check_test_data,
-        check_test_size,
-        check_weights,  # last: it may fetch them from the network
-    )
     with config_errors():
-        for check in (*common, *checks):
+        for check in (check_device, check_evaluation, check_test_data, check_weights, *checks):
             check(cfg)
     return cfg
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Refuse a MODEL.DEVICE that PyTorch cannot use here."""
+    try:
+        torch.empty(0, device=cfg.MODEL.DEVICE)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE}: {reason}; set cpu.") from None
+
+
+def check_evaluation(cfg: CfgNode) -> None:
+    """Refuse values of TEST, and a void label, that cannot be evaluated with."""
+    head = cfg.MODEL.SEM_SEG_HEAD
+    check_ignore_value(head.NUM_CLASSES, head.IGNORE_VALUE)
+    with config_errors("TEST.TOLERANCE, PROTOCOL, DROP_BACKGROUND and METRICS"):
+        SegmentationScores(
+            head.NUM_CLASSES,
+            tolerance=cfg.TEST.TOLERANCE,
+            protocol=cfg.TEST.PROTOCOL,
+            drop_background=cfg.TEST.DROP_BACKGROUND,
+            metrics=(*PAPER_METRICS, *cfg.TEST.METRICS),
+        )
+
+
+def check_weights(cfg: CfgNode) -> None:
+    """Refuse MODEL.WEIGHTS that do not exist; remote ones are fetched, once for all processes."""
+    if cfg.MODEL.WEIGHTS:
+        local_weights(cfg.MODEL.WEIGHTS)
+
+
+def check_loss(cfg: CfgNode) -> None:
+    """Refuse an unknown loss, an unusable spec, a spec or a loss that would not be used."""
+    build_loss(cfg)
+    replaces_loss(cfg)
+    head = cfg.MODEL.SEM_SEG_HEAD
+    if head.LOSS_SPEC and head.LOSS_TYPE != "auto_seg_loss":
+        raise ConfigError(
+            f"MODEL.SEM_SEG_HEAD.LOSS_SPEC {head.LOSS_SPEC!r} is not used by LOSS_TYPE "
+            f'{head.LOSS_TYPE!r}; set LOSS_TYPE to "auto_seg_loss", or LOSS_SPEC to "".'
+        )
 
 
 def check_test_data(cfg: CfgNode) -> None:
@@ -97,123 +123,3 @@ def look_at_data(cfg: CfgNode, name: str) -> Labels:
         check_palette(cfg.INPUT.LABEL_PALETTE)
         dicts = DatasetCatalog.get(name)
     return verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)
-
-
-def check_loss(cfg: CfgNode) -> None:
-    """Refuse an unknown loss, an unusable spec, a spec or a loss that would not be used."""
-    build_loss(cfg)
-    replaces_loss(cfg)
-    head = cfg.MODEL.SEM_SEG_HEAD
-    if head.LOSS_SPEC and head.LOSS_TYPE != "auto_seg_loss":
-        raise ConfigError(
-            f"MODEL.SEM_SEG_HEAD.LOSS_SPEC {head.LOSS_SPEC!r} is not used by LOSS_TYPE "
-            f'{head.LOSS_TYPE!r}; set LOSS_TYPE to "auto_seg_loss", or LOSS_SPEC to "".'
-        )
-
-
-def check_weights(cfg: CfgNode) -> None:
-    """Refuse MODEL.WEIGHTS that do not exist, cannot be read or are of another network; remote
-    names are fetched, as they will be later."""
-    if cfg.MODEL.WEIGHTS:
-        path = local_weights(cfg.MODEL.WEIGHTS)
-        with quiet():
-            fitted(read_checkpoint(path), network_on_meta(cfg).state_dict(), path)
-
-
-def check_eval_only(cfg: CfgNode, resume: bool) -> None:
-    """Refuse to score a network that nobody has trained."""
-    if not cfg.MODEL.WEIGHTS and not (resume and latest_checkpoint(cfg.OUTPUT_DIR)):
-        raise ConfigError(
-            "--eval-only has no weights: give MODEL.WEIGHTS, or --resume for the last checkpoint "
-            f"of OUTPUT_DIR {cfg.OUTPUT_DIR}."
-        )
-
-
-def check_evaluation(cfg: CfgNode) -> None:
-    """Refuse values of TEST, and a void label, that cannot be evaluated with."""
-    head = cfg.MODEL.SEM_SEG_HEAD
-    check_ignore_value(head.NUM_CLASSES, head.IGNORE_VALUE)
-    with config_errors("TEST.TOLERANCE, PROTOCOL, DROP_BACKGROUND and METRICS"):
-        SegmentationScores(
-            head.NUM_CLASSES,
-            tolerance=cfg.TEST.TOLERANCE,
-            protocol=cfg.TEST.PROTOCOL,
-            drop_background=cfg.TEST.DROP_BACKGROUND,
-            metrics=(*PAPER_METRICS, *cfg.TEST.METRICS),
-        )
-
-
-def check_device(cfg: CfgNode) -> None:
-    """Refuse a MODEL.DEVICE that PyTorch cannot use here."""
-    try:
-        torch.empty(0, device=cfg.MODEL.DEVICE)
-    except (AssertionError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE}: {reason}; set cpu.") from None
-
-
-def check_output(cfg: CfgNode) -> None:
-    """Refuse an OUTPUT_DIR that is no folder and cannot become one."""
-    if not cfg.OUTPUT_DIR:
-        raise ValueError("OUTPUT_DIR is empty; name the folder that results are written to.")
-    path = Path(cfg.OUTPUT_DIR).absolute()
-    existing = next(place for place in (path, *path.parents) if place.exists())
-    if not existing.is_dir():
-        raise ValueError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {existing} is a file; name a folder.")
-    if not os.access(existing, os.W_OK):
-        raise ValueError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {existing} may not be written to.")
-
-
-def check_schedule(cfg: CfgNode) -> None:
-    """Refuse trainings of no iterations and batches of no images."""
-    for key in ("MAX_ITER", "IMS_PER_BATCH", "ACCUMULATE"):
-        if cfg.SOLVER[key] < 1:
-            raise ValueError(f"SOLVER.{key} must be 1 or more, got {cfg.SOLVER[key]}.")
-
-
-def check_model(cfg: CfgNode) -> None:
-    """Refuse a network that cannot be built with a ``ValueError``; the loss is not looked at.
-
-    It is built on the device ``meta``: no memory is taken and nothing is computed or downloaded.
-    """
-    try:
-        network_on_meta(cfg)
-    except (AssertionError, LookupError, RuntimeError, TypeError) as error:
-        # How Detectron2, timm and torch refuse.
-        reason = str(error.args[0]) if error.args else type(error).__name__
-        raise ValueError(f"MODEL cannot be built: {reason}.") from error
-
-
-def check_test_size(cfg: CfgNode) -> None:
-    """Refuse a DeepLab head of Detectron2 that cannot score the first test image: ``ValueError``.
-
-    Where INPUT.CROP is on, it pools over a window as large as the crop, in evaluations too.
-    """
-    head = cfg.MODEL.SEM_SEG_HEAD
-    if not cfg.INPUT.CROP.ENABLED or SEM_SEG_HEADS_REGISTRY.get(head.NAME) not in STOCK:
-        return
-    first = DatasetCatalog.get(cfg.DATASETS.TEST[0])[0]
-    with quiet(), torch.no_grad():
-        model, image = network_on_meta(cfg).eval(), SemSegMapper(cfg, False)(first)
-    try:
-        with torch.no_grad():
-            model([image])
-    except ValueError as error:
-        raise ValueError(
-            f"MODEL.SEM_SEG_HEAD.NAME {head.NAME!r} pools over windows of INPUT.CROP.SIZE "
-            f"{tuple(cfg.INPUT.CROP.SIZE)} and cannot score {first['file_name']}: {error} Take "
-            "AnyLossDeepLabV3PlusHead, which loads the weights of DeepLabV3PlusHead, or set "
-            "INPUT.CROP.ENABLED False."
-        ) from None
-
-
-def network_on_meta(cfg: CfgNode) -> nn.Module:
-    """The network of a config without its values: names and shapes of its weights."""
-    trial = cfg.clone()
-    trial.defrost()
-    trial.MODEL.DEVICE = "meta"
-    trial.MODEL.TIMM.PRETRAINED = False
-    trial.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
-    with torch.device("meta"):
-        model: nn.Module = build_model(trial)
-    return model

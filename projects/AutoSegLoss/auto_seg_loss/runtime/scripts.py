@@ -7,11 +7,9 @@ go on.
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os.path import expanduser
@@ -42,7 +40,7 @@ def explain_user_errors() -> Iterator[None]:
     SIGTERM end what is in here as an exception does, with status 130 or 143.
     """
     try:
-        with _last_words(), interruptible(), _stopping("nothing was begun"):
+        with interruptible(), _stopping("nothing was begun"):
             yield
     except (
         ConfigError,
@@ -59,18 +57,6 @@ def explain_user_errors() -> Iterator[None]:
     ) as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         sys.exit(2)
-
-
-@contextmanager
-def _last_words() -> Iterator[None]:
-    """A file that cannot be written, of a log or by a thread of TensorBoard, prints no traceback:
-    the main thread meets the same disk, and says it in a line."""
-    hook, logging.raiseExceptions = threading.excepthook, False
-    threading.excepthook = lambda told: isinstance(told.exc_value, OSError) or hook(told)
-    try:
-        yield
-    finally:
-        threading.excepthook, logging.raiseExceptions = hook, True
 
 
 @contextmanager

@@ -118,11 +118,10 @@ def train_and_test(cfg: CfgNode) -> dict[str, float | None]:
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=False)
     try:
-        trainer.train()
+        scores = trainer.train()["sem_seg"]
     except FloatingPointError as error:  # an outcome of this loss, not of the study
         logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).partition("\n")[0])
         return dict.fromkeys(score_names(cfg))
-    scores = trainer._last_eval_results["sem_seg"]  # of the hook that evaluates after training
     return {name: scores[name] for name in score_names(cfg)}
 
 

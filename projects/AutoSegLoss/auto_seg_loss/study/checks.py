@@ -6,11 +6,9 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss, loss_names
+from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.checks import (
     check_evaluation,
-    check_model,
-    check_output,
-    check_schedule,
     check_test_data,
     check_train_data,
     check_weights,
@@ -20,7 +18,7 @@ from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
 from autoseg_core.scores import get_metric
 
-SETTING_CHECKS = (check_evaluation, check_model)
+SETTING_CHECKS = (check_evaluation, network_on_meta)
 DATA_CHECKS = (check_test_data, check_train_data)
 
 
@@ -31,10 +29,8 @@ def check_study(study: Study) -> None:
 
 
 def _check_study(study: Study) -> None:
-    check_output(study.config)
     _check_lists(study.config)
     for setting in study.settings:
-        check_schedule(setting.config)
         _check_target(setting.config)
         _check_losses(setting.config)
         if len(setting.config.DATASETS.TEST) != 1:

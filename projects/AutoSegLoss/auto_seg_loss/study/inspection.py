@@ -19,10 +19,11 @@ from PIL import Image
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import read_label
+from auto_seg_loss.evaluation import Dicts, build_test_loader
 from auto_seg_loss.hooks.pictures import evenly_spread
+from auto_seg_loss.modeling import build_model
 from auto_seg_loss.study.borders import border_length, jaggedness
 from auto_seg_loss.study.matrix import border_metrics
-from auto_seg_loss.trainer import Dicts, Trainer, build_test_loader
 from autoseg_core import SegmentationScores
 from autoseg_core.counts import BoundaryCounts
 
@@ -54,7 +55,7 @@ def inspect(cfg: CfgNode, checkpoint: Path) -> dict[str, Any]:
     inspection.json: their names, "scores" in percent at STUDY.TOLERANCES, and with STUDY.BORDERS
     "border_length" and "jaggedness" of each class at TEST.TOLERANCE.
     """
-    model = Trainer.build_model(cfg)
+    model = build_model(cfg)
     WholeCheckpointer(model).load(str(checkpoint))
     records = _records(cfg)
     shown = {record["file_name"]: place for place, record in enumerate(_shown(cfg, records))}

@@ -22,7 +22,8 @@ from auto_seg_loss.data import (
     verify_dataset,
 )
 from auto_seg_loss.data.voc import CLASSES, voc_colours
-from auto_seg_loss.trainer import build_evaluator, build_test_loader, build_train_loader
+from auto_seg_loss.evaluation import build_evaluator, build_test_loader
+from auto_seg_loss.trainer import build_train_loader
 
 NAMES = [f"voc_2012_sem_seg_{split}" for split in ("train", "trainaug", "val")]
 

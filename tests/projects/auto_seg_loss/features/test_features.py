@@ -11,9 +11,9 @@ from auto_seg_loss.data import build_mapper, read_image, read_label
 from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.features.store import FeatureStore, feature_store
 from auto_seg_loss.features.whitening import Whitening
-from auto_seg_loss.problem import build_sets
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.training import score, train
 from autoseg_core import gradient_scale
 

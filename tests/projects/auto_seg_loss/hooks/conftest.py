@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
 from detectron2.engine import HookBase, TrainerBase
+from detectron2.utils.events import EventWriter
 from torch import nn
 
 
@@ -42,6 +43,8 @@ class Loop(TrainerBase):
         self.optimizer = torch.optim.SGD(parts)
         self.register_hooks(hooks)
 
+    files: Sequence[EventWriter]
+
     def run_step(self) -> None:
         self.step(self)
 
@@ -70,9 +73,12 @@ def train() -> Callable[..., Log]:
         start: int = 0,
         model: nn.Module | None = None,
         step: Callable[[Any], None] = lambda loop: None,
+        files: Sequence[EventWriter] = (),
     ) -> Log:
         log = Log()
-        Loop([hook, log], model or Model(), step).train(start, iterations)
+        loop = Loop([hook, log], model or Model(), step)
+        loop.files = files
+        loop.train(start, iterations)
         return log
 
     return run

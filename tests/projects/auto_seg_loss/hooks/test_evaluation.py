@@ -28,8 +28,8 @@ def evaluate(train, tmp_path):
         path = tmp_path / "metrics.json"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         scores, file = iter(range(100)), File()
-        hook = Evaluation(period, lambda: {"sem_seg": {"mIoU": next(scores)}}, [file], path)
-        log = train(hook, iterations, start=start)
+        hook = Evaluation(period, lambda: {"sem_seg": {"mIoU": next(scores)}}, path)
+        log = train(hook, iterations, start=start, files=[file])
         found = list(log.scalars["sem_seg/mIoU"])
         assert found == file.written
         return found

@@ -12,11 +12,12 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.data import DatasetCatalog
 from PIL import Image
 
+from auto_seg_loss.evaluation import build_evaluator, build_test_loader, evaluate
+from auto_seg_loss.modeling import build_model
 from auto_seg_loss.study.borders import border_length, jaggedness
 from auto_seg_loss.study.finished import CellResult
 from auto_seg_loss.study.images import pictures_of
 from auto_seg_loss.study.inspection import inspect, missing_from, shown_records
-from auto_seg_loss.trainer import Trainer
 from autoseg_core import PAPER_METRICS
 
 TEST = "shapes_sem_seg_test"
@@ -35,15 +36,15 @@ def cell(make_study, weights):
 @pytest.fixture
 def trained(cell, weights):
     """The network of the checkpoint."""
-    model = Trainer.build_model(cell.config)
+    model = build_model(cell.config)
     DetectionCheckpointer(model).load(str(weights))
     return model
 
 
 def test_borders_and_tolerances_are_those_of_the_evaluator(cell, trained):
     shown = inspect(cell.config, cell.directory / "model_final.pth")
-    evaluator = Trainer.build_evaluator(cell.config, TEST)
-    scores = Trainer.test(cell.config, trained, [evaluator])["sem_seg"]
+    evaluator = build_evaluator(cell.config, DatasetCatalog.get(TEST), TEST)
+    scores = evaluate(cell.config, trained, [evaluator])["sem_seg"]
     assert shown["scores"]["BF1@3"] == scores["BF1"]
     assert shown["scores"]["BIoU@3"] == scores["BIoU"]
     assert shown["scores"]["BF1@1"] < scores["BF1"]
@@ -63,7 +64,7 @@ def test_predictions_are_the_networks_and_spread_over_the_set(cell, trained):
     for place, record in enumerate(records):
         (inputs,) = [
             batch
-            for batch in Trainer.build_test_loader(cell.config, TEST)
+            for batch in build_test_loader(cell.config, DatasetCatalog.get(TEST))
             if batch[0]["file_name"] == record["file_name"]
         ]
         with torch.no_grad():

@@ -10,8 +10,8 @@ from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.data import assert_disjoint, carve
+from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.trainer import Dicts
 from autoseg_core import (
     Constraints,
     LossSpec,

@@ -7,7 +7,7 @@ import pytest
 from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.data import SplitError
-from auto_seg_loss.problem import (
+from auto_seg_loss.search_setup import (
     build_sets,
     build_space,
     candidate_spec,
