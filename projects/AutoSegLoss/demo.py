@@ -24,7 +24,6 @@ from auto_seg_loss.prediction import (
     plan_outputs,
     predict_file,
 )
-from auto_seg_loss.runtime.checks import check_weights
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.scripts import explain_user_errors
 from autoseg_core.files import user_path
@@ -60,7 +59,6 @@ def main() -> None:
         cfg.freeze()
         plan = plan_outputs(find_images(arguments.input), arguments.output)
         check_prediction(cfg)
-        check_weights(cfg)
         arguments.output.mkdir(parents=True, exist_ok=True)
         unreadable = predict(Predictor(cfg), plan, arguments.alpha)
         print(f"{len(plan) - len(unreadable)} of {len(plan)} images are in {arguments.output}")

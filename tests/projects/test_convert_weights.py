@@ -127,12 +127,3 @@ def test_others_are_refused(state, words):
     tensors = {name: torch.zeros(shape) for name, shape in state.items()}
     with pytest.raises(ConfigError, match=words):
         converted(tensors, {**OURS, "sem_seg_head.w": torch.zeros(1)})
-
-
-def test_an_output_is_never_written_over(convert, tmp_path, capsys):
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "converted.pth").write_text("mine")
-    with pytest.raises(SystemExit, match="2"):
-        convert("Base-DeepLabV3Plus.yaml", tmp_path / "none.pth")
-    assert "converted.pth exists; name another file" in capsys.readouterr().err
-    assert (tmp_path / "made" / "converted.pth").read_text() == "mine"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -65,11 +64,6 @@ def test_it_writes_an_overlay_and_labels_for_every_image(demo, images, tmp_path)
     assert "Warning" not in run.stderr
 
 
-def test_files_and_patterns_are_inputs_too_and_each_counts_once(demo, images, tmp_path):
-    demo(images / "test_00001.jpg", f"{images}/*1.jpg", f"{images}/*2.jpg").assert_ok()
-    assert written(tmp_path / "out") == both("test_00001", "test_00002")
-
-
 def test_labels_are_those_of_the_evaluation(demo, images, make_cfg, shapes, weights, tmp_path):
     from detectron2.checkpoint import DetectionCheckpointer
     from detectron2.data import DatasetCatalog
@@ -105,17 +99,6 @@ def test_pictures_show_the_data_sets_colours(demo, images, tmp_path):
     np.testing.assert_array_equal(drawn, overlay(image, labels, colours, 0.25))
 
 
-@pytest.mark.parametrize(
-    "mode, suffix", [("L", "png"), ("RGBA", "png"), ("P", "png"), ("CMYK", "jpg")]
-)
-def test_images_of_any_mode_and_size(demo, images, tmp_path, mode, suffix):
-    path = tmp_path / f"odd.{suffix}"
-    with Image.open(images / "test_00000.jpg") as image:
-        image.resize((51, 33)).convert(mode).save(path)
-    demo(path).assert_ok()
-    assert sizes(tmp_path / "out") == [(51, 33)] * 2
-
-
 def test_an_image_is_turned_as_its_camera_says(demo, images, tmp_path):
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
@@ -141,61 +124,3 @@ def test_unreadable_images_are_named_and_the_others_done(demo, images, tmp_path)
     assert lines[2].startswith(f"{unreadable}/z.png: ") and "truncated" in lines[2].lower()
     assert "3 of 5 images" in run.stdout
     assert written(tmp_path / "out") == both(*STEMS)
-
-
-def test_inputs_that_are_not_there_are_all_named_before_anything_is_done(demo, images, tmp_path):
-    (tmp_path / "empty").mkdir()
-    text = demo(images, "none.jpg", f"{images}/*.gif", tmp_path / "empty").refusal()
-    assert f"none.jpg, {images}/*.gif, {tmp_path / 'empty'}" in text
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_output_that_is_a_file_is_refused(demo, images, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    text = demo(images, output=tmp_path / "file").refusal()
-    assert "file is a file; name a directory" in text
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_two_images_of_one_name_are_refused(demo, images, tmp_path):
-    (tmp_path / "more").mkdir()
-    other = Path(shutil.copy(images / "test_00000.jpg", tmp_path / "more"))
-    text = demo(images, other).refusal()
-    assert str(images / "test_00000.jpg") in text and f"{other} would both become" in text
-
-
-def test_an_input_is_never_written_over(demo, images):
-    path = Path(shutil.copy(images / "test_00000.jpg", images / "test_00000_labels.png"))
-    before = path.read_bytes()
-    text = demo(images, output=images).refusal()
-    assert f"{path}, which is an input" in text
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        (("MODEL.WEIGHTS", ""), "no weights to predict with: add --opts MODEL.WEIGHTS"),
-        (("MODEL.WEIGHTS", "none.pth"), "none.pth does not exist"),
-        (("DATASETS.TEST", "('shape',)"), r"DATASETS.TEST must name a known .*'shape'"),
-        (("DATASETS.TEST", "('camvid_sem_seg_val',)"), "7 classes.* 11 "),
-        (("MODEL.SEM_SEG_HEAD.ASPP_CHANNELS", 4), "not those of this network: .*in the file.*here"),
-        (("MODEL.BACKBONE.NAMES", 4), r"MODEL\.BACKBONE\.NAME"),
-    ],
-    ids=lambda value: value[1] if isinstance(value, tuple) else "",
-)
-def test_a_mistake_in_the_options_is_one_line(demo, images, tmp_path, options, words):
-    text = demo(images, options=options).refusal()
-    assert text.count("\n") == 1
-    assert re.search(words, text), text
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_missing_device_is_said(demo, images):
-    text = demo(images, options=("MODEL.DEVICE", "cuda")).refusal()
-    assert "PyTorch sees 0 CUDA devices here; set MODEL.DEVICE cpu" in text
-
-
-def test_an_alpha_out_of_range_is_refused(demo, images):
-    text = demo(images, arguments=("--alpha", 2)).refusal()
-    assert "expected a share in [0, 1], got 2" in text

@@ -80,17 +80,6 @@ def test_it_prints_the_table_and_files_that_exist_and_goes_on_where_it_stopped(
     assert {path: path.stat().st_mtime_ns for path in results} == results
 
 
-def test_output_says_where_to_write(demo, tmp_path, monkeypatch):
-    """Also with a small budget: a user who names a folder finds the files in it."""
-    seen = []
-    monkeypatch.setattr(demo, "run_demo", lambda output, *_: seen.append(output))
-    for budget in ("full", "small"):
-        argv = ["demo_shapes.py", "--output", str(tmp_path / "mine"), "--budget", budget]
-        monkeypatch.setattr(sys, "argv", argv)
-        demo.main()
-    assert all(path.is_relative_to(tmp_path / "mine") for path in seen)
-
-
 def test_it_stops_at_the_first_step_that_fails(demo, monkeypatch, capfd):
     def fail(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 3)

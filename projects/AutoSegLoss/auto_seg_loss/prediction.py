@@ -5,6 +5,7 @@ H, W: pixels; C: classes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -24,6 +25,7 @@ from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_device
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.visualize import class_colours, overlay
+from auto_seg_loss.weight_files import local_weights
 
 
 class InputError(OSError):
@@ -44,7 +46,7 @@ class Predictor:
         once.INPUT.CACHE = False  # each image is read once; a folder of them may not fit in memory
         self._mapper = SemSegMapper(once, False)
         self._model = build_model(cfg).eval()
-        WholeCheckpointer(self._model).load(cfg.MODEL.WEIGHTS)
+        WholeCheckpointer(self._model).load(str(local_weights(cfg.MODEL.WEIGHTS)))
 
     @torch.no_grad()
     def __call__(self, path: Path) -> NDArray[np.uint8]:
@@ -61,8 +63,7 @@ def check_prediction(cfg: CfgNode) -> Any:
             "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
             "train_net.py such as OUTPUT_DIR/model_final.pth."
         )
-    with config_errors():
-        check_device(cfg)
+    check_device(cfg)
     if not cfg.DATASETS.TEST or cfg.DATASETS.TEST[0] not in DatasetCatalog.list():
         raise ConfigError(
             "DATASETS.TEST must name a known data set, for its classes and colours; got "
@@ -104,30 +105,15 @@ def _images(name: str) -> list[Path]:
 
 
 def plan_outputs(images: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
-    """Image -> (overlay, labels) below the directory ``output``.
-
-    Raises ``InputError`` where ``output`` is a file, where two images would be written to one, and
-    where an image would be written over.
-    """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output {output} is a file; name a directory, it is made if missing.")
-    plan = {p: (output / f"{p.stem}_overlay.png", output / f"{p.stem}_labels.png") for p in images}
-    taken: dict[Path, Path] = {}
-    for image, (overlay_path, labels_path) in plan.items():
-        if labels_path in taken:
-            raise InputError(
-                f"{taken[labels_path]} and {image} would both become {labels_path}; give them "
-                "different names, or predict them into different directories."
-            )
-        taken[labels_path] = taken[overlay_path] = image
-    originals = {image.resolve() for image in images}
-    for path, image in taken.items():
-        if path.resolve() in originals:
-            raise InputError(
-                f"{path}, which is an input, would be written over by the result for {image}; "
-                "choose another --output."
-            )
-    return plan
+    """Image -> (overlay, labels) below the directory ``output``; ``InputError`` for two images of
+    one name."""
+    stems = Counter(path.stem for path in images)
+    if twice := [str(path) for path in images if stems[path.stem] > 1]:
+        raise InputError(
+            f"{', '.join(twice)} would become the same files; give them different names, or "
+            "predict them into different directories."
+        )
+    return {p: (output / f"{p.stem}_overlay.png", output / f"{p.stem}_labels.png") for p in images}
 
 
 def predict_file(

@@ -16,6 +16,7 @@ from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.modeling import build_model
@@ -125,7 +126,10 @@ def proxy_config(cfg: CfgNode) -> CfgNode:
 
 
 def build_network(cfg: CfgNode) -> Any:
-    """The network with weights drawn from SEED, whoever has drawn from the generators before."""
+    """The network with MODEL.WEIGHTS, and what these lack drawn from SEED, whoever has drawn
+    from the generators before."""
     with undisturbed(cfg.MODEL.DEVICE):
         seed_all_rng(cfg.SEED)
-        return build_model(cfg)
+        model = build_model(cfg)
+    Checkpointer(model).load(cfg.MODEL.WEIGHTS)
+    return model

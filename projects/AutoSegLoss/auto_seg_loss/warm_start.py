@@ -14,7 +14,6 @@ from typing import Any
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
-from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.config import plain
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError
@@ -45,22 +44,22 @@ _FREE_KEYS = (
 def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor]:
     """State dict that proxies start from.
 
-    Loads MODEL.WEIGHTS (if any) into ``model``, whose loss is cross entropy, and trains it for
-    SEARCH.WARM_START.MAX_ITER iterations on ``dicts``; the result is kept in
-    SEARCH.WARM_START.WEIGHTS and used from there the next time. Raises ``ConfigError`` if that
-    file was made with other settings.
+    Trains ``model``, whose loss is cross entropy, for SEARCH.WARM_START.MAX_ITER iterations on
+    ``dicts``; the result is kept in SEARCH.WARM_START.WEIGHTS and used from there the next time.
+    Raises ``ConfigError`` if that file was made with other settings.
     """
-    Checkpointer(model).load(cfg.MODEL.WEIGHTS)
     if cfg.SEARCH.WARM_START.MAX_ITER == 0:
-        return _copy(model)
+        return {key: value.detach().clone() for key, value in model.state_dict().items()}
     path = warm_start_file(cfg)
-    settings = _settings(cfg, dicts)
+    training = _training_config(cfg)
+    settings = _settings(training, dicts)
     if not path.is_file():
-        iterations = cfg.SEARCH.WARM_START.MAX_ITER
-        logger.info("Training the shared warm start, %d iterations, into %s", iterations, path)
+        logger.info("Training the shared warm start into %s", path)
         with quiet(), undisturbed(cfg.MODEL.DEVICE):
-            _train(_training_config(cfg), model, dicts)
-        _save(path, {"model": model.state_dict(), "settings": settings})
+            _train(training, model, dicts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In one step: two searches may make one.
+        save_whole({"model": model.state_dict(), "settings": settings}, path)
     made_with, state = read_warm_start(path)
     if changes := _changes(made_with, settings):
         raise ConfigError(
@@ -74,6 +73,31 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
 def warm_start_file(cfg: CfgNode) -> Path:
     """Where the warm start is kept."""
     return Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
+
+
+def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A file that ``warm_start`` wrote: the settings it was made with, and the weights.
+
+    ``ConfigError`` for any other file.
+    """
+    content = read_checkpoint(path)
+    settings = content.get("settings")
+    if not isinstance(settings, dict) or not settings.keys() >= {"config", "images"}:
+        raise ConfigError(
+            f"{path} is not a warm start made by search_net.py: set SEARCH.WARM_START.WEIGHTS to "
+            "another file. To start from a checkpoint of train_net.py, set "
+            "SEARCH.WARM_START.MAX_ITER 0 and MODEL.WEIGHTS."
+        )
+    return settings, content["model"]
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """sha256 of a state dict's names and values."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(key.encode())
+        digest.update(state[key].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _train(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> None:
@@ -97,55 +121,15 @@ def _training_config(cfg: CfgNode) -> CfgNode:
 
 
 def _settings(cfg: CfgNode, dicts: Dicts) -> dict[str, Any]:
-    config = plain(_training_config(cfg))
+    config = plain(cfg)
     names = [Path(item["file_name"]).name for item in dicts]
     return {"config": {key: config[key] for key in _SECTIONS}, "images": names}
 
 
 def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     changes = changed_keys(made_with["config"], settings["config"], _FREE_KEYS)
-    for key in ("MAX_ITER", "BASE_LR"):  # as _training_config has set them
-        named = f"SEARCH.WARM_START.{key}:"
-        changes = [change.replace(f"SOLVER.{key}:", named) for change in changes]
     before, now = made_with["images"], settings["images"]
     if before != now:
         new = len(set(now) - set(before))
         changes.append(f"images (SEARCH.HOLDOUT): {len(before)} -> {len(now)}, {new} of them new")
     return changes
-
-
-def _save(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_whole(content, path)  # two searches may make one
-
-
-def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A file that ``warm_start`` wrote: the settings it was made with, and the weights.
-
-    ``ConfigError`` for any other file.
-    """
-    try:
-        content = read_checkpoint(path)
-        settings = {key: content["settings"][key] for key in ("config", "images")}
-        return settings, content["model"]
-    except (ConfigError, KeyError, TypeError) as error:
-        reason = str(error) if isinstance(error, ConfigError) else "it has no settings"
-        raise ConfigError(
-            f"{path} is not a warm start made by search_net.py of this version ({reason}): set "
-            "SEARCH.WARM_START.WEIGHTS to another file, or delete it if nothing else needs it. To "
-            "start from a checkpoint of train_net.py, set SEARCH.WARM_START.MAX_ITER 0 and "
-            "MODEL.WEIGHTS."
-        ) from None
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {key: value.detach().clone() for key, value in model.state_dict().items()}
-
-
-def state_digest(state: dict[str, Tensor]) -> str:
-    """sha256 of a state dict's names and values."""
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        digest.update(key.encode())
-        digest.update(state[key].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

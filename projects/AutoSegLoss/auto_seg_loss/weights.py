@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,9 @@ NESTS = (
 _DEPTH = 4
 """Of nests in nests: a pickle can hold itself."""
 
+_ZIP = b"PK\x03\x04"
 _OLD_TORCH = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
-"""How a file begins that torch.save wrote before PyTorch 1.6."""
-
-_SAVE_AGAIN = "where it was made, write the weights alone: torch.save(model.state_dict(), FILE)"
+"""How a file begins that torch.save wrote since PyTorch 1.6, and before."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -45,24 +44,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file is of no such kind, damaged, or holds no state dict of finite
-            numbers; it says what to do.
+            numbers.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(64)
     try:
-        content = _reader(head)(path)
+        content = _read(path)
         state = _state_dict(content)
     except OSError:
         raise
-    except pickle.UnpicklingError as error:
-        known = "global" in str(error).lower() or "Can only" in str(error)
-        reason = f"holds objects that are no weights; {_SAVE_AGAIN}" if known else _DAMAGED
-        raise ConfigError(f"{path} {reason}.") from None
-    except _Refusal as error:
-        raise ConfigError(f"{path} {error}.") from None
     except Exception as error:  # half a file fails in every way
-        raise ConfigError(f"{path} {_DAMAGED} ({type(error).__name__}).") from None
+        raise ConfigError(
+            f"{path} is damaged, or no file of weights ({type(error).__name__}: {error}). Give a "
+            "file of torch.save(model.state_dict(), FILE), of safetensors, or a pickle of "
+            "Detectron2's model zoo."
+        ) from None
     if broken := next((n for n, t in state.items() if not t.isfinite().all()), None):
         raise ConfigError(
             f"{path} holds NaN or infinity, first in {broken}: the training that wrote it "
@@ -81,54 +76,19 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-class _Refusal(Exception):
-    """What is wrong with a file, as the end of a sentence."""
-
-
-class _Foreign:
-    """Stands for an object of a class that is not loaded; nothing of it is kept."""
-
-    def __new__(cls, *_: Any, **__: Any) -> _Foreign:
-        return super().__new__(cls)
-
-    def __init__(self, *_: Any, **__: Any) -> None: ...
-
-    def __setstate__(self, _: Any) -> None: ...
-
-
-_DAMAGED = (
-    "is damaged, cut short, or of no known kind: fetch it again, or give a file of torch.save, of "
-    "safetensors, or a pickle of Detectron2's model zoo"
-)
-
-
-def _reader(head: bytes) -> Callable[[Path], Any]:
-    """The function that reads a file which begins with ``head``."""
-    text = head.lstrip().lower()
-    if not head:
-        raise _Refusal("is empty; fetch it again")
-    if text.startswith(b"version https://git-lfs"):
-        raise _Refusal("is a pointer of Git LFS, not the file itself; run git lfs pull")
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise _Refusal("is a web page, not weights; fetch the file that it links to")
-    if head[5:9] == b"\0\0\0{":  # JSON after its length in 8 bytes
-        return load_file
-    if head.startswith(b"PK\x03\x04"):
-        return _read_zip
-    return _read_torch if head.startswith(_OLD_TORCH) else _read_arrays
-
-
-def _read_zip(path: Path) -> Any:
-    if not is_whole(path):
-        raise _Refusal(_DAMAGED)
-    with zipfile.ZipFile(path) as archive:
-        names = [name.rpartition("/")[2] for name in archive.namelist()]
-    if "constants.pkl" in names:
-        raise _Refusal(f"is a TorchScript program, not weights; {_SAVE_AGAIN}")
+def _read(path: Path) -> Any:
     with path.open("rb") as file:
-        others = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    with torch.serialization.safe_globals([(_Foreign, name) for name in others]):
-        return _read_torch(path)
+        head = file.read(64)
+    if head[5:9] == b"\0\0\0{":  # JSON after its length in 8 bytes
+        return load_file(path)
+    if head.startswith(_ZIP):
+        if not is_whole(path):
+            raise ValueError("parts are missing or wrong")
+        with path.open("rb") as file:
+            others = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        with torch.serialization.safe_globals([(_Foreign, name) for name in others]):
+            return _read_torch(path)
+    return _read_torch(path) if head.startswith(_OLD_TORCH) else _read_arrays(path)
 
 
 def _read_torch(path: Path) -> Any:
@@ -147,14 +107,23 @@ def _read_arrays(path: Path) -> Any:
     return {"model": model, "__author__": "Caffe2", "matching_heuristics": True}
 
 
+class _Foreign:
+    """Stands for an object of a class that is not loaded; nothing of it is kept."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Foreign:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Builds plain containers and NumPy arrays, and nothing of any other class."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith(("numpy.core.", "numpy._core.")):  # before and since NumPy 2
             module = module.rpartition(".")[2]
-        if module == "torch._utils":
-            raise _Refusal(f"holds tensors in a plain pickle, which could run code; {_SAVE_AGAIN}")
         return _KNOWN.get((module, name), _Foreign)
 
 
@@ -169,18 +138,15 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:
-    """The tensors of a state dict, which may be nested; of anything else a ``_Refusal``."""
-    where = "it"
+    """The tensors of a state dict, which may be nested; ValueError for anything else."""
     for _ in range(_DEPTH):
         nest = next((key for key in NESTS if isinstance(content, Mapping) and key in content), "")
-        if nest:
-            content, where = content[nest], repr(nest)
+        content = content[nest] if nest else content
     if not isinstance(content, Mapping):
-        kind = "an object" if isinstance(content, _Foreign) else f"of type {type(content).__name__}"
-        raise _Refusal(f"holds no state dict: {where} is {kind}; {_SAVE_AGAIN}")
+        raise ValueError(f"it holds no state dict, but {type(content).__name__}")
     state = {name: _tensor(value) for name, value in content.items() if _is_weight(name, value)}
     if not state:
-        raise _Refusal(f"holds no tensors: {where} has {list(content)[:5]}; {_SAVE_AGAIN}")
+        raise ValueError(f"it holds no tensors, but {list(content)[:5]}")
     return state
 
 

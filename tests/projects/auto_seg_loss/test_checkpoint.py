@@ -164,14 +164,6 @@ def test_names_that_fit_twice_are_refused(tmp_path):
 # --- a network to be used as it is: nothing may be missing ---
 
 
-def test_further_weights_do_not_matter(tmp_path):
-    source, network = Network(), Network()
-    source.auxiliary = nn.Linear(1, 1)
-    torch.save(source.state_dict(), tmp_path / "weights.pth")
-    WholeCheckpointer(network).load(str(tmp_path / "weights.pth"))
-    assert torch.equal(network.sem_seg_head.weight, source.sem_seg_head.weight)
-
-
 @pytest.mark.parametrize(
     "source, words",
     [

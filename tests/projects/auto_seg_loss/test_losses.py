@@ -17,7 +17,7 @@ from auto_seg_loss.losses import (
     loss_names,
 )
 from auto_seg_loss.runtime import errors as extras
-from autoseg_core import RECOMMENDED, AutoSegLoss, SpecError, load_loss, load_spec, zoo_names
+from autoseg_core import RECOMMENDED, AutoSegLoss, load_spec
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SPEC = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC")
@@ -50,20 +50,6 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return logits, torch.randint(7, (2, 6, 8), generator=generator)
 
 
-def test_the_losses_that_are_known():
-    assert loss_names() == [
-        "auto_seg_loss",
-        "cross_entropy",
-        "cross_entropy_dice",
-        "dice",
-        "focal",
-        "hard_pixel_mining",
-        "jaccard",
-        "lovasz",
-        "weighted_cross_entropy",
-    ]
-
-
 @pytest.mark.parametrize(
     "options, kind",
     [
@@ -83,13 +69,6 @@ def test_a_metric_gives_its_recommended_loss(make_cfg, batch, metric):
     assert loss(*batch) == build_loss(make_cfg(*SPEC, RECOMMENDED[metric]))(*batch)
 
 
-def test_the_scale_of_a_spec_is_part_of_what_is_trained_with(make_cfg, batch, tmp_path):
-    spec = load_spec("voc-miou-bezier")
-    spec.scaled(30.0).save(tmp_path / "scaled.json")
-    scaled = build_loss(make_cfg(*SPEC, tmp_path / "scaled.json"))
-    torch.testing.assert_close(scaled(*batch), 30 * load_loss("voc-miou-bezier")(*batch))
-
-
 def test_without_void_the_hardest_pixels_are_those_of_detectron2(batch):
     upstream = DeepLabCE(ignore_label=255, top_k_percent_pixels=0.2)
     torch.testing.assert_close(HardPixelMining(0.2, 255)(*batch), upstream(*batch))
@@ -107,32 +86,6 @@ def test_void_pixels_do_not_dilute_the_hardest(batch):
     torch.testing.assert_close(
         one, nn.functional.cross_entropy(logits[:1, :, 0, 0], target[:1, 0, 0])
     )
-
-
-def test_an_unknown_name_lists_the_known_ones(make_cfg):
-    with pytest.raises(
-        ValueError, match=r"'dyce'.* auto_seg_loss, cross_entropy, cross_entropy_dice, dice"
-    ):
-        build_loss(make_cfg(HEAD + "LOSS_TYPE", "dyce"))
-
-
-def test_auto_seg_loss_without_a_spec_says_what_to_set(make_cfg):
-    with pytest.raises(
-        ValueError, match=r"needs MODEL\.SEM_SEG_HEAD\.LOSS_SPEC: a name of the zoo"
-    ):
-        build_loss(make_cfg(HEAD + "LOSS_TYPE", "auto_seg_loss"))
-
-
-def test_an_unknown_spec_lists_the_zoo(make_cfg):
-    with pytest.raises(SpecError) as error:
-        build_loss(make_cfg(*SPEC, "voc-miou-besier"))
-    assert "'voc-miou-besier'" in str(error.value)
-    assert all(name in str(error.value) for name in zoo_names())
-
-
-def test_a_missing_spec_file_is_named(make_cfg, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
-        build_loss(make_cfg(*SPEC, tmp_path / "nothing.json"))
 
 
 def test_a_spec_is_read_by_path(make_cfg, tmp_path, batch):
@@ -199,20 +152,6 @@ def test_cross_entropy_is_torchs_where_there_are_valid_pixels(batch, weights):
     torchs = value_and_gradient(nn.CrossEntropyLoss(weights, ignore_index=255), logits, target)
     torch.testing.assert_close(ours, torchs)
     assert weights is not None or all(map(torch.equal, ours, torchs))
-
-
-@pytest.mark.parametrize(
-    "weights",
-    [[], [1.0] * 6, [1.0] * 6 + [-1.0], [0.0] * 7, [1.0] * 6 + [float("nan")], list("1234567")],
-    ids=str,
-)
-def test_unfit_class_weights_are_refused(make_cfg, weights):
-    # As a YAML file would give them: "nan" has no literal for KEY VALUE options.
-    cfg = make_cfg(HEAD + "LOSS_TYPE", "weighted_cross_entropy").clone()
-    cfg.defrost()
-    cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS = weights
-    with pytest.raises(ValueError, match=r"weight >= 0 for each of 7 classes .* got .*; python -m"):
-        build_loss(cfg)
 
 
 @SMP

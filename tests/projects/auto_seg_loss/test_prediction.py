@@ -37,35 +37,9 @@ def test_inputs_are_files_directories_and_patterns(files, inputs, found):
     assert find_images(inputs) == [Path(name) for name in found]
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_a_file(files):
-    Path("x[1].jpg").touch()
-    assert find_images(["x[1].jpg"]) == [Path("x[1].jpg")]
-
-
-def test_every_input_without_an_image_is_named(files):
-    with pytest.raises(InputError, match=r"for none\.jpg, empty, \*\.gif; an input is"):
-        find_images(["none.jpg", "b.jpg", "empty", "*.gif"])
-
-
-def test_outputs_lie_in_one_directory(tmp_path):
-    plan = plan_outputs([Path("x/a.jpg"), Path("b.c.png")], tmp_path)
-    assert plan == {
-        Path("x/a.jpg"): (tmp_path / "a_overlay.png", tmp_path / "a_labels.png"),
-        Path("b.c.png"): (tmp_path / "b.c_overlay.png", tmp_path / "b.c_labels.png"),
-    }
-
-
 def test_images_of_one_name_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"x/a\.jpg and a\.png would both become"):
         plan_outputs([Path("x/a.jpg"), Path("a.png")], tmp_path)
-
-
-@pytest.mark.parametrize("kind", ["labels", "overlay"])
-def test_an_input_is_not_written_over(files, kind):
-    other = Path(f"b_{kind}.png")
-    other.touch()
-    with pytest.raises(InputError, match=rf"b_{kind}\.png, which is an input, .* for b\.jpg"):
-        plan_outputs([Path("b.jpg"), other], files)
 
 
 def test_a_label_file_holds_indices_and_colours(tmp_path):

@@ -14,7 +14,6 @@ from auto_seg_loss.search_setup import (
     check_problem,
     loss_name,
 )
-from autoseg_core import PAPER_METRICS, SearchSpace
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 HOLDOUT = "SEARCH.HOLDOUT."
@@ -22,20 +21,6 @@ HOLDOUT = "SEARCH.HOLDOUT."
 
 def names(dicts) -> list[str]:
     return [item["image_id"] for item in dicts]
-
-
-@pytest.mark.parametrize("metric", PAPER_METRICS)
-@pytest.mark.parametrize("surface", ["bezier", "linear"])
-def test_the_space_is_the_one_named(make_cfg, metric, surface):
-    space = build_space(make_cfg("SEARCH.METRIC", metric, "SEARCH.SURFACE", surface))
-    assert space.names == SearchSpace(metric, surface).names
-
-
-def test_pieces_and_constraints_are_those_of_the_config(make_cfg):
-    options = ("SEARCH.TRUTH_TABLE", False, "SEARCH.MONOTONE", False, "SEARCH.PIECES", 3)
-    space = build_space(make_cfg(*options))
-    assert space.pieces == (3,)
-    assert (space.constraints.truth_table, space.constraints.monotone) == (False, False)
 
 
 def test_the_spec_has_the_settings_of_the_search(make_cfg):
@@ -92,14 +77,6 @@ def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg, fractio
     assert len(holdout) == held
     assert sorted(names(search) + names(holdout)) == sorted(train)
     assert not set(names(search) + names(holdout)) & set(test)
-
-
-def test_equal_seeds_carve_equally_and_others_otherwise(shapes, make_cfg):
-    def held(seed: int) -> list[str]:
-        return names(build_sets(make_cfg(HOLDOUT + "SEED", seed))[1])
-
-    assert held(0) == held(0)
-    assert len({tuple(held(seed)) for seed in range(5)}) > 1
 
 
 def test_a_hold_out_may_be_a_set_of_its_own(shapes, make_cfg):

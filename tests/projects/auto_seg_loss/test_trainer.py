@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
-from detectron2.engine import hooks
 from detectron2.modeling import SemanticSegmentor, build_model
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventStorage
@@ -145,14 +144,6 @@ def test_a_test_during_training_draws_its_samples(shapes, make_cfg):
         *(f"samples/shapes_sem_seg_val/val_0000{index}" for index in (0, 1)),
     ]
     assert results[TEST]["sem_seg"].keys() == trainer.results[TEST]["sem_seg"].keys()
-
-
-def test_precise_batch_norm_is_still_there(shapes, make_cfg):
-    cfg = make_cfg("TEST.PRECISE_BN.ENABLED", True, "TEST.PRECISE_BN.NUM_ITER", 2)
-    kinds = [type(hook) for hook in Trainer(cfg)._hooks]
-    assert kinds.count(hooks.PreciseBN) == 1
-    assert kinds.index(hooks.PreciseBN) < kinds.index(hooks.PeriodicCheckpointer)
-    assert hooks.PreciseBN not in [type(hook) for hook in Trainer(make_cfg())._hooks]
 
 
 def test_a_training_that_cannot_begin_says_why(shapes, make_cfg, tmp_path):

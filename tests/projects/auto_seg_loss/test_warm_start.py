@@ -60,27 +60,6 @@ def test_it_is_trained_once_with_cross_entropy(start, trainings, path):
     assert len(trainings) == 1 and path.stat().st_mtime_ns == written
 
 
-def test_it_is_the_same_when_made_again(start, trainings, path):
-    first = start()
-    path.unlink()
-    assert same(start(), first)
-    assert len(trainings) == 2
-
-
-def test_it_may_lie_elsewhere_and_serve_several_searches(start, trainings, tmp_path):
-    elsewhere = tmp_path / "shared" / "start.pth"
-    options = ("SEARCH.WARM_START.WEIGHTS", elsewhere)
-    first = start(*options)
-    assert elsewhere.is_file()
-    again = start(*options, "OUTPUT_DIR", tmp_path / "other", "SEARCH.METRIC", "mAcc")
-    assert same(again, first) and len(trainings) == 1
-
-
-def test_nothing_is_left_beside_it(start, path):
-    start()
-    assert [file.name for file in path.parent.iterdir()] == ["warm_start.pth"]
-
-
 def test_an_interrupted_training_leaves_no_file(start, path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -97,11 +76,8 @@ def test_an_interrupted_training_leaves_no_file(start, path, monkeypatch):
         ("SEED", 2),
         ("SEARCH.WARM_START.MAX_ITER", 3),
         ("SEARCH.WARM_START.BASE_LR", 0.5),
-        ("SOLVER.IMS_PER_BATCH", 3),
-        ("INPUT.CROP.SIZE", [40, 40]),
         ("MODEL.SEM_SEG_HEAD.ASPP_DILATIONS", [1, 2, 3]),
         ("SEARCH.HOLDOUT.SEED", 1),
-        ("SEARCH.HOLDOUT.FRACTION", 0.5),
     ],
     ids=lambda options: options[0],
 )
@@ -160,50 +136,11 @@ def test_a_file_that_is_none_is_refused(start, trainings, path, content):
     assert "delete it" in message and "\n" not in message and "weights_only" not in message
 
 
-def test_a_truncated_one_is_refused(start, path):
-    start()
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ConfigError, match="not a warm start"):
-        start()
-
-
-class Bomb:
-    """Runs code when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize(
-    "save", [torch.save, lambda item, path: path.write_bytes(pickle.dumps(item, 2))]
-)
-def test_code_in_a_file_is_not_executed(start, path, tmp_path, save):
-    path.parent.mkdir()
-    save({"model": Bomb(tmp_path / "executed"), "settings": ""}, path)
-    with pytest.raises(ConfigError, match="not a warm start"):
-        start()
-    assert not (tmp_path / "executed").exists()
-
-
 def test_without_iterations_the_weights_are_those_of_the_model(start, trainings, path, make_cfg):
     torch.manual_seed(0)
     expected = build_model(make_cfg()).state_dict()
     assert same(start("SEARCH.WARM_START.MAX_ITER", 0), expected)
     assert trainings == [] and not path.exists()
-
-
-@pytest.mark.parametrize("iterations", [0, 2])
-def test_it_begins_with_the_weights_of_the_config(start, make_cfg, tmp_path, iterations):
-    torch.manual_seed(9)
-    given = build_model(make_cfg()).state_dict()
-    torch.save({"model": given}, tmp_path / "given.pth")
-    rate = ("SEARCH.WARM_START.MAX_ITER", iterations, "SEARCH.WARM_START.BASE_LR", 0.0)
-    state = start("MODEL.WEIGHTS", tmp_path / "given.pth", *rate)
-    learned = [key for key in given if "running" not in key and "num_batches" not in key]
-    assert all(torch.equal(state[key], given[key]) for key in learned)
 
 
 def test_later_training_leaves_the_returned_weights_alone(shapes, make_cfg):

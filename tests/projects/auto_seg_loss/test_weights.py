@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.weights import read_checkpoint
@@ -47,7 +46,7 @@ def same(state) -> bool:
 
 
 @pytest.mark.parametrize("save", [torch.save, old_torch])
-@pytest.mark.parametrize("suffix", ["pth", "pkl", "ckpt", "safetensors", "bin"])
+@pytest.mark.parametrize("suffix", ["pkl", "safetensors"])
 def test_the_suffix_says_nothing(tmp_path, save, suffix):
     save(STATE, tmp_path / f"weights.{suffix}")
     assert same(read_checkpoint(tmp_path / f"weights.{suffix}")["model"])
@@ -121,71 +120,6 @@ SAVE_AGAIN = r"torch\.save\(model\.state_dict\(\), FILE\)"
 DAMAGED = "is damaged, cut short, or of no known kind: fetch it again"
 
 
-@pytest.mark.parametrize("save", [torch.save, old_torch, pickled])
-@pytest.mark.parametrize(
-    "content, words",
-    [
-        ([STATE], "it is of type list|tensors in a plain pickle"),
-        (STATE["conv.weight"], "it is of type Tensor|tensors in a plain pickle"),
-        ({"model": 3}, "'model' is of type int"),
-        ({"model": {"state_dict": []}}, "'state_dict' is of type list"),
-        ({"model": {"a": 1}}, r"no tensors: 'model' has \['a'\]"),
-        (nn.Linear(1, 1), "it is an object|objects that are no weights|tensors in a plain pickle"),
-        (
-            {"model": nn.Linear(1, 1)},
-            "'model' is an object|objects that are no weights|tensors in a",
-        ),
-    ],
-    ids=["list", "tensor", "3", "nested list", "no tensor", "module", "nested module"],
-)
-def test_what_holds_no_state_dict(tmp_path, save, content, words):
-    save(content, tmp_path / "weights.pth")
-    with pytest.raises(ConfigError, match=rf"weights\.pth holds .*({words}).*; .*{SAVE_AGAIN}\.$"):
-        read_checkpoint(tmp_path / "weights.pth")
-
-
-def test_a_program_of_torchscript(tmp_path):
-    with pytest.warns(match="deprecated"):
-        torch.jit.script(nn.Linear(1, 1)).save(tmp_path / "model.pt")
-    with pytest.raises(
-        ConfigError, match=rf"is a TorchScript program, not weights; .*{SAVE_AGAIN}"
-    ):
-        read_checkpoint(tmp_path / "model.pt")
-
-
-@pytest.mark.parametrize(
-    "data, words",
-    [
-        (b"", "is empty"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
-            "is a pointer of Git LFS, .*git lfs pull",
-        ),
-        (b"\n<!DOCTYPE html>\n<html></html>", "is a web page"),
-        (b"hello", DAMAGED),
-        (b"PK\x03\x04" + bytes(99), DAMAGED),
-        (bytes(200), DAMAGED),
-    ],
-    ids=["empty", "LFS", "HTML", "text", "zip", "zeros"],
-)
-def test_what_is_no_file_of_weights(tmp_path, data, words):
-    (tmp_path / "weights.pth").write_bytes(data)
-    with pytest.raises(ConfigError, match=rf"weights\.pth {words}"):
-        read_checkpoint(tmp_path / "weights.pth")
-
-
-@pytest.mark.parametrize(
-    "save", [torch.save, old_torch, save_file, lambda c, p: pickled({"model": ARRAYS}, p)]
-)
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-def test_what_was_cut(tmp_path, save, share):
-    path = tmp_path / "weights.pth"
-    save(STATE, path)
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(ConfigError, match=DAMAGED):
-        read_checkpoint(path)
-
-
 def test_a_flipped_bit_in_a_zip(tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(STATE, path)
@@ -202,12 +136,6 @@ def test_numbers_that_are_not_finite(tmp_path, save, value):
     save({**STATE, "b": torch.tensor([0.0, value]), "c": torch.tensor(value)}, tmp_path / "w.pth")
     with pytest.raises(ConfigError, match=r"w\.pth holds NaN or infinity, first in b: .* earlier"):
         read_checkpoint(tmp_path / "w.pth")
-
-
-def test_a_plain_pickle_of_tensors(tmp_path):
-    pickled({"model": STATE}, tmp_path / "w.pkl")
-    with pytest.raises(ConfigError, match=rf"w\.pkl holds tensors in a plain .*{SAVE_AGAIN}"):
-        read_checkpoint(tmp_path / "w.pkl")
 
 
 @pytest.mark.parametrize("save", [torch.save, old_torch, pickled])
@@ -232,8 +160,3 @@ def test_nothing_is_executed(tmp_path, save, call):
     with pytest.raises(ConfigError):
         read_checkpoint(path)
     assert not mark.exists()
-
-
-def test_the_marks_would_be_seen(tmp_path):
-    pickle.loads(pickle.dumps(Executes(tmp_path / "executed", os.mkdir)))
-    assert (tmp_path / "executed").is_dir()

@@ -6,6 +6,7 @@ splits.py   search set and hold-out set      mapper.py              dict -> tens
 looks.py    every file looked at once        verify.py              checks before training starts
 train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
+neighbours.py frames of films in two parts   report.py              what data sets hold, as text
 voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data sets
 """
 

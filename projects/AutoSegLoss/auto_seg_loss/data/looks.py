@@ -1,9 +1,7 @@
-"""Every file of a data set looked at once: in parallel, and what was seen is kept beside the files.
+"""Every file of a data set looked at once: in parallel, and what was seen is kept.
 
-The looks of a folder lie in one hidden file in it or, where that cannot be written, in the user's
-cache folder. A look counts for as long as name, length and time of change of its file stay.
-
-Letters: H, W size in pixels.
+What was seen lies in the user's cache folder, one file per folder of the data set. It counts for as
+long as name, length and time of change of a file stay. Letters: H, W size in pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,31 +94,25 @@ def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> di
 
 def _read(folder: str, kind: str) -> dict[str, Look]:
     """Those that are kept of a folder; {} where there are none, or none that can be read."""
-    looks: dict[str, Look] = {}
-    for place in _places(folder, kind):
-        with suppress(OSError, ValueError):
-            looks |= _LOOKS.validate_json(place.read_bytes())
-    return looks
+    try:
+        return _LOOKS.validate_json(_place(folder, kind).read_bytes())
+    except (OSError, ValueError):
+        return {}
 
 
 def _write(folder: str, kind: str, looks: dict[str, Look]) -> None:
-    for place in _places(folder, kind):
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(place) as partial:
-                partial.write_bytes(_LOOKS.dump_json(looks))
-            return
-        except OSError as error:
-            problem = error
-    logger.warning("looks at %s cannot be kept, the next run takes as long: %s", folder, problem)
+    place = _place(folder, kind)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as partial:
+            partial.write_bytes(_LOOKS.dump_json(looks))
+    except OSError as error:
+        logger.warning("looks at %s cannot be kept, the next run takes as long: %s", folder, error)
 
 
-def _places(folder: str, kind: str) -> tuple[Path, Path]:
+def _place(folder: str, kind: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "auto_seg_loss"
-    return (
-        Path(folder) / f".auto_seg_loss-{kind}.json",
-        cache / f"{_digest(os.path.abspath(folder))}-{kind}.json",
-    )
+    return cache / f"{_digest(os.path.abspath(folder))}-{kind}.json"
 
 
 def _digest(text: str) -> str:

@@ -48,28 +48,36 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
 
 
 def check_values(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
-    """Refuses labels with values that are neither a class, 0 .. C-1, nor the ignore label; and
-    those of a data set that are all void.
+    """Refuses labels with values that are neither a class nor void, and sets that are all void.
 
     Args:
         name: of the data set, for the message.
         labels: see `verify_dataset`.
-        num_classes: C.
+        num_classes: C; classes are 0 .. C-1.
         ignore_label: the value that means "void" in the files.
 
     Raises:
         DatasetError: naming the first ten files and their values.
     """
-    if labels and count_values(labels.values()).keys() <= {ignore_label}:
+    values = count_values(labels.values()).keys()
+    if labels and values <= {ignore_label}:
         raise DatasetError(
-            f"data set {name!r}: every pixel of its {len(labels)} labels is void ({ignore_label}), "
-            "so there is nothing to learn or to score; correct the labels or the data set's "
-            "ignore_label"
+            f"data set {name!r}: every pixel of its {len(labels)} labels is void ({ignore_label}); "
+            "correct the labels or the data set's ignore_label"
         )
     unfit = {p: unfit_values(seen.counts, num_classes, ignore_label) for p, seen in labels.items()}
-    _refuse(
-        name, len(labels), [f"{path}: {words}; {REMEDY}" for path, words in unfit.items() if words]
-    )
+    _refuse(name, len(labels), [f"{p}: {words}; {REMEDY}" for p, words in unfit.items() if words])
+
+
+def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
+    """Refuses labels, read without a palette, that hold nothing but 0 and 255, which is void."""
+    values = set(count_values(labels.values()))
+    if num_classes > 1 and ignore_label == 255 and values == {0, 255}:
+        raise DatasetError(
+            f"data set {name!r}: all labels hold 0 and 255 only, and 255 is void here. If they are "
+            'masks of 0 and 255, set INPUT.LABEL_PALETTE "[[0, 0, 0, 0], [255, 255, 255, 1]]"; if '
+            '255 is void, "[[0, 0, 0, 0], [255, 255, 255, 255]]"'
+        )
 
 
 def count_values(labels: Iterable[Seen]) -> Counter[int]:
@@ -78,21 +86,6 @@ def count_values(labels: Iterable[Seen]) -> Counter[int]:
     for seen in labels:
         total.update(seen.counts)
     return total
-
-
-def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
-    """Refuses labels that hold nothing but 0 and 255, which is void.
-
-    Args: see `check_values`. The labels were read without a palette.
-    """
-    if num_classes < 2 or ignore_label != 255 or set(count_values(labels.values())) != {0, 255}:
-        return
-    raise DatasetError(
-        f"data set {name!r}: all labels hold 0 and 255 only, and 255 is void here: nothing but "
-        "class 0 can be learned. If they are masks of 0 and 255, set INPUT.LABEL_PALETTE "
-        '"[[0, 0, 0, 0], [255, 255, 255, 1]]"; if 255 is void, '
-        '"[[0, 0, 0, 0], [255, 255, 255, 255]]"'
-    )
 
 
 def check_brightness(name: str, dicts: Pairs) -> None:
@@ -125,19 +118,8 @@ def _refuse(name: str, count: int, problems: Sequence[str]) -> None:
 
 
 def check_num_classes(num_classes: int, metadata: Any, dataset_name: str) -> None:
-    """Refuses a head whose number of classes is not the data set's.
-
-    Args:
-        num_classes: cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES.
-        metadata: the data set's entry in MetadataCatalog.
-        dataset_name: for the message.
-
-    Raises:
-        ValueError: the numbers differ; it names the key to set.
-    """
-    classes = metadata.get("stuff_classes", None)
-    if classes is None:
-        raise ValueError(f"data set {dataset_name!r} has no stuff_classes in its metadata")
+    """Refuses a head, of MODEL.SEM_SEG_HEAD.NUM_CLASSES, for another number than the data set's."""
+    classes = metadata.stuff_classes
     if len(classes) != num_classes:
         raise ValueError(
             f"the head has {num_classes} classes, data set {dataset_name!r} has {len(classes)} "

@@ -14,7 +14,7 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from auto_seg_loss.data_report import data_report, data_sets
+from auto_seg_loss.data.report import data_report, data_sets
 from auto_seg_loss.fair.comparison import SOFT, Comparison
 from auto_seg_loss.fair.report import Found, write_report
 from auto_seg_loss.features.store import feature_store, image_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
+from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss, loss_names
 from auto_seg_loss.modeling.build import network_on_meta
@@ -11,14 +12,15 @@ from auto_seg_loss.runtime.checks import (
     check_evaluation,
     check_test_data,
     check_train_data,
-    check_weights,
 )
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.matrix import Study, cell_config, score_names
 from auto_seg_loss.study.settings import RESERVED
+from auto_seg_loss.weight_files import local_weights
+from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.scores import get_metric
 
-SETTING_CHECKS = (check_evaluation, network_on_meta)
+SETTING_CHECKS = (check_evaluation,)
 DATA_CHECKS = (check_test_data, check_train_data)
 
 
@@ -61,8 +63,10 @@ def check_settings(study: Study) -> None:
 def _check_starts(cfg: CfgNode) -> None:
     """The weights that each seed starts from."""
     starts = [cell_config(cfg, "cross_entropy", seed) for seed in cfg.STUDY.SEEDS]
-    for start in {cell.MODEL.WEIGHTS: cell for cell in starts}.values():
-        check_weights(start)
+    network = network_on_meta(cfg).state_dict()
+    for weights in {cell.MODEL.WEIGHTS for cell in starts} - {""}:
+        path = local_weights(weights)
+        fitted(read_checkpoint(path), network, path)
 
 
 def _check_lists(cfg: CfgNode) -> None:

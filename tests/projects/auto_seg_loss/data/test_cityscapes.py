@@ -8,7 +8,7 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from trees import CITYSCAPES, label_of, make_cityscapes, write_label
 
-from auto_seg_loss.data import read_label, register_cityscapes, verify_dataset
+from auto_seg_loss.data import read_label, verify_dataset
 
 NAMES = {split: f"cityscapes_fine_sem_seg_{split}" for split in CITYSCAPES}
 
@@ -36,22 +36,6 @@ def test_the_sets_are_registered_for_our_evaluation(name):
     assert (metadata.stuff_classes[0], metadata.stuff_colors[0]) == ("road", [128, 64, 128])
     assert (metadata.stuff_classes[18], metadata.stuff_colors[18]) == ("bicycle", [119, 11, 32])
     assert (metadata.ignore_label, metadata.evaluator_type) == (255, "sem_seg")
-
-
-def test_registering_twice_is_harmless():
-    register_cityscapes()
-    assert MetadataCatalog.get(NAMES["val"]).evaluator_type == "sem_seg"
-    assert "cityscapes_fine_sem_seg_test" in DatasetCatalog.list()  # Detectron2's, left alone
-
-
-def test_classes_and_colours_are_those_of_cityscapesscripts():
-    pytest.importorskip("cityscapesscripts", reason="needs the extra [datasets]")
-    from cityscapesscripts.helpers.labels import labels
-
-    theirs = {label.trainId: label for label in labels if 0 <= label.trainId < 19}
-    metadata = MetadataCatalog.get(NAMES["train"])
-    assert metadata.stuff_classes == [theirs[index].name for index in range(19)]
-    assert metadata.stuff_colors == [list(theirs[index].color) for index in range(19)]
 
 
 @pytest.mark.parametrize("split", CITYSCAPES)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from auto_seg_loss.data import SemSegMapper, read_image
+from auto_seg_loss.data import read_image
 from auto_seg_loss.data.images import check_image
 
 LEVELS = np.array([[0, 255, 256], [4095, 32768, 65535]], dtype=np.uint16)
@@ -35,14 +34,6 @@ def test_16_bit_colours_follow_the_same_rule(tmp_path, suffix, channels):
     assert image.sum() == np.sum(UPPER)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1"])
-def test_8_bits_stay(tmp_path, mode):
-    grey = np.array([[0, 255], [255, 0]], dtype=np.uint8)
-    Image.fromarray(grey).convert(mode).save(tmp_path / "a.png")
-    image = read_image(str(tmp_path / "a.png"), "RGB")
-    np.testing.assert_array_equal(image, np.dstack([grey] * 3))
-
-
 @pytest.mark.parametrize("kind", ["float32", "int32"])
 @pytest.mark.parametrize("read", [lambda path: read_image(path, "RGB"), check_image])
 def test_levels_of_unknown_range_are_refused(tmp_path, kind, read):
@@ -65,10 +56,3 @@ def test_a_turned_16_bit_image_is_read_upright(tmp_path):
     Image.fromarray(LEVELS).save(tmp_path / "a.png", exif=exif)
     path = str(tmp_path / "a.png")
     assert check_image(path) == read_image(path, "RGB").shape[:2] == (3, 2)
-
-
-def test_the_mapper_reads_by_this_rule(tmp_path):
-    assert cv2.imwrite(str(tmp_path / "a.png"), LEVELS)
-    settings = {"augmentations": [], "image_format": "RGB", "num_classes": 2, "ignore_label": 255}
-    image = SemSegMapper(False, **settings)({"file_name": str(tmp_path / "a.png")})["image"]
-    assert torch.equal(image, torch.tensor(UPPER, dtype=torch.uint8).expand(3, 2, 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auto_seg_loss.data.lists import ListError, Row, read_rows, stem_of
+from auto_seg_loss.data.lists import ListError, Row, read_rows
 
 KNOWN = {"a", "b", "my image", "straße"}
 
@@ -59,20 +59,7 @@ def test_an_image_listed_twice_is_refused(rows, again):
         rows(f"a\nb\n{again}\n")
 
 
-@pytest.mark.parametrize("content", ["", "\n \n"])
-def test_an_empty_list_is_refused(rows, content):
-    with pytest.raises(ListError, match=r"list\.txt lists no images"):
-        rows(content)
-
-
 @pytest.mark.parametrize("content", [b"\xe4", "a".encode("utf-16-le"), b"PNG\0"])
 def test_what_is_no_text_is_refused(rows, content):
     with pytest.raises(ListError, match=r"list\.txt, line 2: no text of UTF-8.* as UTF-8"):
         rows(b"b\n" + content)
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"), [("a", "a"), ("a.b", "a.b"), ("x/a.PNG", "a"), ("a.b.jpeg", "a.b")]
-)
-def test_stems(name, stem):
-    assert stem_of(name) == stem

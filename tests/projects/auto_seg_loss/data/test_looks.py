@@ -68,29 +68,12 @@ def test_looks_of_other_lists_are_kept(paths):
     assert all(isinstance(seen, Seen) for seen in look_at_labels(paths).values())
 
 
-def test_problems_are_words_and_looked_at_again(paths):
-    os.rename(paths[0], paths[0] + ".away")
-    assert look_at_labels(paths)[paths[0]] == f"{paths[0]}: no such file"
-    os.rename(paths[0] + ".away", paths[0])
-    assert look_at_labels(paths)[paths[0]] == Seen(1, 3, {0: 1, 1: 2})
-
-
 def test_kept_files_that_are_damaged_count_as_none(paths, tmp_path):
     first = look_at_labels(paths)
     (kept,) = (tmp_path / "labels").glob(".auto_seg_loss-*")
     for content in (b"", b"[1]", b'{"a.png": 3}', b"\xff"):
         kept.write_bytes(content)
         assert look_at_labels(paths) == first
-
-
-def test_a_folder_that_cannot_be_written_has_its_looks_in_the_users_cache(
-    paths, tmp_path, user_cache
-):
-    (tmp_path / "labels" / ".auto_seg_loss-labels.json").mkdir()  # root may write to any folder
-    first = look_at_labels(paths)
-    assert len(list((user_cache / "auto_seg_loss").iterdir())) == 1
-    spoil(paths[0])
-    assert look_at_labels(paths) == first
 
 
 def test_looks_that_cannot_be_kept_are_a_warning(paths, tmp_path, user_cache, caplog):

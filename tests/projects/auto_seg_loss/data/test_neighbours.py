@@ -52,9 +52,3 @@ def test_whole_films_in_a_part(make):
 
 def test_photographs(make):
     assert alike_neighbours(halves(make(40, 1), every_second)) == ""
-
-
-def test_too_few_neighbours_for_a_judgement(make):
-    pairs = make(1, 12)
-    assert alike_neighbours(halves(pairs, lambda i: "test" if i > 5 else "train")) == ""
-    assert alike_neighbours({"train": pairs}) == ""

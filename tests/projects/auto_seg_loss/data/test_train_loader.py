@@ -110,16 +110,3 @@ def test_wide_images_are_batched_with_wide_ones(mixed):
     assert all(one == other for one, other in kinds) and {one for one, _ in kinds} == {True, False}
     loader.start = 5
     assert list(islice(loader, 7)) == batches[5:]
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        (("DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler"), "must be TrainingSampler"),
-        (("SOLVER.IMS_PER_BATCH", 3), "IMS_PER_BATCH 3 must be a multiple .* processes, 2"),
-    ],
-)
-def test_what_cannot_be_batched_is_refused(shapes, make_cfg, monkeypatch, options, words):
-    monkeypatch.setattr(comm, "get_world_size", lambda: 2)
-    with pytest.raises(ValueError, match=words):
-        build_train_loader(make_cfg(*options))

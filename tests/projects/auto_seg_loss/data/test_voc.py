@@ -10,20 +10,16 @@ import torch
 from detectron2.config import get_cfg
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 from PIL import Image, ImageOps
-from trees import TRAINAUG, VOC_IMAGES, VOC_LISTS, make_sbd, make_voc, sbd_label, voc_label
+from trees import TRAINAUG, VOC_LISTS, make_sbd, make_voc, sbd_label, voc_label
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import (
     SemSegMapper,
-    SplitError,
-    assert_disjoint,
-    carve,
     read_label,
     verify_dataset,
 )
 from auto_seg_loss.data.voc import CLASSES, voc_colours
 from auto_seg_loss.evaluation import build_evaluator, build_test_loader
-from auto_seg_loss.trainer import build_train_loader
 
 NAMES = [f"voc_2012_sem_seg_{split}" for split in ("train", "trainaug", "val")]
 
@@ -93,45 +89,6 @@ def test_trainaug_has_vocs_labels_first_and_sbds_for_the_rest(trainaug):
         np.testing.assert_array_equal(label, expected)
 
 
-def test_a_hold_out_set_is_carved_from_trainaug(trainaug):
-    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
-    search, holdout = carve(pairs, 0.25, seed=1)
-    assert (len(search), len(holdout)) == (3, 1)
-    assert carve(pairs[::-1], 0.25, seed=1) == (search, holdout)
-    assert_disjoint(search, holdout)
-    assert_disjoint(pairs, DatasetCatalog.get("voc_2012_sem_seg_val"))
-
-
-def test_a_trainaug_with_images_of_val_is_noticed(trainaug):
-    """Lists that others made hold such images; their labels are other files, the images are not."""
-    with (trainaug / "ImageSets/Segmentation/trainaug.txt").open("a") as file:
-        file.write("2008_000003\n")
-    pairs = DatasetCatalog.get("voc_2012_sem_seg_trainaug")
-    with pytest.raises(SplitError, match=r"JPEGImages/2008_000003\.jpg"):
-        assert_disjoint(pairs, DatasetCatalog.get("voc_2012_sem_seg_val"))
-
-
-def test_what_is_missing_says_what_to_do(voc, monkeypatch, tmp_path):
-    words = r"no list of the trainaug images: .*python datasets/prepare_voc_aug\.py --root "
-    with pytest.raises(FileNotFoundError, match=words):
-        DatasetCatalog.get("voc_2012_sem_seg_trainaug")
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match="let DETECTRON2_DATASETS name the directory"):
-        DatasetCatalog.get("voc_2012_sem_seg_train")
-
-
-def test_mixed_sizes_go_through_the_training_loader(trainaug, cfg):
-    cfg.DATASETS.TRAIN = (NAMES[1],)
-    batches = iter(build_train_loader(cfg))
-    seen = {}
-    while len(seen) < len(TRAINAUG):
-        seen |= {item["image_id"]: item for item in next(batches)}
-    for name, item in seen.items():
-        expected = voc_label(name) if name in VOC_LISTS["train"] else sbd_label(name)
-        assert item["image"].shape == (3, *VOC_IMAGES[name][0])
-        np.testing.assert_array_equal(item["sem_seg"], expected)
-
-
 def test_the_test_loader_and_the_evaluator_agree_on_turned_images(voc, cfg):
     dicts = DatasetCatalog.get(NAMES[2])
     evaluator = build_evaluator(cfg, dicts, NAMES[2])
@@ -177,11 +134,3 @@ def test_images_are_read_as_detectron2_reads_them(cfg, picture, mode, orientatio
     with Image.open(item["file_name"]) as file:
         upright = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
     np.testing.assert_array_equal(ours["image"].flip(0).permute(1, 2, 0), upright)
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 5, 8])
-def test_the_check_before_training_sees_images_upright(picture, tmp_path, orientation):
-    item = picture("CMYK", orientation)
-    shape = (24, 36) if orientation < 5 else (36, 24)
-    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "label.png")
-    verify_dataset("turned", [{**item, "sem_seg_file_name": str(tmp_path / "label.png")}])

@@ -7,10 +7,7 @@ import torch
 
 from auto_seg_loss.hooks.counts import (
     LossCounts,
-    batch_scores,
-    count_names,
     searched_loss,
-    term_names,
 )
 from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, load_loss
 
@@ -82,13 +79,6 @@ def test_the_loss_and_its_gradient_stay_as_they_are(train, make_model):
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
 
-def test_the_score_is_the_complement_of_the_loss():
-    loss, logits = load_loss("voc-miou-bezier"), torch.randn(1, 3, 3, 4, requires_grad=True)
-    ((name, score, counts),) = batch_scores(loss, logits, TARGET)
-    assert (name, score.requires_grad, counts.target.tolist()) == ("mIoU", False, [6, 5, 0])
-    torch.testing.assert_close(1 - score, loss(logits, TARGET).detach())
-
-
 def test_of_several_calls_in_an_iteration_the_first_counts(train, make_model):
     def step(loop):
         for value in (0, 1):
@@ -107,39 +97,9 @@ def test_other_losses_and_a_period_of_0_have_no_counts(train, make_model, step):
     assert train(LossCounts(0, CLASSES), 2, model=off, step=step).scalars == {}
 
 
-def test_the_loss_is_left_without_a_hook(train, make_model, step):
-    loss = AutoSegLoss(spec("mIoU"))
-    train(LossCounts(1, CLASSES), 1, model=make_model(loss), step=step)
-    assert not loss._forward_hooks
-
-
 def test_the_loss_is_found_inside_a_wrapper(make_model):
     loss = AutoSegLoss(spec("mIoU"))
     wrapper = torch.nn.Module()
     wrapper.module = make_model(loss)
     assert searched_loss(wrapper) is searched_loss(wrapper.module) is loss
     assert searched_loss(make_model(None)) is None
-
-
-@pytest.mark.parametrize(
-    "metrics, names, counts",
-    [
-        (["mIoU"], ["mIoU"], ["target", "intersection", "union"]),
-        (
-            ["mIoU", "mIoU", "mAcc"],
-            ["mIoU_1", "mIoU_2", "mAcc"],
-            ["target", "intersection", "union"],
-        ),
-        (
-            ["mIoU", "BF1"],
-            ["mIoU", "BF1"],
-            [
-                *("target", "intersection", "union"),
-                *("matched_target", "prediction", "matched_prediction"),
-            ],
-        ),
-    ],
-)
-def test_terms_and_counts_have_names(metrics, names, counts):
-    assert term_names(spec(*metrics)) == names
-    assert count_names(spec(*metrics)) == counts

@@ -54,11 +54,5 @@ def test_one_that_is_there_is_not_repeated(evaluate, name):
     assert evaluate(4, start=4, rows=rows) == [7, 10]
 
 
-@pytest.mark.parametrize("period, start", [(4, 5), (0, 4), (4, 0)], ids=str)
-def test_one_that_was_not_due_is_not_made_up_for(evaluate, period, start):
-    assert evaluate(period, start=start)[-1] == 10
-    assert start - 1 not in evaluate(period, start=start)
-
-
 def test_a_finished_training_is_evaluated_at_its_last_iteration_again(evaluate):
     assert evaluate(5, start=10) == [10]

@@ -54,9 +54,3 @@ def test_a_chart_shows_its_tags_and_no_others(category, chart, wanted):
     assert (
         found(layout, category, chart, ["eta_seconds", "lr", "counts/BF1/matched_target/sky"]) == []
     )
-
-
-def test_other_losses_have_no_charts_of_counts():
-    layout = custom_scalars(PAPER_METRICS, None)
-    assert list(layout) == ["training", "scores", "speed and memory"]
-    assert list(layout["training"]) == ["loss", "learning rate"]

@@ -63,20 +63,6 @@ def test_a_picture_is_image_truth_prediction_and_edges(dicts):
     assert not (edges == BOTH).all(-1).any()
 
 
-def test_large_images_are_shown_smaller(dicts):
-    (picture,) = shown(SamplePictures(dicts, METADATA, "set", 1, longest=10), dicts).values()
-    assert picture.shape == (6, 4 * 10 + 3 * 4, 3)
-
-
-def test_an_image_that_was_not_evaluated_is_left_out(dicts):
-    evaluator = SamplePictures(dicts, METADATA, "set", 6)
-    assert list(shown(evaluator, dicts[:2])) == ["samples/set/image0", "samples/set/image1"]
-
-
-def test_none_are_shown_on_demand(dicts):
-    assert shown(SamplePictures(dicts, METADATA, "set", 0), dicts) == {}
-
-
 @pytest.mark.parametrize(
     "count, expected", [(0, []), (1, [0]), (3, [0, 3, 6]), (99, list(range(10)))]
 )
@@ -100,14 +86,3 @@ def test_a_new_loss_is_drawn_when_it_comes(train, make_model):
     model = make_model(load_loss("voc-miou-bezier"))
     drawn = train(Surfaces(2), 6, model=model, step=step).images
     assert drawn == [("surfaces", 0), ("surfaces", 3)]
-
-
-def test_a_resumed_training_has_them_already(train, make_model):
-    model = make_model(load_loss("voc-miou-bezier"))
-    assert train(Surfaces(2), 6, start=2, model=model).images == []
-
-
-def test_other_losses_and_a_period_of_0_have_no_surfaces(train, make_model):
-    assert train(Surfaces(1), 2, model=make_model(torch.nn.CrossEntropyLoss())).images == []
-    off = make_model(load_loss("voc-miou-bezier"))
-    assert train(Surfaces(0), 2, model=off).images == []

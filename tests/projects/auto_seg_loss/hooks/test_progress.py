@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from auto_seg_loss.hooks.progress import Progress, host_peak, named_groups
+from auto_seg_loss.hooks.progress import Progress, named_groups
 
 RATES = {"lr/backbone", "lr/sem_seg_head"}
 
@@ -15,10 +15,6 @@ def test_it_measures_at_the_end_of_each_period_and_at_last(train):
     scalars = train(Progress(3, 8), 8).scalars
     assert set(scalars) >= {*RATES, "speed/images_per_second", "memory/host_peak_MiB"}
     assert all(list(values) == [2, 5, 7] for values in scalars.values())
-
-
-def test_a_period_of_0_is_off(train):
-    assert train(Progress(0, 8), 8).scalars == {}
 
 
 def test_rates_are_those_of_the_iteration(train):
@@ -38,11 +34,6 @@ def test_throughput_counts_the_images_of_the_steps_alone(train, monkeypatch):
     assert scalars["speed/images_per_second"] == {1: 2 * 8 / 2.0}
 
 
-def test_memory_is_that_of_a_process(train):
-    assert 50 < train(Progress(1, 1), 1).scalars["memory/host_peak_MiB"][0] < 1e6
-    assert host_peak() > 50 * 2**20
-
-
 def test_a_part_with_several_rates_has_a_scalar_for_each():
     model = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
     groups = [
@@ -53,11 +44,3 @@ def test_a_part_with_several_rates_has_a_scalar_for_each():
     ]
     found = dict(named_groups(model, torch.optim.SGD(groups)))
     assert found == {"a/1": 0, "a/2": 1, "b": 2}
-
-
-def test_a_group_over_several_parts_counts_for_each():
-    model = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1), "none": nn.ReLU()})
-    assert dict(named_groups(model, torch.optim.SGD(model.parameters(), lr=1.0))) == {
-        "a": 0,
-        "b": 0,
-    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from detectron2 import modeling
 from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
 
@@ -87,10 +86,3 @@ def test_a_head_of_detectron2_that_takes_no_other_loss_is_refused(make_cfg, refu
     cfg = make_cfg(*other, HEAD + "NORM", "BN", *SEARCHED)
     with pytest.raises(ValueError, match="SemSegFPNHead' cannot be trained with LOSS_TYPE 'auto_"):
         refuse(cfg)
-
-
-def test_an_unknown_loss_is_left_to_the_head(make_cfg):
-    cfg = make_cfg(*STOCK["DeepLabV3PlusHead"], HEAD + "LOSS_TYPE", "dyce")
-    for build in (build_model, modeling.build_model):
-        with pytest.raises(ValueError, match="Unexpected loss type: dyce"):
-            build(cfg)

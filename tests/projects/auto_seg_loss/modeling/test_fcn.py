@@ -31,11 +31,6 @@ def test_every_feature_counts():
     assert all(feature.grad.abs().sum() > 0 for feature in features.values())
 
 
-def test_one_feature_makes_a_plain_fcn():
-    features = {"a": torch.rand(2, 4, 10, 6), "unused": torch.rand(1)}
-    assert head({"a": SHAPES["a"]}).layers(features).shape == (2, 3, 10, 6)
-
-
 def test_the_finest_comes_first_however_the_config_lists_them(make_cfg):
     options = ("MODEL.SEM_SEG_HEAD.IN_FEATURES", ["b", "a"])
     assert AnyLossFCNHead(make_cfg(*options), SHAPES).in_features == ["a", "b"]

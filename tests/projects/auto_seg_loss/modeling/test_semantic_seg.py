@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.modeling import build_model
 from torch import nn
 
-from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, load_spec
+from autoseg_core import AutoSegLoss, LossSpec, SearchSpace
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 LOSSES = {
     "cross_entropy": (HEAD + "LOSS_TYPE", "cross_entropy"),
-    "hard_pixel_mining": (HEAD + "LOSS_TYPE", "hard_pixel_mining"),
     **{
         name: (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", name)
-        for name in ("voc-miou-bezier", "voc-gacc-bezier", "voc-biou-bezier", "voc-bf1-bezier")
+        for name in ("voc-miou-bezier", "voc-bf1-bezier")
     },
 }
-SIZES = [(480, 360), (360, 480), (97, 131), (64, 64), (33, 200)]
+SIZES = [(480, 360), (97, 131), (33, 200)]
 
 
 def training_batch(images: int = 4, height: int = 32, width: int = 48) -> list[dict]:
@@ -82,33 +79,6 @@ def test_a_batch_of_void_keeps_gradients_finite(make_cfg, name):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_the_loss_sees_logits_at_full_size_and_the_target(make_cfg):
-    seen = []
-
-    class Spy(nn.Module):
-        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            seen.append((logits, target))
-            return logits.mean()
-
-    model = build_model(make_cfg()).train()
-    model.sem_seg_head.loss = Spy()
-    batch = training_batch()
-    model(batch)
-    logits, target = seen[0]
-    assert logits.shape == (4, 7, 32, 48) and logits.requires_grad
-    assert torch.equal(target, torch.stack([item["sem_seg"] for item in batch]))
-
-
-def test_loss_weight_scales_the_loss(make_cfg):
-    batch, values = training_batch(), []
-    for weight in (1.0, 2.5):
-        torch.manual_seed(0)
-        model = build_model(make_cfg(HEAD + "LOSS_WEIGHT", weight)).train()
-        torch.manual_seed(0)  # dropout
-        values.append(model(batch)["loss_sem_seg"].item())
-    assert values[1] == pytest.approx(2.5 * values[0])
-
-
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 def test_images_of_any_size_are_segmented_after_64x64_crops(make_cfg, size):
     cfg = make_cfg("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [64, 64])
@@ -131,12 +101,6 @@ def test_detectron2s_own_head_refuses_them(make_cfg, size):
         model([picture(*size)])
 
 
-def test_pooling_is_global(make_cfg):
-    head = build_model(make_cfg("INPUT.CROP.SIZE", [64, 64])).sem_seg_head
-    pools = [m for m in head.modules() if isinstance(m, nn.AdaptiveAvgPool2d | nn.AvgPool2d)]
-    assert [getattr(pool, "output_size", None) for pool in pools] == [1]
-
-
 @pytest.mark.parametrize("theirs_first", [True, False])
 def test_weights_pass_between_detectron2s_head_and_ours(make_cfg, tmp_path, theirs_first):
     ours = build_model(make_cfg(*LOSSES["voc-miou-bezier"])).eval()
@@ -155,12 +119,11 @@ def test_weights_pass_between_detectron2s_head_and_ours(make_cfg, tmp_path, thei
     "old, new",
     [
         (("mIoU", 2, 0.2), ("mIoU", 2, 0.7)),
-        (("mIoU", 2, 0.2), ("mIoU", 3, 0.7)),
         (("mIoU", 2, 0.2), ("BF1", 1, 0.7)),
         (("mIoU", 2, 0.2), None),
         (None, ("mIoU", 2, 0.7)),
     ],
-    ids=["equal shapes", "other pieces", "other metric", "from searched", "from cross entropy"],
+    ids=["equal shapes", "other metric", "from searched", "from cross entropy"],
 )
 def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, new):
     def model_with(name: str, spec: tuple | None) -> nn.Module:
@@ -182,39 +145,6 @@ def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, n
     assert torch.equal(loss(logits, target), value)
     weights = {k: v for k, v in after.state_dict().items() if ".loss." not in k}
     assert all(torch.equal(before.state_dict()[key], value) for key, value in weights.items())
-
-
-def test_a_round_trip_keeps_the_control_points(make_cfg, tmp_path):
-    options = LOSSES["voc-miou-bezier"]
-    one, two = build_model(make_cfg(*options)), build_model(make_cfg(*options))
-    DetectionCheckpointer(one, str(tmp_path)).save("model")
-    DetectionCheckpointer(two).load(str(tmp_path / "model.pth"))
-    assert all(map(torch.equal, one.state_dict().values(), two.state_dict().values()))
-    assert all(map(torch.equal, one.buffers(), two.buffers()))
-    assert two.sem_seg_head.loss.spec == load_spec("voc-miou-bezier")
-
-
-WEIGHTED = (HEAD + "LOSS_TYPE", "weighted_cross_entropy", HEAD + "LOSS_CLASS_WEIGHTS", [1] * 7)
-
-
-@pytest.mark.parametrize("options", [(), LOSSES["voc-miou-bezier"], WEIGHTED], ids=str)
-def test_a_strict_load_of_another_loss_works_too(make_cfg, options):
-    """Of a searched one too, whose control points older checkpoints hold."""
-    new, weighted = build_model(make_cfg(*options)), build_model(make_cfg(*WEIGHTED))
-    state = weighted.state_dict()
-    assert "sem_seg_head.loss.weight" in state
-    state["sem_seg_head.loss.points_0"] = torch.zeros(2, 5, 2)
-    keys = list(state)
-    new.load_state_dict(state, strict=True)
-    assert list(state) == keys  # the caller's is left alone
-    weighted.load_state_dict(new.state_dict(), strict=True)
-    assert weighted.sem_seg_head.loss.weight.tolist() == [1] * 7
-
-
-def test_an_image_is_trained_whole_when_crops_are_off(make_cfg):
-    model = build_model(make_cfg("INPUT.CROP.ENABLED", False)).train()
-    loss = model(training_batch(2, 48, 64))["loss_sem_seg"]
-    assert math.isfinite(loss.item())
 
 
 OTHERS = {

@@ -68,36 +68,6 @@ def test_an_unknown_network_is_refused_with_names_alike(make_cfg):
         build_backbone(make_cfg(*settings("hrnet_w84")))
 
 
-def test_no_network_at_all_is_refused(make_cfg):
-    with pytest.raises(
-        ValueError, match=r"NAME '' is not a network of timm; see timm\.list_models"
-    ):
-        build_backbone(make_cfg(*settings("")))
-
-
-def test_an_unknown_feature_is_refused(make_cfg):
-    with pytest.raises(ValueError, match=r"expected names like 'stage1', timm's index, got 'res2'"):
-        build_backbone(make_cfg(*settings("test_resnet", T + "OUT_FEATURES", ["res2"])))
-
-
-def test_a_feature_that_the_network_lacks_is_refused(make_cfg):
-    with pytest.raises(ValueError, match="test_resnet has no feature stage7"):
-        build_backbone(make_cfg(*settings("test_resnet", T + "OUT_FEATURES", ["stage7"])))
-
-
-def test_options_go_to_timm(make_cfg):
-    options = (T + "OPTIONS", ["feature_location", ""], T + "OUT_FEATURES", ["stage1"])
-    network = build_backbone(make_cfg(*settings("hrnet_w18_small", *options)))
-    assert network.output_shape()["stage1"].channels == 16  # 128 by timm's default
-
-
-def test_options_come_in_pairs(make_cfg):
-    with pytest.raises(
-        ValueError, match=r"OPTIONS: expected \[KEY, VALUE, \.\.\.\], got \['alone'\]"
-    ):
-        build_backbone(make_cfg(*settings("test_resnet", T + "OPTIONS", ["alone"])))
-
-
 def test_channels_come_first_whatever_the_network():
     with torch.device("meta"):
         network = TimmBackbone("swin_tiny_patch4_window7_224", out_features=["stage0", "stage3"])

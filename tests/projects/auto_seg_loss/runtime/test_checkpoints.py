@@ -52,13 +52,6 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_names_the_path(checkpointer,
     assert names == {"model_0000004.pth", "last_checkpoint"}
 
 
-def test_no_training_no_checkpoint(tmp_path):
-    assert latest_checkpoint(tmp_path) is None
-    assert latest_checkpoint(tmp_path / "new") is None
-    leave(tmp_path, "warm_start.pth")
-    assert latest_checkpoint(tmp_path) is None
-
-
 def test_that_which_is_named_counts_whatever_its_age(tmp_path):
     leave(tmp_path, "best.pth", "model_0000009.pth")
     (tmp_path / "run.json").touch()

@@ -26,14 +26,6 @@ def saved(make_cfg):
     return save
 
 
-def test_the_same_config_may_resume(saved):
-    check_resume(saved())
-
-
-def test_without_a_first_run_there_is_nothing_to_compare(make_cfg):
-    check_resume(make_cfg())
-
-
 def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
     saved()
     other = make_cfg("SOLVER.MOMENTUM", 0.5, "MODEL.SEM_SEG_HEAD.LOSS_TYPE", "hard_pixel_mining")
@@ -61,21 +53,6 @@ def test_free_keys_may_change(saved, make_cfg, key, value):
     assert key.startswith(FREE_KEYS)
     saved()
     check_resume(make_cfg(key, value))
-
-
-def test_what_goes_on_otherwise_is_logged(saved, make_cfg, caplog):
-    saved()
-    with caplog.at_level("INFO"):
-        begin_training(make_cfg("SOLVER.MAX_ITER", 9, "VIS_PERIOD", 3), resume=True)
-    assert [record.message for record in caplog.records] == [
-        "The training goes on with another SOLVER.MAX_ITER: 4 -> 9"
-    ]
-
-
-def test_the_place_may_change(saved, make_cfg, tmp_path):
-    cfg = saved()
-    Path(cfg.OUTPUT_DIR).rename(tmp_path / "moved")
-    check_resume(make_cfg("OUTPUT_DIR", tmp_path / "moved"))
 
 
 def test_a_key_that_is_new_counts_as_its_default(saved, make_cfg):
@@ -115,15 +92,6 @@ def test_a_fresh_training_leaves_no_older_checkpoint_to_resume(saved):
     assert not last.exists()
 
 
-def test_beginning_anew_where_a_training_is_says_so(saved, caplog):
-    cfg = saved()
-    (Path(cfg.OUTPUT_DIR) / "last_checkpoint").write_text("model_0000009.pth")
-    with caplog.at_level("WARNING"):
-        begin_training(cfg, resume=False)
-    assert "ended with model_0000009.pth: this one begins anew" in caplog.text
-    assert "--resume would have gone on" in caplog.text
-
-
 def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
     cfg = make_cfg()
     words = "Another training is running in .*choose another OUTPUT_DIR"
@@ -146,16 +114,6 @@ def test_without_locks_a_training_goes_on_with_a_warning(make_cfg, monkeypatch, 
     monkeypatch.setattr(run_record, "FileLock", refuse)
     with sole_run(make_cfg(), "training"):
         assert "No lock keeps a second training out of" in caplog.text
-
-
-def test_resuming_a_run_without_a_record_keeps_its_checkpoint(make_cfg):
-    """As a run of Detectron2's own tools, or one whose record was lost."""
-    cfg = make_cfg()
-    last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
-    last.parent.mkdir()
-    last.write_text("model_0000003.pth")
-    begin_training(cfg, resume=True)
-    assert last.exists()
 
 
 @pytest.mark.parametrize(

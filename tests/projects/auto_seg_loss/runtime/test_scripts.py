@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from auto_seg_loss.data import DatasetError, LabelError, SplitError
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.runtime.scripts import command_line, explain_user_errors, say_how_to_go_on
+from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.journal import JournalError
@@ -62,12 +61,6 @@ def test_a_bug_passes_through(kind, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_success_says_nothing(capsys):
-    with explain_user_errors():
-        pass
-    assert capsys.readouterr().err == ""
-
-
 @pytest.mark.parametrize("signum, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_is_one_line_with_the_command_that_goes_on(
     signum, status, capsys, monkeypatch
@@ -106,16 +99,3 @@ def test_before_anything_is_written_there_is_nothing_to_go_on_with(capsys):
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
     assert capsys.readouterr().err == "interrupted; nothing was begun\n"
-
-
-@pytest.mark.parametrize(
-    "arguments, options, expected",
-    [
-        ("py s.py --config-file f", ("--resume",), "py s.py --resume --config-file f"),
-        ("py s.py --resume --config-file f", ("--resume",), "py s.py --resume --config-file f"),
-        ("py s.py --config-file f A \"('x',)\"", (), "py s.py --config-file f A \"('x',)\""),
-    ],
-)
-def test_the_command_can_be_typed(arguments, options, expected):
-    typed = command_line(shlex.split(arguments), *options)
-    assert shlex.split(typed) == shlex.split(expected)

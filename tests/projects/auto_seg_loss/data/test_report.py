@@ -1,9 +1,9 @@
-"""auto_seg_loss.data.summary: counts by hand."""
+"""auto_seg_loss.data.report: counts by hand."""
 
 from __future__ import annotations
 
 from auto_seg_loss.data.looks import Seen
-from auto_seg_loss.data.summary import summary
+from auto_seg_loss.data.report import summary
 
 LABELS = {"a": Seen(2, 4, {0: 6, 9: 2}), "b": Seen(4, 4, {0: 3, 2: 6, 7: 1, 9: 6})}
 
@@ -43,18 +43,7 @@ def test_sets_stand_side_by_side():
     assert "x_sem_seg_train: classes that never occur: sky, car" in lines
 
 
-def test_sets_of_equal_short_names_keep_their_names():
-    one = {"a": Seen(1, 1, {0: 1})}
-    heads = summary({"x_sem_seg_train": one, "y_sem_seg_train": one}, ["road"], 255).splitlines()[2]
-    assert heads.split() == ["value", "class", "x_sem_seg_train", "y_sem_seg_train"]
-
-
 def test_nothing_odd_and_void_inside_the_classes():
     text = summary({"d": {"a": Seen(1, 4, {0: 3, 1: 1})}}, ["void", "road"], 0)
     assert "1x4 (HxW), 75.000 % void\n" in text
     assert table(text) == [["1", "road", "100.000", "1"]]
-
-
-def test_labels_of_void_alone_are_counted():
-    labels = {"a": Seen(1, 2, {255: 2}), "b": Seen(1, 2, {0: 1, 255: 1})}
-    assert summary({"d": labels}, ["road"], 255).endswith("d: 1 labels hold nothing but void")
