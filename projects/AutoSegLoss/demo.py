@@ -29,14 +29,6 @@ from auto_seg_loss.runtime.scripts import explain_user_errors
 from autoseg_core.files import user_path
 
 
-def share(text: str) -> float:
-    """A number in [0, 1] of the command line."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share in [0, 1], got {text}")
-    return value
-
-
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -46,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--config-file", required=True, metavar="FILE", help="YAML config of the network")
     add("--input", required=True, nargs="+", help="files, directories, or quoted patterns")
     add("--output", required=True, type=user_path, metavar="DIRECTORY", help="made if missing")
-    add("--alpha", type=share, default=0.5, help="share of the colours (default: %(default)s)")
+    add(
+        "--alpha", type=float, default=0.5, help="share of the colours (default: %(default)s)"
+    )
     add("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs, at the end")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""config.py: keys beside those of Detectron2 and of other projects."""
+"""config: keys beside those of Detectron2 and of other projects."""
 
 from __future__ import annotations
 

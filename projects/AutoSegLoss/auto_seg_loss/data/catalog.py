@@ -30,17 +30,12 @@ def dataset_folder(name: str, remedy: str) -> Path:
     """<root>/<name>, or a FileNotFoundError with place and remedy ("{root}" is filled in)."""
     root = datasets_root()
     folder = root / name
-    if folder.is_dir():
-        return folder
-    origin = (
-        "DETECTRON2_DATASETS"
-        if "DETECTRON2_DATASETS" in os.environ
-        else "the default of an unset DETECTRON2_DATASETS"
-    )
-    raise FileNotFoundError(
-        f"data set {name!r} not found: {folder.absolute()} is no directory "
-        f"(its parent is {origin}). " + remedy.format(root=root)
-    )
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"data set {name!r} not found: {folder.absolute()} is no directory (its parent is "
+            "DETECTRON2_DATASETS, else ./datasets). " + remedy.format(root=root)
+        )
+    return folder
 
 
 def register(
@@ -151,19 +146,18 @@ def pair_up(
     Raises:
         FileNotFoundError: an image or a label has no partner.
     """
-    without_label = [image_files[key] for key in image_files if key not in label_files]
-    without_image = [label_files[key] for key in label_files if key not in image_files]
-    problems = [
-        f"{len(lonely)} without {partner}: {some(lonely)}"
-        for lonely, partner in (
-            (without_label, f"a label in {labels}"),
-            (without_image, f"an image in {images}"),
+    if lonely := unpaired(image_files, label_files):
+        raise FileNotFoundError(
+            f"{len(lonely)} images and labels in {images} and {labels} do not pair up: "
+            f"{some(lonely)}"
         )
-        if lonely
-    ]
-    if problems:
-        raise FileNotFoundError("images and labels do not pair up; " + "; ".join(problems))
     return [make_pair(key, image_files[key], label_files[key]) for key in sorted(image_files)]
+
+
+def unpaired(images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Path]:
+    """Images without a label, then labels without an image, both by key."""
+    without_label = [images[key] for key in sorted(images.keys() - labels.keys())]
+    return without_label + [labels[key] for key in sorted(labels.keys() - images.keys())]
 
 
 def listed_pairs(folder: Path, split: str, labels: str = "SegmentationClass") -> Pairs:

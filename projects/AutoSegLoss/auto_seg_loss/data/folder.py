@@ -11,7 +11,16 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import log_first_n
 
-from .catalog import Pairs, datasets_root, files_by_stem, make_pair, pairs_of_list, register, some
+from .catalog import (
+    Pairs,
+    datasets_root,
+    files_by_stem,
+    make_pair,
+    pairs_of_list,
+    register,
+    some,
+    unpaired,
+)
 from .cutting import cut, groups_of
 from .labels import LabelError, Palette, check_palette
 from .lists import read_text
@@ -26,7 +35,7 @@ CLASSES_FILE = "classes.txt"
 
 @dataclass(frozen=True)
 class Folder:
-    """The keys of DATASETS.FOLDER, see config.py. lists: by `PARTS`; shares: of the last two."""
+    """The keys of DATASETS.FOLDER, see config/. lists: by `PARTS`; shares: of the last two."""
 
     images: str
     labels: str
@@ -60,14 +69,14 @@ class Folder:
                 f"stems of their images; images are {some(sorted(images))}, labels are "
                 f"{some(sorted(labels))}"
             )
-        if lonely := [path.name for path in _lonely(images, labels)]:
+        if lonely := [path.name for path in unpaired(images, labels)]:
             words = f"{len(lonely)} files without partner are left out: {some(lonely)}"
             log_first_n(logging.WARNING, f"{self.images}: {words}", key="message")
         return pairs
 
     def unpaired(self) -> list[Path]:
         """Images without a label, then labels without an image."""
-        return _lonely(*files_by_stem(*self.places))
+        return unpaired(*files_by_stem(*self.places))
 
     def part(self, name: str) -> Pairs:
         """The pairs of "train", "holdout" or "test".
@@ -144,11 +153,6 @@ class Folder:
             raise LabelError(wrong[0])
         check_masks(self.labels, seen, 2, self.void)
         return count_values(seen.values()).keys() - {self.void}
-
-
-def _lonely(images: dict[str, Path], labels: dict[str, Path]) -> list[Path]:
-    without_label = [images[stem] for stem in sorted(images.keys() - labels.keys())]
-    return without_label + [labels[stem] for stem in sorted(labels.keys() - images.keys())]
 
 
 def folder_of(cfg: CfgNode) -> Folder:

@@ -114,31 +114,15 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
                 f"{name}: a label must be of a lossless format such as PNG, this file is lossy "
                 f"({picture.format}), which changes values; export the labels again as PNG"
             )
-        if palette and picture.mode.startswith(("I", "F")):  # would be clipped to white
-            raise LabelError(
-                f"{name}: INPUT.LABEL_PALETTE is for colours of 8 bits, this file holds "
-                f"{_kind(picture.mode)}; leave it out if they are class indices, else convert the "
-                "labels to 8 bits"
-            )
         if palette:
             return _look_up(name, np.asarray(picture.convert("RGB")), *table)
         if picture.mode not in INDEX_MODES:
-            remedy = "convert it to whole numbers of 8 or 16 bits"
-            if picture.mode != "F":
-                remedy = "convert it, or give the meaning of its colours: INPUT.LABEL_PALETTE "
-                remedy += '"[[R, G, B, class], ...]"'
             raise LabelError(
                 f"{name}: a label file holds one class index per pixel (palette or grey), this one "
-                f"holds {_kind(picture.mode)}; {remedy}"
+                f"has mode {picture.mode}; convert it to whole numbers of 8 or 16 bits, or give "
+                'the meaning of its colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
             )
         return np.asarray(picture)
-
-
-def _kind(mode: str) -> str:
-    """What a file of a mode of Pillow holds, in words."""
-    if mode.startswith(("I", "F")):
-        return f"{'floats' if mode == 'F' else 'numbers of more than 8 bits'} (mode {mode})"
-    return f"colours (mode {mode})"
 
 
 class LevelsError(OSError):

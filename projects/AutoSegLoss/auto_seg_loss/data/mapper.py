@@ -129,11 +129,7 @@ class SemSegMapper:
         return self._keep(key, read_image(path, self.image_format))
 
     def _label(self, item: dict[str, Any], image_size: tuple[int, int]) -> np.ndarray:
-        path = item.get("sem_seg_file_name")
-        if path is None:
-            raise DatasetError(
-                f"no label is known for {item['file_name']}: training needs sem_seg_file_name"
-            )
+        path = item["sem_seg_file_name"]
         key = (path, self.num_classes, self.ignore_label, self.ignore_value, self.palette)
         label = _DECODED.get(key)
         if label is None:
@@ -206,17 +202,10 @@ def build_augmentations(cfg: CfgNode, is_train: bool, crop: int = 0) -> list[T.A
 
 def labels_of(names: tuple[str, ...]) -> tuple[int, int]:
     """(number of classes, ignore label) that all named data sets share."""
-    if not names:
-        raise ValueError("no data set is named: set DATASETS.TRAIN and DATASETS.TEST")
     found = {}
     for name in names:
         metadata = MetadataCatalog.get(name)
-        classes = metadata.get("stuff_classes", None)
-        if classes is None:
-            raise ValueError(
-                f"data set {name!r} has no stuff_classes in its metadata; is it registered?"
-            )
-        found[name] = (len(classes), metadata.get("ignore_label", 255))
+        found[name] = (len(metadata.stuff_classes), metadata.get("ignore_label", 255))
     if len(set(found.values())) > 1:
         raise ValueError(
             f"data sets used together must agree in (number of classes, ignore label), got {found}"

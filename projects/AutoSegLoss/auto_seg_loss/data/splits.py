@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .catalog import LISTED, Pairs
+from .catalog import Pairs, some
 
 FILE_KEYS = ("file_name", "sem_seg_file_name")
 
@@ -61,10 +61,9 @@ def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pai
 
 
 def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
-    """What to write down of a split: sizes, digests of the files, and the held-out names.
+    """Sizes, digests of the files, and the held-out names, as plain JSON types.
 
-    Plain JSON types. Names and lengths of files count, not folders: the same files on another
-    machine give the same record.
+    Names and lengths of files count, not folders: the same files elsewhere give the same record.
     """
     return {
         "search_images": len(search),
@@ -99,10 +98,8 @@ def assert_disjoint(
     """
     shared = sorted(_real_files(first) & _real_files(second))
     if shared:
-        more = f" and {len(shared) - LISTED} more" if len(shared) > LISTED else ""
         raise SplitError(
-            f"{first_name} and {second_name} share {len(shared)} files: "
-            f"{', '.join(shared[:LISTED])}{more}; "
+            f"{first_name} and {second_name} share {len(shared)} files: {some(shared)}; "
             "scores on a test set that the search has seen mean nothing: use disjoint sets"
         )
 

@@ -13,7 +13,7 @@ def build_small_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     """ResNet of basic blocks with the stages of MODEL.SMALL_RESNET.
 
     Stem (stride 4) and norm are those of MODEL.RESNETS. Returns the features of
-    MODEL.RESNETS.OUT_FEATURES.
+    MODEL.RESNETS.OUT_FEATURES. A stage of stride 2 must change the number of channels.
     """
     norm = cfg.MODEL.RESNETS.NORM
     channels = cfg.MODEL.RESNETS.STEM_OUT_CHANNELS
@@ -23,12 +23,6 @@ def build_small_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     for blocks, out_channels, stride in zip(
         small.BLOCKS, small.CHANNELS, small.STRIDES, strict=True
     ):
-        if stride > 1 and channels == out_channels:
-            raise ValueError(
-                "MODEL.SMALL_RESNET: Detectron2's BasicBlock can change the resolution only where "
-                f"the channels change; a stage of stride {stride} goes from {channels} channels "
-                f"to {out_channels}."
-            )
         stages.append(
             ResNet.make_stage(
                 BasicBlock,

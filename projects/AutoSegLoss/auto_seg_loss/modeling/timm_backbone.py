@@ -8,8 +8,6 @@ N: images; H, W: their pixels; K: channels of a feature; h, w: its pixels.
 
 from __future__ import annotations
 
-import difflib
-import re
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -32,7 +30,7 @@ class TimmBackbone(Backbone):
         sync_bn: batch norms over all processes.
         options: further keywords of ``timm.create_model``.
 
-    ValueError for a network or a feature that timm has not.
+    timm refuses a network or a feature that it has not.
     """
 
     def __init__(
@@ -47,21 +45,15 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         timm = require("timm", "baselines", "the backbone build_timm_backbone")
-        _check_name(timm, name)
-        indices = sorted(_index(feature) for feature in out_features)
-        try:
-            network = timm.create_model(
-                name,
-                pretrained=pretrained,
-                features_only=True,
-                in_chans=in_channels,
-                out_indices=tuple(indices),
-                **(options or {}),
-            )
-        except IndexError:
-            raise ValueError(
-                f"MODEL.TIMM.OUT_FEATURES: {name} has no feature stage{indices[-1]}."
-            ) from None
+        indices = sorted(int(feature.removeprefix("stage")) for feature in out_features)
+        network = timm.create_model(
+            name,
+            pretrained=pretrained,
+            features_only=True,
+            in_chans=in_channels,
+            out_indices=tuple(indices),
+            **(options or {}),
+        )
         self.network = timm.layers.convert_sync_batchnorm(network) if sync_bn else network
         # Swin and some others have channels last.
         self._last = getattr(network, "output_fmt", "NCHW") == "NHWC"
@@ -95,27 +87,5 @@ def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
         in_channels=input_shape.channels,
         pretrained=timm.PRETRAINED,
         sync_bn=timm.SYNC_BN,
-        options=_pairs(timm.OPTIONS),
+        options=dict(zip(timm.OPTIONS[::2], timm.OPTIONS[1::2], strict=True)),
     )
-
-
-def _pairs(options: list[Any]) -> dict[str, Any]:
-    if len(options) % 2:
-        raise ValueError(f"MODEL.TIMM.OPTIONS: expected [KEY, VALUE, ...], got {list(options)}.")
-    return dict(zip(options[::2], options[1::2], strict=True))
-
-
-def _check_name(timm: Any, name: str) -> None:
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models())
-        hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()."
-        raise ValueError(f"MODEL.TIMM.NAME {name!r} is not a network of timm; {hint}")
-
-
-def _index(feature: str) -> int:
-    match = re.fullmatch(r"stage(\d+)", feature)
-    if match is None:
-        raise ValueError(
-            f"MODEL.TIMM.OUT_FEATURES: expected names like 'stage1', timm's index, got {feature!r}."
-        )
-    return int(match.group(1))

@@ -1,0 +1,91 @@
+"""Every configuration key this project adds to Detectron2, each born here once.
+
+training.py   DATASETS.FOLDER, MODEL, FEATURES, INPUT, TEST, SOLVER
+search.py     SEARCH and STUDY
+"""
+
+from __future__ import annotations
+
+import importlib
+from os.path import expanduser
+from typing import Any
+
+import yaml
+from detectron2.config import CfgNode, get_cfg
+from detectron2.projects.deeplab import add_deeplab_config
+
+from auto_seg_loss.config.search import add_search_keys, add_study_keys
+from auto_seg_loss.config.training import add_folder_keys, add_model_keys, add_solver_keys
+from auto_seg_loss.data.folder import register_folder
+from auto_seg_loss.runtime.errors import config_errors
+
+
+def add_auto_seg_loss_config(cfg: CfgNode) -> None:
+    """Add the keys of Auto Seg-Loss, and those of DeepLab, which it builds on.
+
+    A key that is there already keeps its value, so the order with other ``add_..._config`` is free.
+    """
+    keys = get_cfg()
+    add_deeplab_config(keys)
+    # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
+    keys.IMPORTS = []
+    add_folder_keys(keys)
+    add_model_keys(keys)
+    add_solver_keys(keys)
+    add_search_keys(keys)
+    add_study_keys(keys)
+    _add_missing(cfg, keys)
+
+
+def project_defaults() -> CfgNode:
+    """The config that this project's scripts start from: all keys, with the scripts' own defaults.
+
+    They differ from Detectron2's in LOSS_TYPE and in VIS_PERIOD.
+    """
+    cfg = get_cfg()
+    add_auto_seg_loss_config(cfg)
+    cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
+    # Iterations between two measurements that TensorBoard shows of a training beside losses and
+    # scores: counts and surfaces of a searched loss, learning rates, throughput, memory. 0: none.
+    cfg.VIS_PERIOD = 100
+    return cfg
+
+
+def register_names(cfg: CfgNode) -> None:
+    """Make known what a config names: the modules of IMPORTS, the data set of DATASETS.FOLDER.
+
+    ImportError for a module that is not on the path, ConfigError for an unfit DATASETS.FOLDER.
+    """
+    for module in cfg.IMPORTS:
+        importlib.import_module(module)
+    with config_errors("DATASETS.FOLDER"):
+        register_folder(cfg)
+
+
+def expand_homes(cfg: CfgNode) -> None:
+    """Put home directories for the ``~`` that a text begins with, as in ``OUTPUT_DIR ~/runs``."""
+    for key, value in cfg.items():
+        if isinstance(value, CfgNode):
+            expand_homes(value)
+        else:
+            cfg[key] = _with_home(value)
+
+
+def _with_home(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_with_home(item) for item in value)
+    return expanduser(value) if isinstance(value, str) else value
+
+
+def plain(cfg: CfgNode) -> dict[str, Any]:
+    """A config as nested dicts of what JSON knows."""
+    values: dict[str, Any] = yaml.safe_load(cfg.dump())
+    return values
+
+
+def _add_missing(cfg: CfgNode, keys: CfgNode) -> None:
+    for key, value in keys.items():
+        if key not in cfg:
+            setattr(cfg, key, value)
+        elif isinstance(value, CfgNode):
+            _add_missing(cfg[key], value)
