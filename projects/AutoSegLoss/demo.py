@@ -38,9 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--config-file", required=True, metavar="FILE", help="YAML config of the network")
     add("--input", required=True, nargs="+", help="files, directories, or quoted patterns")
     add("--output", required=True, type=user_path, metavar="DIRECTORY", help="made if missing")
-    add(
-        "--alpha", type=float, default=0.5, help="share of the colours (default: %(default)s)"
-    )
+    add("--alpha", type=float, default=0.5, help="share of the colours (default: %(default)s)")
     add("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs, at the end")
     return parser.parse_args()
 

@@ -99,16 +99,6 @@ def test_pictures_show_the_data_sets_colours(demo, images, tmp_path):
     np.testing.assert_array_equal(drawn, overlay(image, labels, colours, 0.25))
 
 
-def test_an_image_is_turned_as_its_camera_says(demo, images, tmp_path):
-    path = tmp_path / "turned.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    with Image.open(images / "test_00000.jpg") as image:
-        image.save(path, exif=exif)
-    demo(path).assert_ok()
-    assert sizes(tmp_path / "out") == [(48, 64)] * 2
-
-
 # --- what a user may get wrong ---
 
 

@@ -80,17 +80,6 @@ def test_it_prints_the_table_and_files_that_exist_and_goes_on_where_it_stopped(
     assert {path: path.stat().st_mtime_ns for path in results} == results
 
 
-def test_it_stops_at_the_first_step_that_fails(demo, monkeypatch, capfd):
-    def fail(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 3)
-
-    monkeypatch.setattr(demo.subprocess, "run", fail)
-    with pytest.raises(SystemExit) as stop:
-        demo.run_demo(Path("output"), [], [])
-    assert stop.value.code == 3
-    assert len(re.findall(r"^\$ ", capfd.readouterr().out, re.MULTILINE)) == 1
-
-
 def test_the_small_budget_is_small_and_known_to_the_config():
     from auto_seg_loss.runtime.configs import load_config
 

@@ -43,7 +43,7 @@ def test_colours_are_refused_and_a_palette_gives_the_scores_of_indices(
 
     of_colours = {"DETECTRON2_DATASETS": str(coloured)}
     refusal = train("refused", **of_colours).refusal()
-    assert "holds colours (mode RGB)" in refusal and "INPUT.LABEL_PALETTE" in refusal
+    assert "has mode RGB" in refusal and "INPUT.LABEL_PALETTE" in refusal
     assert not (tmp_path / "refused").exists()
     train("colours", "INPUT.LABEL_PALETTE", str(PALETTE), **of_colours).assert_ok()
     train("indices").assert_ok()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from autoseg_core import PAPER_METRICS, SearchSpace, load_spec
 from rl.journal import read_journal
@@ -111,38 +108,6 @@ def test_train_net_takes_the_found_loss(finished, scripts, tiny_config, tmp_path
     assert (tmp_path / "run" / "model_final.pth").exists()
 
 
-def test_search_set_hold_out_and_test_set_are_disjoint(finished, shapes_root):
-    split = json.loads((finished / "split.json").read_text())
-    lists = shapes_root / "shapes" / "ImageSets" / "Segmentation"
-    train, test = (
-        {f"{stem}.jpg" for stem in (lists / f"{name}.txt").read_text().split()}
-        for name in ("train", "test")
-    )
-    held = set(split["holdout_names"])
-    assert len(held) == split["holdout_images"] == 2
-    assert held < train and split["search_images"] == len(train) - len(held)
-    assert set(split["search_names"]) == train - held
-    assert split["rule"]["DATASETS.TRAIN"] == ["shapes_sem_seg_train"]
-    assert split["rule"]["SEARCH.HOLDOUT"]["FRACTION"] == 0.25
-    assert not held & test
-
-
-def test_tensorboard_shows_rewards_policy_and_curves(finished):
-    events = EventAccumulator(str(finished / "tensorboard"), size_guidance={"images": 0})
-    events.Reload()
-    scalars, images = set(events.Tags()["scalars"]), set(events.Tags()["images"])
-    names = SearchSpace("mIoU").names
-    assert scalars >= {"search/reward", "search/best", "search/round_mean", "selection/reward"}
-    assert scalars >= {f"policy_mean/{name}" for name in names}
-    assert scalars >= {f"policy_spread/{name}" for name in names}
-    assert images == {"curves"}
-    rows = {path.name for path in (finished / "tensorboard" / "candidates").iterdir()}
-    assert rows == {"r00c00", "r00c01", "r01c00", "r01c01"}
-    search = [r for r in of_kind(finished, "candidate") if r["id"].startswith("r")]
-    written = [event.value for event in events.Scalars("search/reward")]
-    np.testing.assert_allclose(written, [record["reward"] for record in search], rtol=1e-6)
-
-
 # --- interruptions ---
 
 
@@ -208,17 +173,6 @@ def test_ray_goes_on_with_a_serial_search_and_writes_the_same(scripts, command, 
         assert (copy / name).read_bytes() == (finished / name).read_bytes(), name
 
 
-def test_a_torn_last_line_is_evaluated_again(scripts, command, finished, copy):
-    journal = copy / "journal.jsonl"
-    whole = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(whole[:4]) + whole[4][:40])
-    (copy / "searched_loss.json").unlink()
-    scripts.run(*command(copy, "--resume")).assert_ok()
-    assert journal.read_bytes() == (finished / "journal.jsonl").read_bytes()
-    expected = (finished / "searched_loss.json").read_bytes()
-    assert (copy / "searched_loss.json").read_bytes() == expected
-
-
 def test_a_lost_warm_start_is_made_again_alike(scripts, command, finished, copy):
     (copy / "warm_start.pth").unlink()
     journal = copy / "journal.jsonl"
@@ -248,60 +202,7 @@ def test_resume_with_another_config_lists_what_differs_and_changes_nothing(scrip
     assert files(copy) == before
 
 
-def test_two_searches_at_a_time_are_refused_by_the_lock(scripts, command, tmp_path):
-    output = tmp_path / "run"
-    slow = ("SEARCH.WARM_START.MAX_ITER", 5000)
-    first = scripts.start(*command(output, options=slow))
-    try:
-        first.wait_until(lambda: lines(output) > 0)
-        text = scripts.run(*command(output, "--resume", options=slow)).refusal()
-    finally:
-        first.kill()
-    assert "another search is running" in text
-
-
-def test_a_damaged_journal_is_refused_and_left_alone(scripts, command, copy):
-    journal = copy / "journal.jsonl"
-    content = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join([*content[:2], b"no json\n", *content[3:]]))
-    before = files(copy)
-    text = scripts.run(*command(copy, "--resume")).refusal()
-    assert "journal.jsonl, line 3 is malformed" in text
-    assert files(copy) == before
-
-
 # --- other searches ---
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("SEARCH.METRIC", "BIoU", "SEARCH.SURFACE", "linear", "SEARCH.PPO.BASELINE", "mu"),
-        ("SEARCH.METRIC", "gAcc", "SEARCH.AGENT", "random", "SEARCH.WARM_START.MAX_ITER", 0),
-        ("SEARCH.METRIC", "mAcc", "SEARCH.AGENT", "cma_es", "SEARCH.SAMPLES", 4),
-    ],
-    ids=["BIoU, linear, mu", "gAcc, random, no warm start", "mAcc, cma_es"],
-)
-def test_other_metrics_surfaces_and_agents_are_searched(scripts, command, tmp_path, options):
-    output = tmp_path / "run"
-    options = (*options, "SEARCH.ROUNDS", 1, "SEARCH.PROXY.MAX_ITER", 1)
-    scripts.run(*command(output, options=options)).assert_ok()
-    term = load_spec(output / "searched_loss.json").terms[0]
-    assert term.metric == options[1]
-    assert all(r["reward"] == r["scores"][term.metric] for r in of_kind(output, "candidate"))
-
-
-def test_losers_of_a_round_are_stopped_early(scripts, command, tmp_path):
-    output = tmp_path / "run"
-    options = ("SEARCH.HALVINGS", 1, "SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 4)
-    scripts.run(*command(output, options=options)).assert_ok()
-    rungs = of_kind(output, "rung")
-    assert [record["id"] for record in rungs] == [f"r00c{i:02d}k0" for i in range(4)]
-    whole = {r["id"] for r in of_kind(output, "candidate") if r["id"].startswith("r")}
-    best = sorted(rungs, key=lambda record: -record["reward"])[:2]
-    assert whole == {record["id"].removesuffix("k0") for record in best}
-    rows = {path.name for path in (output / "tensorboard" / "candidates").iterdir()}
-    assert rows == whole
 
 
 def test_a_search_in_which_every_candidate_fails_says_so_and_ends(scripts, command, tmp_path):

@@ -84,22 +84,7 @@ def test_it_reports_the_six_scores(trained):
     assert numbers.split(",") == [f"{row[0][1]:.4f}" for row in scores]
 
 
-def test_it_warns_of_nothing(trained):
-    assert "Warning" not in (trained / "stderr.txt").read_text()
-
-
 # --- resume ---
-
-
-def test_resume_goes_on_after_the_last_checkpoint(copy, train):
-    (copy / "model_final.pth").unlink()
-    (copy / "last_checkpoint").write_text("model_0000009.pth")
-    run = train(copy, "--resume").assert_ok()
-    assert "Starting training from iteration 10" in run.stdout
-    checkpoint = torch.load(copy / "model_final.pth", weights_only=True)
-    assert checkpoint["iteration"] == 29
-    written = [at for at, _ in metrics(copy)["total_loss"]]
-    assert written == [19, 29]  # those of the first part, which went further, are taken back
 
 
 def test_a_killed_training_is_resumed(scripts, tiny_config, tmp_path):
@@ -156,15 +141,6 @@ def test_eval_only_gives_the_scores_of_the_end_of_training(trained, train, tmp_p
     assert not (tmp_path / "eval" / "run.json").exists()
 
 
-def test_eval_only_with_resume_takes_the_last_checkpoint(copy, train):
-    kept = ("run.json", "last_checkpoint", "model_final.pth")
-    before = [(copy / name).read_bytes() for name in kept]
-    run = train(copy, "--resume", "--eval-only").assert_ok()
-    before_it = printed_scores((copy / "stdout.txt").read_text())["sem_seg"]
-    assert printed_scores(run.stdout)["sem_seg"] == before_it
-    assert [(copy / name).read_bytes() for name in kept] == before
-
-
 def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
     weights = ("MODEL.WEIGHTS", trained / "model_final.pth")
     both = {}
@@ -183,7 +159,3 @@ def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
 
 
 # --- bad input ---
-
-
-def test_a_missing_config_file_is_one_line(scripts, tmp_path):
-    assert "none.yaml" in scripts.run("train_net.py", "--config-file", "none.yaml").refusal()

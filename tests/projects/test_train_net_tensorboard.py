@@ -148,10 +148,3 @@ def test_an_evaluation_lost_between_checkpoint_and_result_is_made_up_for(trained
     path.write_text("".join(x for x in lines if "sem_seg/" not in x))
     train(output, "--resume").assert_ok()
     assert everything(output)["metrics.json sem_seg/mIoU"] == EVALUATED
-
-
-def test_a_training_that_begins_anew_leaves_nothing_of_the_old(trained, train, tmp_path):
-    output = aged(trained, tmp_path / "run")
-    train(output, options=("SOLVER.MAX_ITER", 3)).assert_ok()
-    assert everything(output)["total_loss"] == [2]
-    assert everything(output)["metrics.json sem_seg/mIoU"] == [3]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import partial, reduce
@@ -74,7 +73,6 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         """Forget the images seen."""
         for scores in self._all:
             scores.reset()
-        self._began, self._scoring = time.perf_counter(), 0.0  # seconds
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Add images: ``outputs[i]["sem_seg"]`` is (C, H, W), H and W those of the label.
@@ -84,10 +82,8 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         for image, output in zip(inputs, outputs, strict=True):
             target = image["sem_seg"] if "sem_seg" in image else self._label(image["file_name"])
             prediction = output["sem_seg"].max(dim=0).indices.cpu()
-            began = time.perf_counter()
             for scores in self._all:
                 scores.update(prediction, target)
-            self._scoring += time.perf_counter() - began
 
     def _label(self, file_name: str) -> NDArray[np.uint8]:
         return read_label(
@@ -103,7 +99,6 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
 
         Further protocols have entries of their own, "sem_seg_paper" for one.
         """
-        share = self._scoring / (time.perf_counter() - self._began)
         comm.synchronize()
         shares = comm.gather(self._all)
         if not comm.is_main_process():
@@ -111,7 +106,6 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         first, *others = [
             reduce(SegmentationScores.merge, kind) for kind in zip(*shares, strict=True)
         ]
-        logger.info("Scoring took %.1f %% of the evaluation's time.", 100 * share)
         table = class_table(self._class_names, first.per_class())
         logger.info("Scores per class (%%):\n%s", table)
         logger.info("Scores (%%):\n%s", protocol_table([first, *others]))

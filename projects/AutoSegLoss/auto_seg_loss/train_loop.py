@@ -61,16 +61,9 @@ class TrainLoop(SimpleTrainer):
             with self._unsynced(last):
                 losses = self._backward(batch)
             sums = {name: sums.get(name, 0) + value for name, value in losses.items()}
-        self.after_backward()
         self._write_metrics({k: v / self.accumulate for k, v in sums.items()}, data_time)
         self._scaler.step(self.optimizer)
         self._scaler.update()
-
-    def after_backward(self) -> None:
-        """Call that moment of the hooks; Detectron2 v0.6 has none, its main does."""
-        for hook in self._hooks:
-            if hasattr(hook, "after_backward"):
-                hook.after_backward()
 
     def state_dict(self) -> dict[str, Any]:
         """The state of ``SimpleTrainer``, and the scale of the gradients."""

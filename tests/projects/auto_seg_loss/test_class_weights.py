@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from auto_seg_loss import class_weights as module
-from auto_seg_loss.class_weights import WEIGHT_RULES, class_weights, count_pixels
+from auto_seg_loss.class_weights import WEIGHT_RULES, count_pixels
 from auto_seg_loss.data.looks import look_at_labels
 
 # Two images of 8 pixels, three classes and void: class 0 in both, 1 in the first, 2 in none.
@@ -38,15 +35,3 @@ def test_inverse_frequency_weighs_pixels_by_one_on_average(counts):
     weights = WEIGHT_RULES.get("inverse_frequency")(counts)
     assert weights == pytest.approx([14 / 24, 14 / 4, 0])
     assert (weights * counts[:, 0]).sum() == pytest.approx(14)
-
-
-@pytest.mark.parametrize("rule", ["median_frequency", "inverse_frequency"])
-def test_a_user_gets_the_key_for_a_config(shapes, tiny_config, make_cfg, monkeypatch, capsys, rule):
-    arguments = ["class_weights", "--config-file", str(tiny_config), "--rule", rule]
-    monkeypatch.setattr(sys, "argv", arguments)
-    module.main()
-    key, _, value = capsys.readouterr().out.strip().partition(" ")
-    cfg = make_cfg(key, value)
-    weights = cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS
-    assert weights == class_weights(cfg, rule) and len(weights) == 7
-    assert min(weights) >= 0 and max(weights) > 0

@@ -65,12 +65,6 @@ def test_equal_theta_and_seed_give_an_equal_result_whatever_ran_between(make_pro
     assert (again.reward, str(again.scores)) == (first.reward, str(first.scores))
 
 
-def test_workers_of_the_loader_do_not_disturb_that(make_proxy):
-    proxy = make_proxy("DATALOADER.NUM_WORKERS", 1, "INPUT.CACHE", False)
-    results = [proxy.evaluate(theta(proxy, 0), seed) for seed in (5, 6, 5)]
-    assert str(results[0]) == str(results[2])
-
-
 def test_another_seed_or_theta_gives_other_weights(make_proxy):
     proxy = make_proxy()
     trained = []
@@ -161,15 +155,6 @@ def test_a_loss_of_nan_is_a_failed_candidate_and_the_next_one_is_fine(make_proxy
     assert str(proxy.evaluate(proxy.space.identity(), 5)) == str(before)
 
 
-def test_weights_that_turn_infinite_in_the_last_step_are_found(make_proxy):
-    # One step: the loss was finite when it was looked at, the weights are not any more.
-    proxy = make_proxy("SOLVER.BASE_LR", 1e38, "SOLVER.MAX_ITER", 1, "SOLVER.WEIGHT_DECAY", 1e6)
-    result = proxy.evaluate(proxy.space.identity(), 5)
-    assert result.status == "failed"
-    assert "weights are not finite" in result.reason
-    assert proxy.evaluate(proxy.space.identity(), 5) == result
-
-
 def test_statistics_of_a_norm_that_are_not_finite_are_found(make_proxy, monkeypatch):
     """Weights may be finite while a batch norm's running mean is not: it scores garbage."""
     proxy = make_proxy()
@@ -251,15 +236,6 @@ def test_from_config_gives_the_proxy_of_the_search(shapes, config, make_cfg, tmp
     assert results[0] == results[1] and results[0].status == "ok"
 
 
-def test_without_a_warm_start_the_weights_are_drawn_from_the_seed(shapes, config):
-    starts = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(len(starts))
-        options = ("SEARCH.WARM_START.MAX_ITER", 0, "SEED", seed)
-        starts.append(from_config(**config(*options)).start)
-    assert same(starts[0], starts[1]) and not same(starts[0], starts[2])
-
-
 def test_gymnasium_finds_the_proxy_by_its_search_config(shapes, config):
     env = gymnasium.make(
         "rl:autoseg/LossSearch-v0",
@@ -273,22 +249,4 @@ def test_gymnasium_finds_the_proxy_by_its_search_config(shapes, config):
     searched = from_config(**config())
     result = searched.evaluate(action, reset_info["seed"])
     assert (reward, info["scores"]) == (result.reward, result.scores)
-    env.close()
-
-
-def test_gymnasium_leads_the_training_of_a_search_config(shapes, config):
-    env = gymnasium.make(
-        "rl:autoseg/LossSchedule-v0",
-        proxy="auto_seg_loss.proxy:from_config",
-        proxy_kwargs=config(),
-        steps=3,
-    )
-    _, reset_info = env.reset(seed=3)
-    rewards, terminated = [], False
-    while not terminated:
-        _, reward, terminated, _, _ = env.step(np.full(12, 0.4))
-        rewards.append(reward)
-    result = from_config(**config()).evaluate(np.full(12, 0.4), reset_info["seed"])
-    assert len(rewards) == 3
-    assert sum(rewards) == pytest.approx(result.reward, abs=1e-6)
     env.close()

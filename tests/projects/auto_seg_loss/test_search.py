@@ -198,18 +198,6 @@ def test_settings_with_an_effect_are_pinned(header, key, value):
     assert any(row.startswith(f"config.{key}:") for row in rows)
 
 
-@pytest.mark.parametrize(
-    "options, key, value",
-    [
-        (("SEARCH.AGENT", "cma_es"), "SEARCH.CMA_ES.SIGMA", 0.1),
-        (("SEARCH.AGENT", "tpe"), "SEARCH.TPE.STARTUP", 1),
-    ],
-)
-def test_options_of_the_agent_in_use_are_pinned(header, options, key, value):
-    rows = differences(header(*options), header(*options, key, value))
-    assert any(row.startswith(f"config.{key}:") for row in rows)
-
-
 # --- what comes out ---
 
 
@@ -256,11 +244,3 @@ def test_a_journal_is_tied_to_the_weights_proxies_start_from(tmp_path):
     assert path.read_bytes() == written
     with pytest.raises(JournalError, match="another warm start"):
         pinned(path, 2.0)
-
-
-def test_another_machine_is_warned_of(tmp_path, monkeypatch, caplog):
-    path = tmp_path / "journal.jsonl"
-    pinned(path, 1.0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
-    pinned(path, 1.0)
-    assert "'threads': 99" in caplog.text and "may differ" in caplog.text

@@ -146,15 +146,6 @@ def test_the_reported_loss_is_the_mean_over_the_step(make_proxy, monkeypatch):
 # --- beginning and ending ---
 
 
-def test_the_start_is_scored_and_does_not_depend_on_the_seed(make_proxy):
-    proxy = make_proxy()
-    training = proxy.training()
-    one, other = training.start(5), training.start(6)
-    assert one == other == proxy.training().start(7)
-    assert one.status == "ok" and set(one.scores) == set(training.score_names)
-    assert same(weights(training), proxy.start)
-
-
 def test_a_training_that_blew_up_stays_failed_until_the_next_start(make_proxy, monkeypatch):
     class Broken(nn.Module):
         def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -199,14 +190,3 @@ def test_a_saved_training_goes_on_bit_for_bit(make_proxy, options):
     fresh.load_state_dict(through_a_file(state))
     assert [fresh.advance(theta(i), 1 / 3) for i in (1, 2)] == expected
     assert same(weights(fresh), weights(training))
-
-
-def test_a_failure_is_part_of_the_state(make_proxy):
-    proxy = make_proxy("SOLVER.BASE_LR", 1e20, "SOLVER.WARMUP_ITERS", 0)
-    training = proxy.training()
-    training.start(5)
-    step = training.advance(theta(0), 0.9)
-    assert step.result.status == "failed"
-    fresh = proxy.training()
-    fresh.load_state_dict(through_a_file(training.state_dict()))
-    assert fresh.advance(theta(0), 0.1).result == step.result

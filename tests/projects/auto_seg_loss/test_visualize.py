@@ -36,11 +36,6 @@ def test_labels_get_their_colours_and_void_its_own(dtype):
     assert painted.tolist() == [[COLOURS[0], COLOURS[1], list(VOID_COLOUR)]]
 
 
-def test_a_data_sets_colours_are_its_own():
-    metadata = Metadata(stuff_classes=["a", "b"], stuff_colors=COLOURS)
-    assert class_colours(metadata).tolist() == COLOURS
-
-
 def test_a_data_set_without_colours_gets_some_for_any_number_of_classes():
     colours = class_colours(Metadata(stuff_classes=[str(i) for i in range(150)]))
     assert colours.shape == (150, 3) and colours.dtype == np.uint8
@@ -72,12 +67,6 @@ def test_edges_have_the_colours_of_the_legend():
     assert middle == [dark, dark, FALSE, BOTH, MISSED, dark, dark, dark]
 
 
-def test_equal_maps_have_common_edges_only():
-    drawn = boundary_overlay(plain(3, 8), halves(4), halves(4), 2)
-    assert (drawn == BOTH).all(-1).sum() == 6
-    assert not ((drawn == MISSED).all(-1) | (drawn == FALSE).all(-1)).any()
-
-
 def test_void_makes_no_edge_and_hides_those_in_it():
     target = np.full((3, 8), 255)
     target[:, :2] = 0
@@ -107,12 +96,3 @@ def test_a_grid_puts_images_side_by_side_on_white():
 def test_shrinking_keeps_the_proportions_and_never_enlarges(size, longest, small):
     assert shrunk(np.zeros(size, np.uint8), longest).shape == small
     assert shrunk(np.zeros((*size, 3), np.uint8), longest).shape == (*small, 3)
-
-
-def test_shrinking_keeps_labels_labels_and_maps_aligned():
-    labels = np.random.default_rng(0).integers(0, 9, (37, 53)).astype(np.uint8)
-    image = np.stack([labels] * 3, axis=-1)
-    small = shrunk(labels, 20)
-    np.testing.assert_array_equal(shrunk(image, 20)[..., 1], small)
-    assert small.shape == (14, 20) and small.dtype == np.uint8
-    assert set(np.unique(small)) <= set(np.unique(labels))

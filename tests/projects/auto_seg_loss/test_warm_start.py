@@ -89,12 +89,6 @@ def test_one_made_with_other_settings_is_refused(start, trainings, path, options
     assert len(trainings) == 1 and path.is_file()
 
 
-def test_one_that_diverges_names_its_rate(start, path):
-    with pytest.raises(ConfigError, match=r"diverged: .* Lower SEARCH\.WARM_START\.BASE_LR, which"):
-        start("SEARCH.WARM_START.BASE_LR", 1e20)
-    assert not path.exists()
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -134,13 +128,6 @@ def test_a_file_that_is_none_is_refused(start, trainings, path, content):
     message = str(error.value)
     # One line, without torch's paragraphs on how to load the file all the same.
     assert "delete it" in message and "\n" not in message and "weights_only" not in message
-
-
-def test_without_iterations_the_weights_are_those_of_the_model(start, trainings, path, make_cfg):
-    torch.manual_seed(0)
-    expected = build_model(make_cfg()).state_dict()
-    assert same(start("SEARCH.WARM_START.MAX_ITER", 0), expected)
-    assert trainings == [] and not path.exists()
 
 
 def test_later_training_leaves_the_returned_weights_alone(shapes, make_cfg):

@@ -50,7 +50,7 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         hooks.LRScheduler(),
         precise_bn(trainer),
         LossCounts(period, classes),
-        Surfaces(period) if main else None,
+        Surfaces() if main and period else None,
         hooks.PeriodicWriter([printer], _PERIOD) if main else None,
         Write(period),
         hooks.PeriodicCheckpointer(trainer.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD),

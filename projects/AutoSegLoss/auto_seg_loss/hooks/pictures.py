@@ -25,47 +25,24 @@ from auto_seg_loss.visualize import (
     overlay,
     shrunk,
 )
-from autoseg_core import LossSpec
 from autoseg_core.plot import draw_losses
 from rl.figures import figure_to_image
 
 from .counts import searched_loss
-from .progress import is_due
 
 VOID = 255
 
 
 class Surfaces(HookBase):
-    """Puts the figure of the head's AutoSegLoss as image "surfaces" (``draw_losses``).
+    """Puts the figure of the head's AutoSegLoss as image "surfaces" (``draw_losses``) at the start.
 
-    Once at the start, and again when somebody has replaced the loss, which is looked at every
-    ``period`` iterations. A resumed training has it already. Main process only; period 0: nothing.
+    A resumed training has it already. Main process only.
     """
 
-    def __init__(self, period: int) -> None:
-        self._period = period
-        self._drawn: LossSpec | None = None
-
     def before_train(self) -> None:
-        if self.trainer.start_iter > 0:
-            self._drawn = self._spec()
-        elif self._period > 0:
-            self._draw()
-
-    def after_step(self) -> None:
-        if is_due(self.trainer, self._period):
-            self._draw()
-
-    def _spec(self) -> LossSpec | None:
         loss = searched_loss(self.trainer.model)
-        return None if loss is None else loss.spec
-
-    def _draw(self) -> None:
-        spec = self._spec()
-        if spec is None or spec == self._drawn:
-            return
-        self._drawn = spec
-        put_image("surfaces", figure_to_image(draw_losses([spec])))
+        if loss is not None and self.trainer.start_iter == 0:
+            put_image("surfaces", figure_to_image(draw_losses([loss.spec])))
 
 
 class SamplePictures(DatasetEvaluator):

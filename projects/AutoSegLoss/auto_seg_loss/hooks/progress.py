@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -24,8 +23,7 @@ def is_due(trainer: Any, period: int) -> bool:
 class Progress(HookBase):
     """Puts, every ``period`` iterations and after the last:
 
-    - lr/<part>: the learning rate of the iteration, of each part of the model; where a part has
-      several, lr/<part>/<number>, in the optimiser's order;
+    - lr/<part>: the learning rate of the iteration, of each part of the model;
     - speed/images_per_second: of all processes together, over the iterations since the last time,
       without what happens between them (evaluations, checkpoints);
     - memory/host_peak_MiB: the most that the process has had in RAM; memory/cuda_peak_MiB: the most
@@ -39,7 +37,7 @@ class Progress(HookBase):
         self._seconds, self._steps = 0.0, 0
 
     def before_train(self) -> None:
-        self._groups = dict(named_groups(self.trainer.model, self.trainer.optimizer))
+        self._groups = named_groups(self.trainer.model, self.trainer.optimizer)
 
     def before_step(self) -> None:
         if is_due(self.trainer, self._period):
@@ -62,19 +60,12 @@ class Progress(HookBase):
         self.trainer.storage.put_scalar(name, value, smoothing_hint=False)
 
 
-def named_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, int]]:
-    """(name, index of a parameter group) for each learning rate of each part of the model.
-
-    Parts are the model's children. Groups of a part with equal rates count once.
-    """
+def named_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+    """The parameter group of the first weight of each part, a child, of the model."""
     of = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
-    for part, module in getattr(model, "module", model).named_children():
-        rates: dict[float, int] = {}
-        for index in sorted({of[id(p)] for p in module.parameters() if id(p) in of}):
-            group = optimizer.param_groups[index]
-            rates.setdefault(group.get("initial_lr", group["lr"]), index)
-        for number, index in enumerate(rates.values(), start=1):
-            yield (part if len(rates) == 1 else f"{part}/{number}"), index
+    parts = getattr(model, "module", model).named_children()
+    first = {name: next(iter(part.parameters()), None) for name, part in parts}
+    return {name: of[id(weight)] for name, weight in first.items() if id(weight) in of}
 
 
 def host_peak() -> int:

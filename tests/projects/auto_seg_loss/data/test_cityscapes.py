@@ -54,7 +54,7 @@ def test_pairs_are_sorted_by_city_sequence_and_frame(root, split):
 def test_the_script_makes_what_is_read(root):
     pytest.importorskip("cityscapesscripts", reason="needs the extra [datasets]")
     make_cityscapes(root)
-    words = r"3 without a label in .*python datasets/prepare_cityscapes\.py --root "
+    words = r"3 images and labels .*do not pair up.*python datasets/prepare_cityscapes\.py --root "
     with pytest.raises(FileNotFoundError, match=words):
         DatasetCatalog.get(NAMES["train"])
     assert prepare_cityscapes.main(["--root", str(root), "--partial", "--workers", "1"]) == 0

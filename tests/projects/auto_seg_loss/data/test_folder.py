@@ -86,14 +86,6 @@ def test_class_names_lie_beside_the_files_or_are_numbers(root, make, place, expe
     assert len(MetadataCatalog.get("folder_sem_seg_test").stuff_colors) == len(expected)
 
 
-def test_numbers_come_from_the_palette_of_coloured_labels(make):
-    make(same("a"))
-    options = ["DATASETS.FOLDER.IMAGES", "d/images", "DATASETS.FOLDER.LABELS", "d/labels"]
-    palette = "[[0, 0, 0, 0], [255, 0, 0, 3], [9, 9, 9, 255]]"
-    load_config("", [*options, "INPUT.LABEL_PALETTE", palette])
-    assert classes() == ["0", "1", "2", "3"]
-
-
 @pytest.mark.parametrize(
     ("image", "label"),
     [
@@ -119,13 +111,6 @@ def test_files_without_partner_are_left_out(root, make, caplog):
     load()
     assert sorted(name for part in PARTS for name in names(part)) == ["a", "b", "c"]
     assert "2 files without partner are left out: d.jpg, e.jpg" in caplog.text
-
-
-def test_no_partner_at_all(root, make):
-    make({"a": [0]})
-    (root / "d/labels/a.png").rename(root / "d/labels/b.png")
-    with pytest.raises(FileNotFoundError, match="images are a, labels are b"):
-        load()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from auto_seg_loss.data import (
     assert_disjoint,
     carve,
     files_digest,
-    split_lists,
     split_record,
 )
 
@@ -87,16 +86,6 @@ def test_other_files_of_the_same_names_are_told(tmp_path, key):
     assert files_digest(dicts) == before
     Path(dicts[2][key]).write_bytes(b"another")
     assert files_digest(dicts) != before
-
-
-def test_the_lists_name_every_image_and_the_rule(tmp_path):
-    halves = carve(files(10, f"{tmp_path}/train"), 0.2, seed=0)
-    lists = split_lists(*halves, {"SEED": 0})
-    assert json.loads(json.dumps(lists)) == lists
-    assert lists["rule"] == {"SEED": 0}
-    together = lists["search_names"] + lists["holdout_names"]
-    assert sorted(together) == [f"{index:04d}.jpg" for index in range(10)]
-    assert split_record(*halves).items() <= lists.items()
 
 
 def test_sets_that_meet_are_refused():

@@ -50,12 +50,6 @@ def test_what_is_skipped_is_not_read_and_nothing_is_read_ahead():
     assert len(read) == 2
 
 
-def test_it_leaves_the_global_generators_alone():
-    before = torch.get_rng_state()
-    named(2), named(2, workers=1)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def images(cfg, workers: int, start: int, count: int) -> list[torch.Tensor]:
     np.random.seed(1)
     loader = build_train_loader(cfg, DatasetCatalog.get("shapes_sem_seg_train"))

@@ -8,7 +8,7 @@ import prepare_voc_aug
 import pytest
 import torch
 from detectron2.config import get_cfg
-from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
+from detectron2.data import DatasetCatalog, DatasetMapper
 from PIL import Image, ImageOps
 from trees import TRAINAUG, VOC_LISTS, make_sbd, make_voc, sbd_label, voc_label
 
@@ -53,30 +53,11 @@ def cfg():
     return config
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_sets_are_registered(name):
-    metadata = MetadataCatalog.get(name)
-    assert len(metadata.stuff_classes) == len(metadata.stuff_colors) == 21
-    assert metadata.stuff_classes[:2] == ["background", "aeroplane"]
-    assert metadata.stuff_classes[-1] == "tvmonitor"
-    assert (metadata.ignore_label, metadata.evaluator_type) == (255, "sem_seg")
-
-
 def test_the_palette_is_that_of_the_devkit():
     colours = voc_colours(256)
     np.testing.assert_array_equal(colours, make_shapes.voc_colour_map())
     assert CLASSES["person"] == (192, 128, 128)
     assert colours[255] == (224, 224, 192)
-
-
-@pytest.mark.parametrize("split", VOC_LISTS)
-def test_indices_are_read_and_void_is_255(voc, split):
-    pairs = DatasetCatalog.get(f"voc_2012_sem_seg_{split}")
-    assert [pair["image_id"] for pair in pairs] == VOC_LISTS[split]
-    verify_dataset(split, pairs)
-    for pair in pairs:
-        label = read_label(pair["sem_seg_file_name"], num_classes=21, ignore_label=255)
-        np.testing.assert_array_equal(label, voc_label(pair["image_id"]))
 
 
 def test_trainaug_has_vocs_labels_first_and_sbds_for_the_rest(trainaug):

@@ -7,7 +7,6 @@ import torch
 
 from auto_seg_loss.hooks.counts import (
     LossCounts,
-    searched_loss,
 )
 from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, load_loss
 
@@ -79,27 +78,8 @@ def test_the_loss_and_its_gradient_stay_as_they_are(train, make_model):
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
 
-def test_of_several_calls_in_an_iteration_the_first_counts(train, make_model):
-    def step(loop):
-        for value in (0, 1):
-            target = torch.full_like(TARGET, value)
-            loop.model.sem_seg_head.loss(one_hot(target), target)
-
-    model = make_model(AutoSegLoss(spec("mIoU")))
-    scalars = train(LossCounts(1, CLASSES), 1, model=model, step=step).scalars
-    assert [scalars[f"counts/mIoU/target/{label}"][0] for label in CLASSES] == [12, 0, 0]
-
-
 def test_other_losses_and_a_period_of_0_have_no_counts(train, make_model, step):
     other = make_model(torch.nn.CrossEntropyLoss(ignore_index=255))
     assert train(LossCounts(1, CLASSES), 2, model=other, step=step).scalars == {}
     off = make_model(AutoSegLoss(spec("mIoU")))
     assert train(LossCounts(0, CLASSES), 2, model=off, step=step).scalars == {}
-
-
-def test_the_loss_is_found_inside_a_wrapper(make_model):
-    loss = AutoSegLoss(spec("mIoU"))
-    wrapper = torch.nn.Module()
-    wrapper.module = make_model(loss)
-    assert searched_loss(wrapper) is searched_loss(wrapper.module) is loss
-    assert searched_loss(make_model(None)) is None

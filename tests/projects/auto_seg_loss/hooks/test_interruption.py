@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.engine import hooks
 
 from auto_seg_loss import trainer as trainer_module
 from auto_seg_loss.trainer import Trainer
@@ -72,27 +71,6 @@ def test_a_second_signal_does_not_wait_and_nothing_half_done_is_kept(trainer):
         train(trainer)
     assert trainer.iter == 3
     assert not list(Path(trainer.cfg.OUTPUT_DIR).glob("*.pth"))
-
-
-def test_statistics_of_precise_bn_are_whole_too(shapes, make_cfg, monkeypatch):
-    options = ("TEST.PRECISE_BN.ENABLED", True, "TEST.PRECISE_BN.NUM_ITER", 2)
-    cfg = make_cfg(*options, "SOLVER.MAX_ITER", 4, "TEST.EVAL_PERIOD", 2, "TEST.SAMPLES", 0)
-    Path(cfg.OUTPUT_DIR).mkdir()
-    trainer = Trainer(cfg)
-    (hook,) = (hook for hook in trainer._hooks if isinstance(hook, hooks.PreciseBN))
-    original = hook.update_stats
-
-    def update_stats():
-        os.kill(os.getpid(), signal.SIGTERM)
-        original()
-        updated.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
-
-    updated = []
-    monkeypatch.setattr(hook, "update_stats", update_stats)
-    with pytest.raises(Interrupted):
-        train(trainer)
-    kept = torch.load(Path(cfg.OUTPUT_DIR) / "model_0000001.pth", weights_only=False)["model"]
-    assert len(updated) == 1 and all(map(torch.equal, updated[0].values(), kept.values()))
 
 
 def test_after_a_step_that_failed_signals_act_at_once(trainer):

@@ -73,16 +73,11 @@ def test_samples_are_evenly_spread(count, expected):
 # --- surfaces ---
 
 
-def test_the_surfaces_are_drawn_once(train, make_model):
+@pytest.mark.parametrize("start, drawn", [(0, [("surfaces", 0)]), (2, [])])
+def test_the_surfaces_are_drawn_once(train, make_model, start, drawn):
     model = make_model(load_loss("voc-miou-bezier"))
-    assert train(Surfaces(2), 6, model=model).images == [("surfaces", 0)]
+    assert train(Surfaces(), 6, start=start, model=model).images == drawn
 
 
-def test_a_new_loss_is_drawn_when_it_comes(train, make_model):
-    def step(loop):
-        if loop.iter == 2:
-            loop.model.sem_seg_head.loss = load_loss("voc-macc-bezier")
-
-    model = make_model(load_loss("voc-miou-bezier"))
-    drawn = train(Surfaces(2), 6, model=model, step=step).images
-    assert drawn == [("surfaces", 0), ("surfaces", 3)]
+def test_other_losses_have_no_surfaces(train, make_model):
+    assert train(Surfaces(), 2, model=make_model(torch.nn.CrossEntropyLoss())).images == []

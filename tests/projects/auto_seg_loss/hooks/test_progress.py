@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import nn
 
-from auto_seg_loss.hooks.progress import Progress, named_groups
+from auto_seg_loss.hooks.progress import Progress
 
 RATES = {"lr/backbone", "lr/sem_seg_head"}
 
@@ -32,15 +30,3 @@ def test_throughput_counts_the_images_of_the_steps_alone(train, monkeypatch):
     monkeypatch.setattr("auto_seg_loss.hooks.progress.time.perf_counter", lambda: next(clock))
     scalars = train(Progress(2, 8), 2).scalars
     assert scalars["speed/images_per_second"] == {1: 2 * 8 / 2.0}
-
-
-def test_a_part_with_several_rates_has_a_scalar_for_each():
-    model = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
-    groups = [
-        {"params": [model["a"].weight], "lr": 1.0},
-        {"params": [model["a"].bias], "lr": 2.0},
-        {"params": [model["b"].weight], "lr": 3.0, "weight_decay": 0.1},
-        {"params": [model["b"].bias], "lr": 3.0},
-    ]
-    found = dict(named_groups(model, torch.optim.SGD(groups)))
-    assert found == {"a/1": 0, "a/2": 1, "b": 2}

@@ -116,21 +116,6 @@ def test_scalars_images_and_layout_are_written(tmp_path):
     assert "custom_scalars__config__" in found.Tags()["tensors"]
 
 
-def test_it_is_on_the_disk_before_the_file_is_closed(tmp_path):
-    board = record(tmp_path, 0, [2, 5], close=False)  # as when the process is killed now
-    assert steps(tmp_path, "loss") == [2, 5]
-    board.close()
-
-
-def test_a_resumed_training_shows_each_point_once(tmp_path):
-    record(tmp_path, 0, [2, 5, 8])
-    record(tmp_path, 4, [5, 8, 11])
-    found = events(tmp_path)
-    assert [e.step for e in found.Scalars("loss")] == [2, 5, 8, 11]
-    assert [e.step for e in found.Images("picture")] == [2, 5, 8, 11]
-    assert len(found.Tensors("custom_scalars__config__")) == 1
-
-
 def test_points_that_do_not_come_again_are_gone(tmp_path):
     record(tmp_path, 0, [2, 5, 8])
     killed = record(tmp_path, 4, [], close=False)

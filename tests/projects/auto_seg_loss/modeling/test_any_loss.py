@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
-
-from autoseg_core import AutoSegLoss
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
@@ -63,26 +60,6 @@ def test_the_auxiliary_head_is_trained_with_the_same_loss_times_its_weight(
     assert target is same_target and second.shape == main.shape
     torch.testing.assert_close(losses["loss_sem_seg_aux"], 0.4 * (second.square().mean() + 1))
     torch.testing.assert_close(losses["loss_sem_seg"], main.square().mean() + 1)
-
-
-def test_evaluation_does_without_the_auxiliary_head(make_network, make_batch):
-    without, model = make_network().eval(), make_network(*AUXILIARY).eval()
-    model.load_state_dict(without.state_dict(), strict=False)
-    model.sem_seg_head.auxiliary.forward = None  # would fail if called
-    with torch.no_grad():
-        outputs = [network(make_batch(1))[0]["sem_seg"] for network in (without, model)]
-    assert torch.equal(*outputs)
-
-
-def test_the_loss_of_the_config_outlives_a_checkpoint(make_network, tmp_path):
-    before, after = make_network(), make_network(*SEARCHED)
-    expected = {key: value.clone() for key, value in after.sem_seg_head.loss.named_buffers()}
-    DetectionCheckpointer(before, str(tmp_path)).save("old")
-    DetectionCheckpointer(after).load(str(tmp_path / "old.pth"))
-    assert isinstance(after.sem_seg_head.loss, AutoSegLoss)
-    now = dict(after.sem_seg_head.loss.named_buffers())
-    assert expected and all(torch.equal(now[key], value) for key, value in expected.items())
-    before.load_state_dict(after.state_dict(), strict=True)
 
 
 def test_the_loss_is_computed_in_float32(make_network, make_batch):

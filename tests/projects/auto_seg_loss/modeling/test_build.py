@@ -5,14 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from detectron2.projects.deeplab.loss import DeepLabCE
-from torch import nn
 
-from auto_seg_loss.losses import CrossEntropy, HardPixelMining, build_loss
+from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_loss
 from auto_seg_loss.trainer import Trainer
-from autoseg_core import AutoSegLoss
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 STOCK = {
@@ -64,20 +61,6 @@ def test_weights_pass_between_losses_and_heads(make_cfg):
     for one in models:
         for other in models:
             other.load_state_dict(one.state_dict(), strict=True)
-
-
-@pytest.mark.parametrize(
-    ("options", "kind"),
-    [
-        ((*STOCK["DeepLabV3PlusHead"], HEAD + "LOSS_TYPE", "hard_pixel_mining"), DeepLabCE),
-        ((*STOCK["DeepLabV3PlusHead"], HEAD + "LOSS_TYPE", "cross_entropy"), nn.CrossEntropyLoss),
-        ((HEAD + "LOSS_TYPE", "hard_pixel_mining"), HardPixelMining),
-        ((HEAD + "LOSS_TYPE", "cross_entropy"), CrossEntropy),
-        (SEARCHED, AutoSegLoss),
-    ],
-)
-def test_heads_that_know_their_loss_keep_it(make_cfg, options, kind):
-    assert type(build_model(make_cfg(*options)).sem_seg_head.loss) is kind
 
 
 @pytest.mark.parametrize("refuse", [build_model, check_loss], ids=["built", "checked"])

@@ -89,18 +89,6 @@ def test_images_of_any_size_are_segmented_after_64x64_crops(make_cfg, size):
     assert output["sem_seg"].isfinite().all()
 
 
-@pytest.mark.parametrize("size", SIZES[:3], ids=lambda size: f"{size[1]}x{size[0]}")
-def test_detectron2s_own_head_refuses_them(make_cfg, size):
-    # Why AnyLossDeepLabV3PlusHead pools globally; when this fails, Detectron2 has been mended.
-    cfg = make_cfg(
-        *("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [64, 64]),
-        *(HEAD + "NAME", "DeepLabV3PlusHead"),
-    )
-    model = build_model(cfg).eval()
-    with torch.no_grad(), pytest.raises(ValueError, match="pool_kernel_size"):
-        model([picture(*size)])
-
-
 @pytest.mark.parametrize("theirs_first", [True, False])
 def test_weights_pass_between_detectron2s_head_and_ours(make_cfg, tmp_path, theirs_first):
     ours = build_model(make_cfg(*LOSSES["voc-miou-bezier"])).eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
 
@@ -40,16 +39,6 @@ def test_levels_come_back_after_an_error(logger, manager):
     with pytest.raises(KeyError), manager():
         raise KeyError
     assert (logger.level, handler.level) == (logging.INFO, logging.INFO)
-
-
-def test_quiet_console_leaves_the_log_file_alone(logger, capsys):
-    file = io.StringIO()
-    logger.handlers = [logging.StreamHandler(sys.stdout), logging.StreamHandler(file)]
-    with quiet_console():
-        logger.info("detail")
-        logger.error("trouble")
-    assert capsys.readouterr().out == "trouble\n"
-    assert file.getvalue() == "detail\ntrouble\n"
 
 
 def test_hush_detectron2_keeps_warnings_and_this_projects_lines(logger, capsys):
