@@ -38,7 +38,7 @@ def test_inputs_are_files_directories_and_patterns(files, inputs, found):
 
 
 def test_images_of_one_name_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"x/a\.jpg and a\.png would both become"):
+    with pytest.raises(InputError, match=r"x/a\.jpg, a\.png would become"):
         plan_outputs([Path("x/a.jpg"), Path("a.png")], tmp_path)
 
 
