@@ -26,13 +26,14 @@ LOGDIR ?= output
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test test-lowest check format-check lint types format demo bench gpu tensorboard clean distclean
+.PHONY: help venv test test-lowest check format-check lint types docs format demo bench gpu tensorboard clean distclean
 
 help:
 	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
 	@echo 'make test         run the tests ($$WORKERS, $$PYTEST_ARGS)'
 	@echo 'make test-lowest  test with the lowest versions that setup.cfg allows, in $(LOWEST) ($$PYTHON)'
-	@echo 'make check        format, lint, types, tests: all that must hold before a commit'
+	@echo 'make check        format, lint, types, reference, tests: all that must hold before a commit'
+	@echo 'make docs         write the reference of autoseg_core to output/reference/autoseg_core.html'
 	@echo 'make format       reformat the code, mend what the linter can mend'
 	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
 	@echo 'make gpu          check and measure on a GPU, one table in output/gpu.md ($$DEVICE, $$GPU_ARGS)'
@@ -86,7 +87,7 @@ test-lowest:
 	$(call step,Installing Detectron2,$(LOWEST)/bin/python tools/install_detectron2.py)
 	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile -W default $(PYTEST_ARGS)
 
-check: format-check lint types test
+check: format-check lint types docs test
 
 format-check: $(READY)
 	$(call step,Format (ruff format),$(PY) -m ruff format --check --output-format concise .)
@@ -96,6 +97,10 @@ lint: $(READY)
 
 types: $(READY)
 	$(call step,Types (mypy),$(PY) -m mypy)
+
+# One page, from the docstrings of what autoseg_core exports; a warning is an error.
+docs: $(READY)
+	$(call step,Reference (pdoc),$(PY) -W error -m pdoc --docformat google --no-show-source -o output/reference autoseg_core !autoseg_core.)
 
 format: $(READY)
 	@$(PY) -m ruff format .
