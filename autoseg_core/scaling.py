@@ -95,14 +95,9 @@ def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
 
 
 def _check_norm(name: str, norm: float) -> None:
-    if norm == 0:
-        hint = (
-            "It is flat there. Take batches with valid pixels of several classes, and logits of a "
-            "network that cross entropy has trained for a while, or another loss"
-        )
-    else:
-        hint = "Look for NaN or infinite values in the logits"
     if not 0 < norm < math.inf:
         raise ValueError(
-            f"Expected a positive finite gradient of the {name}, got the mean norm {norm}. {hint}."
+            f"Expected a positive finite gradient of the {name}, got the mean norm {norm}. Take "
+            "batches with valid pixels of several classes, and finite logits of a network that "
+            "cross entropy has trained for a while."
         )

@@ -143,7 +143,7 @@ def _counts_in_parts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
         count = partial(count, by_rows=parts.by_rows, by_classes=parts.by_classes)
         if batch.size is None:
             return count(batch)
-    return reduce(add, [parts.again(count, image) for image in batch.images()])
+    return reduce(add, [parts.recomputed(count, image) for image in batch.images()])
 
 
 def _whole(count: parts.Count, *maps: Tensor) -> Counts:

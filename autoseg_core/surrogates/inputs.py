@@ -72,31 +72,27 @@ def check_input(
     ValueError as ``AutoSegLoss``.
     """
     _check_tensors(logits, target)
-    least = 2 if activation == "softmax" else 1
-    if not logits.is_floating_point() or logits.ndim not in (4, 5):
+    _check_logits(logits, activation)
+    if logits.ndim == 5 and (flat := _of_label_maps(metrics)):
         raise ValueError(
-            "Expected logits of shape (N, C, H, W) or (N, C, D, H, W) and a float dtype, "
-            f"got {tuple(logits.shape)} and {logits.dtype}."
-        )
-    if logits.shape[1] < least or 0 in logits.shape[2:]:
-        binary = "; one logit per pixel wants activation='sigmoid'" if logits.shape[1] == 1 else ""
-        raise ValueError(
-            f"Expected logits with C >= {least} under {activation} and at least one pixel, got "
-            f"(N, C, ...) = {tuple(logits.shape)}{binary}."
-        )
-    if logits.ndim == 5 and _of_label_maps(metrics):
-        raise ValueError(
-            f"{', '.join(_of_label_maps(metrics))} needs images, logits of shape (N, C, H, W), "
-            f"got {tuple(logits.shape)}; volumes are for region metrics such as mIoU."
+            f"{', '.join(flat)} needs images, logits of shape (N, C, H, W), got "
+            f"{tuple(logits.shape)}; volumes are for region metrics such as mIoU."
         )
     if logits.ndim == 5 and upsample:
-        raise ValueError(
-            f"upsample={upsample!r} needs images, logits of shape (N, C, h, w), got "
-            f"{tuple(logits.shape)}; upsample volumes before the loss, with F.interpolate."
-        )
+        raise ValueError("upsample is for images; upsample volumes before, with F.interpolate.")
     if activation == "sigmoid" and logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
         target = target[:, None]
-    _check_shape(logits, target, activation, upsample)
+    larger = _is_larger(target, logits)
+    pixels = target.shape[-2:] if upsample and larger else logits.shape[2:]
+    expected = (*logits.shape[: 1 if activation == "softmax" else 2], *pixels)
+    if target.shape != expected or target.dtype not in LABELS:
+        hint = "" if upsample or not larger else "; for a larger target take upsample='bilinear'"
+        raise ValueError(
+            f"Expected an integer target of shape {expected} for logits {tuple(logits.shape)} "
+            f"under {activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}. Labels "
+            "convert by target.long(); target.squeeze(1) drops a channel, target.argmax(1) turns "
+            "one-hot maps into labels; soft labels are not supported."
+        )
     return with_one_void(target, void)
 
 
@@ -107,8 +103,8 @@ def _check_tensors(logits: Any, target: Any) -> None:
             masked = hasattr(value, "filled")  # a masked array, whose mask torch would drop
             source = f"{name}.filled(ignore_index)" if masked else name
             raise ValueError(
-                f"Expected {name} as a tensor, got {type(value).__module__}."
-                f"{type(value).__name__}; torch.as_tensor({source}) makes one."
+                f"Expected {name} as a tensor, got {type(value).__name__}; "
+                f"torch.as_tensor({source}) makes one."
             )
     if logits.device != target.device:
         raise ValueError(
@@ -117,40 +113,24 @@ def _check_tensors(logits: Any, target: Any) -> None:
         )
 
 
+def _check_logits(logits: Tensor, activation: str) -> None:
+    least = 2 if activation == "softmax" else 1
+    shaped = logits.ndim in (4, 5) and logits.shape[1] >= least and 0 not in logits.shape[2:]
+    if not shaped or not logits.is_floating_point():
+        raise ValueError(
+            "Expected float logits of shape (N, C, H, W) or (N, C, D, H, W) with at least one "
+            f"pixel and C >= {least}, got {tuple(logits.shape)} and {logits.dtype}; one logit per "
+            "pixel wants activation='sigmoid'."
+        )
+
+
 def _of_label_maps(metrics: Sequence[Metric]) -> list[str]:
     return [metric.name for metric in metrics if metric.region != "image"]
 
 
-def _check_shape(logits: Tensor, target: Tensor, activation: str, upsample: str | None) -> None:
-    if target.is_floating_point():
-        hint = (
-            "; labels kept as floats convert by target.long(); soft labels are not supported: AND "
-            "and OR are defined for a truth of 0 or 1"
-        )
-    elif target.dtype not in LABELS:
-        hint = "; labels convert by target.long()"
-    elif upsample:
-        hint = f"; under upsample={upsample!r} the target may also have more rows and columns"
-    elif _is_larger(target, logits):
-        hint = "; for a target larger than the logits build the loss with upsample='bilinear'"
-    elif target.ndim == logits.ndim and activation == "softmax":
-        hint = (
-            "; target.squeeze(1) drops a channel, target.argmax(1) turns one-hot maps into labels"
-        )
-    else:
-        hint = ""
-    pixels = target.shape[-2:] if upsample and _is_larger(target, logits) else logits.shape[2:]
-    expected = (*logits.shape[: 1 if activation == "softmax" else 2], *pixels)
-    if target.shape != expected or target.dtype not in LABELS:
-        raise ValueError(
-            f"Expected an integer target of shape {expected} for logits {tuple(logits.shape)} "
-            f"under {activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}."
-        )
-
-
 def _is_larger(target: Tensor, logits: Tensor) -> bool:
-    """Whether logits (N, C, h, w), not empty, can be upsampled to the target's (..., H, W)."""
+    """Whether logits (N, C, h, w) can be upsampled to the target's (..., H, W)."""
     if logits.ndim != 4 or target.ndim < 3:
         return False
     sides = zip(logits.shape[2:], target.shape[-2:], strict=True)
-    return target.shape[-2:] != logits.shape[2:] and all(0 < a <= b for a, b in sides)
+    return target.shape[-2:] != logits.shape[2:] and all(a <= b for a, b in sides)

@@ -23,7 +23,7 @@ MOST = 64
 Count = Callable[..., Counts]
 
 
-def again(count: Count, *arguments: Any) -> Counts:
+def recomputed(count: Count, *arguments: Any) -> Counts:
     """``count(*arguments)``, of which nothing else is kept."""
     result: Counts = checkpoint(count, *arguments, use_reentrant=False, preserve_rng_state=False)
     return result
@@ -36,7 +36,7 @@ def by_rows(count: Count, logits: Tensor, *maps: Tensor) -> Counts:
     """
     rows = -(-logits.shape[-2] // _number(logits))
     parts = zip(*(x.split(rows, dim=-2) for x in (logits, *maps)), strict=True)
-    return reduce(add, [again(count, *part) for part in parts])
+    return reduce(add, [recomputed(count, *part) for part in parts])
 
 
 def by_classes(count: Count, probability: Tensor, target: Tensor, *maps: Tensor) -> Counts:
@@ -53,7 +53,7 @@ def by_classes(count: Count, probability: Tensor, target: Tensor, *maps: Tensor)
 
     def of_image(image: Tensor, labels: Tensor, *maps: Tensor) -> Counts:
         few = enumerate(image.split(step, dim=1))
-        parts = [again(partial(of_few, k * step), p, labels, *maps) for k, p in few]
+        parts = [recomputed(partial(of_few, k * step), p, labels, *maps) for k, p in few]
         fields = zip(*(part.tensors() for part in parts), strict=True)
         return type(parts[0])(*map(torch.cat, fields))
 

@@ -12,13 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d import Axes3D
 from samples import term
 
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.plot import POSITIONS, PlotError, draw_losses, main
 from autoseg_core.surfaces import get_surface
-from autoseg_core.surfaces.operations import operations_of
 
 ROOT = Path(__file__).parents[2]
 EVERY = pytest.mark.parametrize(
@@ -95,26 +93,6 @@ def test_factors_stand_against_those_of_cross_entropy(metric: str, kinds: list[s
     expected = {"true": toward, "false": away}
     for label, data in found.items():
         np.testing.assert_allclose(data[1:-1, 1], expected[label.split()[2]], atol=1e-12)
-
-
-@EVERY
-def test_surfaces_are_the_operations_of_the_curves(
-    metric: str, surface: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[np.ndarray[Any, Any], ...]] = []
-    monkeypatch.setattr(Axes3D, "plot_surface", lambda _, *grid, **__: seen.append(grid))
-    spec = one(metric, surface)
-    figure = draw_losses([spec])
-    expected = operations_of(spec.terms[0].curves)
-    assert [panel.get_title() for panel in figure.axes[3:]] == [str(each) for each in expected]
-    value = get_surface(surface).value
-    curves = {name: (lambda x, c=curve: value(c, x)) for name, curve in points(spec).items()}
-    for operation, panel, (a, b, height) in zip(expected, figure.axes[3:], seen, strict=True):
-        assert (panel.get_xlabel(), panel.get_ylabel()) == operation.axes
-        corners = a[[0, 0, -1, -1], [0, -1, 0, -1]], b[[0, 0, -1, -1], [0, -1, 0, -1]]
-        np.testing.assert_array_equal(corners, [[0, 0, 1, 1], [0, 1, 0, 1]])
-        grid = operation.value(curves, torch.from_numpy(a), torch.from_numpy(b))
-        np.testing.assert_array_equal(height, grid)
 
 
 def test_without_matplotlib_the_way_out_is_named(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from autoseg_core import (
     LossTerm,
     Provenance,
     SearchSpace,
-    load_spec,
     search_space,
 )
 from autoseg_core.spec import FORMAT
@@ -99,18 +96,3 @@ def test_the_spec_at_a_theta_of_an_objective(
     for own, expected in zip(points, space.control_points(theta), strict=True):
         np.testing.assert_array_equal(own, expected)
     assert LossSpec.from_json(spec.to_json()) == spec
-
-
-def test_saving_replaces_the_file_at_once(tmp_path: Path, monkeypatch: Any) -> None:
-    path = tmp_path / "loss.json"
-    SPEC.save(path)
-    assert load_spec(path) == load_spec(str(path)) == SPEC
-    written = path.read_text()
-    broken = SPEC.model_copy(update={"name": "\ud800"})  # cannot be encoded
-    with pytest.raises((UnicodeEncodeError, ValueError)):
-        broken.save(path)
-    assert path.read_text() == written
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(5, "killed")))
-    with pytest.raises(OSError, match="killed"):
-        SPEC.model_copy(update={"name": "other"}).save(path)
-    assert path.read_text() == written

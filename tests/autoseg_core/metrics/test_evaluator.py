@@ -144,15 +144,3 @@ def test_only_what_is_asked_for_is_computed_and_counted() -> None:
     assert list(two.counts) == ["image", "trimap"]
     assert two.compute() == {name: six.compute()[name] for name in ("gAcc", "BIoU")}
     np.testing.assert_equal(two.per_class(), {k: six.per_class()[k] for k in ("Acc", "BIoU")})
-
-
-def test_bands_of_different_width_are_counted_apart() -> None:
-    prediction, target = images(11)
-    names = ["BoundaryIoU(radius=1)", "BoundaryIoU(radius=3)"]
-    both = SegmentationScores(5, metrics=names)
-    both.update(prediction, target)
-    alone = [SegmentationScores(5, metrics=[name]) for name in names]
-    for scores in alone:
-        scores.update(prediction, target)
-    assert both.compute() == alone[0].compute() | alone[1].compute()
-    assert len(set(both.compute().values())) == 2

@@ -9,14 +9,6 @@ import torch
 from autoseg_core.metrics.inputs import as_tensor
 
 
-def test_memory_is_shared() -> None:
-    array, tensor = np.zeros((2, 3), dtype=np.int32), torch.zeros(3, requires_grad=True)
-    as_tensor(array)[1] = 5
-    assert array.tolist() == [[0, 0, 0], [5, 5, 5]]
-    assert as_tensor(tensor).data_ptr() == tensor.data_ptr()
-    assert not as_tensor(tensor).requires_grad
-
-
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", ">i4", "<i8", "f4"])
 def test_the_type_is_kept_whatever_the_byte_order(dtype: str) -> None:
     array = np.array([[0, 1], [1, 1]], dtype=dtype)

@@ -180,18 +180,6 @@ def test_ties_are_routed_as_by_max_pooling(metric: str) -> None:
 
 
 @ONE_OF_EACH
-def test_void_changes_nothing_whatever_stands_there(metric: str) -> None:
-    logits, target = samples.batch(10)
-    void, loss = target == samples.VOID, loss_of(samples.term(metric), backend="native")
-    value, gradient = samples.value_and_gradient(loss, logits, target)
-    assert not gradient.masked_select(void[:, None]).any()
-    for other in (torch.nan, torch.inf, 7.0):
-        spoiled = torch.where(void[:, None], other, logits)
-        same, slope = samples.value_and_gradient(loss, spoiled, target)
-        assert torch.equal(same, value) and torch.equal(slope, gradient)
-
-
-@ONE_OF_EACH
 def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
     logits, target = samples.batch(12)
     logits[:, 4] = -torch.inf
@@ -203,20 +191,6 @@ def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
     known = reference[1].isfinite()
     torch.testing.assert_close(kernel[1][known], reference[1][known], rtol=1e-6, atol=1e-12)
     assert known[:, :4].all()
-
-
-@ONE_OF_EACH
-def test_threads_change_no_number(metric: str) -> None:
-    logits, target = samples.batch(16, 21)
-    loss = loss_of(samples.term(metric), backend="native")
-    large = logits.float().repeat(2, 1, 6, 6), target.repeat(2, 6, 6)
-    threads, found = torch.get_num_threads(), []
-    for number in (1, 3):
-        torch.set_num_threads(number)
-        found.append(samples.value_and_gradient(loss, *large))
-    torch.set_num_threads(threads)
-    for value, gradient in found[1:]:
-        assert torch.equal(value, found[0][0]) and torch.equal(gradient, found[0][1])
 
 
 @ONE_OF_EACH

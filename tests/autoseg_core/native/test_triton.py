@@ -184,14 +184,6 @@ def test_extreme_curves(run: Run, surface: str, name: str, scale: float) -> None
     _assert_parity(run, batch, torch.stack([curve, curve]), surface)
 
 
-@SURFACE
-@pytest.mark.parametrize("sigmoid", [False, True])
-def test_without_the_or_curve_the_union_is_that_of_the_identity(
-    run: Run, surface: str, sigmoid: bool
-) -> None:
-    _assert_parity(run, _batch(2, 4, sigmoid=sigmoid), _points(surface, 2)[:1], surface)
-
-
 @pytest.mark.parametrize("sigmoid", [False, True])
 @pytest.mark.parametrize("classes", [1, 2, 21, 256])
 def test_any_number_of_classes(run: Run, classes: int, sigmoid: bool) -> None:
@@ -289,19 +281,6 @@ def test_sure_predictions_are_counted_exactly(run: Run, surface: str, scale: flo
     claimed = [((guess == c) & (batch.target != c) & batch.valid).sum() for c in range(3)]
     assert sums[:2].tolist() == torch.tensor([hit, claimed]).tolist()
     assert not gradient.any()
-
-
-@pytest.mark.parametrize("sigmoid", [False, True])
-def test_masked_pixels_change_nothing(run: Run, sigmoid: bool) -> None:
-    batch, points = _batch(8, 6, sigmoid=sigmoid), _points("bezier", 8)
-    first, again = (
-        _computed(run, _changed(batch, logits=batch.logits.nan_to_num(x)), points, "bezier")
-        for x in (torch.inf, 0.0)
-    )
-    assert torch.equal(first[0], again[0])
-    assert torch.equal(first[1], again[1])
-    void = ~batch.valid if sigmoid else ~batch.valid[:, None].expand_as(first[1])
-    assert not first[1][void].any()
 
 
 @pytest.mark.parametrize("small", [None, (2, 3)])

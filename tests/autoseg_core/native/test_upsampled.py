@@ -89,33 +89,6 @@ def test_every_metric(metric: str, surface: str, align_corners: bool) -> None:
     _assert_equal(loss, *_batch(1, (5, 7), (18, 30)), 1e-10)
 
 
-@pytest.mark.parametrize(
-    ("activation", "classes"),
-    [(a, c) for a in ("softmax", "sigmoid") for c in (1, 21, 171) if (a, c) != ("softmax", 1)],
-)
-def test_any_number_of_classes(classes: int, activation: Any) -> None:
-    pair = _batch(2, classes=classes, sigmoid=activation == "sigmoid")
-    loss = _loss("mAcc" if activation == "sigmoid" else "FWIoU", "linear", activation=activation)
-    twin = AutoSegLoss(loss.spec, activation=activation, upsample="bilinear")
-    _assert_equal(twin, *pair, 1e-10)
-
-
-@pytest.mark.parametrize("per_image", [False, True])
-@pytest.mark.parametrize(
-    "layout",
-    [
-        lambda x: x.to(memory_format=torch.channels_last),
-        lambda x: x.mT.contiguous().mT,
-        lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
-    ],
-    ids=["channels last", "transposed", "every second channel"],
-)
-def test_layouts(layout: Any, per_image: bool) -> None:
-    logits, target = _batch(6)
-    loss = _loss(upsample="bilinear", per_image=per_image)
-    _assert_equal(loss, layout(logits), target, 1e-10)
-
-
 @BACKEND
 @ALIGN
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])

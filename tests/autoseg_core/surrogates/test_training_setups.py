@@ -88,15 +88,6 @@ def test_a_training_step_by_the_default_compiler(fresh_compiler: None) -> None:
     assert_near(list(found), list(samples.value_and_gradient(loss, LOGITS, TARGET)), 1e-6)
 
 
-def test_an_exported_network_knows_nothing_of_its_loss() -> None:
-    model = Training(loss_of("mIoU"))
-    model.gradients(model(IMAGES, TARGET))
-    exported = torch.export.export(model.network, (IMAGES,))
-    assert not [node for node in exported.graph.nodes if "autoseg" in str(node.target)]
-    assert not list(exported.buffers())
-    torch.testing.assert_close(exported.module()(IMAGES), model.network(IMAGES))
-
-
 # Precision
 
 
@@ -166,18 +157,6 @@ def test_a_loss_built_on_the_meta_device_is_whole(metric: str) -> None:
     assert moved(LOGITS, TARGET) == loss(LOGITS, TARGET)
 
 
-@METRIC
-def test_functional_call(metric: str) -> None:
-    """Buffers from outside, here as things to differentiate, leave the module as it is."""
-    loss = loss_of(metric)
-    points = {name: b.clone().requires_grad_() for name, b in loss.named_buffers()}
-    value = torch.func.functional_call(loss, points, (LOGITS, TARGET))
-    torch.testing.assert_close(value, loss(LOGITS, TARGET), rtol=1e-12, atol=0)
-    (slope,) = torch.autograd.grad(value, points["points_0"])
-    assert slope.isfinite().all() and slope.any()
-    assert not any(b.requires_grad for b in loss.buffers())
-
-
 # Autograd
 
 
@@ -220,16 +199,6 @@ def test_second_derivatives_are_refused_elsewhere(metric: str) -> None:
 
 
 @METRIC
-def test_forward_mode_of_the_reference(metric: str) -> None:
-    loss, along = loss_of(metric, backend="reference"), LOGITS.sin()
-    _, slope = samples.value_and_gradient(loss, LOGITS, TARGET)
-    with forward_ad.dual_level():
-        value = loss(forward_ad.make_dual(LOGITS, along), TARGET)
-        tangent = forward_ad.unpack_dual(value).tangent
-    torch.testing.assert_close(tangent, (slope * along).sum())
-
-
-@METRIC
 def test_forward_mode_is_refused_elsewhere(metric: str) -> None:
     with (
         forward_ad.dual_level(),
@@ -248,13 +217,6 @@ def threads() -> Iterator[Any]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def deterministic() -> Iterator[None]:
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 def large_batch() -> tuple[Tensor, Tensor]:
     """Float32 logits (2, 4, 80, 80) and target: enough for several threads."""
     generator = torch.Generator().manual_seed(0)
@@ -269,12 +231,3 @@ def test_the_number_of_threads_does_not_matter(metric: str, threads: Any) -> Non
     threads(3)
     found = samples.value_and_gradient(loss_of(metric), *large_batch())
     assert_near(list(found), list(expected), 1e-6)
-
-
-@METRIC
-def test_deterministic_algorithms(metric: str, deterministic: None) -> None:
-    """Nothing that the loss does is refused, and equal calls give equal bits."""
-    first, second = (
-        samples.value_and_gradient(loss_of(metric), LOGITS.float(), TARGET) for _ in range(2)
-    )
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
