@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,23 @@ def test_a_layer_imports_only_what_lies_below(package: str) -> None:
         if (name := path.relative_to(ROOT).as_posix())
     }
     assert found and {name: tops for name, tops in found.items() if tops} == {}
+
+
+def test_the_modules_of_autoseg_core_make_no_circle() -> None:
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sources(ROOT / "autoseg_core")
+    }
+    graph: dict[str, set[str]] = {name: set() for name in paths}
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in paths:
+                inside = {f"{node.module}.{alias.name}" for alias in node.names} & set(paths)
+                graph[name] |= inside or {node.module}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(paths)
+    scores = {name for name in paths if name.startswith("autoseg_core.scores")}
+    below = {"autoseg_core.counts", "autoseg_core.numerics"}
+    assert set().union(*(graph[name] for name in scores)) <= scores | below
 
 
 def test_the_ring_never_imports_scripts() -> None:

@@ -24,16 +24,21 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.inputs import as_tensor
+from autoseg_core.metrics.inputs import (
+    Labels,
+    check_shapes,
+    device_of,
+    label_batch,
+    one_array,
+)
 from autoseg_core.metrics.label_maps import Rules, label_counts
 from autoseg_core.metrics.multilabel import class_maps, multilabel_counts
 from autoseg_core.scores import (
@@ -47,7 +52,6 @@ from autoseg_core.scores import (
 from autoseg_core.void import IgnoreIndex, valid_pixels, void_labels
 
 ProtocolName = Literal["strict", "paper"]
-Labels = Tensor | NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -141,11 +145,11 @@ class SegmentationScores:
         (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
         Raises ``ValueError`` for other shapes, types or labels.
         """
-        prediction, target = _one_array(prediction), _one_array(target)
-        if _place(prediction) != _place(target):
+        prediction, target = one_array(prediction), one_array(target)
+        if device_of(prediction) != device_of(target):
             raise ValueError(
                 "Expected prediction and target on one device, got "
-                f"{_place(prediction)} and {_place(target)}."
+                f"{device_of(prediction)} and {device_of(target)}."
             )
         counted = self._count_multilabel if self.multilabel else self._count
         found = counted(prediction, target)
@@ -157,7 +161,7 @@ class SegmentationScores:
             class_maps(labels, name, self.num_classes)
             for labels, name in ((prediction, "prediction"), (target, "target"))
         )
-        _check_shapes(tuple(guess.shape), tuple(truth.shape))
+        check_shapes(tuple(guess.shape), tuple(truth.shape))
         valid = valid_pixels(truth, self.void, prediction, target)
         return {"image": multilabel_counts(guess, truth, valid, self._void_text).cpu()}
 
@@ -165,10 +169,10 @@ class SegmentationScores:
         shapes = [tuple(np.shape(labels)) for labels in (prediction, target)]
         if len(shapes[1]) == 4:
             self._check_whole_images(f"Volumes (N, D, H, W), such as these {shapes[1]},")
-        guess, truth = _as_batch(prediction, "prediction"), _as_batch(target, "target")
+        guess, truth = label_batch(prediction, "prediction"), label_batch(target, "target")
         volumes = any(len(shape) == 4 for shape in shapes)
         if guess.shape != truth.shape or volumes:  # an image may come as (H, W) and (1, H, W)
-            _check_shapes(*shapes)
+            check_shapes(*shapes)
         if len(self.void) > 1 or any(np.ma.isMaskedArray(x) for x in (prediction, target)):
             valid = valid_pixels(truth.long(), self.void, prediction, target)
             truth = truth.long().masked_fill(~valid, self.ignore_index)
@@ -245,35 +249,3 @@ def _names(metrics: Sequence[str]) -> tuple[str, ...]:
     if isinstance(metrics, str) or not metrics:
         raise ValueError(f"Expected a list of metric names such as ['mIoU'], got {metrics!r}.")
     return tuple(dict.fromkeys(get_metric(name).name for name in metrics))
-
-
-def _one_array(labels: Any) -> Any:
-    """Several masked arrays as one: ``np.asarray`` would drop their masks."""
-    several = isinstance(labels, list | tuple)
-    masked = several and any(isinstance(image, np.ma.MaskedArray) for image in labels)
-    return np.ma.stack(labels) if masked else labels
-
-
-def _place(labels: Labels) -> torch.device:
-    return labels.device if isinstance(labels, Tensor) else torch.device("cpu")
-
-
-def _check_shapes(prediction: tuple[int, ...], target: tuple[int, ...]) -> None:
-    if prediction != target:
-        raise ValueError(
-            f"Prediction and target must have the same shape; got {prediction} and {target}."
-        )
-
-
-def _as_batch(labels: Labels, name: str) -> Tensor:
-    """Integers (N, H, W) of the types that the kernels read."""
-    maps = as_tensor(labels)
-    if maps.dtype.is_floating_point or maps.dtype.is_complex or maps.dtype == torch.bool:
-        raise ValueError(f"The {name} must hold integer labels, got {maps.dtype}.")
-    if maps.ndim not in (2, 3, 4) or 0 in maps.shape[-2:]:
-        raise ValueError(
-            f"The {name} must have shape (H, W), (N, H, W) or, for volumes, (N, D, H, W), with at "
-            f"least one pixel; got {tuple(maps.shape)}."
-        )
-    unsigned = maps.dtype in (torch.uint16, torch.uint32, torch.uint64)
-    return (maps.long() if unsigned else maps).reshape(-1, *maps.shape[-2:])
