@@ -27,15 +27,16 @@ from autoseg_core import (
     gradient_scale,
     load_loss,
     load_spec,
+    plot,
     register_metric,
     soft_loss,
 )
 from autoseg_core.counts import RegionCounts
-from autoseg_core.plot import draw_losses
 from autoseg_core.scores import present_classes
 from autoseg_core.scores.ratios import iou, recall
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import operations_of
+from autoseg_core.zoo import __main__ as zoo
 from autoseg_core.zoo.table import list_losses, show_loss
 
 Call = Callable[[], Any]
@@ -143,7 +144,7 @@ SPACE = SearchSpace("mAcc")
         (lambda: get_surface("spline"), "bezier, linear"),
         (lambda: operations_of(["and", "nand"]), "nand"),
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
-        (lambda: draw_losses([]), "at least one loss"),
+        (lambda: plot.draw_losses([]), "at least one loss"),
         (lambda: list_losses([], "html"), "plain, markdown, json"),
         (lambda: show_loss(load_spec("mIoU"), "html"), "plain, markdown, json"),
     ],
@@ -353,3 +354,26 @@ BATCH = samples.batch(0)
 )
 def test_other_calls(call: Call, kind: type[Exception], key: str) -> None:
     refuses(call, kind, key)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "key"),
+    [
+        (zoo.main, ["voc-miou"], "voc-miou-bezier"),
+        (zoo.main, ["broken.json"], "name: Field required"),
+        (plot.main, ["nowhere.json", "-o", "a.png"], "nowhere.json"),
+        (plot.main, ["voc-macc-bezier", "-o", "nowhere/a.png"], "nowhere/a.png"),
+        (plot.main, ["voc-macc-bezier", "-o", "a.xyz"], "xyz"),
+        (plot.main, ["voc-macc-bezier", "-o", "a.png", "--dpi", "0"], "--dpi"),
+    ],
+)
+def test_commands(
+    command: Any, arguments: list[str], key: str, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    """One line and exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    Path("broken.json").write_text('{"format": 1}')
+    with pytest.raises(SystemExit, match="2"):
+        command(arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error: " in line and key in line

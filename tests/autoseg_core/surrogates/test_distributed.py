@@ -1,7 +1,7 @@
 """Counts summed over processes: a loss, and a training step, as one process has with all images.
 
 Real processes over gloo. This file is also what each of them runs: ``python test_distributed.py
-RANK WORLD FOLDER`` computes every case and leaves the results in FOLDER, where the tests read them.
+RANK FOLDER`` computes every case and leaves the results in FOLDER, where the tests read them.
 R: processes (the world); N: images of all of them; C: classes.
 """
 
@@ -25,28 +25,22 @@ from torch.nn.parallel import DistributedDataParallel
 
 from autoseg_core import AutoSegLoss, LossSpec
 
-WORLDS = (2, 3)
+WORLD = 2
 # One for each way of counting and averaging.
 METRICS = ("mIoU", "gAcc", "BIoU", "BF1", "BoundaryIoU(radius=2)")
 CLASSES = 6
-SIZES: dict[str, dict[int, tuple[int, ...]]] = {
-    "even": {2: (3, 3), 3: (2, 2, 2)},
-    "uneven": {2: (1, 5), 3: (1, 2, 3)},
-    "void": {2: (2, 4), 3: (2, 1, 3)},
-    "classes": {2: (2, 4), 3: (3, 2, 1)},
-    "empty": {2: (6, 0), 3: (4, 0, 2)},
-}
+SIZES = {"even": (3, 3), "uneven": (1, 5), "void": (2, 4), "classes": (2, 4), "empty": (6, 0)}
 """Images of each process. "void": the first one's are all void; "classes": none meet another's."""
 
 Share = tuple[Tensor, Tensor]
 
 
-def shares(case: str, world: int) -> list[Share]:
+def shares(case: str) -> list[Share]:
     """Images (n, 3, 14, 18) float64 and target (n, 14, 18) of each process."""
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.normal(size=(6, 3, 14, 18)))
     labels = samples.with_void(rng, samples.label_maps(rng, CLASSES - 1, (6, 14, 18)))
-    sizes = SIZES[case][world]
+    sizes = SIZES[case]
     parts = list(torch.from_numpy(labels).split(sizes))
     if case == "void":
         parts[0] = torch.full_like(parts[0], samples.VOID)
@@ -97,25 +91,23 @@ def compiled(function: Any, fullgraph: bool) -> Any:
     return torch.compile(function, backend="aot_eager", fullgraph=fullgraph)
 
 
-def results_of(rank: int, world: int) -> dict[str, list[Tensor]]:
+def results_of(rank: int) -> dict[str, list[Tensor]]:
     """What one process finds in every case."""
 
     def parallel(loss: Any, case: str) -> list[Tensor]:
-        return step(DistributedDataParallel(network()), loss, shares(case, world)[rank])
+        return step(DistributedDataParallel(network()), loss, shares(case)[rank])
 
     found = {}
     for metric in METRICS:
         for case in SIZES:
             found[f"{metric} {case}"] = parallel(loss_of(metric, sync=True), case)
         found[f"{metric} apart"] = parallel(loss_of(metric), "uneven")
-    share, synced = shares("uneven", world)[rank], loss_of("mIoU", "BF1", sync=True)
+    share, synced = shares("uneven")[rank], loss_of("mIoU", "BF1", sync=True)
     found["two terms"] = step(DistributedDataParallel(network()), synced, share)
     with torch.no_grad():
         found["no gradients"] = [synced(network()(share[0]), share[1])]
     found["sigmoid"] = slopes(loss_of("mIoU", sync=True, activation="sigmoid"), share)
     found["curvature"] = curvature(loss_of("mIoU", sync=True, backend="reference"), share)
-    if world > WORLDS[0]:
-        return found
     region, model = loss_of("mIoU", sync=True), DistributedDataParallel(network())
     found["compiled loss"] = parallel(compiled(region, fullgraph=True), "uneven")
     both = compiled(lambda images, target: region(model(images), target), fullgraph=False)
@@ -125,49 +117,47 @@ def results_of(rank: int, world: int) -> dict[str, list[Tensor]]:
     return found
 
 
-def main(rank: int, world: int, folder: Path) -> None:
+def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    images, target = shares("uneven", world)[rank]
-    early, logits = loss_of("mIoU", sync=True), network()(images)
-    if world == WORLDS[0]:  # compiling takes seconds
-        early = compiled(early, fullgraph=True)
+    images, target = shares("uneven")[rank]
+    early, logits = compiled(loss_of("mIoU", sync=True), fullgraph=True), network()(images)
     alone = early(logits, target).detach()
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'meeting'}",
         rank=rank,
-        world_size=world,
+        world_size=WORLD,
         timeout=timedelta(seconds=250),
     )
     together = early(logits, target).detach()
-    found = results_of(rank, world)
+    found = results_of(rank)
     found["compiled early"] = [alone, together]
     torch.save(found, folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module", params=WORLDS, ids="{} processes".format)
-def run(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[int, list[Any]]:
-    """The world's size, and the results of each process."""
-    world, folder = request.param, tmp_path_factory.mktemp("processes")
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: Any) -> list[Any]:
+    """Of each process."""
+    folder = tmp_path_factory.mktemp("processes")
     command = [sys.executable, __file__]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     processes = [
-        subprocess.Popen([*command, str(rank), str(world), str(folder)], env=environment)
-        for rank in range(world)
+        subprocess.Popen([*command, str(rank), str(folder)], env=environment)
+        for rank in range(WORLD)
     ]
     try:
-        assert [process.wait() for process in processes] == [0] * world
+        assert [process.wait() for process in processes] == [0] * WORLD
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    return world, [torch.load(folder / f"{rank}.pt") for rank in range(world)]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
 
 
-def whole(case: str, world: int) -> Share:
+def whole(case: str) -> Share:
     """The batch of one process that has all images."""
-    images, targets = zip(*shares(case, world), strict=True)
+    images, targets = zip(*shares(case), strict=True)
     return torch.cat(images), torch.cat(targets)
 
 
@@ -182,31 +172,26 @@ def assert_same(results: list[Any], name: str, expected: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("case", SIZES)
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_step_equals_that_of_one_process(run: Any, metric: str, case: str) -> None:
-    world, results = run
-    expected = step(network(), loss_of(metric), whole(case, world))
+def test_a_step_equals_that_of_one_process(results: Any, metric: str, case: str) -> None:
+    expected = step(network(), loss_of(metric), whole(case))
     assert_same(results, f"{metric} {case}", expected)
 
 
-def test_terms_add_up(run: Any) -> None:
-    world, results = run
-    expected = step(network(), loss_of("mIoU", "BF1"), whole("uneven", world))
+def test_terms_add_up(results: Any) -> None:
+    expected = step(network(), loss_of("mIoU", "BF1"), whole("uneven"))
     assert_same(results, "two terms", expected)
     assert_same(results, "no gradients", expected[:1])
 
 
-@pytest.mark.parametrize("run", WORLDS[:1], indirect=True)
 @pytest.mark.parametrize("name", ["compiled loss", "compiled step"])
-def test_compiled_forms(run: Any, name: str) -> None:
-    world, results = run
-    assert_same(results, name, step(network(), loss_of("mIoU"), whole("uneven", world)))
+def test_compiled_forms(results: Any, name: str) -> None:
+    assert_same(results, name, step(network(), loss_of("mIoU"), whole("uneven")))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_each_process_for_itself_is_another_loss(run: Any, metric: str) -> None:
+def test_each_process_for_itself_is_another_loss(results: Any, metric: str) -> None:
     """The test above can fail: ratios of parts are not the ratio of the sums."""
-    world, results = run
-    value, *gradients = step(network(), loss_of(metric), whole("uneven", world))
+    value, *gradients = step(network(), loss_of(metric), whole("uneven"))
     apart = torch.stack([result[f"{metric} apart"][0] for result in results])
     assert float((apart - value).abs().max()) > 1e-4
     changes = [
@@ -216,31 +201,27 @@ def test_each_process_for_itself_is_another_loss(run: Any, metric: str) -> None:
     assert max(changes) > 1e-3
 
 
-@pytest.mark.parametrize("run", WORLDS[:1], indirect=True)
-def test_a_loss_compiled_before_the_processes_met(run: Any) -> None:
+def test_a_loss_compiled_before_the_processes_met(results: Any) -> None:
     """Compiled code must notice the group: else each process would go on by itself, unseen."""
-    world, results = run
-    value = step(network(), loss_of("mIoU"), whole("uneven", world))[0]
-    own = [step(network(), loss_of("mIoU"), share)[0].item() for share in shares("uneven", world)]
+    value = step(network(), loss_of("mIoU"), whole("uneven"))[0]
+    own = [step(network(), loss_of("mIoU"), share)[0].item() for share in shares("uneven")]
     alone, together = zip(*(result["compiled early"] for result in results), strict=True)
     assert [x.item() for x in alone] == pytest.approx(own, rel=1e-12)
-    assert [x.item() for x in together] == pytest.approx([value.item()] * world, rel=1e-12)
+    assert [x.item() for x in together] == pytest.approx([value.item()] * WORLD, rel=1e-12)
     assert min(abs(x - value.item()) for x in own) > 1e-5
 
 
-def test_classes_that_do_not_exclude_each_other(run: Any) -> None:
+def test_classes_that_do_not_exclude_each_other(results: Any) -> None:
     """Logits get the gradient of all processes' losses, which are equal: R times that of one."""
-    world, results = run
-    value, slope = slopes(loss_of("mIoU", activation="sigmoid"), whole("uneven", world))
+    value, slope = slopes(loss_of("mIoU", activation="sigmoid"), whole("uneven"))
     assert all(float(result["sigmoid"][0] - value) == pytest.approx(0) for result in results)
     found = torch.cat([result["sigmoid"][1] for result in results])
-    torch.testing.assert_close(found, world * slope)
+    torch.testing.assert_close(found, WORLD * slope)
 
 
-def test_gradients_of_gradients(run: Any) -> None:
-    world, results = run
+def test_gradients_of_gradients(results: Any) -> None:
     loss = loss_of("mIoU", backend="reference")
-    _, expected = curvature(loss, whole("uneven", world), losses=world)
+    _, expected = curvature(loss, whole("uneven"), losses=WORLD)
     assert expected.any()
     found = torch.cat([result["curvature"][1] for result in results])
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9 * float(expected.max()))
@@ -265,4 +246,4 @@ def test_a_single_process_has_the_plain_loss(metric: str, alone: None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -13,7 +13,7 @@ from samples import term
 
 from autoseg_core import LossSpec, Provenance, load_spec, zoo_names
 from autoseg_core.zoo.__main__ import main
-from autoseg_core.zoo.table import FORMS, list_losses, show_loss
+from autoseg_core.zoo.table import list_losses, show_loss
 
 ROOT = Path(__file__).parents[3]
 EVERY = pytest.mark.parametrize("name", ["voc-miou-bezier", "voc-bf1-bezier"])
@@ -62,11 +62,6 @@ def test_reported_scores_stand_under_their_metric(name: str) -> None:
     assert all(row[0] == name for row in rows)
 
 
-def test_several_terms_share_a_row() -> None:
-    _, row = markdown_rows(list_losses([made()], "markdown"))
-    assert row == ["made", "0.25 × mIoU + BF1", "bezier + linear", "2 + 2", "", "", ""]
-
-
 def test_a_product_and_a_scale_are_told() -> None:
     terms = term("mIoU"), term("BF1", "linear")
     product = LossSpec.of_terms("made", *terms, combine="product")
@@ -100,11 +95,6 @@ def test_json_is_for_programs() -> None:
     assert [each["metric"] for each in second["terms"]] == ["mIoU", "BF1"]
     assert second["source"] is None
     assert LossSpec.from_json(show_loss(specs[0], "json")) == specs[0]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_no_losses_are_no_rows(form: str) -> None:
-    assert "made" not in list_losses([], form)
 
 
 def test_the_command_lists_the_zoo() -> None:
