@@ -88,8 +88,7 @@ class LossScheduleEnv(LossEnv):
 
     - `scores`: dict of every score that was measured, by name.
     - `losses`: `{"training": mean loss of the step}`, empty where there is none.
-    - `control_points`: (G, K, 2) float64, the curves that theta stands for, ends included; G arrays
-      (K, 2) where an objective has several metrics.
+    - `control_points`: the G curves that theta stands for, (K, 2) float64 each, ends included.
     - `theta`: (D,) float64, as used; the identity surfaces' after a reset.
     - `status`, `reason`: "ok" and "", or "failed" and why.
     - `seed`: the training's seed.

@@ -84,8 +84,7 @@ class LossSearchEnv(LossEnv):
     `reset` gives `seed`; `step` gives
 
     - `scores`: dict of every score that was measured, by name.
-    - `control_points`: (G, K, 2) float64, the curves that theta stands for, ends included; G arrays
-      (K, 2) where an objective has several metrics.
+    - `control_points`: the G curves that theta stands for, (K, 2) float64 each, ends included.
     - `theta`: (D,) float64, as evaluated.
     - `status`, `reason`: "ok" and "", or "failed" and why.
     - `candidate_id`: "e00003c00" is the first candidate of the fourth episode since the last

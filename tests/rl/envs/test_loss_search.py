@@ -58,9 +58,9 @@ def test_a_step_by_hand() -> None:
         "budget_used": [1],
     }
     np.testing.assert_array_equal(info.pop("theta"), action)
-    points = info.pop("control_points")
-    assert (points.shape, points.dtype) == ((1, 5, 2), np.float64)
-    np.testing.assert_allclose(points[0, 1], [0.5, 0.5])
+    (points,) = info.pop("control_points")
+    assert (points.shape, points.dtype) == ((5, 2), np.float64)
+    np.testing.assert_allclose(points[1], [0.5, 0.5])
     assert info == {
         "scores": {"reward": reward, "rmse": pytest.approx(math.sqrt(0.16 / 6))},
         "status": "ok",
