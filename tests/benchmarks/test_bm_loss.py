@@ -14,7 +14,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from benchmarks import bm_loss, rivals, steps
 from benchmarks.memory import kept_bytes
-from benchmarks.settings import Run, Setting, settings
+from benchmarks.settings import Run, Setting
 
 ROOT = Path(__file__).parents[2]
 SHAPE = "1x2x3x4"
@@ -53,11 +53,6 @@ def test_rivals_have_rows_or_a_line_that_says_why_not(printed: str) -> None:
             assert printed.count(f"| {name} |") == 2
 
 
-def test_without_smp_its_losses_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rivals, "find_spec", lambda name: None)
-    assert rivals.smp_losses() == {}
-
-
 def test_a_batch_is_mostly_right_and_has_void() -> None:
     logits, target = steps.batch((2, 5, 40, 50))
     void = target == rivals.VOID
@@ -93,18 +88,6 @@ def test_a_loss_keeps_the_logits_and_little_else() -> None:
         assert 1.0 <= kept / logits.nbytes <= 1.03
 
 
-def test_settings_vary_threads_allocator_and_company() -> None:
-    names = [setting.name for setting in settings("cpu", 8)]
-    assert names == [
-        "2 threads",
-        "1 thread",
-        "2 threads, no mmap",
-        "1 thread, no mmap",
-        "2 threads, one core busy",
-    ]
-    assert [setting.name for setting in settings("cuda", 1)] == ["1 thread"]
-
-
 @pytest.mark.parametrize(
     ("seconds", "setting", "figure", "met"),
     [
@@ -121,16 +104,3 @@ def test_a_bar_looks_at_the_worst_figure(
     run = found({"cross entropy": 1.0, "mIoU": 1.0, "gAcc": seconds}, setting)
     assert bm_loss.BARS[0].row([run])[3:] == [figure, met]
     assert bm_loss.BARS[0].row([found({"cross entropy": 1.0, "mIoU": 9.0}), run])[-1] == "no"
-
-
-def test_what_was_not_measured_has_no_figure() -> None:
-    assert bm_loss.BARS[1].row([found({"cross entropy": 1.0})])[3:] == ["-", "-"]
-
-
-def test_a_device_that_is_not_there_is_refused() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
-    command = [sys.executable, "-m", "benchmarks.bm_loss", "--device", "cuda"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "no CUDA device" in done.stderr

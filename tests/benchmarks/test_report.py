@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import ReportError, benchmarks, measured, refresh, replaced
+from benchmarks.report import ReportError, benchmarks, refresh, replaced
 
 ROOT = Path(__file__).parents[2]
 PROSE = """# Title
@@ -44,22 +44,9 @@ def test_tables_are_replaced_and_prose_is_kept() -> None:
     assert text == PROSE.replace("-->\n| old |\n", "-->\n\n| new |\n\n")
 
 
-def test_the_second_time_changes_nothing() -> None:
-    once = replaced(PROSE, "bm_b", "| new |")
-    assert replaced(once, "bm_b", "| new |") == once
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("none", "once each"),
-        ("<!-- bm_a: begin -->", "<!-- bm_a: end -->"),
-        (PROSE + PROSE, "once each"),
-        ("<!-- bm_a: end --> <!-- bm_a: begin -->", "swap them"),
-    ],
-)
-def test_markers_that_do_not_fit_are_named(text: str, words: str) -> None:
-    with pytest.raises(ReportError, match=words):
+@pytest.mark.parametrize("text", ["none", PROSE + PROSE, "<!-- bm_a: end --> <!-- bm_a: begin -->"])
+def test_markers_that_do_not_fit_are_named(text: str) -> None:
+    with pytest.raises(ReportError, match="bm_a: begin"):
         replaced(text, "bm_a", "| new |")
 
 
@@ -82,11 +69,6 @@ def test_a_failed_benchmark_leaves_the_document_alone(
     with pytest.raises(ReportError, match=words):
         refresh(document, folder / "bm_a.py")
     assert document.read_text("utf-8") == PROSE
-
-
-def test_scripts_are_found_and_get_their_options(folder: Path) -> None:
-    assert [path.name for path in benchmarks(folder)] == ["bm_a.py", "bm_b.py"]
-    assert measured(folder / "bm_b.py", ["--quick"]) == "| b | ['--quick']"
 
 
 def test_the_runner_as_a_user_runs_it(folder: Path, document: Path) -> None:
