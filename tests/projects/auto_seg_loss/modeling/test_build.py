@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_loss
-from auto_seg_loss.trainer import Trainer
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 STOCK = {
@@ -35,12 +34,11 @@ def batch() -> list[dict[str, torch.Tensor]]:
     ]
 
 
-@pytest.mark.parametrize("build", [build_model, Trainer.build_model], ids=["ours", "the trainer's"])
 @pytest.mark.parametrize("options", [SEARCHED, WEIGHTED], ids=["searched", "weighted"])
 @pytest.mark.parametrize("name", STOCK)
-def test_a_head_of_detectron2_trains_with_the_loss_of_the_config(make_cfg, name, options, build):
+def test_a_head_of_detectron2_trains_with_the_loss_of_the_config(make_cfg, name, options):
     cfg = make_cfg(*STOCK[name], *options)
-    model, logits = build(cfg).train(), []
+    model, logits = build_model(cfg).train(), []
     head = model.sem_seg_head
     assert type(head).__name__ == name and type(head.loss) is type(build_loss(cfg))
     head.predictor.register_forward_hook(lambda *args: logits.append(args[2]))
