@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 from torch import nn
 
-from auto_seg_loss.data import build_mapper
 from auto_seg_loss.data.labels import Palette, read_label
+from auto_seg_loss.data.mapper import build_mapper
 from autoseg_core import PAPER_METRICS, SegmentationScores
 from autoseg_core.metrics.evaluator import ProtocolName
 

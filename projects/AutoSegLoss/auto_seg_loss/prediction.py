@@ -19,8 +19,9 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.checkpoint import WholeCheckpointer
-from auto_seg_loss.data import SemSegMapper, check_num_classes, read_image
+from auto_seg_loss.data import SemSegMapper, read_image
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
+from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_device
 from auto_seg_loss.runtime.errors import ConfigError, config_errors

@@ -13,7 +13,8 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from auto_seg_loss.config import plain
-from auto_seg_loss.data import split_lists, split_record
+from auto_seg_loss.data import split_record
+from auto_seg_loss.data.splits import split_lists
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.executor import check_executor, open_executor
 from auto_seg_loss.proxy import build_proxy

@@ -132,7 +132,7 @@ def test_an_agents_node_has_its_options_with_its_defaults(make_cfg, agent, node)
 @pytest.mark.parametrize(
     "options, words",
     [
-        (("SEARCH.METRIC", "IoU"), "'IoU'.*mIoU, FWIoU, mAcc, gAcc, BIoU, BF1"),
+        (("SEARCH.METRIC", "IoU"), "Metric 'IoU'"),
         (("SEARCH.SURFACE", "spline"), "'spline'.*bezier, linear"),
         (("SEARCH.AGENT", "sgd"), "'sgd'.*ppo, random"),
         (("SEARCH.PPO.BASELINE", "median"), "baseline.*mean, mu"),

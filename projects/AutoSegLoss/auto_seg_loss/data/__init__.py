@@ -14,25 +14,18 @@ from __future__ import annotations
 
 from detectron2.data.detection_utils import SizeMismatchError
 
-from .ade20k import register_ade20k
-from .camvid import register_camvid
-from .catalog import datasets_root
-from .cityscapes import register_cityscapes
+from . import ade20k, camvid, cityscapes, shapes, voc  # noqa: F401  (registration)
 from .images import read_image
 from .labels import LabelError, read_label
-from .mapper import SemSegMapper, build_mapper, clear_cache
-from .shapes import register_shapes
+from .mapper import SemSegMapper
 from .splits import (
     SplitError,
     assert_disjoint,
     carve,
-    files_digest,
-    split_lists,
     split_record,
 )
-from .train_loader import TrainLoader, build_train_loader
-from .verify import DatasetError, check_num_classes, verify_dataset
-from .voc import register_voc
+from .train_loader import build_train_loader
+from .verify import DatasetError, verify_dataset
 
 DATA_ERRORS = (DatasetError, LabelError, SizeMismatchError)
 """What reading a data set raises, beside OSError, for a file that is wrong."""
@@ -43,29 +36,11 @@ __all__ = [
     "LabelError",
     "SemSegMapper",
     "SplitError",
-    "TrainLoader",
     "assert_disjoint",
-    "build_mapper",
     "build_train_loader",
     "carve",
-    "check_num_classes",
-    "clear_cache",
-    "datasets_root",
-    "files_digest",
     "read_image",
     "read_label",
-    "register_ade20k",
-    "register_camvid",
-    "register_cityscapes",
-    "register_shapes",
-    "register_voc",
-    "split_lists",
     "split_record",
     "verify_dataset",
 ]
-
-register_ade20k()
-register_camvid()
-register_cityscapes()
-register_shapes()
-register_voc()

@@ -41,13 +41,10 @@ def load_ade20k(split: str) -> Pairs:
         ) from None
 
 
-def register_ade20k() -> None:
-    """Registers ade20k_sem_seg_{train,val} in place of Detectron2's own entries.
-
-    Those take what pairs up of a damaged set, have no colours, and folders fixed at import.
-    """
-    for split in FOLDERS:
-        unregister(f"ade20k_sem_seg_{split}")
-    register_splits(
-        "ade20k", load_ade20k, classes=CLASSES, ignore_label=IGNORE_LABEL, splits=tuple(FOLDERS)
-    )
+# Detectron2's own entries take what pairs up of a damaged set, have no colours, and folders fixed
+# at import.
+for _split in FOLDERS:
+    unregister(f"ade20k_sem_seg_{_split}")
+register_splits(
+    "ade20k", load_ade20k, classes=CLASSES, ignore_label=IGNORE_LABEL, splits=tuple(FOLDERS)
+)

@@ -36,6 +36,4 @@ def load_camvid(split: str) -> Pairs:
     return folder_pairs(folder / split, folder / f"{split}annot")
 
 
-def register_camvid() -> None:
-    """Registers camvid_sem_seg_{train,val,test}."""
-    register_splits("camvid", load_camvid, classes=CLASSES, ignore_label=IGNORE_LABEL)
+register_splits("camvid", load_camvid, classes=CLASSES, ignore_label=IGNORE_LABEL)

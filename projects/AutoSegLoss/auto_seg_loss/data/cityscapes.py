@@ -49,17 +49,10 @@ def _of_cities(folder: Path, end: str) -> dict[str, Path]:
     return {path.name.removesuffix(end): path for path in folder.glob(f"*/[!.]*{end}")}
 
 
-def register_cityscapes() -> None:
-    """Registers cityscapes_fine_sem_seg_{train,val} in place of Detectron2's own entries.
-
-    Those name an evaluator that imports cityscapesscripts, and folders fixed at import.
-    """
-    for split in SPLITS:
-        unregister(f"cityscapes_fine_sem_seg_{split}")
-    register_splits(
-        "cityscapes_fine",
-        load_cityscapes,
-        classes=CLASSES,
-        ignore_label=IGNORE_LABEL,
-        splits=SPLITS,
-    )
+# Detectron2's own entries name an evaluator that imports cityscapesscripts, and folders fixed at
+# import.
+for _split in SPLITS:
+    unregister(f"cityscapes_fine_sem_seg_{_split}")
+register_splits(
+    "cityscapes_fine", load_cityscapes, classes=CLASSES, ignore_label=IGNORE_LABEL, splits=SPLITS
+)

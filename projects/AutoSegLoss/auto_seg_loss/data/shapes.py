@@ -26,6 +26,4 @@ def load_shapes(split: str) -> Pairs:
     return listed_pairs(dataset_folder("shapes", REMEDY), split)
 
 
-def register_shapes() -> None:
-    """Registers shapes_sem_seg_{train,val,test}."""
-    register_splits("shapes", load_shapes, classes=CLASSES, ignore_label=IGNORE_LABEL)
+register_splits("shapes", load_shapes, classes=CLASSES, ignore_label=IGNORE_LABEL)

@@ -58,8 +58,6 @@ def load_voc(split: str) -> Pairs:
         ) from None
 
 
-def register_voc() -> None:
-    """Registers voc_2012_sem_seg_{train,trainaug,val}."""
-    register_splits(
-        "voc_2012", load_voc, classes=CLASSES, ignore_label=IGNORE_LABEL, splits=tuple(LABELS)
-    )
+register_splits(
+    "voc_2012", load_voc, classes=CLASSES, ignore_label=IGNORE_LABEL, splits=tuple(LABELS)
+)

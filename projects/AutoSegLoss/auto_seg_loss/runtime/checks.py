@@ -12,9 +12,15 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from auto_seg_loss.data import check_num_classes, verify_dataset
+from auto_seg_loss.data import verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
-from auto_seg_loss.data.verify import Labels, check_brightness, check_masks, check_values
+from auto_seg_loss.data.verify import (
+    Labels,
+    check_brightness,
+    check_masks,
+    check_num_classes,
+    check_values,
+)
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.build import replaces_loss
 from auto_seg_loss.runtime.configs import load_config

@@ -14,7 +14,8 @@ from detectron2.data import DatasetCatalog
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from auto_seg_loss.data import datasets_root, files_digest
+from auto_seg_loss.data.catalog import datasets_root
+from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import UNTRAINED_KEYS, check_resume, loss_text, same_loss
 from auto_seg_loss.study.inspection import missing_from

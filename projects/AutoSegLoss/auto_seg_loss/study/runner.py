@@ -17,7 +17,8 @@ from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
 from auto_seg_loss.config import project_defaults, register_names
-from auto_seg_loss.data import DATA_ERRORS, datasets_root
+from auto_seg_loss.data import DATA_ERRORS
+from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import attempt_options
 from auto_seg_loss.runtime.checks import check_device
 from auto_seg_loss.runtime.errors import config_errors

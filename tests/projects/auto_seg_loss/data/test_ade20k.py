@@ -8,7 +8,7 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from trees import ADE20K, label_of, make_ade20k
 
-from auto_seg_loss.data import read_label, register_ade20k, verify_dataset
+from auto_seg_loss.data import read_label, verify_dataset
 
 NAMES = {"training": "ade20k_sem_seg_train", "validation": "ade20k_sem_seg_val"}
 
@@ -21,7 +21,6 @@ def root(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES.values())
 def test_the_sets_are_registered_with_colours(name):
-    register_ade20k()
     metadata = MetadataCatalog.get(name)
     assert len(metadata.stuff_classes) == 150
     assert len({tuple(colour) for colour in metadata.stuff_colors}) == 150

@@ -13,7 +13,8 @@ from detectron2.data import transforms as T
 from detectron2.projects.deeplab import add_deeplab_config
 from PIL import Image
 
-from auto_seg_loss.data import SemSegMapper, clear_cache, mapper
+from auto_seg_loss.data import SemSegMapper, mapper
+from auto_seg_loss.data.mapper import clear_cache
 
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
 

@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.data import (
-    SplitError,
-    assert_disjoint,
-    carve,
-    files_digest,
-    split_record,
-)
+from auto_seg_loss.data import SplitError, assert_disjoint, carve, split_record
+from auto_seg_loss.data.splits import files_digest
 
 
 def pairs(count, folder="train"):

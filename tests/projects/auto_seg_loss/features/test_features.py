@@ -7,7 +7,8 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 
-from auto_seg_loss.data import build_mapper, read_image, read_label
+from auto_seg_loss.data import read_image, read_label
+from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.features.store import FeatureStore, feature_store
 from auto_seg_loss.features.whitening import Whitening
