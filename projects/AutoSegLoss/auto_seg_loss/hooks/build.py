@@ -82,5 +82,9 @@ class Write(HookBase):
 
     def after_step(self) -> None:
         if is_due(self.trainer, _PERIOD) or is_due(self.trainer, self._period):
-            for file in self.trainer.files:
-                file.write()
+            self.after_train()
+
+    def after_train(self) -> None:
+        """Also of a training that was interrupted."""
+        for file in self.trainer.files:
+            file.write()
