@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -52,20 +51,9 @@ from autoseg_core.scores import (
 from autoseg_core.void import IgnoreIndex, valid_pixels, void_labels
 
 ProtocolName = Literal["strict", "paper"]
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """What a protocol decides: what edges see, and when a class is absent."""
-
-    edges_see_void: bool
-    absent: AbsentRule
-
-
-_RULES: dict[str, _Rules] = {
-    "strict": _Rules(edges_see_void=False, absent="target"),
-    "paper": _Rules(edges_see_void=True, absent="defined"),
-}
+# What a protocol decides: when a class is absent, and whether edges see void.
+_ABSENT: dict[str, AbsentRule] = {"strict": "target", "paper": "defined"}
+_EDGES_SEE_VOID = {"strict": False, "paper": True}
 
 
 class SegmentationScores:
@@ -90,7 +78,7 @@ class SegmentationScores:
         multilabel: bool = False,
     ) -> None:
         native.say_if_missing()
-        if protocol not in _RULES:
+        if protocol not in _ABSENT:
             known = ", ".join(get_args(ProtocolName))
             raise ValueError(f"Unknown protocol {protocol!r}; known protocols: {known}.")
         self.num_classes = operator.index(num_classes)
@@ -180,7 +168,7 @@ class SegmentationScores:
             self.num_classes,
             self.void,
             min(self.tolerance, max(truth.shape[-2:])),  # no pixel is further away
-            _RULES[self.protocol].edges_see_void,
+            _EDGES_SEE_VOID[self.protocol],
             self.drop_background,
         )
         return label_counts(guess, truth, self._regions, rules)
@@ -208,7 +196,7 @@ class SegmentationScores:
     def compute(self) -> dict[str, float]:
         """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
         scores = {}
-        rule = _RULES[self.protocol].absent
+        rule = _ABSENT[self.protocol]
         doubles = self._by_region(self._sums.double())
         for name in self.metrics:
             metric = get_metric(name)
@@ -224,7 +212,7 @@ class SegmentationScores:
         NaN where the class is absent.
         """
         columns: dict[str, list[float]] = {}
-        rule = _RULES[self.protocol].absent
+        rule = _ABSENT[self.protocol]
         doubles = self._by_region(self._sums.double())
         for metric in map(get_metric, self.metrics):
             if metric.per_class is None:

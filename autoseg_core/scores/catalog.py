@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from keyword import iskeyword
 from typing import Any, Literal
 
@@ -89,22 +90,12 @@ class Metric:
         if self.per_class is None and self.score is None:
             raise ValueError(f"Metric {self.name!r} needs a function: give per_class or score.")
         for name, value in {
-            "score": _MeanOf(self.per_class) if self.per_class else None,
+            "score": self.per_class and partial(ratios.mean_of, self.per_class),
             "column": self.name,
             "defined": ratios.target_seen if self.region == "boundary" else ratios.union_seen,
         }.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-
-
-@dataclass(frozen=True)
-class _MeanOf:
-    """The score of a metric that is a mean over classes."""
-
-    per_class: Callable[[Any], Tensor]
-
-    def __call__(self, counts: Counts, present: Tensor) -> Tensor:
-        return ratios.class_mean(self.per_class(counts), present)
 
 
 METRICS: dict[str, Metric] = {}

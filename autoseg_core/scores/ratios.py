@@ -11,13 +11,16 @@ negatives T - I, true negatives N - U.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
 from autoseg_core.numerics import safe_divide
+
+PerClass = Callable[[Any], Tensor]
 
 
 def iou(counts: RegionCounts) -> Tensor:
@@ -74,14 +77,17 @@ def boundary_f1(counts: BoundaryCounts) -> Tensor:
     return safe_divide(2 * right * found, right + found)
 
 
-def class_mean(values: Tensor, present: Tensor) -> Tensor:
-    """Mean of ``values`` (C,) over the present classes."""
-    kept = values.masked_fill(~present, 0.0)
+def mean_of(per_class: PerClass, counts: Counts, present: Tensor) -> Tensor:
+    """Mean of ``per_class(counts)`` over the present classes."""
+    kept = per_class(counts).masked_fill(~present, 0.0)
     return kept.sum() / present.sum().clamp(min=1)
 
 
-def weighted_mean(values: Tensor, present: Tensor, weights: Sequence[float]) -> Tensor:
-    """Mean of ``values`` (C,) over the present classes, each with its weight >= 0."""
+def weighted_mean_of(
+    per_class: PerClass, weights: Sequence[float], counts: Counts, present: Tensor
+) -> Tensor:
+    """Mean of ``per_class(counts)`` over the present classes, each with its weight >= 0."""
+    values = per_class(counts)
     if len(weights) != len(values):
         raise ValueError(
             f"Expected a weight for each of {len(values)} classes, got {len(weights)}: "

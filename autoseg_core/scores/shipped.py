@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from torch import Tensor
-
-from autoseg_core.counts import Counts
 from autoseg_core.scores import ratios
 from autoseg_core.scores.catalog import (
     METRICS,
@@ -63,17 +59,6 @@ def iou_of(classes: list[int]) -> Metric:
     return Metric(name, ratios.iou, column="IoU", classes=tuple(sorted(chosen)))
 
 
-@dataclass(frozen=True)
-class _WeightedMean:
-    """Score of ``per_class`` with a weight for each class."""
-
-    per_class: Callable[[Any], Tensor]
-    weights: tuple[float, ...]
-
-    def __call__(self, counts: Counts, present: Tensor) -> Tensor:
-        return ratios.weighted_mean(self.per_class(counts), present, self.weights)
-
-
 def _weighted(family: str, of: str, weights: list[float]) -> Metric:
     """Mean of a metric's classes, each with its weight >= 0; those of weight 0 are left out."""
     if not isinstance(weights, list):
@@ -84,7 +69,8 @@ def _weighted(family: str, of: str, weights: list[float]) -> Metric:
         raise ValueError(f"one of the weights must be above 0, got {weights}.")
     mean = METRICS[of]
     assert mean.per_class is not None
-    name, score = canonical_name(family, weights=given), _WeightedMean(mean.per_class, given)
+    score = partial(ratios.weighted_mean_of, mean.per_class, given)
+    name = canonical_name(family, weights=given)
     return replace(mean, name=name, score=score, classes=classes)
 
 
