@@ -71,9 +71,9 @@ class CallbackList(Callback):
 
 
 class ProgressBar(Callback):
-    """A tqdm bar on a terminal; elsewhere one line per round, so log files stay readable.
+    """One line per round, and on a terminal a tqdm bar below them.
 
-    Both show the best and the mean reward and the time left, final included, estimated from the
+    Lines show the best and the mean reward and the time left, final included, estimated from the
     evaluations of this run alone: replayed ones took no time.
 
     Args:
@@ -85,27 +85,24 @@ class ProgressBar(Callback):
         self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._clock = clock
-        self._bar: tqdm[NoReturn] | None = None
-        self._best = "none"
+        self._clock, self._best = clock, "none"
+        self._bar: tqdm[NoReturn] = tqdm(
+            desc="search",
+            unit="eval",
+            file=self._stream,
+            dynamic_ncols=True,
+            delay=1e-9,  # nothing is drawn before the search begins
+            disable=not self._stream.isatty(),
+        )
 
     def on_start(self, event: SearchStart) -> None:
         self._settings = event.settings
-        self._total = event.settings.max_evaluations
+        self._bar.total = self._total = event.settings.max_evaluations
         self._begin, self._new, self._left = self._clock(), 0, self._total - event.replayed
-        self._done = 0
+        self._done, self._bar.initial = 0, event.replayed
+        self._bar.n = event.replayed
         if event.replayed:
             self._say(f"resuming: {event.replayed} evaluations are in the journal already")
-        if self._stream.isatty():
-            self._bar = tqdm(
-                total=self._total,
-                initial=event.replayed,
-                desc="search",
-                unit="eval",
-                file=self._stream,
-                dynamic_ncols=True,
-                smoothing=0.1,
-            )
 
     def on_candidate(self, event: CandidateEvent) -> None:
         self._done += 1
@@ -114,13 +111,9 @@ class ProgressBar(Callback):
         if not event.replayed:
             self._new += 1
             self._left -= 1
-            if self._bar is not None:
-                self._bar.update()
+            self._bar.update()
 
     def on_round(self, event: RoundEvent) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"best {self._best} mean {event.reward_mean:.4f}")
-            return
         minutes = self._settings.minutes
         limit = 60.0 * minutes - event.seconds if minutes else math.inf
         counts = {"stopped": event.stopped, "failed": event.failures, "lost": event.lost}
@@ -134,23 +127,17 @@ class ProgressBar(Callback):
         # Fewer than planned: failures climb no rungs, and finalists may coincide.
         total = self._done + len(event.finalists) * self._settings.reseeds
         self._left -= self._total - total
-        self._total = total
-        if self._bar is not None:
-            self._bar.total = total
-            self._bar.set_description_str("final")
-        else:
-            planned = self._settings.rounds
-            made = f" after {event.rounds} of {planned} rounds" * (event.rounds < planned)
-            self._say(f"final{made}: {len(event.finalists)} finalists  {self._eta()}")
+        self._bar.total = self._total = total
+        planned = self._settings.rounds
+        made = f" after {event.rounds} of {planned} rounds" * (event.rounds < planned)
+        self._say(f"final{made}: {len(event.finalists)} finalists  {self._eta()}")
 
     def on_finish(self, result: SearchResult) -> None:
         self.close()
         self._say(result.selection.report())
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._bar.close()
 
     def _eta(self, limit: float = math.inf) -> str:
         """Time left at the pace of this run's own evaluations, of which rounds have `limit` s."""
@@ -164,4 +151,5 @@ class ProgressBar(Callback):
         return f"{tqdm.format_interval(seconds)} left"
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        self._bar.write(text, file=self._stream)
+        self._stream.flush()

@@ -51,7 +51,11 @@ class _Worker:
         said: list[str] = []
         try:
             if self._task is None:
-                self._task = _made(self._make)
+                self._task = self._make()
+        except Exception as error:
+            reason, trace = one_line(error), traceback.format_exc()
+            return ExecutorError(f"a worker could not make its task: {reason}\n{trace}"), said
+        try:
             if self._policy.timeout is not None:
                 # Ends a process whose code never returns to the interpreter, where signals act.
                 limit = self._policy.timeout * (2 + self._policy.max_retries)
@@ -61,16 +65,6 @@ class _Worker:
             return error, said
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-
-def _made(make: Callable[[], ProxyTask]) -> ProxyTask:
-    try:
-        return make()
-    except Exception as error:
-        raise ExecutorError(
-            f"a worker could not make its task: {one_line(error)}\nIn the worker:\n"
-            f"{traceback.format_exc()}"
-        ) from None
 
 
 class RayExecutor(Executor):
@@ -106,7 +100,7 @@ class RayExecutor(Executor):
         self.policy = AttemptPolicy(max_retries, timeout)
         self._make, self._address, self._wanted = make, address, workers
         self._cpus, self._gpus = cpus, gpus
-        self._threads = torch.get_num_threads() if threads is None else threads
+        self._threads = threads or torch.get_num_threads()
         self._size: int | None = None  # of the pool, once Ray is there
         self._idle: list[Any] = []
         self._ours = False

@@ -40,12 +40,19 @@ def connect(address: str | None) -> bool:
 
 def join(address: str) -> None:
     """Initialise Ray for the cluster at an address, or "local"; ExecutorError when it cannot be."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         # Ray itself would try for a quarter of an hour where nobody listens.
         url = urlsplit(address if "://" in address else f"//{address}")
         if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
             socket.create_connection((url.hostname, url.port), timeout=_PATIENCE).close()
-        _init(address)
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,  # would put a handler on the root logger
+        )
     except Exception as error:  # Ray has many kinds, and few of them say what to do
         raise ExecutorError(
             f"cannot join the Ray cluster at {address!r}: {error}. Check the address (RAY_ADDRESS "
@@ -53,18 +60,6 @@ def join(address: str) -> None:
             "RAY_AUTH_MODE and the token are those of the head, and that it has the same version "
             f"of Ray, {ray.__version__}"
         ) from error
-
-
-def _init(address: str) -> None:
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,  # would put a handler on the root logger
-        )
     finally:
         # Ray installs its own, which would keep a search from stopping in its own order.
         if in_main_thread and handler is not None:

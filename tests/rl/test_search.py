@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 from rl.agents import PPO, RandomSearch
 from rl.callbacks import Callback
 from rl.events import CandidateEvent, RoundEvent, SearchStart, SelectionEvent
-from rl.executors import Candidate, SerialExecutor
+from rl.executors import SerialExecutor
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult
@@ -170,12 +170,6 @@ def test_a_lost_evaluation_is_not_told(tmp_path: Path) -> None:
     assert log.of(RoundEvent)[0].reward_mean == np.mean(rewards)
 
 
-def test_a_round_without_any_reward_is_not_told(tmp_path: Path) -> None:
-    agent = _Told()
-    _search(tmp_path / "journal.jsonl", _Counting(breaking=range(4)), agent, max_lost=1.0)
-    assert len(agent.told) == 2
-
-
 @pytest.mark.parametrize("lines", [1, 4, 7, 17, 24])
 def test_resuming_with_lost_evaluations_is_identical(tmp_path: Path, lines: int) -> None:
     """They stay lost, whatever they would give now: the agent has gone on without them."""
@@ -236,18 +230,6 @@ def test_a_data_error_stops_a_search_and_the_journal_resumes(
     assert path.read_bytes() == whole[0]
 
 
-def test_an_executor_out_of_order_is_refused(tmp_path: Path) -> None:
-    class Backwards(SerialExecutor):
-        def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
-            return super().run(candidates[::-1])
-
-    with (
-        Journal.create(tmp_path / "journal.jsonl", {}) as journal,
-        pytest.raises(RuntimeError, match="of r00c00, got r00c03"),
-    ):
-        run_search(PPO(IDENTITY, seed=0), Backwards(_Counting()), journal, SETTINGS)
-
-
 # Callbacks.
 
 
@@ -265,16 +247,6 @@ def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
     assert bests == sorted(bests)
     rewards = [e.result.reward for e in log.of(CandidateEvent) if e.stage == "search"]
     assert bests[-1] == max(rewards)
-
-
-def test_replayed_candidates_are_told_as_such(whole, tmp_path: Path) -> None:
-    path, log = tmp_path / "journal.jsonl", _Log()
-    path.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:8]))  # 4 + round + 2
-    task = _Counting()
-    _search(path, task, callbacks=[log])
-    assert [e.replayed for e in log.of(CandidateEvent)] == [True] * 6 + [False] * 14
-    assert log.of(SearchStart)[0].replayed == 6
-    assert len(task.asked) == 14
 
 
 # Kills.

@@ -54,26 +54,6 @@ def test_it_follows_the_good_ones(kind: type[StudyAgent], error: float) -> None:
     assert np.abs(agent.mean - [0.7, 0.3]).max() < error
 
 
-def test_what_is_not_told_counts_as_nothing_and_the_parts_of_a_round_as_one(
-    agent: StudyAgent,
-) -> None:
-    twin = type(agent)(IDENTITY, seed=0)
-    scores = np.linspace(0.1, 0.9, 16)
-    thetas = agent.ask(16)
-    agent.tell(thetas[:12], scores[:12])
-    assert np.array_equal(twin.ask(20)[:16], thetas)
-    twin.tell(thetas[:5], scores[:5])
-    twin.tell(thetas[5:12], scores[5:12])
-    np.testing.assert_array_equal(agent.ask(3), twin.ask(3))
-
-
-def test_a_round_is_spread_out(agent: StudyAgent) -> None:
-    thetas = agent.ask(30)
-    agent.tell(thetas, 1.0 - np.mean((thetas - 0.5) ** 2, axis=1))
-    distances = np.linalg.norm(np.diff(agent.ask(6), axis=0), axis=1)
-    assert distances.min() > 1e-3
-
-
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [

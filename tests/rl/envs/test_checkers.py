@@ -51,12 +51,3 @@ def test_stable_baselines_checker_finds_nothing(name: str, proxy: str) -> None:
     arguments = ARGUMENTS[proxy]
     env = gymnasium.make(name, render_mode="rgb_array", normalize_action=True, **arguments)
     checker.check_env(env, skip_render_check=False)
-
-
-@pytest.mark.parametrize("name", IDS)
-def test_its_one_remark_on_coordinates_as_actions(name: str) -> None:
-    checker = pytest.importorskip("stable_baselines3.common.env_checker")
-    with pytest.warns(UserWarning) as remarks:
-        checker.check_env(gymnasium.make(name))
-    assert len(remarks) == 1
-    assert "symmetric and normalized Box action space" in str(remarks[0].message)

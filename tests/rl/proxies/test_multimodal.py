@@ -67,15 +67,6 @@ def test_rastrigin_has_many_local_maxima() -> None:
     assert np.mean([reward < 0.999 for _, reward in tops]) > 0.9
 
 
-@pytest.mark.parametrize("metric", ["mIoU", "mAcc", "BF1"])
-def test_two_peaks_deceives_a_search_from_the_identity(metric: str) -> None:
-    space = SearchSpace(metric)
-    task = two_peaks(space)
-    theta, reward = _climb(task, space.identity())
-    assert reward == pytest.approx(0.7, abs=1e-4)
-    assert theta == pytest.approx(task.decoy, abs=0.01)
-
-
 def test_two_peaks_values_by_hand() -> None:
     task = TwoPeaks([0.9, 0.9], [0.1, 0.1])
     assert task.value(np.array([0.1, 0.1])) == 0.7
