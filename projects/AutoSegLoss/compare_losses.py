@@ -18,10 +18,9 @@ import argparse
 from pathlib import Path
 
 from auto_seg_loss.evaluation import metrics_of
-from auto_seg_loss.fair.comparison import RATES, Comparison
-from auto_seg_loss.fair.tables import rate_table, score_table
 from auto_seg_loss.runtime.checks import check_train_data
 from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, script_parser, start_run
+from auto_seg_loss.study.comparison import RATES, Comparison
 
 
 def main() -> None:
@@ -40,10 +39,10 @@ def main() -> None:
         losses = arguments.losses.split(",")
         metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         comparison.choose(losses)
-        tables = [rate_table(comparison, losses, metric) for metric in metrics]
+        tables = [comparison.rate_table(losses, metric) for metric in metrics]
         if comparison.seeds:
             comparison.repeat(losses, metrics)
-            tables += [score_table(comparison, losses, metric) for metric in metrics]
+            tables += [comparison.score_table(losses, metric) for metric in metrics]
     report = "\n\n".join(tables) + "\n"
     (Path(cfg.OUTPUT_DIR) / "comparison.md").write_text(report, encoding="utf-8")
     print(report)

@@ -17,8 +17,8 @@ import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warn
 import argparse
 import os
 
-from auto_seg_loss.fair.finding import Wish, find_loss
 from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on
+from auto_seg_loss.study.finding import Wish, find_loss
 from autoseg_core.files import user_path
 
 

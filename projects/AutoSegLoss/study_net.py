@@ -10,7 +10,6 @@ status is 1 when a run has failed.
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from auto_seg_loss.runtime.resume import sole_run
@@ -20,17 +19,11 @@ from auto_seg_loss.runtime.scripts import (
     script_parser,
     start_run,
 )
-from auto_seg_loss.study import (
-    check_settings,
-    check_study,
-    overridden,
-    read_study,
-    run_study,
-)
+from auto_seg_loss.study.checks import check_study
+from auto_seg_loss.study.matrix import read_study
+from auto_seg_loss.study.run import run_study
 
-FAILED = "failed (failed.json in a cell's folder says where; --retry-failed trains them again):"
-
-logger = logging.getLogger("auto_seg_loss.study")
+FAILED = "failed (trials.jsonl in OUTPUT_DIR says where; --retry-failed trains them again):"
 
 
 def main() -> None:
@@ -45,11 +38,8 @@ def main() -> None:
     with explain_user_errors():
         study = read_study(arguments.config_file, [*arguments.opts, *chosen])
         check_study(study)
-        check_settings(study)
         with say_how_to_go_on(), sole_run(study.config, "study"):
             start_run(study.config, arguments, verbose=False)
-            for line in overridden(study.config, study.settings, arguments.config_file):
-                logger.warning(line)
             outcome = run_study(study, arguments.retry_failed)
     print(outcome.text)
     if outcome.failures:

@@ -16,8 +16,8 @@ def test_a_second_call_makes_new_trainings_only(scripts, tiny_config, tmp_path):
         run = compare(scripts, tiny_config, tmp_path, "--losses", losses, *usual).assert_ok()
         assert (tmp_path / "out" / "comparison.md").read_text() in run.stdout
         made.append((tmp_path / "out" / "trials.jsonl").read_text().splitlines())
-    assert [len(lines) for lines in made] == [8, 12]  # of each loss 2 rates, then 2 seeds
-    assert made[1][:8] == made[0]
+    assert [len(lines) for lines in made] == [9, 13]  # settings; of each loss 2 rates, then 2 seeds
+    assert made[1][:9] == made[0]
     rows = [line.split("|")[1].strip() for line in run.stdout.splitlines() if line.startswith("|")]
     assert rows.count("dice") == 2  # in the table of rates, and in that of scores
 

@@ -22,7 +22,8 @@ from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.search import build_agent
 from auto_seg_loss.search_setup import build_space
-from auto_seg_loss.study import check_settings, check_study, read_study
+from auto_seg_loss.study.checks import check_study
+from auto_seg_loss.study.matrix import read_study
 from auto_seg_loss.trainer import build_lr_scheduler, build_optimizer, build_train_loader
 from autoseg_core import LossSpec, search_space
 from autoseg_core.zoo import zoo_names
@@ -222,7 +223,6 @@ def test_every_study_passes_its_checks(place: Path, name: str) -> None:
     """Everything but the trainings, which test_study_net.py runs."""
     study = read_study(str(CONFIGS / name), [word for pair in TINY.items() for word in pair])
     check_study(study)
-    check_settings(study)
     seeds = study.config.STUDY.SEEDS
     assert study.config.STUDY.LOSSES[0] == "cross_entropy" and len(seeds) >= 3
     cells = len(study.settings) * len(study.losses) * len(seeds)

@@ -112,8 +112,8 @@ def add_search_keys(cfg: CfgNode) -> None:
     # seconds for one attempt, whose excess loses the evaluation; 0: no limit.
     cfg.SEARCH.EXECUTOR.MAX_RETRIES = 2
     cfg.SEARCH.EXECUTOR.TIMEOUT = 0
-    # The share of a round's SAMPLES, of the final's evaluations, or of a study's runs, that may
-    # be lost; more stop it. --resume makes them again, in a study --retry-failed. A missing or
+    # The share of a round's SAMPLES, or of the final's evaluations, that may be lost; more stop it.
+    # --resume makes them again. A study's runs have neither TIMEOUT nor MAX_LOST. A missing or
     # wrong file stops it at once.
     cfg.SEARCH.EXECUTOR.MAX_LOST = 0.25
 
@@ -158,12 +158,12 @@ def add_study_keys(cfg: CfgNode) -> None:
     # the seed, which gives each a start of its own, the same for all losses.
     cfg.STUDY.SEEDS = [1, 2, 3]
     # Data sets and networks: "label: config.yaml" each, and [] for this config as it stands. Such a
-    # config is merged over this one, first the data set's, then the network's, which must leave
-    # DATASETS, INPUT and TEST as the data set's has set them; KEY VALUE options are merged over
-    # both. Paths are relative to the folder of the study's config.
+    # config is merged over this one, first the data set's, then the network's, but for what the
+    # data set's sets of DATASETS, INPUT and TEST. The study's own file, without its bases, and KEY
+    # VALUE options are merged over both. Paths are relative to the folder of that file.
     cfg.STUDY.DATASETS = []
     cfg.STUDY.NETWORKS = []
-    # The score to print first, and to draw.
+    # The score to print first.
     cfg.STUDY.TARGET = "mIoU"
     # Test images whose predictions are shown, spread evenly over the data set.
     cfg.STUDY.IMAGES = 4

@@ -32,17 +32,21 @@ from autoseg_core import PAPER_METRICS, SegmentationScores
 def checked_config(
     config_file: str, opts: Sequence[Any], *checks: Callable[[CfgNode], None]
 ) -> CfgNode:
-    """The frozen config of a file and KEY VALUE options, checked.
-
-    Runs the common checks, and then ``checks``, those of the script. What they find wrong with a
-    value is a ``ConfigError``.
-    """
+    """The frozen config of a file and KEY VALUE options, checked by ``check_config``."""
     cfg = load_config(config_file, [str(option) for option in opts])
     cfg.freeze()
+    check_config(cfg, *checks)
+    return cfg
+
+
+def check_config(cfg: CfgNode, *checks: Callable[[CfgNode], None]) -> None:
+    """Run the common checks, and then ``checks``, those of the script.
+
+    What they find wrong with a value is a ``ConfigError``.
+    """
     with config_errors():
         for check in (check_device, check_evaluation, check_test_data, check_weights, *checks):
             check(cfg)
-    return cfg
 
 
 def check_device(cfg: CfgNode) -> None:

@@ -1,26 +1,19 @@
-"""Studies: losses compared over seeds, data sets and networks, from equal starts.
+"""Losses compared over seeds, by the rules of docs/protocol.md.
 
-settings.py    data sets x networks     matrix.py      config -> settings -> cells
-candidates.py  losses of a journal      checks.py      what is refused
-runner.py      all cells, here or in workers
-cells.py       one cell is trained      inspection.py  what its network shows
-finished.py    cells on the disk        borders.py     length and jaggedness of borders
-results.py     rows of the tables       statistics.py  intervals and correlations
-report.py      tables                   figures.py, images.py, tensorboard.py
+One training and its record:
+trials.py        a training of a loss, and the record that a second call adds to
+pool.py          many trainings: here, in processes, on Ray
+inspection.py, borders.py    what a network shows beside its scores
+statistics.py    differences, verdicts, correlations
+
+study_net.py: whole trainings, data sets x networks x losses x seeds
+settings.py      data sets x networks           matrix.py      settings -> cells
+candidates.py    losses of a journal            checks.py      what is refused
+cells.py         one cell                       run.py         all of them
+results.py       one table, and what follows    report.py, figures.py, tensorboard.py
+
+compare_losses.py and find_loss.py: each loss at its own learning rate
+comparison.py    rates by the hold-out, then seeds; tables
+finding.py       from a folder of images to a loss
+finding_report.py            its verdict and report
 """
-
-from auto_seg_loss.study.checks import check_settings, check_study
-from auto_seg_loss.study.matrix import Study, build_study, read_study
-from auto_seg_loss.study.runner import Outcome, run_study
-from auto_seg_loss.study.settings import overridden
-
-__all__ = [
-    "Outcome",
-    "Study",
-    "build_study",
-    "check_settings",
-    "check_study",
-    "overridden",
-    "read_study",
-    "run_study",
-]

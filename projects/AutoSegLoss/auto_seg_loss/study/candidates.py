@@ -23,17 +23,20 @@ class CandidateLoss:
 def pick_candidates(journal: Path, count: int) -> list[CandidateLoss]:
     """``count`` candidates of a journal, spread evenly over the ranks of their rewards.
 
-    The lowest and the highest are among them. Failed candidates, those of the final choice and
-    thetas met before are left out. They come in the order of their rewards, lowest first.
-
-    Raises:
-        ConfigError: fewer candidates than that, or fewer than 3 asked for.
-        rl.journal.JournalError, FileNotFoundError: a journal that cannot be read.
+    They come lowest first, and the lowest and the highest are among them. Failed candidates, those
+    of the final choice and thetas met before are left out. ``ConfigError``: fewer candidates than
+    that, or fewer than 3 asked for; ``JournalError``, ``OSError``: no journal of search_net.py.
     """
     records = read_journal(journal)
     if not records or not {"config", "space"} <= set(records[0]):
         raise JournalError(f"{journal} is not (yet) the journal of a search of search_net.py")
-    ranked = sorted(_searched(records), key=lambda record: record["reward"])
+    # At full budget, of the search itself, each theta once.
+    by_theta: dict[tuple[float, ...], Record] = {}
+    for record in records:
+        searched = record["kind"] == "candidate" and record["id"].startswith("r")
+        if searched and record["status"] == "ok":
+            by_theta.setdefault(tuple(record["theta"]), record)
+    ranked = sorted(by_theta.values(), key=lambda record: record["reward"])
     if not 3 <= count <= len(ranked):
         raise ConfigError(
             "Expected STUDY.CANDIDATES from 3 to the number of different candidates that did not "
@@ -41,16 +44,6 @@ def pick_candidates(journal: Path, count: int) -> list[CandidateLoss]:
         )
     places = np.linspace(0, len(ranked) - 1, count).round().astype(int)
     return [_loss(records[0], ranked[place]) for place in places]
-
-
-def _searched(records: list[Record]) -> list[Record]:
-    """Candidates at full budget of the search itself, each theta once."""
-    by_theta: dict[tuple[float, ...], Record] = {}
-    for record in records:
-        searched = record["kind"] == "candidate" and record["id"].startswith("r")
-        if searched and record["status"] == "ok":
-            by_theta.setdefault(tuple(record["theta"]), record)
-    return list(by_theta.values())
 
 
 def _loss(header: Record, record: Record) -> CandidateLoss:

@@ -1,12 +1,11 @@
-"""What a trained cell shows beside its scores: predictions to look at, and its borders.
+"""What a trained network shows beside its scores: predictions to look at, and its borders.
 
-Everything is taken from the cell's last checkpoint, so it can also be had later, when a study asks
-for more than it did. H, W: pixels; C: classes.
+H, W: pixels, of pictures at most LONGEST on the longer side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,129 +13,111 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.evaluation import DatasetEvaluator
 from numpy.typing import NDArray
 from PIL import Image
 
-from auto_seg_loss.checkpoint import WholeCheckpointer
-from auto_seg_loss.data import read_label
-from auto_seg_loss.evaluation import Dicts, build_test_loader
+from auto_seg_loss.data import read_image, read_label
+from auto_seg_loss.evaluation import (
+    Dicts,
+    SegmentationScoresEvaluator,
+    build_evaluator,
+    build_test_loader,
+)
 from auto_seg_loss.hooks.pictures import evenly_spread
-from auto_seg_loss.modeling import build_model
-from auto_seg_loss.study.borders import border_length, jaggedness
-from auto_seg_loss.study.matrix import border_metrics
+from auto_seg_loss.study.borders import BORDERS
+from auto_seg_loss.visualize import shrunk
 from autoseg_core import SegmentationScores
 from autoseg_core.counts import BoundaryCounts
 
-PREDICTIONS = "predictions"
-"""Folder of the label maps, below the cell's; one PNG of class indices an image."""
-
-_VOID = 255
+LONGEST = 512
 
 
-def wanted(cfg: CfgNode) -> dict[str, Any]:
-    """What STUDY asks to see of a cell."""
-    names = [Path(record["file_name"]).name for record in _shown(cfg, _records(cfg))]
-    tolerances = list(cfg.STUDY.TOLERANCES)
-    return {"images": names, "tolerances": tolerances, "borders": cfg.STUDY.BORDERS}
+def measure(cfg: CfgNode, model: torch.nn.Module, names: Sequence[str]) -> dict[str, float]:
+    """What ``names`` ask for, of a network on the test set.
 
-
-def missing_from(shown: dict[str, Any], cfg: CfgNode) -> bool:
-    """Whether an inspection lacks something of what STUDY asks for."""
-    want = wanted(cfg)
-    tolerances = set(want["tolerances"]) <= set(shown.get("tolerances", ()))
-    borders = not want["borders"] or "border_length" in shown
-    return not (tolerances and borders and want["images"] == shown.get("images", []))
-
-
-def inspect(cfg: CfgNode, checkpoint: Path) -> dict[str, Any]:
-    """Look at the network of a checkpoint with the test set of ``cfg``.
-
-    Writes the label maps of STUDY.IMAGES images beside it, and returns what becomes
-    inspection.json: their names, "scores" in percent at STUDY.TOLERANCES, and with STUDY.BORDERS
-    "border_length" and "jaggedness" of each class at TEST.TOLERANCE.
+    A name is a metric, or one at another tolerance than TEST.TOLERANCE, as BF1@2: scores in [0, 1];
+    or a measure of BORDERS, a ratio.
     """
-    model = build_model(cfg)
-    WholeCheckpointer(model).load(str(checkpoint))
-    records = _records(cfg)
-    shown = {record["file_name"]: place for place, record in enumerate(_shown(cfg, records))}
-    scorers = {radius: _scorer(cfg, radius) for radius in _radii(cfg)}
-    folder = checkpoint.parent / PREDICTIONS
-    folder.mkdir(exist_ok=True)
-    everything = records if scorers else [r for r in records if r["file_name"] in shown]
-    for record, prediction in predictions(cfg, model, everything):
-        if record["file_name"] in shown:
-            _save(prediction, folder / f"{shown[record['file_name']]}.png")
-        for scorer in scorers.values():
-            scorer.update(prediction, read_truth(cfg, record))
-    return {**wanted(cfg), **_measured(cfg, scorers)}
+    evaluators = {name: _evaluator(cfg, name) for name in names}
+    _feed(cfg, model, scored_set(cfg), evaluators.values())
+    return {name: _value(name, evaluator.scores) for name, evaluator in evaluators.items()}
 
 
-def predictions(
-    cfg: CfgNode, model: torch.nn.Module, records: Dicts
-) -> Iterator[tuple[dict[str, Any], NDArray[np.int64]]]:
-    """Each record with the label map (H, W) that the network gives for its image."""
-    by_file = {record["file_name"]: record for record in records}
-    model.eval()
-    with torch.no_grad():
-        for inputs in build_test_loader(cfg, records):
-            for image, output in zip(inputs, model(inputs), strict=True):
-                labels = output["sem_seg"].max(dim=0).indices.cpu().numpy()
-                yield by_file[image["file_name"]], labels
+def _value(name: str, scores: SegmentationScores) -> float:
+    if name not in BORDERS:
+        return scores.compute().popitem()[1]
+    counts = scores.counts["boundary"]
+    assert isinstance(counts, BoundaryCounts)
+    return BORDERS[name](counts)
+
+
+def save_predictions(cfg: CfgNode, model: torch.nn.Module, folder: Path) -> None:
+    """Write the label maps of the images that are shown as PNG files of their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _feed(cfg, model, shown_records(cfg), [_Keep(folder)])
 
 
 def shown_records(cfg: CfgNode) -> Dicts:
-    """The records of the images that are shown, evenly spread over the test set."""
-    return _shown(cfg, _records(cfg))
+    """The records of STUDY.IMAGES images, evenly spread over the test set."""
+    return evenly_spread(scored_set(cfg), cfg.STUDY.IMAGES)
 
 
-def read_truth(cfg: CfgNode, record: dict[str, Any]) -> NDArray[np.integer[Any]]:
-    """The label map (H, W) of a record, void as 255."""
-    return read_label(
+def read_shown(
+    cfg: CfgNode, record: dict[str, Any], folder: Path
+) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
+    """Image (H, W, 3), truth (H, W), void as 255, and the prediction (H, W) kept in ``folder``."""
+    truth = read_label(
         record["sem_seg_file_name"],
         num_classes=cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
         ignore_label=MetadataCatalog.get(cfg.DATASETS.TEST[0]).ignore_label,
-        ignore_value=_VOID,
         palette=cfg.INPUT.LABEL_PALETTE,
     )
+    with Image.open(prediction_file(folder, record)) as file:
+        prediction = np.asarray(file)
+    image = read_image(record["file_name"], "RGB")
+    small = [shrunk(array, LONGEST) for array in (image, truth, prediction)]
+    return small[0], small[1], small[2]
 
 
-def _records(cfg: CfgNode) -> Dicts:
+def prediction_file(folder: Path, record: dict[str, Any]) -> Path:
+    """Where ``save_predictions`` writes that of a record."""
+    return folder / f"{Path(record['file_name']).stem}.png"
+
+
+def scored_set(cfg: CfgNode) -> Dicts:
+    """The records of the first of DATASETS.TEST."""
     return DatasetCatalog.get(cfg.DATASETS.TEST[0])
 
 
-def _shown(cfg: CfgNode, records: Dicts) -> Dicts:
-    return evenly_spread(records, cfg.STUDY.IMAGES)
+class _Keep(DatasetEvaluator):
+    """Writes predictions."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        for record, output in zip(inputs, outputs, strict=True):
+            labels = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
+            Image.fromarray(labels).save(prediction_file(self._folder, record))
 
 
-def _radii(cfg: CfgNode) -> list[int]:
-    own = [cfg.TEST.TOLERANCE] if cfg.STUDY.BORDERS else []
-    return list(dict.fromkeys([*cfg.STUDY.TOLERANCES, *own]))
+def _feed(
+    cfg: CfgNode, model: torch.nn.Module, records: Dicts, evaluators: Iterable[DatasetEvaluator]
+) -> None:
+    model.eval()
+    with torch.no_grad():
+        for inputs in build_test_loader(cfg, records) if records else ():
+            outputs = model(inputs)
+            for evaluator in evaluators:
+                evaluator.process(inputs, outputs)
 
 
-def _scorer(cfg: CfgNode, radius: int) -> SegmentationScores:
-    return SegmentationScores(
-        cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
-        ignore_index=_VOID,
-        tolerance=radius,
-        protocol=cfg.TEST.PROTOCOL,
-        drop_background=cfg.TEST.DROP_BACKGROUND,
-        metrics=border_metrics(),
-    )
-
-
-def _measured(cfg: CfgNode, scorers: dict[int, SegmentationScores]) -> dict[str, Any]:
-    scores = {
-        f"{name}@{radius}": 100 * value
-        for radius in cfg.STUDY.TOLERANCES
-        for name, value in scorers[radius].compute().items()
-    }
-    if not cfg.STUDY.BORDERS:
-        return {"scores": scores}
-    counts = scorers[cfg.TEST.TOLERANCE].counts["boundary"]
-    assert isinstance(counts, BoundaryCounts)
-    found = {"border_length": border_length(counts), "jaggedness": jaggedness(counts)}
-    return {"scores": scores, **found}
-
-
-def _save(labels: NDArray[np.int64], path: Path) -> None:
-    Image.fromarray(labels.astype(np.uint8)).save(path)
+def _evaluator(cfg: CfgNode, name: str) -> SegmentationScoresEvaluator:
+    """Of one metric; measures of borders come from the counts of BF1."""
+    metric, _, radius = name.partition("@")
+    own = cfg.clone()
+    own.defrost()
+    own.TEST.TOLERANCE = int(radius or cfg.TEST.TOLERANCE)
+    metrics = ["BF1" if name in BORDERS else metric]
+    return build_evaluator(own, scored_set(cfg), cfg.DATASETS.TEST[0], metrics)

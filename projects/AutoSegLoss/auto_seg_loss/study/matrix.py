@@ -1,27 +1,30 @@
-"""The matrix of a study: data sets x networks x losses x seeds, each cell an ordinary training."""
+"""The matrix of a study: data sets x networks x losses x seeds, each cell a training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 
+from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
-from auto_seg_loss.study.settings import CANDIDATES, Setting, build_settings
+from auto_seg_loss.study.settings import CANDIDATES, Setting, read_settings
+from auto_seg_loss.study.trials import Record, Trial, file_digest, pinned_settings, trial_config
+from auto_seg_loss.weight_files import local_weights
 from autoseg_core import PAPER_METRICS, load_spec
 from autoseg_core.scores import get_metric
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One training. config: frozen, as ``train_net.py`` would take it."""
+    """One training. loss: its label. config: frozen, as ``train_net.py`` would take it."""
 
     setting: Setting
     loss: str
@@ -33,10 +36,13 @@ class Cell:
         """Where it is trained."""
         return Path(self.config.OUTPUT_DIR)
 
-    @property
-    def run(self) -> str:
-        """Its name among the study's cells, and its place below OUTPUT_DIR."""
-        return "/".join([*self.setting.labels, self.loss, f"seed{self.seed}"])
+    @cached_property
+    def trial(self) -> Trial:
+        """Its key in the record; depends on the files of its loss and its start."""
+        head, solver = self.config.MODEL.SEM_SEG_HEAD, self.config.SOLVER
+        digests = [file_digest(Path(head.LOSS_SPEC)), _weights_digest(self.config.MODEL.WEIGHTS)]
+        digest = "-".join(filter(None, digests))
+        return Trial(self.loss, solver.BASE_LR, solver.MAX_ITER, self.seed, digest)
 
     def __str__(self) -> str:
         return ", ".join([*self.setting.labels, self.loss, f"seed {self.seed}"])
@@ -51,8 +57,8 @@ class Study:
     """
 
     config: CfgNode
-    settings: tuple[Setting, ...]
-    candidates: tuple[CandidateLoss, ...] = ()
+    settings: Sequence[Setting]
+    candidates: Sequence[CandidateLoss] = ()
 
     @property
     def output(self) -> Path:
@@ -60,81 +66,47 @@ class Study:
         return Path(self.config.OUTPUT_DIR)
 
     @property
-    def losses(self) -> list[str]:
-        """What STUDY.LOSSES names, and the files of the candidates."""
-        return [*self.config.STUDY.LOSSES, *(self.candidate_file(one) for one in self.candidates)]
-
-    @property
-    def target(self) -> str:
-        """The score that comes first."""
-        return get_metric(self.config.STUDY.TARGET).name
+    def losses(self) -> dict[str, str]:
+        """Label -> loss: those of STUDY.LOSSES, and files of the candidates. ``ConfigError``."""
+        names = [(loss_label(loss), loss) for loss in self.config.STUDY.LOSSES]
+        names += [(one.spec.name, str(self.candidate_file(one))) for one in self.candidates]
+        if len(dict(names)) < len(names):
+            raise ConfigError(
+                f"STUDY.LOSSES must name different losses, got {[label for label, _ in names]}; "
+                "the name of a found loss is SEARCH.NAME, or `name` in its file."
+            )
+        return dict(names)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, in the order of their training: seed by seed."""
-        return tuple(self._cells())
+        return tuple(
+            Cell(setting, label, seed, cell_config(setting.config, label, loss, seed))
+            for setting in self.settings
+            for seed in self.config.STUDY.SEEDS
+            for label, loss in self.losses.items()
+        )
 
-    def _cells(self) -> Iterator[Cell]:
-        labels = self.labels()
-        for setting in self.settings:
-            for seed in self.config.STUDY.SEEDS:
-                for loss, label in labels.items():
-                    config = cell_config(setting.config, loss, seed)
-                    config.defrost()
-                    parts = [*setting.labels, label, f"seed{seed}"]
-                    config.OUTPUT_DIR = str(self.output.joinpath(*parts))
-                    config.freeze()
-                    yield Cell(setting, label, seed, config)
-
-    def labels(self) -> dict[str, str]:
-        """Loss, as STUDY.LOSSES or a candidate's file names it -> its label."""
-        named = {loss: loss_label(loss) for loss in self.config.STUDY.LOSSES}
-        return named | {self.candidate_file(one): one.spec.name for one in self.candidates}
-
-    def candidate_file(self, candidate: CandidateLoss) -> str:
+    def candidate_file(self, candidate: CandidateLoss) -> Path:
         """Where the spec of a candidate is kept."""
-        return str(self.output / CANDIDATES / f"{candidate.spec.name}.json")
-
-    @property
-    def score_names(self) -> tuple[str, ...]:
-        """The six scores, those of TEST.METRICS, and borders at STUDY.TOLERANCES; target first."""
-        names = score_names(self.settings[0].config)
-        rest = [name for name in names if name != self.target]
-        return (self.target, *rest, *tolerance_names(self.config.STUDY.TOLERANCES))
+        return self.output / CANDIDATES / f"{candidate.spec.name}.json"
 
 
 def read_study(config_file: str, opts: Sequence[str]) -> Study:
     """The study of a config file and KEY VALUE options; ``ConfigError`` for what cannot be read."""
-    cfg = load_config(config_file, list(opts))
-    cfg.freeze()
-    return build_study(cfg, opts, Path(config_file).parent)
-
-
-def build_study(cfg: CfgNode, opts: Sequence[Any] = (), folder: Path = Path()) -> Study:
-    """The study of a config.
-
-    Args:
-        cfg: with the options merged already; frozen.
-        opts: KEY VALUE options, merged again over data sets and networks.
-        folder: that paths of STUDY.DATASETS and STUDY.NETWORKS are relative to.
-    """
-    settings = build_settings(cfg, [str(opt) for opt in opts], folder)
-    journal, count = cfg.STUDY.JOURNAL, cfg.STUDY.CANDIDATES
+    cfg, settings = read_settings(config_file, opts)
+    journal = cfg.STUDY.JOURNAL
     if journal and not Path(journal).is_file():
         raise ConfigError(f"STUDY.JOURNAL {journal} is no file; give the journal of a search.")
-    candidates = pick_candidates(Path(journal), count) if journal else []
-    return Study(cfg, settings, tuple(candidates))
+    candidates = pick_candidates(Path(journal), cfg.STUDY.CANDIDATES) if journal else []
+    return Study(cfg, settings, candidates)
 
 
-def cell_config(cfg: CfgNode, loss: str, seed: int) -> CfgNode:
-    """A config with its loss and seed, which "{seed}" in MODEL.WEIGHTS stands for; frozen."""
-    cell = cfg.clone()
+def cell_config(cfg: CfgNode, label: str, loss: str, seed: int) -> CfgNode:
+    """A setting's config with a loss and a seed; frozen."""
+    cell = trial_config(cfg, Trial(loss, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, seed))
     cell.defrost()
-    known = loss in loss_names()
-    cell.MODEL.SEM_SEG_HEAD.LOSS_TYPE = loss if known else "auto_seg_loss"
-    cell.MODEL.SEM_SEG_HEAD.LOSS_SPEC = "" if known else loss
-    cell.SEED = seed
-    cell.MODEL.WEIGHTS = cell.MODEL.WEIGHTS.replace("{seed}", str(seed))
+    cell.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, label, f"seed{seed}"))
     cell.freeze()
     return cell
 
@@ -144,11 +116,14 @@ def loss_label(loss: str) -> str:
     return loss if loss in loss_names() else load_spec(loss).name
 
 
-def score_names(cfg: CfgNode) -> tuple[str, ...]:
-    """The six scores, and those of TEST.METRICS."""
-    return tuple(
-        dict.fromkeys((*PAPER_METRICS, *(get_metric(name).name for name in cfg.TEST.METRICS)))
-    )
+def measures(cfg: CfgNode) -> tuple[str, ...]:
+    """What is measured of a cell, the target first: the six scores, those of TEST.METRICS, those of
+    borders at STUDY.TOLERANCES, as BF1@2, and with STUDY.BORDERS the measures of borders."""
+    names = [
+        get_metric(name).name for name in (cfg.STUDY.TARGET, *PAPER_METRICS, *cfg.TEST.METRICS)
+    ]
+    names += [f"{name}@{r}" for r in cfg.STUDY.TOLERANCES for name in border_metrics()]
+    return tuple(dict.fromkeys([*names, *(BORDERS if cfg.STUDY.BORDERS else ())]))
 
 
 def border_metrics() -> list[str]:
@@ -156,6 +131,28 @@ def border_metrics() -> list[str]:
     return [name for name in PAPER_METRICS if get_metric(name).region != "image"]
 
 
-def tolerance_names(tolerances: Sequence[int]) -> list[str]:
-    """Names such as BF1@2: a border's score at another tolerance."""
-    return [f"{name}@{radius}" for radius in tolerances for name in border_metrics()]
+def open_record(setting: Setting) -> Record:
+    """The results of a setting's cells; ``ConfigError`` when the config or the data has changed."""
+    cfg = setting.config
+    settings = pinned_settings(cfg)
+    # What a cell lacks of these is measured from its checkpoint.
+    del settings["SEARCH"], settings["TEST"]["METRICS"], settings["TEST"]["SAMPLES"]
+    for section, key in (("DATALOADER", "NUM_WORKERS"), ("INPUT", "CACHE")):
+        del settings[section][key]
+    del settings["SOLVER"]["CHECKPOINT_PERIOD"]
+    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    settings["images"] = files_digest([item for name in names for item in DatasetCatalog.get(name)])
+    return Record(Path(cfg.OUTPUT_DIR) / "trials.jsonl", settings)
+
+
+def _weights_digest(name: str) -> str:
+    if not name:
+        return ""
+    path = local_weights(name)
+    return _digest_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _digest_at(path: Path, time: int) -> str:
+    """Once for all cells that start from the file as it was at this time."""
+    return file_digest(path)

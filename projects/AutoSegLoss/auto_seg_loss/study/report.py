@@ -1,148 +1,104 @@
-"""A study's results as tables: what is printed, summary.md, summary.csv, cells.csv."""
+"""What shows a study's results: summary.md, cells.csv, figures, and a row of HPARAMS per cell."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
+from torch.utils.tensorboard.summary import hparams, scalar
+from torch.utils.tensorboard.writer import FileWriter
 
-from auto_seg_loss.study.figures import write_figures
-from auto_seg_loss.study.finished import CellResult
-from auto_seg_loss.study.matrix import Study
-from auto_seg_loss.study.results import (
-    Row,
-    columns_of,
-    correlations,
-    deviation,
-    difference,
-    mean,
-    reference_of,
-    rows_of,
-    value_of,
-    verdict_of,
-)
-from auto_seg_loss.study.settings import Setting
-from auto_seg_loss.study.statistics import Correlation, mean_and_spread
+from auto_seg_loss.study.figures import Columns, write_figures
+from auto_seg_loss.study.matrix import Cell, Study, measures
+from auto_seg_loss.study.results import Summary, Table, correlations, summaries, table_of
+from auto_seg_loss.study.settings import TENSORBOARD
+from auto_seg_loss.study.statistics import in_words, mean_and_spread
+from auto_seg_loss.study.trials import Result
 from autoseg_core.files import replacing
 
 _NOTE = """\
 Mean ± sample standard deviation over seeds, in percent. Differences are paired by seed, with \
-Student's 95 % interval of their mean; "better" and "worse" stand where the interval excludes 0, \
-no verdict where fewer than two seeds are in common. Runs that failed are in no number. \
-Each interval is 95 % by itself: among many, some exclude 0 by chance. Measures of borders \
-(auto_seg_loss/study/borders.py) are ratios, 1 for the truth."""
+Student's 95 % interval of their mean. "better" and "worse" hold for all differences of a column \
+together, by Holm's method; there is no verdict where fewer than two seeds are in common. Runs \
+that failed are in no number. Measures of borders (auto_seg_loss/study/borders.py) are ratios, 1 \
+for the truth."""
 
 
-def printed(study: Study, results: Sequence[CellResult]) -> str:
-    """The table of scores, and under it a line on the target for each loss but the first."""
-    rows = rows_of(study, results)
-    lines = []
-    for row in rows:
-        first = reference_of(row, rows)
-        if row is not first:
-            found = difference(row, first, study.target)
-            where = f"{row.setting.name}: " if row.setting.name else ""
-            lines.append(f"{where}{row.loss} - {first.loss}: {study.target} {found}")
-    lines += [_sentence(study, *one) for one in correlations(study, rows)]
-    return "\n".join([score_table(study, rows), *lines])
+def write_reports(study: Study, results: Sequence[tuple[Cell, Result]]) -> str:
+    """Write them below OUTPUT_DIR; returns what is printed: the table of scores, and a line on the
+    target for each loss but the first."""
+    table = table_of(study, results)
+    columns = {name: summaries(table, name) for name in measures(study.settings[0].config)}
+    target, *_ = columns.values()
+    ranks = correlations(target)
+    _write_csv(study.output / "cells.csv", table)
+    _write_events(study, table, list(columns))
+    parts = [score_table(study, columns), _NOTE, difference_table(study, columns), *ranks]
+    if failures := [f"- {cell}: {r['failed']}" for cell, r in results if "failed" in r]:
+        parts.append("\n".join(["Failed (trials.jsonl holds why; --retry-failed):", *failures]))
+    pictures = write_figures(study, columns)
+    parts += [f"![{path.stem}]({path.name})" for path in pictures]
+    with replacing(study.output / "summary.md") as partial:
+        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return "\n".join([parts[0], *map(_line, _compared(target)), *ranks])
 
 
-def score_table(study: Study, rows: Sequence[Row]) -> str:
+def score_table(study: Study, columns: Columns) -> str:
     """Markdown: one row per loss, the target first: mean ± sample deviation over seeds, in percent.
 
     A run that diverged makes its row NaN.
     """
-    names = columns_of(study)
-    body = [[*_head(row), len(row.runs), *_cells(row, names)] for row in rows]
-    return _markdown(body, [*_axes(study), "loss", "seeds", *names])
+    body = []
+    for row in zip(*columns.values(), strict=True):
+        spreads = [mean_and_spread([*one.values.values()]) for one in row]
+        body.append([*row[0].setting, row[0].loss, len(row[0].values), *spreads])
+    return _markdown(body, [*_axes(study), "loss", "seeds", *columns])
 
 
-def difference_table(study: Study, rows: Sequence[Row]) -> str:
+def difference_table(study: Study, columns: Columns) -> str:
     """Markdown: each loss less the first of its setting, with interval and verdict."""
     body = []
-    for row in rows:
-        first = reference_of(row, rows)
-        if row is not first:
-            body.append([*_head(row), first.loss, *_gains(row, first, columns_of(study))])
-    headers = [*_axes(study), "loss", "minus", *columns_of(study)]
-    return _markdown(body, headers)
+    for row in zip(*map(_compared, columns.values()), strict=True):
+        gains = [f"{one.difference.numbers} {one.verdict}" for one in row]
+        body.append([*row[0].setting, row[0].loss, row[0].reference, *gains])
+    return _markdown(body, [*_axes(study), "loss", "minus", *columns])
 
 
-def write_reports(study: Study, results: Sequence[CellResult]) -> None:
-    """Write summary.md, summary.csv, cells.csv and the pictures into OUTPUT_DIR."""
-    rows = rows_of(study, results)
-    _write_csv(study.output / "summary.csv", _summary_records(study, rows))
-    _write_csv(study.output / "cells.csv", _cell_records(study, results))
-    pictures = write_figures(study, results, rows)
-    parts = [score_table(study, rows), _NOTE]
-    if len(rows) > len(study.settings):
-        parts.append(difference_table(study, rows))
-    parts += [_sentence(study, *one) for one in correlations(study, rows)]
-    if failures := [f"- {one.cell}: {one.reason}" for one in results if one.reason]:
-        parts.append("\n".join(["Failed (see failed.json there; --retry-failed):", *failures]))
-    parts += [f"![{path.stem}]({path.name})" for path in pictures]
-    with replacing(study.output / "summary.md") as partial:
-        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+def _compared(column: list[Summary]) -> list[Summary]:
+    return [one for one in column if one.loss != one.reference]
 
 
-def _sentence(study: Study, setting: Setting, found: list[Correlation]) -> str:
-    where = f"{setting.name}: " if setting.name else ""
-    numbers = ", ".join(map(str, found))
-    return (
-        f"{where}rank correlation of proxy reward and {study.target} over {found[0].pairs} "
-        f"losses: {numbers} (95 % bootstrap intervals)"
-    )
+def _line(one: Summary) -> str:
+    where = ", ".join(one.setting) + ": " * bool(one.setting)
+    words = in_words(one.difference, one.verdict)
+    return f"{where}{one.loss} - {one.reference}: {one.score} {words}"
 
 
-def _summary_records(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A record for each row and score; numbers in full."""
-    records = []
-    for row in rows:
-        for name in columns_of(study):
-            values, first = row.values(name), reference_of(row, rows)
-            found = difference(row, first, name)
-            records.append(
-                {
-                    "dataset": row.setting.dataset,
-                    "network": row.setting.network,
-                    "loss": row.loss,
-                    "score": name,
-                    "seeds": len(values),
-                    "mean": mean(values),
-                    "deviation": deviation(values),
-                    "reference": first.loss,
-                    "difference": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "verdict": verdict_of(found, name),
-                }
-            )
-    return records
-
-
-def _cell_records(study: Study, results: Sequence[CellResult]) -> list[dict[str, Any]]:
-    """A record for each cell; numbers in full."""
-    return [
-        {
-            "dataset": one.cell.setting.dataset,
-            "network": one.cell.setting.network,
-            "loss": one.cell.loss,
-            "seed": one.cell.seed,
-            "failed": one.reason,
-            **{name: "" if one.reason else value_of(one, name) for name in columns_of(study)},
-        }
-        for one in results
-    ]
-
-
-def _write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:
+def _write_csv(path: Path, table: Table) -> None:
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(records[0]))
+        writer = csv.DictWriter(file, fieldnames=list(table[0]))
         writer.writeheader()
-        writer.writerows(records)
+        writer.writerows(table)
+
+
+def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
+    """Apart from the events of the trainings: each scalar of a run is a column of HPARAMS."""
+    folder = study.output / TENSORBOARD
+    shutil.rmtree(folder, ignore_errors=True)
+    for cell, row in zip(study.cells, table, strict=True):
+        solver = cell.config.SOLVER
+        keys = {key: row[key] for key in ("dataset", "network", "loss", "seed")}
+        keys |= {"lr": solver.BASE_LR, "iterations": solver.MAX_ITER}
+        scores = {f"scores/{name}": row[name] for name in names}
+        writer = FileWriter(str(folder / cell.directory.relative_to(study.output)))
+        _, *rows = hparams(keys, scores)  # without that of the experiment: see rl/tensorboard.py
+        for summary in (*rows, *(scalar(*score) for score in scores.items())):
+            writer.add_summary(summary, solver.MAX_ITER)
+        writer.close()
 
 
 def _axes(study: Study) -> list[str]:
@@ -150,19 +106,6 @@ def _axes(study: Study) -> list[str]:
     return ["dataset"] * bool(node.DATASETS) + ["network"] * bool(node.NETWORKS)
 
 
-def _head(row: Row) -> list[str]:
-    return [*row.setting.labels, row.loss]
-
-
-def _cells(row: Row, names: Sequence[str]) -> list[str]:
-    return [mean_and_spread(row.values(name)) for name in names]
-
-
-def _gains(row: Row, reference: Row, names: Sequence[str]) -> list[str]:
-    found = {name: difference(row, reference, name) for name in names}
-    return [f"{one.numbers} {verdict_of(one, name)}".strip() for name, one in found.items()]
-
-
-def _markdown(body: Sequence[Sequence[Any]], headers: Sequence[str]) -> str:
+def _markdown(body: Iterable[Sequence[Any]], headers: Sequence[str]) -> str:
     # Numbers are texts already: they keep their zeros.
-    return tabulate(body, headers=headers, tablefmt="github", disable_numparse=True)
+    return tabulate(list(body), headers=headers, tablefmt="github", disable_numparse=True)

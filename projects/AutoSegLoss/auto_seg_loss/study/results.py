@@ -1,111 +1,109 @@
-"""What a study has found so far: rows of the tables, and what is computed from them."""
+"""A study's results as one table, and what follows from it for each loss."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from auto_seg_loss.study.borders import mean_of
-from auto_seg_loss.study.finished import CellResult
-from auto_seg_loss.study.matrix import Study
-from auto_seg_loss.study.settings import Setting
+import numpy as np
+
+from auto_seg_loss.study.borders import BORDERS
+from auto_seg_loss.study.matrix import Cell, Study, measures
 from auto_seg_loss.study.statistics import (
-    Correlation,
     Difference,
     Verdict,
     paired_difference,
     rank_correlations,
+    verdicts,
 )
+from auto_seg_loss.study.trials import Result
 
-BORDERS = ("border_length", "jaggedness")
-"""Measures that are tabled beside the scores; as ratios, not in percent."""
+Table = list[dict[str, Any]]
+"""A row for each cell: dataset, network, loss, seed, failed (the reason), reward (of a candidate in
+its search, else NaN), and what was measured: scores in percent, measures of borders as ratios; NaN
+for what a training that diverged or failed has not."""
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """One loss in one setting: its finished runs by seed."""
+class Summary:
+    """What a loss has of one score in one setting, and how much more than the reference, the first
+    loss there. setting: labels of data set and network. values: of the seeds that did not fail."""
 
-    setting: Setting
+    setting: tuple[str, ...]
     loss: str
-    runs: dict[int, CellResult]
+    score: str
+    values: dict[int, float]
+    reward: float
+    reference: str
+    difference: Difference
+    verdict: Verdict = ""
 
-    def values(self, name: str, seeds: Iterable[int] | None = None) -> list[float]:
-        """A score, or the mean over classes of a border's measure, of these seeds or of all."""
-        return [value_of(self.runs[seed], name) for seed in (self.runs if seeds is None else seeds)]
-
-
-def value_of(result: CellResult, name: str) -> float:
-    """A score of one cell, or the mean over classes of a border's measure; NaN without any."""
-    return result.scores[name] if name in result.scores else mean_of(result.shown.get(name, []))
-
-
-def rows_of(study: Study, results: Sequence[CellResult]) -> list[Row]:
-    """A row for each setting and loss, in the study's order."""
-    rows = []
-    for setting in study.settings:
-        for loss in study.labels().values():
-            own = [r for r in results if r.cell.setting is setting and r.cell.loss == loss]
-            rows.append(Row(setting, loss, {r.cell.seed: r for r in own if not r.reason}))
-    return rows
+    @property
+    def mean(self) -> float:
+        """Over the seeds; NaN for none."""
+        return float(np.mean([*self.values.values()])) if self.values else math.nan
 
 
-def reference_of(row: Row, rows: Sequence[Row]) -> Row:
-    """The first loss of the same setting, which the others are compared with."""
-    return next(one for one in rows if one.setting is row.setting)
+def table_of(study: Study, results: Iterable[tuple[Cell, Result]]) -> Table:
+    """The results of cells as a table."""
+    rewards = {one.spec.name: one.reward for one in study.candidates}
+    return [
+        {
+            "dataset": cell.setting.dataset,
+            "network": cell.setting.network,
+            "loss": cell.loss,
+            "seed": cell.seed,
+            "failed": result.get("failed", ""),
+            "reward": rewards.get(cell.loss, math.nan),
+            **_measured(cell, result),
+        }
+        for cell, result in results
+    ]
 
 
-def difference(row: Row, reference: Row, name: str) -> Difference:
-    """Of a score, over the seeds that both have."""
-    seeds = [seed for seed in row.runs if seed in reference.runs]
-    return paired_difference(row.values(name, seeds), reference.values(name, seeds))
-
-
-def verdict_of(found: Difference, name: str) -> Verdict:
-    """That of a score; none of a border's measure, of which more is not better."""
-    return "" if name in BORDERS else found.verdict
-
-
-def columns_of(study: Study) -> tuple[str, ...]:
-    """What is tabled: the scores, and with STUDY.BORDERS the measures of borders."""
-    return (*study.score_names, *(BORDERS if study.config.STUDY.BORDERS else ()))
-
-
-def correlations(study: Study, rows: Sequence[Row]) -> list[tuple[Setting, list[Correlation]]]:
-    """For each setting, that of the candidates' rewards with their mean target; [] without."""
-    found = []
-    for setting in study.settings:
-        pairs = reward_pairs(study, rows, setting)
-        if len(pairs) >= 3:
-            rewards, scores = zip(*pairs.values(), strict=True)
-            found.append((setting, rank_correlations(rewards, scores)))
-    return found
-
-
-def reward_pairs(
-    study: Study, rows: Sequence[Row], setting: Setting
-) -> dict[str, tuple[float, float]]:
-    """Candidate -> its reward and its mean target, of those that could be measured."""
-    means = {
-        row.loss: mean(row.values(study.target))
-        for row in rows
-        if row.setting is setting and row.runs
-    }
+def _measured(cell: Cell, result: Result) -> dict[str, float]:
+    scores = result.get("scores", {}).get(cell.config.DATASETS.TEST[0], {})
     return {
-        one.spec.name: (one.reward, means[one.spec.name])
-        for one in study.candidates
-        if math.isfinite(means.get(one.spec.name, math.nan))
+        name: scores.get(name, math.nan) * (1 if name in BORDERS else 100)
+        for name in measures(cell.config)
     }
 
 
-def mean(values: Sequence[float]) -> float:
-    """NaN for none."""
-    return math.fsum(values) / len(values) if values else math.nan
+def summaries(table: Table, score: str) -> list[Summary]:
+    """One for each loss of each setting, in the order of the table; verdicts hold together.
+
+    Measures of borders get none, for more of them is neither better nor worse.
+    """
+    groups: dict[tuple[tuple[str, ...], str, float], dict[int, float]] = {}
+    for row in table:
+        setting = tuple(filter(None, (row["dataset"], row["network"])))
+        values = groups.setdefault((setting, row["loss"], row["reward"]), {})
+        if not row["failed"]:
+            values[row["seed"]] = row[score]
+    found: list[Summary] = []
+    firsts: dict[tuple[str, ...], tuple[str, dict[int, float]]] = {}
+    for (setting, loss, reward), values in groups.items():
+        reference, of = firsts.setdefault(setting, (loss, values))
+        seeds = [seed for seed in values if seed in of]
+        difference = paired_difference([values[s] for s in seeds], [of[s] for s in seeds])
+        found.append(Summary(setting, loss, score, values, reward, reference, difference))
+    claims = [one for one in found if one.loss != one.reference and score not in BORDERS]
+    words = dict(zip(claims, verdicts([one.difference for one in claims]), strict=True))
+    return [replace(one, verdict=words.get(one, "")) for one in found]
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation; NaN for fewer than two."""
-    if len(values) < 2:
-        return math.nan
-    centre = mean(values)
-    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
+def correlations(targets: list[Summary]) -> list[str]:
+    """How well rewards foretell mean targets: a sentence for each setting with candidates."""
+    found = []
+    for setting in dict.fromkeys(one.setting for one in targets):
+        pairs = [(one.reward, one.mean) for one in targets if one.setting == setting]
+        known = [pair for pair in pairs if np.isfinite(pair).all()]
+        if len(known) > 2:
+            where = ", ".join(setting) + ": " * bool(setting)
+            found.append(
+                f"{where}rank correlation of proxy reward and {targets[0].score} over {len(known)} "
+                f"losses: {rank_correlations(*np.transpose(known))} (95 % bootstrap intervals)"
+            )
+    return found

@@ -1,52 +1,38 @@
-"""What runs of several seeds say: pure functions.
+"""What runs of several seeds say, by SciPy: pure functions.
 
-n: seeds that two losses share; K: losses of a rank correlation; B: resamples.
+n: seeds that two losses share; K: losses of a rank correlation.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from rl.selection import mean_and_error
+LEVEL = 0.05
+"""Of tests; intervals hold with a probability of 1 - LEVEL."""
 
-CONFIDENCE = 0.95
-
-Array = NDArray[np.float64]
 Verdict = Literal["better", "worse", ""]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of n paired differences, and the interval that holds the true one in 95 of 100 studies.
+    """Mean of n paired differences, its 95 % interval, and the p-value of "there is none".
 
-    low, high: NaN with a single pair. pairs: n.
+    low, high, p: NaN with a single pair. pairs: n.
     """
 
     mean: float
     low: float
     high: float
+    p: float
     pairs: int
-
-    @property
-    def verdict(self) -> Verdict:
-        """ "better" or "worse" only when the interval excludes 0."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else ""
-
-    @property
-    def in_words(self) -> str:
-        """The verdict, or why there is none."""
-        if self.pairs < 2:
-            return "(no verdict: fewer than two seeds in common)"
-        return "(no verdict: a training diverged)" if math.isnan(self.mean) else self.verdict
 
     @property
     def numbers(self) -> str:
@@ -56,97 +42,69 @@ class Difference:
         known = not math.isnan(self.low)
         return f"{self.mean:+.2f}" + f" [{self.low:+.2f}, {self.high:+.2f}]" * known
 
-    def __str__(self) -> str:
-        return " ".join([self.numbers, self.in_words]).strip()
 
+def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
+    """Values (n,) less reference (n,), pair by pair, by Student's t.
 
-def paired_difference(
-    values: Sequence[float], reference: Sequence[float], confidence: float = CONFIDENCE
-) -> Difference:
-    """Values (n,) less reference (n,), pair by pair, with Student's t interval of their mean.
-
-    The interval of ``scipy.stats.ttest_rel(values, reference).confidence_interval(confidence)``,
-    but for equal differences, whose interval is a point. NaN, a run that diverged, makes all NaN.
-    ValueError for sequences of different length.
+    Interval and p-value are those of ``scipy.stats.ttest_rel``; for equal differences, which SciPy
+    leaves open, they are a point, and 0 or, for differences of 0, 1. NaN, a run that diverged,
+    makes all NaN. ValueError for sequences of different length.
     """
-    differences = [a - b for a, b in zip(values, reference, strict=True)]
+    differences = np.array([a - b for a, b in zip(values, reference, strict=True)])
     count = len(differences)
-    if count == 0:
-        return Difference(math.nan, math.nan, math.nan, 0)
-    mean, error = mean_and_error(differences)
-    if count == 1 or math.isnan(mean):
-        return Difference(mean, math.nan, math.nan, count)
-    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
-    return Difference(mean, mean - half, mean + half, count)
+    mean = float(differences.mean()) if count else math.nan
+    if count < 2 or math.isnan(mean):
+        return Difference(mean, math.nan, math.nan, math.nan, count)
+    error = float(stats.sem(differences))
+    if np.ptp(differences) == 0:
+        return Difference(mean, mean, mean, float(mean == 0), count)
+    half = error * float(stats.t.ppf(1 - LEVEL / 2, count - 1))
+    p = 2 * float(stats.t.sf(abs(mean) / error, count - 1))
+    return Difference(mean, mean - half, mean + half, p, count)
+
+
+def verdicts(claims: Sequence[Difference]) -> list[Verdict]:
+    """ "better" or "worse" for the claims that hold together at LEVEL, by Holm's method."""
+    found: list[Verdict] = [""] * len(claims)
+    order = sorted((i for i, one in enumerate(claims) if one.p >= 0), key=lambda i: claims[i].p)
+    for rank, i in enumerate(order):
+        if claims[i].p * (len(order) - rank) >= LEVEL:
+            break
+        found[i] = "better" if claims[i].mean > 0 else "worse"
+    return found
+
+
+def in_words(claim: Difference, verdict: Verdict) -> str:
+    """Numbers and verdict, or why there can be none."""
+    reason = ""
+    if claim.pairs < 2:
+        reason = "(no verdict: fewer than two seeds in common)"
+    elif math.isnan(claim.mean):
+        reason = "(no verdict: a training diverged)"
+    return f"{claim.numbers} {verdict or reason}".strip()
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
     """``mean ± sample standard deviation``; the mean alone for a single value; "-" for none."""
-    if not len(values):
-        return "-"
-    mean = f"{np.mean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else "-"
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """A rank correlation in [-1, 1] of K pairs, and its 95 % bootstrap interval."""
+def rank_correlations(x: ArrayLike, y: ArrayLike, resamples: int = 2000) -> str:
+    """Spearman's and Kendall's correlation of x (K,) and y (K,), each with its 95 % interval.
 
-    name: str
-    value: float
-    low: float
-    high: float
-    pairs: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
-
-
-def spearman(x: Array, y: Array) -> float:
-    """Pearson's correlation of the ranks of x (K,) and y (K,); NaN when one is constant."""
-    ranks = stats.rankdata(np.stack([x, y]), axis=1)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    scale = math.sqrt(float(np.prod((centred**2).sum(axis=1))))
-    return float(centred[0] @ centred[1]) / scale if scale > 0 else math.nan
-
-
-def kendall(x: Array, y: Array) -> float:
-    """Kendall's tau-b of x (K,) and y (K,); NaN when one is constant.
-
-    Pairs in the same order less pairs in opposite order, over the pairs that are no ties, the
-    geometric mean of both sides' numbers.
+    The interval is the percentile bootstrap's; draws whose x or y are all equal have no ranks and
+    are left out. Of few pairs, less than ten, it is too narrow. Equal arguments give equal texts.
     """
-    signs = [np.sign(values[:, None] - values) for values in (x, y)]
-    scale = math.sqrt(float((signs[0] ** 2).sum() * (signs[1] ** 2).sum()))
-    return float((signs[0] * signs[1]).sum()) / scale if scale > 0 else math.nan
-
-
-RANK_CORRELATIONS: dict[str, Callable[[Array, Array], float]] = {
-    "Spearman": spearman,
-    "Kendall": kendall,
-}
-
-
-def rank_correlations(
-    x: ArrayLike, y: ArrayLike, *, seed: int = 0, resamples: int = 2000
-) -> list[Correlation]:
-    """Spearman's and Kendall's correlation of x (K,) and y (K,), each with its interval.
-
-    The interval is the percentile bootstrap's: B = ``resamples`` draws of K pairs with repetition;
-    draws whose x or y are all equal have no ranks and are left out. Of few pairs, less than ten,
-    it is too narrow. Equal seeds give equal intervals. ValueError for fewer than 3 pairs, and for
-    lists of different length.
-    """
-    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 1 or len(a) < 3:
-        raise ValueError(f"expected two lists of 3 or more numbers, got {a.shape} and {b.shape}")
-    draws = np.random.default_rng(seed).integers(len(a), size=(resamples, len(a)))
+    a, b = np.asarray(x), np.asarray(y)
+    draws = np.random.default_rng(0).integers(len(a), size=(resamples, len(a)))
     found = []
-    for name, measure in RANK_CORRELATIONS.items():
-        drawn = np.array([measure(a[draw], b[draw]) for draw in draws])
-        edges = [math.nan, math.nan]
-        if np.isfinite(drawn).any():
-            tail = (1 - CONFIDENCE) / 2
-            edges = np.nanquantile(drawn, [tail, 1 - tail]).tolist()
-        found.append(Correlation(name, measure(a, b), edges[0], edges[1], len(a)))
-    return found
+    for name, measure in (("Spearman", stats.spearmanr), ("Kendall", stats.kendalltau)):
+        with warnings.catch_warnings(action="ignore", category=stats.ConstantInputWarning):
+            value = measure(a, b).statistic
+            drawn = np.array([measure(a[draw], b[draw]).statistic for draw in draws])
+        known = drawn[np.isfinite(drawn)]
+        low, high = np.quantile(known, [LEVEL / 2, 1 - LEVEL / 2]) if known.size else [math.nan] * 2
+        found.append(f"{name} {value:+.2f} [{low:+.2f}, {high:+.2f}]")
+    return ", ".join(found)

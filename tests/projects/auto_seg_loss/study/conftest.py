@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from auto_seg_loss.data import LabelError
-from auto_seg_loss.study import Outcome, build_study, cells, report, run_study
-from auto_seg_loss.study.matrix import Study, score_names
+from auto_seg_loss.study import cells, report
+from auto_seg_loss.study.matrix import Study, measures, read_study
+from auto_seg_loss.study.run import Outcome, run_study
 
 SPEC = "voc-miou-bezier"
+
+
+@pytest.fixture
+def make_study(tiny_config, shapes, tmp_path) -> Callable[..., Study]:
+    """``make_study(KEY, VALUE, ...)``: two losses and two seeds unless options say otherwise.
+
+    own: further lines of the study's file, which lies in tmp_path.
+    """
+
+    def make(*options: Any, own: str = "") -> Study:
+        path = Path(tmp_path) / "study.yaml"
+        path.write_text(
+            f'_BASE_: "{tiny_config}"\nOUTPUT_DIR: "{tmp_path / "output"}"\n'
+            f'STUDY:\n  LOSSES: ["cross_entropy", "{SPEC}"]\n  SEEDS: [1, 2]\n  IMAGES: 0\n{own}'
+        )
+        return read_study(str(path), [str(option) for option in options])
+
+    return make
 
 
 @dataclass
@@ -22,41 +40,20 @@ class FakeStudy:
 
     make: Callable[..., Study]
     trained: list[tuple[str, int]] = field(default_factory=list)
-    breaking: set[tuple[str, int]] = field(default_factory=set)
-    damaged: set[tuple[str, int]] = field(default_factory=set)
+    raising: dict[tuple[str, int], Exception] = field(default_factory=dict)
     diverging: set[tuple[str, int]] = field(default_factory=set)
-    hanging: set[tuple[str, int]] = field(default_factory=set)
 
-    def __call__(self, *options: Any, retry_failed: bool = False) -> str:
-        return self.outcome(*options, retry_failed=retry_failed).text
-
-    def outcome(self, *options: Any, retry_failed: bool = False) -> Outcome:
+    def __call__(self, *options: Any, retry_failed: bool = False) -> Outcome:
         return run_study(self.make(*options), retry_failed)
 
-    def train_and_test(self, cfg: Any) -> dict[str, float | None]:
+    def train_and_test(self, cfg: Any) -> dict[str, float]:
         cell = (cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC or cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE, cfg.SEED)
         self.trained.append(cell)
-        if cell in self.breaking:
-            raise RuntimeError("the disk is full\nand more")
-        if cell in self.damaged:
-            raise LabelError("7.png holds colours")
-        if cell in self.hanging:
-            time.sleep(60)
+        if cell in self.raising:
+            raise self.raising[cell]
         if cell in self.diverging:
-            return dict.fromkeys(score_names(cfg))
-        return {name: 0.0 for name in score_names(cfg)} | {"mIoU": 10.0 * cfg.SEED}
-
-
-@pytest.fixture
-def make_study(make_cfg, shapes) -> Callable[..., Study]:
-    """``make_study(KEY, VALUE, ...)``: two losses and two seeds unless options say otherwise."""
-
-    def make(*options: Any) -> Study:
-        settings = ("STUDY.LOSSES", f"['cross_entropy', '{SPEC}']", "STUDY.SEEDS", "[1, 2]")
-        opts = [str(option) for option in (*settings, *options)]
-        return build_study(make_cfg(*opts), opts)
-
-    return make
+            return {}
+        return {name: 0.0 for name in measures(cfg)} | {"mIoU": 0.1 * cfg.SEED}
 
 
 @pytest.fixture

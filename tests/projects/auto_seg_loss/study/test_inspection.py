@@ -1,9 +1,6 @@
-"""inspection.py and images.py: what is seen of a checkpoint of a network that knows little."""
+"""cells.py and inspection.py: what is seen of a checkpoint of a network that knows little."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,20 +11,21 @@ from PIL import Image
 
 from auto_seg_loss.evaluation import build_evaluator, build_test_loader, evaluate
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.study.borders import border_length, jaggedness
-from auto_seg_loss.study.finished import CellResult
-from auto_seg_loss.study.images import pictures_of
-from auto_seg_loss.study.inspection import inspect, missing_from, shown_records
-from autoseg_core import PAPER_METRICS
+from auto_seg_loss.study.borders import BORDERS
+from auto_seg_loss.study.cells import complete, is_complete
+from auto_seg_loss.study.inspection import read_shown, shown_records
 
 TEST = "shapes_sem_seg_test"
-ASKED = ("STUDY.TOLERANCES", "[1, 3]", "STUDY.BORDERS", True, "TEST.TOLERANCE", 3)
+ASKED = (
+    *("STUDY.TOLERANCES", [1, 3], "STUDY.BORDERS", True, "TEST.TOLERANCE", 3),
+    *("STUDY.IMAGES", 2),
+)
 
 
 @pytest.fixture
 def cell(make_study, weights):
     """The first cell of a study that asks for everything, with a checkpoint."""
-    cell = make_study(*ASKED, "STUDY.IMAGES", 2).cells[0]
+    cell = make_study(*ASKED).cells[0]
     cell.directory.mkdir(parents=True)
     (cell.directory / "model_final.pth").write_bytes(weights.read_bytes())
     return cell
@@ -41,62 +39,38 @@ def trained(cell, weights):
     return model
 
 
-def test_borders_and_tolerances_are_those_of_the_evaluator(cell, trained):
-    shown = inspect(cell.config, cell.directory / "model_final.pth")
+def test_what_is_asked_for_later_is_measured_from_the_checkpoint(cell, trained, make_study):
+    known = {"scores": {TEST: {"mIoU": 0.5}}}
+    assert not is_complete(cell, known)
+    result = complete(cell.config, known)
+    assert is_complete(cell, result)
+    shown = result["scores"][TEST]
+    assert shown["mIoU"] == 0.5, "what is known is not measured again"
     evaluator = build_evaluator(cell.config, DatasetCatalog.get(TEST), TEST)
     scores = evaluate(cell.config, trained, [evaluator])["sem_seg"]
-    assert shown["scores"]["BF1@3"] == scores["BF1"]
-    assert shown["scores"]["BIoU@3"] == scores["BIoU"]
-    assert shown["scores"]["BF1@1"] < scores["BF1"]
+    for name in ("BF1", "BIoU"):
+        assert 100 * shown[f"{name}@3"] == 100 * shown[name] == scores[name]
+    assert shown["BF1@1"] < shown["BF1"]
     counts = evaluator.scores.counts["boundary"]
-    assert shown["border_length"] == border_length(counts)
-    assert shown["jaggedness"] == jaggedness(counts)
-    assert json.loads(json.dumps(shown)) == shown, "it is kept as JSON"
+    assert {name: shown[name] for name in BORDERS} == {n: m(counts) for n, m in BORDERS.items()}
+    for options, done in ((("STUDY.TOLERANCES", [3]), 1), (("STUDY.TOLERANCES", [2]), 0)):
+        other = make_study(*ASKED, *options).cells[0]
+        assert is_complete(other, result) == bool(done)
 
 
 def test_predictions_are_the_networks_and_spread_over_the_set(cell, trained):
-    shown = inspect(cell.config, cell.directory / "model_final.pth")
-    records = shown_records(cell.config)
-    first, second, _ = DatasetCatalog.get(TEST)
-    assert records == [first, second]  # steps of three halves: hooks.pictures.evenly_spread
-    assert shown["images"] == [Path(one["file_name"]).name for one in records]
+    complete(cell.config, {"scores": {TEST: {"mIoU": 0.5}}})
+    folder = cell.directory / "predictions"
     trained.eval()
-    for place, record in enumerate(records):
-        (inputs,) = [
-            batch
-            for batch in build_test_loader(cell.config, DatasetCatalog.get(TEST))
-            if batch[0]["file_name"] == record["file_name"]
-        ]
+    loader = build_test_loader(cell.config, DatasetCatalog.get(TEST))
+    inputs = [batch[0] for batch in loader]
+    assert len(list(folder.iterdir())) == 2
+    for record in shown_records(cell.config):
+        (own,) = [one for one in inputs if one["file_name"] == record["file_name"]]
         with torch.no_grad():
-            expected = trained(inputs)[0]["sem_seg"].argmax(dim=0).numpy()
-        found = np.asarray(Image.open(cell.directory / "predictions" / f"{place}.png"))
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_pictures_show_the_same_images_for_every_cell(cell):
-    shown = inspect(cell.config, cell.directory / "model_final.pth")
-    scores = dict.fromkeys(PAPER_METRICS, 1.0)
-    pictures = pictures_of(CellResult(cell, scores, shown))
-    assert len(pictures) == 2
-    assert {one.shape for shown in pictures for one in vars(shown).values()} == {(48, 64, 3)}
-    assert pictures_of(CellResult(cell, scores)) == []
-    others = {**shown, "images": shown["images"][:1]}  # of another STUDY.IMAGES
-    assert pictures_of(CellResult(cell, scores, others)) == []
-    assert pictures_of(CellResult(cell, reason="the disk is full")) == []
-
-
-@pytest.mark.parametrize(
-    "options, missing",
-    [
-        ((), False),
-        (("STUDY.TOLERANCES", "[3]"), False),
-        (("STUDY.BORDERS", False), False),
-        (("STUDY.TOLERANCES", "[1, 2]"), True),
-        (("STUDY.IMAGES", 1), True),
-    ],
-)
-def test_what_an_inspection_lacks(make_study, cell, options, missing):
-    shown = inspect(cell.config, cell.directory / "model_final.pth")
-    other = make_study(*ASKED, "STUDY.IMAGES", 2, *options).cells[0]
-    assert missing_from(shown, other.config) == missing
-    assert missing_from({}, other.config)
+            expected = trained([own])[0]["sem_seg"].argmax(dim=0).numpy()
+        image, truth, prediction = read_shown(cell.config, record, folder)
+        np.testing.assert_array_equal(prediction, expected)
+        with Image.open(record["sem_seg_file_name"]) as label:
+            np.testing.assert_array_equal(truth, np.asarray(label))
+        assert image.shape == (*truth.shape, 3)

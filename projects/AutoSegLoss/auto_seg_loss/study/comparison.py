@@ -5,18 +5,35 @@ R: learning rates; S: seeds.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
+from tabulate import tabulate
+from tqdm import tqdm
 
-from auto_seg_loss.fair.trials import Book, Trial, pinned_settings, run_trials
 from auto_seg_loss.proxy import build_network, proxy_config
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.statistics import (
+    Difference,
+    in_words,
+    mean_and_spread,
+    paired_difference,
+    verdicts,
+)
+from auto_seg_loss.study.trials import (
+    Job,
+    Record,
+    Trial,
+    file_digest,
+    pinned_settings,
+    run_jobs,
+    run_trial,
+)
 from auto_seg_loss.training import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
 
@@ -32,7 +49,8 @@ class Comparison:
     """What is compared with, and the record of all trainings, OUTPUT_DIR/trials.jsonl.
 
     cfg: of the data, the network and the solver. iterations: of every training. rates: (R,) the
-    grid. seeds: S. workers: processes.
+    grid. seeds: S. workers: processes. predictions: where those of the first seed are kept, see
+    ``save_predictions``; None for nowhere.
 
     A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC.
     ``ConfigError`` without SEARCH.HOLDOUT.DATASETS.
@@ -45,14 +63,15 @@ class Comparison:
         rates: Sequence[float] = RATES,
         seeds: int = 5,
         workers: int = 1,
+        predictions: Path | None = None,
     ) -> None:
         if not cfg.SEARCH.HOLDOUT.DATASETS:
             raise ConfigError("SEARCH.HOLDOUT.DATASETS must name the data set that chooses rates.")
         self.cfg, self.iterations, self.rates = cfg, iterations, tuple(rates)
-        self.seeds, self.workers = seeds, workers
+        self.seeds, self.workers, self.predictions = seeds, workers, predictions
         self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
         self.test: str = cfg.DATASETS.TEST[0]
-        self.book = Book(Path(cfg.OUTPUT_DIR) / "trials.jsonl", pinned_settings(cfg))
+        self.record = Record(Path(cfg.OUTPUT_DIR) / "trials.jsonl", pinned_settings(cfg))
         self._specs: dict[str, tuple[str, str]] = {}
 
     def choose(self, losses: Iterable[str]) -> None:
@@ -80,13 +99,48 @@ class Comparison:
 
     def scores(self, loss: str, metric: str) -> list[float]:
         """(S,) scores in percent on the test, at the loss's rate for this metric."""
-        rate = self.rate(loss, metric)
-        trials = [self._trial(loss, rate, seed) for seed in self._seeds]
+        trials = [self._repeated(loss, metric, seed) for seed in self._seeds]
         return [100 * self._score(trial, self.test, metric) for trial in trials]
+
+    def difference(self, loss: str, other: str, metric: str) -> Difference:
+        """``loss`` less ``other`` on the test, in points, paired by seed."""
+        return paired_difference(self.scores(loss, metric), self.scores(other, metric))
+
+    def shown(self, loss: str, metric: str) -> Path | None:
+        """Where predictions of the loss at its rate for this metric are, if they are kept."""
+        return self._shown(self._repeated(loss, metric, 1))
+
+    def rate_table(self, losses: Sequence[str], metric: str) -> str:
+        """Markdown: one row per loss, its score in percent on the hold-out at every rate."""
+        rates = sorted(self.rates)
+        rows = [[loss, *(100 * self.at_rate(loss, r, metric) for r in rates)] for loss in losses]
+        headers = [f"{metric} on the hold-out", *(f"{rate:g}" for rate in rates)]
+        return tabulate(rows, headers, tablefmt="github", floatfmt=".1f")
+
+    def score_table(self, losses: Sequence[str], metric: str) -> str:
+        """Markdown: one row per loss, the best first: its rate, its score on the test, and how much
+        more than the first loss that is; the verdicts hold together."""
+        first, *others = losses
+        claims = {loss: self.difference(loss, first, metric) for loss in others}
+        found = dict(zip(claims, verdicts(list(claims.values())), strict=True))
+        rows = [
+            [
+                loss,
+                f"{self.rate(loss, metric):g}",
+                mean_and_spread(self.scores(loss, metric)),
+                "" if loss == first else in_words(claims[loss], found[loss]),
+            ]
+            for loss in sorted(losses, key=lambda one: -np.mean(self.scores(one, metric)))
+        ]
+        headers = [f"{metric} on the test", "rate", "score", f"less {first}"]
+        return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
     @property
     def _seeds(self) -> range:
         return range(1, self.seeds + 1)
+
+    def _repeated(self, loss: str, metric: str, seed: int) -> Trial:
+        return self._trial(loss, self.rate(loss, metric), seed)
 
     def _trial(self, loss: str, rate: float, seed: int) -> Trial:
         if loss not in self._specs:
@@ -94,21 +148,29 @@ class Comparison:
         name, digest = self._specs[loss]
         return Trial(name, rate, self.iterations, seed, digest)
 
-    def _run(self, trials: list[Trial], score_on: Sequence[str], label: str) -> None:
-        run_trials(self.cfg, trials, score_on, self.book, workers=self.workers, label=label)
+    def _shown(self, trial: Trial) -> Path | None:
+        if self.predictions is None or trial.seed != 1:
+            return None
+        return self.predictions / trial.name
+
+    def _run(self, trials: Iterable[Trial], score_on: Sequence[str], label: str) -> None:
+        """Make the trials that the record does not hold; a bar on a terminal."""
+        new = [trial for trial in dict.fromkeys(trials) if trial not in self.record.results]
+        jobs = [Job(self.record, one, self.cfg, (one, score_on, self._shown(one))) for one in new]
+        made = run_jobs(run_trial, jobs, self.workers)
+        for _ in tqdm(made, label, len(jobs), disable=None, dynamic_ncols=True):
+            pass
 
     def _score(self, trial: Trial, dataset: str, metric: str) -> float:
         """0 for a training that diverged."""
-        scores = self.book.records[trial]
+        scores = self.record.results[trial]["scores"]
         return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
 
 
 def _file_of(cfg: CfgNode, loss: str) -> tuple[str, str]:
     """What a trial calls a loss, and the digest of its file or ""."""
     name = str(soft_file(cfg, loss.removeprefix(SOFT))) if loss.startswith(SOFT) else loss
-    path = Path(name)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
-    return name, digest
+    return name, file_digest(Path(name))
 
 
 def soft_file(cfg: CfgNode, metric: str) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,8 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.data.report import data_report, data_sets
-from auto_seg_loss.fair.comparison import SOFT, Comparison
-from auto_seg_loss.fair.report import Found, write_report
 from auto_seg_loss.features.store import feature_store, image_size
 from auto_seg_loss.runtime.checks import check_data
 from auto_seg_loss.runtime.configs import load_config
@@ -24,14 +25,15 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.quiet import hush_detectron2
 from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import check_search, open_journal, search
+from auto_seg_loss.study.comparison import SOFT, Comparison
+from auto_seg_loss.study.finding_report import Found, write_report
 from autoseg_core.files import read_json, replacing
+from rl.settings_diff import differences
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+BASE = "features/Base-Features.yaml"
 BASELINES = ("cross_entropy", "dice", "lovasz")
-KEPT = "wish.json"
-"""In the output folder: the command that it belongs to."""
-PARTS = {"TRAIN": "train", "HOLDOUT": "holdout", "TEST": "test"}
-"""Keys of DATASETS.FOLDER, and how the names of the data sets end."""
+PARTS = ("train", "holdout", "test")
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
 LEAST = 60
@@ -39,6 +41,16 @@ LEAST = 60
 PROBE = 20
 """Iterations of the training that is timed first."""
 RATES = (0.3, 1.0, 3.0)
+OPTIONS = {
+    "DATASETS.FOLDER.IMAGES": "--images",
+    "DATASETS.FOLDER.LABELS": "--labels",
+    "DATASETS.FOLDER.CLASSES": "--classes",
+    "DATASETS.FOLDER.VOID": "--void",
+    "DATASETS.FOLDER.GROUPS": "--groups",
+    "DATASETS.FOLDER": "--images, --labels, --classes, --void, --groups",
+    "SEARCH.METRIC": "--metric",
+    "OUTPUT_DIR": "--output",
+}
 FINALISTS = 4
 """Cross entropy, the best baseline, the unsearched surrogate and the searched loss."""
 ROUNDS = 1000
@@ -62,46 +74,35 @@ class Wish:
     workers: int = 1
     opts: Sequence[str] = ()
 
-    def pinned(self) -> dict[str, str]:
-        """What the files of an output folder depend on."""
-        names = ("images", "labels", "metric", "classes", "void", "groups", "opts")
-        return {name: str(getattr(self, name)) for name in names}
-
 
 def find_loss(wish: Wish) -> str:
-    """Do what find_loss.py says; returns the report."""
+    """Do what find_loss.py says; returns the report. Errors name its options, not the keys."""
     if wish.minutes <= 0:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     began = time.monotonic()
     # Threads of one small training wait for each other; processes, and other programs, do not.
     torch.set_num_threads(1)
     wish.output.mkdir(parents=True, exist_ok=True)
-    _check_same(wish)
-    with config_errors():
-        cfg = _prepared(wish)
-    _keep(wish)
-    hush_detectron2()
-    with sole_run(cfg, "find_loss"):
-        return _find(cfg, wish, began)
+    with _options_named():
+        with config_errors():
+            cfg = _prepared(wish)
+        hush_detectron2()
+        with sole_run(cfg, "find_loss"):
+            return _find(cfg, wish, began)
 
 
-def _check_same(wish: Wish) -> None:
-    """Refuse a folder that holds a run with other data or another metric."""
-    path = wish.output / KEPT
-    if not path.is_file():
-        return
-    kept, own = read_json(path, dict[str, str], "give another --output"), wish.pinned()
-    if changed := [name for name in own if kept.get(name) != own[name]]:
-        raise ConfigError(
-            f"{wish.output} holds a run with another value of {', '.join(changed)} ("
-            + "; ".join(f"{name} {kept.get(name)!r}" for name in changed)
-            + "): give another --output."
-        )
-
-
-def _keep(wish: Wish) -> None:
-    with replacing(wish.output / KEPT) as partial:
-        partial.write_text(json.dumps(wish.pinned(), indent=1), encoding="utf-8")
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Errors of the ring name keys of a config that the user of find_loss.py never sees."""
+    try:
+        yield
+    except (ConfigError, OSError, SplitError, *DATA_ERRORS) as error:
+        text = str(error)
+        for key, option in OPTIONS.items():
+            text = re.sub(rf"\b{key}\b", option, text)
+        if text == str(error):
+            raise
+        raise ConfigError(text) from error
 
 
 def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
@@ -112,14 +113,15 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     records = [record for name in data_sets(cfg) for record in DatasetCatalog.get(name)]
     _say(f"Features of {len(records)} images")
     feature_store(cfg).prepare([record["file_name"] for record in records])
-    plan = _plan(cfg, wish, began)
-    comparison = Comparison(cfg, plan.iterations, RATES, workers=wish.workers)
+    iterations, minutes = _plan(cfg, wish, began)
+    shown = wish.output / "predictions"
+    comparison = Comparison(cfg, iterations, RATES, workers=wish.workers, predictions=shown)
     metric = wish.metric
     baselines = [*BASELINES, f"{SOFT}{metric}"]
     _say(f"Baselines, {comparison.iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines)
     _say("Search")
-    spec = _search(cfg, comparison, metric, plan)
+    spec = _search(cfg, comparison, metric, minutes)
     _say("Comparison on the test part")
     comparison.choose([spec])
     best = comparison.best(baselines, metric)
@@ -142,59 +144,56 @@ def _prepared(wish: Wish) -> CfgNode:
     }
     if wish.classes:
         folder["CLASSES"] = wish.classes.read_text(encoding="utf-8").splitlines()
-    cut = _config(wish, "cut", folder)
-    for key, part in PARTS.items():
-        names = [Path(record["file_name"]).stem for record in _records(f"cut_sem_seg_{part}")]
-        folder[key] = str(wish.output.absolute() / f"{part}.txt")
-        Path(folder[key]).write_text("\n".join(names) + "\n", encoding="utf-8")
-    records = [record for name in data_sets(cut) for record in _records(name)]
-    size = _size({image_size(record["file_name"]) for record in records})
+    keys = {"NAME": "cut", **folder}.items()
+    options = [str(text) for key, value in keys for text in (f"DATASETS.FOLDER.{key}", value)]
+    load_config(str(CONFIGS / BASE), [*wish.opts, *options])
+    with config_errors("DATASETS.FOLDER"):
+        images = {
+            part: [Path(item["file_name"]) for item in DatasetCatalog.get(f"cut_sem_seg_{part}")]
+            for part in PARTS
+        }
     classes = MetadataCatalog.get("cut_sem_seg_train").stuff_classes
-    cfg = _config(wish, "own", folder, size, len(classes))
+    size = _size({image_size(str(path)) for paths in images.values() for path in paths})
+    _write_configs(wish, folder, size, len(classes))
+    for part, paths in images.items():
+        names = "".join(f"{path.stem}\n" for path in paths)
+        (wish.output / f"{part}.txt").write_text(names, encoding="utf-8")
+    cfg = load_config(str(wish.output / "find.yaml"), list(wish.opts))
     cfg.freeze()
     check_search(cfg)
     return cfg
 
 
-def _config(
-    wish: Wish,
-    name: str,
-    folder: dict[str, Any],
-    size: tuple[int, int] = (16, 16),
-    classes: int = 1,
-) -> CfgNode:
-    """Write OUTPUT/find.yaml and train.yaml for a data set of this name, and load the first."""
-    sets = {part: [f"{name}_sem_seg_{part}"] for part in PARTS.values()}
-    keys: dict[str, Any] = {
-        "DATASETS": {
-            "FOLDER": {**folder, "NAME": name},
-            "TRAIN": sets["train"],
-            "TEST": sets["test"],
-        },
-        "MODEL": {"SEM_SEG_HEAD": {"NUM_CLASSES": classes}},
+def _write_configs(wish: Wish, folder: dict[str, Any], size: tuple[int, int], classes: int) -> None:
+    """Write OUTPUT/find.yaml and train.yaml; ``ConfigError`` for the folder of another run."""
+    output = wish.output.absolute()
+    sets = {part: [f"own_sem_seg_{part}"] for part in PARTS}
+    lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
+    folder = {**folder, **lists, "NAME": "own"}
+    data = {"DATASETS": {"FOLDER": folder, "TRAIN": sets["train"], "TEST": sets["test"]}}
+    head = {"NUM_CLASSES": classes}
+    searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
+    find = {
+        "_BASE_": str(CONFIGS / BASE),
+        **data,
+        "MODEL": {"SEM_SEG_HEAD": head},
         "FEATURES": {"SIZE": list(size)},
         "SEARCH": {"METRIC": wish.metric, "HOLDOUT": {"DATASETS": sets["holdout"]}},
+        "OUTPUT_DIR": str(output),
     }
-    _write(wish.output, "find", "features/Base-Features.yaml", keys)
-    keys["MODEL"]["SEM_SEG_HEAD"] |= {
-        "LOSS_TYPE": "auto_seg_loss",
-        "LOSS_SPEC": str(wish.output.absolute() / "searched_loss.json"),
+    train = {
+        "_BASE_": str(CONFIGS / "Base-EfficientNetLite0.yaml"),
+        **data,
+        "MODEL": {"WEIGHTS": "", "SEM_SEG_HEAD": {**head, **searched}},
+        "OUTPUT_DIR": str(output / "train"),
     }
-    keys["MODEL"]["WEIGHTS"] = ""
-    _write(wish.output, "train", "Base-EfficientNetLite0.yaml", keys)
-    return load_config(str(wish.output / "find.yaml"), list(wish.opts))
-
-
-def _write(output: Path, name: str, base: str, keys: dict[str, Any]) -> None:
-    own = {"_BASE_": str(CONFIGS / base), **keys, "OUTPUT_DIR": str(output.absolute())}
-    if name == "train":
-        own["OUTPUT_DIR"] += "/train"
-    (output / f"{name}.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
-
-
-def _records(name: str) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = DatasetCatalog.get(name)
-    return records
+    path = output / "find.yaml"
+    begun = (output / "trials.jsonl").is_file()
+    kept = yaml.safe_load(path.read_text(encoding="utf-8")) if begun else find
+    if changed := differences(kept, find):
+        raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
+    for name, keys in (("find", find), ("train", train)):
+        (output / f"{name}.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
 
 
 def _size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
@@ -210,18 +209,11 @@ def _size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
     return rows * STRIDE, columns * STRIDE
 
 
-@dataclass(frozen=True)
-class Plan:
+def _plan(cfg: CfgNode, wish: Wish, began: float) -> tuple[int, float]:
     """What the time allows: iterations of every training, minutes of the search.
 
     OUTPUT/plan.json keeps it, for a run that goes on must have the same.
     """
-
-    iterations: int
-    search_minutes: float
-
-
-def _plan(cfg: CfgNode, wish: Wish, began: float) -> Plan:
     path = wish.output / "plan.json"
     if not path.is_file():
         _say("Timing a training")
@@ -240,21 +232,21 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> Plan:
                 f"trainings have {LEAST} iterations all the same, and the end comes later"
             )
         minutes = max(0.01, round(SEARCHED * seconds / 60, 2))  # 0 would be no limit
-        plan = Plan(min(max(fits, LEAST), cfg.SOLVER.MAX_ITER), minutes)
+        plan = {"iterations": min(max(fits, LEAST), cfg.SOLVER.MAX_ITER), "search_minutes": minutes}
         with replacing(path) as partial:
-            partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
-    kept = read_json(path, dict[str, Any], "give another --output")
-    return Plan(**kept)
+            partial.write_text(json.dumps(plan), encoding="utf-8")
+    kept = read_json(path, dict[str, float], "give another --output")
+    return int(kept["iterations"]), kept["search_minutes"]
 
 
-def _search(cfg: CfgNode, comparison: Comparison, metric: str, plan: Plan) -> str:
+def _search(cfg: CfgNode, comparison: Comparison, metric: str, minutes: float) -> str:
     """Search at cross entropy's rate; the path of the spec."""
     own = cfg.clone()
     own.defrost()
-    own.SEARCH.PROXY.MAX_ITER = plan.iterations
+    own.SEARCH.PROXY.MAX_ITER = comparison.iterations
     own.SOLVER.BASE_LR = comparison.rate("cross_entropy", metric)
     own.SEARCH.ROUNDS = ROUNDS
-    own.SEARCH.MINUTES = plan.search_minutes
+    own.SEARCH.MINUTES = minutes
     # A short final, of at most five finalists: the comparison on the test part is the long one.
     own.SEARCH.SELECTION.RESEEDS = 2
     own.freeze()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from auto_seg_loss.fair.comparison import RATE_SEED, Comparison, soft_file
-from auto_seg_loss.fair.report import Found, verdict
-from auto_seg_loss.fair.tables import rate_table, score_table
-from auto_seg_loss.fair.trials import Trial
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.comparison import RATE_SEED, Comparison, soft_file
+from auto_seg_loss.study.finding_report import Found, predictions, verdict
+from auto_seg_loss.study.trials import Trial
 from autoseg_core import load_spec
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
@@ -23,11 +22,13 @@ def comparison(make_cfg, tmp_path):
     made = Comparison(cfg, 10, rates=(1.0, 0.1), seeds=3)
     for loss, scores in {"a": {0.1: 0.2, 1.0: 0.4}, "b": {0.1: 0.5, 1.0: 0.5}}.items():
         for rate, score in scores.items():
-            made.book.add(Trial(loss, rate, 10, RATE_SEED), {HOLDOUT: {"mIoU": score}})
+            made.record.add(
+                Trial(loss, rate, 10, RATE_SEED), {"scores": {HOLDOUT: {"mIoU": score}}}
+            )
     for seed in SEEDS:
         for loss, rate, gain in (("a", 1.0, 0.0), ("b", 0.1, 0.01)):
             scores = {TEST: {"mIoU": 0.1 * seed + gain}}
-            made.book.add(Trial(loss, rate, 10, seed), scores)
+            made.record.add(Trial(loss, rate, 10, seed), {"scores": scores})
     return made
 
 
@@ -38,15 +39,15 @@ def test_the_rate_is_the_best_on_the_holdout_and_of_equals_the_smallest(comparis
 
 
 def test_a_training_that_diverged_scores_nothing(comparison):
-    comparison.book.add(Trial("b", 0.1, 10, RATE_SEED), {})
+    comparison.record.add(Trial("b", 0.1, 10, RATE_SEED), {"scores": {}})
     assert comparison.rate("b", "mIoU") == 1.0
 
 
 def test_tables(comparison):
-    table = score_table(comparison, ["a", "b"], "mIoU").splitlines()
+    table = comparison.score_table(["a", "b"], "mIoU").splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == ["b", "a"]
     assert "+1.00 [+1.00, +1.00] better" in table[2]
-    assert "40.0" in rate_table(comparison, ["a"], "mIoU")
+    assert "40.0" in comparison.rate_table(["a"], "mIoU")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,31 @@ def test_tables(comparison):
 )
 def test_the_verdict_is_that_of_the_interval(comparison, spec, best, words):
     assert words in verdict(comparison, Found("mIoU", ("a", "b"), best, spec))
+
+
+def test_verdicts_of_a_table_hold_together(comparison):
+    """Twice p = 0.047."""
+    for loss in "bcd":
+        for rate in (0.1, 1.0):
+            comparison.record.add(
+                Trial(loss, rate, 10, RATE_SEED), {"scores": {HOLDOUT: {"mIoU": 0.5}}}
+            )
+        for seed, gain in zip(SEEDS, (1.9, 4.4, 3.3), strict=True):
+            scores = {TEST: {"mIoU": 0.1 * seed + gain / 100}}
+            comparison.record.add(Trial(loss, 0.1, 10, seed), {"scores": scores})
+    assert comparison.score_table(["a", "b"], "mIoU").count("better") == 1
+    assert comparison.score_table(["a", "b", "c", "d"], "mIoU").count("better") == 0
+
+
+def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp_path):
+    cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "STUDY.IMAGES", 2)
+    made = Comparison(cfg, 1, rates=(0.1,), seeds=1, predictions=tmp_path / "predictions")
+    losses = ["cross_entropy", "dice"]
+    made.choose(losses)
+    made.repeat(losses, ["mIoU"])
+    columns, picture = predictions(made, Found("mIoU", tuple(losses), "dice", "dice"))
+    assert columns == ["image", "truth", "cross_entropy", "the searched loss"]
+    assert picture.shape == (2 * 48 + 4, 4 * 64 + 3 * 4, 3)
 
 
 def test_an_unsearched_surrogate_is_a_file(comparison, shapes):

@@ -1,0 +1,120 @@
+"""What find_loss.py says at the end: a verdict, tables, and how to use the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import markdown
+from detectron2.data import MetadataCatalog
+from PIL import Image
+
+from auto_seg_loss.study.comparison import Comparison
+from auto_seg_loss.study.inspection import read_shown, shown_records
+from auto_seg_loss.study.statistics import verdicts
+from auto_seg_loss.visualize import Image as Picture
+from auto_seg_loss.visualize import class_colours, grid, overlay
+from autoseg_core.files import replacing
+
+_PAGE = """<!doctype html><meta charset="utf-8"><title>Losses</title>
+<style>body {{ font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }}
+td, th {{ padding: 0.1em 0.8em; text-align: left }} img {{ max-width: 100% }}</style>
+{body}
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was compared on the test part.
+
+    metric: the objective. losses: all of them, cross entropy first. best: the baseline that the
+    hold-out prefers. spec: path of the searched loss.
+    """
+
+    metric: str
+    losses: tuple[str, ...]
+    best: str
+    spec: str
+
+
+def verdict(comparison: Comparison, found: Found) -> str:
+    """One sentence: whether to take the searched loss."""
+    gain = comparison.difference(found.spec, found.best, found.metric)
+    over = f"{gain.numbers} points of {found.metric} over {found.best}, the best baseline"
+    return {
+        "better": f"Use the searched loss: {over}.",
+        "worse": f"Keep {found.best}: the searched loss has {over}.",
+        "": f"{found.best} is as good, keep it: the searched loss has {over}, within the noise.",
+    }[verdicts([gain])[0]]
+
+
+def predictions(comparison: Comparison, found: Found) -> tuple[list[str], Picture | None]:
+    """What the columns are, and a picture of test images, one per row: the image, and over it the
+    truth and what cross entropy and the searched loss predict; None without images.
+
+    A training that diverged has no column.
+    """
+    cfg = comparison.cfg
+    colours = class_colours(MetadataCatalog.get(cfg.DATASETS.TEST[0]))
+    names = {"cross_entropy": "cross_entropy", "the searched loss": found.spec}
+    folders = {name: comparison.shown(loss, found.metric) for name, loss in names.items()}
+    kept = {name: folder for name, folder in folders.items() if folder and folder.is_dir()}
+    rows = []
+    for record in shown_records(cfg) if kept else ():
+        shown = [read_shown(cfg, record, folder) for folder in kept.values()]
+        image, truth, _ = shown[0]
+        guesses = [guess for _, _, guess in shown]
+        rows.append([image, *(overlay(image, labels, colours) for labels in (truth, *guesses))])
+    return ["image", "truth", *kept], grid(rows) if rows else None
+
+
+def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) -> str:
+    """Markdown; columns: of predictions.png."""
+    rate = comparison.rate(found.spec, found.metric)
+    pictures = f"![Test images: {', '.join(columns)}](predictions.png)\n\n"
+    return f"""# The loss for {found.metric}
+
+{verdict(comparison, found)}
+
+{comparison.score_table(found.losses, found.metric)}
+
+Mean and standard deviation over {comparison.seeds} seeds, in percent, on the test part, which
+nothing was chosen on; differences with 95 % intervals, paired by seed; "better" and "worse" hold
+for the table as a whole, by Holm's method. Every training has {comparison.iterations} iterations of
+a head on frozen features.
+
+{comparison.rate_table(found.losses, found.metric)}
+
+{pictures * bool(columns)}![The searched curves beside the identity](curves.png)
+
+## Use it
+
+```python
+from autoseg_core import load_loss
+
+loss = load_loss("{found.spec}", ignore_index=255)
+value = loss(logits, target)  # (N, C, H, W) float, (N, H, W) int
+value.backward()
+```
+
+Its learning rate here was {rate:g}, that of cross entropy \
+{comparison.rate("cross_entropy", found.metric):g}.
+
+- `find.yaml`: the data and the features; `compare_losses.py` and `search_net.py` take it.
+- `train.yaml`: a training of the whole network with this loss, for `train_net.py`.
+- `trials.jsonl`, `journal.jsonl`: every training that was made.
+"""
+
+
+def write_report(folder: Path, comparison: Comparison, found: Found) -> str:
+    """report.md, report.html and predictions.png in ``folder``; returns the Markdown."""
+    columns, picture = predictions(comparison, found)
+    if picture is not None:
+        Image.fromarray(picture).save(folder / "predictions.png")
+    text = report(comparison, found, columns if picture is not None else ())
+    body = markdown.markdown(text, extensions=["tables", "fenced_code"])
+    for name, content in (("report.md", text), ("report.html", _PAGE.format(body=body))):
+        with replacing(folder / name) as partial:
+            partial.write_text(content, encoding="utf-8")
+    return text

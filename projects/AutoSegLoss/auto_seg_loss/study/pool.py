@@ -1,0 +1,99 @@
+"""Many trainings: one after the other, in processes of this machine, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from auto_seg_loss.config import register_names
+from auto_seg_loss.data.catalog import datasets_root
+
+Call = tuple[Any, ...]
+"""A config, and further arguments, of a function."""
+Results = Iterator[tuple[int, Any]]
+"""Number of the call, and what the function returned."""
+
+
+def map_jobs(function: Callable[..., Any], calls: Sequence[Call], workers: int = 1) -> Results:
+    """``(i, function(*calls[i]))`` as they come. An exception of the function ends it.
+
+    SEARCH.EXECUTOR of the first call's config chooses Ray, with its workers, CPUs and GPUs; a
+    worker that dies is replaced MAX_RETRIES times for each call. Otherwise ``workers`` is 1 for
+    this process, with its threads, or the number of processes, of one thread each. With equal
+    threads equal calls give equal results, whichever process makes them.
+    """
+    if calls and calls[0][0].SEARCH.EXECUTOR.NAME == "ray":
+        return _on_ray(function, calls)
+    if workers > 1:
+        return _in_processes(function, calls, workers)
+    return ((place, function(*call)) for place, call in enumerate(calls))
+
+
+def _in_processes(function: Callable[..., Any], calls: Sequence[Call], workers: int) -> Results:
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        jobs = {pool.submit(_elsewhere, function, call): i for i, call in enumerate(calls)}
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
+            pool.shutdown(cancel_futures=True)
+
+
+def _on_ray(function: Callable[..., Any], calls: Sequence[Call]) -> Results:
+    import ray
+
+    from rl.executors.ray_cluster import connect
+
+    node = calls[0][0].SEARCH.EXECUTOR
+    on_gpu = any(torch.device(call[0].MODEL.DEVICE).type == "cuda" for call in calls)
+    threads = torch.get_num_threads()
+    task = ray.remote(_on_cluster).options(
+        num_cpus=node.CPUS or (1.0 if on_gpu else float(threads)),
+        num_gpus=node.GPUS if on_gpu else 0.0,
+        max_retries=node.MAX_RETRIES,
+    )
+    place = (threads, str(datasets_root().absolute()), str(Path.cwd()))
+    waiting, ours = enumerate(calls), connect(None)
+    running: dict[Any, int] = {}
+    try:
+        while True:
+            room = (node.WORKERS or len(calls)) - len(running)
+            for number, call in islice(waiting, room):
+                running[task.remote(function, call, *place)] = number
+            if not running:
+                return
+            for done in ray.wait(list(running))[0]:
+                yield running.pop(done), ray.get(done)
+    finally:
+        for job in running:
+            ray.cancel(job, force=True)
+        if ours:
+            ray.shutdown()
+
+
+def _on_cluster(
+    function: Callable[..., Any], call: Call, threads: int, datasets: str, directory: str
+) -> Any:
+    """In the same directory as the driver, which relative paths of configs start from."""
+    torch.set_num_threads(threads)
+    os.environ["DETECTRON2_DATASETS"] = datasets
+    os.chdir(directory)
+    own = call[0].clone()
+    own.defrost()
+    # A worker sees only the GPUs that it was given, numbered from 0.
+    own.MODEL.DEVICE = torch.device(own.MODEL.DEVICE).type
+    own.freeze()
+    return _elsewhere(function, (own, *call[1:]))
+
+
+def _elsewhere(function: Callable[..., Any], call: Call) -> Any:
+    register_names(call[0])
+    return function(*call)

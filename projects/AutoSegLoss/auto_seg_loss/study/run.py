@@ -1,0 +1,54 @@
+"""The study's run: every cell that is not complete, here or in workers, then the reports."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from auto_seg_loss.study.cells import complete, is_complete
+from auto_seg_loss.study.matrix import Study, measures, open_record
+from auto_seg_loss.study.report import write_reports
+from auto_seg_loss.study.trials import Job, run_jobs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study prints, and the cells that failed, with the reason."""
+
+    text: str
+    failures: tuple[str, ...]
+
+
+def run_study(study: Study, retry_failed: bool = False) -> Outcome:
+    """Train and score every cell that is not done, and write the reports below OUTPUT_DIR.
+
+    A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
+    until its config is another. Call it inside ``runtime.resume.sole_run``.
+    """
+    for candidate in study.candidates:
+        path = study.candidate_file(candidate)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        candidate.spec.save(path)
+    records = {setting: open_record(setting) for setting in study.settings}
+    jobs = {}
+    for cell in study.cells:
+        known = records[cell.setting].results.get(cell.trial, {})
+        if not is_complete(cell, known) and ("failed" not in known or retry_failed):
+            job = Job(records[cell.setting], cell.trial, cell.config, (known,))
+            jobs[job] = cell
+    for number, (job, result) in enumerate(run_jobs(complete, list(jobs)), start=1):
+        _say(f"{number}/{len(jobs)}  {jobs[job]}", job, result)
+    results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]
+    failures = [f"{cell}: {result['failed']}" for cell, result in results if "failed" in result]
+    return Outcome(write_reports(study, results), tuple(failures))
+
+
+def _say(what: str, job: Job, result: dict) -> None:
+    if "failed" in result:
+        logger.warning("%s failed: %s", what, result["failed"])
+        return
+    target = measures(job.cfg)[0]
+    scores = result["scores"].get(job.cfg.DATASETS.TEST[0], {})
+    logger.info("%s: %s %.2f", what, target, 100 * scores.get(target, float("nan")))

@@ -1,0 +1,139 @@
+"""run.py: which cells are trained, kept, reported. The script: test_study_net.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from auto_seg_loss.data import LabelError
+from auto_seg_loss.runtime.errors import ConfigError
+from autoseg_core import PAPER_METRICS, load_spec
+
+SPEC = "voc-miou-bezier"
+EVERY = [("cross_entropy", 1), (SPEC, 1), ("cross_entropy", 2), (SPEC, 2)]
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of the first Markdown table, without the rule below its head."""
+    lines = [line for line in table.split("\n\n")[0].splitlines() if line.startswith("|")]
+    lines = [line for line in lines if not set(line) <= set("|-: ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_loss_is_trained_with_every_seed(study, tmp_path):
+    _, first, second = rows(study().text)
+    assert study.trained == EVERY
+    assert first[:3] == ["cross_entropy", "2", "15.00 ± 7.07"]
+    assert second[:3] == [SPEC, "2", "15.00 ± 7.07"]
+    output = tmp_path / "output"
+    assert rows((output / "summary.md").read_text())[1:] == [first, second]
+    lines = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
+    assert [(line["loss"], line["seed"]) for line in lines[1:]] == EVERY
+    assert lines[-1]["scores"]["shapes_sem_seg_test"]["mIoU"] == 0.2
+
+
+def test_finished_cells_are_kept_and_cut_off_ones_trained_again(study, tmp_path):
+    study("STUDY.SEEDS", [1])
+    record = tmp_path / "output" / "trials.jsonl"
+    text = record.read_text()
+    record.write_text(text[:-9])  # the last line was cut off by a kill
+    first = study()
+    assert study.trained == [*EVERY[:2], *EVERY[1:]]
+    assert study() == first and len(study.trained) == 5
+
+
+def test_fewer_scores_are_read_from_finished_cells(study):
+    study("TEST.METRICS", "('Dice',)")
+    assert rows(study().text)[0] == ["loss", "seeds", *PAPER_METRICS]
+    assert len(study.trained) == 4
+
+
+@pytest.mark.parametrize(
+    "key, value", [("SOLVER.MOMENTUM", 0.5), ("TEST.PROTOCOL", "paper"), ("TEST.TOLERANCE", 1)]
+)
+def test_cells_of_another_config_are_refused_with_what_differs(study, key, value):
+    study("STUDY.SEEDS", [2])
+    with pytest.raises(ConfigError, match=key):
+        study(key, value)
+    assert len(study.trained) == 2
+
+
+def test_other_images_of_the_same_names_are_refused(study, shapes, tmp_path, monkeypatch):
+    study()
+    copy = tmp_path / "datasets"
+    shutil.copytree(shapes, copy)
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+    study("STUDY.SEEDS", [1])
+    label = next((copy / "shapes").rglob("test_*.png"))
+    label.write_bytes(label.read_bytes() + b"longer")
+    with pytest.raises(ConfigError, match="images"):
+        study()
+    assert len(study.trained) == 4
+
+
+@pytest.mark.parametrize("what", ["loss", "start", "length"])
+def test_cells_of_other_files_or_length_are_trained_again(study, weights, tmp_path, what):
+    """A search that was made again writes another loss into the same searched_loss.json."""
+    loss, start = tmp_path / "searched_loss.json", tmp_path / "start.pth"
+    load_spec(SPEC).model_copy(update={"name": "found"}).save(loss)
+    start.write_bytes(b"1")
+    options = ("STUDY.LOSSES", [str(loss)], "STUDY.SEEDS", [1], "MODEL.WEIGHTS", start)
+    for _ in range(2):
+        study(*options)
+    assert len(study.trained) == 1
+    if what == "loss":
+        load_spec("voc-miou-bezier-paper").model_copy(update={"name": "found"}).save(loss)
+    if what == "start":
+        start = tmp_path / "start.pth"
+        start.write_bytes(b"2")
+    study(*options, *(("SOLVER.MAX_ITER", 9) if what == "length" else ()))
+    assert len(study.trained) == 2
+
+
+def test_a_diverged_cell_is_a_result(study):
+    study.diverging |= set(EVERY)
+    first = study("STUDY.TOLERANCES", [1])
+    assert rows(first.text)[1][2:] == ["nan ± nan"] * 8
+    assert study("STUDY.TOLERANCES", [1]) == first
+    assert rows(study("STUDY.TOLERANCES", [1, 2]).text)[1][2:] == ["nan ± nan"] * 10
+    assert study.trained == EVERY
+
+
+def test_a_failed_cell_is_reported_and_left_alone_until_it_is_asked_for(study, tmp_path):
+    study.raising[SPEC, 1] = RuntimeError("the disk is full\nand more")
+    outcome = study()
+    assert study.trained == EVERY
+    (failure,) = outcome.failures
+    assert failure == f"{SPEC}, seed 1: RuntimeError: the disk is full"
+    _, first, second = rows(outcome.text)
+    assert first[1:3] == ["2", "15.00 ± 7.07"] and second[1:3] == ["1", "20.00"]
+    assert "fewer than two seeds" in outcome.text
+    assert failure in (tmp_path / "output" / "summary.md").read_text()
+    lines = (tmp_path / "output" / "trials.jsonl").read_text().splitlines()
+    (kept,) = [line for line in lines if "failed" in line]
+    assert "and more" in json.loads(kept)["trace"]
+    study.raising.clear()
+    assert len(study().failures) == 1 and len(study.trained) == 4
+    assert study(retry_failed=True).failures == ()
+    assert study.trained[4:] == [(SPEC, 1)]
+
+
+def test_cells_that_all_failed_bind_no_config(study):
+    """As after a mistake in the config: nothing is finished, so nothing keeps the old one."""
+    study.raising |= dict.fromkeys(EVERY, RuntimeError("no memory"))
+    assert rows(study().text)[2] == [SPEC, "0", *["-"] * 6]
+    study.raising.clear()
+    assert study("SOLVER.MOMENTUM", 0.5).failures == ()
+    assert study.trained[4:] == EVERY
+
+
+def test_damaged_data_ends_a_study_at_once_and_leaves_no_failed_cell(study):
+    study.raising[SPEC, 1] = LabelError("7.png holds colours")
+    with pytest.raises(LabelError, match=r"7\.png holds colours"):
+        study()
+    assert study.trained == EVERY[:2]
+    study.raising.clear()
+    assert study().failures == ()
+    assert study.trained[2:] == EVERY[1:]
