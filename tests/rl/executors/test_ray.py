@@ -69,12 +69,6 @@ def test_results_come_in_order_and_nobody_waits(shared: RayExecutor) -> None:
     assert ends.index(max(ends)) == 0  # the other worker did all the rest meanwhile
 
 
-def test_workers_are_kept_from_run_to_run(shared: RayExecutor) -> None:
-    processes = _processes(shared) | _processes(shared)
-    assert list(shared.run([])) == []
-    assert len(processes | _processes(shared)) <= 2
-
-
 def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
     left = shared.run(candidates([act.is_fine, act.hangs]))
     next(left)

@@ -26,11 +26,3 @@ def test_noise_depends_on_seed_and_theta_only() -> None:
         for x in np.linspace(0.2, 0.8, 200)
     ]
     assert np.std(draws) == pytest.approx(0.01, rel=0.2)
-
-
-def test_it_can_be_led_step_by_step() -> None:
-    task, theta = Quadratic([0.5, 0.5], noise=0.01), np.array([0.1, 0.2])
-    training = task.training()
-    training.start(3)
-    assert training.advance(theta, 1.0).result == task.evaluate(theta, 3)
-    assert task.evaluate(task.optimum, 0).reward <= task.maximum == 1.0
