@@ -19,7 +19,6 @@ from tqdm import tqdm
 from auto_seg_loss.prediction import (
     InputError,
     Predictor,
-    check_prediction,
     find_images,
     plan_outputs,
     predict_file,
@@ -50,9 +49,9 @@ def main() -> None:
         cfg = load_config(arguments.config_file, arguments.opts)
         cfg.freeze()
         plan = plan_outputs(find_images(arguments.input), arguments.output)
-        check_prediction(cfg)
+        predictor = Predictor(cfg)
         arguments.output.mkdir(parents=True, exist_ok=True)
-        unreadable = predict(Predictor(cfg), plan, arguments.alpha)
+        unreadable = predict(predictor, plan, arguments.alpha)
         print(f"{len(plan) - len(unreadable)} of {len(plan)} images are in {arguments.output}")
         if unreadable:
             raise InputError("\n  ".join(["these images cannot be read:", *unreadable]))

@@ -9,7 +9,6 @@ N: images; C: classes; H, W: pixels.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -110,13 +109,11 @@ def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
     """Cross entropy whose pixels count by the weight of their class, LOSS_CLASS_WEIGHTS."""
     head = cfg.MODEL.SEM_SEG_HEAD
     values = head.LOSS_CLASS_WEIGHTS
-    numbers = all(isinstance(value, (int, float)) and 0 <= value < math.inf for value in values)
-    if len(values) != head.NUM_CLASSES or not numbers or not any(values):
+    if len(values) != head.NUM_CLASSES:
         raise ValueError(
-            'MODEL.SEM_SEG_HEAD.LOSS_TYPE "weighted_cross_entropy" needs a weight >= 0 for each '
-            f"of {head.NUM_CLASSES} classes in MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS, not all 0, "
-            f"got {list(values)}; python -m auto_seg_loss.class_weights "
-            "--config-file CONFIG prints them for a training set."
+            f"MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS needs a weight for each of {head.NUM_CLASSES} "
+            f"classes, got {list(values)}; python -m auto_seg_loss.class_weights --config-file "
+            "CONFIG prints them for a training set."
         )
     weights = torch.tensor(values, dtype=torch.float32)
     return CrossEntropy(weight=weights, ignore_index=head.IGNORE_VALUE)

@@ -23,7 +23,6 @@ from auto_seg_loss.data import SemSegMapper, read_image
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.runtime.checks import check_device
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.visualize import class_colours, overlay
 from auto_seg_loss.weight_files import local_weights
@@ -40,8 +39,7 @@ class Predictor:
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        metadata = check_prediction(cfg)
-        self.colours = class_colours(metadata)
+        self.colours = class_colours(_metadata(cfg))
         once = cfg.clone()
         once.defrost()
         once.INPUT.CACHE = False  # each image is read once; a folder of them may not fit in memory
@@ -57,14 +55,13 @@ class Predictor:
         return labels
 
 
-def check_prediction(cfg: CfgNode) -> Any:
-    """The metadata to predict with; ``ConfigError`` for a config that cannot predict."""
+def _metadata(cfg: CfgNode) -> Any:
+    """That of the classes to predict; ``ConfigError`` for a config that cannot predict."""
     if not cfg.MODEL.WEIGHTS:
         raise ConfigError(
             "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
             "train_net.py such as OUTPUT_DIR/model_final.pth."
         )
-    check_device(cfg)
     if not cfg.DATASETS.TEST or cfg.DATASETS.TEST[0] not in DatasetCatalog.list():
         raise ConfigError(
             "DATASETS.TEST must name a known data set, for its classes and colours; got "

@@ -78,13 +78,6 @@ def check_problem(cfg: CfgNode) -> None:
         space = build_space(cfg)
         candidate_spec(cfg, space, space.identity(), loss_name(cfg))
     SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=space.objective.reported)
-    if cfg.SEARCH.PROXY.MAX_ITER < 1 or cfg.SEARCH.WARM_START.MAX_ITER < 0:
-        raise ConfigError(
-            "Expected SEARCH.PROXY.MAX_ITER >= 1 and SEARCH.WARM_START.MAX_ITER >= 0, got "
-            f"{cfg.SEARCH.PROXY.MAX_ITER} and {cfg.SEARCH.WARM_START.MAX_ITER}."
-        )
-    if cfg.SEARCH.HOLDOUT.CROP < 0:
-        raise ConfigError(f"Expected SEARCH.HOLDOUT.CROP >= 0, got {cfg.SEARCH.HOLDOUT.CROP}.")
     build_sets(cfg)
 
 

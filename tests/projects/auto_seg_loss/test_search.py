@@ -140,7 +140,6 @@ def test_an_agents_node_has_its_options_with_its_defaults(make_cfg, agent, node)
         (("SEED", -1), "SEED"),
         (("SEARCH.SAMPLES", 0), "samples must be >= 1, got 0"),
         (("SEARCH.ABSENT", "keep"), r"ignore.*zero"),
-        (("SEARCH.HOLDOUT.CROP", -1), r"CROP >= 0, got -1"),
         (("SEARCH.TOLERANCE", 1001), r"tolerance.* 1000"),
         (("SEARCH.HOLDOUT.BLOCK", 100), "use smaller blocks or more images"),
         (("SEARCH.AGENT", "cma_es", "SEARCH.SAMPLES", 1), "n >= 4"),
