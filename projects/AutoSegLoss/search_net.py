@@ -9,7 +9,7 @@ ends with the same result.
 
 from __future__ import annotations
 
-from auto_seg_loss.proxy import build_network, proxy_config
+from auto_seg_loss.proxy import proxy_config, starting_network
 from auto_seg_loss.runtime.checks import check_train_data
 from auto_seg_loss.runtime.scripts import (
     explain_user_errors,
@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with explain_user_errors():
         cfg = prepare(arguments, check_train_data, check_search)
-        network = build_network(proxy_config(cfg))
+        network = starting_network(proxy_config(cfg))
         # Then the journal: it refuses a second search and another config before anything is
         # written over.
         with say_how_to_go_on("--resume"), open_journal(cfg, arguments.resume) as journal:

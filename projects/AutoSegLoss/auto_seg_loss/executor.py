@@ -19,7 +19,13 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import project_defaults, register_names
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.catalog import datasets_root
-from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_at, proxy_config
+from auto_seg_loss.proxy import (
+    DetectronProxy,
+    build_network,
+    proxy_at,
+    proxy_config,
+    starting_network,
+)
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.warm_start import read_warm_start, state_digest, warm_start, warm_start_file
@@ -130,7 +136,7 @@ def proxy_in_worker(
             "see the same data sets under the same path."
         )
     proxy_cfg = proxy_config(cfg)
-    model = build_network(proxy_cfg)
+    model = starting_network(proxy_cfg) if start is None else build_network(proxy_cfg)
     if start is None:
         weights = warm_start(proxy_cfg, model, sets[0])
     elif Path(start).is_file():

@@ -93,10 +93,10 @@ def build_proxy(
 ) -> DetectronProxy:
     """The proxy of a search's config at its warm start, which is made when its file is missing.
 
-    network: of ``build_network``, where it has been built already.
+    network: of ``starting_network``, where it has been built already.
     """
     proxy_cfg = proxy_config(cfg)
-    model = network or build_network(proxy_cfg)
+    model = network or starting_network(proxy_cfg)
     start = warm_start(proxy_cfg, model, train_dicts)
     return proxy_at(start, proxy_cfg, model, train_dicts, holdout)
 
@@ -126,10 +126,14 @@ def proxy_config(cfg: CfgNode) -> CfgNode:
 
 
 def build_network(cfg: CfgNode) -> Any:
-    """The network with MODEL.WEIGHTS, and what these lack drawn from SEED, whoever has drawn
-    from the generators before."""
+    """The network with weights drawn from SEED, whoever has drawn from the generators before."""
     with undisturbed(cfg.MODEL.DEVICE):
         seed_all_rng(cfg.SEED)
-        model = build_model(cfg)
+        return build_model(cfg)
+
+
+def starting_network(cfg: CfgNode) -> Any:
+    """The network with MODEL.WEIGHTS, if any; what these lack is drawn as in ``build_network``."""
+    model = build_network(cfg)
     Checkpointer(model).load(cfg.MODEL.WEIGHTS)
     return model
