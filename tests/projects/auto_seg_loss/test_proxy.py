@@ -212,6 +212,12 @@ def test_the_proxy_starts_from_cross_entropy_whatever_the_config_names(shapes, m
     assert not any(".loss." in key for key in proxy.start)
 
 
+def test_proxies_start_from_the_weights_of_the_config(shapes, make_cfg, weights):
+    cfg = make_cfg("MODEL.WEIGHTS", weights, "SEARCH.WARM_START.MAX_ITER", 0)
+    given = torch.load(weights, weights_only=True)["model"]
+    assert same(given, build_proxy(cfg, *build_sets(cfg)).start)
+
+
 @pytest.fixture
 def config(tiny_config, tmp_path):
     """``config(KEY, VALUE, ...)``: keywords of ``from_config`` for the tiny search."""
