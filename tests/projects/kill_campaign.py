@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import io
 import itertools
 import json
@@ -29,8 +28,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE / "helpers"))
+sys.path[:0] = [str(HERE / "helpers"), str(ROOT / "datasets")]
 
+from make_shapes import Parameters, make_shapes  # noqa: E402
 from script_server import become, import_everything, run  # noqa: E402
 
 from auto_seg_loss.runtime import scripts as user_errors  # noqa: E402
@@ -260,12 +260,7 @@ def tiny_config(home: Path) -> Path:
 
 def shapes(home: Path) -> Path:
     """The data sets of the tests."""
-    spec = importlib.util.spec_from_file_location("shapes", ROOT / "datasets" / "make_shapes.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    module.make_shapes(home, module.Parameters(height=48, width=64, train=8, val=2, test=3))
+    make_shapes(home, Parameters(height=48, width=64, train=8, val=2, test=3))
     return home
 
 

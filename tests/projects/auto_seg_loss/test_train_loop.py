@@ -87,17 +87,6 @@ def test_mixed_precision_on_a_cpu_computes_in_bfloat16():
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("kind", [TrainLoop, SimpleTrainer])
-def test_a_training_goes_on_from_a_state(kind):
-    whole, half = trained(TrainLoop, 4, steps=6), trained(kind, 4, steps=3)
-    model = copy.deepcopy(half.model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    rest = TrainLoop(model, half._data_loader_iter, optimizer)
-    rest.load_state_dict(half.state_dict())
-    rest.train(3, 6)
-    assert torch.equal(weights(rest), weights(whole))
-
-
 def test_a_loss_that_is_not_finite_stops_before_the_step():
     model = Network()
     broken = copy.deepcopy(images(4))

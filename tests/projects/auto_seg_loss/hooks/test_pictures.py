@@ -9,7 +9,7 @@ from detectron2.data import Metadata
 from detectron2.utils.events import EventStorage
 from PIL import Image
 
-from auto_seg_loss.hooks.pictures import SamplePictures, Surfaces, evenly_spread
+from auto_seg_loss.hooks.pictures import SamplePictures, Surfaces
 from auto_seg_loss.visualize import BOTH, overlay
 from autoseg_core import load_loss
 
@@ -61,13 +61,6 @@ def test_a_picture_is_image_truth_prediction_and_edges(dicts):
     np.testing.assert_array_equal(prediction, overlay(image, np.ones_like(label), COLOURS))
     assert (edges[:-1, 9:11] == (0, 255, 0)).all()  # the truth's edge is missed
     assert not (edges == BOTH).all(-1).any()
-
-
-@pytest.mark.parametrize(
-    "count, expected", [(0, []), (1, [0]), (3, [0, 3, 6]), (99, list(range(10)))]
-)
-def test_samples_are_evenly_spread(count, expected):
-    assert evenly_spread(list(range(10)), count) == expected
 
 
 # --- surfaces ---

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import random
 
 import numpy as np
@@ -22,16 +21,6 @@ def test_what_was_drawn_is_drawn_again():
     drawn = [draw() for _ in range(3)]
     set_random_states(states, "cpu")
     assert [draw() for _ in range(3)] == drawn
-
-
-def test_states_are_plain_data_on_the_disk():
-    draw()
-    file = io.BytesIO()
-    torch.save(random_states("cpu"), file)
-    drawn = draw()
-    file.seek(0)
-    set_random_states(torch.load(file, weights_only=True), "cpu")
-    assert draw() == drawn
 
 
 def test_nothing_drawn_inside_is_seen_outside():

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.runtime import resume as run_record
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import FREE_KEYS, begin_training, check_resume, sole_run
 from autoseg_core import load_spec
@@ -103,17 +102,6 @@ def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
         pytest.fail("two at a time")
     with sole_run(cfg, "training"):
         pass
-
-
-def test_without_locks_a_training_goes_on_with_a_warning(make_cfg, monkeypatch, caplog):
-    """As on some network file systems."""
-
-    def refuse(path):
-        raise OSError(37, "No locks available")
-
-    monkeypatch.setattr(run_record, "FileLock", refuse)
-    with sole_run(make_cfg(), "training"):
-        assert "No lock keeps a second training out of" in caplog.text
 
 
 @pytest.mark.parametrize(
