@@ -25,7 +25,7 @@ _STAGES = {"search": 0, "selection": 1}
 
 
 class SearchError(RuntimeError):
-    """A search, or a study, that cannot come to anything; the message says why and what to do."""
+    """A search that cannot come to anything; the message says why and what to do."""
 
 
 def candidate_seed(seed: int, stage: str, index: int) -> int:
@@ -41,15 +41,6 @@ def candidates_of_round(seed: int, index: int, thetas: NDArray[np.float64]) -> l
     """The candidates of round `index`, thetas (N, D), in the search of this seed."""
     own = candidate_seed(seed, "search", index)
     return [Candidate(f"r{index:02d}c{i:02d}", theta, own) for i, theta in enumerate(thetas)]
-
-
-def check_lost(lost: int, of: int, share: float, last: str, remedy: str) -> None:
-    """SearchError when more than ``share``, in [0, 1], of so many evaluations were lost."""
-    if lost > share * of:
-        raise SearchError(
-            f"{lost} of {of} evaluations were lost, more than the share {share:g} that may be; the "
-            f"last: {last}. {remedy}"
-        )
 
 
 class Recorded:
@@ -92,16 +83,15 @@ class Recorded:
         if result.status != "lost":
             return
         self.lost.append(candidate.id)
-        try:
-            remedy = (
-                f"The journal {self.journal.path} holds every reason: mend it and resume the "
-                "search, which evaluates them again"
-            )
-            here = len(self.lost) - self._begin
-            check_lost(here, self._size, self.max_lost, result.reason, remedy)
-        except SearchError:
+        here = len(self.lost) - self._begin
+        if here > self.max_lost * self._size:
             self.let_again()
-            raise
+            raise SearchError(
+                f"{here} of {self._size} evaluations were lost, more than the share "
+                f"{self.max_lost:g} that may be; the last: {result.reason}. The journal "
+                f"{self.journal.path} holds every reason: mend it and resume the search, which "
+                "evaluates them again"
+            )
 
     def check_hope(self) -> None:
         """SearchError when there was nothing but failures, of eight evaluations or more."""
