@@ -1,13 +1,14 @@
 """Compare losses fairly: each at its own learning rate, with several seeds, on images apart.
 
     python projects/AutoSegLoss/compare_losses.py --config-file CONFIG --losses A,B,... \
-        [--metrics A,B,...] [--iterations N] [--rates R,R,...] [--seeds N] [--workers N] \
-        [KEY VALUE ...]
+        [--found LOSS] [--metrics A,B,...] [--iterations N] [--rates R,R,...] [--seeds N] \
+        [--workers N] [KEY VALUE ...]
 
 A loss is a name of the loss registry, a name of load_spec, the path of a spec, or soft:METRIC, the
 unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, scores are those of
 DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every training; a second call makes only new ones.
-The rules are those of docs/protocol.md.
+--found adds a table of what that loss gains over the first, the best and the unsearched of the
+others. The rules are those of docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.checks import check_train_data
 from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, script_parser, start_run
+from auto_seg_loss.study.claims import claims_table
 from auto_seg_loss.study.comparison import RATES, Comparison
 
 
@@ -37,12 +39,15 @@ def main() -> None:
             arguments.workers,
         )
         losses = arguments.losses.split(",")
+        found = arguments.found
+        losses += [found] * (bool(found) and found not in losses)
         metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         comparison.choose(losses)
         tables = [comparison.rate_table(losses, metric) for metric in metrics]
         if comparison.seeds:
             comparison.repeat(losses, metrics)
             tables += [comparison.score_table(losses, metric) for metric in metrics]
+            tables += [claims_table(comparison, found, losses, metrics)] if found else []
     report = "\n\n".join(tables) + "\n"
     (Path(cfg.OUTPUT_DIR) / "comparison.md").write_text(report, encoding="utf-8")
     print(report)
@@ -52,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
     add = parser.add_argument
     add("--losses", required=True, metavar="A,B,...", help="what to compare, the reference first")
+    add("--found", default="", metavar="LOSS", help="whose gains over the others are shown")
     add("--metrics", default="", metavar="A,B,...", help="what decides (default: the six)")
     add("--iterations", type=int, default=0, help="of every training (default: SOLVER.MAX_ITER)")
     add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")

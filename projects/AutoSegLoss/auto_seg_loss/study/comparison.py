@@ -37,7 +37,7 @@ from auto_seg_loss.study.trials import (
 from auto_seg_loss.training import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
 
-RATES = (0.3, 1.0, 3.0, 10.0)
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
 RATE_SEED = 101
 """Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""

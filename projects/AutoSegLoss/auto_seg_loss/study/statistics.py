@@ -101,7 +101,8 @@ def rank_correlations(x: ArrayLike, y: ArrayLike, resamples: int = 2000) -> str:
     draws = np.random.default_rng(0).integers(len(a), size=(resamples, len(a)))
     found = []
     for name, measure in (("Spearman", stats.spearmanr), ("Kendall", stats.kendalltau)):
-        with warnings.catch_warnings(action="ignore", category=stats.ConstantInputWarning):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.ConstantInputWarning)
             value = measure(a, b).statistic
             drawn = np.array([measure(a[draw], b[draw]).statistic for draw in draws])
         known = drawn[np.isfinite(drawn)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.claims import claims_table
 from auto_seg_loss.study.comparison import RATE_SEED, Comparison, soft_file
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.trials import Trial
@@ -48,6 +49,13 @@ def test_tables(comparison):
     assert [line.split("|")[1].strip() for line in table[2:]] == ["b", "a"]
     assert "+1.00 [+1.00, +1.00] better" in table[2]
     assert "40.0" in comparison.rate_table(["a"], "mIoU")
+
+
+def test_the_claims_of_a_found_loss(comparison):
+    row = claims_table(comparison, "b", ["a", "b"], ["mIoU"]).splitlines()[2]
+    gain = "+1.00 [+1.00, +1.00] better"
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells == ["mIoU", "20.00", "a 20.00", "", "21.00", gain, gain, ""]
 
 
 @pytest.mark.parametrize(
