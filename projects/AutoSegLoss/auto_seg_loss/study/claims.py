@@ -40,6 +40,7 @@ def claims_table(
     verdict = iter(verdicts([claim for row in claims for claim in row]))
     for row, made in zip(rows, claims, strict=True):
         row += [in_words(claim, next(verdict)) for claim in made]
+        row += [""] * (3 - len(made))
     headers = [
         *("metric", rivals[0], "best other", "unsearched", "found"),
         *(f"less {rivals[0]}", "less best other", "less unsearched"),
