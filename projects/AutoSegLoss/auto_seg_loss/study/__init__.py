@@ -10,7 +10,7 @@ study_net.py: whole trainings, data sets x networks x losses x seeds
 settings.py      data sets x networks           matrix.py      settings -> cells
 candidates.py    losses of a journal            checks.py      what is refused
 cells.py         one cell                       run.py         all of them
-results.py       one table, and what follows    report.py, figures.py, tensorboard.py
+results.py       one table, and what follows    report.py, figures.py    tables, pictures
 
 compare_losses.py and find_loss.py: each loss at its own learning rate
 comparison.py    rates by the hold-out, then seeds; tables

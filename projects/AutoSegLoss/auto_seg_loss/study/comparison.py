@@ -15,7 +15,7 @@ from detectron2.data import DatasetCatalog
 from tabulate import tabulate
 from tqdm import tqdm
 
-from auto_seg_loss.proxy import build_network, proxy_config
+from auto_seg_loss.proxy import proxy_config, starting_network
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.statistics import (
@@ -190,6 +190,6 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
 
 def _reference(cfg: CfgNode) -> Batches:
     own = proxy_config(cfg)
-    model = build_network(own)
+    model = starting_network(own)
     records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     return reference_batches(own, model, model.state_dict(), records)

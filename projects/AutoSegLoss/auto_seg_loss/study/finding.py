@@ -51,6 +51,7 @@ OPTIONS = {
     "SEARCH.METRIC": "--metric",
     "OUTPUT_DIR": "--output",
 }
+"""What errors call a key of the config -> what the user of find_loss.py has typed."""
 FINALISTS = 4
 """Cross entropy, the best baseline, the unsearched surrogate and the searched loss."""
 ROUNDS = 1000

@@ -72,7 +72,7 @@ def predictions(comparison: Comparison, found: Found) -> tuple[list[str], Pictur
 def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) -> str:
     """Markdown; columns: of predictions.png."""
     rate = comparison.rate(found.spec, found.metric)
-    pictures = f"![Test images: {', '.join(columns)}](predictions.png)\n\n"
+    pictures = f"Test images: {', '.join(columns)}.\n\n![Test images](predictions.png)\n\n"
     return f"""# The loss for {found.metric}
 
 {verdict(comparison, found)}

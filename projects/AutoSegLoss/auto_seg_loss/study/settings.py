@@ -56,12 +56,12 @@ def read_settings(config_file: str, opts: Sequence[str]) -> tuple[CfgNode, list[
     own = {key: own[key] for key in own.keys() - {"_BASE_", "STUDY", "OUTPUT_DIR"}}
     datasets = _axis("STUDY.DATASETS", cfg.STUDY.DATASETS, folder)
     networks = _axis("STUDY.NETWORKS", cfg.STUDY.NETWORKS, folder)
-    return cfg, [
-        Setting(name, network, _merged(cfg, (name, network), [*parts, own], opts))
-        for name, data in datasets.items()
-        for network, model in networks.items()
-        for parts in [[data, model, _of_the_data(data)]]
-    ]
+    settings = []
+    for name, data in datasets.items():
+        for network, model in networks.items():
+            parts = [data, model, _of_the_data(data), own]
+            settings.append(Setting(name, network, _merged(cfg, (name, network), parts, opts)))
+    return cfg, settings
 
 
 def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str, Any]]:

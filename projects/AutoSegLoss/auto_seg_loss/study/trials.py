@@ -12,11 +12,10 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
-from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.config import plain
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
-from auto_seg_loss.proxy import build_network
+from auto_seg_loss.proxy import starting_network
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.study.inspection import save_predictions
@@ -110,8 +109,7 @@ def run_trial(
     own = trial_config(cfg, trial)
     records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     with quiet():
-        network = build_network(own)
-        Checkpointer(network).load(own.MODEL.WEIGHTS)
+        network = starting_network(own)
         try:
             train(own, network, records, trial.seed)
         except FloatingPointError:

@@ -90,3 +90,10 @@ def test_a_loss_is_a_name_of_the_registry_or_a_spec(make_cfg, loss, kind, spec):
 
 def test_the_metrics_of_the_objective_are_scored_too(make_cfg):
     assert "Dice" in reported(make_cfg("SEARCH.METRIC", "0.5*mIoU+0.5*Dice"))
+
+
+def test_a_training_starts_from_the_weights_of_the_config(make_cfg, shapes, weights):
+    options = ("SOLVER.BASE_LR", 0.0, "MODEL.RESNETS.NORM", "FrozenBN")
+    trial = Trial("cross_entropy", 0.0, 1, seed=1)
+    started = run_trial(make_cfg(*options, "MODEL.WEIGHTS", weights), trial, [TEST])
+    assert started != run_trial(make_cfg(*options), trial, [TEST])
