@@ -125,7 +125,7 @@ def _title(spec: LossSpec, index: int) -> str:
     """The spec's name and its metric; of several terms also which one, and its weight."""
     term, count = spec.terms[index], len(spec.terms)
     which = f"term {index + 1} of {count}: {term.weight:g} × " if count > 1 else ""
-    return f"{fill(spec.name, 32)}\n{fill(which + term.metric, 32)}"
+    return f"{fill(spec.name, 32)}\n{fill(f'{which}{term.target}', 32)}"
 
 
 def _points(term: LossTerm) -> dict[str, Tensor]:

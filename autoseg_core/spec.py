@@ -100,9 +100,14 @@ class LossTerm(_Model):
         return self
 
     @property
+    def target(self) -> Target:
+        """The metric and the form of its surrogate."""
+        return Target(self.metric, self.surrogate)
+
+    @property
     def curves(self) -> tuple[str, ...]:
         """Names of the curves, in the order of ``control_points``."""
-        return Target(self.metric, self.surrogate).curves
+        return self.target.curves
 
     @classmethod
     def from_theta(cls, space: CurveSpace, theta: Any, **settings: Any) -> LossTerm:

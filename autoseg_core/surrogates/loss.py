@@ -148,7 +148,7 @@ class AutoSegLoss(nn.Module):
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
         join = " + " if self.spec.combine == "sum" else " * "
-        terms = join.join(f"{t.weight:g} {t.metric}" for t in self.spec.terms)
+        terms = join.join(f"{t.weight:g} {t.target}" for t in self.spec.terms)
         scaled = terms if self.spec.scale == 1 else f"{self.spec.scale:g} * ({terms})"
         return f"{self.spec.name}: {scaled}, ignore_index={self.ignore_index}"
 

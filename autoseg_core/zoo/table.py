@@ -51,7 +51,7 @@ def show_loss(spec: LossSpec, form: str = "plain") -> str:
     settings = spec.model_dump(include={"combine", "scale"})
     parts.append(_table(settings.items(), ("setting", "value"), form))
     for number, term in enumerate(spec.terms, start=1):
-        parts.append(_heading(f"Term {number} of {len(spec.terms)}: {term.metric}", form))
+        parts.append(_heading(f"Term {number} of {len(spec.terms)}: {term.target}", form))
         settings = term.model_dump(exclude=_SHOWN_APART)
         parts.append(_table(settings.items(), ("setting", "value"), form))
         parts.append(_table(_points(term), _POINTS, form))
@@ -86,7 +86,9 @@ def _row(spec: LossSpec) -> list[Any]:
     """Values of ``_LOSSES``; the metrics of several terms are written as they are combined."""
     told, terms = spec.provenance, spec.terms
     sign = " + " if spec.combine == "sum" else " × "
-    metrics = sign.join(t.metric if t.weight == 1 else f"{t.weight:g} × {t.metric}" for t in terms)
+    metrics = sign.join(
+        f"{t.target}" if t.weight == 1 else f"{t.weight:g} × {t.target}" for t in terms
+    )
     scaled = metrics if spec.scale == 1 else f"{spec.scale:g} × ({metrics})"
     columns = [[t.surface for t in terms], [str(t.pieces) for t in terms]]
     described = [" + ".join(column) for column in columns]

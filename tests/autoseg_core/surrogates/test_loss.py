@@ -153,8 +153,8 @@ def test_copies_are_equal(copied: Any) -> None:
 
 def test_print_tells_what_it_is() -> None:
     assert repr(LOSS) == "AutoSegLoss(sample: 1 mIoU + 0.5 BF1, ignore_index=255)"
-    product = soft_loss("mIoU*BF1", ignore_index=3).spec.scaled(30.0)
-    assert "30 * (1 mIoU * 1 BF1)" in repr(AutoSegLoss(product))
+    product = soft_loss("mIoU*BF1_difference").spec.scaled(30.0)
+    assert "30 * (1 mIoU * 1 BF1_difference)" in repr(AutoSegLoss(product))
 
 
 @pytest.mark.parametrize("name", ["fused", "compiled"])
