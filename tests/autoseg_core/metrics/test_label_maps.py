@@ -78,9 +78,8 @@ def test_counts_equal_their_twins(count: Any, paper: bool, noise: bool, classes:
 
 @needs_kernels
 @pytest.mark.parametrize("shape", [(3, 97, 13), (1, 200, 70), (1, 1, 300), (2, 200, 1), (1, 1, 1)])
-@pytest.mark.parametrize("tolerance", [0, 1, 5, FAR])
-@pytest.mark.parametrize("edges_see_void", [False, True])
-@pytest.mark.parametrize("drop_background", [False, True])
+@pytest.mark.parametrize("tolerance", [0, 5, FAR])
+@pytest.mark.parametrize(("edges_see_void", "drop_background"), [(False, True), (True, False)])
 def test_kernels_count_like_pytorch(
     shape: tuple[int, int, int], tolerance: int, edges_see_void: bool, drop_background: bool
 ) -> None:

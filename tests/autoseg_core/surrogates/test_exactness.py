@@ -61,8 +61,7 @@ def test_the_exact_score_is_the_textbook_form(metric: str, present: int) -> None
 
 
 @EACH
-@pytest.mark.parametrize("drop_background", [False, True])
-@pytest.mark.parametrize("tolerance", [0, 5])
+@pytest.mark.parametrize(("drop_background", "tolerance"), [(False, 0), (True, 5)])
 def test_at_one_hot_predictions_the_loss_is_one_minus_the_metric(
     metric: str, surface: str, drop_background: bool, tolerance: int
 ) -> None:
@@ -102,8 +101,9 @@ def test_of_several_terms_the_loss_is_one_minus_the_objective(text: str) -> None
 
 
 @EVERY
-@pytest.mark.parametrize("absent", ["ignore", "zero"])
-@pytest.mark.parametrize(("tolerance", "drop_background"), [(0, False), (2, True)])
+@pytest.mark.parametrize(
+    ("absent", "tolerance", "drop_background"), [("ignore", 0, False), ("zero", 2, True)]
+)
 def test_soft_predictions_equal_the_slow_twin(
     metric: str, surface: str, absent: Any, tolerance: int, drop_background: bool
 ) -> None:

@@ -55,7 +55,7 @@ def test_one_label_alone_has_finite_gradients(
 
 
 @EACH
-@pytest.mark.parametrize("shape", [(0, 4, 5), (1, 1, 1), (1, 1, 7)])
+@pytest.mark.parametrize("shape", [(0, 4, 5), (1, 1, 7)])
 def test_empty_and_thin_batches(metric: str, surface: str, shape: tuple[int, ...]) -> None:
     logits = torch.zeros(shape[0], CLASSES, *shape[1:], requires_grad=True)
     target = torch.arange(int(np.prod(shape))).view(shape) % CLASSES
@@ -94,8 +94,9 @@ def steep_term(metric: str, surface: str) -> LossTerm:
 
 
 @EACH
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
-@pytest.mark.parametrize("scale", [0.0, 90.0, 1e4])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.float16, 90.0), (torch.float64, 0.0), (torch.float64, 1e4)]
+)
 def test_saturated_logits_and_steep_curves_have_finite_gradients(
     metric: str, surface: str, dtype: torch.dtype, scale: float
 ) -> None:
@@ -108,7 +109,7 @@ def test_saturated_logits_and_steep_curves_have_finite_gradients(
 
 @pytest.mark.parametrize("backend", ["reference", "auto"])
 @pytest.mark.parametrize("metric", [*METRICS, "Tversky(alpha=1,beta=0)"])
-@pytest.mark.parametrize("gap", [88.0, 95.0, 103.0])
+@pytest.mark.parametrize("gap", [88.0, 103.0])
 def test_a_class_given_up_has_finite_gradients(metric: str, backend: Any, gap: float) -> None:
     """Sums of its probabilities are denormal numbers: a slope over them would overflow."""
     loss = soft_loss(metric, tolerance=1, backend=backend)
