@@ -73,8 +73,10 @@ def test_torch_accepts_every_operation(case: str, dtype: torch.dtype) -> None:
     torch.library.opcheck(backward, (gradient, logits, *given))
 
 
-@pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1", "BoundaryIoU(radius=2)"])
-@pytest.mark.parametrize("options", [{}, {"upsample": "bilinear"}], ids=["", "upsampled"])
+@pytest.mark.parametrize(
+    ("metric", "options"),
+    [("mIoU", {"upsample": "bilinear"}), ("BIoU", {}), ("BF1", {}), ("BoundaryIoU(radius=2)", {})],
+)
 def test_one_graph_for_images_of_all_sizes(
     metric: str, options: dict[str, Any], fresh_compiler: None
 ) -> None:

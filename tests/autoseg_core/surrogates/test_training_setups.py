@@ -68,7 +68,7 @@ def fresh_compiler() -> Iterator[None]:
 
 
 @COMPILING
-@METRIC
+@pytest.mark.parametrize("metric", ["mIoU", "BF1"])
 def test_a_training_step_compiles_into_one_graph(metric: str, fresh_compiler: None) -> None:
     """Up to the code generator, which the test below adds."""
     model = Training(loss_of(metric))
