@@ -72,12 +72,13 @@ def test_it_prints_the_table_and_files_that_exist_and_goes_on_where_it_stopped(
     assert len(listed) >= 5 and all(Path(path).exists() for path in listed)
     assert load_spec(Path("output/demo-small/search/searched_loss.json")).terms[0].metric == "mIoU"
 
-    results = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("results.json")}
-    assert len(results) == 6
+    (record,) = tmp_path.rglob("study/trials.jsonl")
+    trials = record.read_text()
+    assert len(trials.splitlines()) == 1 + 6
     demo.main()
     again = capfd.readouterr().out
     assert re.findall(r"^\| *\w.*$", again, re.MULTILINE) == [head, first, middle, last]
-    assert {path: path.stat().st_mtime_ns for path in results} == results
+    assert record.read_text() == trials
 
 
 def test_the_small_budget_is_small_and_known_to_the_config():

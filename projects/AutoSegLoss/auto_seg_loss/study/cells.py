@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 def is_complete(cell: Cell, result: Result) -> bool:
     """Whether nothing is left to do for it; a training that diverged leaves nothing to look at."""
-    if "scores" not in result:
+    if "scores" not in result or "failed" in result:
         return False
     scores = result["scores"].get(cell.config.DATASETS.TEST[0])
     return not scores or not (_missing(cell.config, scores) or _unseen(cell.config))

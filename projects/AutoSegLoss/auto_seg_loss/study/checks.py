@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss
+from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.checks import check_config, check_train_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.matrix import Study, cell_config, measures
 from auto_seg_loss.study.settings import RESERVED, Setting
+from auto_seg_loss.weight_files import local_weights
+from auto_seg_loss.weights import read_checkpoint
 
 
 def check_study(study: Study) -> None:
@@ -44,5 +48,8 @@ def _check_setting(study: Study, setting: Setting) -> None:
                 build_loss(cell.config)
     seeds = study.config.STUDY.SEEDS
     starts = [cell_config(setting.config, "", "cross_entropy", seed) for seed in seeds]
-    for cfg in {cfg.MODEL.WEIGHTS: cfg for cfg in starts}.values():
-        check_config(cfg, check_train_data)
+    check_config(starts[0], check_train_data)
+    network = network_on_meta(starts[0]).state_dict()
+    for weights in {cfg.MODEL.WEIGHTS for cfg in starts} - {""}:
+        path = local_weights(weights)
+        fitted(read_checkpoint(path), network, path)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
+
+from detectron2.config import CfgNode
 
 from auto_seg_loss.study.cells import complete, is_complete
 from auto_seg_loss.study.matrix import Study, measures, open_record
 from auto_seg_loss.study.report import write_reports
-from auto_seg_loss.study.trials import Job, run_jobs
+from auto_seg_loss.study.trials import Job, Result, run_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +42,15 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
             job = Job(records[cell.setting], cell.trial, cell.config, (known,))
             jobs[job] = cell
     for number, (job, result) in enumerate(run_jobs(complete, list(jobs)), start=1):
-        _say(f"{number}/{len(jobs)}  {jobs[job]}", job, result)
+        logger.info("%d/%d  %s: %s", number, len(jobs), jobs[job], _told(job.cfg, result))
     results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]
     failures = [f"{cell}: {result['failed']}" for cell, result in results if "failed" in result]
     return Outcome(write_reports(study, results), tuple(failures))
 
 
-def _say(what: str, job: Job, result: dict) -> None:
+def _told(cfg: CfgNode, result: Result) -> str:
     if "failed" in result:
-        logger.warning("%s failed: %s", what, result["failed"])
-        return
-    target = measures(job.cfg)[0]
-    scores = result["scores"].get(job.cfg.DATASETS.TEST[0], {})
-    logger.info("%s: %s %.2f", what, target, 100 * scores.get(target, float("nan")))
+        return f"failed: {result['failed']}"
+    target = measures(cfg)[0]
+    scores = result["scores"].get(cfg.DATASETS.TEST[0], {})
+    return f"{target} {100 * scores.get(target, math.nan):.2f}"
