@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 8
+KILLS = 4
 ROOT = Path(__file__).parents[2]
 
 
