@@ -12,7 +12,7 @@ from autoseg_core.surrogates import AutoSegLoss
 from autoseg_core.void import IgnoreIndex
 
 RECOMMENDED = {
-    "mIoU": "voc-miou-bezier",
+    "mIoU": "idd-miou-bezier",
     "FWIoU": "voc-fwiou-bezier",
     "mAcc": "voc-macc-bezier",
     "gAcc": "voc-gacc-bezier",
