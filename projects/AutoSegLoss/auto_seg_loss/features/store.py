@@ -203,8 +203,11 @@ def _digest(cfg: CfgNode, names: list[str]) -> str:
 
 @lru_cache
 def _content(path: str) -> str:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @cache
