@@ -15,7 +15,6 @@ from torch import Tensor
 Curve = Callable[[Tensor], Tensor]
 Curves = Mapping[str, Curve]
 
-AND_OR = ("and", "or")
 XOR = ("and_probability", "and_eroded", "or_probability", "or_eroded")
 XOR_DIFFERENCE = ("xor",)
 

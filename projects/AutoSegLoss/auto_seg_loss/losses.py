@@ -115,6 +115,11 @@ def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
             f"classes, got {list(values)}; python -m auto_seg_loss.class_weights --config-file "
             "CONFIG prints them for a training set."
         )
+    if min(values) < 0 or max(values) == 0:
+        raise ValueError(
+            "MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS must be at least 0, and one of them positive, "
+            f"got {list(values)}."
+        )
     weights = torch.tensor(values, dtype=torch.float32)
     return CrossEntropy(weight=weights, ignore_index=head.IGNORE_VALUE)
 

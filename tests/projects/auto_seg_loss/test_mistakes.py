@@ -17,7 +17,9 @@ from auto_seg_loss.runtime.checks import (
     check_device,
     check_evaluation,
     check_loss,
+    check_schedule,
     check_test_data,
+    check_test_size,
     check_train_data,
     check_weights,
 )
@@ -25,6 +27,11 @@ from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
 
 HEAD = "MODEL.SEM_SEG_HEAD."
+
+
+def weights(values: list[float]) -> tuple[object, ...]:
+    kind = (HEAD + "LOSS_TYPE", "weighted_cross_entropy")
+    return *kind, HEAD + "LOSS_CLASS_WEIGHTS", values
 
 
 @pytest.fixture
@@ -68,6 +75,11 @@ def test_options(tiny_config, options, named):
         (check_evaluation, ("TEST.PROTOCOL", "lax"), r"TEST\..*'lax'.*strict, paper"),
         (check_evaluation, ("TEST.TOLERANCE", -1), r"TEST\.TOLERANCE.*-1"),
         (check_evaluation, ("TEST.METRICS", "('Foo',)"), r"TEST\..*METRICS.*'Foo'"),
+        (check_schedule, ("SOLVER.MAX_ITER", 0), r"SOLVER\.MAX_ITER"),
+        (check_schedule, ("SOLVER.ACCUMULATE", 0), r"SOLVER\.ACCUMULATE"),
+        (check_loss, weights([1.0] * 6 + [-1.0]), "LOSS_CLASS_WEIGHTS"),
+        (check_loss, weights([0.0] * 7), "LOSS_CLASS_WEIGHTS"),
+        (check_test_size, (HEAD + "NAME", "DeepLabV3PlusHead"), r"cannot score .*test_00000\.jpg"),
         (check_loss, (HEAD + "LOSS_SPEC", "miou"), r"LOSS_SPEC 'miou' is not used"),
         (check_loss, (HEAD + "LOSS_TYPE", "dyce"), r"LOSS_TYPE 'dyce'; known .*cross_entropy"),
         (check_loss, (HEAD + "LOSS_TYPE", "auto_seg_loss"), r"LOSS_SPEC"),
@@ -84,6 +96,18 @@ def test_options(tiny_config, options, named):
 def test_settings(shapes, make_cfg, check: Callable, options, named):
     with pytest.raises(ValueError, match=named):
         check(make_cfg(*options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("INPUT.CROP.SIZE", "[16, 32]"),  # divides 48 x 64
+        ("INPUT.CROP.ENABLED", False),
+        (HEAD + "NAME", "AnyLossDeepLabV3PlusHead"),
+    ],
+)
+def test_heads_that_can_score_the_test_images_pass(shapes, make_cfg, options):
+    check_test_size(make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", *options))
 
 
 def test_sound_settings_pass(shapes, make_cfg):

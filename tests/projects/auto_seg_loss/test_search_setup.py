@@ -1,4 +1,4 @@
-"""problem.py: the space, the candidate's loss and the images that a search config names."""
+"""search_setup.py: the space, the candidate's loss and the images that a search config names."""
 
 from __future__ import annotations
 

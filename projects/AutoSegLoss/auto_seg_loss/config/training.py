@@ -40,7 +40,8 @@ def add_model_keys(cfg: CfgNode) -> None:
     # MODEL.SEM_SEG_HEAD.LOSS_TYPE, a key of DeepLab's, is here a name of
     # auto_seg_loss.losses.SEM_SEG_LOSS_REGISTRY: `cross_entropy`, `weighted_cross_entropy`,
     # `hard_pixel_mining`, `auto_seg_loss`, and, with the extra [baselines], `focal`, `dice`,
-    # `jaccard`, `lovasz`. Detectron2's own heads take them from modeling.build_model.
+    # `cross_entropy_dice`, `jaccard`, `lovasz`. Detectron2's own heads take them from
+    # modeling.build_model.
     # For `weighted_cross_entropy`: a weight >= 0 for each class. `python -m
     # auto_seg_loss.class_weights` computes them for a training set.
     cfg.MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS = []

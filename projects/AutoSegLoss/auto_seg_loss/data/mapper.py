@@ -27,11 +27,6 @@ from .verify import DatasetError, size_mismatch
 _DECODED: dict[tuple[Any, ...], np.ndarray] = {}
 
 
-def clear_cache() -> None:
-    """Forgets all decoded files that mappers with `cache=True` have kept in this process."""
-    _DECODED.clear()
-
-
 class SemSegMapper:
     """Reads, augments and tensorises one image and, for training, its label.
 

@@ -14,16 +14,13 @@ from detectron2.projects.deeplab import add_deeplab_config
 from PIL import Image
 
 from auto_seg_loss.data import SemSegMapper, mapper
-from auto_seg_loss.data.mapper import clear_cache
 
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
 
 
 @pytest.fixture(autouse=True)
-def empty_cache():
-    clear_cache()
-    yield
-    clear_cache()
+def empty_cache(monkeypatch):
+    monkeypatch.setattr(mapper, "_DECODED", {})
 
 
 @pytest.fixture
@@ -115,7 +112,7 @@ def test_the_cache_decodes_once_for_all_mappers(item, monkeypatch):
     assert torch.equal(first["image"], second["image"])
     assert torch.equal(first["sem_seg"], second["sem_seg"])
     assert len(reads) == 1
-    clear_cache()
+    mapper._DECODED.clear()
     with pytest.raises(FileNotFoundError):
         make(cache=True)(item)
 

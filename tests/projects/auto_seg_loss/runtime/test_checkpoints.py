@@ -1,4 +1,4 @@
-"""saving.py: checkpoints are whole, and the one to go on from is found."""
+"""checkpoints.py: checkpoints are whole, and the one to go on from is found."""
 
 from __future__ import annotations
 

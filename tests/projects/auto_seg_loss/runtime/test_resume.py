@@ -1,4 +1,4 @@
-"""run_record.py: a training goes on with what it was started with, or not at all."""
+"""resume.py: a training goes on with what it was started with, or not at all."""
 
 from __future__ import annotations
 

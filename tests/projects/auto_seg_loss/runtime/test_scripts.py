@@ -1,4 +1,4 @@
-"""user_errors.py: what a user can mend is one line, a bug keeps its traceback."""
+"""scripts.py: what a user can mend is one line, a bug keeps its traceback."""
 
 from __future__ import annotations
 
