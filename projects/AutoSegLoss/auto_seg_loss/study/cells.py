@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
@@ -12,7 +15,9 @@ from detectron2.utils.env import seed_all_rng
 from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.modeling import build_model
+from auto_seg_loss.runtime.checkpoints import LAST
 from auto_seg_loss.runtime.quiet import quiet_console
+from auto_seg_loss.runtime.resume import begin_training
 from auto_seg_loss.study.inspection import (
     measure,
     prediction_file,
@@ -20,11 +25,14 @@ from auto_seg_loss.study.inspection import (
     shown_records,
 )
 from auto_seg_loss.study.matrix import Cell, measures
-from auto_seg_loss.study.trials import Result
+from auto_seg_loss.study.trials import Result, Trial, changed_settings
 from auto_seg_loss.trainer import Trainer
+from autoseg_core.files import read_json, replacing
 from rl.executors.attempts import is_data_error
 
 CHECKPOINT, CONFIG, PREDICTIONS = "model_final.pth", "config.yaml", "predictions"
+TRAINED = "trained.json"
+"""Of which trial the checkpoint of a cell's folder is, and its scores when it was trained."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +45,11 @@ def is_complete(cell: Cell, result: Result) -> bool:
     return not scores or not (_missing(cell.config, scores) or _unseen(cell.config))
 
 
-def complete(cfg: CfgNode, known: Result) -> Result:
-    """Train a cell, measure it and keep its predictions, as far as ``known`` does not say.
+def complete(cfg: CfgNode, known: Result, trial: Trial, settings: Mapping[str, Any]) -> Result:
+    """Train a cell, measure it and keep its predictions, as far as that is not done yet.
+
+    known: what the record of these settings says of the trial. The checkpoint in the folder is used
+    when it is of this trial, also where the record does not know of it yet.
 
     Any exception of the training is a failure of this cell alone, with its reason and traceback,
     unless it tells of a file, which ends the study.
@@ -46,8 +57,12 @@ def complete(cfg: CfgNode, known: Result) -> Result:
     folder, name = Path(cfg.OUTPUT_DIR), cfg.DATASETS.TEST[0]
     try:
         with quiet_console():
-            done = "scores" in known and (folder / CHECKPOINT).is_file()
-            scores = known["scores"][name] if done else train_and_test(cfg)
+            scores = _kept(folder, trial, settings)
+            if scores is None:
+                scores = train_and_test(cfg)
+                _keep(folder, trial, settings, scores)
+            else:
+                scores |= known.get("scores", {}).get(name, {})
             missing = _missing(cfg, scores)
             if scores and (missing or _unseen(cfg)):
                 model = build_model(cfg)
@@ -66,11 +81,12 @@ def train_and_test(cfg: CfgNode) -> dict[str, float]:
     """Scores in [0, 1]; {} of a training that diverged. Starts from nothing that is there."""
     folder = Path(cfg.OUTPUT_DIR)
     # Detectron2 appends to some of these.
-    for left in (folder / CHECKPOINT, folder / "metrics.json", *folder.glob("events.out.*")):
+    names = (TRAINED, CHECKPOINT, LAST, "metrics.json")
+    for left in (*(folder / one for one in names), *folder.glob("events.out.*")):
         left.unlink(missing_ok=True)
     for left in (folder / PREDICTIONS).glob("*.png"):
         left.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    begin_training(cfg, resume=False)
     # As train_net.py leaves it, to train or to score the cell by itself.
     (folder / CONFIG).write_text(cfg.dump(), encoding="utf-8")
     seed_all_rng(cfg.SEED)
@@ -82,6 +98,26 @@ def train_and_test(cfg: CfgNode) -> dict[str, float]:
         logger.warning("%s: %s", folder, str(error).partition("\n")[0])
         return {}
     return {name: percent[name] / 100 for name in measures(cfg) if name in percent}
+
+
+def _kept(folder: Path, trial: Trial, settings: Mapping[str, Any]) -> dict[str, float] | None:
+    """Scores of the trial whose checkpoint is in the folder; None for any other."""
+    path = folder / TRAINED
+    if not path.is_file():
+        return None
+    kept = read_json(path, dict[str, Any], "delete it: the cell is trained again.")
+    other = kept["trial"] != trial.name or changed_settings(kept["settings"], settings)
+    lost = kept["scores"] and not (folder / CHECKPOINT).is_file()
+    return None if other or lost else kept["scores"]
+
+
+def _keep(
+    folder: Path, trial: Trial, settings: Mapping[str, Any], scores: dict[str, float]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"trial": trial.name, "settings": settings, "scores": scores}
+    with replacing(folder / TRAINED) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _missing(cfg: CfgNode, scores: Result) -> list[str]:

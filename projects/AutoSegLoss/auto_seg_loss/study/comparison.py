@@ -26,6 +26,7 @@ from auto_seg_loss.study.statistics import (
     verdicts,
 )
 from auto_seg_loss.study.trials import (
+    RECORD,
     Job,
     Record,
     Trial,
@@ -71,7 +72,7 @@ class Comparison:
         self.seeds, self.workers, self.predictions = seeds, workers, predictions
         self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
         self.test: str = cfg.DATASETS.TEST[0]
-        self.record = Record(Path(cfg.OUTPUT_DIR) / "trials.jsonl", pinned_settings(cfg))
+        self.record = Record(Path(cfg.OUTPUT_DIR) / RECORD, pinned_settings(cfg))
         self._specs: dict[str, tuple[str, str]] = {}
 
     def choose(self, losses: Iterable[str]) -> None:

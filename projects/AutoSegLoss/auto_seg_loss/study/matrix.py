@@ -16,7 +16,14 @@ from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.settings import CANDIDATES, Setting, read_settings
-from auto_seg_loss.study.trials import Record, Trial, file_digest, pinned_settings, trial_config
+from auto_seg_loss.study.trials import (
+    RECORD,
+    Record,
+    Trial,
+    file_digest,
+    pinned_settings,
+    trial_config,
+)
 from auto_seg_loss.weight_files import local_weights
 from autoseg_core import PAPER_METRICS, load_spec
 from autoseg_core.scores import get_metric
@@ -142,7 +149,7 @@ def open_record(setting: Setting) -> Record:
     del settings["SOLVER"]["CHECKPOINT_PERIOD"]
     names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
     settings["images"] = files_digest([item for name in names for item in DatasetCatalog.get(name)])
-    return Record(Path(cfg.OUTPUT_DIR) / "trials.jsonl", settings)
+    return Record(Path(cfg.OUTPUT_DIR) / RECORD, settings)
 
 
 def _weights_digest(name: str) -> str:

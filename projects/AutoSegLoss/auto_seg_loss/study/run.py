@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from detectron2.config import CfgNode
 
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.cells import complete, is_complete
 from auto_seg_loss.study.matrix import Study, measures, open_record
 from auto_seg_loss.study.report import write_reports
-from auto_seg_loss.study.trials import Job, Result, run_jobs
+from auto_seg_loss.study.trials import RECORD, Job, Result, run_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
     until its config is another. Call it inside ``runtime.resume.sole_run``.
     """
+    _refuse_old(study)
     for candidate in study.candidates:
         path = study.candidate_file(candidate)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,13 +42,22 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     for cell in study.cells:
         known = records[cell.setting].results.get(cell.trial, {})
         if not is_complete(cell, known) and ("failed" not in known or retry_failed):
-            job = Job(records[cell.setting], cell.trial, cell.config, (known,))
-            jobs[job] = cell
+            record = records[cell.setting]
+            arguments = (known, cell.trial, record.settings)
+            jobs[Job(record, cell.trial, cell.config, arguments)] = cell
     for number, (job, result) in enumerate(run_jobs(complete, list(jobs)), start=1):
         logger.info("%d/%d  %s: %s", number, len(jobs), jobs[job], _told(job.cfg, result))
     results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]
     failures = [f"{cell}: {result['failed']}" for cell, result in results if "failed" in result]
     return Outcome(write_reports(study, results), tuple(failures))
+
+
+def _refuse_old(study: Study) -> None:
+    """Cells of versions without a record: training them again would delete what they hold."""
+    for cell in study.cells:
+        kept = cell.directory / "results.json"
+        if kept.is_file() and not Path(cell.setting.config.OUTPUT_DIR, RECORD).is_file():
+            raise ConfigError(f"{kept} is of an older version's study: give another OUTPUT_DIR.")
 
 
 def _told(cfg: CfgNode, result: Result) -> str:

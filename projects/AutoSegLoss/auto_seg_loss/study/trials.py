@@ -22,7 +22,11 @@ from auto_seg_loss.study.inspection import save_predictions
 from auto_seg_loss.study.pool import map_jobs
 from auto_seg_loss.training import score, train
 from autoseg_core import Objective
+from autoseg_core.files import DamagedFileError, parse_json, replacing
 from rl.settings_diff import differences
+
+RECORD = "trials.jsonl"
+"""A record's file, in OUTPUT_DIR."""
 
 Result = dict[str, Any]
 """What a trial gave. "scores": data set -> name -> value, metrics in [0, 1]; {} for a training
@@ -52,16 +56,14 @@ class Record:
     """Results of trials: a file of JSON lines, of which the first holds the settings of all.
 
     Of two lines of one trial the last counts. A line that a crash has cut off is made again.
-    ``ConfigError`` for a file of other settings, unless it holds no scores.
+    ``ConfigError`` for a file of something else, or of other settings, unless it holds no scores;
+    ``DamagedFileError`` for a line that is none of this file.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path = path
-        head, *lines = map(json.loads, _whole_lines(path) or ["{}"])
-        self.results: dict[Trial, Result] = dict(map(_parse, lines))
-        kept = head.get("settings", {})
-        # A key that only one has is of another version of this program.
-        changed = [one for one in differences(kept, settings) if "(absent)" not in one]
+        self.path, self.settings = path, settings
+        kept, self.results = _read(path)
+        changed = changed_settings(kept, settings)
         scored = any("scores" in result for result in self.results.values())
         if changed and scored:
             raise ConfigError(
@@ -71,7 +73,8 @@ class Record:
         if changed or not kept:
             self.results = {}
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
+            with replacing(path) as partial:
+                partial.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
 
     def add(self, trial: Trial, result: Result) -> None:
         """Keep a result, in memory and at the end of the file."""
@@ -162,15 +165,25 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """Those of the file, which loses a line that was cut off."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    return whole.splitlines()
+def changed_settings(kept: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """What differs; a key that only one has is of another version of this program."""
+    return [one for one in differences(kept, settings) if "(absent)" not in one]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[Trial, Result]]:
+    """Settings and results of a record, {} without one; the file loses a line that was cut off."""
+    *lines, rest = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+    try:
+        head, *found = [parse_json(line, dict[str, Any]) for line in lines] or [{"settings": {}}]
+        results = dict(map(_parse, found))
+    except (TypeError, ValueError) as error:
+        raise DamagedFileError(f"{path} is damaged ({error}); mend or delete it.") from None
+    if "settings" not in head:
+        raise ConfigError(f"{path} does not begin with settings: give another OUTPUT_DIR.")
+    if rest:
+        with replacing(path) as partial:
+            partial.write_bytes(b"".join(line + b"\n" for line in lines))
+    return head["settings"], results
 
 
 def _parse(values: dict[str, Any]) -> tuple[Trial, Result]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +14,13 @@ from PIL import Image
 
 from auto_seg_loss.evaluation import build_evaluator, build_test_loader, evaluate
 from auto_seg_loss.modeling import build_model
+from auto_seg_loss.study import cells
 from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.study.cells import complete, is_complete
 from auto_seg_loss.study.inspection import read_shown, shown_records
 
 TEST = "shapes_sem_seg_test"
+SETTINGS = {"SOLVER": {"MOMENTUM": 0.9}}
 ASKED = (
     *("STUDY.TOLERANCES", [1, 3], "STUDY.BORDERS", True, "TEST.TOLERANCE", 3),
     *("STUDY.IMAGES", 2),
@@ -28,6 +33,8 @@ def cell(make_study, weights):
     cell = make_study(*ASKED).cells[0]
     cell.directory.mkdir(parents=True)
     (cell.directory / "model_final.pth").write_bytes(weights.read_bytes())
+    kept = {"trial": cell.trial.name, "settings": SETTINGS, "scores": {"mIoU": 0.5}}
+    (cell.directory / "trained.json").write_text(json.dumps(kept))
     return cell
 
 
@@ -42,7 +49,7 @@ def trained(cell, weights):
 def test_what_is_asked_for_later_is_measured_from_the_checkpoint(cell, trained, make_study):
     known = {"scores": {TEST: {"mIoU": 0.5}}}
     assert not is_complete(cell, known)
-    result = complete(cell.config, known)
+    result = complete(cell.config, known, cell.trial, SETTINGS)
     assert is_complete(cell, result)
     shown = result["scores"][TEST]
     assert shown["mIoU"] == 0.5, "what is known is not measured again"
@@ -59,7 +66,7 @@ def test_what_is_asked_for_later_is_measured_from_the_checkpoint(cell, trained, 
 
 
 def test_predictions_are_the_networks_and_spread_over_the_set(cell, trained):
-    complete(cell.config, {"scores": {TEST: {"mIoU": 0.5}}})
+    complete(cell.config, {}, cell.trial, SETTINGS)
     folder = cell.directory / "predictions"
     trained.eval()
     loader = build_test_loader(cell.config, DatasetCatalog.get(TEST))
@@ -74,3 +81,26 @@ def test_predictions_are_the_networks_and_spread_over_the_set(cell, trained):
         with Image.open(record["sem_seg_file_name"]) as label:
             np.testing.assert_array_equal(truth, np.asarray(label))
         assert image.shape == (*truth.shape, 3)
+
+
+def test_a_training_outlives_its_inspection(cell, weights, monkeypatch):
+    """And it is that of one trial, and of one record, only."""
+    trained = []
+
+    def train_and_test(cfg):
+        trained.append(cfg.SOLVER.BASE_LR)
+        (cell.directory / "model_final.pth").write_bytes(weights.read_bytes())
+        return {"mIoU": 0.25}
+
+    monkeypatch.setattr(cells, "train_and_test", train_and_test)
+    other = replace(cell.trial, rate=0.125)
+    in_the_way = cell.directory / "predictions"
+    in_the_way.touch()
+    with pytest.raises(OSError, match="predictions"):
+        complete(cell.config, {}, other, SETTINGS)
+    assert len(trained) == 1, "the checkpoint was of another trial"
+    in_the_way.unlink()
+    assert complete(cell.config, {}, other, SETTINGS)["scores"][TEST]["mIoU"] == 0.25
+    assert len(trained) == 1
+    complete(cell.config, {}, other, {"SOLVER": {"MOMENTUM": 0.8}})
+    assert len(trained) == 2

@@ -137,3 +137,12 @@ def test_damaged_data_ends_a_study_at_once_and_leaves_no_failed_cell(study):
     study.raising.clear()
     assert study().failures == ()
     assert study.trained[2:] == EVERY[1:]
+
+
+def test_cells_of_older_versions_are_left_alone(study, tmp_path):
+    old = tmp_path / "output" / SPEC / "seed1" / "results.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    with pytest.raises(ConfigError, match=r"results\.json.*OUTPUT_DIR"):
+        study()
+    assert study.trained == []

@@ -16,6 +16,7 @@ from auto_seg_loss.study.trials import (
     run_trial,
     trial_config,
 )
+from autoseg_core.files import DamagedFileError
 
 TEST = "shapes_sem_seg_test"
 SETTINGS = {"SOLVER": {"IMS_PER_BATCH": 8}}
@@ -97,3 +98,19 @@ def test_a_training_starts_from_the_weights_of_the_config(make_cfg, shapes, weig
     trial = Trial("cross_entropy", 0.0, 1, seed=1)
     started = run_trial(make_cfg(*options, "MODEL.WEIGHTS", weights), trial, [TEST])
     assert started != run_trial(make_cfg(*options), trial, [TEST])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('{"iteration": 3}\n', ConfigError),
+        ('{"settings": {}}\n{"loss": "dice", "ra\n', DamagedFileError),
+        ('{"settings": {}}\n{"loss": "dice"}\n', DamagedFileError),
+    ],
+)
+def test_a_file_that_is_no_record_is_left_alone(tmp_path, text, error):
+    path = tmp_path / "trials.jsonl"
+    path.write_text(text)
+    with pytest.raises(error, match=r"trials\.jsonl"):
+        Record(path, SETTINGS)
+    assert path.read_text() == text
