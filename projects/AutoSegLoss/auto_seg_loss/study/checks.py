@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from detectron2.config import CfgNode
+
 from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss
@@ -33,6 +35,12 @@ def check_study(study: Study) -> None:
         except ValueError as error:
             where = ", ".join(setting.labels) + ": " * bool(setting.labels)
             raise ConfigError(f"{where}{error}") from error
+    first, *others = (set(measures(setting.config)) for setting in study.settings)
+    if differing := sorted(set().union(*(first ^ one for one in others))):
+        raise ConfigError(
+            "TEST.METRICS must be the same for all data sets and networks of a study; "
+            f"not all have {', '.join(differing)}."
+        )
 
 
 def _check_setting(study: Study, setting: Setting) -> None:
@@ -48,8 +56,16 @@ def _check_setting(study: Study, setting: Setting) -> None:
                 build_loss(cell.config)
     seeds = study.config.STUDY.SEEDS
     starts = [cell_config(setting.config, "", "cross_entropy", seed) for seed in seeds]
-    check_config(starts[0], check_train_data)
+    check_config(_on_cpu(starts[0]), check_train_data)
     network = network_on_meta(starts[0]).state_dict()
     for weights in {cfg.MODEL.WEIGHTS for cfg in starts} - {""}:
         path = local_weights(weights)
         fitted(read_checkpoint(path), network, path)
+
+
+def _on_cpu(cfg: CfgNode) -> CfgNode:
+    """MODEL.DEVICE is that of workers, or of nobody: ``run_study`` looks before it trains here."""
+    other = cfg.clone()
+    other.defrost()
+    other.MODEL.DEVICE = "cpu"
+    return other

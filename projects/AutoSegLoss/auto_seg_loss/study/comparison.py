@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -31,9 +32,11 @@ from auto_seg_loss.study.trials import (
     Record,
     Trial,
     file_digest,
+    images_digest,
     pinned_settings,
     run_jobs,
     run_trial,
+    weights_digest,
 )
 from auto_seg_loss.training import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
@@ -72,7 +75,10 @@ class Comparison:
         self.seeds, self.workers, self.predictions = seeds, workers, predictions
         self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
         self.test: str = cfg.DATASETS.TEST[0]
-        self.record = Record(Path(cfg.OUTPUT_DIR) / RECORD, pinned_settings(cfg))
+        self.record = Record(Path(cfg.OUTPUT_DIR) / RECORD, self._settings())
+        if not self.record.results:  # of other settings, which its scale depends on
+            for left in Path(cfg.OUTPUT_DIR).glob(f"{_plain(SOFT)}*.json"):
+                left.unlink()
         self._specs: dict[str, tuple[str, str]] = {}
 
     def choose(self, losses: Iterable[str]) -> None:
@@ -136,6 +142,17 @@ class Comparison:
         headers = [f"{metric} on the test", "rate", "score", f"less {first}"]
         return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
+    def _settings(self) -> dict[str, Any]:
+        """Those of the record: beside the config also images, and the weights of each seed."""
+        cfg, start = self.cfg, self.cfg.MODEL.WEIGHTS
+        seeds = map(str, (RATE_SEED, *self._seeds))
+        return {
+            **pinned_settings(cfg),
+            "images": images_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
+            "weights": {seed: weights_digest(start.replace("{seed}", seed)) for seed in seeds},
+            "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
+        }
+
     @property
     def _seeds(self) -> range:
         return range(1, self.seeds + 1)
@@ -179,7 +196,7 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
 
     The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
     """
-    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{SOFT}{metric}")
+    name = _plain(f"{SOFT}{metric}")
     path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
     if not path.is_file():
         space = search_space(metric)
@@ -187,6 +204,11 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
         spec = LossSpec.from_theta(name, space, space.identity(), **settings)
         scaled(spec, _reference(cfg), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
     return path
+
+
+def _plain(name: str) -> str:
+    """As a file may be called everywhere."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", name)
 
 
 def _reference(cfg: CfgNode) -> Batches:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 
-from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.borders import BORDERS
@@ -21,10 +19,11 @@ from auto_seg_loss.study.trials import (
     Record,
     Trial,
     file_digest,
+    images_digest,
     pinned_settings,
     trial_config,
+    weights_digest,
 )
-from auto_seg_loss.weight_files import local_weights
 from autoseg_core import PAPER_METRICS, load_spec
 from autoseg_core.scores import get_metric
 
@@ -47,7 +46,7 @@ class Cell:
     def trial(self) -> Trial:
         """Its key in the record; depends on the files of its loss and its start."""
         head, solver = self.config.MODEL.SEM_SEG_HEAD, self.config.SOLVER
-        digests = [file_digest(Path(head.LOSS_SPEC)), _weights_digest(self.config.MODEL.WEIGHTS)]
+        digests = [file_digest(Path(head.LOSS_SPEC)), weights_digest(self.config.MODEL.WEIGHTS)]
         digest = "-".join(filter(None, digests))
         return Trial(self.loss, solver.BASE_LR, solver.MAX_ITER, self.seed, digest)
 
@@ -147,19 +146,5 @@ def open_record(setting: Setting) -> Record:
     for section, key in (("DATALOADER", "NUM_WORKERS"), ("INPUT", "CACHE")):
         del settings[section][key]
     del settings["SOLVER"]["CHECKPOINT_PERIOD"]
-    names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
-    settings["images"] = files_digest([item for name in names for item in DatasetCatalog.get(name)])
+    settings["images"] = images_digest((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST))
     return Record(Path(cfg.OUTPUT_DIR) / RECORD, settings)
-
-
-def _weights_digest(name: str) -> str:
-    if not name:
-        return ""
-    path = local_weights(name)
-    return _digest_at(path, path.stat().st_mtime_ns)
-
-
-@lru_cache
-def _digest_at(path: Path, time: int) -> str:
-    """Once for all cells that start from the file as it was at this time."""
-    return file_digest(path)

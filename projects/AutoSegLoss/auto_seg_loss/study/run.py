@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 
+from auto_seg_loss.runtime.checks import check_device
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.cells import complete, is_complete
 from auto_seg_loss.study.matrix import Study, measures, open_record
@@ -45,6 +46,9 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
             record = records[cell.setting]
             arguments = (known, cell.trial, record.settings)
             jobs[Job(record, cell.trial, cell.config, arguments)] = cell
+    if study.config.SEARCH.EXECUTOR.NAME == "serial":
+        for job in jobs:
+            check_device(job.cfg)
     for number, (job, result) in enumerate(run_jobs(complete, list(jobs)), start=1):
         logger.info("%d/%d  %s: %s", number, len(jobs), jobs[job], _told(job.cfg, result))
     results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.config import plain
+from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
 from auto_seg_loss.proxy import starting_network
@@ -21,6 +23,7 @@ from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.study.inspection import save_predictions
 from auto_seg_loss.study.pool import map_jobs
 from auto_seg_loss.training import score, train
+from auto_seg_loss.weight_files import local_weights
 from autoseg_core import Objective
 from autoseg_core.files import DamagedFileError, parse_json, replacing
 from rl.settings_diff import differences
@@ -163,6 +166,25 @@ def reported(cfg: CfgNode) -> tuple[str, ...]:
 def file_digest(path: Path) -> str:
     """Of the content of a file; "" where there is none."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
+def images_digest(names: Iterable[str]) -> str:
+    """Of the names and lengths of the files of data sets."""
+    return files_digest([item for name in names for item in DatasetCatalog.get(name)])
+
+
+def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
+    """Of the content of what ``local_weights`` finds; "" for no name."""
+    if not name:
+        return ""
+    path = local_weights(name, key)
+    return _digest_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _digest_at(path: Path, time: int) -> str:
+    """Once for all trials that start from the file as it was at this time."""
+    return file_digest(path)
 
 
 def changed_settings(kept: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

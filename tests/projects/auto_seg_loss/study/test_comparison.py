@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
@@ -16,7 +18,7 @@ SEEDS = (1, 2, 3)
 
 
 @pytest.fixture
-def comparison(make_cfg, tmp_path):
+def comparison(make_cfg, shapes, tmp_path):
     """Loss a: best at rate 1; b: at 0.1. On the test b has 1 point more, whatever the seed."""
     (tmp_path / "output").mkdir()
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,))
@@ -89,6 +91,28 @@ def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp
     columns, picture = predictions(made, Found("mIoU", tuple(losses), "dice", "dice"))
     assert columns == ["image", "truth", "cross_entropy", "the searched loss"]
     assert picture.shape == (2 * 48 + 4, 4 * 64 + 3 * 4, 3)
+
+
+@pytest.mark.parametrize("what", ["images", "weights"])
+def test_a_record_is_of_its_files(make_cfg, shapes, tmp_path, monkeypatch, what):
+    copy, start = shutil.copytree(shapes, tmp_path / "datasets"), tmp_path / "start.pth"
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+    start.write_bytes(b"1")
+    cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", start)
+    Comparison(cfg, 10).record.add(Trial("a", 1.0, 10, RATE_SEED), {"scores": {}})
+    assert Comparison(cfg, 10, seeds=9).record.results
+    changed = next((copy / "shapes").rglob("test_*.png")) if what == "images" else start
+    changed.write_bytes(changed.read_bytes() + b"longer")
+    with pytest.raises(ConfigError, match=rf"{what}.*another OUTPUT_DIR"):
+        Comparison(cfg, 10)
+
+
+def test_a_new_record_begins_without_surrogates_of_other_settings(make_cfg, shapes, tmp_path):
+    left = tmp_path / "output" / "soft-mIoU.json"
+    left.parent.mkdir()
+    left.write_text("{}")
+    Comparison(make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,)), 10)
+    assert not left.exists()
 
 
 def test_an_unsearched_surrogate_is_a_file(comparison, shapes):

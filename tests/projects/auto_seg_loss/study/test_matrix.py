@@ -108,6 +108,7 @@ MISTAKES = [
     (("STUDY.DATASETS", ["a: test.yaml", "a: val.yaml"]), "'a'"),
     (("STUDY.DATASETS", ["a/b: test.yaml"]), "'a/b'"),
     (("STUDY.DATASETS", ["tensorboard: test.yaml"]), "'tensorboard'"),
+    (("STUDY.DATASETS", ["a: test.yaml", "b: dice.yaml"]), r"TEST\.METRICS.* Dice"),
     (("STUDY.DATASETS", ["a: none.yaml"]), r"none\.yaml"),
     (("STUDY.DATASETS", ["a: broken.yaml"]), "a of STUDY.*NONSENSE"),
     (("STUDY.DATASETS", ["good: test.yaml", "bad: lost.yaml"]), "^bad: .*'nowhere'"),
@@ -117,6 +118,7 @@ MISTAKES = [
 @pytest.mark.parametrize("options, named", MISTAKES, ids=lambda value: str(value)[:40])
 def test_a_mistake_names_its_key(make_study, overlays, options, named):
     (overlays / "broken.yaml").write_text("NONSENSE: 1\n")
+    (overlays / "dice.yaml").write_text('TEST:\n  METRICS: ["Dice"]\n')
     (overlays / "lost.yaml").write_text('DATASETS:\n  TEST: ("nowhere",)\n')
     with pytest.raises((ConfigError, SpecError), match=named):
         check_study(make_study(*options))

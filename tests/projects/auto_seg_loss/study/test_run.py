@@ -9,6 +9,8 @@ import pytest
 
 from auto_seg_loss.data import LabelError
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.checks import check_study
+from auto_seg_loss.study.matrix import open_record
 from autoseg_core import PAPER_METRICS, load_spec
 
 SPEC = "voc-miou-bezier"
@@ -145,4 +147,17 @@ def test_cells_of_older_versions_are_left_alone(study, tmp_path):
     old.write_text("{}")
     with pytest.raises(ConfigError, match=r"results\.json.*OUTPUT_DIR"):
         study()
+    assert study.trained == []
+
+
+def test_a_device_is_needed_only_where_something_is_trained(study, make_study):
+    options = ("MODEL.DEVICE", "nowhere")
+    made = make_study(*options)
+    check_study(made)
+    with pytest.raises(ConfigError, match=r"MODEL\.DEVICE nowhere"):
+        study(*options)
+    record = open_record(made.settings[0])
+    for cell in made.cells:
+        record.add(cell.trial, {"scores": {}})
+    study(*options)
     assert study.trained == []
