@@ -2,7 +2,8 @@
 
 An exception says nothing of theta: it is logged, and the candidate tried again; when all its
 attempts failed, its evaluation is lost. One that exceeds the timeout is lost at once, since it
-would take as long again. ``failed(...)`` from the task itself is an answer, and no reason to try
+would take as long again; in a worker that must be ended for it, it counts as a loss of the worker,
+which is tried again. ``failed(...)`` from the task itself is an answer, and no reason to try
 again. A data error is raised: every other candidate would meet it too.
 """
 

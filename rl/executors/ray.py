@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -33,6 +35,9 @@ from rl.executors.ray_cluster import connect, room
 _SLICE = 0.5
 """Seconds of one wait, and so the longest that a signal waits."""
 
+_SLOW_START = 60.0
+"""Seconds without a worker after which a line says so."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -49,6 +54,11 @@ class _Worker:
     def evaluate(self, candidate: Candidate) -> tuple[ProxyResult | BaseException, list[str]]:
         """The result, or what ends the run; and what is to be logged."""
         said: list[str] = []
+
+        def log(failure: str) -> None:
+            said.append(failure)
+            self._watch()  # the next attempt
+
         try:
             if self._task is None:
                 self._task = self._make()
@@ -56,15 +66,17 @@ class _Worker:
             reason, trace = one_line(error), traceback.format_exc()
             return ExecutorError(f"a worker could not make its task: {reason}\n{trace}"), said
         try:
-            if self._policy.timeout is not None:
-                # Ends a process whose code never returns to the interpreter, where signals act.
-                limit = self._policy.timeout * (2 + self._policy.max_retries)
-                faulthandler.dump_traceback_later(limit, exit=True, file=2)
-            return evaluate(self._task, candidate, self._policy, said.append), said
+            self._watch()
+            return evaluate(self._task, candidate, self._policy, log), said
         except (Exception, SystemExit) as error:  # Ray would wrap it, and end the actor
             return error, said
         finally:
             faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        """End the process if its code does not return to the interpreter, where signals act."""
+        if self._policy.timeout is not None:
+            faulthandler.dump_traceback_later(2 * self._policy.timeout, exit=True, file=2)
 
 
 class RayExecutor(Executor):
@@ -80,7 +92,9 @@ class RayExecutor(Executor):
         cpus: what a worker takes of a node's CPUs; Ray counts, it does not enforce.
         gpus: of its GPUs: 0.5 puts two workers on each. A worker sees only the GPUs it was given.
         max_retries: further attempts after an exception, and after the loss of the worker.
-        timeout: seconds that one attempt may take, from its start in the worker; None = any.
+        timeout: seconds that one attempt may take, from its start in the worker; None = any. Code
+            that never returns to the interpreter is ended with its worker after twice as long, and
+            that is a worker's loss: it costs up to 2 * (1 + max_retries) timeouts.
         address: of a cluster; None = the environment's RAY_ADDRESS, or one of this machine's own.
         threads: of torch in each worker; None = as many as here, since CPU results depend on it.
     """
@@ -103,6 +117,8 @@ class RayExecutor(Executor):
         self._threads = threads or torch.get_num_threads()
         self._size: int | None = None  # of the pool, once Ray is there
         self._idle: list[Any] = []
+        self._starting: list[Any] = []  # Ray's references to what a worker answers first
+        self._patience = math.inf  # until when none may have answered
         self._ours = False
 
     def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
@@ -123,7 +139,10 @@ class RayExecutor(Executor):
                         worker = self._idle.pop() if self._idle else self._new_worker()
                         number, one = waiting.pop()
                         running[worker.evaluate.remote(one)] = number, worker
-                    for reference in _finished(list(running)):
+                    finished = _finished(list(running))
+                    if time.monotonic() > self._patience:
+                        self._tell_if_none_is_ready()
+                    for reference in finished:
                         number, worker = running.pop(reference)
                         done[number] = self._result(candidates[number], worker, reference)
                 yield candidate, done.pop(place)
@@ -140,7 +159,21 @@ class RayExecutor(Executor):
                 f"{self._wanted or 1} workers of {self._cpus:g} CPUs and {self._gpus:g} GPUs each "
                 f"do not fit: the cluster has room for {there}; ask for fewer or smaller ones"
             )
+        self._patience = time.monotonic() + _SLOW_START
         return self._wanted or there
+
+    def _tell_if_none_is_ready(self) -> None:
+        """A warning, once: Ray itself waits for resources without a word."""
+        self._patience = math.inf
+        with uninterrupted():
+            ready, _ = ray.wait(self._starting, num_returns=1, timeout=0)
+        if not ready:
+            _logger.warning(
+                "no worker is ready yet: each needs %g CPUs and %g GPUs, which other jobs of the "
+                "cluster may hold; `ray status` tells what is free",
+                self._cpus,
+                self._gpus,
+            )
 
     def _new_worker(self) -> Any:
         environment = {
@@ -149,13 +182,15 @@ class RayExecutor(Executor):
             "OMP_NUM_THREADS": str(self._threads),
         }
         actor_class: Any = ray.remote(_Worker)
-        return actor_class.options(
+        worker = actor_class.options(
             num_cpus=self._cpus,
             num_gpus=self._gpus,
             max_restarts=-1,
             max_task_retries=self.policy.max_retries,
             runtime_env={"env_vars": environment},
         ).remote(self._make, self.policy, self._threads)
+        self._starting.append(worker.__ray_ready__.remote())
+        return worker
 
     def _result(self, candidate: Candidate, worker: Any, reference: Any) -> ProxyResult:
         outcome: ProxyResult | BaseException
@@ -183,7 +218,7 @@ class RayExecutor(Executor):
             _kill(worker)
         if self._ours:
             ray.shutdown()
-        self._idle, self._size, self._ours = [], None, False
+        self._idle, self._starting, self._size, self._ours = [], [], None, False
 
 
 def _kill(worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -33,6 +34,17 @@ def test_a_comparison_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "table.md").read_text() == out
     figures = {"regret_quadratic.png", "regret_two_peaks.png"}
     assert {path.name for path in tmp_path.iterdir()} == {"table.md", *figures}
+
+
+def test_the_old_command_still_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--help"])
+    monkeypatch.delitem(sys.modules, "benchmarks.agents.__main__")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("rl.compare", run_name="__main__")
+    said = capsys.readouterr()
+    assert ended.value.code == 0 and "--journal-noise" in said.out and "deprecated" in said.err
 
 
 def _journal(path: Path) -> None:

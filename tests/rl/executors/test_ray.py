@@ -96,6 +96,31 @@ def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scri
 # Room and settings.
 
 
+def test_a_wait_for_workers_is_told(
+    cluster: None,
+    task: Scripted,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rl.executors.ray._SLOW_START", 0.0)
+    holder = RayExecutor(task, workers=1, gpus=1.0)  # there is one GPU
+
+    def close_when_told() -> None:
+        end = time.monotonic() + 60
+        while "no worker is ready yet" not in caplog.text and time.monotonic() < end:
+            time.sleep(0.01)
+        holder.close()
+
+    with holder, RayExecutor(task, workers=1, gpus=1.0) as executor:
+        assert results(holder, act.is_fine) == [OK]
+        caplog.clear()
+        thread = threading.Thread(target=close_when_told)
+        thread.start()
+        assert results(executor, act.is_fine) == [OK]
+        thread.join()
+    assert caplog.text.count("no worker is ready yet: each needs 1 CPUs and 1 GPUs") == 1
+
+
 @pytest.mark.parametrize(
     ("cpus", "gpus", "workers"),
     [(0.1, 0.0, 40), (1.5, 0.0, 2), (1.0, 0.5, 2), (1.0, 2.0, 0)],
