@@ -81,6 +81,8 @@ def find_loss(wish: Wish) -> str:
     if wish.minutes <= 0:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     began = time.monotonic()
+    # Threads of one process wait for each other; processes, and other programs, do not.
+    torch.set_num_threads(1)
     wish.output.mkdir(parents=True, exist_ok=True)
     with _options_named():
         with config_errors():
@@ -112,8 +114,6 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     records = [record for name in data_sets(cfg) for record in DatasetCatalog.get(name)]
     _say(f"Features of {len(records)} images")
     feature_store(cfg).prepare([record["file_name"] for record in records])
-    # Threads of one small training wait for each other; processes, and other programs, do not.
-    torch.set_num_threads(1)
     iterations, minutes = _plan(cfg, wish, began)
     shown = wish.output / "predictions"
     comparison = Comparison(cfg, iterations, RATES, workers=wish.workers, predictions=shown)
