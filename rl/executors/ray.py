@@ -30,7 +30,7 @@ except ImportError as error:
         "the ray executor needs Ray: pip install -e '.[ray]', or use the serial executor"
     ) from error
 
-from rl.executors.ray_cluster import connect, room
+from rl.executors.ray_cluster import connect, fitting
 
 _SLICE = 0.5
 """Seconds of one wait, and so the longest that a signal waits."""
@@ -139,7 +139,7 @@ class RayExecutor(Executor):
                         worker = self._idle.pop() if self._idle else self._new_worker()
                         number, one = waiting.pop()
                         running[worker.evaluate.remote(one)] = number, worker
-                    finished = _finished(list(running))
+                    finished = first_finished(list(running))
                     if time.monotonic() > self._patience:
                         self._tell_if_none_is_ready()
                     for reference in finished:
@@ -153,14 +153,9 @@ class RayExecutor(Executor):
     def _open(self) -> int:
         """Connect to the cluster; how many workers to have."""
         self._ours = connect(self._address)
-        there = room(self._cpus, self._gpus)
-        if there < (self._wanted or 1):
-            raise ExecutorError(
-                f"{self._wanted or 1} workers of {self._cpus:g} CPUs and {self._gpus:g} GPUs each "
-                f"do not fit: the cluster has room for {there}; ask for fewer or smaller ones"
-            )
+        size = fitting(self._wanted, self._cpus, self._gpus)
         self._patience = time.monotonic() + _SLOW_START
-        return self._wanted or there
+        return size
 
     def _tell_if_none_is_ready(self) -> None:
         """A warning, once: Ray itself waits for resources without a word."""
@@ -226,7 +221,7 @@ def _kill(worker: Any) -> None:
         ray.kill(worker)
 
 
-def _finished(references: list[Any]) -> list[Any]:
+def first_finished(references: list[Any]) -> list[Any]:
     """Those whose results are there, after a short wait for the first."""
     # Ray looks at signals while it waits, and breaks when a handler raises anything other than
     # KeyboardInterrupt: a signal acts when the wait is over.

@@ -66,6 +66,20 @@ def join(address: str) -> None:
             signal.signal(signal.SIGTERM, handler)
 
 
+def fitting(workers: int | None, cpus: float, gpus: float) -> int:
+    """As many workers of this size as are wanted; None: as the cluster has room for.
+
+    Raises ExecutorError when they do not fit.
+    """
+    there = room(cpus, gpus)
+    if there < (workers or 1):
+        raise ExecutorError(
+            f"{workers or 1} workers of {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
+            f"cluster has room for {there}; ask for fewer or smaller ones"
+        )
+    return workers or there
+
+
 def room(cpus: float, gpus: float) -> int:
     """How many workers of so many CPUs and GPUs each the living nodes can hold together."""
     wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0}

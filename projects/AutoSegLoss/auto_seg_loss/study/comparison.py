@@ -40,6 +40,7 @@ from auto_seg_loss.study.trials import (
 )
 from auto_seg_loss.training import Batches, scaled
 from autoseg_core import LossSpec, Objective, search_space
+from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
@@ -173,11 +174,17 @@ class Comparison:
 
     def _run(self, trials: Iterable[Trial], score_on: Sequence[str], label: str) -> None:
         """Make the trials that the record does not hold; a bar on a terminal."""
-        new = [trial for trial in dict.fromkeys(trials) if trial not in self.record.results]
+        new = [trial for trial in dict.fromkeys(trials) if not self._made(trial)]
         jobs = [Job(self.record, one, self.cfg, (one, score_on, self._shown(one))) for one in new]
         made = run_jobs(run_trial, jobs, self.workers)
         for _ in tqdm(made, label, len(jobs), disable=None, dynamic_ncols=True):
             pass
+        if lost := [trial for trial in new if not self._made(trial)]:
+            reason = self.record.results[lost[0]]["failed"]
+            raise ExecutorError(f"{len(lost)} trainings failed ({reason}); run it again for them.")
+
+    def _made(self, trial: Trial) -> bool:
+        return "scores" in self.record.results.get(trial, {})
 
     def _score(self, trial: Trial, dataset: str, metric: str) -> float:
         """0 for a training that diverged."""

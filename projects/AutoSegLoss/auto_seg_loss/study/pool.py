@@ -14,6 +14,8 @@ import torch
 
 from auto_seg_loss.config import register_names
 from auto_seg_loss.data.catalog import datasets_root
+from rl.executors.attempts import one_line
+from rl.signals import uninterrupted
 
 Call = tuple[Any, ...]
 """A config, and further arguments, of a function."""
@@ -25,7 +27,8 @@ def map_jobs(function: Callable[..., Any], calls: Sequence[Call], workers: int =
     """``(i, function(*calls[i]))`` as they come. An exception of the function ends it.
 
     SEARCH.EXECUTOR of the first call's config chooses Ray, with its workers, CPUs and GPUs; a
-    worker that dies is replaced MAX_RETRIES times for each call. Otherwise ``workers`` is 1 for
+    worker that dies is replaced MAX_RETRIES times for each call, which then gives {"failed": the
+    reason}. ``ExecutorError`` for workers that do not fit. Otherwise ``workers`` is 1 for
     this process, with its threads, or the number of processes, of one thread each. With equal
     threads equal calls give equal results, whichever process makes them.
     """
@@ -50,33 +53,48 @@ def _in_processes(function: Callable[..., Any], calls: Sequence[Call], workers: 
 def _on_ray(function: Callable[..., Any], calls: Sequence[Call]) -> Results:
     import ray
 
-    from rl.executors.ray_cluster import connect
+    from rl.executors.ray import first_finished
+    from rl.executors.ray_cluster import connect, fitting
 
     node = calls[0][0].SEARCH.EXECUTOR
     on_gpu = any(torch.device(call[0].MODEL.DEVICE).type == "cuda" for call in calls)
     threads = torch.get_num_threads()
+    cpus = node.CPUS or (1.0 if on_gpu else float(threads))
+    gpus = node.GPUS if on_gpu else 0.0
     task = ray.remote(_on_cluster).options(
-        num_cpus=node.CPUS or (1.0 if on_gpu else float(threads)),
-        num_gpus=node.GPUS if on_gpu else 0.0,
-        max_retries=node.MAX_RETRIES,
+        num_cpus=cpus, num_gpus=gpus, max_retries=node.MAX_RETRIES
     )
     place = (threads, str(datasets_root().absolute()), str(Path.cwd()))
     waiting, ours = enumerate(calls), connect(None)
     running: dict[Any, int] = {}
     try:
+        fitting(node.WORKERS or None, cpus, gpus)
         while True:
             room = (node.WORKERS or len(calls)) - len(running)
             for number, call in islice(waiting, room):
                 running[task.remote(function, call, *place)] = number
             if not running:
                 return
-            for done in ray.wait(list(running))[0]:
-                yield running.pop(done), ray.get(done)
+            for done in first_finished(list(running)):
+                yield running.pop(done), _outcome(done)
     finally:
         for job in running:
             ray.cancel(job, force=True)
         if ours:
             ray.shutdown()
+
+
+def _outcome(reference: Any) -> Any:
+    """What a call has returned or raised; {"failed": the reason} where its worker died."""
+    import ray
+
+    try:
+        with uninterrupted():
+            return ray.get(reference)
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
+        return {"failed": f"its worker died: {one_line(error)}", "trace": str(error)}
 
 
 def _on_cluster(
