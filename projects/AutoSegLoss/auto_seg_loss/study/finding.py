@@ -158,7 +158,8 @@ def _prepared(wish: Wish) -> CfgNode:
     _write_configs(wish, folder, size, len(classes))
     for part, paths in images.items():
         names = "".join(f"{path.stem}\n" for path in paths)
-        (wish.output / f"{part}.txt").write_text(names, encoding="utf-8")
+        with replacing(wish.output / f"{part}.txt") as partial:
+            partial.write_text(names, encoding="utf-8")
     cfg = load_config(str(wish.output / "find.yaml"), list(wish.opts))
     cfg.freeze()
     check_search(cfg)
@@ -194,7 +195,8 @@ def _write_configs(wish: Wish, folder: dict[str, Any], size: tuple[int, int], cl
     if changed := differences(kept, find):
         raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
     for name, keys in (("find", find), ("train", train)):
-        (output / f"{name}.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+        with replacing(output / f"{name}.yaml") as partial:
+            partial.write_text(yaml.safe_dump(keys), encoding="utf-8")
 
 
 def _size(sizes: set[tuple[int, int]]) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.visualize import shrunk
 from autoseg_core import SegmentationScores
 from autoseg_core.counts import BoundaryCounts
+from autoseg_core.files import replacing
 
 LONGEST = 512
 
@@ -99,7 +100,8 @@ class _Keep(DatasetEvaluator):
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         for record, output in zip(inputs, outputs, strict=True):
             labels = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
-            Image.fromarray(labels).save(prediction_file(self._folder, record))
+            with replacing(prediction_file(self._folder, record)) as partial:
+                Image.fromarray(labels).save(partial, "PNG")
 
 
 def _feed(
