@@ -1,4 +1,4 @@
-"""Compare losses fairly: each at its own learning rate, with several seeds, on images apart.
+r"""Compare losses fairly: each at its own learning rate, with several seeds, on images apart.
 
     python projects/AutoSegLoss/compare_losses.py --config-file CONFIG --losses A,B,... \
         [--found LOSS] [--metrics A,B,...] [--iterations N] [--rates R,R,...] [--seeds N] \
@@ -20,16 +20,26 @@ from pathlib import Path
 
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.checks import check_train_data
-from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, script_parser, start_run
+from auto_seg_loss.runtime.scripts import (
+    explain_user_errors,
+    prepare,
+    say_how_to_go_on,
+    script_parser,
+    start_run,
+)
 from auto_seg_loss.study.claims import claims_table
-from auto_seg_loss.study.comparison import RATES, Comparison
+from auto_seg_loss.study.comparison import RATES, Comparison, check_names
 
 
 def main() -> None:
     """Run the comparison of a command line."""
     arguments = _parser().parse_args()
-    with explain_user_errors():
+    losses, found = arguments.losses.split(","), arguments.found
+    losses += [found] * (bool(found) and found not in losses)
+    with explain_user_errors(), say_how_to_go_on():
         cfg = prepare(arguments, check_train_data)
+        metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
+        check_names(losses, metrics)
         start_run(cfg, arguments, verbose=False)
         comparison = Comparison(
             cfg,
@@ -38,10 +48,6 @@ def main() -> None:
             arguments.seeds,
             arguments.workers,
         )
-        losses = arguments.losses.split(",")
-        found = arguments.found
-        losses += [found] * (bool(found) and found not in losses)
-        metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         comparison.choose(losses)
         tables = [comparison.rate_table(losses, metric) for metric in metrics]
         if comparison.seeds:

@@ -1,4 +1,4 @@
-"""Find the loss for your images, your labels and your metric.
+r"""Find the loss for your images, your labels and your metric.
 
     python projects/AutoSegLoss/find_loss.py --images DIR --labels DIR --metric BIoU \
         --minutes 30 --output DIR [--classes FILE] [--void N] [--groups REGEX] [--workers N] \
@@ -37,9 +37,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", required=True, type=user_path, metavar="DIR")
     add("--labels", required=True, type=user_path, metavar="DIR")
     add("--metric", default="mIoU", help="a metric or an objective (default: %(default)s)")
-    add("--minutes", type=float, default=30.0, help="for all of it (default: %(default)s)")
+    add(
+        "--minutes",
+        type=float,
+        default=30.0,
+        help="for all of it; too few are said (default: %(default)s)",
+    )
     add("--output", required=True, type=user_path, metavar="DIR")
-    add("--classes", type=user_path, metavar="FILE", help="names, one a line (default: see README)")
+    add(
+        "--classes",
+        type=user_path,
+        metavar="FILE",
+        help="names, one per line (default: classes.txt)",
+    )
     add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
     add("--groups", default="", metavar="REGEX", help="film or patient in an image's name")
     cores = len(os.sched_getaffinity(0))

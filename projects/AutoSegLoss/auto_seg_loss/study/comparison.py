@@ -16,9 +16,10 @@ from detectron2.data import DatasetCatalog
 from tabulate import tabulate
 from tqdm import tqdm
 
+from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import proxy_config, starting_network
 from auto_seg_loss.reference import reference_batches
-from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.statistics import (
     Difference,
     in_words,
@@ -39,7 +40,7 @@ from auto_seg_loss.study.trials import (
     weights_digest,
 )
 from auto_seg_loss.training import Batches, scaled
-from autoseg_core import LossSpec, Objective, search_space
+from autoseg_core import LossSpec, Objective, load_spec, search_space
 from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -190,6 +191,19 @@ class Comparison:
         """0 for a training that diverged."""
         scores = self.record.results[trial]["scores"]
         return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
+
+
+def check_names(losses: Iterable[str], metrics: Iterable[str]) -> None:
+    """``ConfigError`` for a loss or metric that does not exist, before anything is trained."""
+    with config_errors("--metrics"):
+        for metric in metrics:
+            Objective.parse(metric)
+    for loss in losses:
+        with config_errors(f"--losses, of {', '.join(loss_names())}, {SOFT}METRIC or a spec"):
+            if loss.startswith(SOFT):
+                search_space(loss.removeprefix(SOFT))
+            elif loss not in loss_names():
+                load_spec(loss)
 
 
 def _file_of(cfg: CfgNode, loss: str) -> tuple[str, str]:

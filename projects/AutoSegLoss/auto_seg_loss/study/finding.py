@@ -243,11 +243,12 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> tuple[int, float]:
 
 
 def _search(cfg: CfgNode, comparison: Comparison, metric: str, minutes: float) -> str:
-    """Search at cross entropy's rate; the path of the spec."""
+    """Search at the rate of the unsearched surrogate, which is scaled as candidates are; the path of
+    the spec."""
     own = cfg.clone()
     own.defrost()
     own.SEARCH.PROXY.MAX_ITER = comparison.iterations
-    own.SOLVER.BASE_LR = comparison.rate("cross_entropy", metric)
+    own.SOLVER.BASE_LR = comparison.rate(f"{SOFT}{metric}", metric)
     own.SEARCH.ROUNDS = ROUNDS
     own.SEARCH.MINUTES = minutes
     # A short final, of at most five finalists: the comparison on the test part is the long one.

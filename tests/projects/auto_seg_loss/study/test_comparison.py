@@ -8,7 +8,7 @@ import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.claims import claims_table
-from auto_seg_loss.study.comparison import RATE_SEED, Comparison, soft_file
+from auto_seg_loss.study.comparison import RATE_SEED, Comparison, check_names, soft_file
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.trials import Trial
 from autoseg_core import load_spec
@@ -123,3 +123,16 @@ def test_an_unsearched_surrogate_is_a_file(comparison, shapes):
 def test_a_data_set_must_choose(make_cfg):
     with pytest.raises(ConfigError, match=r"SEARCH\.HOLDOUT\.DATASETS"):
         Comparison(make_cfg(), 10)
+
+
+@pytest.mark.parametrize(
+    ("losses", "metrics", "words"),
+    [
+        (["dice", "crossentropy"], ["mIoU"], r"--losses.* cross_entropy,.*'crossentropy'"),
+        (["soft:mIuo"], ["mIoU"], "--losses.*mIuo"),
+        (["dice"], ["mIuo"], "--metrics.*mIuo"),
+    ],
+)
+def test_names_are_checked_before_anything_is_trained(losses, metrics, words):
+    with pytest.raises(ConfigError, match=words):
+        check_names(losses, metrics)
