@@ -243,8 +243,7 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> tuple[int, float]:
 
 
 def _search(cfg: CfgNode, comparison: Comparison, metric: str, minutes: float) -> str:
-    """Search at the rate of the unsearched surrogate, which is scaled as candidates are; the path of
-    the spec."""
+    """Search at the rate of the unsearched surrogate, scaled as candidates are; the spec's path."""
     own = cfg.clone()
     own.defrost()
     own.SEARCH.PROXY.MAX_ITER = comparison.iterations
