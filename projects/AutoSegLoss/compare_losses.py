@@ -20,6 +20,7 @@ from pathlib import Path
 
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.checks import check_train_data
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.scripts import (
     explain_user_errors,
     prepare,
@@ -40,6 +41,8 @@ def main() -> None:
         cfg = prepare(arguments, check_train_data)
         metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         check_names(losses, metrics)
+        if losses == [found]:
+            raise ConfigError("--losses must name a loss beside that of --found.")
         start_run(cfg, arguments, verbose=False)
         comparison = Comparison(
             cfg,

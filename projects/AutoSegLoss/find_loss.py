@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes",
         type=float,
         default=30.0,
-        help="for all of it; too few are said (default: %(default)s)",
+        help="for all of it; says so if they are too few (default: %(default)s)",
     )
     add("--output", required=True, type=user_path, metavar="DIR")
     add(

@@ -18,19 +18,20 @@ def claims_table(
 
     The found loss against the first of ``losses``, against the best of them, which the hold-out
     chooses, and against the unsearched surrogate of the metric if it is among them. Unsearched
-    surrogates are no candidates for the best. The verdicts of the table hold together, by Holm's
-    method.
+    surrogates are no candidates for the best, unless one is the first. The verdicts of the table
+    hold together, by Holm's method.
     """
-    rivals = [loss for loss in losses if loss != found and not loss.startswith(SOFT)]
+    first, *rest = (loss for loss in losses if loss != found)
+    rivals = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
     rows, claims = [], []
     for metric in metrics:
         best, twin = comparison.best(rivals, metric), f"{SOFT}{metric}"
-        others = [rivals[0], best, *([twin] if twin in losses else [])]
+        others = [first, best, *([twin] if twin in losses else [])]
         mean = {one: np.mean(comparison.scores(one, metric)) for one in (*others, found)}
         rows.append(
             [
                 metric,
-                f"{mean[rivals[0]]:.2f}",
+                f"{mean[first]:.2f}",
                 f"{best} {mean[best]:.2f}",
                 f"{mean[twin]:.2f}" if twin in losses else "",
                 f"{mean[found]:.2f}",
@@ -42,7 +43,7 @@ def claims_table(
         row += [in_words(claim, next(verdict)) for claim in made]
         row += [""] * (3 - len(made))
     headers = [
-        *("metric", rivals[0], "best other", "unsearched", "found"),
-        *(f"less {rivals[0]}", "less best other", "less unsearched"),
+        *("metric", first, "best other", "unsearched", "found"),
+        *(f"less {first}", "less best other", "less unsearched"),
     ]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)

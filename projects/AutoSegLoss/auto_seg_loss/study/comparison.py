@@ -40,7 +40,7 @@ from auto_seg_loss.study.trials import (
     weights_digest,
 )
 from auto_seg_loss.training import Batches, scaled
-from autoseg_core import LossSpec, Objective, load_spec, search_space
+from autoseg_core import Objective, load_spec, search_space, soft_loss
 from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -217,12 +217,9 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
 
     The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
     """
-    name = _plain(f"{SOFT}{metric}")
-    path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
+    path = Path(cfg.OUTPUT_DIR) / f"{_plain(SOFT + metric)}.json"
     if not path.is_file():
-        space = search_space(metric)
-        settings = {"tolerance": cfg.SEARCH.TOLERANCE}
-        spec = LossSpec.from_theta(name, space, space.identity(), **settings)
+        spec = soft_loss(metric, tolerance=cfg.SEARCH.TOLERANCE).spec
         scaled(spec, _reference(cfg), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
     return path
 
