@@ -23,7 +23,7 @@ from auto_seg_loss.modeling import build_model
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.search_setup import build_sets, build_space, check_problem
+from auto_seg_loss.search_setup import build_sets, build_space, check_problem, reward_objective
 from auto_seg_loss.training import Batches, DetectronTraining
 from auto_seg_loss.warm_start import warm_start
 from autoseg_core import SearchSpace
@@ -61,7 +61,7 @@ class DetectronProxy:
     @property
     def score_names(self) -> tuple[str, ...]:
         """Names of the scores of a result."""
-        return self.space.objective.reported
+        return reward_objective(self.cfg).reported
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason.

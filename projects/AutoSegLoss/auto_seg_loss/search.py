@@ -25,6 +25,7 @@ from auto_seg_loss.search_setup import (
     candidate_spec,
     check_problem,
     loss_name,
+    reward_objective,
 )
 from auto_seg_loss.training import Batches, scaled
 from auto_seg_loss.warm_start import state_digest
@@ -73,7 +74,10 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
             executor,
             journal,
             search_settings(cfg),
-            [ProgressBar(), TensorBoard(output / "tensorboard", space, space.objective.reported)],
+            [
+                ProgressBar(),
+                TensorBoard(output / "tensorboard", space, reward_objective(cfg).reported),
+            ],
             identity=space.identity(),
             max_lost=cfg.SEARCH.EXECUTOR.MAX_LOST,
         )

@@ -25,7 +25,7 @@ from autoseg_core import (
 def build_space(cfg: CfgNode) -> SearchSpace:
     """The search space that SEARCH names."""
     return search_space(
-        cfg.SEARCH.METRIC,
+        cfg.SEARCH.SURROGATE or cfg.SEARCH.METRIC,
         cfg.SEARCH.SURFACE,
         cfg.SEARCH.PIECES or None,
         Constraints(cfg.SEARCH.TRUTH_TABLE, cfg.SEARCH.MONOTONE),
@@ -47,10 +47,15 @@ def candidate_spec(
     )
 
 
+def reward_objective(cfg: CfgNode) -> Objective:
+    """What a search rewards: SEARCH.METRIC."""
+    return Objective.parse(cfg.SEARCH.METRIC)
+
+
 def loss_name(cfg: CfgNode) -> str:
     """SEARCH.NAME, or a name made of data set, metric and surface."""
     dataset = cfg.DATASETS.TRAIN[0].split("_")[0]
-    target = str(Objective.parse(cfg.SEARCH.METRIC)).lower()
+    target = str(reward_objective(cfg)).lower()
     parts = (re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in (dataset, target))
     return cfg.SEARCH.NAME or "-".join([*parts, cfg.SEARCH.SURFACE])
 
@@ -74,10 +79,11 @@ def check_problem(cfg: CfgNode) -> None:
     """Refuse what no proxy can be built for; ``ValueError`` says why."""
     if cfg.SEED < 0:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
-    with config_errors("SEARCH.METRIC, SURFACE, PIECES, ABSENT, TOLERANCE and NAME"):
+    with config_errors("SEARCH.METRIC, SURROGATE, SURFACE, PIECES, ABSENT, TOLERANCE and NAME"):
         space = build_space(cfg)
         candidate_spec(cfg, space, space.identity(), loss_name(cfg))
-    SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=space.objective.reported)
+    metrics = reward_objective(cfg).reported
+    SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=metrics)
     build_sets(cfg)
 
 

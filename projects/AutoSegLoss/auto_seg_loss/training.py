@@ -20,7 +20,7 @@ from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.evaluation import Dicts, build_evaluator, build_test_loader
 from auto_seg_loss.runtime.quiet import quiet
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
-from auto_seg_loss.search_setup import candidate_spec
+from auto_seg_loss.search_setup import candidate_spec, reward_objective
 from auto_seg_loss.train_loop import build_train_loop
 from auto_seg_loss.trainer import build_optimizer
 from autoseg_core import PAPER_METRICS, AutoSegLoss, LossSpec, gradient_scale
@@ -153,7 +153,7 @@ class DetectronTraining:
             scores = score(
                 self.cfg, self.model, proxy.holdout, proxy.dataset_name, self.score_names
             )
-        return ProxyResult(self.space.objective.score(scores), scores)
+        return ProxyResult(reward_objective(self.cfg).score(scores), scores)
 
 
 def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> SimpleTrainer:

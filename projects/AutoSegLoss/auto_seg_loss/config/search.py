@@ -13,6 +13,9 @@ def add_search_keys(cfg: CfgNode) -> None:
     # autoseg_core.scores; objectives: "0.7*mIoU+0.3*BF1", "mIoU*BF1", "BIoU | mIoU>=0.6" and the
     # like, see autoseg_core.objective. PIECES 0 takes each metric's default.
     cfg.SEARCH.METRIC = "mIoU"
+    # The metric or objective whose surrogate is searched, where that is another than the reward's:
+    # a loss of regions is easier to train than one of boundaries alone. "": METRIC.
+    cfg.SEARCH.SURROGATE = ""
     cfg.SEARCH.SURFACE = "bezier"
     cfg.SEARCH.PIECES = 0
     # For BIoU and BF1: radius in pixels inside the loss, at training resolution (the reward's is
