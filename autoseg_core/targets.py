@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from autoseg_core.scores import get_metric
+from autoseg_core.scores.grammar import as_known
 from autoseg_core.surfaces.operations import XOR, XOR_DIFFERENCE
 
 Form = Literal["free", "difference"]
@@ -35,9 +36,10 @@ class Target:
 
     @classmethod
     def named(cls, name: str) -> Target:
-        """The target of a metric's name, or of ``BF1_difference``."""
-        if name in _NAMED:
-            return cls(*_NAMED[name])  # type: ignore[arg-type]
+        """The target of a metric's name, or of ``BF1_difference``, in any case."""
+        known = as_known(name, _NAMED)
+        if known in _NAMED:
+            return cls(*_NAMED[known])  # type: ignore[arg-type]
         return cls(get_metric(name).name)
 
     def __str__(self) -> str:

@@ -153,13 +153,13 @@ def _try(metric: Metric) -> None:
 
 
 def check_word(name: str) -> None:
-    """Raise ``ValueError`` unless ``name`` is a word that names no metric and no family yet."""
+    """ValueError unless ``name`` is a word, and no metric's or family's yet, in any case."""
     if not (name.isascii() and name.isidentifier()) or iskeyword(name):
         raise ValueError(
             f"A metric's name must be a word of letters, digits and underscores, got {name!r}: it "
             "also stands in sums and products of metrics."
         )
-    if name in METRICS or name in FAMILIES:
+    if name.lower() in {known.lower() for known in (*METRICS, *FAMILIES)}:
         raise ValueError(f"The name {name!r} is taken by another metric; choose another.")
 
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 
 from autoseg_core.scores.catalog import FAMILIES, METRICS, Metric, check_word
-from autoseg_core.scores.grammar import parse, read_call, shortened
+from autoseg_core.scores.grammar import as_known, parse, read_call, shortened
 
 Maker = Callable[..., Metric]
 
@@ -31,7 +31,7 @@ def register_family(name: str, make: Maker) -> Maker:
 
 
 def get_metric(name: str) -> Metric:
-    """The metric of a name: a row of ``METRICS``, or a family with its parameters.
+    """The metric of a name in any case: a row of ``METRICS``, or a family with its parameters.
 
     Raises ``ValueError`` that lists the known ones, or says what is wrong with the parameters.
     """
@@ -47,6 +47,7 @@ def _from_text(text: str) -> Metric:
         word, values = read_call(parse(text))
     except ValueError as error:
         raise ValueError(f"Unknown metric {shortened(text)}: {error}") from None
+    word = as_known(word, (*METRICS, *FAMILIES))
     if word in METRICS and values is None:
         return METRICS[word]
     if word not in FAMILIES:

@@ -7,7 +7,7 @@ them. ``objective`` combines metrics by ``+``, ``*`` and ``>=``.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -55,6 +55,11 @@ def canonical_value(value: float | Sequence[float]) -> str:
     if isinstance(value, Sequence):
         return f"[{','.join(map(canonical_value, value))}]"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+
+
+def as_known(name: str, known: Iterable[str]) -> str:
+    """The known name that is ``name`` in any case; where there is none, ``name`` itself."""
+    return {each.lower(): each for each in known}.get(name.lower(), name)
 
 
 def shortened(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg_core.files import user_path
+from autoseg_core.scores.grammar import as_known
 from autoseg_core.spec import LossSpec, SpecError
 from autoseg_core.surrogates import AutoSegLoss
 from autoseg_core.void import IgnoreIndex
@@ -44,12 +45,11 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
         return LossSpec.from_json(
             path.read_text(encoding="utf-8", errors="replace"), origin=str(path)
         )
-    by_metric = {metric.lower(): name for metric, name in RECOMMENDED.items()}
-    name = by_metric.get(text.lower(), text)
+    name = RECOMMENDED.get(as_known(text, RECOMMENDED), text)
     if name not in zoo_names():
         raise SpecError(
             f"Unknown loss {text!r}; known losses: {_known()}; metrics, for the recommended loss "
-            f"of each: {', '.join(by_metric)}. A path must end in .json."
+            f"of each: {', '.join(RECOMMENDED)}. A path must end in .json."
         )
     file = resources.files(__name__) / f"{name}.json"
     return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{name}.json")

@@ -52,7 +52,7 @@ def refuses(call: Call, kind: type[Exception], key: str) -> None:
 @pytest.mark.parametrize(
     ("name", "key"),
     [
-        ("miou", "mIoU, FWIoU, mAcc"),
+        ("IoU2", "mIoU, FWIoU, mAcc"),
         ("Foo(beta=2)", "Tversky(alpha, beta)"),
         ("mIoU()", "known metrics"),
         ("mIoU+BIoU", "expected a name"),
@@ -110,7 +110,7 @@ def test_objectives(text: str, key: str) -> None:
     [
         (lambda: Metric("Mine"), "per_class or score"),
         (lambda: Metric("mIoU", iou), "'mIoU' is taken"),
-        (lambda: Metric("Fbeta", iou), "'Fbeta' is taken"),
+        (lambda: Metric("FBETA", iou), "'FBETA' is taken"),
         (lambda: Metric("a+b", iou), "must be a word"),
         (lambda: Metric("lambda", iou), "must be a word"),
         (lambda: Metric("Mine", iou, reads=("union", "intersection")), "reads"),
@@ -181,7 +181,7 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
         ("pieces", 1, "pieces: "),
         ("terms.0.absnt", 0, "terms.0.absnt: "),
         ("terms.0.metric", ..., "terms.0.metric: "),
-        ("terms.0.metric", "dice", "Unknown metric 'dice'"),
+        ("terms.0.metric", "dise", "Unknown metric 'dise'"),
         ("terms.0.surrogate", "difference", "mIoU has the form 'free' alone"),
         ("terms.0.surrogate", "other", "terms.0.surrogate"),
         ("terms.0.surface", "cubic", "bezier, linear"),

@@ -17,7 +17,7 @@ SCORES = {"mIoU": 0.6, "BIoU": 0.4, "BF1": 0.5, "mAcc": 0.9, "Fbeta(beta=2)": 0.
     ("text", "canonical", "score"),
     [
         ("mIoU", "mIoU", 0.6),
-        (" mIoU + BIoU ", "mIoU+BIoU", 0.5),
+        (" miou + BIOU ", "mIoU+BIoU", 0.5),
         ("0.70*mIoU + .3*BF1", "0.7*mIoU+0.3*BF1", 0.57),
         ("2*mIoU+BIoU", "2*mIoU+BIoU", 1.6 / 3),
         ("1.0*mIoU", "mIoU", 0.6),
@@ -28,7 +28,7 @@ SCORES = {"mIoU": 0.6, "BIoU": 0.4, "BF1": 0.5, "mAcc": 0.9, "Fbeta(beta=2)": 0.
         ("BIoU|mIoU>=0.6", "BIoU | mIoU>=0.6", (1 + 0.4) / 2),
         ("BIoU | mIoU >= 0.8", "BIoU | mIoU>=0.8", 0.75 / 2),
         ("BIoU | mIoU>=0.8,mAcc>=.5", "BIoU | mAcc>=0.5, mIoU>=0.8", (0.75 + 1) / 2 / 2),
-        ("BF1_difference+mIoU", "BF1_difference+mIoU", 0.55),
+        ("bf1_difference+mIoU", "BF1_difference+mIoU", 0.55),
         ("mIoU+BIoU | Fbeta( beta=2 )>=1", "mIoU+BIoU | Fbeta(beta=2)>=1", 0.7 / 2),
     ],
 )

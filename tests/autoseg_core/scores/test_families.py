@@ -13,7 +13,8 @@ from autoseg_core.scores.ratios import iou
 @pytest.mark.parametrize(
     ("spelling", "name"),
     [
-        ("Fbeta(beta=2)", "Fbeta(beta=2)"),
+        ("MIOU", "mIoU"),
+        ("fbeta(beta=2)", "Fbeta(beta=2)"),
         (" Fbeta ( beta = 2.0 ) ", "Fbeta(beta=2)"),
         ("Fbeta(beta=5e-1)", "Fbeta(beta=0.5)"),
         ("Fbeta(beta=0.1,)", "Fbeta(beta=0.1)"),
