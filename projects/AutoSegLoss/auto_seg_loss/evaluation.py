@@ -148,7 +148,7 @@ def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
 
 def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:
     """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
-    mapper = build_mapper(cfg, False, crop)
+    mapper = build_mapper(cfg, False, crop, dicts)
     workers = cfg.DATALOADER.NUM_WORKERS
     return build_detection_test_loader(dicts, mapper=mapper, num_workers=workers)
 

@@ -92,6 +92,9 @@ def add_model_keys(cfg: CfgNode) -> None:
     # Rows and columns, in pixels, that images are scaled to fit in: multiples of the coarsest
     # stride. What an image leaves free is void.
     cfg.FEATURES.SIZE = [192, 256]
+    # Training takes each image at one of these scales of the size at which it fits in, at random.
+    # Of an image that is larger than SIZE the middle is taken. Scoring is at scale 1.
+    cfg.FEATURES.SCALES = [1.0]
     # Channels that each feature is whitened to (PCA over the training set), or fewer.
     cfg.FEATURES.CHANNELS = 64
     # Folder that features are kept in, which all trainings share.

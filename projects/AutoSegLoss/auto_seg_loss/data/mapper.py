@@ -9,7 +9,7 @@ the brightness of its colours, and it leaves a data set's own void value as it i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -208,13 +208,15 @@ def labels_of(names: tuple[str, ...]) -> tuple[int, int]:
     return found[names[0]]
 
 
-def build_mapper(cfg: CfgNode, is_train: bool, crop: int = 0) -> Callable[[dict[str, Any]], Any]:
+def build_mapper(
+    cfg: CfgNode, is_train: bool, crop: int = 0, dicts: Sequence[dict[str, Any]] = ()
+) -> Callable[[dict[str, Any]], Any]:
     """What makes records into the inputs of the network of MODEL.META_ARCHITECTURE.
 
-    crop: side of a centre crop in inference; 0 is none.
+    crop: side of a centre crop in inference; 0 is none. dicts: the records to come, if known.
     """
     if cfg.MODEL.META_ARCHITECTURE == "FrozenFeatures":
         from auto_seg_loss.features.mapper import FeatureMapper  # which reads labels as this does
 
-        return FeatureMapper(cfg, is_train, crop)
+        return FeatureMapper(cfg, is_train, crop, dicts)
     return SemSegMapper(cfg, is_train, crop=crop)

@@ -115,9 +115,11 @@ def build_train_loader(cfg: CfgNode, dicts: list[dict[str, Any]] | None = None) 
         raise ValueError(f"DATALOADER.SAMPLER_TRAIN must be TrainingSampler, got {name!r}.")
     seed = comm.shared_random_seed()
     torch.empty((), dtype=torch.int64).random_()  # as torch's loader does: dropout draws next
+    if dicts is None:
+        dicts = get_detection_dataset_dicts(cfg.DATASETS.TRAIN)
     return TrainLoader(
-        get_detection_dataset_dicts(cfg.DATASETS.TRAIN) if dicts is None else dicts,
-        build_mapper(cfg, True),
+        dicts,
+        build_mapper(cfg, True, dicts=dicts),
         batch_size,
         seed,
         grouped=cfg.DATALOADER.ASPECT_RATIO_GROUPING,

