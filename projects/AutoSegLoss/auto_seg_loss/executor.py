@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,38 @@ from auto_seg_loss.proxy import (
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.warm_start import read_warm_start, state_digest, warm_start, warm_start_file
-from rl.executors import EXECUTORS, Executor, make_executor
+from rl.executors import EXECUTORS, Candidate, Executor, make_executor
 from rl.executors.attempts import AttemptPolicy
-from rl.proxy import ProxyTask
+from rl.proxy import ProxyResult, ProxyTask
 
 Plan = tuple[Callable[[], ProxyTask], dict[str, Any]]
 
 
 def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
     """The executor that SEARCH.EXECUTOR names; workers start from the weights of ``proxy``."""
+    if cfg.SEARCH.PROXY.STACK > 1:
+        return StackedExecutor(proxy, cfg.SEARCH.PROXY.STACK)
     make, options = plan(cfg, proxy)
     return make_executor(cfg.SEARCH.EXECUTOR.NAME, make, **attempt_options(cfg), **options)
+
+
+class StackedExecutor(Executor):
+    """Trains candidates of equal seed and budget together, ``size`` of them at most.
+
+    An exception is raised: the results of the stacks before are known.
+    """
+
+    def __init__(self, proxy: DetectronProxy, size: int) -> None:
+        self.proxy, self.size = proxy, size
+
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
+        """Yield (candidate, result) in order."""
+        for (seed, budget), group in groupby(candidates, lambda one: (one.seed, one.budget)):
+            while stack := list(islice(group, self.size)):
+                thetas = [one.theta for one in stack]
+                yield from zip(
+                    stack, self.proxy.evaluate_together(thetas, seed, budget), strict=True
+                )
 
 
 def plan(cfg: CfgNode, proxy: DetectronProxy) -> Plan:
@@ -66,6 +88,23 @@ def check_executor(cfg: CfgNode) -> None:
             "Expected SEARCH.EXECUTOR.WORKERS >= 0, CPUS >= 0 and GPUS > 0, got "
             f"{node.WORKERS}, {node.CPUS} and {node.GPUS}."
         )
+    if cfg.SEARCH.PROXY.STACK != 1:
+        _check_stack(cfg)
+
+
+def _check_stack(cfg: CfgNode) -> None:
+    """``ConfigError`` for what cannot be stacked, or would join candidates that are to be apart."""
+    needed = {
+        "SEARCH.PROXY.STACK": cfg.SEARCH.PROXY.STACK > 0,
+        "SEARCH.EXECUTOR.NAME serial": cfg.SEARCH.EXECUTOR.NAME == "serial",
+        "SEARCH.EXECUTOR.TIMEOUT 0": not cfg.SEARCH.EXECUTOR.TIMEOUT,
+        "MODEL.META_ARCHITECTURE FrozenFeatures": cfg.MODEL.META_ARCHITECTURE == "FrozenFeatures",
+        "MODEL.AUX_HEAD.ENABLED False": not cfg.MODEL.AUX_HEAD.ENABLED,
+        "SOLVER.CLIP_GRADIENTS.ENABLED False": not cfg.SOLVER.CLIP_GRADIENTS.ENABLED,
+        "SOLVER.AMP.ENABLED False": not cfg.SOLVER.AMP.ENABLED,
+    }
+    if missing := [name for name, met in needed.items() if not met]:
+        raise ConfigError(f"SEARCH.PROXY.STACK needs {', '.join(missing)}.")
 
 
 def attempt_options(cfg: CfgNode) -> dict[str, Any]:

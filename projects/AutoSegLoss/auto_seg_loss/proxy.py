@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.evaluation import Dicts
+from auto_seg_loss.features.stacked import evaluate_stacked
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
@@ -72,6 +73,12 @@ class DetectronProxy:
         training = DetectronTraining(self, self.model)
         training.begin(seed)
         return training.advance(theta, check_budget(budget)).result
+
+    def evaluate_together(
+        self, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
+    ) -> list[ProxyResult]:
+        """``evaluate`` for each of thetas (d,), trained in one pass, up to rounding."""
+        return evaluate_stacked(self, thetas, seed, check_budget(budget))
 
     def training(self) -> DetectronTraining:
         """One training to be led step by step, with a network of its own."""

@@ -85,22 +85,16 @@ class DetectronTraining:
         progress = add_share(self._progress, share)
         if self._reason:
             return TrainingStep(failed(self._reason))
-        spec = candidate_spec(self.cfg, self.space, theta)
-        head = self.cfg.MODEL.SEM_SEG_HEAD
         try:
-            spec = scaled(spec, self._proxy.reference, head.IGNORE_VALUE)
+            self.model.sem_seg_head.loss = candidate_loss(self._proxy, theta)
         except ValueError as error:  # flat where training begins
             self._reason = str(error)
             return TrainingStep(failed(self._reason))
-        loss = AutoSegLoss(spec, head.IGNORE_VALUE, backend=head.LOSS_BACKEND)
-        self.model.sem_seg_head.loss = loss.to(self._device)
         self._progress = progress
         with quiet(), undisturbed(self._device):
             set_random_states(self._random, self._device)
             try:
-                mean_loss = _train_until(
-                    trainer, max(1, round(progress * self.cfg.SOLVER.MAX_ITER))
-                )
+                mean_loss = _train_until(trainer, iterations_of(self.cfg, progress))
             except FloatingPointError as error:
                 self._reason = str(error).splitlines()[0]
                 return TrainingStep(failed(self._reason))
@@ -144,16 +138,35 @@ class DetectronTraining:
         return self._trainer
 
     def _score(self) -> ProxyResult:
-        broken = [n for n, v in self.model.state_dict().items() if not v.isfinite().all()]
-        if broken:
-            self._reason = f"{len(broken)} weights are not finite, {broken[0]} first"
-            return failed(self._reason)
-        with quiet(), undisturbed(self._device):
-            proxy = self._proxy
-            scores = score(
-                self.cfg, self.model, proxy.holdout, proxy.dataset_name, self.score_names
-            )
-        return ProxyResult(reward_objective(self.cfg).score(scores), scores)
+        result = scored(self._proxy, self.model)
+        if not result.scores:  # nothing could be measured
+            self._reason = result.reason
+        return result
+
+
+def candidate_loss(proxy: DetectronProxy, theta: NDArray[np.float64]) -> nn.Module:
+    """The loss at theta (d,), scaled; ``ValueError`` for one that is flat where training begins."""
+    head = proxy.cfg.MODEL.SEM_SEG_HEAD
+    spec = candidate_spec(proxy.cfg, proxy.space, theta)
+    spec = scaled(spec, proxy.reference, head.IGNORE_VALUE)
+    return AutoSegLoss(spec, head.IGNORE_VALUE, backend=head.LOSS_BACKEND).to(
+        proxy.cfg.MODEL.DEVICE
+    )
+
+
+def iterations_of(cfg: CfgNode, share: float) -> int:
+    """Iterations in a share of the training, 1 at least."""
+    return max(1, round(share * cfg.SOLVER.MAX_ITER))
+
+
+def scored(proxy: DetectronProxy, model: nn.Module) -> ProxyResult:
+    """The exact scores of a trained network on the hold-out; failed for weights not finite."""
+    broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
+    with quiet(), undisturbed(proxy.cfg.MODEL.DEVICE):
+        scores = score(proxy.cfg, model, proxy.holdout, proxy.dataset_name, proxy.score_names)
+    return ProxyResult(reward_objective(proxy.cfg).score(scores), scores)
 
 
 def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> SimpleTrainer:

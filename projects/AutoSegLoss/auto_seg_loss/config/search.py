@@ -123,6 +123,10 @@ def add_search_keys(cfg: CfgNode) -> None:
     # The proxy: iterations with the candidate loss. Everything else is SOLVER, INPUT and MODEL.
     cfg.SEARCH.PROXY = CfgNode()
     cfg.SEARCH.PROXY.MAX_ITER = 1000
+    # Candidates that are trained in one pass, for heads on frozen features and the executor
+    # `serial`: results are those of 1 up to rounding. Worth it on a GPU, as large as memory allows;
+    # on a CPU 1 is faster. Evaluations in a stack are not tried again.
+    cfg.SEARCH.PROXY.STACK = 1
     # Cross-entropy training that all proxies start from. WEIGHTS: file to use, made when missing;
     # "" is OUTPUT_DIR/warm_start.pth. MAX_ITER 0: proxies start from MODEL.WEIGHTS as it is.
     cfg.SEARCH.WARM_START = CfgNode()

@@ -52,20 +52,23 @@ class AnyLoss(nn.Module):
         logits = self.layers(features)
         if not self.training:
             return upsampled(logits, self.common_stride), {}
-        main = self._loss(logits, self.common_stride, targets)
+        if targets is None:
+            raise ValueError('training needs labels: the batch has no "sem_seg"')
+        main = loss_at(self.loss, logits, self.common_stride, targets)
         losses = {"loss_sem_seg": self.loss_weight * main}
         if self.auxiliary is not None:
             logits = self.auxiliary(features)
-            second = self._loss(logits, self.auxiliary.stride, targets)
+            second = loss_at(self.loss, logits, self.auxiliary.stride, targets)
             losses["loss_sem_seg_aux"] = self.auxiliary.loss_weight * second
         return None, losses
 
-    def _loss(self, logits: Tensor, stride: int, target: Tensor | None) -> Tensor:
-        if target is None:
-            raise ValueError('training needs labels: the batch has no "sem_seg"')
-        # Sums over a batch's pixels need float32, whatever the network computes with.
-        with torch.autocast(logits.device.type, enabled=False):
-            return self.loss(_fitted(upsampled(logits.float(), stride), target), target)
+
+def loss_at(loss: nn.Module, logits: Tensor, stride: int, target: Tensor) -> Tensor:
+    """The loss of logits (N, C, h, w), upsampled by ``stride``, in float32."""
+    # Sums over a batch's pixels need float32, whatever the network computes with.
+    with torch.autocast(logits.device.type, enabled=False):
+        value: Tensor = loss(_fitted(upsampled(logits.float(), stride), target), target)
+        return value
 
 
 class Head(AnyLoss):

@@ -1,0 +1,110 @@
+"""Candidates trained in one pass: each as if it were alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from auto_seg_loss.executor import check_executor, open_executor
+from auto_seg_loss.features.stacked import train_stacked
+from auto_seg_loss.proxy import build_proxy
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import build_sets
+from auto_seg_loss.training import candidate_loss
+from rl.executors import Candidate
+
+ITERATIONS = 4
+
+
+@pytest.fixture
+def make_proxy(make_frozen):
+    """``make_proxy(KEY, VALUE, ...)``: a proxy of four iterations, frozen features, no dropout."""
+
+    def make(*options):
+        head = "MODEL.SEM_SEG_HEAD."
+        alike = (head + "ASPP_DROPOUT", 0.0, head + "DROPOUT", 0.0)
+        cfg = make_frozen("SEARCH.PROXY.MAX_ITER", ITERATIONS, *alike, *options)
+        return build_proxy(cfg, *build_sets(cfg))
+
+    return make
+
+
+def thetas(proxy, count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.uniform(0.2, 0.8, proxy.space.dim) for _ in range(count)]
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("SOLVER.ACCUMULATE", 2),
+        ("MODEL.SEM_SEG_HEAD.NAME", "AnyLossFCNHead", "MODEL.SEM_SEG_HEAD.NORM", ""),
+        ("SEARCH.SCALE_ITERS", 2, "SEARCH.METRIC", "BF1"),
+    ],
+    ids=str,
+)
+def test_each_of_a_stack_gets_the_weights_that_it_gets_alone(make_proxy, options):
+    proxy = make_proxy(*options)
+    losses = [candidate_loss(proxy, theta) for theta in thetas(proxy, 3)]
+    heads = train_stacked(proxy, losses, 5, ITERATIONS)
+    assert not heads.failed.any()
+    for number, theta in enumerate(thetas(proxy, 3)):
+        proxy.evaluate(theta, seed=5)
+        alone = proxy.model.sem_seg_head.state_dict()
+        assert any(not torch.equal(alone[n], proxy.start[f"sem_seg_head.{n}"]) for n in alone)
+        assert_same(heads.state(number), alone)
+
+
+class NotANumber(nn.Module):
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return logits.sum() * math.nan
+
+
+def test_a_loss_of_nan_ends_its_own_training_alone(make_proxy):
+    proxy = make_proxy()
+    good = [candidate_loss(proxy, theta) for theta in thetas(proxy, 2)]
+    heads = train_stacked(proxy, [good[0], NotANumber(), good[1]], 5, ITERATIONS)
+    assert heads.failed.tolist() == [False, True, False]
+    alone = train_stacked(proxy, good, 5, ITERATIONS)
+    assert_same(heads.state(0), alone.state(0))
+    assert_same(heads.state(2), alone.state(1))
+
+
+def test_the_executor_stacks_candidates_of_one_seed_and_budget(make_proxy):
+    proxy = make_proxy("SEARCH.PROXY.STACK", 2)
+    settings = [(5, 1.0), (5, 1.0), (5, 1.0), (6, 1.0), (6, 0.5)]
+    pairs = zip(thetas(proxy, 5), settings, strict=True)
+    candidates = [Candidate(f"c{i}", theta, *own) for i, (theta, own) in enumerate(pairs)]
+    with open_executor(proxy.cfg, proxy) as executor:
+        found = list(executor.run(candidates))
+    assert [candidate.id for candidate, _ in found] == [one.id for one in candidates]
+    for one, result in found:
+        expected = proxy.evaluate(one.theta, one.seed, one.budget)
+        assert result.status == "ok"
+        assert result.scores == pytest.approx(expected.scores, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("SEARCH.PROXY.STACK", 0),
+        ("SEARCH.EXECUTOR.NAME", "ray"),
+        ("MODEL.META_ARCHITECTURE", "SemanticSegmentor"),
+        ("SOLVER.AMP.ENABLED", True),
+    ],
+    ids=lambda options: options[0],
+)
+def test_what_cannot_be_stacked_is_refused(make_frozen, options):
+    with pytest.raises(ConfigError, match=options[0]):
+        check_executor(make_frozen("SEARCH.PROXY.STACK", 2, *options))
