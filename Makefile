@@ -29,7 +29,7 @@ LOGDIR ?= output
 .PHONY: help venv test test-lowest check format-check lint types docs format demo bench gpu tensorboard clean distclean
 
 help:
-	@echo 'make demo         search a loss on made images, train with it, print the table ($$DEMO_ARGS)'
+	@echo 'make demo         search a loss on made images, compare it, print the table ($$DEMO_ARGS)'
 	@echo 'make test         run the tests ($$WORKERS, $$PYTEST_ARGS)'
 	@echo 'make test-lowest  test with the lowest versions that setup.cfg allows, in $(LOWEST) ($$PYTHON)'
 	@echo 'make check        format, lint, types, reference, tests: all that must hold before a commit'

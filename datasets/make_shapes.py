@@ -115,45 +115,22 @@ def _write(folder: Path, parameters: Parameters) -> None:
     (folder / "dataset.json").write_text(json.dumps(_record(parameters), indent=2) + "\n")
 
 
-def _files(folder: Path, parameters: Parameters) -> Iterator[Path]:
-    for split in SPLITS:
-        yield folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-        for stem in names(parameters, split):
-            yield folder / "JPEGImages" / f"{stem}.jpg"
-            yield folder / "SegmentationClass" / f"{stem}.png"
-
-
-def _accept(folder: Path, parameters: Parameters, force: bool) -> bool:
+def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
     """True: the folder holds this set already. False: it may be written. Else ShapesError."""
     if not folder.exists():
         return False
-    try:
-        found = json.loads((folder / "dataset.json").read_text())
-        ours = found["dataset"] == "shapes"
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        # Not even with --force: these may be somebody's files.
+    record = folder / "dataset.json"
+    found = json.loads(record.read_text()) if record.is_file() else {}
+    if found.get("dataset") != "shapes":  # not even with --force: may be somebody's files
         raise ShapesError(
-            f"{folder} exists but is no set made by this script (it has no valid dataset.json); "
-            "move it away or choose another --root"
+            f"{folder} was not made by this script; move it away or choose another --root"
         )
-    if force:
-        return False
-    expected = _record(parameters)
-    if found != expected:
-        keys = [k for k in {**expected, **found} if found.get(k) != expected.get(k)]
-        differences = "; ".join(f"{k}: {found.get(k)} there, {expected.get(k)} asked" for k in keys)
-        raise ShapesError(
-            f"{folder} holds a different set ({differences}); "
-            "give --force to replace it, or another --root"
-        )
-    if missing := [path for path in _files(folder, parameters) if not path.is_file()]:
-        raise ShapesError(
-            f"{folder} lacks {len(missing)} of its files, {missing[0]} first; "
-            "give --force to make the set again"
-        )
-    return True
+    if force or found == _record(parameters):
+        return not force
+    raise ShapesError(
+        f"{folder} holds another set: {found} there, {_record(parameters)} asked; "
+        "give --force to replace it, or another --root"
+    )
 
 
 def make_shapes(
@@ -164,7 +141,7 @@ def make_shapes(
     Args:
         root: the folder of data sets (what DETECTRON2_DATASETS names); made when missing.
         parameters: sizes, counts and seed; the defaults when None.
-        force: replace a set with other parameters, or a damaged one.
+        force: replace a set with other parameters, or make the same again.
 
     Returns:
         The path of the set.
@@ -175,20 +152,15 @@ def make_shapes(
     parameters = parameters or Parameters()
     root = Path(root)
     folder = root / "shapes"
-    if _accept(folder, parameters, force):
+    if _is_made(folder, parameters, force):
         return folder
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".shapes-", dir=root) as temporary:
         fresh = Path(temporary) / "new"
         _write(fresh, parameters)
         if folder.exists():
-            os.rename(folder, Path(temporary) / "old")  # goes with the temporary folder
-        try:
-            os.rename(fresh, folder)
-        except OSError:
-            # Another process may have been faster; its set is as good if it is the same.
-            if not _accept(folder, parameters, force=False):
-                raise
+            folder.rename(Path(temporary) / "old")  # goes with the temporary folder
+        fresh.rename(folder)
     return folder
 
 

@@ -71,20 +71,23 @@ def processes(device: str) -> Iterator[Row]:
     yield Row(f"{name}, one process", "equal" if good else "not equal", "equal", good)
 
 
-# Script: its config of shapes, its options, and those that make it a matter of seconds on a CPU.
-# The search comes first: the others start from its warm start.
+# Script: its config, its options, and those that make it a matter of seconds on a CPU.
 SCRIPTS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "search_net.py": (
-        "search-miou",
+        "features/Shapes.yaml",
         {"SEARCH.ROUNDS": "3", "SEARCH.SELECTION.TOP_K": "1"},
-        {
-            **{"SEARCH.ROUNDS": "1", "SEARCH.SAMPLES": "2", "SEARCH.PROXY.MAX_ITER": "3"},
-            **{"SEARCH.WARM_START.MAX_ITER": "5"},
-        },
+        {"SEARCH.ROUNDS": "1", "SEARCH.SAMPLES": "6", "SEARCH.PROXY.MAX_ITER": "3"},
     ),
-    "train_net.py": ("train-miou", {}, {"SOLVER.MAX_ITER": "5"}),
+    "train_net.py": (
+        "shapes/Base-Shapes.yaml",
+        {
+            "MODEL.SEM_SEG_HEAD.LOSS_TYPE": "auto_seg_loss",
+            "MODEL.SEM_SEG_HEAD.LOSS_SPEC": "voc-miou-bezier",
+        },
+        {"SOLVER.MAX_ITER": "5"},
+    ),
     "study_net.py": (
-        "study-miou",
+        "shapes/Base-Shapes.yaml",
         {"STUDY.LOSSES": "['cross_entropy', 'voc-miou-bezier']", "STUDY.SEEDS": "[1]"},
         {"SOLVER.MAX_ITER": "5"},
     ),
@@ -98,18 +101,17 @@ def scripts(device: str) -> Iterator[Row]:
         options = [word for name, count in images.items() for word in (f"--{name}", count)]
         run([str(ROOT / "datasets" / "make_shapes.py"), "--root", folder, *options], folder)
         for script, (config, usual, tiny) in SCRIPTS.items():
-            values = {"MODEL.DEVICE": device, "OUTPUT_DIR": f"{folder}/{config}", **usual}
-            if script != "search_net.py":
-                values["MODEL.WEIGHTS"] = f"{folder}/search-miou/warm_start.pth"
+            output = Path(folder, script)
+            values = {"MODEL.DEVICE": device, "OUTPUT_DIR": str(output), **usual}
+            values["FEATURES.CACHE"] = f"{folder}/features"
             values |= tiny if device == "cpu" else {}
-            path = PROJECT / "configs" / "shapes" / f"{config}.yaml"
-            command = [str(PROJECT / script), "--config-file", str(path)]
+            command = [str(PROJECT / script), "--config-file", str(PROJECT / "configs" / config)]
             start = time.monotonic()
             run([*command, *(word for pair in values.items() for word in pair)], folder)
             seconds = time.monotonic() - start
             yield Row(f"{script} on shapes", f"{seconds:.0f} s", "runs", True)
             if script == "search_net.py":
-                journal = Path(folder, config, "journal.jsonl").read_text()
+                journal = (output / "journal.jsonl").read_text()
                 rate = journal.count('{"kind": "candidate"') / seconds
                 yield Row("candidates per second, start included", f"{rate:.2f}", "-", None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,31 +71,19 @@ def test_splits_seeds_and_images_differ():
     assert len(drawn) == len(cases)
 
 
-def test_the_same_set_is_left_alone(folder, tmp_path):
+def test_the_same_set_is_left_alone_and_another_is_replaced_by_force_only(folder, tmp_path):
     stamp = (folder / "dataset.json").stat().st_mtime_ns
     assert make_shapes.make_shapes(tmp_path, SMALL) == folder
-    assert (folder / "dataset.json").stat().st_mtime_ns == stamp
-
-
-def test_another_set_is_refused_and_replaced_by_force(folder, tmp_path):
     other = Parameters(48, 64, train=3, val=2, test=1, seed=7)
-    with pytest.raises(ShapesError, match=r"'seed': 0.*--force"):
+    with pytest.raises(ShapesError, match="--force"):
         make_shapes.make_shapes(tmp_path, other)
+    assert (folder / "dataset.json").stat().st_mtime_ns == stamp
     make_shapes.make_shapes(tmp_path, other, force=True)
     assert json.loads((folder / "dataset.json").read_text())["parameters"]["seed"] == 7
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_damaged_set_is_noticed_and_mended_by_force(folder, tmp_path):
-    whole = contents(folder)
-    (folder / "JPEGImages" / "train_00001.jpg").unlink()
-    with pytest.raises(ShapesError, match=r"train_00001\.jpg"):
-        make_shapes.make_shapes(tmp_path, SMALL)
-    make_shapes.make_shapes(tmp_path, SMALL, force=True)
-    assert contents(folder) == whole
-
-
-@pytest.mark.parametrize("content", [None, "not json", '{"dataset": "other"}'])
+@pytest.mark.parametrize("content", [None, '{"dataset": "other"}'])
 def test_a_foreign_folder_is_never_touched(tmp_path, content):
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes" / "precious.txt").write_text("mine")
@@ -122,26 +111,19 @@ def test_an_interrupted_replacement_leaves_the_old_set(folder, tmp_path, monkeyp
 
 def test_the_command_needs_no_torch(tmp_path):
     """As a user runs it; then with a mistake, which is one line."""
-    arguments = [
-        "--root",
-        str(tmp_path),
-        *["--height", "48", "--width", "64", "--train", "1", "--val", "1", "--test", "0"],
-    ]
     blocked = (
         "import runpy, sys; sys.modules['torch'] = None; del sys.argv[0]; "
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    command = [sys.executable, "-c", blocked, str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (
-        done.stdout == f"shapes: 1 train, 1 val, 0 test images of 48x64 in {tmp_path / 'shapes'}\n"
-    )
-    again = subprocess.run([*command, "--seed", "3"], capture_output=True, text=True)
+    sizes = ["--height", "48", "--width", "64", "--train", "1", "--val", "1", "--test", "0"]
+    command = [sys.executable, "-c", blocked, str(SCRIPT), *sizes]
+    environment = {**os.environ, "DETECTRON2_DATASETS": str(tmp_path)}
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *options], env=environment, capture_output=True, text=True)
+
+    made = run().stdout
+    assert made == f"shapes: 1 train, 1 val, 0 test images of 48x64 in {tmp_path / 'shapes'}\n"
+    again = run("--seed", "3")
     assert again.returncode == 1
     assert again.stderr.startswith("make_shapes: ") and "Traceback" not in again.stderr
-
-
-def test_root_defaults_to_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
-    assert make_shapes.main(["--train", "1", "--val", "0", "--test", "0"]) == 0
-    assert (tmp_path / "shapes" / "dataset.json").is_file()

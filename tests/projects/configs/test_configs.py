@@ -128,7 +128,7 @@ def test_every_small_network_trains_on_shapes(shapes: Path, name: str) -> None:
 
 README = (CONFIGS / "README.md").read_text("utf-8")
 ROWS = [line.split("|") for line in README.splitlines() if "| `SEARCH.METRIC" in line]
-COLUMNS = {"voc": (2, 5), "cityscapes": (2, 4), "camvid": (2, 3), "shapes": (2, 3)}
+COLUMNS = {"voc": (2, 5), "cityscapes": (2, 4), "camvid": (2, 3)}
 """Columns of the table of metrics that hold for a data set."""
 
 
