@@ -2,13 +2,14 @@ r"""Compare losses fairly: each at its own learning rate, with several seeds, on
 
     python projects/AutoSegLoss/compare_losses.py --config-file CONFIG --losses A,B,... \
         [--found LOSS] [--metrics A,B,...] [--iterations N] [--rates R,R,...] [--seeds N] \
-        [--workers N] [KEY VALUE ...]
+        [--curve N] [--workers N] [KEY VALUE ...]
 
 A loss is a name of the loss registry, a name of load_spec, the path of a spec, or soft:METRIC, the
 unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, scores are those of
 DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every training; a second call makes only new ones.
 --found adds a table of what that loss gains over the first, the best and the unsearched of the
-others. The rules are those of docs/protocol.md.
+others; --curve one of the iterations that each loss needs to reach the first one's final score on
+the hold-out. The rules are those of docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from auto_seg_loss.runtime.scripts import (
     script_parser,
     start_run,
 )
-from auto_seg_loss.study.claims import claims_table
 from auto_seg_loss.study.comparison import RATES, Comparison, check_names
+from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
 
 
 def main() -> None:
@@ -50,12 +51,14 @@ def main() -> None:
             arguments.rates,
             arguments.seeds,
             arguments.workers,
+            every=arguments.curve,
         )
         comparison.choose(losses)
-        tables = [comparison.rate_table(losses, metric) for metric in metrics]
+        tables = [rate_table(comparison, losses, metric) for metric in metrics]
         if comparison.seeds:
             comparison.repeat(losses, metrics)
-            tables += [comparison.score_table(losses, metric) for metric in metrics]
+            kinds = [score_table, *([curve_table] if arguments.curve else [])]
+            tables += [kind(comparison, losses, metric) for kind in kinds for metric in metrics]
             tables += [claims_table(comparison, found, losses, metrics)] if found else []
     report = "\n\n".join(tables) + "\n"
     (Path(cfg.OUTPUT_DIR) / "comparison.md").write_text(report, encoding="utf-8")
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--iterations", type=int, default=0, help="of every training (default: SOLVER.MAX_ITER)")
     add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")
     add("--seeds", type=int, default=5, help="trainings of every loss (default: %(default)s)")
+    add("--curve", type=int, default=0, metavar="N", help="score the hold-out every N iterations")
     add("--workers", type=int, default=1, help="processes (default: %(default)s)")
     return parser
 

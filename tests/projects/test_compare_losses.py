@@ -10,16 +10,21 @@ def compare(scripts, tiny_config, tmp_path, *options):
 
 def test_a_second_call_makes_new_trainings_only(scripts, tiny_config, tmp_path):
     usual = ("--metrics", "mIoU", "--iterations", "2", "--rates", "0.05,0.1", "--seeds", "2")
-    names = ("cross_entropy,soft:mIoU", "cross_entropy,soft:mIoU,dice")
+    asked = [
+        ("--losses", "cross_entropy,soft:mIoU"),
+        ("--losses", "cross_entropy,soft:mIoU,dice"),
+        ("--losses", "cross_entropy,dice", "--curve", "1"),
+    ]
     made = []
-    for losses in names:
-        run = compare(scripts, tiny_config, tmp_path, "--losses", losses, *usual).assert_ok()
+    for options in asked:
+        run = compare(scripts, tiny_config, tmp_path, *options, *usual).assert_ok()
         assert (tmp_path / "out" / "comparison.md").read_text() in run.stdout
         made.append((tmp_path / "out" / "trials.jsonl").read_text().splitlines())
-    assert [len(lines) for lines in made] == [9, 13]  # settings; of each loss 2 rates, then 2 seeds
-    assert made[1][:9] == made[0]
+    # The settings; of each loss 2 rates and 2 seeds; the seeds of two again, with their curves.
+    assert [len(lines) for lines in made] == [9, 13, 17]
+    assert made[2][:13] == made[1] and made[1][:9] == made[0]
     rows = [line.split("|")[1].strip() for line in run.stdout.splitlines() if line.startswith("|")]
-    assert rows.count("dice") == 2  # in the table of rates, and in that of scores
+    assert rows.count("dice") == 3  # in the tables of rates, scores and iterations
 
 
 def test_an_unknown_loss_is_one_line(scripts, tiny_config, tmp_path):

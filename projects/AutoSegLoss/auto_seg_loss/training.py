@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.engine import SimpleTrainer, hooks
+from detectron2.engine import HookBase, SimpleTrainer, hooks
 from detectron2.evaluation import inference_on_dataset
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.utils.env import seed_all_rng
@@ -177,13 +177,15 @@ def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> Sim
     return trainer
 
 
-def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int) -> None:
+def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int, *also: HookBase) -> None:
     """Train ``model`` in place for SOLVER.MAX_ITER iterations on ``dicts``.
 
-    Raises ``FloatingPointError`` when the loss turns non-finite.
+    also: hooks beside that of the learning rate, which comes first. Raises ``FloatingPointError``
+    when the loss turns non-finite.
     """
     seed_all_rng(seed)
     trainer = build_trainer(cfg, model, build_train_loader(cfg, dicts))
+    trainer.register_hooks(also)
     trainer.train(0, cfg.SOLVER.MAX_ITER)
 
 

@@ -5,33 +5,19 @@ R: learning rates; S: seeds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
-from tabulate import tabulate
 from tqdm import tqdm
 
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.proxy import proxy_config, starting_network
-from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.study.statistics import (
-    Difference,
-    in_words,
-    mean_and_spread,
-    paired_difference,
-    verdicts,
-)
+from auto_seg_loss.study.record import RECORD, Record, Trial
+from auto_seg_loss.study.statistics import Difference, paired_difference
 from auto_seg_loss.study.trials import (
-    RECORD,
     Job,
-    Record,
-    Trial,
     file_digest,
     images_digest,
     pinned_settings,
@@ -39,16 +25,14 @@ from auto_seg_loss.study.trials import (
     run_trial,
     weights_digest,
 )
-from auto_seg_loss.training import Batches, scaled
-from autoseg_core import Objective, load_spec, search_space, soft_loss
+from auto_seg_loss.study.twins import FILES, SOFT, soft_file
+from autoseg_core import Objective, load_spec, search_space
 from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
 RATE_SEED = 101
 """Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""
-SOFT = "soft:"
-"""How the name of an unsearched surrogate begins: soft:mIoU."""
 
 
 class Comparison:
@@ -56,7 +40,8 @@ class Comparison:
 
     cfg: of the data, the network and the solver. iterations: of every training. rates: (R,) the
     grid. seeds: S. workers: processes. predictions: where those of the first seed are kept, see
-    ``save_predictions``; None for nowhere.
+    ``save_predictions``; None for nowhere. every: ``repeat`` scores the hold-out after every so
+    many iterations too; 0 for the last alone.
 
     A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC.
     ``ConfigError`` without SEARCH.HOLDOUT.DATASETS.
@@ -70,16 +55,18 @@ class Comparison:
         seeds: int = 5,
         workers: int = 1,
         predictions: Path | None = None,
+        every: int = 0,
     ) -> None:
         if not cfg.SEARCH.HOLDOUT.DATASETS:
             raise ConfigError("SEARCH.HOLDOUT.DATASETS must name the data set that chooses rates.")
         self.cfg, self.iterations, self.rates = cfg, iterations, tuple(rates)
         self.seeds, self.workers, self.predictions = seeds, workers, predictions
+        self.every = every
         self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
         self.test: str = cfg.DATASETS.TEST[0]
         self.record = Record(Path(cfg.OUTPUT_DIR) / RECORD, self._settings())
         if not self.record.results:  # of other settings, which its scale depends on
-            for left in Path(cfg.OUTPUT_DIR).glob(f"{_plain(SOFT)}*.json"):
+            for left in Path(cfg.OUTPUT_DIR).glob(FILES):
                 left.unlink()
         self._specs: dict[str, tuple[str, str]] = {}
 
@@ -104,12 +91,18 @@ class Comparison:
         """Train each loss with every seed, at its rate for each metric; score on the test."""
         settings = {(loss, self.rate(loss, metric)) for loss in losses for metric in metrics}
         trials = [self._trial(*one, seed) for seed in self._seeds for one in sorted(settings)]
-        self._run(trials, (self.holdout, self.test), "seeds")
+        self._run(trials, (self.holdout, self.test), "seeds", self.every)
 
     def scores(self, loss: str, metric: str) -> list[float]:
         """(S,) scores in percent on the test, at the loss's rate for this metric."""
         trials = [self._repeated(loss, metric, seed) for seed in self._seeds]
         return [100 * self._score(trial, self.test, metric) for trial in trials]
+
+    def curves(self, loss: str, metric: str) -> list[list[tuple[int, float]]]:
+        """(S,) curves at the loss's rate for this metric: iterations and scores in percent on the
+        hold-out. A training that diverged has one point, of score 0."""
+        trials = [self._repeated(loss, metric, seed) for seed in self._seeds]
+        return [self._curve(trial, Objective.parse(metric)) for trial in trials]
 
     def difference(self, loss: str, other: str, metric: str) -> Difference:
         """``loss`` less ``other`` on the test, in points, paired by seed."""
@@ -118,31 +111,6 @@ class Comparison:
     def shown(self, loss: str, metric: str) -> Path | None:
         """Where predictions of the loss at its rate for this metric are, if they are kept."""
         return self._shown(self._repeated(loss, metric, 1))
-
-    def rate_table(self, losses: Sequence[str], metric: str) -> str:
-        """Markdown: one row per loss, its score in percent on the hold-out at every rate."""
-        rates = sorted(self.rates)
-        rows = [[loss, *(100 * self.at_rate(loss, r, metric) for r in rates)] for loss in losses]
-        headers = [f"{metric} on the hold-out", *(f"{rate:g}" for rate in rates)]
-        return tabulate(rows, headers, tablefmt="github", floatfmt=".1f")
-
-    def score_table(self, losses: Sequence[str], metric: str) -> str:
-        """Markdown: one row per loss, the best first: its rate, its score on the test, and how much
-        more than the first loss that is; the verdicts hold together."""
-        first, *others = losses
-        claims = {loss: self.difference(loss, first, metric) for loss in others}
-        found = dict(zip(claims, verdicts(list(claims.values())), strict=True))
-        rows = [
-            [
-                loss,
-                f"{self.rate(loss, metric):g}",
-                mean_and_spread(self.scores(loss, metric)),
-                "" if loss == first else in_words(claims[loss], found[loss]),
-            ]
-            for loss in sorted(losses, key=lambda one: -np.mean(self.scores(one, metric)))
-        ]
-        headers = [f"{metric} on the test", "rate", "score", f"less {first}"]
-        return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
     def _settings(self) -> dict[str, Any]:
         """Those of the record: beside the config also images, and the weights of each seed."""
@@ -164,7 +132,9 @@ class Comparison:
 
     def _trial(self, loss: str, rate: float, seed: int) -> Trial:
         if loss not in self._specs:
-            self._specs[loss] = _file_of(self.cfg, loss)
+            soft = loss.startswith(SOFT)
+            name = str(soft_file(self.cfg, loss.removeprefix(SOFT))) if soft else loss
+            self._specs[loss] = name, file_digest(Path(name))
         name, digest = self._specs[loss]
         return Trial(name, rate, self.iterations, seed, digest)
 
@@ -173,10 +143,13 @@ class Comparison:
             return None
         return self.predictions / trial.name
 
-    def _run(self, trials: Iterable[Trial], score_on: Sequence[str], label: str) -> None:
+    def _run(
+        self, trials: Iterable[Trial], score_on: Sequence[str], label: str, every: int = 0
+    ) -> None:
         """Make the trials that the record does not hold; a bar on a terminal."""
-        new = [trial for trial in dict.fromkeys(trials) if not self._made(trial)]
-        jobs = [Job(self.record, one, self.cfg, (one, score_on, self._shown(one))) for one in new]
+        new = [trial for trial in dict.fromkeys(trials) if not self._made(trial, every)]
+        arguments = [(trial, score_on, self._shown(trial), every) for trial in new]
+        jobs = [Job(self.record, one[0], self.cfg, one) for one in arguments]
         made = run_jobs(run_trial, jobs, self.workers)
         for _ in tqdm(made, label, len(jobs), disable=None, dynamic_ncols=True):
             pass
@@ -184,8 +157,20 @@ class Comparison:
             reason = self.record.results[lost[0]]["failed"]
             raise ExecutorError(f"{len(lost)} trainings failed ({reason}); run it again for them.")
 
-    def _made(self, trial: Trial) -> bool:
-        return "scores" in self.record.results.get(trial, {})
+    def _made(self, trial: Trial, every: int = 0) -> bool:
+        result = self.record.results.get(trial, {})
+        if not every or not result.get("scores"):
+            return "scores" in result
+        known = {iteration for iteration, _ in result.get("curve", [])}
+        return known >= set(range(every, trial.iterations, every))
+
+    def _curve(self, trial: Trial, objective: Objective) -> list[tuple[int, float]]:
+        result = self.record.results[trial]
+        if not result["scores"]:
+            return [(trial.iterations, 0.0)]
+        points = [point for point in result["curve"] if point[0] % self.every == 0]
+        points.append((trial.iterations, result["scores"][self.holdout]))
+        return [(iteration, 100 * objective.score(scores)) for iteration, scores in points]
 
     def _score(self, trial: Trial, dataset: str, metric: str) -> float:
         """0 for a training that diverged."""
@@ -204,33 +189,3 @@ def check_names(losses: Iterable[str], metrics: Iterable[str]) -> None:
                 search_space(loss.removeprefix(SOFT))
             elif loss not in loss_names():
                 load_spec(loss)
-
-
-def _file_of(cfg: CfgNode, loss: str) -> tuple[str, str]:
-    """What a trial calls a loss, and the digest of its file or ""."""
-    name = str(soft_file(cfg, loss.removeprefix(SOFT))) if loss.startswith(SOFT) else loss
-    return name, file_digest(Path(name))
-
-
-def soft_file(cfg: CfgNode, metric: str) -> Path:
-    """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
-
-    The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
-    """
-    path = Path(cfg.OUTPUT_DIR) / f"{_plain(SOFT + metric)}.json"
-    if not path.is_file():
-        spec = soft_loss(metric, tolerance=cfg.SEARCH.TOLERANCE).spec
-        scaled(spec, _reference(cfg), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
-    return path
-
-
-def _plain(name: str) -> str:
-    """As a file may be called everywhere."""
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", name)
-
-
-def _reference(cfg: CfgNode) -> Batches:
-    own = proxy_config(cfg)
-    model = starting_network(own)
-    records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
-    return reference_batches(own, model, model.state_dict(), records)

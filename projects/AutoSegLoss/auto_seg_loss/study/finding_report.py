@@ -13,6 +13,7 @@ from PIL import Image
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.inspection import read_shown, shown_records
 from auto_seg_loss.study.statistics import verdicts
+from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
 from auto_seg_loss.visualize import class_colours, grid, overlay
 from autoseg_core.files import replacing
@@ -77,14 +78,14 @@ def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) ->
 
 {verdict(comparison, found)}
 
-{comparison.score_table(found.losses, found.metric)}
+{score_table(comparison, found.losses, found.metric)}
 
 Mean and standard deviation over {comparison.seeds} seeds, in percent, on the test part, which
 nothing was chosen on; differences with 95 % intervals, paired by seed; "better" and "worse" hold
 for the table as a whole, by Holm's method. Every training has {comparison.iterations} iterations of
 a head on frozen features.
 
-{comparison.rate_table(found.losses, found.metric)}
+{rate_table(comparison, found.losses, found.metric)}
 
 {pictures * bool(columns)}![The searched curves beside the identity](curves.png)
 

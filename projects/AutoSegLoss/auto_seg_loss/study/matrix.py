@@ -13,11 +13,9 @@ from auto_seg_loss.losses import loss_names
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
+from auto_seg_loss.study.record import RECORD, Record, Trial
 from auto_seg_loss.study.settings import CANDIDATES, Setting, read_settings
 from auto_seg_loss.study.trials import (
-    RECORD,
-    Record,
-    Trial,
     file_digest,
     images_digest,
     pinned_settings,

@@ -14,10 +14,10 @@ from torch.utils.tensorboard.writer import FileWriter
 
 from auto_seg_loss.study.figures import Columns, write_figures
 from auto_seg_loss.study.matrix import Cell, Study, measures
+from auto_seg_loss.study.record import Result
 from auto_seg_loss.study.results import Summary, Table, correlations, summaries, table_of
 from auto_seg_loss.study.settings import TENSORBOARD
 from auto_seg_loss.study.statistics import in_words, mean_and_spread
-from auto_seg_loss.study.trials import Result
 from autoseg_core.files import replacing
 
 _NOTE = """\

@@ -11,6 +11,7 @@ import numpy as np
 
 from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.study.matrix import Cell, Study, measures
+from auto_seg_loss.study.record import Result
 from auto_seg_loss.study.statistics import (
     Difference,
     Verdict,
@@ -18,7 +19,6 @@ from auto_seg_loss.study.statistics import (
     rank_correlations,
     verdicts,
 )
-from auto_seg_loss.study.trials import Result
 
 Table = list[dict[str, Any]]
 """A row for each cell: dataset, network, loss, seed, failed (the reason), reward (of a candidate in

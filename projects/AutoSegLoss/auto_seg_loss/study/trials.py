@@ -1,89 +1,32 @@
-"""Trainings of losses on one data set: each is a line of a record, and none is made twice."""
+"""Trainings of losses on one data set, and what their results depend on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
+from detectron2.engine.hooks import CallbackHook
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
 from auto_seg_loss.proxy import starting_network
-from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.study.inspection import save_predictions
 from auto_seg_loss.study.pool import map_jobs
+from auto_seg_loss.study.record import Record, Result, Trial
 from auto_seg_loss.training import score, train
 from auto_seg_loss.weight_files import local_weights
 from autoseg_core import Objective
-from autoseg_core.files import DamagedFileError, parse_json, replacing
-from rl.settings_diff import differences
-
-RECORD = "trials.jsonl"
-"""A record's file, in OUTPUT_DIR."""
-
-Result = dict[str, Any]
-"""What a trial gave. "scores": data set -> name -> value, metrics in [0, 1]; {} for a training
-that diverged. A study's cell that failed has "failed", the reason, in its place."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A training: loss, a name of the registry or of ``load_spec``; learning rate; length; seed.
-
-    digest: of the files that the training depends on, such as the spec of the loss.
-    """
-
-    loss: str
-    rate: float
-    iterations: int
-    seed: int
-    digest: str = ""
-
-    @property
-    def name(self) -> str:
-        """Of a file or a folder."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
-
-
-class Record:
-    """Results of trials: a file of JSON lines, of which the first holds the settings of all.
-
-    Of two lines of one trial the last counts. A line that a crash has cut off is made again.
-    ``ConfigError`` for a file of something else, or of other settings, unless it holds no scores;
-    ``DamagedFileError`` for a line that is none of this file.
-    """
-
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self.settings = path, settings
-        kept, self.results = _read(path)
-        changed = changed_settings(kept, settings)
-        scored = any("scores" in result for result in self.results.values())
-        if changed and scored:
-            raise ConfigError(
-                f"{path} holds trainings with other settings ({'; '.join(changed[:5])}): give "
-                "another OUTPUT_DIR."
-            )
-        if changed or not kept:
-            self.results = {}
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial:
-                partial.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
-
-    def add(self, trial: Trial, result: Result) -> None:
-        """Keep a result, in memory and at the end of the file."""
-        self.results[trial] = result
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**asdict(trial), **result}) + "\n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,29 +48,37 @@ def run_jobs(function: Any, jobs: Sequence[Job], workers: int = 1) -> Iterator[t
 
 
 def run_trial(
-    cfg: CfgNode, trial: Trial, score_on: Sequence[str], shown: Path | None = None
+    cfg: CfgNode, trial: Trial, score_on: Sequence[str], shown: Path | None = None, every: int = 0
 ) -> Result:
     """Train a network from its start weights and score it exactly; see ``Trial``.
 
     cfg: of the data, the network and the solver; what the trial states takes its place. score_on:
-    names of data sets. shown: where to keep predictions, see ``save_predictions``.
+    names of data sets. shown: where to keep predictions, see ``save_predictions``. every: with the
+    curve on the first of the data sets, at every so many iterations; the training is the same.
     """
     own = trial_config(cfg, trial)
     records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    curve: list[tuple[int, dict[str, float]]] = []
+
+    def scores(name: str) -> dict[str, float]:
+        return score(own, network, DatasetCatalog.get(name), name, reported(own))
+
+    def add_point(trainer: Any) -> None:
+        done = trainer.iter + 1
+        if every and done % every == 0 and done < trial.iterations:
+            with undisturbed(own.MODEL.DEVICE):
+                curve.append((done, scores(score_on[0])))
+
     with quiet():
         network = starting_network(own)
         try:
-            train(own, network, records, trial.seed)
+            train(own, network, records, trial.seed, CallbackHook(after_step=add_point))
         except FloatingPointError:
             return {"scores": {}}
         if shown is not None:
             save_predictions(own, network, shown)
-        return {
-            "scores": {
-                name: score(own, network, DatasetCatalog.get(name), name, reported(own))
-                for name in score_on
-            }
-        }
+        result = {"scores": {name: scores(name) for name in score_on}}
+    return {**result, "curve": curve} if every else result
 
 
 def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
@@ -185,30 +136,3 @@ def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
 def _digest_at(path: Path, time: int) -> str:
     """Once for all trials that start from the file as it was at this time."""
     return file_digest(path)
-
-
-def changed_settings(kept: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs; a key that only one has is of another version of this program."""
-    return [one for one in differences(kept, settings) if "(absent)" not in one]
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[Trial, Result]]:
-    """Settings and results of a record, {} without one; the file loses a line that was cut off."""
-    *lines, rest = path.read_bytes().split(b"\n") if path.is_file() else [b""]
-    try:
-        head, *found = [parse_json(line, dict[str, Any]) for line in lines] or [{"settings": {}}]
-        results = dict(map(_parse, found))
-    except (TypeError, ValueError) as error:
-        raise DamagedFileError(f"{path} is damaged ({error}); mend or delete it.") from None
-    if "settings" not in head:
-        raise ConfigError(f"{path} does not begin with settings: give another OUTPUT_DIR.")
-    if rest:
-        with replacing(path) as partial:
-            partial.write_bytes(b"".join(line + b"\n" for line in lines))
-    return head["settings"], results
-
-
-def _parse(values: dict[str, Any]) -> tuple[Trial, Result]:
-    names = Trial.__dataclass_fields__
-    trial = Trial(**{key: value for key, value in values.items() if key in names})
-    return trial, {key: value for key, value in values.items() if key not in names}

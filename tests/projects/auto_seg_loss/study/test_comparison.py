@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.claims import claims_table
-from auto_seg_loss.study.comparison import RATE_SEED, Comparison, check_names, soft_file
+from auto_seg_loss.study.comparison import RATE_SEED, Comparison, check_names
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
-from auto_seg_loss.study.trials import Trial
+from auto_seg_loss.study.record import Trial
+from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
+from auto_seg_loss.study.twins import soft_file
 from autoseg_core import load_spec
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
@@ -47,10 +49,50 @@ def test_a_training_that_diverged_scores_nothing(comparison):
 
 
 def test_tables(comparison):
-    table = comparison.score_table(["a", "b"], "mIoU").splitlines()
+    table = score_table(comparison, ["a", "b"], "mIoU").splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == ["b", "a"]
     assert "+1.00 [+1.00, +1.00] better" in table[2]
-    assert "40.0" in comparison.rate_table(["a"], "mIoU")
+    assert "40.0" in rate_table(comparison, ["a"], "mIoU")
+
+
+def test_iterations_to_the_final_score_of_the_first_loss(comparison):
+    made = comparison
+    made.every = 4
+    curves = {  # on the hold-out after 4, 8 and 10 iterations, in hundredths, of each seed
+        ("a", 1.0): [(10, 30, 50), (10, 50, 40), (20, 30, 60)],
+        ("b", 0.1): [(50, 60, 70), (10, 40, 45), (60, 60, 60)],
+        ("c", 0.1): [(50, 60, 70), (10, 20, 30), (60, 60, 60)],
+    }
+    for rate in made.rates:
+        made.record.add(Trial("c", rate, 10, RATE_SEED), {"scores": {HOLDOUT: {"mIoU": 0.5}}})
+    for (loss, rate), of_seeds in curves.items():
+        for seed, (first, second, last) in zip(SEEDS, of_seeds, strict=True):
+            points = [(4, first), (6, 99), (8, second)]  # 6: of an earlier, finer grid
+            curve = [[iteration, {"mIoU": score / 100}] for iteration, score in points]
+            scores = {HOLDOUT: {"mIoU": last / 100}, TEST: {"mIoU": 0.5}}
+            made.record.add(Trial(loss, rate, 10, seed), {"scores": scores, "curve": curve})
+    table = curve_table(made, ["a", "b", "c"], "mIoU").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:]]
+    # a: at 10, 8, 10; b: at 4, 8, 4.
+    assert rows == [
+        ["a", "9", "1.00"],
+        ["b", "5", "0.57"],
+        ["c", "not reached by 1 of 3 seeds", ""],
+    ]
+
+
+def test_a_curve_is_recorded_and_changes_no_score(make_cfg, shapes, weights):
+    cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", weights)
+    for every in (0, 2, 4):  # of the last, the curve before has every point
+        made = Comparison(cfg, 5, rates=(0.1,), seeds=1, every=every)
+        made.choose(["dice"])
+        made.repeat(["dice"], ["mIoU"])
+    chosen, plain, curved = [json.loads(x) for x in made.record.path.read_text().splitlines()[1:]]
+    assert "curve" not in chosen and "curve" not in plain
+    assert [iteration for iteration, _ in curved["curve"]] == [2, 4]
+    assert {key: curved[key] for key in plain} == plain
+    ((two, four),) = [[score for _, score in curved["curve"]]]
+    assert two != four != curved["scores"][HOLDOUT]
 
 
 def test_the_claims_of_a_found_loss(comparison):
@@ -78,8 +120,8 @@ def test_verdicts_of_a_table_hold_together(comparison):
         for seed, gain in zip(SEEDS, (1.9, 4.4, 3.3), strict=True):
             scores = {TEST: {"mIoU": 0.1 * seed + gain / 100}}
             comparison.record.add(Trial(loss, 0.1, 10, seed), {"scores": scores})
-    assert comparison.score_table(["a", "b"], "mIoU").count("better") == 1
-    assert comparison.score_table(["a", "b", "c", "d"], "mIoU").count("better") == 0
+    assert score_table(comparison, ["a", "b"], "mIoU").count("better") == 1
+    assert score_table(comparison, ["a", "b", "c", "d"], "mIoU").count("better") == 0
 
 
 def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp_path):

@@ -1,15 +1,18 @@
-"""pool.py: calls on a Ray cluster. Processes: test_trials.py; a study: test_study_net.py."""
+"""pool.py: calls on a Ray cluster. Processes: test_trials.py."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+import torch
 
 from auto_seg_loss.study.pool import map_jobs
+from auto_seg_loss.study.record import Trial
+from auto_seg_loss.study.trials import run_trial
 from rl.executors import ExecutorError
 
-NODE = "SEARCH.EXECUTOR."
+TEST = "shapes_sem_seg_test"
 
 
 @pytest.fixture
@@ -22,16 +25,17 @@ def ray():
     module.shutdown()
 
 
-def test_a_dead_worker_costs_its_call_and_too_much_is_refused(ray, make_cfg):
-    def double(cfg, number):
-        if number == 2:
-            os._exit(1)
-        return 2 * number
+def test_calls_on_ray(ray, make_cfg, shapes):
+    """A training scores the same; a dead worker costs its call; too many workers are refused."""
 
-    small = (NODE + "NAME", "ray", NODE + "CPUS", 0.01, NODE + "MAX_RETRIES", 0)
-    cfg = make_cfg(*small, NODE + "WORKERS", 1)
-    found = dict(map_jobs(double, [(cfg, number) for number in (1, 2, 3)]))
-    assert (found[0], found[2]) == (2, 6)
+    def call(cfg, trial):
+        return run_trial(cfg, trial, [TEST]) if trial else os._exit(1)
+
+    node = "SEARCH.EXECUTOR."
+    small = (node + "NAME", "ray", node + "CPUS", 0.01, node + "MAX_RETRIES", 0)
+    cfg, trial = make_cfg(*small, node + "WORKERS", 1), Trial("dice", 0.05, 3, 1)
+    found = dict(map_jobs(call, [(cfg, trial), (cfg, None)]))
+    assert found[0] == run_trial(cfg, trial, [TEST]), torch.get_num_threads()
     assert "worker died" in found[1]["failed"]
     with pytest.raises(ExecutorError, match="do not fit"):
-        list(map_jobs(double, [(make_cfg(*small, NODE + "WORKERS", 10**6), 1)]))
+        list(map_jobs(call, [(make_cfg(*small, node + "WORKERS", 10**6), trial)]))
