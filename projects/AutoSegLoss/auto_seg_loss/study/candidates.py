@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from detectron2.config import CfgNode
 
+from auto_seg_loss.config import project_defaults, register_names
+from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
-from autoseg_core import LossSpec, SearchSpace
+from auto_seg_loss.search_setup import build_sets
+from auto_seg_loss.training import Batches, scaled
+from autoseg_core import LossSpec, SearchSpace, load_spec
 from rl.journal import JournalError, Record, read_journal
 
 
 @dataclass(frozen=True)
 class CandidateLoss:
-    """The loss at a candidate's theta, named by its id, and the reward it earned in the search."""
+    """The loss at a candidate's theta, named by its id, and the reward it earned in the search.
+
+    spec: not scaled; see ``save_candidates``.
+    """
 
     spec: LossSpec
     reward: float
@@ -27,9 +37,7 @@ def pick_candidates(journal: Path, count: int) -> list[CandidateLoss]:
     of the final choice and thetas met before are left out. ``ConfigError``: fewer candidates than
     that, or fewer than 3 asked for; ``JournalError``, ``OSError``: no journal of search_net.py.
     """
-    records = read_journal(journal)
-    if not records or not {"config", "space"} <= set(records[0]):
-        raise JournalError(f"{journal} is not (yet) the journal of a search of search_net.py")
+    header, *records = _read(journal)
     # At full budget, of the search itself, each theta once.
     by_theta: dict[tuple[float, ...], Record] = {}
     for record in records:
@@ -43,7 +51,47 @@ def pick_candidates(journal: Path, count: int) -> list[CandidateLoss]:
             f"fail, which is {len(ranked)} in {journal}; got {count}."
         )
     places = np.linspace(0, len(ranked) - 1, count).round().astype(int)
-    return [_loss(records[0], ranked[place]) for place in places]
+    return [_loss(header, ranked[place]) for place in places]
+
+
+def save_candidates(journal: Path, candidates: Sequence[CandidateLoss], folder: Path) -> None:
+    """Write the specs of a journal's candidates to ``folder``, scaled as in its search.
+
+    A search with SEARCH.SCALE_ITERS has trained its candidates so; its proxy is built again, from
+    the config in the journal. A file of the same loss is kept, scale included: on another machine
+    the last digits differ, and the cells of the file would be trained again.
+    """
+    files = {one.spec.name: folder / f"{one.spec.name}.json" for one in candidates}
+    new = [one.spec for one in candidates if not _is_file_of(files[one.spec.name], one.spec)]
+    if not new:
+        return
+    config = _read(journal)[0]["config"]
+    reference = _reference(config, journal.parent) if config["SEARCH"].get("SCALE_ITERS") else ()
+    folder.mkdir(parents=True, exist_ok=True)
+    for spec in new:
+        own = scaled(spec, reference, config["MODEL"]["SEM_SEG_HEAD"]["IGNORE_VALUE"])
+        own.save(files[spec.name])
+
+
+def _is_file_of(path: Path, spec: LossSpec) -> bool:
+    return path.is_file() and load_spec(path).model_copy(update={"scale": 1.0}) == spec
+
+
+def _reference(config: dict[str, Any], folder: Path) -> Batches:
+    """What a search in ``folder``, where its warm start is, has scaled its candidates on."""
+    cfg = project_defaults()
+    cfg.merge_from_other_cfg(CfgNode(config))
+    cfg.OUTPUT_DIR = str(folder)
+    register_names(cfg)
+    cfg.freeze()
+    return build_proxy(cfg, *build_sets(cfg)).reference
+
+
+def _read(journal: Path) -> list[Record]:
+    records = read_journal(journal)
+    if not records or not {"config", "space"} <= set(records[0]):
+        raise JournalError(f"{journal} is not (yet) the journal of a search of search_net.py")
+    return records
 
 
 def _loss(header: Record, record: Record) -> CandidateLoss:

@@ -10,11 +10,13 @@ from pathlib import Path
 from detectron2.config import CfgNode
 
 from auto_seg_loss.runtime.checks import check_device
-from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.candidates import save_candidates
 from auto_seg_loss.study.cells import complete, is_complete
 from auto_seg_loss.study.matrix import Study, measures, open_record
+from auto_seg_loss.study.record import Result
 from auto_seg_loss.study.report import write_reports
-from auto_seg_loss.study.trials import RECORD, Job, Result, run_jobs
+from auto_seg_loss.study.settings import CANDIDATES
+from auto_seg_loss.study.trials import Job, run_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +35,7 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
     until its config is another. Call it inside ``runtime.resume.sole_run``.
     """
-    _refuse_old(study)
-    for candidate in study.candidates:
-        path = study.candidate_file(candidate)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        candidate.spec.save(path)
+    save_candidates(Path(study.config.STUDY.JOURNAL), study.candidates, study.output / CANDIDATES)
     records = {setting: open_record(setting) for setting in study.settings}
     jobs = {}
     for cell in study.cells:
@@ -54,14 +52,6 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]
     failures = [f"{cell}: {result['failed']}" for cell, result in results if "failed" in result]
     return Outcome(write_reports(study, results), tuple(failures))
-
-
-def _refuse_old(study: Study) -> None:
-    """Cells of versions without a record: training them again would delete what they hold."""
-    for cell in study.cells:
-        kept = cell.directory / "results.json"
-        if kept.is_file() and not Path(cell.setting.config.OUTPUT_DIR, RECORD).is_file():
-            raise ConfigError(f"{kept} is of an older version's study: give another OUTPUT_DIR.")
 
 
 def _told(cfg: CfgNode, result: Result) -> str:

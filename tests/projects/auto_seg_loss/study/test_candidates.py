@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.candidates import pick_candidates
-from autoseg_core import SearchSpace
+from auto_seg_loss.search import pinned_config
+from auto_seg_loss.search_setup import build_sets
+from auto_seg_loss.study.candidates import pick_candidates, save_candidates
+from autoseg_core import SearchSpace, load_spec
 from rl.journal import Journal, JournalError, read_journal
 
 SPACE = SearchSpace("mAcc")
@@ -60,17 +63,34 @@ def test_a_loss_is_the_one_that_was_rewarded(journal):
 
 @pytest.mark.parametrize("count", [2, 12])
 def test_too_few_and_too_many_are_refused(journal, count):
-    with pytest.raises(
-        ConfigError, match=rf"CANDIDATES from 3 to .*, which is 11 in .*; got {count}"
-    ):
+    with pytest.raises(ConfigError, match=r"STUDY\.CANDIDATES"):
         pick_candidates(journal, count)
+
+
+def test_a_saved_loss_is_scaled_as_in_the_search(make_cfg, shapes, tmp_path):
+    """What its proxy has trained with; a second call keeps the file."""
+    cfg = make_cfg("SEARCH.METRIC", "mAcc", "SEARCH.SCALE_ITERS", 2, "OUTPUT_DIR", tmp_path)
+    path, points = tmp_path / "journal.jsonl", thetas(3)
+    with Journal.create(path, {"config": pinned_config(cfg), "space": SPACE.to_dict()}) as book:
+        for i, theta in enumerate(points):
+            record = {"id": f"r00c{i:02d}", "theta": theta, "reward": i / 10}
+            book.append({"kind": "candidate", "status": "ok", **record})
+    picked, folder = pick_candidates(path, 3), tmp_path / "losses"
+    save_candidates(path, picked, folder)
+    proxy = build_proxy(cfg, *build_sets(cfg))
+    for theta, one in zip(points, picked, strict=True):
+        proxy.evaluate(theta, seed=1)
+        scale = proxy.model.sem_seg_head.loss.spec.scale
+        saved = load_spec(folder / f"{one.spec.name}.json")
+        assert scale != 1.0 and saved == one.spec.scaled(scale)
+    one.spec.scaled(7.0).save(folder / f"{one.spec.name}.json")
+    save_candidates(path, picked, folder)
+    assert load_spec(folder / f"{one.spec.name}.json").scale == 7.0
 
 
 def test_a_journal_of_something_else_is_refused(tmp_path):
     Journal.create(tmp_path / "journal.jsonl", {"agent": "mine"}).close()
-    with pytest.raises(
-        JournalError, match=r"not \(yet\) the journal of a search of search_net\.py"
-    ):
+    with pytest.raises(JournalError, match=r"journal\.jsonl"):
         pick_candidates(tmp_path / "journal.jsonl", 3)
 
 
