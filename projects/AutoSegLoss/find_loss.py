@@ -18,7 +18,8 @@ import argparse
 import os
 
 from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on
-from auto_seg_loss.study.finding import Wish, find_loss
+from auto_seg_loss.study.finding import find_loss
+from auto_seg_loss.study.finding_setup import Wish
 from autoseg_core.files import user_path
 
 

@@ -112,9 +112,11 @@ def groups_of(dicts: Pairs, groups: str) -> list[str]:
     try:
         found = [re.search(groups, os.path.basename(_file_name(item))) for item in dicts]
     except re.error as error:
-        raise ValueError(f"{groups!r} is no regular expression: {error}") from None
+        words = f"DATASETS.FOLDER.GROUPS {groups!r} is no regular expression: {error}"
+        raise ValueError(words) from None
     if lonely := [_file_name(item) for item, match in zip(dicts, found, strict=True) if not match]:
-        raise ValueError(f"{groups!r} finds no group in {len(lonely)} names: {some(lonely)}")
+        words = f"DATASETS.FOLDER.GROUPS {groups!r} finds no group in {len(lonely)} names"
+        raise ValueError(f"{words}: {some(lonely)}")
     return [match[1 if match.re.groups else 0] or "" for match in found if match]
 
 
