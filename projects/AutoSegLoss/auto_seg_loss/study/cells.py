@@ -25,12 +25,12 @@ from auto_seg_loss.study.inspection import (
     shown_records,
 )
 from auto_seg_loss.study.matrix import Cell, measures
-from auto_seg_loss.study.trials import Result, Trial, changed_settings
+from auto_seg_loss.study.record import Result, Trial, changed_settings
 from auto_seg_loss.trainer import Trainer
 from autoseg_core.files import read_json, replacing
-from rl.executors.attempts import is_data_error
+from rl.executors.attempts import is_data_error, one_line
 
-CHECKPOINT, CONFIG, PREDICTIONS = "model_final.pth", "config.yaml", "predictions"
+CHECKPOINT, CONFIG = "model_final.pth", "config.yaml"
 TRAINED = "trained.json"
 """Of which trial the checkpoint of a cell's folder is, and its scores when it was trained."""
 
@@ -42,7 +42,12 @@ def is_complete(cell: Cell, result: Result) -> bool:
     if "scores" not in result or "failed" in result:
         return False
     scores = result["scores"].get(cell.config.DATASETS.TEST[0])
-    return not scores or not (_missing(cell.config, scores) or _unseen(cell.config))
+    return not scores or not (_missing(cell.config, scores) or _unseen(cell.config, cell.trial))
+
+
+def predictions_of(cfg: CfgNode, trial: Trial) -> Path:
+    """Where those of a cell's trial are kept; the cell's folder may be another one's by now."""
+    return Path(cfg.OUTPUT_DIR, "predictions", trial.name)
 
 
 def complete(cfg: CfgNode, known: Result, trial: Trial, settings: Mapping[str, Any]) -> Result:
@@ -54,27 +59,35 @@ def complete(cfg: CfgNode, known: Result, trial: Trial, settings: Mapping[str, A
     Any exception of the training is a failure of this cell alone, with its reason and traceback,
     unless it tells of a file, which ends the study.
     """
-    folder, name = Path(cfg.OUTPUT_DIR), cfg.DATASETS.TEST[0]
     try:
         with quiet_console():
-            scores = _kept(folder, trial, settings)
-            if scores is None:
-                scores = train_and_test(cfg)
-                _keep(folder, trial, settings, scores)
-            else:
-                scores |= known.get("scores", {}).get(name, {})
-            missing = _missing(cfg, scores)
-            if scores and (missing or _unseen(cfg)):
-                model = build_model(cfg)
-                WholeCheckpointer(model).load(str(folder / CHECKPOINT))
-                save_predictions(cfg, model, folder / PREDICTIONS)
-                scores |= measure(cfg, model, missing)
+            scores = _scores(cfg, known, trial, settings)
     except Exception as error:
         if is_data_error(error, DATA_ERRORS):
             raise
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        return {**known, "failed": reason, "trace": "".join(traceback.format_exception(error))}
-    return {"scores": {name: scores} if scores else {}}
+        return {**known, "failed": one_line(error), "trace": traceback.format_exc()}
+    return {"scores": {cfg.DATASETS.TEST[0]: scores} if scores else {}}
+
+
+def _scores(
+    cfg: CfgNode, known: Result, trial: Trial, settings: Mapping[str, Any]
+) -> dict[str, float]:
+    folder, shown = Path(cfg.OUTPUT_DIR), predictions_of(cfg, trial)
+    scores = _kept(folder, trial, settings)
+    if scores is None:
+        for left in shown.glob("*.png"):
+            left.unlink()
+        scores = train_and_test(cfg)
+        _keep(folder, trial, settings, scores)
+    else:
+        scores |= known.get("scores", {}).get(cfg.DATASETS.TEST[0], {})
+    missing = _missing(cfg, scores)
+    if scores and (missing or _unseen(cfg, trial)):
+        model = build_model(cfg)
+        WholeCheckpointer(model).load(str(folder / CHECKPOINT))
+        save_predictions(cfg, model, shown)
+        scores |= measure(cfg, model, missing)
+    return scores
 
 
 def train_and_test(cfg: CfgNode) -> dict[str, float]:
@@ -84,8 +97,6 @@ def train_and_test(cfg: CfgNode) -> dict[str, float]:
     names = (TRAINED, CHECKPOINT, LAST, "metrics.json")
     for left in (*(folder / one for one in names), *folder.glob("events.out.*")):
         left.unlink(missing_ok=True)
-    for left in (folder / PREDICTIONS).glob("*.png"):
-        left.unlink()
     begin_training(cfg, resume=False)
     # As train_net.py leaves it, to train or to score the cell by itself.
     (folder / CONFIG).write_text(cfg.dump(), encoding="utf-8")
@@ -124,7 +135,7 @@ def _missing(cfg: CfgNode, scores: Result) -> list[str]:
     return [name for name in measures(cfg) if name not in scores]
 
 
-def _unseen(cfg: CfgNode) -> bool:
+def _unseen(cfg: CfgNode, trial: Trial) -> bool:
     """Whether predictions lack of images that are to be shown."""
-    folder = Path(cfg.OUTPUT_DIR, PREDICTIONS)
+    folder = predictions_of(cfg, trial)
     return not all(prediction_file(folder, one).is_file() for one in shown_records(cfg))

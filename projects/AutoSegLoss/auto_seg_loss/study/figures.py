@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auto_seg_loss.study.cells import PREDICTIONS
+from auto_seg_loss.study.cells import predictions_of
 from auto_seg_loss.study.inspection import prediction_file, read_shown, shown_records
 from auto_seg_loss.study.matrix import Study, border_metrics
 from auto_seg_loss.study.results import Summary
@@ -62,7 +62,7 @@ def borders(study: Study) -> Figure:
         for panel, cell in zip(line, own, strict=True):
             panel.set_axis_off()
             panel.set_title(cell.loss, fontsize="x-small")
-            folder = cell.directory / PREDICTIONS
+            folder = predictions_of(cell.config, cell.trial)
             if prediction_file(folder, record).is_file():
                 image, truth, guess = read_shown(cell.config, record, folder)
                 classes = cell.config.MODEL.SEM_SEG_HEAD.NUM_CLASSES

@@ -16,7 +16,7 @@ from auto_seg_loss.evaluation import build_evaluator, build_test_loader, evaluat
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.study import cells
 from auto_seg_loss.study.borders import BORDERS
-from auto_seg_loss.study.cells import complete, is_complete
+from auto_seg_loss.study.cells import complete, is_complete, predictions_of
 from auto_seg_loss.study.inspection import read_shown, shown_records
 
 TEST = "shapes_sem_seg_test"
@@ -67,7 +67,7 @@ def test_what_is_asked_for_later_is_measured_from_the_checkpoint(cell, trained, 
 
 def test_predictions_are_the_networks_and_spread_over_the_set(cell, trained):
     complete(cell.config, {}, cell.trial, SETTINGS)
-    folder = cell.directory / "predictions"
+    folder = predictions_of(cell.config, cell.trial)
     trained.eval()
     loader = build_test_loader(cell.config, DatasetCatalog.get(TEST))
     inputs = [batch[0] for batch in loader]
@@ -94,7 +94,8 @@ def test_a_training_outlives_its_inspection(cell, weights, monkeypatch):
 
     monkeypatch.setattr(cells, "train_and_test", train_and_test)
     other = replace(cell.trial, rate=0.125)
-    in_the_way = cell.directory / "predictions"
+    in_the_way = predictions_of(cell.config, other)
+    in_the_way.parent.mkdir()
     in_the_way.touch()
     with pytest.raises(OSError, match="predictions"):
         complete(cell.config, {}, other, SETTINGS)
@@ -104,3 +105,37 @@ def test_a_training_outlives_its_inspection(cell, weights, monkeypatch):
     assert len(trained) == 1
     complete(cell.config, {}, other, {"SOLVER": {"MOMENTUM": 0.8}})
     assert len(trained) == 2
+
+
+def test_predictions_are_those_of_the_trial_whichever_the_folder_had_last(
+    cell, weights, monkeypatch
+):
+    """The first trial's are shown after a second, of another rate, was trained in its folder."""
+    first = complete(cell.config, {}, cell.trial, SETTINGS)
+    kept = {path: path.read_bytes() for path in cell.directory.rglob("*.png")}
+
+    def train_and_test(cfg):
+        state = torch.load(weights)
+        torch.save({"model": {key: -value for key, value in state["model"].items()}}, path)
+        return {"mIoU": 0.25}
+
+    path = cell.directory / "model_final.pth"
+    monkeypatch.setattr(cells, "train_and_test", train_and_test)
+    other = replace(cell.trial, rate=0.125)
+    complete(cell.config, {}, other, SETTINGS)
+    assert is_complete(cell, first)
+    assert {path: path.read_bytes() for path in kept} == kept
+    (mine,) = {predictions_of(cell.config, cell.trial)} & {path.parent for path in kept}
+    theirs = predictions_of(cell.config, other)
+    assert [x.read_bytes() for x in sorted(theirs.iterdir())] != [
+        x.read_bytes() for x in sorted(mine.iterdir())
+    ]
+
+
+def test_a_training_that_diverges_has_no_scores(make_study):
+    (cell,) = make_study(
+        "STUDY.LOSSES", ["cross_entropy"], "STUDY.SEEDS", [1], "SOLVER.BASE_LR", 1e20
+    ).cells
+    result = complete(cell.config, {}, cell.trial, SETTINGS)
+    assert result == {"scores": {TEST: {}}} or result == {"scores": {}}
+    assert is_complete(cell, result)
