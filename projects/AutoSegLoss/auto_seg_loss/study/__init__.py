@@ -1,7 +1,7 @@
 """Losses compared over seeds, by the rules of docs/protocol.md.
 
-One training and its record:
-trials.py        a training of a loss, and the record that a second call adds to
+record.py        trials and their results: the file that a second call adds to
+trials.py        one training of a loss, and what its result depends on
 pool.py          many trainings: here, in processes, on Ray
 inspection.py, borders.py    what a network shows beside its scores
 statistics.py    differences, verdicts, correlations
@@ -13,7 +13,8 @@ cells.py         one cell                       run.py         all of them
 results.py       one table, and what follows    report.py, figures.py    tables, pictures
 
 compare_losses.py and find_loss.py: each loss at its own learning rate
-comparison.py    rates by the hold-out, then seeds; tables
+comparison.py    rates by the hold-out, then seeds
+tables.py        what it says                   twins.py       unsearched surrogates
 finding.py       from a folder of images to a loss
-finding_report.py            its verdict and report
+finding_setup.py its config                     finding_report.py    its verdict and report
 """

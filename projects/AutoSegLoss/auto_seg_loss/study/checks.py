@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
-from auto_seg_loss.checkpoint import fitted
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.checks import check_config, check_train_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.matrix import Study, cell_config, measures
 from auto_seg_loss.study.settings import RESERVED, Setting
 from auto_seg_loss.weight_files import local_weights
-from auto_seg_loss.weights import read_checkpoint
 
 
 def check_study(study: Study) -> None:
@@ -25,8 +22,6 @@ def check_study(study: Study) -> None:
         raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
     if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
         raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
-    if len(set(node.SEEDS)) < len(node.SEEDS):
-        raise ConfigError(f"STUDY.SEEDS must differ, got {list(node.SEEDS)}.")
     if taken := sorted(study.losses.keys() & set(RESERVED)):
         raise ConfigError(f"No loss of a study may be called {taken[0]!r}; give it another name.")
     for setting in study.settings:
@@ -57,10 +52,8 @@ def _check_setting(study: Study, setting: Setting) -> None:
     seeds = study.config.STUDY.SEEDS
     starts = [cell_config(setting.config, "", "cross_entropy", seed) for seed in seeds]
     check_config(_on_cpu(starts[0]), check_train_data)
-    network = network_on_meta(starts[0]).state_dict()
     for weights in {cfg.MODEL.WEIGHTS for cfg in starts} - {""}:
-        path = local_weights(weights)
-        fitted(read_checkpoint(path), network, path)
+        local_weights(weights)
 
 
 def _on_cpu(cfg: CfgNode) -> CfgNode:

@@ -5,7 +5,7 @@ H, W: pixels, of pictures at most LONGEST on the longer side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.evaluation import DatasetEvaluator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +40,9 @@ def measure(cfg: CfgNode, model: torch.nn.Module, names: Sequence[str]) -> dict[
     or a measure of BORDERS, a ratio.
     """
     evaluators = {name: _evaluator(cfg, name) for name in names}
-    _feed(cfg, model, scored_set(cfg), evaluators.values())
+    for record, output in _predicted(cfg, model, scored_set(cfg) if names else []):
+        for evaluator in evaluators.values():
+            evaluator.process([record], [output])
     return {name: _value(name, evaluator.scores) for name, evaluator in evaluators.items()}
 
 
@@ -56,7 +57,10 @@ def _value(name: str, scores: SegmentationScores) -> float:
 def save_predictions(cfg: CfgNode, model: torch.nn.Module, folder: Path) -> None:
     """Write the label maps of the images that are shown as PNG files of their names."""
     folder.mkdir(parents=True, exist_ok=True)
-    _feed(cfg, model, shown_records(cfg), [_Keep(folder)])
+    for record, output in _predicted(cfg, model, shown_records(cfg)):
+        labels = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        with replacing(prediction_file(folder, record)) as partial:
+            Image.fromarray(labels).save(partial, "PNG")
 
 
 def shown_records(cfg: CfgNode) -> Dicts:
@@ -91,28 +95,15 @@ def scored_set(cfg: CfgNode) -> Dicts:
     return DatasetCatalog.get(cfg.DATASETS.TEST[0])
 
 
-class _Keep(DatasetEvaluator):
-    """Writes predictions."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
-        for record, output in zip(inputs, outputs, strict=True):
-            labels = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
-            with replacing(prediction_file(self._folder, record)) as partial:
-                Image.fromarray(labels).save(partial, "PNG")
-
-
-def _feed(
-    cfg: CfgNode, model: torch.nn.Module, records: Dicts, evaluators: Iterable[DatasetEvaluator]
-) -> None:
+def _predicted(
+    cfg: CfgNode, model: torch.nn.Module, records: Dicts
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each record as the network gets it, and what it makes of it."""
     model.eval()
-    with torch.no_grad():
-        for inputs in build_test_loader(cfg, records) if records else ():
-            outputs = model(inputs)
-            for evaluator in evaluators:
-                evaluator.process(inputs, outputs)
+    for batch in build_test_loader(cfg, records) if records else ():
+        with torch.no_grad():
+            (output,) = model(batch)
+        yield batch[0], output
 
 
 def _evaluator(cfg: CfgNode, name: str) -> SegmentationScoresEvaluator:

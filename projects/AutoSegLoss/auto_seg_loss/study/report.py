@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tabulate import tabulate
 from torch.utils.tensorboard.summary import hparams, scalar
 from torch.utils.tensorboard.writer import FileWriter
 
@@ -17,7 +15,7 @@ from auto_seg_loss.study.matrix import Cell, Study, measures
 from auto_seg_loss.study.record import Result
 from auto_seg_loss.study.results import Summary, Table, correlations, summaries, table_of
 from auto_seg_loss.study.settings import TENSORBOARD
-from auto_seg_loss.study.statistics import in_words, mean_and_spread
+from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread
 from autoseg_core.files import replacing
 
 _NOTE = """\
@@ -56,7 +54,7 @@ def score_table(study: Study, columns: Columns) -> str:
     for row in zip(*columns.values(), strict=True):
         spreads = [mean_and_spread([*one.values.values()]) for one in row]
         body.append([*row[0].setting, row[0].loss, len(row[0].values), *spreads])
-    return _markdown(body, [*_axes(study), "loss", "seeds", *columns])
+    return markdown(body, [*_axes(study), "loss", "seeds", *columns])
 
 
 def difference_table(study: Study, columns: Columns) -> str:
@@ -65,7 +63,7 @@ def difference_table(study: Study, columns: Columns) -> str:
     for row in zip(*map(_compared, columns.values()), strict=True):
         gains = [f"{one.difference.numbers} {one.verdict}" for one in row]
         body.append([*row[0].setting, row[0].loss, row[0].reference, *gains])
-    return _markdown(body, [*_axes(study), "loss", "minus", *columns])
+    return markdown(body, [*_axes(study), "loss", "minus", *columns])
 
 
 def _compared(column: list[Summary]) -> list[Summary]:
@@ -104,8 +102,3 @@ def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
 def _axes(study: Study) -> list[str]:
     node = study.config.STUDY
     return ["dataset"] * bool(node.DATASETS) + ["network"] * bool(node.NETWORKS)
-
-
-def _markdown(body: Iterable[Sequence[Any]], headers: Sequence[str]) -> str:
-    # Numbers are texts already: they keep their zeros.
-    return tabulate(list(body), headers=headers, tablefmt="github", disable_numparse=True)

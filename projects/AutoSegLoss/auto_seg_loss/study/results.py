@@ -49,26 +49,16 @@ class Summary:
 def table_of(study: Study, results: Iterable[tuple[Cell, Result]]) -> Table:
     """The results of cells as a table."""
     rewards = {one.spec.name: one.reward for one in study.candidates}
-    return [
-        {
-            "dataset": cell.setting.dataset,
-            "network": cell.setting.network,
-            "loss": cell.loss,
-            "seed": cell.seed,
-            "failed": result.get("failed", ""),
-            "reward": rewards.get(cell.loss, math.nan),
-            **_measured(cell, result),
-        }
-        for cell, result in results
-    ]
-
-
-def _measured(cell: Cell, result: Result) -> dict[str, float]:
-    scores = result.get("scores", {}).get(cell.config.DATASETS.TEST[0], {})
-    return {
-        name: scores.get(name, math.nan) * (1 if name in BORDERS else 100)
-        for name in measures(cell.config)
-    }
+    table = []
+    for cell, result in results:
+        row: dict[str, Any] = {"dataset": cell.setting.dataset, "network": cell.setting.network}
+        row |= {"loss": cell.loss, "seed": cell.seed, "failed": result.get("failed", "")}
+        row["reward"] = rewards.get(cell.loss, math.nan)
+        scores = result.get("scores", {}).get(cell.config.DATASETS.TEST[0], {})
+        for name in measures(cell.config):
+            row[name] = scores.get(name, math.nan) * (1 if name in BORDERS else 100)
+        table.append(row)
+    return table
 
 
 def summaries(table: Table, score: str) -> list[Summary]:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from tabulate import tabulate
 
 LEVEL = 0.05
 """Of tests; intervals hold with a probability of 1 - LEVEL."""
@@ -46,21 +47,20 @@ class Difference:
 def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
     """Values (n,) less reference (n,), pair by pair, by Student's t.
 
-    Interval and p-value are those of ``scipy.stats.ttest_rel``; for equal differences, which SciPy
-    leaves open, they are a point, and 0 or, for differences of 0, 1. NaN, a run that diverged,
-    makes all NaN. ValueError for sequences of different length.
+    For equal differences, which SciPy leaves open, the interval is a point, and p is 0 or, for
+    differences of 0, 1. NaN, a run that diverged, makes all NaN. ValueError for sequences of
+    different length.
     """
     differences = np.array([a - b for a, b in zip(values, reference, strict=True)])
     count = len(differences)
     mean = float(differences.mean()) if count else math.nan
     if count < 2 or math.isnan(mean):
         return Difference(mean, math.nan, math.nan, math.nan, count)
-    error = float(stats.sem(differences))
     if np.ptp(differences) == 0:
         return Difference(mean, mean, mean, float(mean == 0), count)
-    half = error * float(stats.t.ppf(1 - LEVEL / 2, count - 1))
-    p = 2 * float(stats.t.sf(abs(mean) / error, count - 1))
-    return Difference(mean, mean - half, mean + half, p, count)
+    test = stats.ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(1 - LEVEL)
+    return Difference(mean, float(low), float(high), float(test.pvalue), count)
 
 
 def verdicts(claims: Sequence[Difference]) -> list[Verdict]:
@@ -82,6 +82,11 @@ def in_words(claim: Difference, verdict: Verdict) -> str:
     elif math.isnan(claim.mean):
         reason = "(no verdict: a training diverged)"
     return f"{claim.numbers} {verdict or reason}".strip()
+
+
+def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
+    """A table of texts; numbers among them keep their zeros."""
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from tabulate import tabulate
 
 from auto_seg_loss.study.comparison import Comparison
-from auto_seg_loss.study.statistics import in_words, mean_and_spread, verdicts
+from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread, verdicts
 from auto_seg_loss.study.twins import SOFT
 
 
@@ -35,7 +35,7 @@ def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> s
         ]
         for loss in sorted(losses, key=lambda one: -np.mean(comparison.scores(one, metric)))
     ]
-    return _markdown(rows, [f"{metric} on the test", "rate", "score", f"less {first}"])
+    return markdown(rows, [f"{metric} on the test", "rate", "score", f"less {first}"])
 
 
 def curve_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
@@ -55,7 +55,7 @@ def curve_table(comparison: Comparison, losses: Sequence[str], metric: str) -> s
         mean = float(np.mean([one for one in found if one]))
         own = own or mean
         rows.append([loss, f"{mean:.0f}", f"{mean / own:.2f}"])
-    return _markdown(rows, [f"to the final {metric} of {losses[0]}", "iterations", "ratio"])
+    return markdown(rows, [f"to the final {metric} of {losses[0]}", "iterations", "ratio"])
 
 
 def _reach(curve: Sequence[tuple[int, float]], goal: float) -> int | None:
@@ -91,9 +91,4 @@ def claims_table(
         *("metric", first, "best other", "unsearched", "found"),
         *(f"less {first}", "less best other", "less unsearched"),
     ]
-    return _markdown(rows, headers)
-
-
-def _markdown(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-    # Numbers are texts already: they keep their zeros.
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return markdown(rows, headers)
