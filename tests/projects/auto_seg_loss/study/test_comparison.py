@@ -162,11 +162,6 @@ def test_an_unsearched_surrogate_is_a_file(comparison, shapes):
     assert (spec.name, spec.terms[0].metric) == ("soft-BF1", "BF1")
 
 
-def test_a_data_set_must_choose(make_cfg):
-    with pytest.raises(ConfigError, match=r"SEARCH\.HOLDOUT\.DATASETS"):
-        Comparison(make_cfg(), 10)
-
-
 @pytest.mark.parametrize(
     ("losses", "metrics", "words"),
     [

@@ -107,35 +107,18 @@ def test_a_training_outlives_its_inspection(cell, weights, monkeypatch):
     assert len(trained) == 2
 
 
-def test_predictions_are_those_of_the_trial_whichever_the_folder_had_last(
-    cell, weights, monkeypatch
-):
-    """The first trial's are shown after a second, of another rate, was trained in its folder."""
+def test_another_trial_of_the_folder_leaves_the_predictions_of_the_first(cell, monkeypatch):
     first = complete(cell.config, {}, cell.trial, SETTINGS)
     kept = {path: path.read_bytes() for path in cell.directory.rglob("*.png")}
-
-    def train_and_test(cfg):
-        state = torch.load(weights)
-        torch.save({"model": {key: -value for key, value in state["model"].items()}}, path)
-        return {"mIoU": 0.25}
-
-    path = cell.directory / "model_final.pth"
-    monkeypatch.setattr(cells, "train_and_test", train_and_test)
+    monkeypatch.setattr(cells, "train_and_test", lambda cfg: {"mIoU": 0.25})
     other = replace(cell.trial, rate=0.125)
     complete(cell.config, {}, other, SETTINGS)
-    assert is_complete(cell, first)
+    assert is_complete(cell, first) and len(kept) == 2
     assert {path: path.read_bytes() for path in kept} == kept
-    (mine,) = {predictions_of(cell.config, cell.trial)} & {path.parent for path in kept}
-    theirs = predictions_of(cell.config, other)
-    assert [x.read_bytes() for x in sorted(theirs.iterdir())] != [
-        x.read_bytes() for x in sorted(mine.iterdir())
-    ]
+    assert len(list(predictions_of(cell.config, other).iterdir())) == 2
 
 
 def test_a_training_that_diverges_has_no_scores(make_study):
-    (cell,) = make_study(
-        "STUDY.LOSSES", ["cross_entropy"], "STUDY.SEEDS", [1], "SOLVER.BASE_LR", 1e20
-    ).cells
+    cell = make_study("SOLVER.BASE_LR", 1e20).cells[0]
     result = complete(cell.config, {}, cell.trial, SETTINGS)
-    assert result == {"scores": {TEST: {}}} or result == {"scores": {}}
-    assert is_complete(cell, result)
+    assert result == {"scores": {}} and is_complete(cell, result)

@@ -68,22 +68,18 @@ def test_the_target_comes_first_and_tolerances_have_names_of_their_own(make_stud
     assert measures(study.config) == ("BF1", *rest, *extra)
 
 
-def test_the_data_set_has_the_last_word_on_data_and_its_label_is_a_folder(make_study, overlays):
-    one, two = make_study(*AXES, "STUDY.SEEDS", [1], "STUDY.LOSSES", ["dice"]).cells
+def test_whose_keys_hold_in_a_setting(make_study, overlays):
+    own = "SOLVER:\n  MAX_ITER: 5\n  MOMENTUM: 0.5\n"  # of the study: over both, options over it
+    options = ("STUDY.SEEDS", [1], "STUDY.LOSSES", ["dice"], "SOLVER.MOMENTUM", 0.25)
+    one, two = make_study(*AXES, *options, own=own).cells
     assert str(two) == "two, w, dice, seed 1"
     assert two.directory == overlays / "output" / "two" / "w" / "dice" / "seed1"
     assert one.config.INPUT.MIN_SIZE_TEST == 512, "the data set has not set it"
     assert two.config.INPUT.MIN_SIZE_TEST == 40 and two.config.INPUT.FORMAT == "RGB"
     assert two.config.DATASETS.TEST == ("shapes_sem_seg_val",)
     assert two.config.MODEL.SEM_SEG_HEAD.CONVS_DIM == 12
-    assert (two.config.SOLVER.BASE_LR, two.config.SOLVER.MAX_ITER) == (0.7, 8)
-
-
-def test_the_studys_own_file_wins_over_both_and_options_over_it(make_study, overlays):
-    own = "SOLVER:\n  BASE_LR: 0.9\n  MAX_ITER: 5\n"
-    study = make_study(*AXES, "SOLVER.MAX_ITER", 3, own=own)
-    solvers = {(s.config.SOLVER.BASE_LR, s.config.SOLVER.MAX_ITER) for s in study.settings}
-    assert solvers == {(0.9, 3)}
+    solver = two.config.SOLVER
+    assert (solver.BASE_LR, solver.MAX_ITER, solver.MOMENTUM) == (0.7, 5, 0.25)
 
 
 @pytest.mark.parametrize("entries", ["[{'one': 'test.yaml'}]", "['one : test.yaml']"])
@@ -97,19 +93,12 @@ MISTAKES = [
     (("STUDY.LOSSES", ["nothing"]), "'nothing'"),
     (("STUDY.LOSSES", ["miou", RECOMMENDED["mIoU"]]), r"STUDY\.LOSSES"),
     (("STUDY.LOSSES", []), r"STUDY\.LOSSES"),
-    (("STUDY.SEEDS", []), r"STUDY\.SEEDS"),
-    (("STUDY.SEEDS", [1, 1]), r"STUDY\.SEEDS"),
     (("STUDY.SEEDS", [True]), r"STUDY\.SEEDS"),
-    (("STUDY.TOLERANCES", [0.5]), r"STUDY\.TOLERANCES"),
     (("STUDY.JOURNAL", "none.jsonl"), r"STUDY\.JOURNAL none\.jsonl"),
     (("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
-    (("SEARCH.EXECUTOR.NAME", "slow"), "'slow'"),
     (("STUDY.DATASETS", ["test.yaml"]), r"STUDY\.DATASETS .*'test\.yaml'"),
-    (("STUDY.DATASETS", ["a: test.yaml", "a: val.yaml"]), "'a'"),
     (("STUDY.DATASETS", ["a/b: test.yaml"]), "'a/b'"),
-    (("STUDY.DATASETS", ["tensorboard: test.yaml"]), "'tensorboard'"),
     (("STUDY.DATASETS", ["a: test.yaml", "b: dice.yaml"]), r"TEST\.METRICS.* Dice"),
-    (("STUDY.DATASETS", ["a: none.yaml"]), r"none\.yaml"),
     (("STUDY.DATASETS", ["a: broken.yaml"]), "a of STUDY.*NONSENSE"),
     (("STUDY.DATASETS", ["good: test.yaml", "bad: lost.yaml"]), "^bad: .*'nowhere'"),
 ]

@@ -8,8 +8,6 @@ import pytest
 
 from auto_seg_loss.data import LabelError
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.checks import check_study
-from auto_seg_loss.study.matrix import open_record
 from autoseg_core import load_spec
 
 SPEC = "voc-miou-bezier"
@@ -23,26 +21,16 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_every_loss_is_trained_with_every_seed(study, tmp_path):
-    _, first, second = rows(study().text)
-    assert study.trained == EVERY
-    assert first[:3] == ["cross_entropy", "2", "15.00 ± 7.07"]
-    assert second[:3] == [SPEC, "2", "15.00 ± 7.07"]
-    output = tmp_path / "output"
-    assert rows((output / "summary.md").read_text())[1:] == [first, second]
-    lines = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
-    assert [(line["loss"], line["seed"]) for line in lines[1:]] == EVERY
-    assert lines[-1]["scores"]["shapes_sem_seg_test"]["mIoU"] == 0.2
-
-
 def test_finished_cells_are_kept_and_cut_off_ones_trained_again(study, tmp_path):
-    study("STUDY.SEEDS", [1])
+    _, first, second = rows(study("STUDY.SEEDS", [1]).text)
+    assert first[:3] == ["cross_entropy", "1", "10.00"] and second[:3] == [SPEC, "1", "10.00"]
     record = tmp_path / "output" / "trials.jsonl"
     text = record.read_text()
     record.write_text(text[:-9])  # the last line was cut off by a kill
     first = study()
     assert study.trained == [*EVERY[:2], *EVERY[1:]]
     assert study() == first and len(study.trained) == 5
+    assert rows((tmp_path / "output" / "summary.md").read_text()) == rows(first.text)
 
 
 def test_cells_of_another_config_are_refused_with_what_differs(study):
@@ -106,16 +94,3 @@ def test_damaged_data_ends_a_study_at_once_and_leaves_no_failed_cell(study):
     study.raising.clear()
     assert study().failures == ()
     assert study.trained[2:] == EVERY[1:]
-
-
-def test_a_device_is_needed_only_where_something_is_trained(study, make_study):
-    options = ("MODEL.DEVICE", "nowhere")
-    made = make_study(*options)
-    check_study(made)
-    with pytest.raises(ConfigError, match=r"MODEL\.DEVICE nowhere"):
-        study(*options)
-    record = open_record(made.settings[0])
-    for cell in made.cells:
-        record.add(cell.trial, {"scores": {}})
-    study(*options)
-    assert study.trained == []

@@ -1,4 +1,4 @@
-"""statistics.py against SciPy, and by hand."""
+"""statistics.py by hand, and against SciPy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from scipy import stats
 from auto_seg_loss.study.statistics import (
     Difference,
     in_words,
-    mean_and_spread,
     paired_difference,
     rank_correlations,
     verdicts,
@@ -25,11 +24,12 @@ NAN = math.nan
 def test_a_difference_is_that_of_the_paired_t_test(count):
     values, reference = np.random.default_rng(count).normal(size=(2, count))
     found = paired_difference(values, reference)
-    test = stats.ttest_rel(values, reference)
-    low, high = test.confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-12)
-    assert found.p == pytest.approx(test.pvalue, rel=1e-12)
-    assert found.mean == pytest.approx(np.mean(values - reference), rel=1e-12)
+    gains = values - reference
+    error = gains.std(ddof=1) / count**0.5
+    half = stats.t.ppf(0.975, count - 1) * error
+    expected = (gains.mean(), gains.mean() - half, gains.mean() + half)
+    assert (found.mean, found.low, found.high) == pytest.approx(expected, rel=1e-12)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(gains.mean()) / error, count - 1), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,6 @@ def test_a_difference_is_that_of_the_paired_t_test(count):
 def test_differences_in_words(values, reference, text):
     found = paired_difference(values, reference)
     assert in_words(found, verdicts([found])[0]) == text
-
-
-def test_lists_of_different_length_are_no_pairs():
-    with pytest.raises(ValueError):
-        paired_difference([1.0], [1.0, 2.0])
 
 
 @pytest.mark.parametrize(
@@ -71,19 +66,6 @@ def test_claims_hold_together(pvalues, held):
     assert verdicts(claims) == words
 
 
-@pytest.mark.parametrize(
-    "values, text",
-    [
-        ([50.0], "50.00"),
-        ([1.0, 2.0, 6.0], "3.00 ± 2.65"),  # sqrt(7)
-        ([50.0, NAN], "nan ± nan"),
-        ([], "-"),
-    ],
-)
-def test_mean_and_spread(values, text):
-    assert mean_and_spread(values) == text
-
-
 def test_rank_correlations_by_hand():
     """Of three values many draws repeat one three times, and are left out."""
     text = rank_correlations([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], resamples=100)
@@ -97,7 +79,7 @@ def test_rank_correlations_by_hand():
 def test_the_interval_of_a_correlation_is_the_bootstraps():
     x, y = np.random.default_rng(3).normal(size=(2, 15))
     y += x
-    draws = np.random.default_rng(0).integers(15, size=(200, 15))
+    draws = np.random.default_rng(0).integers(15, size=(50, 15))
     values = [stats.spearmanr(x[d], y[d]).statistic for d in draws]
     low, high = np.quantile(values, [0.025, 0.975])
-    assert f"[{low:+.2f}, {high:+.2f}], Kendall" in rank_correlations(x, y, resamples=200)
+    assert f"[{low:+.2f}, {high:+.2f}], Kendall" in rank_correlations(x, y, resamples=50)
