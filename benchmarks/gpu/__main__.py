@@ -26,6 +26,14 @@ from benchmarks.gpu.setups import PROJECT, ROOT, processes, scripts, tests, trai
 from benchmarks.gpu.speed import speed
 from benchmarks.timing import header, markdown_table
 
+
+def candidates(device: str) -> Iterator[Row]:
+    """Candidates on frozen features, in a stack; no other check needs Detectron2 here."""
+    from benchmarks.gpu.candidates import candidates as check
+
+    return check(device)
+
+
 CHECKS: dict[str, Callable[[str], Iterator[Row]]] = {
     "parity": parity,
     "speed": speed,
@@ -33,6 +41,7 @@ CHECKS: dict[str, Callable[[str], Iterator[Row]]] = {
     "training": training,
     "processes": processes,
     "scripts": scripts,
+    "candidates": candidates,
     "tests": tests,
 }
 SECONDS = 480

@@ -44,10 +44,10 @@ class FeatureMapper:
         _check(cfg, crop)
         self.is_train = is_train
         self._store = feature_store(cfg)
-        records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
-        self._whitening = self._store.whitening([record["file_name"] for record in records])
         self._scales = tuple(cfg.FEATURES.SCALES) if is_train else (1.0,)
         self._store.prepare([record["file_name"] for record in dicts], self._scales)
+        records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+        self._whitening = self._store.whitening([record["file_name"] for record in records])
         self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
         names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE

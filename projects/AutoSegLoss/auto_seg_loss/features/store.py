@@ -16,7 +16,6 @@ import logging
 import os
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from auto_seg_loss.data.images import check_image, read_image
+from auto_seg_loss.features.backbone import WEIGHTS_KEY, trained_backbone
+from auto_seg_loss.features.geometry import Window, window_of
 from auto_seg_loss.features.network import feature_shapes, frozen_backbone
 from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.weight_files import local_weights
-from auto_seg_loss.weight_names import converted
-from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -48,26 +46,6 @@ SAMPLE = 64
 
 GPU_IMAGES = 8
 """Images, each with its mirror image, in a pass of the backbone on a GPU."""
-
-_KEY = "FEATURES.WEIGHTS"
-
-
-@dataclass(frozen=True)
-class Window:
-    """How an image lies in FEATURES.SIZE, in pixels of the finest feature.
-
-    The image is resized to ``cells``, (rows, columns). What does not fit is cut off evenly on both
-    sides, ``shown`` remains, and lies at the top left; below and on its right is nothing.
-    """
-
-    cells: tuple[int, int]
-    shown: tuple[slice, slice]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(rows, columns) that are shown."""
-        rows, columns = (part.stop - part.start for part in self.shown)
-        return rows, columns
 
 
 class FeatureStore:
@@ -86,12 +64,8 @@ class FeatureStore:
         self.folder = Path(cfg.FEATURES.CACHE) / _digest(cfg, list(self.shapes))
 
     def window(self, path: str, scale: float = 1.0) -> Window:
-        """Of the image that fits into SIZE at scale 1, enlarged or reduced by ``scale``."""
-        sides = image_size(path)
-        ratio = scale * min(most / side for most, side in zip(self.size, sides, strict=True))
-        rows, columns = (max(1, round(side * ratio / self.finest)) for side in sides)
-        height, width = (most // self.finest for most in self.size)
-        return Window((rows, columns), (_middle(rows, height), _middle(columns, width)))
+        """How the image lies in SIZE."""
+        return window_of(image_size(path), self.size, self.finest, scale)
 
     def prepare(self, paths: Iterable[str], scales: Sequence[float] = (1.0,)) -> None:
         """Compute the features that are missing; a bar on a terminal.
@@ -107,7 +81,7 @@ class FeatureStore:
         logger.info("Computing %d files of features into %s", len(missing), self.folder)
         random.Random(os.getpid()).shuffle(missing)  # other processes begin elsewhere
         on_cpu = torch.device(self._cfg.MODEL.DEVICE).type == "cpu"
-        compute = partial(self._compute, self._backbone())
+        compute = partial(self._compute, trained_backbone(self._cfg))
         workers = min(len(os.sched_getaffinity(0)), len(missing) // 8)
         loader: Iterable[Any] = DataLoader(
             _Images(self, missing),
@@ -141,7 +115,7 @@ class FeatureStore:
         image = read_image(path, self._cfg.INPUT.FORMAT)
         rows, columns = (count * self.finest for count in window.cells)
         image = T.ResizeTransform(*image.shape[:2], rows, columns).apply_image(image)
-        image = image[tuple(_scaled(part, self.finest) for part in window.shown)]
+        image = image[window.pixels(self.finest)]
         both = torch.from_numpy(np.stack([image, image[:, ::-1]])).permute(0, 3, 1, 2)
         mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (model.PIXEL_MEAN, model.PIXEL_STD))
         padded = torch.zeros(2, 3, *self.size)
@@ -162,33 +136,17 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _compute(self, backbone: Any, images: Sequence[tuple[Path, Tensor]]) -> int:
-        """Write the files of images (V, 3, H, W); how many they are."""
-        pixels = torch.cat([one for _, one in images]).to(self._cfg.MODEL.DEVICE)
-        found = backbone(pixels)
+        """Write the files of images (V, 3, H, W) that are still missing; how many came."""
+        rest = [(path, pixels) for path, pixels in images if not path.is_file()]
+        if not rest:
+            return len(images)
+        found = backbone(torch.cat([pixels for _, pixels in rest]).to(self._cfg.MODEL.DEVICE))
         flat = torch.cat([found[name].flatten(1).half() for name in self.shapes], dim=1)
-        kinds = flat.cpu().numpy().reshape(len(images), 2, -1)
-        for (path, _), features in zip(images, kinds, strict=True):
+        kinds = flat.cpu().numpy().reshape(len(rest), 2, -1)
+        for (path, _), features in zip(rest, kinds, strict=True):
             with replacing(path) as partial_file, open(partial_file, "wb") as file:
                 np.save(file, features)
         return len(images)
-
-    def _backbone(self) -> Any:
-        cfg = self._cfg
-        with undisturbed(cfg.MODEL.DEVICE):
-            backbone = frozen_backbone(cfg)
-        ours = {f"backbone.{name}": tensor for name, tensor in backbone.state_dict().items()}
-        if not cfg.FEATURES.WEIGHTS:
-            raise ConfigError(
-                "FEATURES.WEIGHTS is missing: features of a backbone without trained weights would "
-                "mean nothing. configs/README.md says where weights come from."
-            )
-        _, found = converted(
-            read_checkpoint(local_weights(cfg.FEATURES.WEIGHTS, _KEY))["model"], ours
-        )
-        backbone.load_state_dict(
-            {n.removeprefix("backbone."): t for n, t in found.items()}, strict=False
-        )
-        return backbone.eval().to(cfg.MODEL.DEVICE)
 
 
 class _Images(Dataset[tuple[Path, Tensor]]):
@@ -244,16 +202,6 @@ def _whitening(store: FeatureStore, paths: tuple[str, ...]) -> dict[str, Whiteni
     return {name: Whitening.of(torch.cat(own, 1), channels) for name, own in pixels.items()}
 
 
-def _middle(cells: int, most: int) -> slice:
-    """The middle ``most`` of so many cells, or all."""
-    start = max(0, cells - most) // 2
-    return slice(start, start + min(cells, most))
-
-
-def _scaled(part: slice, factor: int) -> slice:
-    return slice(part.start * factor, part.stop * factor)
-
-
 def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:
     height, width = size
     if height % stride or width % stride:
@@ -270,7 +218,7 @@ def _digest(cfg: CfgNode, names: list[str]) -> str:
         backbone = repr(frozen_backbone(cfg))
     parts = {
         "backbone": backbone,
-        "weights": _content(str(local_weights(cfg.FEATURES.WEIGHTS, _KEY))),
+        "weights": _content(str(local_weights(cfg.FEATURES.WEIGHTS, WEIGHTS_KEY))),
         "names": names,
         "size": list(cfg.FEATURES.SIZE),
         "pixels": [cfg.INPUT.FORMAT, list(cfg.MODEL.PIXEL_MEAN), list(cfg.MODEL.PIXEL_STD)],

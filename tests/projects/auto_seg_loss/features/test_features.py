@@ -10,8 +10,9 @@ from PIL import Image
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.mapper import build_mapper
+from auto_seg_loss.features.geometry import Window
 from auto_seg_loss.features.network import frozen_backbone
-from auto_seg_loss.features.store import FeatureStore, Window, feature_store
+from auto_seg_loss.features.store import FeatureStore, feature_store
 from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
