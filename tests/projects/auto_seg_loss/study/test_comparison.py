@@ -12,8 +12,6 @@ from auto_seg_loss.study.comparison import RATE_SEED, Comparison, check_names
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.record import Trial
 from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
-from auto_seg_loss.study.twins import soft_file
-from autoseg_core import load_spec
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
 SEEDS = (1, 2, 3)
@@ -155,11 +153,6 @@ def test_a_new_record_begins_without_surrogates_of_other_settings(make_cfg, shap
     left.write_text("{}")
     Comparison(make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,)), 10)
     assert not left.exists()
-
-
-def test_an_unsearched_surrogate_is_a_file(comparison, shapes):
-    spec = load_spec(soft_file(comparison.cfg, "BF1"))
-    assert (spec.name, spec.terms[0].metric) == ("soft-BF1", "BF1")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.checks import check_study
-from auto_seg_loss.study.matrix import loss_label, measures
+from auto_seg_loss.study.matrix import measures
 from autoseg_core import PAPER_METRICS, RECOMMENDED, SpecError, load_spec
 
 SPEC = "voc-miou-bezier"
@@ -52,13 +52,6 @@ def test_each_seed_may_have_a_start_of_its_own(make_study, weights, tmp_path):
     (tmp_path / "start-2.pth").unlink()
     with pytest.raises(ConfigError, match=r"start-2\.pth"):
         check_study(make_study("MODEL.WEIGHTS", tmp_path / "start-{seed}.pth"))
-
-
-def test_a_loss_is_named_as_it_calls_itself(tmp_path):
-    spec = load_spec(SPEC).model_copy(update={"name": "my-loss"})
-    spec.save(tmp_path / "searched_loss.json")
-    assert loss_label(str(tmp_path / "searched_loss.json")) == "my-loss"
-    assert loss_label("mIoU") == loss_label("miou") == RECOMMENDED["mIoU"]
 
 
 def test_the_target_comes_first_and_tolerances_have_names_of_their_own(make_study):

@@ -88,14 +88,6 @@ def test_longer_borders_are_ratios_and_neither_better_nor_worse(make_study):
     assert "| 4.00 ± 0.00" in text and re.search(r"\+2\.50 \[\+2\.50, \+2\.50\] +\|", text)
 
 
-def test_a_study_of_which_nothing_is_left_is_reported_too(make_study):
-    study = make_study("STUDY.BORDERS", True)
-    study.output.mkdir()
-    lines = report(study, [(cell, {"failed": "the disk is full"}) for cell in study.cells])
-    assert lines[-1].endswith("mIoU - (no verdict: fewer than two seeds in common)")
-    assert (study.output / "summary.md").read_text().count(": the disk is full\n") == 4
-
-
 def test_rewards_are_correlated_with_mean_scores():
     """Of four losses; the one without a reward is none of the search's."""
     known = [(0.1, 1.0), (0.2, 3.0), (0.3, 2.0), (0.4, 4.0), (math.nan, 9.0)]
