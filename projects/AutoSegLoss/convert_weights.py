@@ -16,8 +16,7 @@ from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
-from auto_seg_loss.weight_names import converted
-from auto_seg_loss.weights import read_checkpoint
+from auto_seg_loss.weights import converted, read_checkpoint
 from autoseg_core.files import save_whole, user_path
 
 

@@ -20,7 +20,6 @@ from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.evaluation import evaluate_by_all_protocols
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import latest_checkpoint
@@ -29,6 +28,7 @@ from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
 from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, say_how_to_go_on, start_run
 from auto_seg_loss.trainer import Trainer
+from auto_seg_loss.weights import WholeCheckpointer
 
 
 def main() -> None:

@@ -21,21 +21,17 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE / "helpers"), str(ROOT / "datasets")]
+sys.path[:0] = [str(HERE / "helpers"), str(ROOT / "datasets"), str(ROOT / "tests")]
 
+from checkpoints import content_of, equal  # noqa: E402
 from make_shapes import Parameters, make_shapes  # noqa: E402
 from script_server import become, import_everything, run  # noqa: E402
-
-from auto_seg_loss.runtime import scripts as user_errors  # noqa: E402
-from rl import signals  # noqa: E402
-from rl.signals import STOPPING  # noqa: E402
 
 LENGTH = ("SOLVER.MAX_ITER", "24", "SOLVER.CHECKPOINT_PERIOD", "3", "TEST.SAMPLES", "0")
 CASES = {
@@ -70,44 +66,14 @@ def slow_files() -> None:
     torch.save, Path.replace = save_in_halves, rename_slowly  # type: ignore[assignment, method-assign]
 
 
-def unblock_when_handled() -> None:
-    """Let signals in once a script would not die of them."""
-    interruptible = signals.interruptible
-
-    @contextmanager
-    def unblocking() -> Iterator[None]:
-        with interruptible():
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-            yield
-
-    user_errors.interruptible = unblocking
-
-
 def alive(pid: int) -> bool:
     """Whether a child has not ended; it stays to be waited for."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
-def content_of(directory: Path) -> dict[str, Any]:
-    """The final checkpoint, but for the state of the scheduler, which also counts its calls."""
-    import torch
-
-    content = torch.load(directory / "model_final.pth", weights_only=True)
-    del content["trainer"]["hooks"]
-    return content
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Whether two trees hold the same, tensors bit for bit."""
-    import torch
-
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
+def final(directory: Path) -> dict[str, Any]:
+    """The final checkpoint."""
+    return content_of(directory / "model_final.pth")
 
 
 def place(directory: Path) -> str:
@@ -138,7 +104,7 @@ class Campaign:
             self.wait(pid, "model_final.pth")
             self.seconds[case] = 1.1 * (time.monotonic() - start)
             self.succeeded(pid)
-            self.whole[case] = content_of(directory)
+            self.whole[case] = final(directory)
 
     def new(self) -> Path:
         """A directory for a training, not there yet."""
@@ -158,13 +124,9 @@ class Campaign:
             "stdout": str(self.out),
             "stderr": str(self.out.with_suffix(".err")),
         }
-        # Until the handlers are there: while it starts, a script has nothing to write or to resume.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         pid = os.fork()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING if pid else ())
         if pid == 0:
             become(job)
-            unblock_when_handled()
             slow_files()
             run(job)
         return pid
@@ -172,8 +134,7 @@ class Campaign:
     def struck(self, case: str, directory: Path, *signums: int) -> int | None:
         """Send signals at a random instant; the exit status, None for one that had ended before."""
         pid = self.child(case, directory)
-        if self.random.random() < 0.8:  # else while it starts
-            self.wait(pid)
+        self.wait(pid)
         time.sleep(self.random.random() * self.seconds[case])
         late = not alive(pid)
         for signum in signums:
@@ -202,7 +163,7 @@ class Campaign:
     def ended(self, case: str, directory: Path) -> bool:
         """Resume to the end; whether it is that of the uninterrupted training."""
         self.end(case, directory)
-        return equal(content_of(directory), self.whole[case])
+        return equal(final(directory), self.whole[case])
 
     def kill(self, least: int) -> dict[str, Any]:
         """SIGKILL, until so many struck, and each place at least once."""

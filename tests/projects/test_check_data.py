@@ -9,13 +9,6 @@ from PIL import Image
 from trees import write_image, write_label, write_list
 
 
-def test_a_sound_set_is_summed_up(scripts, tiny_config):
-    run = scripts.run("check_data.py", "--config-file", tiny_config).assert_ok()
-    assert "data set 'shapes_sem_seg_train': 8 labels, 48x64 (HxW)" in run.stdout
-    assert "data set 'shapes_sem_seg_test': 3 labels" in run.stdout
-    assert "background" in run.stdout and "look alike" not in run.stdout
-
-
 def test_wrong_values_are_shown_and_then_refused(scripts, tiny_config, shapes_root, tmp_path):
     root = tmp_path / "datasets"
     shutil.copytree(shapes_root, root)

@@ -1,4 +1,4 @@
-"""convert_weights.py and weight_names.py: a backbone of another library gives the same features."""
+"""convert_weights.py, weights/conversion.py: a backbone of another library has equal features."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.weight_names import converted
+from auto_seg_loss.weights import Checkpointer, converted
 
 SCRIPT = Path(__file__).resolve().parents[2] / "projects" / "AutoSegLoss" / "convert_weights.py"
 CONFIGS = SCRIPT.with_name("configs")

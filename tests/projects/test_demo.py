@@ -43,10 +43,6 @@ def written(output: Path) -> list[str]:
     return sorted(path.name for path in output.iterdir())
 
 
-def sizes(output: Path) -> list[tuple[int, int]]:
-    return [detection_utils.read_image(str(output / name)).shape[1::-1] for name in written(output)]
-
-
 def both(*stems: str) -> list[str]:
     return sorted(f"{stem}_{kind}.png" for stem in stems for kind in ("labels", "overlay"))
 
@@ -55,13 +51,6 @@ STEMS = ("test_00000", "test_00001", "test_00002")
 
 
 # --- what is written ---
-
-
-def test_it_writes_an_overlay_and_labels_for_every_image(demo, images, tmp_path):
-    run = demo(images).assert_ok()
-    assert written(tmp_path / "out") == both(*STEMS)
-    assert f"3 of 3 images are in {tmp_path / 'out'}" in run.stdout
-    assert "Warning" not in run.stderr
 
 
 def test_labels_are_those_of_the_evaluation(demo, images, make_cfg, shapes, weights, tmp_path):

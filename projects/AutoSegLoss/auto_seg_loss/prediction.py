@@ -18,14 +18,13 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 
-from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import SemSegMapper, read_image
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.visualize import class_colours, overlay
-from auto_seg_loss.weight_files import local_weights
+from auto_seg_loss.weights import WholeCheckpointer, local_weights
 
 
 class InputError(OSError):

@@ -16,7 +16,6 @@ from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.features.stacked import evaluate_stacked
@@ -27,6 +26,7 @@ from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.search_setup import build_sets, build_space, check_problem, reward_objective
 from auto_seg_loss.training import Batches, DetectronTraining
 from auto_seg_loss.warm_start import warm_start
+from auto_seg_loss.weights import Checkpointer
 from autoseg_core import SearchSpace
 from rl.proxy import ProxyResult, check_budget
 

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
@@ -186,33 +185,16 @@ def check_search(cfg: CfgNode) -> None:
 
 
 def pin_start(journal: Journal, start: dict[str, Tensor]) -> None:
-    """Tie a journal to the weights its proxies start from, and warn when the machine differs.
+    """Tie a journal to the weights its proxies start from.
 
     Raises ``JournalError`` when the journal was written with other weights.
     """
-    record = {"kind": "start", "weights": state_digest(start), "machine": _machine()}
-    known = [r for r in journal.records if r["kind"] == "start"]
+    weights = state_digest(start)
+    known = [record["weights"] for record in journal.records if record["kind"] == "start"]
     if not known:
-        journal.append(record)
-        return
-    if known[0]["weights"] != record["weights"]:
+        journal.append({"kind": "start", "weights": weights})
+    elif known[0] != weights:
         raise JournalError(
             f"{journal.path} was written with another warm start; put that file back, or start "
             "again in another OUTPUT_DIR."
         )
-    if known[0]["machine"] != record["machine"]:
-        logger.warning(
-            "The search was started with %s and goes on with %s: results may differ from an "
-            "uninterrupted run.",
-            known[0]["machine"],
-            record["machine"],
-        )
-
-
-def _machine() -> dict[str, Any]:
-    """What equal results depend on beside seed and config."""
-    return {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }

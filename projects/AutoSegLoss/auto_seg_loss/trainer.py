@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import weakref
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ from detectron2.evaluation import DatasetEvaluators, verify_results
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from detectron2.utils import comm
-from detectron2.utils.events import EventWriter
 from torch import nn
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
-from auto_seg_loss.hooks import SamplePictures, WholeSteps, build_files, build_hooks
+from auto_seg_loss.hooks import SamplePictures, WholeSteps, build_hooks, build_writers
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.runtime.errors import ConfigError
@@ -59,18 +57,14 @@ class Trainer(TrainLoop):
             self.model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
         )
         self.results: dict[str, Any] = {}
-        self.files: list[EventWriter] = []
         self.steps = WholeSteps()
         self.register_hooks(build_hooks(self))
 
     def train(self) -> dict[str, Any]:
         """Train to SOLVER.MAX_ITER and return ``results``; an interruption leaves a checkpoint."""
         try:
-            with ExitStack() as stack:
-                self.files = build_files(self) if comm.is_main_process() else []
-                for file in self.files:
-                    stack.callback(file.close)
-                super().train(self.start_iter, self.max_iter)
+            self.register_hooks(build_writers(self))
+            super().train(self.start_iter, self.max_iter)
         except Interrupted:
             with uninterrupted():
                 self._keep_last_step()

@@ -108,17 +108,10 @@ def grid(rows: Sequence[Sequence[Image]], gap: int = 4) -> Image:
 def shrunk(array: NDArray, longest: int) -> NDArray:
     """An image (H, W, 3) or labels (H, W) with no side above ``longest`` pixels; never enlarged.
 
-    Takes the nearest pixels, so labels stay labels, and maps of one size stay aligned.
+    Takes every n-th pixel, so labels stay labels, and maps of one size stay aligned.
     """
-    height, width = array.shape[:2]
-    scale = max(1.0, max(height, width) / longest)
-    rows, columns = (_nearest(size, max(1, round(size / scale))) for size in (height, width))
-    return array[rows[:, None], columns]
-
-
-def _nearest(size: int, smaller: int) -> NDArray[np.int64]:
-    """The pixels under the centres of ``smaller`` equal parts of ``size``."""
-    return ((np.arange(smaller) + 0.5) * size / smaller).astype(np.int64)
+    step = -(-max(array.shape[:2]) // longest)
+    return array[::step, ::step]
 
 
 def _palette(colours: ArrayLike) -> Image:

@@ -21,16 +21,6 @@ def set_own(cfg: CfgNode) -> None:
     cfg.STUDY = CfgNode({"SEEDS": [9]})
 
 
-def test_the_defaults_of_the_search_are_the_released_ones():
-    cfg = get_cfg()
-    add_auto_seg_loss_config(cfg)
-    ppo = cfg.SEARCH.PPO
-    released = {"SIGMA": 0.2, "EPOCHS": 60, "LR": 0.2, "CLIP": 0.2}
-    assert {key: ppo[key] for key in released} == released
-    assert (ppo.RATIO, ppo.ADAM, ppo.BASELINE) == ("coordinate", "persistent", "mean")
-    assert cfg.SEARCH.SAMPLES == 32
-
-
 def values(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:
     """Key -> value of all sections."""
     found: dict[str, Any] = {}
@@ -40,9 +30,7 @@ def values(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    "others", [(), (add_deeplab_config,), (add_deeplab_config, set_own), (set_own,)]
-)
+@pytest.mark.parametrize("others", [(), (add_deeplab_config, set_own), (set_own,)])
 def test_adding_keys_changes_none_that_is_there(others):
     theirs, ours = get_cfg(), get_cfg()
     for add in others:
@@ -50,18 +38,6 @@ def test_adding_keys_changes_none_that_is_there(others):
         add(ours)
     add_auto_seg_loss_config(ours)
     assert values(theirs).items() <= values(ours).items()
-
-
-def test_the_order_with_deeplabs_keys_is_free():
-    first, last, alone = get_cfg(), get_cfg(), get_cfg()
-    for cfg, adders in (
-        (first, (add_auto_seg_loss_config, add_deeplab_config)),
-        (last, (add_deeplab_config, add_auto_seg_loss_config)),
-        (alone, (add_auto_seg_loss_config,)),
-    ):
-        for add in adders:
-            add(cfg)
-    assert first == last == alone
 
 
 def test_the_scripts_have_defaults_of_their_own():

@@ -37,7 +37,6 @@ CASES: dict[str, tuple[Iterable[int], Iterable[int], int | None]] = {
     "never predicted": (range(C), range(16), None),
     "predicted, not in the truth": (range(16), range(C), None),
     "predicted in void only": (range(16), range(16), TRAIN),
-    "no void": (range(C), range(C), None),
 }
 
 
@@ -50,8 +49,7 @@ class Case:
         self.folder = make_cityscapes(root, SIZE, ids=False)
         self.truth, self.guess, self.truth_files, self.guess_files = [], [], [], []
         for image in CITYSCAPES["train"]:
-            values = [*truth_ids, *([] if name == "no void" else [VOID])]
-            truth = label_of(f"truth {image}", SIZE, values)
+            truth = label_of(f"truth {image}", SIZE, [*truth_ids, VOID])
             noise = label_of(f"guess {image}", SIZE, guess_ids)
             mostly = label_of(f"right {image}", SIZE, [0, 1, 1]) == 1
             guess = np.where(mostly & np.isin(truth, list(guess_ids)), truth, noise)

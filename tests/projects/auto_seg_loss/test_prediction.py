@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import read_label
-from auto_seg_loss.prediction import InputError, find_images, plan_outputs, write_labels
+from auto_seg_loss.prediction import find_images, write_labels
 
 
 @pytest.fixture
@@ -35,11 +35,6 @@ def files(tmp_path, monkeypatch) -> Path:
 )
 def test_inputs_are_files_directories_and_patterns(files, inputs, found):
     assert find_images(inputs) == [Path(name) for name in found]
-
-
-def test_images_of_one_name_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"x/a\.jpg, a\.png would become"):
-        plan_outputs([Path("x/a.jpg"), Path("a.png")], tmp_path)
 
 
 def test_a_label_file_holds_indices_and_colours(tmp_path):

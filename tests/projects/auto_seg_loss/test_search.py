@@ -34,13 +34,6 @@ from rl.settings_diff import differences
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 
 
-def names(dicts) -> list[str]:
-    return [item["image_id"] for item in dicts]
-
-
-# --- the search ---
-
-
 # --- evaluations without a reward ---
 
 
@@ -54,15 +47,14 @@ def damage(root, split: str):
     return path
 
 
-@pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_label_stops_a_search_at_once_with_its_name(
-    shapes, make_cfg, tmp_path, monkeypatch, capsys, workers
+    shapes, make_cfg, tmp_path, monkeypatch, capsys
 ):
     """Every candidate would meet it; a search of failures ended with the identity as its winner."""
     root = Path(shutil.copytree(shapes, tmp_path / "datasets"))
     monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
     cfg = make_cfg(
-        *("DATALOADER.NUM_WORKERS", workers, "SEARCH.WARM_START.MAX_ITER", 0),
+        *("DATALOADER.NUM_WORKERS", 1, "SEARCH.WARM_START.MAX_ITER", 0),
         *("SOLVER.IMS_PER_BATCH", 8, "SEARCH.PROXY.MAX_ITER", 2),
     )
     (tmp_path / "output").mkdir(exist_ok=True)
@@ -135,17 +127,12 @@ def test_an_agents_node_has_its_options_with_its_defaults(make_cfg, agent, node)
         (("SEARCH.METRIC", "IoU"), "Metric 'IoU'"),
         (("SEARCH.SURFACE", "spline"), "'spline'.*bezier, linear"),
         (("SEARCH.AGENT", "sgd"), "'sgd'.*ppo, random"),
-        (("SEARCH.PPO.BASELINE", "median"), "baseline.*mean, mu"),
-        (("SEARCH.PIECES", -1), "pieces"),
         (("SEED", -1), "SEED"),
         (("SEARCH.SAMPLES", 0), "samples must be >= 1, got 0"),
         (("SEARCH.ABSENT", "keep"), r"ignore.*zero"),
-        (("SEARCH.TOLERANCE", 1001), r"tolerance.* 1000"),
         (("SEARCH.HOLDOUT.BLOCK", 100), "use smaller blocks or more images"),
         (("SEARCH.AGENT", "cma_es", "SEARCH.SAMPLES", 1), "n >= 4"),
         (("SEARCH.EXECUTOR.NAME", "slurm"), "'slurm'.*serial, ray"),
-        (("SEARCH.EXECUTOR.MAX_LOST", 1.5), r"MAX_LOST in \[0, 1\], got 1\.5"),
-        (("SEARCH.SELECTION.RESEEDS", 1), "reseeds must be >= 2, got 1"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -182,13 +169,9 @@ def test_settings_without_effect_may_change(header, key, value):
 @pytest.mark.parametrize(
     "key, value",
     [
-        ("SEARCH.METRIC", "mAcc"),
-        ("SEARCH.PROXY.MAX_ITER", 9),
         ("SEARCH.PPO.SIGMA", 0.1),
-        ("SOLVER.BASE_LR", 0.123),
         ("TEST.PROTOCOL", "paper"),
         ("MODEL.WEIGHTS", "some.pth"),
-        ("SEED", 5),
         ("SEARCH.EXECUTOR.MAX_RETRIES", 0),
     ],
 )

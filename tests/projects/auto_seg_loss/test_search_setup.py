@@ -40,7 +40,6 @@ def test_the_spec_has_the_settings_of_the_search(make_cfg):
     ("objective", "metrics", "combine", "name"),
     [
         ("Fbeta(beta=2.0)", ["Fbeta(beta=2)"], "sum", "shapes-fbeta-beta-2-bezier"),
-        ("mIoU + BF1", ["mIoU", "BF1"], "sum", "shapes-miou+bf1-bezier"),
         ("mIoU*BF1", ["mIoU", "BF1"], "product", "shapes-miou-bf1-bezier"),
         ("BIoU | mIoU>=0.6", ["BIoU"], "sum", "shapes-biou-miou-0.6-bezier"),
     ],
@@ -56,11 +55,10 @@ def test_any_objective_gives_a_space_a_loss_and_a_name(make_cfg, objective, metr
 # --- the sets ---
 
 
-@pytest.mark.parametrize("fraction, held", [(0.25, 2), (0.5, 4)])
-def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg, fraction, held):
-    search, holdout = build_sets(make_cfg(HOLDOUT + "FRACTION", fraction))
+def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg):
+    search, holdout = build_sets(make_cfg(HOLDOUT + "FRACTION", 0.5))
     train, test = (names(DatasetCatalog.get(name)) for name in (TRAIN, TEST))
-    assert len(holdout) == held
+    assert len(holdout) == 4
     assert sorted(names(search) + names(holdout)) == sorted(train)
     assert not set(names(search) + names(holdout)) & set(test)
 
@@ -75,7 +73,6 @@ def test_a_hold_out_may_be_a_set_of_its_own(shapes, make_cfg):
     "options, words",
     [
         ((HOLDOUT + "DATASETS", f"('{TEST}',)"), "the hold-out set and the test set share 6 files"),
-        ((HOLDOUT + "DATASETS", f"('{TRAIN}',)"), "the search set and the hold-out set share"),
         (("DATASETS.TEST", f"('{TRAIN}',)"), "the hold-out set and the test set share 4 files"),
         (
             (HOLDOUT + "DATASETS", f"('{VAL}',)", "DATASETS.TEST", f"('{TRAIN}',)"),

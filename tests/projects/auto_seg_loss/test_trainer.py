@@ -16,7 +16,6 @@ from auto_seg_loss.evaluation import (
     metrics_of,
 )
 from auto_seg_loss.trainer import Trainer, build_lr_scheduler, build_optimizer
-from autoseg_core import PAPER_METRICS
 
 TEST = "shapes_sem_seg_test"
 
@@ -79,23 +78,6 @@ def test_synchronised_batch_norm_is_batch_norm_in_one_process(shapes, make_cfg):
     assert torch.equal(weights(synchronised), weights(plain))
 
 
-def test_the_evaluator_has_the_settings_of_test(shapes, make_cfg):
-    cfg = make_cfg(
-        "TEST.PROTOCOL",
-        "paper",
-        "TEST.TOLERANCE",
-        2,
-        "TEST.DROP_BACKGROUND",
-        True,
-        "TEST.METRICS",
-        "('Dice',)",
-    )
-    scores = build_evaluator(cfg, DatasetCatalog.get(TEST), TEST, metrics_of(cfg)).scores
-    assert (scores.protocol, scores.tolerance, scores.drop_background) == ("paper", 2, True)
-    assert (scores.num_classes, scores.ignore_index) == (7, 255)
-    assert scores.metrics == (*PAPER_METRICS, "Dice")
-
-
 def test_one_pass_scores_by_every_protocol(shapes, make_cfg):
     cfg = make_cfg("TEST.METRICS", "('Dice',)")
     model = build_model(cfg)
@@ -115,10 +97,3 @@ def test_a_test_during_training_draws_its_samples(shapes, make_cfg):
         *(f"samples/shapes_sem_seg_val/val_0000{index}" for index in (0, 1)),
     ]
     assert results[TEST]["sem_seg"].keys() == trainer.results[TEST]["sem_seg"].keys()
-
-
-def test_a_training_that_cannot_begin_says_why(shapes, make_cfg, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    trainer = Trainer(make_cfg("OUTPUT_DIR", tmp_path / "file" / "run"))
-    with pytest.raises(NotADirectoryError):
-        trainer.train()

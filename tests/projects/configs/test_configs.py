@@ -18,7 +18,6 @@ from small_networks import PARAMETERS, small_network
 from torch import nn
 
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.search import build_agent
 from auto_seg_loss.search_setup import build_space
@@ -95,7 +94,6 @@ def test_every_network_goes_with_the_papers_schedule(name: str, tmp_path: Path) 
     path = tmp_path / "retrain.yaml"
     path.write_text(f"_BASE_: {[str(CONFIGS / f'{piece}.yaml') for piece in pieces]}\n")
     cfg = load(str(path))
-    network_on_meta(cfg)
     assert cfg.SOLVER.WEIGHT_DECAY == 0.0005 and cfg.MODEL.AUX_HEAD.ENABLED
     model = network_of(cfg)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]

@@ -7,14 +7,14 @@ looks.py    every file looked at once        verify.py              checks befor
 train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
 neighbours.py frames of films in two parts   report.py              what data sets hold, as text
-voc.py, cityscapes.py, ade20k.py, camvid.py, shapes.py              the data sets
+sets.py    VOC, Cityscapes, ADE20K, CamVid, shapes
 """
 
 from __future__ import annotations
 
 from detectron2.data.detection_utils import SizeMismatchError
 
-from . import ade20k, camvid, cityscapes, shapes, voc  # noqa: F401  (registration)
+from . import sets  # noqa: F401  (registration)
 from .images import read_image
 from .labels import LabelError, read_label
 from .mapper import SemSegMapper

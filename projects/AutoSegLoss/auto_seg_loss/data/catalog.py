@@ -1,15 +1,12 @@
 """From folders to Detectron2's catalogs: finding pairs of image and label, and registering them.
 
 A pair is {"file_name", "sem_seg_file_name", "image_id"}, as Detectron2's own loaders make it.
-Folders are looked up when a data set is asked for, not when it is registered, so
-DETECTRON2_DATASETS may be set late.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +21,6 @@ LISTED = 10  # files that an error names before it only counts
 def datasets_root() -> Path:
     """The folder of all data sets: $DETECTRON2_DATASETS, else ./datasets, as in Detectron2."""
     return Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
-
-
-def dataset_folder(name: str, remedy: str) -> Path:
-    """<root>/<name>, or a FileNotFoundError with place and remedy ("{root}" is filled in)."""
-    root = datasets_root()
-    folder = root / name
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"data set {name!r} not found: {folder.absolute()} is no directory (its parent is "
-            "DETECTRON2_DATASETS, else ./datasets). " + remedy.format(root=root)
-        )
-    return folder
 
 
 def register(
@@ -67,34 +52,11 @@ def register(
 
 
 def unregister(name: str) -> None:
-    """Takes a name out of both catalogs, if it is there.
-
-    Detectron2 enters Cityscapes and ADE20K itself, at its import, with the folders of that moment;
-    metadata cannot be set to other values, so its entries have to go before ours come.
-    """
+    """Takes a name out of both catalogs, if it is there: metadata cannot be set anew."""
     if name in DatasetCatalog.list():
         DatasetCatalog.remove(name)
     if name in MetadataCatalog.list():
         MetadataCatalog.remove(name)
-
-
-def register_splits(
-    name: str,
-    load: Callable[[str], Pairs],
-    *,
-    classes: Mapping[str, tuple[int, int, int]],
-    ignore_label: int,
-    splits: Sequence[str] = ("train", "val", "test"),
-) -> None:
-    """Enters `<name>_sem_seg_<split>`; `load` takes the split, `classes` name -> RGB."""
-    for split in splits:
-        register(
-            f"{name}_sem_seg_{split}",
-            partial(load, split),
-            classes=classes.keys(),
-            colours=classes.values(),
-            ignore_label=ignore_label,
-        )
 
 
 def folder_pairs(images: Path, labels: Path) -> Pairs:

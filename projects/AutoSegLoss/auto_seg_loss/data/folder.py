@@ -25,9 +25,9 @@ from .cutting import cut, groups_of
 from .labels import LabelError, Palette, check_palette
 from .lists import read_text
 from .looks import Seen, look_at_labels
+from .sets import voc_colours
 from .splits import SplitError
 from .verify import check_masks, count_values
-from .voc import voc_colours
 
 PARTS = ("train", "holdout", "test")
 CLASSES_FILE = "classes.txt"

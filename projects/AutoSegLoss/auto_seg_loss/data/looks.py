@@ -35,16 +35,7 @@ class Seen:
     counts: dict[int, int]
 
 
-@dataclass(frozen=True)
-class Look:
-    """A file when it was looked at: length in bytes, time of change in ns, and what it held."""
-
-    length: int
-    changed: int
-    seen: Seen
-
-
-_LOOKS = TypeAdapter(dict[str, Look])  # by name of the file
+_KEPT = TypeAdapter(dict[str, Seen])  # by name, length in bytes and time of change of a file
 
 
 def look_at_images(paths: Sequence[str]) -> dict[str, Seen | str]:
@@ -66,16 +57,17 @@ def _look_at_label(path: str, palette: Palette) -> Seen:
 
 
 def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> dict[str, Seen | str]:
-    known = {folder: _read(folder, kind) for folder in {os.path.dirname(path) for path in paths}}
+    kept = {folder: _read(folder, kind) for folder in {os.path.dirname(path) for path in paths}}
+    fresh: dict[str, dict[str, Seen]] = {folder: {} for folder in kept}
 
-    def once(path: str) -> Look | str:
+    def once(path: str) -> Seen | str:
         folder, name = os.path.split(path)
         try:
             status = os.stat(path)
-            old = known[folder].get(name)
-            if old and (old.length, old.changed) == (status.st_size, status.st_mtime_ns):
-                return old
-            return Look(status.st_size, status.st_mtime_ns, look(path))
+            key = f"{name} {status.st_size} {status.st_mtime_ns}"
+            if key not in kept[folder]:
+                fresh[folder][key] = look(path)
+            return kept[folder].get(key) or fresh[folder][key]
         except FileNotFoundError:
             return f"{path}: no such file"
         except (OSError, LabelError) as error:
@@ -84,28 +76,26 @@ def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> di
     with ThreadPoolExecutor() as pool:  # decoding lets go of Python's lock
         work = tqdm(pool.map(once, paths), f"{kind} looked at", len(paths), disable=None, delay=2)
         found = dict(zip(paths, work, strict=True))
-    for folder, looks in known.items():
-        now = {os.path.basename(p): one for p, one in found.items() if os.path.dirname(p) == folder}
-        fresh = {name: one for name, one in now.items() if isinstance(one, Look)}
-        if any(one is not looks.get(name) for name, one in fresh.items()):
-            _write(folder, kind, {**looks, **fresh})
-    return {path: one.seen if isinstance(one, Look) else one for path, one in found.items()}
+    for folder, new in fresh.items():
+        if new:
+            _write(folder, kind, kept[folder] | new)
+    return found
 
 
-def _read(folder: str, kind: str) -> dict[str, Look]:
+def _read(folder: str, kind: str) -> dict[str, Seen]:
     """Those that are kept of a folder; {} where there are none, or none that can be read."""
     try:
-        return _LOOKS.validate_json(_place(folder, kind).read_bytes())
+        return _KEPT.validate_json(_place(folder, kind).read_bytes())
     except (OSError, ValueError):
         return {}
 
 
-def _write(folder: str, kind: str, looks: dict[str, Look]) -> None:
+def _write(folder: str, kind: str, seen: dict[str, Seen]) -> None:
     place = _place(folder, kind)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with replacing(place) as partial:
-            partial.write_bytes(_LOOKS.dump_json(looks))
+            partial.write_bytes(_KEPT.dump_json(seen))
     except OSError as error:
         logger.warning("looks at %s cannot be kept, the next run takes as long: %s", folder, error)
 

@@ -9,9 +9,7 @@ from detectron2.config import CfgNode
 from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.weight_files import local_weights
-from auto_seg_loss.weight_names import converted
-from auto_seg_loss.weights import read_checkpoint
+from auto_seg_loss.weights import converted, local_weights, read_checkpoint
 
 WEIGHTS_KEY = "FEATURES.WEIGHTS"
 

@@ -36,7 +36,7 @@ from auto_seg_loss.features.geometry import Window, window_of
 from auto_seg_loss.features.network import feature_shapes, frozen_backbone
 from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.weight_files import local_weights
+from auto_seg_loss.weights import local_weights
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)

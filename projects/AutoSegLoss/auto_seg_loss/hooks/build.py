@@ -1,7 +1,8 @@
-"""The hooks of a training, in their order, and the files that they write."""
+"""The hooks of a training, in their order."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,52 +12,53 @@ from typing import Any
 from detectron2.data import MetadataCatalog
 from detectron2.engine import HookBase, hooks
 from detectron2.utils import comm
-from detectron2.utils.events import CommonMetricPrinter, EventWriter
+from detectron2.utils.events import CommonMetricPrinter, JSONWriter, TensorboardXWriter
 from fvcore.nn.precise_bn import get_bn_modules
 
-from auto_seg_loss.evaluation import metrics_of
-
-from .counts import LossCounts, searched_loss
-from .evaluation import Evaluation
-from .layout import custom_scalars
+from .counts import LossCounts
 from .pictures import Surfaces
-from .progress import Progress, is_due
-from .writers import Board, MetricsFile
+from .progress import Progress
 
 _PERIOD = 20  # iterations between two lines of the log, as Detectron2 has it
-
-
-def build_files(trainer: Any) -> list[EventWriter]:
-    """metrics.json and TensorBoard's event files, open; see ``writers``."""
-    output, start = Path(trainer.cfg.OUTPUT_DIR), trainer.start_iter
-    loss = searched_loss(trainer.model)
-    layout = custom_scalars(metrics_of(trainer.cfg), None if loss is None else loss.spec)
-    return [MetricsFile(output / "metrics.json", start), Board(output, layout, start)]
 
 
 def build_hooks(trainer: Any) -> list[HookBase | None]:
     """Detectron2's default hooks in their order, with those of this package.
 
-    Losses, counts and the like are on the disk before the checkpoint of their iteration, results of
-    an evaluation right after it.
+    The checkpoint of an iteration comes before its evaluation, which may fail.
     """
-    cfg, period, main = trainer.cfg, trainer.cfg.VIS_PERIOD, comm.is_main_process()
+    cfg, period = trainer.cfg, trainer.cfg.VIS_PERIOD
     classes = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).stuff_classes
-    metrics = Path(cfg.OUTPUT_DIR) / "metrics.json"
-    printer = CommonMetricPrinter(trainer.max_iter)
     return [
         hooks.IterationTimer(),
         Progress(period, cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE),
         hooks.LRScheduler(),
         precise_bn(trainer),
         LossCounts(period, classes),
-        Surfaces() if main and period else None,
-        hooks.PeriodicWriter([printer], _PERIOD) if main else None,
-        Write(period),
+        Surfaces() if comm.is_main_process() and period else None,
         hooks.PeriodicCheckpointer(trainer.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD),
         trainer.steps,
-        Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test, metrics),
+        hooks.EvalHook(cfg.TEST.EVAL_PERIOD, trainer.test),
     ]
+
+
+def build_writers(trainer: Any) -> list[HookBase]:
+    """The log, metrics.json and TensorBoard's event files of OUTPUT_DIR, in the main process.
+
+    They come last, and when the first iteration is known: readers of event files drop what older
+    files hold from there on.
+    """
+    if not comm.is_main_process():
+        return []
+    output = Path(trainer.cfg.OUTPUT_DIR)
+    files = [
+        JSONWriter(str(output / "metrics.json")),
+        TensorboardXWriter(str(output), purge_step=trainer.start_iter),
+    ]
+    # A writer takes the latest value of each scalar: none of VIS_PERIOD is passed over.
+    period = math.gcd(_PERIOD, trainer.cfg.VIS_PERIOD)
+    printer = CommonMetricPrinter(trainer.max_iter)
+    return [hooks.PeriodicWriter([printer], _PERIOD), hooks.PeriodicWriter(files, period)]
 
 
 def precise_bn(trainer: Any) -> HookBase | None:
@@ -72,19 +74,3 @@ def first_batches(trainer: Any, count: int) -> Iterator[Any]:
     """Those of the training, again and again: a resumed training measures as a whole one does."""
     while True:
         yield from islice(replace(trainer.loader, start=0, workers=0), count)
-
-
-class Write(HookBase):
-    """Writes the files every 20 iterations, where something of VIS_PERIOD is due, and at last."""
-
-    def __init__(self, period: int) -> None:
-        self._period = period
-
-    def after_step(self) -> None:
-        if is_due(self.trainer, _PERIOD) or is_due(self.trainer, self._period):
-            self.after_train()
-
-    def after_train(self) -> None:
-        """Also of a training that was interrupted."""
-        for file in self.trainer.files:
-            file.write()

@@ -12,7 +12,7 @@ import torch
 from detectron2.engine import HookBase
 from torch import Tensor, nn
 
-from autoseg_core import AutoSegLoss, LossSpec, get_metric
+from autoseg_core import AutoSegLoss, LossSpec
 from autoseg_core.counts import Counts
 
 from .progress import is_due
@@ -95,11 +95,3 @@ def term_names(spec: LossSpec) -> list[str]:
 def shown_counts(counts: Counts) -> tuple[str, ...]:
     """The names of its fields that change with the prediction, and the target."""
     return tuple(n for n in dict.fromkeys((*REGION, *BOUNDARY)) if hasattr(counts, n))
-
-
-def count_names(spec: LossSpec) -> list[str]:
-    """The counts that the terms of a loss look at, each once."""
-    regions = [get_metric(term.metric).region for term in spec.terms]
-    return list(
-        dict.fromkeys(n for r in regions for n in (BOUNDARY if r == "boundary" else REGION))
-    )

@@ -8,10 +8,9 @@ from typing import Any
 
 from detectron2.utils import comm
 
-from auto_seg_loss.checkpoint import Checkpointer
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import random_states
-from auto_seg_loss.weights import is_whole
+from auto_seg_loss.weights import Checkpointer, is_whole
 from autoseg_core.files import replacing, save_whole
 
 # What a training was started with, in its OUTPUT_DIR, and where it was last. Not config.yaml: every

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 from detectron2.config import CfgNode
+from detectron2.evaluation.testing import flatten_results_dict
 
 from auto_seg_loss.config import expand_homes, project_defaults, register_names
 from auto_seg_loss.runtime.errors import ConfigError
@@ -27,10 +29,20 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
         cfg.merge_from_list(opts)
     except (AssertionError, AttributeError, KeyError, ValueError) as error:
         where = f"{config_file or 'defaults'} and KEY VALUE options"
-        raise ConfigError(f"{where}: {error.args[0] if error.args else error}") from None
+        words = str(error.args[0] if error.args else error)
+        raise ConfigError(f"{where}: {words}{_nearest_key(words)}") from None
     expand_homes(cfg)
     run_imports(cfg)
     return cfg
+
+
+def _nearest_key(words: str) -> str:
+    """What may be meant by the unknown key that ends an error of yacs; "" for other errors."""
+    if "Non-existent" not in words:
+        return ""
+    known = [key.replace("/", ".") for key in flatten_results_dict(project_defaults())]
+    near = get_close_matches(words.rpartition(" ")[2], known, 1)
+    return f"; is it {near[0]}?" if near else ""
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     last = path.with_name(LAST)
+    if not resume:
+        path.with_name("metrics.json").unlink(missing_ok=True)  # Detectron2 appends to it
     if not resume and last.is_file():
         logger.warning(
             "%s holds a training that ended with %s: this one begins anew and replaces it "

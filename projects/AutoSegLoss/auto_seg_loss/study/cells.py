@@ -12,7 +12,6 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 
-from auto_seg_loss.checkpoint import WholeCheckpointer
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import LAST
@@ -27,6 +26,7 @@ from auto_seg_loss.study.inspection import (
 from auto_seg_loss.study.matrix import Cell, measures
 from auto_seg_loss.study.record import Result, Trial, changed_settings
 from auto_seg_loss.trainer import Trainer
+from auto_seg_loss.weights import WholeCheckpointer
 from autoseg_core.files import read_json, replacing
 from rl.executors.attempts import is_data_error, one_line
 

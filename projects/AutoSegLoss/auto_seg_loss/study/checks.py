@@ -10,7 +10,7 @@ from auto_seg_loss.runtime.checks import check_config, check_train_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.matrix import Study, cell_config, measures
 from auto_seg_loss.study.settings import RESERVED, Setting
-from auto_seg_loss.weight_files import local_weights
+from auto_seg_loss.weights import local_weights
 
 
 def check_study(study: Study) -> None:

@@ -25,7 +25,7 @@ from auto_seg_loss.study.inspection import save_predictions
 from auto_seg_loss.study.pool import map_jobs
 from auto_seg_loss.study.record import Record, Result, Trial
 from auto_seg_loss.training import score, train
-from auto_seg_loss.weight_files import local_weights
+from auto_seg_loss.weights import local_weights
 from autoseg_core import Objective
 
 

@@ -66,9 +66,3 @@ def test_kept_files_that_are_damaged_count_as_none(paths, user_cache):
     for content in (b"", b"[1]", b'{"a.png": 3}', b"\xff"):
         kept.write_bytes(content)
         assert look_at_labels(paths) == first
-
-
-def test_looks_that_cannot_be_kept_are_a_warning(paths, user_cache, caplog):
-    user_cache.write_text("a file")
-    assert len(look_at_labels(paths)) == 2
-    assert "cannot be kept" in caplog.text

@@ -84,14 +84,6 @@ def test_training_gives_image_and_indices(item):
     assert torch.equal(result["sem_seg"], expected)
 
 
-def test_inference_reads_no_label(item):
-    Path(item["sem_seg_file_name"]).unlink()
-    result = make(is_train=False, augmentations=[T.ResizeShortestEdge(40, 400)])(item)
-    assert "sem_seg" not in result
-    assert result["image"].shape == (3, 40, 60)
-    assert (result["height"], result["width"]) == (20, 30)  # of the file
-
-
 def test_image_and_label_are_augmented_together(item):
     augmentations = [T.RandomFlip(prob=1.0), T.CropTransform(3, 5, 12, 9)]
     result = make(augmentations=augmentations)(item)

@@ -41,9 +41,3 @@ def test_sets_stand_side_by_side():
     ]
     assert "x_sem_seg_test: classes that never occur: ground, car" in lines
     assert "x_sem_seg_train: classes that never occur: sky, car" in lines
-
-
-def test_nothing_odd_and_void_inside_the_classes():
-    text = summary({"d": {"a": Seen(1, 4, {0: 3, 1: 1})}}, ["void", "road"], 0)
-    assert "1x4 (HxW), 75.000 % void\n" in text
-    assert table(text) == [["1", "road", "100.000", "1"]]

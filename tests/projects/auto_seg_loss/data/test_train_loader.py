@@ -29,14 +29,14 @@ def by_hand(images: int) -> list[str]:
     return [f"{index}.png" for shuffle in shuffles for index in shuffle]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_the_order_is_that_of_the_seed_whatever_the_number_of_workers(workers):
     names = named(10, workers=workers)
     assert list(chain(*names)) == by_hand(20) and {len(batch) for batch in names} == {2}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("start", [1, 4, 7])
+@pytest.mark.parametrize("start", [1, 7])
 def test_it_begins_at_any_batch(workers, start):
     assert named(3, workers=workers, start=start) == named(10)[start : start + 3]
 

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError, verify_dataset
-from auto_seg_loss.data.looks import Seen
 from auto_seg_loss.data.verify import check_brightness
 
 
@@ -47,17 +46,6 @@ def test_a_truncated_image_is_named(pair, suffix):
     assert item["file_name"] in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture"])
-def test_a_file_that_is_no_picture_is_named(pair, content):
-    item = pair()
-    with open(item["file_name"], "wb") as file:
-        file.write(content)
-    with pytest.raises(
-        DatasetError, match=r"cannot read image .*a\.jpg: not an image of a known .*; restore"
-    ):
-        verify_dataset("d", [item])
-
-
 def test_a_turned_photograph_has_the_size_that_detectron2_sees(pair):
     item = pair(image=(20, 30), label=(30, 20))
     exif = Image.Exif()
@@ -73,9 +61,6 @@ def test_all_problems_come_in_one_error(pair):
         verify_dataset("d", [*items, pair()])
     words = str(caught.value)
     assert words.count("no such file") == 10 and words.endswith("and 3 more")
-
-
-LABELS = {"a.png": Seen(1, 4, {0: 3, 255: 1}), "b.png": Seen(1, 4, {1: 2, 4: 1, 9: 1})}
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from detectron2.engine import HookBase, TrainerBase
-from detectron2.utils.events import EventWriter
 from torch import nn
 
 
@@ -43,8 +42,6 @@ class Loop(TrainerBase):
         self.optimizer = torch.optim.SGD(parts)
         self.register_hooks(hooks)
 
-    files: Sequence[EventWriter]
-
     def run_step(self) -> None:
         self.step(self)
 
@@ -73,11 +70,9 @@ def train() -> Callable[..., Log]:
         start: int = 0,
         model: nn.Module | None = None,
         step: Callable[[Any], None] = lambda loop: None,
-        files: Sequence[EventWriter] = (),
     ) -> Log:
         log = Log()
         loop = Loop([hook, log], model or Model(), step)
-        loop.files = files
         loop.train(start, iterations)
         return log
 

@@ -70,7 +70,3 @@ def test_a_picture_is_image_truth_prediction_and_edges(dicts):
 def test_the_surfaces_are_drawn_once(train, make_model, start, drawn):
     model = make_model(load_loss("voc-miou-bezier"))
     assert train(Surfaces(), 6, start=start, model=model).images == drawn
-
-
-def test_other_losses_have_no_surfaces(train, make_model):
-    assert train(Surfaces(), 2, model=make_model(torch.nn.CrossEntropyLoss())).images == []

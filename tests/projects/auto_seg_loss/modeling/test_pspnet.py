@@ -7,16 +7,6 @@ from torch import nn
 
 from auto_seg_loss.modeling.pspnet import PyramidPooling
 
-SETTINGS = {
-    "num_classes": 3,
-    "norm": "BN",
-    "channels": 6,
-    "grids": [1, 2],
-    "dropout": 0.0,
-    "loss": nn.CrossEntropyLoss(),
-    "common_stride": 8,
-}
-
 
 def test_features_stand_beside_their_means():
     pooling = PyramidPooling(8, [1, 2], norm="")

@@ -11,27 +11,8 @@ from torch import nn
 from autoseg_core import AutoSegLoss, LossSpec, SearchSpace
 
 HEAD = "MODEL.SEM_SEG_HEAD."
-LOSSES = {
-    "cross_entropy": (HEAD + "LOSS_TYPE", "cross_entropy"),
-    **{
-        name: (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", name)
-        for name in ("voc-miou-bezier", "voc-bf1-bezier")
-    },
-}
-SIZES = [(480, 360), (97, 131), (33, 200)]
-
-
-def training_batch(images: int = 4, height: int = 32, width: int = 48) -> list[dict]:
-    """Images whose class can be seen: class k is grey level 30 k, in vertical stripes."""
-    generator = torch.Generator().manual_seed(0)
-    batch = []
-    for _ in range(images):
-        stripes = torch.randint(7, (width // 8,), generator=generator).repeat_interleave(8)
-        labels = stripes.expand(height, width)
-        noise = torch.randn(3, height, width, generator=generator)
-        image = (labels * 30 + 10 * noise).clamp(0, 255).byte()
-        batch.append({"image": image, "sem_seg": labels.clone(), "height": height, "width": width})
-    return batch
+SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
+SIZES = [(97, 131), (33, 200)]
 
 
 def picture(height: int, width: int) -> dict:
@@ -48,37 +29,6 @@ def spec_with(tmp_path, name: str, metric: str, pieces: int, value: float) -> st
     return str(path)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_training_lowers_every_loss(make_cfg, name):
-    torch.manual_seed(0)
-    model = build_model(make_cfg(*LOSSES[name])).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    batch, values = training_batch(), []
-    for _ in range(12):
-        losses = model(batch)
-        assert list(losses) == ["loss_sem_seg"]
-        optimizer.zero_grad()
-        losses["loss_sem_seg"].backward()
-        gradients = [p.grad for p in model.parameters()]
-        assert all(g is not None and g.isfinite().all() for g in gradients)
-        assert any(g.abs().max() > 0 for g in gradients)
-        optimizer.step()
-        values.append(float(losses["loss_sem_seg"].detach()))
-    assert values[-1] < values[0]
-
-
-@pytest.mark.parametrize("name", [name for name in LOSSES if name.startswith("voc-")])
-def test_a_batch_of_void_keeps_gradients_finite(make_cfg, name):
-    model = build_model(make_cfg(*LOSSES[name])).train()
-    batch = [
-        {**item, "sem_seg": torch.full_like(item["sem_seg"], 255)} for item in training_batch(2)
-    ]
-    loss = model(batch)["loss_sem_seg"]
-    loss.backward()
-    assert loss.item() == 0
-    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-
-
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 def test_images_of_any_size_are_segmented_after_64x64_crops(make_cfg, size):
     cfg = make_cfg("INPUT.CROP.ENABLED", True, "INPUT.CROP.SIZE", [64, 64])
@@ -91,7 +41,7 @@ def test_images_of_any_size_are_segmented_after_64x64_crops(make_cfg, size):
 
 @pytest.mark.parametrize("theirs_first", [True, False])
 def test_weights_pass_between_detectron2s_head_and_ours(make_cfg, tmp_path, theirs_first):
-    ours = build_model(make_cfg(*LOSSES["voc-miou-bezier"])).eval()
+    ours = build_model(make_cfg(*SEARCHED)).eval()
     theirs = build_model(
         make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", "INPUT.CROP.ENABLED", False)
     ).eval()
@@ -108,10 +58,9 @@ def test_weights_pass_between_detectron2s_head_and_ours(make_cfg, tmp_path, thei
     [
         (("mIoU", 2, 0.2), ("mIoU", 2, 0.7)),
         (("mIoU", 2, 0.2), ("BF1", 1, 0.7)),
-        (("mIoU", 2, 0.2), None),
         (None, ("mIoU", 2, 0.7)),
     ],
-    ids=["equal shapes", "other metric", "from searched", "from cross entropy"],
+    ids=["equal shapes", "other metric", "from cross entropy"],
 )
 def test_the_loss_of_the_config_outlives_a_checkpoint(make_cfg, tmp_path, old, new):
     def model_with(name: str, spec: tuple | None) -> nn.Module:

@@ -40,19 +40,6 @@ def test_features_are_those_of_timm(make_cfg, name, wanted, strides):
     assert [shapes[f].channels for f in wanted] == info.channels(indices)
 
 
-def test_hrnet_w48_gives_its_four_resolutions():
-    with torch.device("meta"):
-        network = TimmBackbone(
-            "hrnet_w48",
-            out_features=["stage1", "stage2", "stage3", "stage4"],
-            options={"feature_location": ""},
-        )
-    shapes = network.output_shape().values()
-    assert [shape.channels for shape in shapes] == [48, 96, 192, 384]
-    assert [shape.stride for shape in shapes] == [4, 8, 16, 32]
-    assert network.size_divisibility == 32
-
-
 def test_batch_norms_become_synchronised(make_cfg):
     options = (T + "SYNC_BN", True, T + "OUT_FEATURES", ["stage1"])
     network = build_timm_backbone(

@@ -52,15 +52,8 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_names_the_path(checkpointer,
     assert names == {"model_0000004.pth", "last_checkpoint"}
 
 
-def test_that_which_is_named_counts_whatever_its_age(tmp_path):
-    leave(tmp_path, "best.pth", "model_0000009.pth")
-    (tmp_path / "run.json").touch()
-    (tmp_path / "last_checkpoint").write_text("best.pth\n")
-    assert latest_checkpoint(tmp_path) == tmp_path / "best.pth"
-
-
 @pytest.mark.parametrize(
-    "text", [None, b"", b"\xff\xfe\x00", b"../model_0000004.pth", b"model_0000019.pth", b"x" * 9999]
+    "text", [None, b"\xff\xfe\x00", b"../model_0000004.pth", b"model_0000019.pth"]
 )
 def test_else_the_newest_whole_one(tmp_path, text, caplog):
     leave(tmp_path, "model_0000004.pth", "model_final.pth", "model_0000009.pth", "other.pth")

@@ -45,9 +45,10 @@ def test_a_file_wins_over_its_bases_and_a_later_base_over_an_earlier(write):
 
 
 @pytest.mark.parametrize("place", ["mine.yaml", "base.yaml"])
-@pytest.mark.parametrize("tag", ["object/apply:os.mkdir", "object/new:os.mkdir"])
-def test_nothing_is_executed(write, tmp_path, place, tag):
-    bad = write(f'SOLVER:\n  MAX_ITER: !!python/{tag} ["{tmp_path / "executed"}"]\n', place)
+def test_nothing_is_executed(write, tmp_path, place):
+    bad = write(
+        f'SOLVER:\n  MAX_ITER: !!python/object/apply:os.mkdir ["{tmp_path / "executed"}"]\n', place
+    )
     path = bad if place == "mine.yaml" else write("_BASE_: base.yaml\n")
     with pytest.raises(ConfigError, match=rf"mine.yaml: .*python/.*{place}.*line 2"):
         load_config(str(path), [])
@@ -81,8 +82,3 @@ def test_a_merge_is_no_key_that_is_given_twice(write):
     text = "X: &x {A: 1}\nY: {Z: &z {<<: *x, A: 2}}\nC:\n  <<: *z\n  <<: *x\n  A: 3\n"
     found = read_yaml(write(text))
     assert found["C"] == {"A": 3} and found["Y"]["Z"] == {"A": 2}
-
-
-def test_a_missing_base_is_named(write):
-    with pytest.raises(ConfigError, match=r"gone\.yaml"):
-        read_yaml(write("_BASE_: gone.yaml\n"))

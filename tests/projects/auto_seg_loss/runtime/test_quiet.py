@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 import pytest
 
-from auto_seg_loss.runtime.quiet import LOGGERS, hush_detectron2, quiet
+from auto_seg_loss.runtime.quiet import LOGGERS, quiet
 
 
 @pytest.fixture(params=LOGGERS)
@@ -29,12 +28,3 @@ def test_quiet_drops_every_record_but_critical_ones_and_those_of_others(logger, 
         logger.critical("broken")
     logger.info("again")
     assert [record.message for record in caplog.records] == ["heard", "broken", "again"]
-
-
-def test_hush_detectron2_keeps_warnings_and_this_projects_lines(logger, capsys):
-    logger.handlers = [logging.StreamHandler(sys.stdout)]
-    hush_detectron2()
-    logger.info("detail")
-    logger.warning("trouble")
-    ours = logger.name == "auto_seg_loss"
-    assert capsys.readouterr().out == ("detail\n" if ours else "") + "trouble\n"

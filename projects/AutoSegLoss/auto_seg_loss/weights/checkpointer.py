@@ -12,7 +12,7 @@ from detectron2.checkpoint.c2_model_loading import align_and_update_state_dicts
 from torch import Tensor
 
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.weights import read_checkpoint
+from auto_seg_loss.weights.reading import read_checkpoint
 
 _LISTED = 3
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from auto_seg_loss.checkpoint import placed, unwrapped
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.weights.checkpointer import placed, unwrapped
 
 _RESNET = (
     (r"^(conv1|bn1)\.", r"stem.\1."),

