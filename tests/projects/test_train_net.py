@@ -8,7 +8,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,19 +15,17 @@ from autoseg_core import PAPER_METRICS
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
-SETTINGS = (*SEARCHED, "SOLVER.MAX_ITER", 30, "SOLVER.CHECKPOINT_PERIOD", 10)
+SETTINGS = (*SEARCHED, "SOLVER.MAX_ITER", 20, "SOLVER.CHECKPOINT_PERIOD", 10)
 
 
 @pytest.fixture(scope="module")
-def trained(as_user, tiny_config, weights, tmp_path_factory) -> Path:
-    """The output of a training of thirty iterations; its terminal is in stdout.txt, stderr.txt."""
-    directory = tmp_path_factory.mktemp("train")
-    command = ("train_net.py", "--config-file", tiny_config)
-    options = ("OUTPUT_DIR", "run", "MODEL.WEIGHTS", weights, *SETTINGS)
-    run = as_user(*command, *options, cwd=directory)
-    (directory / "run" / "stdout.txt").write_text(run.stdout)
-    (directory / "run" / "stderr.txt").write_text(run.stderr)
-    return directory / "run"
+def trained(scripts, tiny_config, weights, tmp_path_factory) -> Path:
+    """The output of a training of twenty iterations; what it printed is in stdout.txt."""
+    output = tmp_path_factory.mktemp("train") / "run"
+    options = ("OUTPUT_DIR", output, "MODEL.WEIGHTS", weights, *SETTINGS)
+    run = scripts.run("train_net.py", "--config-file", tiny_config, *options).assert_ok()
+    (output / "stdout.txt").write_text(run.stdout)
+    return output
 
 
 @pytest.fixture
@@ -48,16 +45,6 @@ def train(scripts, tiny_config, weights):
     return run
 
 
-def metrics(output: Path) -> dict[str, list[tuple[int, float]]]:
-    """Name -> (iteration, value) of every row of metrics.json that has it."""
-    rows: dict[str, list[tuple[int, float]]] = {}
-    for line in (output / "metrics.json").read_text().splitlines():
-        row = json.loads(line)
-        for name, value in row.items():
-            rows.setdefault(name, []).append((row["iteration"], value))
-    return rows
-
-
 def printed_scores(text: str) -> dict[str, list[str]]:
     """Task -> names and numbers, of the last evaluation's lines to copy and paste."""
     found = re.findall(r"copypaste: Task: (.*)\n.*copypaste: (.*)\n.*copypaste: (.*)", text)
@@ -69,19 +56,9 @@ def printed_scores(text: str) -> dict[str, list[str]]:
 
 def test_it_writes_checkpoints_and_the_config(trained):
     names = {path.name for path in trained.iterdir()}
-    checkpoints = {"model_0000009.pth", "model_0000019.pth", "model_final.pth"}
+    checkpoints = {"model_0000009.pth", "model_final.pth"}
     assert names >= {*checkpoints, "last_checkpoint", "config.yaml", "log.txt", "metrics.json"}
     assert (trained / "last_checkpoint").read_text() == "model_final.pth"
-
-
-def test_it_reports_the_six_scores(trained):
-    rows = metrics(trained)
-    assert all(np.isfinite(value) for _, value in rows["total_loss"])
-    scores = [rows[f"sem_seg/{name}"] for name in PAPER_METRICS]
-    assert all(len(row) == 1 and 0 <= row[0][1] <= 100 for row in scores)
-    names, numbers = printed_scores((trained / "stdout.txt").read_text())["sem_seg"]
-    assert names == ",".join(PAPER_METRICS)
-    assert numbers.split(",") == [f"{row[0][1]:.4f}" for row in scores]
 
 
 # --- resume ---
@@ -99,8 +76,8 @@ def test_a_training_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config
     assert told == [*map(str, told[:1]), "--resume", *map(str, (*command[1:], *options))]
     # It is kept to its last step, not only to the last period's checkpoint.
     kept = torch.load(output / last.read_text(), weights_only=False)["iteration"]
-    rows = metrics(output)["total_loss"]
-    assert kept >= rows[-1][0]
+    rows = map(json.loads, (output / "metrics.json").read_text().splitlines())
+    assert kept >= max(row["iteration"] for row in rows)
 
 
 def test_resume_with_another_config_says_what_differs_and_changes_nothing(copy, train):
@@ -132,5 +109,6 @@ def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
     assert both["strict"][0] != both["strict"][1]
     before = printed_scores((trained / "stdout.txt").read_text())
     assert list(before) == ["sem_seg"] and both["strict"][0] == before["sem_seg"]
+    assert before["sem_seg"][0] == ",".join(PAPER_METRICS)
     assert not (tmp_path / "strict" / "model_final.pth").exists()
     assert not (tmp_path / "strict" / "run.json").exists()

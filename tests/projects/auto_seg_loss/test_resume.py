@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +53,8 @@ def test_it_ends_with_the_same_weights_momenta_and_generators(shapes, make_cfg, 
     assert equal(final(cfg), whole)
 
 
-def test_of_several_processes_each_goes_on_where_it_was(shapes, tiny_config, tmp_path):
-    command = [sys.executable, str(HELPER), str(tiny_config), str(tmp_path)]
-    subprocess.run(command, check=True)
+def test_of_several_processes_each_goes_on_where_it_was(scripts, tiny_config, tmp_path):
+    scripts.run(str(HELPER), tiny_config, tmp_path).assert_ok()
     whole, resumed = (content_of(tmp_path / f"{n}.pth") for n in (1, 2))
     assert len(whole["random"]) == 2 and not equal(*whole["random"])
     assert equal(whole, resumed)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from auto_seg_loss.proxy import DetectronProxy
 from auto_seg_loss.runtime.scripts import explain_user_errors
 from auto_seg_loss.search import (
     check_search,
@@ -28,7 +27,7 @@ from rl.agents import agent_class
 from rl.events import SearchResult
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxy import ProxyResult
-from rl.selection import Finalist, NoVerdictError, race
+from rl.selection import Finalist, race
 from rl.settings_diff import differences
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
@@ -67,37 +66,6 @@ def test_a_damaged_label_stops_a_search_at_once_with_its_name(
     assert str(path) in error and "99" in error and "Traceback" not in error
     assert [r["kind"] for r in read_journal(journal.path)] == ["header", "start"]
     assert not (tmp_path / "output" / "searched_loss.json").exists()
-
-
-def test_no_loss_is_written_without_a_verdict(shapes, make_cfg, tmp_path, monkeypatch):
-    """Every finalist but the identity loses one of two evaluations; resuming makes them again."""
-    evaluate, lose = DetectronProxy.evaluate, True
-    finals = []
-
-    def losing(self, theta, seed, budget=1.0):
-        if len(read_journal(tmp_path / "output" / "journal.jsonl")) >= 5:
-            finals.append(seed)
-            if lose and len(finals) > 2 and len(finals) % 2:
-                raise MemoryError("no memory")
-        return evaluate(self, theta, seed, budget)
-
-    monkeypatch.setattr(DetectronProxy, "evaluate", losing)
-    cfg = make_cfg(
-        *("SEARCH.ROUNDS", 1, "SEARCH.SAMPLES", 2, "SEARCH.PROXY.MAX_ITER", 1),
-        *("SEARCH.EXECUTOR.MAX_RETRIES", 0, "SEARCH.EXECUTOR.MAX_LOST", 1.0),
-    )
-    (tmp_path / "output").mkdir(exist_ok=True)
-    found = tmp_path / "output" / "searched_loss.json"
-    with (
-        open_journal(cfg, resume=False) as journal,
-        pytest.raises(NoVerdictError, match="fewer than two"),
-    ):
-        search(cfg, journal)
-    assert not found.exists()
-    lose = False
-    with open_journal(cfg, resume=True) as journal:
-        search(cfg, journal)
-    assert found.exists()
 
 
 # --- the agent ---

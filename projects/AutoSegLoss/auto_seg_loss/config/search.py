@@ -52,105 +52,115 @@ def add_search_keys(cfg: CfgNode) -> None:
     # schedules follow ROUNDS. The journal holds what the rounds took, and a resumed search goes on
     # from there.
     cfg.SEARCH.MINUTES = 0
-
-    # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
-    # the round's SAMPLES on the mean itself). Those of the group's next paper: RATIO `joint`, ADAM
-    # `fresh`, CLIP 0.1, SIGMA_FINAL 0, a WARMUP.
-    cfg.SEARCH.PPO = CfgNode()
-    # Standard deviation of the truncated normal in the first round, and where it is heading to,
-    # linearly, at the end of the last.
-    cfg.SEARCH.PPO.SIGMA = 0.2
-    cfg.SEARCH.PPO.SIGMA_FINAL = 0.2
-    # Adam steps a round, their learning rate, and the clip of the likelihood ratio.
-    cfg.SEARCH.PPO.EPOCHS = 60
-    cfg.SEARCH.PPO.LR = 0.2
-    cfg.SEARCH.PPO.CLIP = 0.2
-    # Advantage against the round's `mean` reward or the reward of the policy's mean, `mu`.
-    cfg.SEARCH.PPO.BASELINE = "mean"
-    # Likelihood ratio per `coordinate` (released) or `joint`.
-    cfg.SEARCH.PPO.RATIO = "coordinate"
-    # Adam's moments across rounds: `persistent` (released) or `fresh`.
-    cfg.SEARCH.PPO.ADAM = "persistent"
-    # Share of a round's steps, in [0, 1], over which the learning rate rises from 0 (released: 0).
-    cfg.SEARCH.PPO.WARMUP = 0.0
-
-    # CMA-ES. SAMPLES is its population: 4 + 3 ln(coordinates) or more.
-    cfg.SEARCH.CMA_ES = CfgNode()
-    # Standard deviation of the first round, in every coordinate.
-    cfg.SEARCH.CMA_ES.SIGMA = 0.2
-    # Begin again around a random mean when it has converged; False: learn no more.
-    cfg.SEARCH.CMA_ES.RESTARTS = True
-
-    # Tree-structured Parzen estimator.
-    cfg.SEARCH.TPE = CfgNode()
-    # Proposals are uniform until this many rewards are known, and in the first round always.
-    cfg.SEARCH.TPE.STARTUP = 10
-    # Model the coordinates jointly; False: each by itself.
-    cfg.SEARCH.TPE.MULTIVARIATE = False
-
-    # Gaussian process. STARTUP as for TPE.
-    cfg.SEARCH.GP = CfgNode()
-    cfg.SEARCH.GP.STARTUP = 10
-
     # Successive halving within a round. 2: all candidates are trained for a quarter of
     # PROXY.MAX_ITER, the better half of them for a half, and the better half of those in full; each
     # is a training of its own. 0: all in full. Use PPO.BASELINE `mean` with it: the baseline of
     # `mu` is one candidate, the mean, which may be stopped.
     cfg.SEARCH.HALVINGS = 0
+    _add_agents(cfg.SEARCH)
+    _add_executor(cfg.SEARCH)
+    _add_proxy(cfg.SEARCH)
 
+
+def _add_agents(search: CfgNode) -> None:
+    """Options of each agent, in the node of its name."""
+    # PPO. Defaults are the released settings, but for BASELINE (released: `mu`, which spends one of
+    # the round's SAMPLES on the mean itself). Those of the group's next paper: RATIO `joint`, ADAM
+    # `fresh`, CLIP 0.1, SIGMA_FINAL 0, a WARMUP.
+    search.PPO = CfgNode()
+    # Standard deviation of the truncated normal in the first round, and where it is heading to,
+    # linearly, at the end of the last.
+    search.PPO.SIGMA = 0.2
+    search.PPO.SIGMA_FINAL = 0.2
+    # Adam steps a round, their learning rate, and the clip of the likelihood ratio.
+    search.PPO.EPOCHS = 60
+    search.PPO.LR = 0.2
+    search.PPO.CLIP = 0.2
+    # Advantage against the round's `mean` reward or the reward of the policy's mean, `mu`.
+    search.PPO.BASELINE = "mean"
+    # Likelihood ratio per `coordinate` (released) or `joint`.
+    search.PPO.RATIO = "coordinate"
+    # Adam's moments across rounds: `persistent` (released) or `fresh`.
+    search.PPO.ADAM = "persistent"
+    # Share of a round's steps, in [0, 1], over which the learning rate rises from 0 (released: 0).
+    search.PPO.WARMUP = 0.0
+
+    # CMA-ES. SAMPLES is its population: 4 + 3 ln(coordinates) or more.
+    search.CMA_ES = CfgNode()
+    # Standard deviation of the first round, in every coordinate.
+    search.CMA_ES.SIGMA = 0.2
+    # Begin again around a random mean when it has converged; False: learn no more.
+    search.CMA_ES.RESTARTS = True
+
+    # Tree-structured Parzen estimator.
+    search.TPE = CfgNode()
+    # Proposals are uniform until this many rewards are known, and in the first round always.
+    search.TPE.STARTUP = 10
+    # Model the coordinates jointly; False: each by itself.
+    search.TPE.MULTIVARIATE = False
+
+    # Gaussian process. STARTUP as for TPE.
+    search.GP = CfgNode()
+    search.GP.STARTUP = 10
+
+
+def _add_executor(search: CfgNode) -> None:
     # Who evaluates, `serial` (this process) or `ray` (extra [ray]; worker processes here, or on the
     # cluster of RAY_ADDRESS). On CPUs results do not depend on it, and a search may be resumed with
     # another; MAX_RETRIES and TIMEOUT must stay.
-    cfg.SEARCH.EXECUTOR = CfgNode()
-    cfg.SEARCH.EXECUTOR.NAME = "serial"
+    search.EXECUTOR = CfgNode()
+    search.EXECUTOR.NAME = "serial"
     # For `ray`. Worker processes (0: as many as the resources allow), and what each takes of them:
     # CPUS, which Ray counts but does not enforce (0: as many as torch has threads, so set
     # OMP_NUM_THREADS=1 for a worker a core; 1 on a GPU), and GPUS, used if MODEL.DEVICE is one:
     # 0.5 puts two workers on each. Both with a point: 1.0.
-    cfg.SEARCH.EXECUTOR.WORKERS = 0
-    cfg.SEARCH.EXECUTOR.CPUS = 0.0
-    cfg.SEARCH.EXECUTOR.GPUS = 1.0
+    search.EXECUTOR.WORKERS = 0
+    search.EXECUTOR.CPUS = 0.0
+    search.EXECUTOR.GPUS = 1.0
     # An evaluation that breaks (an exception, a worker that dies) is tried again so many times, and
     # is then lost: the candidate has no reward, and the agent is not told of it. TIMEOUT: whole
     # seconds for one attempt, whose excess loses the evaluation; 0: no limit.
-    cfg.SEARCH.EXECUTOR.MAX_RETRIES = 2
-    cfg.SEARCH.EXECUTOR.TIMEOUT = 0
+    search.EXECUTOR.MAX_RETRIES = 2
+    search.EXECUTOR.TIMEOUT = 0
     # The share of a round's SAMPLES, or of the final's evaluations, that may be lost; more stop it.
     # --resume makes them again. A study's runs have neither TIMEOUT nor MAX_LOST. A missing or
     # wrong file stops it at once.
-    cfg.SEARCH.EXECUTOR.MAX_LOST = 0.25
+    search.EXECUTOR.MAX_LOST = 0.25
 
+
+def _add_proxy(search: CfgNode) -> None:
+    """The training of a candidate, its images, and the final choice."""
     # The proxy: iterations with the candidate loss. Everything else is SOLVER, INPUT and MODEL.
-    cfg.SEARCH.PROXY = CfgNode()
-    cfg.SEARCH.PROXY.MAX_ITER = 1000
+    search.PROXY = CfgNode()
+    search.PROXY.MAX_ITER = 1000
     # Candidates that are trained in one pass, for heads on frozen features and the executor
     # `serial`: results are those of 1 up to rounding. Worth it on a GPU, as large as memory allows;
     # on a CPU 1 is faster. Evaluations in a stack are not tried again.
-    cfg.SEARCH.PROXY.STACK = 1
+    search.PROXY.STACK = 1
     # Cross-entropy training that all proxies start from. WEIGHTS: file to use, made when missing;
     # "" is OUTPUT_DIR/warm_start.pth. MAX_ITER 0: proxies start from MODEL.WEIGHTS as it is.
-    cfg.SEARCH.WARM_START = CfgNode()
-    cfg.SEARCH.WARM_START.WEIGHTS = ""
-    cfg.SEARCH.WARM_START.MAX_ITER = 0
-    cfg.SEARCH.WARM_START.BASE_LR = 0.02
+    search.WARM_START = CfgNode()
+    search.WARM_START.WEIGHTS = ""
+    search.WARM_START.MAX_ITER = 0
+    search.WARM_START.BASE_LR = 0.02
 
     # Images that give the reward. DATASETS: registered names; () carves them from DATASETS.TRAIN:
     # this share of it, in blocks of BLOCK consecutive images (video frames), chosen by SEED.
-    cfg.SEARCH.HOLDOUT = CfgNode()
-    cfg.SEARCH.HOLDOUT.DATASETS = ()
-    cfg.SEARCH.HOLDOUT.FRACTION = 0.2
-    cfg.SEARCH.HOLDOUT.BLOCK = 1
-    cfg.SEARCH.HOLDOUT.SEED = 0
+    search.HOLDOUT = CfgNode()
+    search.HOLDOUT.DATASETS = ()
+    search.HOLDOUT.FRACTION = 0.2
+    search.HOLDOUT.BLOCK = 1
+    search.HOLDOUT.SEED = 0
     # Side in pixels of the centre crop that is scored, cut from image and label after they were
     # resized to INPUT.MIN_SIZE_TEST (released: 128). 0: whole images, at the labels' resolution.
-    cfg.SEARCH.HOLDOUT.CROP = 0
+    search.HOLDOUT.CROP = 0
 
     # The final choice: the policy's mean, the identity and the TOP_K best candidates race over
     # fresh seeds, until one is ahead of all others beyond the noise, RESEEDS of them at most; two
     # at least, for one pair allows no comparison.
-    cfg.SEARCH.SELECTION = CfgNode()
-    cfg.SEARCH.SELECTION.TOP_K = 3
-    cfg.SEARCH.SELECTION.RESEEDS = 8
+    search.SELECTION = CfgNode()
+    search.SELECTION.TOP_K = 3
+    search.SELECTION.RESEEDS = 8
 
 
 def add_study_keys(cfg: CfgNode) -> None:

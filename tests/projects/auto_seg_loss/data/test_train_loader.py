@@ -35,8 +35,7 @@ def test_the_order_is_that_of_the_seed_whatever_the_number_of_workers(workers):
     assert list(chain(*names)) == by_hand(20) and {len(batch) for batch in names} == {2}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("start", [1, 7])
+@pytest.mark.parametrize(("workers", "start"), [(0, 1), (2, 7)])
 def test_it_begins_at_any_batch(workers, start):
     assert named(3, workers=workers, start=start) == named(10)[start : start + 3]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -64,17 +63,3 @@ def test_an_interruption_is_one_line_with_the_command_that_goes_on(
         "interrupted; what was saved, if anything, is kept; go on with: "
         ".venv/bin/python search_net.py --resume --config-file 'a b.yaml' SEED 1\n"
     )
-
-
-def test_a_second_signal_ends_with_the_same_status():
-    """Here while the interpreter ends, where it would be a KeyboardInterrupt."""
-    program = (
-        "import atexit, os, signal\n"
-        "from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on\n"
-        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
-        "with explain_user_errors(), say_how_to_go_on():\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert ran.returncode == 130
-    assert "Traceback" not in ran.stderr and "go on with" in ran.stderr
