@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.evaluation import Dicts
-from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.training import Batches, train
 
@@ -40,7 +40,7 @@ def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts:
     short.freeze()
     model.load_state_dict(start)
     listener = _Listener()
-    with quiet(), undisturbed(cfg.MODEL.DEVICE):
+    with logs_off(), undisturbed(cfg.MODEL.DEVICE):
         train(short, model, dicts, cfg.SEED)
         loss, model.sem_seg_head.loss = model.sem_seg_head.loss, listener
         with torch.no_grad():

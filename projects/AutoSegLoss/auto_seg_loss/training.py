@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.evaluation import Dicts, build_evaluator, build_test_loader
-from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 from auto_seg_loss.search_setup import candidate_spec, reward_objective
 from auto_seg_loss.train_loop import build_train_loop
@@ -62,7 +62,7 @@ class DetectronTraining:
         """Begin anew without scoring: start weights, fresh optimiser, data order of ``seed``."""
         self._seed, self._progress, self._reason = seed, 0.0, ""
         self.model.load_state_dict(self._proxy.start)
-        with quiet(), undisturbed(self._device):
+        with logs_off(), undisturbed(self._device):
             seed_all_rng(seed)
             self._loader = build_train_loader(self.cfg, self._proxy.search)
             self._trainer = build_trainer(self.cfg, self.model, self._loader)
@@ -91,7 +91,7 @@ class DetectronTraining:
             self._reason = str(error)
             return TrainingStep(failed(self._reason))
         self._progress = progress
-        with quiet(), undisturbed(self._device):
+        with logs_off(), undisturbed(self._device):
             set_random_states(self._random, self._device)
             try:
                 mean_loss = _train_until(trainer, iterations_of(self.cfg, progress))
@@ -127,7 +127,7 @@ class DetectronTraining:
         trainer = self._begun()
         self._loader.start = state["trainer"]["iteration"] * self.cfg.SOLVER.ACCUMULATE
         self.model.load_state_dict(state["model"])
-        with quiet():
+        with logs_off():
             trainer.load_state_dict(copy.deepcopy(state["trainer"]))
         self._random = copy.deepcopy(state["random"])
         self._progress, self._reason = state["progress"], state["reason"]
@@ -164,7 +164,7 @@ def scored(proxy: DetectronProxy, model: nn.Module) -> ProxyResult:
     broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
     if broken:
         return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
-    with quiet(), undisturbed(proxy.cfg.MODEL.DEVICE):
+    with logs_off(), undisturbed(proxy.cfg.MODEL.DEVICE):
         scores = score(proxy.cfg, model, proxy.holdout, proxy.dataset_name, proxy.score_names)
     return ProxyResult(reward_objective(proxy.cfg).score(scores), scores)
 

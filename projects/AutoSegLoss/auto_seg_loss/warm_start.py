@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from auto_seg_loss.config import plain
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.runtime.resume import changed_keys
 from auto_seg_loss.training import train
@@ -55,7 +55,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
     settings = _settings(training, dicts)
     if not path.is_file():
         logger.info("Training the shared warm start into %s", path)
-        with quiet(), undisturbed(cfg.MODEL.DEVICE):
+        with logs_off(), undisturbed(cfg.MODEL.DEVICE):
             _train(training, model, dicts)
         path.parent.mkdir(parents=True, exist_ok=True)
         # In one step: two searches may make one.

@@ -15,7 +15,7 @@ from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.postprocessing import sem_seg_postprocess
 from torch import Tensor, nn
 
-from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.log_levels import logs_off
 
 
 @META_ARCH_REGISTRY.register()
@@ -75,7 +75,7 @@ class FrozenFeatures(nn.Module):
 
 def frozen_backbone(cfg: CfgNode) -> Backbone:
     """The backbone of a config, with weights as they are made."""
-    with quiet():
+    with logs_off():
         backbone: Backbone = build_backbone(cfg)
     return backbone
 

@@ -24,7 +24,7 @@ from torch.func import functional_call, vmap
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.modeling.any_loss import AnyLoss, Features, loss_at
-from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.training import build_trainer, candidate_loss, iterations_of, scored
 from rl.proxy import ProxyResult, failed
@@ -120,7 +120,7 @@ def train_stacked(
     proxy.model.load_state_dict(proxy.start)
     network: Any = copy.deepcopy(proxy.model)
     network.sem_seg_head = heads = StackedHeads(proxy.model.sem_seg_head, losses)
-    with quiet(), undisturbed(proxy.cfg.MODEL.DEVICE):
+    with logs_off(), undisturbed(proxy.cfg.MODEL.DEVICE):
         seed_all_rng(seed)
         loader = build_train_loader(proxy.cfg, proxy.search)
         build_trainer(proxy.cfg, network, loader).train(0, iterations)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autoseg_core import AutoSegLoss, LossSpec
 from autoseg_core.counts import Counts
 
-from .progress import is_due
+from .progress import ends_period
 
 REGION = ("target", "intersection", "union")
 BOUNDARY = ("target", "matched_target", "prediction", "matched_prediction")
@@ -36,7 +36,7 @@ class LossCounts(HookBase):
     def __init__(self, period: int, class_names: list[str]) -> None:
         self._period, self._class_names = period, class_names
         self._handle: Any = None
-        self._due = False
+        self._wanted = False
 
     def before_train(self) -> None:
         loss = searched_loss(self.trainer.model)
@@ -44,16 +44,16 @@ class LossCounts(HookBase):
             self._handle = loss.register_forward_hook(self._look)
 
     def before_step(self) -> None:
-        self._due = is_due(self.trainer, self._period)
+        self._wanted = ends_period(self.trainer, self._period)
 
     def after_train(self) -> None:
         if self._handle is not None:
             self._handle.remove()
 
     def _look(self, loss: Any, inputs: tuple[Tensor, Tensor], _: Tensor) -> None:
-        if not self._due:
+        if not self._wanted:
             return
-        self._due = False
+        self._wanted = False
         logits, target = inputs
         for name, score, counts in batch_scores(loss, logits, target):
             self._put(f"surrogate/{name}", float(score))

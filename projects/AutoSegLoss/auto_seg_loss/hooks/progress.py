@@ -14,7 +14,7 @@ from torch import nn
 _MIB = 2**20
 
 
-def is_due(trainer: Any, period: int) -> bool:
+def ends_period(trainer: Any, period: int) -> bool:
     """Whether the trainer's iteration ends a period, or the training; never with period 0."""
     done = trainer.iter + 1
     return period > 0 and (done % period == 0 or done == trainer.max_iter)
@@ -40,7 +40,7 @@ class Progress(HookBase):
         self._groups = named_groups(self.trainer.model, self.trainer.optimizer)
 
     def before_step(self) -> None:
-        if is_due(self.trainer, self._period):
+        if ends_period(self.trainer, self._period):
             for name, index in self._groups.items():
                 rate = self.trainer.optimizer.param_groups[index]["lr"]
                 self._put(f"lr/{name}", rate)
@@ -49,7 +49,7 @@ class Progress(HookBase):
     def after_step(self) -> None:
         self._seconds += time.perf_counter() - self._start
         self._steps += 1
-        if is_due(self.trainer, self._period):
+        if ends_period(self.trainer, self._period):
             self._put("speed/images_per_second", self._batch * self._steps / self._seconds)
             self._put("memory/host_peak_MiB", host_peak() / _MIB)
             if torch.cuda.is_available():

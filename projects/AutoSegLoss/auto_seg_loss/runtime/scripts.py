@@ -22,7 +22,7 @@ from detectron2.utils.logger import setup_logger
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.runtime.checks import checked_config
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.runtime.quiet import hush_detectron2
+from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError
@@ -131,5 +131,5 @@ def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -
         named = {} if name == "detectron2" else {"name": name}
         setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), **named)
     if not verbose:
-        hush_detectron2()
+        hide_detectron2_lines()
     default_setup(cfg, args)

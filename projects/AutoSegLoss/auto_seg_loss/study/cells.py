@@ -15,7 +15,7 @@ from detectron2.utils.env import seed_all_rng
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import LAST
-from auto_seg_loss.runtime.quiet import quiet_console
+from auto_seg_loss.runtime.log_levels import only_warnings
 from auto_seg_loss.runtime.resume import begin_training
 from auto_seg_loss.study.inspection import (
     measure,
@@ -60,7 +60,7 @@ def complete(cfg: CfgNode, known: Result, trial: Trial, settings: Mapping[str, A
     unless it tells of a file, which ends the study.
     """
     try:
-        with quiet_console():
+        with only_warnings():
             scores = _scores(cfg, known, trial, settings)
     except Exception as error:
         if is_data_error(error, DATA_ERRORS):

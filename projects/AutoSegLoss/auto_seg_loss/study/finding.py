@@ -14,7 +14,7 @@ from auto_seg_loss.data.report import data_report, data_sets
 from auto_seg_loss.features.store import feature_store
 from auto_seg_loss.runtime.checks import check_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.runtime.quiet import hush_detectron2
+from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.study.comparison import Comparison
@@ -47,7 +47,7 @@ def find_loss(wish: Wish) -> str:
     with options_named():
         with config_errors():
             cfg = prepared(wish)
-        hush_detectron2()
+        hide_detectron2_lines()
         with sole_run(cfg, "find_loss"):
             return _find(cfg, wish, began)
 

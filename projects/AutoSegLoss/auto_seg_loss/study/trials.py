@@ -19,7 +19,7 @@ from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
 from auto_seg_loss.proxy import starting_network
-from auto_seg_loss.runtime.quiet import quiet
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.study.inspection import save_predictions
 from auto_seg_loss.study.pool import map_jobs
@@ -69,7 +69,7 @@ def run_trial(
             with undisturbed(own.MODEL.DEVICE):
                 curve.append((done, scores(score_on[0])))
 
-    with quiet():
+    with logs_off():
         network = starting_network(own)
         try:
             train(own, network, records, trial.seed, CallbackHook(after_step=add_point))

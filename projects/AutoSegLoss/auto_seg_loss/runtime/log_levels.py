@@ -1,4 +1,4 @@
-"""Silence around many short trainings, so that a progress bar and a table remain readable."""
+"""Which log records reach the terminal while many short trainings run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 LOGGERS = ("detectron2", "fvcore", "auto_seg_loss")
 
 
-def quiet() -> AbstractContextManager[None]:
+def logs_off() -> AbstractContextManager[None]:
     """Drop all records of Detectron2 and of this project, also its report of a handled error."""
     return _at_level([logging.getLogger(name) for name in LOGGERS], logging.CRITICAL)
 
 
-def quiet_console() -> AbstractContextManager[None]:
+def only_warnings() -> AbstractContextManager[None]:
     """Keep INFO lines off the terminal; warnings pass, and log files still get everything."""
     return _at_level(_console_handlers(LOGGERS), logging.WARNING)
 
 
-def hush_detectron2() -> None:
+def hide_detectron2_lines() -> None:
     """From now on only this project's own lines, and warnings, reach the terminal."""
     for handler in _console_handlers(("detectron2", "fvcore")):
         handler.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""quiet.py: silence, and the loggers as they were."""
+"""log_levels.py: no records, and the loggers as they were."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from auto_seg_loss.runtime.quiet import LOGGERS, quiet
+from auto_seg_loss.runtime.log_levels import LOGGERS, logs_off
 
 
 @pytest.fixture(params=LOGGERS)
@@ -22,7 +22,7 @@ def logger(request):
 
 
 def test_quiet_drops_every_record_but_critical_ones_and_those_of_others(logger, caplog):
-    with quiet():
+    with logs_off():
         logger.error("handled")
         logging.getLogger("another").warning("heard")
         logger.critical("broken")
