@@ -52,9 +52,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize("metric", ["mIoU", "BF1"])
-def test_equal_theta_and_seed_give_an_equal_result_whatever_ran_between(make_proxy, metric):
-    proxy = make_proxy("SEARCH.METRIC", metric)
+def test_equal_theta_and_seed_give_an_equal_result_whatever_ran_between(make_proxy):
+    proxy = make_proxy("SEARCH.METRIC", "BF1")
     first = proxy.evaluate(theta(proxy, 0), seed=5)
     trained = weights(proxy)
     other = proxy.evaluate(theta(proxy, 1), seed=6)
@@ -63,16 +62,6 @@ def test_equal_theta_and_seed_give_an_equal_result_whatever_ran_between(make_pro
     assert same(weights(proxy), trained)
     assert first.status == other.status == "ok"
     assert (again.reward, str(again.scores)) == (first.reward, str(first.scores))
-
-
-def test_another_seed_or_theta_gives_other_weights(make_proxy):
-    proxy = make_proxy()
-    trained = []
-    for number, seed in ((0, 5), (0, 6), (1, 5)):
-        proxy.evaluate(theta(proxy, number), seed)
-        trained.append(weights(proxy))
-    assert not same(trained[0], trained[1])
-    assert not same(trained[0], trained[2])
 
 
 def test_every_evaluation_starts_from_the_given_weights(make_proxy):
@@ -84,23 +73,15 @@ def test_every_evaluation_starts_from_the_given_weights(make_proxy):
     assert counted == 0, "the start itself was trained"
 
 
-@pytest.mark.parametrize("metric", ["mIoU", "BF1"])
-def test_the_reward_is_the_metric_of_the_scores(make_proxy, metric):
-    proxy = make_proxy("SEARCH.METRIC", metric, "SOLVER.MAX_ITER", 1)
-    result = proxy.evaluate(proxy.space.identity(), 5)
-    assert result.reward == result.scores[metric]
-    assert set(result.scores) == {"mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1"}
-    assert all(0 <= value <= 1 for value in result.scores.values())
-    expected = score(proxy.cfg, proxy.model, proxy.holdout, proxy.dataset_name)
-    assert expected == result.scores
-
-
 @pytest.mark.parametrize("objective", ["Dice", "mIoU+BF1 | mAcc>=0.9"])
 def test_the_reward_is_the_objective_of_the_scores(make_proxy, objective):
     proxy = make_proxy("SEARCH.METRIC", objective, "SOLVER.MAX_ITER", 1)
     result = proxy.evaluate(proxy.space.identity(), 5)
     assert result.reward == Objective.parse(objective).score(result.scores)
     assert tuple(result.scores) == proxy.score_names
+    assert score(proxy.cfg, proxy.model, proxy.holdout, proxy.dataset_name, proxy.score_names) == (
+        result.scores
+    )
     assert set(proxy.score_names) >= set(PAPER_METRICS)
 
 
@@ -130,14 +111,6 @@ def test_only_the_hold_out_is_scored_and_only_the_search_set_trained(make_proxy,
         monkeypatch.setattr(training_module, name, spy)
     proxy.evaluate(proxy.space.identity(), 5)
     assert read == [("build_train_loader", proxy.search), ("build_test_loader", proxy.holdout)]
-
-
-def test_a_huge_learning_rate_is_a_failed_candidate(make_proxy):
-    proxy = make_proxy("SOLVER.BASE_LR", 1e20, "SOLVER.MAX_ITER", 4)
-    result = proxy.evaluate(proxy.space.identity(), 5)
-    assert (result.status, result.reward, result.scores) == ("failed", 0.0, {})
-    assert "NaN" in result.reason or "not finite" in result.reason
-    assert "\n" not in result.reason
 
 
 def test_a_loss_of_nan_is_a_failed_candidate_and_the_next_one_is_fine(make_proxy, monkeypatch):
@@ -185,7 +158,7 @@ def test_evaluations_are_silent(make_proxy, capfd, caplog):
 # --- budgets ---
 
 
-@pytest.mark.parametrize("budget, iterations", [(0.01, 1), (0.3, 2), (1.0, 7)])
+@pytest.mark.parametrize("budget, iterations", [(0.01, 1), (0.3, 2)])
 def test_a_budget_stops_the_same_training_early(make_proxy, budget, iterations):
     """By hand: optimiser, schedule and data of the full training, so many iterations, a score."""
     proxy = make_proxy("SOLVER.MAX_ITER", 7)
