@@ -72,67 +72,31 @@ def loss_at(loss: nn.Module, logits: Tensor, stride: int, target: Tensor) -> Ten
 
 
 class Head(AnyLoss):
-    """Base of the heads of this project that are not Detectron2's; they add ``layers``.
+    """Base of the heads of this project that are not Detectron2's: ``Head(cfg, shapes)``.
 
-    loss, auxiliary: see ``AnyLoss``. loss_weight: factor of the loss. ignore_value: void in the
-    targets. common_stride: of the logits.
+    A child adds ``layers``. It finds the features of IN_FEATURES, finest first, as
+    ``input_shape``. ValueError unless COMMON_STRIDE is the finest feature's stride.
     """
 
-    def __init__(
-        self,
-        *,
-        loss: nn.Module,
-        auxiliary: AuxiliaryHead | None = None,
-        loss_weight: float = 1.0,
-        ignore_value: int = 255,
-        common_stride: int,
-    ) -> None:
+    def __init__(self, cfg: CfgNode, shapes: Shapes) -> None:
         super().__init__()
-        self.loss_weight, self.ignore_value = loss_weight, ignore_value
-        self.common_stride = common_stride
-        self.train_with(loss, auxiliary)
+        head, key = cfg.MODEL.SEM_SEG_HEAD, "MODEL.SEM_SEG_HEAD.IN_FEATURES"
+        chosen = {name: shape_of(shapes, name, key) for name in head.IN_FEATURES}
+        self.input_shape = dict(sorted(chosen.items(), key=lambda item: item[1].stride))
+        finest = next(iter(self.input_shape))
+        if chosen[finest].stride != head.COMMON_STRIDE:
+            raise ValueError(
+                f"MODEL.SEM_SEG_HEAD.COMMON_STRIDE must be that of {finest}, "
+                f"{chosen[finest].stride}, got {head.COMMON_STRIDE}."
+            )
+        self.common_stride, self.loss_weight = head.COMMON_STRIDE, head.LOSS_WEIGHT
+        self.ignore_value = head.IGNORE_VALUE
+        self.train_with(**training_keywords(cfg, shapes))
 
 
 def training_keywords(cfg: CfgNode, shapes: Shapes) -> dict[str, Any]:
-    """``loss`` and ``auxiliary`` of a config, for ``from_config``."""
+    """``loss`` and ``auxiliary`` of a config, for ``train_with``."""
     return {"loss": build_loss(cfg), "auxiliary": build_auxiliary(cfg, shapes)}
-
-
-def head_keywords(cfg: CfgNode, shapes: Shapes) -> dict[str, Any]:
-    """What the ``from_config`` of every child of ``Head`` returns: ``Head``'s keywords, and
-    ``input_shape`` (the features of IN_FEATURES, finest first), ``num_classes``, ``norm``.
-
-    ValueError unless COMMON_STRIDE is the finest feature's stride.
-    """
-    head = cfg.MODEL.SEM_SEG_HEAD
-    key = "MODEL.SEM_SEG_HEAD.IN_FEATURES"
-    chosen = {name: shape_of(shapes, name, key) for name in head.IN_FEATURES}
-    chosen = dict(sorted(chosen.items(), key=lambda item: item[1].stride))
-    finest = next(iter(chosen))
-    if chosen[finest].stride != head.COMMON_STRIDE:
-        raise ValueError(
-            f"MODEL.SEM_SEG_HEAD.COMMON_STRIDE must be that of {finest}, "
-            f"{chosen[finest].stride}, got {head.COMMON_STRIDE}."
-        )
-    return {
-        "input_shape": chosen,
-        "num_classes": head.NUM_CLASSES,
-        "norm": head.NORM,
-        "loss_weight": head.LOSS_WEIGHT,
-        "ignore_value": head.IGNORE_VALUE,
-        "common_stride": head.COMMON_STRIDE,
-        **training_keywords(cfg, shapes),
-    }
-
-
-def only_feature(shapes: Shapes) -> tuple[str, ShapeSpec]:
-    """Of a head that takes one; ``ValueError`` for several."""
-    if len(shapes) != 1:
-        raise ValueError(
-            "this head takes one feature, MODEL.SEM_SEG_HEAD.IN_FEATURES names "
-            f"{len(shapes)}: {', '.join(shapes)}."
-        )
-    return next(iter(shapes.items()))
 
 
 def _fitted(logits: Tensor, target: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_m
     """
     replaced = replaces_loss(cfg)
     try:
-        model: Any = build(_with_loss(cfg, THEIRS[0]) if replaced else cfg)
+        model: Any = build(with_loss(cfg, THEIRS[0]) if replaced else cfg)
     except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # How Detectron2, timm and torch refuse.
         reason = error.args[0] if error.args else type(error).__name__
@@ -63,13 +63,14 @@ def replaces_loss(cfg: CfgNode) -> bool:
 
 def network_on_meta(cfg: CfgNode) -> nn.Module:
     """The network of a config without values, downloads and time: its names, and their shapes."""
-    trial = _with_loss(cfg, THEIRS[0])
+    trial = with_loss(cfg, THEIRS[0])
     trial.MODEL.DEVICE, trial.MODEL.TIMM.PRETRAINED = "meta", False
     with torch.device("meta"):
         return build_model(trial)
 
 
-def _with_loss(cfg: CfgNode, loss: str) -> CfgNode:
+def with_loss(cfg: CfgNode, loss: str) -> CfgNode:
+    """A copy of a config, not frozen, with another LOSS_TYPE."""
     other = cfg.clone()
     other.defrost()
     other.MODEL.SEM_SEG_HEAD.LOSS_TYPE = loss

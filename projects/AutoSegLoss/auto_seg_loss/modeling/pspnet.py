@@ -5,15 +5,13 @@ N: images; C: classes; K: channels of the feature; B: number of grids; h, w: the
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from detectron2.config import CfgNode, configurable
+from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from torch import Tensor, nn
 
-from auto_seg_loss.modeling.any_loss import Head, head_keywords, only_feature
+from auto_seg_loss.modeling.any_loss import Head
 from auto_seg_loss.modeling.blocks import conv_norm_relu, fully_convolutional, resized
 
 
@@ -47,42 +45,24 @@ class PyramidPooling(nn.Module):
 class AnyLossPSPHead(Head):
     """Pyramid pooling of one feature, a 3x3 convolution, dropout and a classifier."""
 
-    @configurable
-    def __init__(
-        self,
-        input_shape: dict[str, ShapeSpec],
-        *,
-        num_classes: int,
-        norm: str,
-        channels: int,
-        grids: list[int],
-        dropout: float,
-        **training: Any,
-    ) -> None:
-        """``input_shape``: of one feature. ``channels``: of the convolution. ``grids``: see
-        ``PyramidPooling``. ``dropout``: share of channels. ``training``: keywords of ``Head``."""
-        super().__init__(**training)
-        self.in_feature, shape = only_feature(input_shape)
-        self.pooling = PyramidPooling(shape.channels, grids, norm)
+    def __init__(self, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> None:
+        super().__init__(cfg, input_shape)
+        if len(self.input_shape) != 1:
+            raise ValueError(
+                "this head takes one feature, MODEL.SEM_SEG_HEAD.IN_FEATURES names "
+                f"{', '.join(self.input_shape)}."
+            )
+        ((self.in_feature, shape),) = self.input_shape.items()
+        head = cfg.MODEL.SEM_SEG_HEAD
+        self.pooling = PyramidPooling(shape.channels, head.POOL_GRIDS, head.NORM)
         self.classifier = fully_convolutional(
             self.pooling.out_channels,
-            channels,
-            num_classes,
+            head.CONVS_DIM,
+            head.NUM_CLASSES,
             kernel_size=3,
-            norm=norm,
-            dropout=dropout,
+            norm=head.NORM,
+            dropout=head.DROPOUT,
         )
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
-        """Map config keys to the keywords of ``__init__``."""
-        head = cfg.MODEL.SEM_SEG_HEAD
-        return {
-            **head_keywords(cfg, input_shape),
-            "channels": head.CONVS_DIM,
-            "grids": head.POOL_GRIDS,
-            "dropout": head.DROPOUT,
-        }
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""

@@ -11,23 +11,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ASPP, ShapeSpec
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import SEM_SEG_HEADS_REGISTRY
 from detectron2.modeling.meta_arch.semantic_seg import SemSegFPNHead
-from detectron2.projects.deeplab.semantic_seg import DeepLabV3PlusHead
+from detectron2.projects.deeplab.semantic_seg import DeepLabV3Head, DeepLabV3PlusHead
 from torch import Tensor, nn
 
-from auto_seg_loss.modeling.any_loss import (
-    AnyLoss,
-    Head,
-    head_keywords,
-    only_feature,
-    training_keywords,
-)
+from auto_seg_loss.modeling.any_loss import AnyLoss, training_keywords
 from auto_seg_loss.modeling.auxiliary import AuxiliaryHead
-from auto_seg_loss.modeling.blocks import predictor
+from auto_seg_loss.modeling.build import with_loss
 
 
 @SEM_SEG_HEADS_REGISTRY.register()
@@ -56,56 +49,19 @@ class AnyLossDeepLabV3PlusHead(AnyLoss, DeepLabV3PlusHead):
 
 
 @SEM_SEG_HEADS_REGISTRY.register()
-class AnyLossDeepLabV3Head(Head):
-    """DeepLabV3's head for any loss: ASPP and a classifier.
+class AnyLossDeepLabV3Head(AnyLoss, DeepLabV3Head):
+    """Detectron2's DeepLabV3Head for any loss: ASPP and a classifier."""
 
-    Not a child of Detectron2's DeepLabV3Head, whose constructor takes nothing but a config; the
-    weights are named as there.
-    """
-
-    @configurable
-    def __init__(
-        self,
-        input_shape: dict[str, ShapeSpec],
-        *,
-        num_classes: int,
-        norm: str,
-        aspp_channels: int,
-        aspp_dilations: list[int],
-        aspp_dropout: float,
-        use_depthwise_separable_conv: bool,
-        **training: Any,
-    ) -> None:
-        """``input_shape``: of one feature. ``training``: keywords of ``Head``; ``aspp_...`` and
-        ``use_depthwise_separable_conv``: of Detectron2's ``ASPP``."""
-        super().__init__(**training)
-        self.in_feature, shape = only_feature(input_shape)
-        self.aspp = ASPP(
-            shape.channels,
-            aspp_channels,
-            aspp_dilations,
-            norm=norm,
-            activation=F.relu,
-            dropout=aspp_dropout,
-            use_depthwise_separable_conv=use_depthwise_separable_conv,
-        )
-        self.predictor = predictor(aspp_channels, num_classes)
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
-        """Map config keys to the keywords of ``__init__``."""
-        head = cfg.MODEL.SEM_SEG_HEAD
-        return {
-            **head_keywords(cfg, input_shape),
-            "aspp_channels": head.ASPP_CHANNELS,
-            "aspp_dilations": head.ASPP_DILATIONS,
-            "aspp_dropout": head.ASPP_DROPOUT,
-            "use_depthwise_separable_conv": head.USE_DEPTHWISE_SEPARABLE_CONV,
-        }
+    def __init__(self, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> None:
+        training = training_keywords(cfg, input_shape)
+        theirs = with_loss(cfg, "cross_entropy")
+        theirs.INPUT.CROP.ENABLED = False  # else ASPP pools over windows of the crop
+        super().__init__(theirs, input_shape)
+        self.train_with(**training)
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""
-        return self.predictor(self.aspp(features[self.in_feature]))
+        return self.predictor(self.aspp(features[self.in_features[0]]))
 
 
 @SEM_SEG_HEADS_REGISTRY.register()
