@@ -56,6 +56,8 @@ class AnyLossDeepLabV3Head(AnyLoss, DeepLabV3Head):
         training = training_keywords(cfg, input_shape)
         theirs = with_loss(cfg, "cross_entropy")
         theirs.INPUT.CROP.ENABLED = False  # else ASPP pools over windows of the crop
+        # The classifier comes right after ASPP; Detectron2 wants two keys to agree.
+        theirs.MODEL.SEM_SEG_HEAD.CONVS_DIM = cfg.MODEL.SEM_SEG_HEAD.ASPP_CHANNELS
         super().__init__(theirs, input_shape)
         self.train_with(**training)
 

@@ -49,8 +49,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The keys of a YAML config over those of its ``_BASE_`` files.
 
     Raises ``ConfigError`` for a file that is missing or is not plain YAML, such as one with the
-    tags ``!!python/...``, which Detectron2 would execute, or gives a key twice; for a base that is
-    no local file.
+    tags ``!!python/...``, which Detectron2 would execute; for a base that is no local file.
     """
     try:
         return dict(_PlainFiles.load_yaml_with_base(str(user_path(path)), allow_unsafe=False))
@@ -64,21 +63,6 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: expected plain YAML, a mapping of keys; {words}") from None
 
 
-class _Once(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice: the last would win, without a word."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.value != "<<":  # merges may stand there several times
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return node
-
-
 class _PlainFiles(CfgNode):
     """Detectron2's rules of ``_BASE_``, of local files: a fetched one could set IMPORTS."""
 
@@ -86,8 +70,6 @@ class _PlainFiles(CfgNode):
     def _open_cfg(cls, filename: str) -> IO[str]:
         if "://" in filename:
             raise ConfigError(f"{filename}: configs and their _BASE_ are local files; fetch it.")
-        with open(filename, encoding="utf-8") as file:
-            yaml.load(file, _Once)
         return open(filename, encoding="utf-8")
 
 

@@ -66,19 +66,6 @@ def test_what_is_no_config_is_refused_in_one_line(write, text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("A:\n  B: 1\n  C: 2\n  B: 3\n", r"mine\.yaml: .*key B is given twice.*line 4"),
-        ("_BASE_: https://example.org/a.yaml\n", r"mine\.yaml: .*https://\S+a\.yaml: .* local"),
-    ],
-)
-def test_keys_given_twice_and_remote_bases_are_refused(write, text, words):
-    with pytest.raises(ConfigError, match=words):
-        read_yaml(write(text))
-
-
-def test_a_merge_is_no_key_that_is_given_twice(write):
-    text = "X: &x {A: 1}\nY: {Z: &z {<<: *x, A: 2}}\nC:\n  <<: *z\n  <<: *x\n  A: 3\n"
-    found = read_yaml(write(text))
-    assert found["C"] == {"A": 3} and found["Y"]["Z"] == {"A": 2}
+def test_a_remote_base_is_refused(write):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*https://\S+a\.yaml"):
+        read_yaml(write("_BASE_: https://example.org/a.yaml\n"))
