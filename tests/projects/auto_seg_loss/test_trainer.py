@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
@@ -60,6 +62,7 @@ def evaluator(cfg, name):
 
 def trained(cfg):
     """The trainer of a config after its training, with the final evaluation."""
+    Path(cfg.OUTPUT_DIR).mkdir(exist_ok=True)
     seed_all_rng(0)
     trainer = Trainer(cfg)
     trainer.train()
