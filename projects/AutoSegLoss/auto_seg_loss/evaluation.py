@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, get_args
 
 import numpy as np
@@ -35,7 +35,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
     its share, and the counts, not the scores, are summed.
 
     dicts: the data set's records with "file_name" and "sem_seg_file_name". class_names: length C.
-    ignore_label: void in the label files. protocol, tolerance, drop_background, metrics: see
+    ignore_label: void in the label files. protocol, settings: of
     ``autoseg_core.SegmentationScores``. also: further protocols, scored in the same pass. palette:
     INPUT.LABEL_PALETTE.
     """
@@ -47,26 +47,19 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
         ignore_label: int,
         *,
         protocol: ProtocolName = "strict",
-        tolerance: int = 5,
-        drop_background: bool = False,
-        metrics: Sequence[str] = PAPER_METRICS,
         also: Sequence[ProtocolName] = (),
         palette: Palette = (),
+        **settings: Any,
     ) -> None:
         self._labels = {d["file_name"]: d["sem_seg_file_name"] for d in dicts}
-        self._class_names = list(class_names)
-        self._ignore_label = ignore_label
+        self._class_names, self._ignore_label = list(class_names), ignore_label
         self._palette = palette
-        scores = partial(
-            SegmentationScores,
-            len(self._class_names),
-            ignore_index=255,
-            tolerance=tolerance,
-            drop_background=drop_background,
-            metrics=metrics,
-        )
-        self.scores = scores(protocol=protocol)
-        self._all = [self.scores, *(scores(protocol=other) for other in also)]
+        classes = len(self._class_names)
+        self._all = [
+            SegmentationScores(classes, ignore_index=255, protocol=one, **settings)
+            for one in (protocol, *also)
+        ]
+        self.scores = self._all[0]
         self.reset()
 
     def reset(self) -> None:

@@ -13,12 +13,8 @@ from detectron2.engine import HookBase
 from torch import Tensor, nn
 
 from autoseg_core import AutoSegLoss, LossSpec
-from autoseg_core.counts import Counts
 
 from .progress import ends_period
-
-REGION = ("target", "intersection", "union")
-BOUNDARY = ("target", "matched_target", "prediction", "matched_prediction")
 
 
 class LossCounts(HookBase):
@@ -54,13 +50,15 @@ class LossCounts(HookBase):
         if not self._wanted:
             return
         self._wanted = False
-        logits, target = inputs
-        for name, score, counts in batch_scores(loss, logits, target):
+        with torch.no_grad():
+            counts = loss.counts(loss.batch(*inputs))
+            scores = loss.scores(counts)
+        for name, score, term in zip(term_names(loss.spec), scores, counts, strict=True):
             self._put(f"surrogate/{name}", float(score))
-            for count in shown_counts(counts):
-                values = getattr(counts, count).tolist()
-                for label, value in zip(self._class_names, values, strict=True):
-                    self._put(f"counts/{name}/{count}/{label}", value)
+            for count, values in vars(term).items():
+                if count != "pixels":  # which no prediction changes
+                    for label, value in zip(self._class_names, values.tolist(), strict=True):
+                        self._put(f"counts/{name}/{count}/{label}", value)
 
     def _put(self, name: str, value: float) -> None:
         self.trainer.storage.put_scalar(name, value, smoothing_hint=False)
@@ -72,26 +70,8 @@ def searched_loss(model: nn.Module) -> AutoSegLoss | None:
     return loss if isinstance(loss, AutoSegLoss) else None
 
 
-def batch_scores(
-    loss: AutoSegLoss, logits: Tensor, target: Tensor
-) -> list[tuple[str, Tensor, Counts]]:
-    """(name, surrogate score, counts) of each term on a batch, without gradients.
-
-    logits, target: as ``AutoSegLoss.forward`` takes them. In several processes every one must call
-    it where the loss has ``sync``, and gets what holds for all.
-    """
-    with torch.no_grad():
-        counts = loss.counts(loss.batch(logits, target))
-        return list(zip(term_names(loss.spec), loss.scores(counts), counts, strict=True))
-
-
 def term_names(spec: LossSpec) -> list[str]:
     """The metric of each term; of several terms with one metric each has its number as well."""
     metrics = [term.metric for term in spec.terms]
     repeated = {name for name, times in Counter(metrics).items() if times > 1}
     return [f"{m}_{n}" if m in repeated else m for n, m in enumerate(metrics, start=1)]
-
-
-def shown_counts(counts: Counts) -> tuple[str, ...]:
-    """The names of its fields that change with the prediction, and the target."""
-    return tuple(n for n in dict.fromkeys((*REGION, *BOUNDARY)) if hasattr(counts, n))

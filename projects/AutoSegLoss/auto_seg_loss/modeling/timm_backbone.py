@@ -8,8 +8,6 @@ N: images; H, W: their pixels; K: channels of a feature; h, w: its pixels.
 
 from __future__ import annotations
 
-from typing import Any
-
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY
@@ -20,41 +18,25 @@ from auto_seg_loss.runtime.errors import require
 
 
 class TimmBackbone(Backbone):
-    """A network of timm without its classifier.
-
-    Args:
-        name: as in ``timm.list_models()``.
-        out_features: names of features, see above.
-        in_channels: of the images.
-        pretrained: fetch timm's weights, at the first use from the network.
-        sync_bn: batch norms over all processes.
-        options: further keywords of ``timm.create_model``.
+    """The network of MODEL.TIMM without its classifier.
 
     timm refuses a network or a feature that it has not.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        out_features: list[str],
-        in_channels: int = 3,
-        pretrained: bool = False,
-        sync_bn: bool = False,
-        options: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, cfg: CfgNode, input_shape: ShapeSpec) -> None:
         super().__init__()
         timm = require("timm", "baselines", "the backbone build_timm_backbone")
-        indices = sorted(int(feature.removeprefix("stage")) for feature in out_features)
+        settings = cfg.MODEL.TIMM
+        indices = sorted(int(feature.removeprefix("stage")) for feature in settings.OUT_FEATURES)
         network = timm.create_model(
-            name,
-            pretrained=pretrained,
+            settings.NAME,
+            pretrained=settings.PRETRAINED,
             features_only=True,
-            in_chans=in_channels,
+            in_chans=input_shape.channels,
             out_indices=tuple(indices),
-            **(options or {}),
+            **dict(zip(settings.OPTIONS[::2], settings.OPTIONS[1::2], strict=True)),
         )
-        self.network = timm.layers.convert_sync_batchnorm(network) if sync_bn else network
+        self.network = timm.layers.convert_sync_batchnorm(network) if settings.SYNC_BN else network
         # Swin and some others have channels last.
         self._last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         info = network.feature_info
@@ -80,12 +62,4 @@ class TimmBackbone(Backbone):
 @BACKBONE_REGISTRY.register()
 def build_timm_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> TimmBackbone:
     """The network of MODEL.TIMM."""
-    timm = cfg.MODEL.TIMM
-    return TimmBackbone(
-        timm.NAME,
-        out_features=timm.OUT_FEATURES,
-        in_channels=input_shape.channels,
-        pretrained=timm.PRETRAINED,
-        sync_bn=timm.SYNC_BN,
-        options=dict(zip(timm.OPTIONS[::2], timm.OPTIONS[1::2], strict=True)),
-    )
+    return TimmBackbone(cfg, input_shape)

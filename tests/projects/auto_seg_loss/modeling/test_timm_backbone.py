@@ -8,7 +8,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_backbone
 from torch import nn
 
-from auto_seg_loss.modeling import TimmBackbone, build_timm_backbone
+from auto_seg_loss.modeling import build_timm_backbone
 
 timm = pytest.importorskip("timm")
 T = "MODEL.TIMM."
@@ -50,9 +50,10 @@ def test_batch_norms_become_synchronised(make_cfg):
     assert network.train()(torch.rand(2, 3, 32, 32))["stage1"].isfinite().all()
 
 
-def test_channels_come_first_whatever_the_network():
+def test_channels_come_first_whatever_the_network(make_cfg):
+    options = (T + "OUT_FEATURES", ["stage0", "stage3"])
+    cfg = make_cfg(*settings("swin_tiny_patch4_window7_224", *options))
     with torch.device("meta"):
-        network = TimmBackbone("swin_tiny_patch4_window7_224", out_features=["stage0", "stage3"])
-        features = network(torch.zeros(1, 3, 224, 224))
+        features = build_backbone(cfg)(torch.zeros(1, 3, 224, 224))
     shapes = {name: tuple(feature.shape) for name, feature in features.items()}
     assert shapes == {"stage0": (1, 96, 56, 56), "stage3": (1, 768, 7, 7)}
