@@ -52,6 +52,10 @@ class AnyLossDeepLabV3PlusHead(AnyLoss, DeepLabV3PlusHead):
 class AnyLossDeepLabV3Head(AnyLoss, DeepLabV3Head):
     """Detectron2's DeepLabV3Head for any loss: ASPP and a classifier."""
 
+    in_features: list[str]
+    aspp: nn.Module
+    predictor: nn.Module
+
     def __init__(self, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> None:
         training = training_keywords(cfg, input_shape)
         theirs = with_loss(cfg, "cross_entropy")
@@ -63,7 +67,8 @@ class AnyLossDeepLabV3Head(AnyLoss, DeepLabV3Head):
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""
-        return self.predictor(self.aspp(features[self.in_features[0]]))
+        logits: Tensor = self.predictor(self.aspp(features[self.in_features[0]]))
+        return logits
 
 
 @SEM_SEG_HEADS_REGISTRY.register()
