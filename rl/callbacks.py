@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable
+from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
 from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart, SelectionEvent
-from rl.signals import uninterrupted
 
 
 class Callback:
@@ -34,40 +33,6 @@ class Callback:
 
     def close(self) -> None:
         """At the very end, also after an error; release what is held."""
-
-
-class CallbackList(Callback):
-    """Several callbacks as one, called in order; a signal that asks to stop waits for the last.
-
-    Writers of files have threads and locks of their own: an exception between taking a lock and
-    giving it back would leave them waiting for ever.
-    """
-
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self._callbacks = tuple(callbacks)
-
-    def on_start(self, event: SearchStart) -> None:
-        self._tell("on_start", event)
-
-    def on_candidate(self, event: CandidateEvent) -> None:
-        self._tell("on_candidate", event)
-
-    def on_round(self, event: RoundEvent) -> None:
-        self._tell("on_round", event)
-
-    def on_selection(self, event: SelectionEvent) -> None:
-        self._tell("on_selection", event)
-
-    def on_finish(self, result: SearchResult) -> None:
-        self._tell("on_finish", result)
-
-    def close(self) -> None:
-        self._tell("close")
-
-    def _tell(self, name: str, *event: Any) -> None:
-        with uninterrupted():
-            for callback in self._callbacks:
-                getattr(callback, name)(*event)
 
 
 class ProgressBar(Callback):

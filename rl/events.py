@@ -6,7 +6,7 @@ Shapes: D search coordinates.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -45,18 +45,10 @@ class SearchSettings:
     rungs: int = 0
 
     def __post_init__(self) -> None:
-        least = {
-            "rounds": 1,
-            "samples": 1,
-            "seed": 0,
-            "top_k": 0,
-            "reseeds": 2,
-            "minutes": 0,
-            "rungs": 0,
-        }
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} must be >= {bound}, got {getattr(self, name)}")
+        least = {"rounds": 1, "samples": 1, "reseeds": 2}
+        for name, value in asdict(self).items():
+            if value < least.get(name, 0):
+                raise ValueError(f"{name} must be >= {least.get(name, 0)}, got {value}")
 
     def time_is_over(self, rounds: int, seconds: float) -> bool:
         """After so many rounds, which took so many seconds together."""

@@ -11,10 +11,10 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -52,7 +52,7 @@ class JournalError(RuntimeError):
     """A journal that cannot be used as asked; the message says why and what to do."""
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """A journal open for appending, and the only one: a lock keeps a second search out.
 
     Make one with `create` or `resume`; close it, or use it in a with statement.
@@ -73,8 +73,7 @@ class Journal:
         has nothing to lose and is replaced.
         """
         path = Path(path)
-        lock = _lock(path)
-        try:
+        with _locked(path) as lock:
             if path.exists() and any(r["kind"] in EVALUATIONS for r in _parse(path)[0]):
                 raise JournalError(
                     f"{path} exists already and is not overwritten: continue that search with "
@@ -83,9 +82,6 @@ class Journal:
                 )
             path.unlink(missing_ok=True)
             return cls._start(path, lock, header)
-        except BaseException:
-            lock.release()
-            raise
 
     @classmethod
     def resume(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -96,8 +92,7 @@ class Journal:
         that still runs there.
         """
         path = Path(path)
-        lock = _lock(path)
-        try:
+        with _locked(path) as lock:
             records, whole_bytes = _parse(path) if path.exists() else ([], 0)
             if not records:
                 _logger.warning("%s holds nothing to resume; the search starts anew", path)
@@ -106,21 +101,13 @@ class Journal:
             _check_same(path, records[0], _complete(header))
             os.truncate(path, whole_bytes)
             return cls(path, lock, records[0], records[1:])
-        except BaseException:
-            lock.release()
-            raise
 
     @classmethod
     def _start(cls, path: Path, lock: FileLock, header: Mapping[str, Any]) -> Journal:
         complete = _complete(header)
         journal = cls(path, lock, complete, [])
-        try:
-            with uninterrupted():
-                journal._write(complete)
-                _sync_directory(path.parent)
-        except BaseException:
-            journal.close()
-            raise
+        with uninterrupted():
+            journal._write(complete)
         return journal
 
     def append(self, record: Mapping[str, Any]) -> Record:
@@ -150,15 +137,7 @@ class Journal:
         self._file.close()
         self._lock.release()
 
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -171,24 +150,22 @@ def read_journal(path: str | Path) -> list[Record]:
     return _parse(Path(path))[0]
 
 
-def _lock(path: Path) -> FileLock:
+@contextmanager
+def _locked(path: Path) -> Iterator[FileLock]:
+    """The lock of a journal, which an exception in here lets go."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return FileLock(path.with_name(path.name + ".lock"))
+        lock = FileLock(path.with_name(path.name + ".lock"))
     except LockedError as error:
         raise JournalError(
             f"another search is running in {path.parent} ({error}); wait for it, stop it, or "
             "choose another output directory"
         ) from None
-
-
-def _sync_directory(path: Path) -> None:
-    # The name of a new file lives in its directory: without this a power cut loses all of it.
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _plain(value: Any) -> Any:
@@ -230,7 +207,7 @@ def _parse(path: Path) -> tuple[list[Record], int]:
 
 def _parse_line(path: Path, number: int, line: bytes) -> Record:
     try:
-        record = parse_json(line, Record, _refuse_constant)
+        record = parse_json(line, Record)
         if (record.get("kind") == "header") != (number == 1):
             raise ValueError("expected a header on line 1 and nowhere else")
         if number == 1 and record.get("format") != FORMAT:
@@ -252,10 +229,6 @@ def _check(record: Record) -> None:
         raise ValueError(f"a record needs a kind, got {record!r}")
     if record["kind"] in EVALUATIONS:
         checked(record, _Evaluation)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check_same(path: Path, old: Record, new: Record) -> None:

@@ -17,18 +17,13 @@ from rl.proxy import ProxyResult, result_from_json, result_to_json
 
 
 def candidates_of(journal: Journal) -> dict[str, Record]:
-    """id -> the record of its evaluation; JournalError for one that is there twice.
-
-    Those that a later "again" record names are left out, to be made again.
-    """
+    """id -> the record of its evaluation, less those that a later "again" record names."""
     known: dict[str, Record] = {}
     for record in journal.records:
         if record["kind"] in EVALUATIONS:
-            if record.get("id") in known:
-                raise JournalError(f"{journal.path} holds candidate {record['id']} twice")
-            known[record.get("id", "")] = record
+            known[record["id"]] = record
         elif record["kind"] == "again":
-            for name in record.get("ids", []):
+            for name in record["ids"]:
                 known.pop(name, None)
     return known
 

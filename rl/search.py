@@ -13,6 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from rl.agents.base import Agent
 from rl.agents.guarded import Guarded
 from rl.agents.paired import Paired
-from rl.callbacks import Callback, CallbackList
+from rl.callbacks import Callback
 from rl.events import (
     CandidateEvent,
     RoundEvent,
@@ -37,6 +38,7 @@ from rl.proxy import ProxyResult
 from rl.recorded import MAX_LOST, Recorded, SearchError, candidate_seed, candidates_of_round
 from rl.records import result_record, round_record, stopped_record
 from rl.selection import NoVerdictError, Selection, choose_finalists, race
+from rl.signals import uninterrupted
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
@@ -83,7 +85,7 @@ def run_search(
         ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
     """
-    told = CallbackList(callbacks)
+    told = partial(_tell, callbacks)
     try:
         guarded = Guarded(agent, None if identity is None else len(identity))
         start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
@@ -92,7 +94,7 @@ def run_search(
         recorded = Recorded(executor, journal, max_lost)
         return _Search(guarded, recorded, settings, told, start, clock).run()
     finally:
-        told.close()
+        told("close")
 
 
 class _Search:
@@ -103,12 +105,12 @@ class _Search:
         agent: Guarded,
         recorded: Recorded,
         settings: SearchSettings,
-        callbacks: CallbackList,
+        tell: Callable[..., None],
         identity: NDArray[np.float64],
         clock: Callable[[], float],
     ) -> None:
         self.agent, self.recorded, self.journal = agent, recorded, recorded.journal
-        self.settings, self.callbacks, self.identity = settings, callbacks, identity
+        self.settings, self.tell, self.identity = settings, tell, identity
         self.clock, self.seconds = clock, 0.0
         self.written = {_key(record): record for record in self.journal.records}
         self.seen: list[tuple[str, NDArray[np.float64], float]] = []
@@ -116,9 +118,8 @@ class _Search:
 
     def run(self) -> SearchResult:
         agent, known = self.agent, len(self.recorded.known)
-        self.callbacks.on_start(
-            SearchStart(self.settings, self.identity, agent.mean, agent.spread, known)
-        )
+        start = SearchStart(self.settings, self.identity, agent.mean, agent.spread, known)
+        self.tell("on_start", start)
         for index in range(self.settings.rounds):
             self._round(index)
             if self.settings.time_is_over(index + 1, self.seconds):
@@ -158,12 +159,12 @@ class _Search:
             seconds=self.seconds,
         )
         self._write_once(round_record(event, timed=self.settings.minutes > 0.0))
-        self.callbacks.on_round(event)
+        self.tell("on_round", event)
         self.recorded.check_hope()
 
     def _select(self, rounds: int) -> Selection:
         finalists = choose_finalists(self.agent.mean, self.identity, self.seen, self.settings.top_k)
-        self.callbacks.on_selection(SelectionEvent(tuple(finalists), rounds))
+        self.tell("on_selection", SelectionEvent(tuple(finalists), rounds))
         self.recorded.begin_stage(len(finalists) * self.settings.reseeds)
 
         def evaluate(seed: int, running: Sequence[int]) -> list[ProxyResult]:
@@ -191,7 +192,7 @@ class _Search:
             len(self.recorded.lost),
         )
         self._write_once(result_record(result))
-        self.callbacks.on_finish(result)
+        self.tell("on_finish", result)
         return result
 
     def _evaluate(
@@ -202,9 +203,8 @@ class _Search:
             stage, step = _stage(candidate, final), self.recorded.evaluations
             if stage == "search":
                 self._remember(candidate, result)
-            self.callbacks.on_candidate(
-                CandidateEvent(stage, step, candidate, result, replayed, self.best)
-            )
+            event = CandidateEvent(stage, step, candidate, result, replayed, self.best)
+            self.tell("on_candidate", event)
             self.recorded.count(candidate, result)
             yield candidate, result
 
@@ -215,6 +215,14 @@ class _Search:
     def _write_once(self, record: Record) -> None:
         if _key(record) not in self.written:
             self.written[_key(record)] = self.journal.append(record)
+
+
+def _tell(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
+    # A signal that asks to stop waits for the last: writers of files have threads and locks of
+    # their own, and an exception before a lock is given back would leave them waiting for ever.
+    with uninterrupted():
+        for callback in callbacks:
+            getattr(callback, name)(*event)
 
 
 def _stage(candidate: Candidate, final: bool) -> Literal["search", "rung", "selection"]:

@@ -59,16 +59,16 @@ class Estimate:
     @cached_property
     def mean(self) -> float:
         """Of the rewards that are known."""
-        return self._mean_and_error[0]
+        return mean_and_error(self._known)[0]
 
     @cached_property
     def standard_error(self) -> float:
         """See `mean_and_error`."""
-        return self._mean_and_error[1]
+        return mean_and_error(self._known)[1]
 
-    @cached_property
-    def _mean_and_error(self) -> tuple[float, float]:
-        return mean_and_error([one for one in self.rewards if not math.isnan(one)])
+    @property
+    def _known(self) -> list[float]:
+        return [one for one in self.rewards if not math.isnan(one)]
 
     def count(self, status: str) -> int:
         """How many of its results have this status."""
@@ -215,20 +215,15 @@ def _ending(leader: Estimate, left: Sequence[Estimate], seeds: int) -> str:
 
 
 def _check_verdict(estimates: Sequence[Estimate]) -> None:
-    identity, *others = estimates
-    if not any(one.count("ok") for one in estimates):
-        reason = (
-            "every evaluation of the final failed or was lost. Against failures a smaller learning "
-            "rate often helps; resuming the search evaluates again what was lost"
-        )
-    elif all(len(one.minus(identity)) < 2 for one in others):
-        reason = (
-            "fewer than two fresh seeds under which the identity and another finalist both have a "
-            "reward. Resuming the search evaluates again what was lost"
-        )
-    else:
+    trained = any(one.count("ok") for one in estimates)
+    if trained and any(len(one.minus(estimates[0])) > 1 for one in estimates[1:]):
         return
-    raise NoVerdictError("\n".join([f"No verdict: {reason}.", *list_estimates(estimates)]))
+    reason = (
+        "No verdict: it takes two fresh seeds under which the identity and another finalist both "
+        "have a reward, and one evaluation that did not fail. Against failures a smaller learning "
+        "rate often helps; resuming the search evaluates again what was lost."
+    )
+    raise NoVerdictError("\n".join([reason, *list_estimates(estimates)]))
 
 
 @cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +17,6 @@ from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 """What a terminal's Ctrl-C, and what `kill`, a batch system or a container's end send."""
-
-_AGAIN = 10.0  # seconds
 
 
 class Interrupted(BaseException):
@@ -114,9 +111,9 @@ def uninterrupted(patient: bool = True) -> Iterator[None]:
 def time_limit(seconds: float | None) -> Iterator[None]:
     """Raise `TimeLimitExceeded` in here after so many seconds (wall clock); None = never.
 
-    By SIGALRM, so code that never returns to the interpreter is stopped only when it does. Code
-    that swallows the exception is told again every 10 s, and never passes as finished in time.
-    Handler and timer of whoever used SIGALRM before are put back.
+    By SIGALRM, whose handler is put back, but not a timer of somebody else's. Code that never
+    returns to the interpreter is stopped only when it does. Code that swallows the exception never
+    passes as finished in time.
 
     Raises RuntimeError outside the main thread, which alone gets signals.
     """
@@ -128,31 +125,20 @@ def time_limit(seconds: float | None) -> Iterator[None]:
             "a timeout needs the main thread, since a signal does it; evaluate there, leave the "
             "timeout out, or use the ray executor, whose workers can be stopped from any thread"
         )
-    armed, fired = True, False
+    struck = TimeLimitExceeded(f"not finished after {seconds:g} s")
 
     def strike(signum: int, frame: FrameType | None) -> None:
-        nonlocal fired
-        if armed:
-            fired = True
-            raise TimeLimitExceeded(f"not finished after {seconds:g} s")
+        raise struck
 
-    start = time.monotonic()
     handler = signal.signal(signal.SIGALRM, strike)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        try:
-            yield
-        finally:
-            armed = False  # the alarm may strike even here; it does so once in 10 s
+        yield
     finally:
-        armed = False
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
-        if left > 0.0:  # an outer timer goes on; one that is overdue strikes now
-            passed = time.monotonic() - start
-            signal.setitimer(signal.ITIMER_REAL, max(left - passed, 1e-6), interval)
-    if fired:
-        raise TimeLimitExceeded(f"not finished after {seconds:g} s")
+    if struck.__traceback__ is not None:
+        raise struck
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

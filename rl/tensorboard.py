@@ -17,6 +17,7 @@ Shapes: N candidates of a round, D search coordinates.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from rl.callbacks import Callback
 from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart
 from rl.figures import draw_curves, figure_to_image
 
-_EVENT_FILES = "events.out.tfevents.*"
 _CANDIDATES = "candidates"
 _BINS = np.linspace(0.0, 1.0, 31)  # the same for every round, so that histograms compare
 
@@ -57,7 +57,9 @@ class TensorBoard(Callback):
         self._round = 0
 
     def on_start(self, event: SearchStart) -> None:
-        remove_events(self._directory)
+        for old in self._directory.glob("events.out.tfevents.*"):
+            old.unlink()
+        shutil.rmtree(self._directory / _CANDIDATES, ignore_errors=True)
         self._writer = SummaryWriter(str(self._directory))
         self._identity, self._round = event.identity, 0
         self._write_policy(event.mean, event.spread, 0)
@@ -135,12 +137,3 @@ class TensorBoard(Callback):
 
     def _histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
         self._writer.add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)
-
-
-def remove_events(directory: Path) -> None:
-    """Remove the event files of an earlier `TensorBoard`, and folders that this leaves empty."""
-    for run in [directory, *(directory / _CANDIDATES).glob("*")]:
-        for old in run.glob(_EVENT_FILES):
-            old.unlink()
-        if run != directory and run.is_dir() and not any(run.iterdir()):
-            run.rmdir()

@@ -21,7 +21,7 @@ import torch
 
 from rl.executors import Candidate, Executor
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult, ProxyTask, failed
+from rl.proxy import ProxyResult, ProxyTask
 
 OK = ProxyResult(0.5)
 Act = Callable[["Scripted"], "ProxyResult | None"]
@@ -120,17 +120,8 @@ def is_fine(task: Scripted) -> None:
     pass
 
 
-def fails_once(task: Scripted) -> None:
-    if task.mark("failures") == 1:
-        raise ValueError("not yet\nreally")
-
-
 def always_fails(task: Scripted) -> None:
     raise ValueError("no good\nat all")
-
-
-def misses_a_file(task: Scripted) -> None:
-    (task.home / "images/7.png").read_bytes()
 
 
 def has_bad_data(task: Scripted) -> None:
@@ -139,10 +130,6 @@ def has_bad_data(task: Scripted) -> None:
 
 def always_dies(task: Scripted) -> None:
     os._exit(1)
-
-
-def is_not_finite(task: Scripted) -> ProxyResult:
-    return failed("the loss is not finite")
 
 
 def cannot_be_pickled(task: Scripted) -> ProxyResult:
@@ -176,12 +163,9 @@ def names_its_process(task: Scripted) -> ProxyResult:
 
 ACTS: list[Act] = [
     is_fine,
-    fails_once,
     always_fails,
-    misses_a_file,
     has_bad_data,
     always_dies,
-    is_not_finite,
     cannot_be_pickled,
     hangs,
     never_returns,

@@ -1,4 +1,4 @@
-"""What a comparison of agents on one proxy shows: table, sentence, figure.
+"""What a comparison of agents on one proxy shows: table, remark, figure.
 
 Shapes: K seeds, B evaluations of a run, R rounds.
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from scipy.stats import sem
 from tabulate import tabulate
 
 from autoseg_core.plot import new_figure
@@ -21,7 +22,6 @@ from benchmarks.agents.regret import (
     Run,
     checkpoints,
     incumbent_values,
-    mean_and_error_of_curves,
     measure_reach,
     offered_values,
 )
@@ -113,34 +113,16 @@ class Comparison:
         if label == self.reference:
             return [str(self.budget), "-", "1"]
         if self.start >= self.target:
-            return ["-", "-", "-"]  # the sentence says why
+            return ["-", "-", "-"]  # no better than the identity: reaching it is no feat
         reach = self.reach(label)
         share = f"{reach.seeds}/{self.seeds}"
         if reach.seeds == 0:
             return ["never", share, "-"]
         return [f"{reach.evaluations:.0f}", share, f"{reach.factor:.2f}"]
 
-    def sentence(self) -> str:
-        """Which agent offers the reference's final reward soonest, and by what factor."""
-        others = {label: self.reach(label) for label in self.runs if label != self.reference}
-        goal = f"{self.reference}'s final reward ({self.target:.5f})"
-        if self.seeds < 2:
-            return f"{self.proxy}: no verdict, which needs two seeds or more."
-        if self.start >= self.target:
-            return f"{self.proxy}: {goal} is no better than the identity's: reaching it is no feat."
-        soonest = min(others, key=lambda label: others[label].evaluations, default=None)
-        if soonest is None or others[soonest].factor <= 1.0:
-            return f"{self.proxy}: no agent reaches {goal} with fewer candidates than its own."
-        reach = others[soonest]
-        return (
-            f"{self.proxy}: {soonest} reaches {goal} with the fewest candidates, "
-            f"{reach.evaluations:.0f} where {self.reference} had {self.budget}: "
-            f"{reach.factor:.2f} times fewer ({reach.seeds} of {self.seeds} seeds)."
-        )
-
 
 def report(comparisons: Sequence[Comparison]) -> str:
-    """GitHub Markdown: the table of all proxies, a sentence on each, and what the columns mean."""
+    """GitHub Markdown: the table of all proxies, a remark on each, and what the columns mean."""
     first = comparisons[0]
     reference = first.reference
     on_the_way = [f"at {count}" for count in first.checkpoints]
@@ -149,13 +131,12 @@ def report(comparisons: Sequence[Comparison]) -> str:
     headers += [f"evaluations to {reference}'s reward", "seeds that reach it", "factor"]
     rows = [row for one in comparisons for row in one.rows()]
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
-    sentences = [f"- {one.sentence()}" for one in comparisons]
     remarks = [f"- {one.proxy}: {one.remark}." for one in comparisons]
     definitions = _DEFINITIONS.format(seeds=first.seeds, budget=first.budget, reference=reference)
-    return "\n".join([table, "", *sentences, *remarks, "", definitions])
+    return "\n".join([table, "", *remarks, "", definitions])
 
 
-def draw_regret(title: str, regrets: Mapping[str, ArrayLike]) -> Figure:
+def draw_regret(title: str, regrets: Mapping[str, _Array]) -> Figure:
     """One line per agent, its mean regret over the evaluations, in a band of ± standard error.
 
     Args:
@@ -165,7 +146,8 @@ def draw_regret(title: str, regrets: Mapping[str, ArrayLike]) -> Figure:
     figure = new_figure(6.4, 4.2, layout="constrained")
     panel = figure.subplots()
     for label, curves in regrets.items():
-        mean, error = mean_and_error_of_curves(curves)
+        mean = np.mean(curves, axis=0)
+        error = sem(curves, axis=0) if len(curves) > 1 else 0.0  # at most the mean: curves >= 0
         low, middle, high = (
             np.maximum(y, _LEAST_REGRET) for y in (mean - error, mean, mean + error)
         )

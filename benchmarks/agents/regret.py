@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
@@ -92,14 +92,3 @@ def checkpoints(budget: int, rounds: int) -> list[int]:
     """
     whole = {round(quarter * rounds / 4) for quarter in (1, 2, 3)} - {0, rounds}
     return [index * (budget // rounds) for index in sorted(whole)]
-
-
-def mean_and_error_of_curves(curves: ArrayLike) -> tuple[Array, Array]:
-    """(K, B) -> mean (B,) and standard error (B,) over the seeds; the error of one seed is 0.
-
-    For curves >= 0 the error is at most the mean, so mean - error can be drawn on a log axis.
-    """
-    curves = np.asarray(curves, dtype=np.float64)
-    if len(curves) == 1:
-        return curves[0], np.zeros_like(curves[0])
-    return curves.mean(axis=0), curves.std(axis=0, ddof=1) / math.sqrt(len(curves))

@@ -6,8 +6,8 @@ is an extra costs those nothing who do without.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
+from pkgutil import resolve_name
 
 from rl.agents.base import Agent
 from rl.agents.cma_es import CMAES
@@ -33,6 +33,5 @@ def agent_class(name: str) -> Callable[..., Agent]:
     """
     if name not in AGENTS:
         raise ValueError(f"unknown agent {name!r}; known agents: {', '.join(sorted(AGENTS))}")
-    module, _, attribute = AGENTS[name].partition(":")
-    make: Callable[..., Agent] = getattr(importlib.import_module(module), attribute)
+    make: Callable[..., Agent] = resolve_name(AGENTS[name])
     return make

@@ -38,35 +38,8 @@ class Agent(Protocol):
         ...
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
-        """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), finite.
+        """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), all float64.
 
         Rows whose evaluation was lost are left out; a round without any other is not told.
         """
         ...
-
-
-def check_identity(identity: Vector) -> Vector:
-    """A float64 copy of identity; ValueError unless it is (D,), D >= 1, in [0, 1]."""
-    identity = np.array(identity, dtype=np.float64)
-    if identity.ndim != 1 or identity.size == 0:
-        raise ValueError(f"identity must have shape (D,) with D >= 1, got {identity.shape}")
-    if not bool(np.all((identity >= 0.0) & (identity <= 1.0))):
-        raise ValueError(f"identity must lie in [0, 1], got {identity.tolist()}")
-    return identity
-
-
-def check_told(thetas: Vector, scores: Vector, dim: int) -> tuple[Vector, Vector]:
-    """Both as float64; ValueError unless (N, dim) and (N,) finite, N >= 1."""
-    thetas = np.array(thetas, dtype=np.float64)
-    scores = np.array(scores, dtype=np.float64)
-    if thetas.shape != (scores.size, dim) or scores.ndim != 1 or scores.size == 0:
-        raise ValueError(
-            f"tell expects thetas (N, {dim}) and scores (N,), N >= 1; got {thetas.shape} and "
-            f"{scores.shape}"
-        )
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            f"tell expects finite scores, got {scores.tolist()}; "
-            "give a failed candidate rl.proxy.FLOOR_REWARD"
-        )
-    return thetas, scores

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from cmaes import CMA
 
-from rl.agents.base import Vector, check_identity, check_told
+from rl.agents.base import Vector
 
 _LEAST = 4
 """Of fewer, the better half is one sample, and the library's weights divide by zero."""
@@ -49,9 +49,7 @@ class CMAES:
         sigma: float = 0.2,
         restarts: bool = True,
     ) -> None:
-        if not sigma > 0.0:
-            raise ValueError(f"CMA-ES expects sigma > 0, got {sigma}")
-        self._identity = check_identity(identity)
+        self._identity = identity.copy()
         self._sigma, self._restarts = sigma, restarts
         self._generator = np.random.default_rng(seed)
         self._cma: CMA | None = None
@@ -102,9 +100,7 @@ class CMAES:
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """Learn from thetas (N, D) as asked, N at most what was asked for, and scores (N,)."""
-        thetas, scores = check_told(thetas, scores, self._identity.size)
-        if self._cma is None:
-            raise RuntimeError("CMA-ES is told of what it asked for; call ask(n) before tell")
+        assert self._cma is not None, "ask(n) comes before tell"
         self._score = max(self._score, float(scores.max()))
         if not self._converged:
             lost = self._cma.population_size - len(thetas)

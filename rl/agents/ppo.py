@@ -5,14 +5,14 @@ Shapes: N samples of a round, D search coordinates.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rl.agents import truncated_normal
-from rl.agents.base import Vector, check_identity, check_told
+from rl.agents.base import Vector
 from rl.agents.objective import (
     ADAMS,
     BASELINES,
@@ -75,15 +75,17 @@ class PPO:
             f"0 <= warmup <= 1, got {warmup}": 0.0 <= warmup <= 1.0,
             f"sigma_final >= 0, got {sigma_final}": sigma_final is None or sigma_final >= 0.0,
             f"rounds >= 1 with sigma_final, got {rounds}": sigma_final is None or bool(rounds),
+            f"a baseline of {[*BASELINES]}, got {baseline!r}": baseline in BASELINES,
+            f"a ratio of {[*RATIOS]}, got {ratio!r}": ratio in RATIOS,
+            f"an adam of {[*ADAMS]}, got {adam!r}": adam in ADAMS,
         }
         if broken := [rule for rule, holds in expected.items() if not holds]:
             raise ValueError(f"PPO expects {'; '.join(broken)}")
-        self._baseline = _pick("baseline", baseline, BASELINES)
-        self._ratio = _pick("ratio", ratio, RATIOS)
-        self._persistent = _pick("adam", adam, ADAMS)
+        self._baseline, self._ratio = BASELINES[baseline], RATIOS[ratio]
+        self._persistent = ADAMS[adam]
         self._sigmas, self._rounds = (sigma, sigma_final), rounds
         self._lr, self._epochs, self._clip, self._warmup = lr, epochs, clip, warmup
-        self._logits = torch.from_numpy(logit(check_identity(identity))).requires_grad_()
+        self._logits = torch.from_numpy(logit(identity)).requires_grad_()
         self._adam = self._new_adam()
         self._generator = np.random.default_rng(seed)
         self._round = 0
@@ -121,7 +123,6 @@ class PPO:
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """One round of learning. The policy that `ask` sampled from is the old policy."""
-        thetas, scores = check_told(thetas, scores, self._logits.shape[0])
         baseline = self._baseline
         if baseline.asks_mean and not np.array_equal(thetas[0], self.mean):
             baseline = BASELINES["mean"]  # the evaluation of row 0 was lost
@@ -149,9 +150,3 @@ class PPO:
 
     def _new_adam(self) -> torch.optim.Adam:
         return torch.optim.Adam([self._logits], lr=self._lr)
-
-
-def _pick(key: str, name: str, known: dict[str, Any]) -> Any:
-    if name not in known:
-        raise ValueError(f"{key} must be one of {', '.join(sorted(known))}; got {name!r}")
-    return known[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl.agents.base import UNIFORM_DEVIATION, Vector, check_identity, check_told
+from rl.agents.base import UNIFORM_DEVIATION, Vector
 
 
 class RandomSearch:
@@ -20,7 +20,7 @@ class RandomSearch:
     """
 
     def __init__(self, identity: Vector, *, seed: int, rounds: int | None = None) -> None:
-        self._best = check_identity(identity)
+        self._best = identity.copy()
         self._best_score: float | None = None
         self._generator = np.random.default_rng(seed)
 
@@ -40,7 +40,6 @@ class RandomSearch:
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """Remember the best."""
-        thetas, scores = check_told(thetas, scores, self._best.size)
         top = int(np.argmax(scores))
         if self._best_score is None or scores[top] > self._best_score:
-            self._best, self._best_score = thetas[top], float(scores[top])
+            self._best, self._best_score = thetas[top].copy(), float(scores[top])

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from rl.agents.base import UNIFORM_DEVIATION, Vector, check_identity, check_told
+from rl.agents.base import UNIFORM_DEVIATION, Vector
 
 try:
     import optuna
@@ -39,9 +38,7 @@ class StudyAgent(ABC):
     """
 
     def __init__(self, identity: Vector, *, seed: int, startup: int) -> None:
-        if startup < 1:
-            raise ValueError(f"{type(self).__name__} expects startup >= 1, got {startup}")
-        self._identity, self._startup = check_identity(identity), startup
+        self._identity, self._startup = identity.copy(), startup
         uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
             f"theta_{i}": uniform for i in range(self._identity.size)
@@ -104,19 +101,16 @@ class StudyAgent(ABC):
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """Remember thetas (N, D) and their scores (N,)."""
-        thetas, scores = check_told(thetas, scores, self._identity.size)
         self._thetas = np.concatenate([self._thetas, thetas])
         self._scores = np.concatenate([self._scores, scores])
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without optuna's line about a new study, and without what 4.x calls experimental."""
+    """Without optuna's line about a new study."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
+        yield
     finally:
         optuna.logging.set_verbosity(level)

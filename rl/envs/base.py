@@ -51,6 +51,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         fields: of the observation, in order.
         normalize_action: Box(-1, 1) instead of Box(0, 1); theta = (action + 1) / 2.
         render_mode: None or "rgb_array".
+        length: steps of an episode, >= 1.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  (gymnasium's form)
@@ -63,7 +64,10 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         fields: Sequence[Field],
         normalize_action: bool,
         render_mode: str | None,
+        length: int,
     ) -> None:
+        if length < 1:
+            raise ValueError(f"expected an episode of one step or more, got {length!r}")
         self.space, self.score_names, self.render_mode = space, score_names, render_mode
         low = -1.0 if normalize_action else 0.0
         self.action_space = Box(low, 1.0, (space.dim,), np.float32)
@@ -78,10 +82,9 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         }
 
     def theta_of(self, action: ArrayLike) -> Theta:
-        """The theta (D,) float64 in [0, 1] that an action stands for, a copy.
+        """The theta (D,) float64 in [0, 1] that an action stands for, a copy that keeps its digits.
 
-        Any array, list or tuple of D numbers within the bounds will do: an action of float64 keeps
-        its digits. Raises gymnasium.error.InvalidAction.
+        Raises gymnasium.error.InvalidAction.
         """
         values, shape = np.array(action, dtype=np.float64), self.action_space.shape
         low, high = float(self.action_space.low[0]), 1.0
@@ -128,21 +131,10 @@ def measured(scores: Mapping[str, float]) -> dict[str, float]:
 def asked_space(
     metric: str | None = None, surface: str | None = None, pieces: int | None = None
 ) -> SearchSpace | None:
-    """The space asked for by name, with mIoU and bezier for what is left out.
-
-    None when nothing is asked for, which leaves the space to the proxy. ValueError: unknown names,
-    too few pieces.
-    """
+    """The space asked for by name, with mIoU and bezier for what is left out; None: the proxy's."""
     if metric is None and surface is None and pieces is None:
         return None
     return search_space(metric or "mIoU", surface or "bezier", pieces)
-
-
-def at_least_one(name: str, value: int) -> int:
-    """value; ValueError unless it is at least 1."""
-    if value < 1:
-        raise ValueError(f"expected {name} >= 1, got {value!r}")
-    return value
 
 
 def draw_frame(
@@ -157,15 +149,10 @@ def draw_frame(
         xlabel: what its x is.
     """
     curves = draw_curves(space, list(thetas.values()), list(thetas))
-    images = [figure_to_image(figure) for figure in (curves, _draw_course(course, xlabel))]
-    return np.concatenate(images, axis=1)
-
-
-def _draw_course(course: Course, xlabel: str) -> Figure:
     figure = Figure(figsize=(3.2, 3.4), layout="constrained")  # as a panel of draw_curves
     panel = figure.subplots()
     for label, (x, y) in course.items():
         panel.plot(x, y, marker="o", markersize=2, linewidth=1, label=label)
     panel.set(xlabel=xlabel, ylabel="score", ylim=(-0.02, 1.02))
     panel.legend(loc="lower right", fontsize="small")
-    return figure
+    return np.concatenate([figure_to_image(one) for one in (curves, figure)], axis=1)

@@ -24,7 +24,6 @@ from rl.envs.base import (
     Step,
     Theta,
     asked_space,
-    at_least_one,
     measured,
 )
 from rl.proxies import make_task, training_of
@@ -46,15 +45,11 @@ class LossScheduleEnv(LossEnv):
 
     ## Action Space
 
-    `Box(0, 1, (D,), float32)`: theta itself, named by `env.unwrapped.space.names`; D is 12 for
-    mIoU. With `normalize_action=True` it is `Box(-1, 1, (D,), float32)`, and
-    theta = (action + 1) / 2. An action of another shape or beyond the bounds raises
-    `gymnasium.error.InvalidAction`.
+    Theta itself, as in `autoseg/LossSearch-v0`.
 
     ## Observation Space
 
-    A flat `Box` of float32. `env.unwrapped.observation_fields` maps the field's name to its slice,
-    and `env.unwrapped.score_names` names the S scores in order.
+    A flat `Box` of float32 with the fields below, named as in `autoseg/LossSearch-v0`.
 
     | Num            | Field      | Observation                                            | Min | Max |
     |----------------|------------|--------------------------------------------------------|-----|-----|
@@ -62,8 +57,6 @@ class LossScheduleEnv(LossEnv):
     | 1 .. S         | `scores`   | present scores, clipped to [0, 1]; -1: not measured    | -1  | 1   |
     | S+1            | `loss`     | mean training loss of the last step, clipped to [0, 2]; -1: none yet, or not measured | -1 | 2 |
     | S+2 .. S+D+1   | `theta`    | last theta; the identity surfaces before the first     | 0   | 1   |
-
-    `theta` is in [0, 1] also with `normalize_action=True`.
 
     ## Rewards
 
@@ -86,14 +79,9 @@ class LossScheduleEnv(LossEnv):
 
     `reset` and `step` give
 
-    - `scores`: dict of every score that was measured, by name.
     - `losses`: `{"training": mean loss of the step}`, empty where there is none.
-    - `control_points`: the G curves that theta stands for, (K, 2) float64 each, ends included.
-    - `theta`: (D,) float64, as used; the identity surfaces' after a reset.
-    - `status`, `reason`: "ok" and "", or "failed" and why.
-    - `seed`: the training's seed.
-
-    Nothing in it differs between equally seeded runs.
+    - `scores`, `control_points`, `theta` (the identity surfaces' after a reset), `status`, `reason`
+      and `seed` (the training's) as in `autoseg/LossSearch-v0`.
 
     ## Arguments
 
@@ -110,16 +98,11 @@ class LossScheduleEnv(LossEnv):
     | Parameter          | Type            | Default       | Description                          |
     |--------------------|-----------------|---------------|--------------------------------------|
     | `proxy`            | **str / object** | `"quadratic"` | name in `rl.proxies.PROXIES`, `"module:factory"`, or an object that has `training()` or is a `rl.proxy.TrainingTask`, which then serves this environment only |
-    | `proxy_kwargs`     | **dict**        | `None`        | keywords of the proxy's factory      |
-    | `metric`           | **str**         | `None`        | metric whose surrogate trains        |
-    | `surface`          | **str**         | `None`        | family of curves                     |
-    | `pieces`           | **int**         | `None`        | pieces of a curve                    |
     | `steps`            | **int**         | `10`          | steps of an episode                  |
-    | `normalize_action` | **bool**        | `False`       | `Box(-1, 1)` for libraries that insist on it |
     | `render_mode`      | **str**         | `None`        | `"rgb_array"`: surfaces (identity, current) and the episode's score over its progress |
 
-    Without metric, surface and pieces the space is the proxy's own. With one of them, the others
-    default to mIoU, bezier and the metric's number of pieces. `reset` takes no options.
+    `proxy_kwargs`, `metric`, `surface`, `pieces` and `normalize_action` are those of
+    `autoseg/LossSearch-v0`.
 
     ## State
 
@@ -145,7 +128,7 @@ class LossScheduleEnv(LossEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.steps = at_least_one("steps", steps)
+        self.steps = steps
         task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         self.training = training_of(task)
         names = score_names_of(self.training)
@@ -155,7 +138,7 @@ class LossScheduleEnv(LossEnv):
             Field("loss", 1, UNKNOWN, HIGHEST_LOSS),
             Field("theta", space.dim, 0.0, 1.0),
         )
-        super().__init__(space, names, fields, normalize_action, render_mode)
+        super().__init__(space, names, fields, normalize_action, render_mode, steps)
         self._episode: _Episode | None = None
 
     def reset(

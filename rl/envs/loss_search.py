@@ -22,7 +22,6 @@ from rl.envs.base import (
     Step,
     Theta,
     asked_space,
-    at_least_one,
     measured,
 )
 from rl.executors import Candidate
@@ -146,13 +145,8 @@ class LossSearchEnv(LossEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.horizon = at_least_one("horizon", horizon)
+        self.horizon = horizon
         self.task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
-        if not callable(getattr(self.task, "evaluate", None)):
-            raise TypeError(
-                f"{type(self.task).__name__} scores no single theta: it has no "
-                "evaluate(theta, seed, budget); trainings are for autoseg/LossSchedule-v0"
-            )
         names = score_names_of(self.task)
         fields = (
             Field("last_action", space.dim, 0.0, 1.0),
@@ -160,10 +154,10 @@ class LossSearchEnv(LossEnv):
             Field("best", 1, UNKNOWN, 1.0),
             Field("budget_used", 1, 0.0, 1.0),
         )
-        super().__init__(space, names, fields, normalize_action, render_mode)
+        super().__init__(space, names, fields, normalize_action, render_mode, horizon)
         self._episodes = 0
         self._episode: _Episode | None = None
-        self._history = _History()
+        self._shown: list[tuple[Theta, float]] = []  # since the last seeded reset, for `render`
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -171,7 +165,7 @@ class LossSearchEnv(LossEnv):
         """Begin an episode; a seed also restarts the count of episodes and the history drawn."""
         super().reset(seed=seed)
         if seed is not None:
-            self._episodes, self._history = 0, _History()
+            self._episodes, self._shown = 0, []
         drawn = int(self.np_random.integers(2**31))
         self._episode = _Episode(self._episodes, drawn, self.space.identity())
         self._episodes += 1
@@ -180,9 +174,19 @@ class LossSearchEnv(LossEnv):
     def step(self, action: ArrayLike) -> Step:
         """Score the theta of an action. An exception of the task leaves the episode as it was."""
         candidate = self.propose(action)
+        episode = self._episode
+        assert episode is not None
         theta = candidate.theta.copy()
         result = check_result(self.task, self.task.evaluate(theta, candidate.seed))
-        return self._conclude(candidate, result)
+        episode.used += 1
+        episode.theta = candidate.theta
+        episode.scores = measured(result.scores)
+        episode.best = max(episode.best, result.reward)
+        if self.render_mode is not None:  # what nobody draws is not kept
+            self._shown.append((candidate.theta, float(result.reward)))
+        ended = episode.used >= self.horizon
+        info = self._info(candidate, result)
+        return self._observation(episode), float(result.reward), ended, False, info
 
     def propose(self, action: ArrayLike) -> Candidate:
         """The evaluation that a step with this action would make; changes nothing.
@@ -199,24 +203,18 @@ class LossSearchEnv(LossEnv):
         )
 
     def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
-        rewards = self._history.rewards
+        rewards = [reward for _, reward in self._shown]
         count = list(range(1, len(rewards) + 1))
         best = np.maximum.accumulate(rewards).tolist() if rewards else []
-        thetas = {"identity": self.space.identity(), **self._history.thetas}
+        thetas = {"identity": self.space.identity()}
+        if rewards:
+            thetas["last"] = self._shown[-1][0]
+            thetas["best"] = self._shown[int(np.argmax(rewards))][0]
         return thetas, {"reward": (count, rewards), "best": (count, best)}, "candidate"
 
-    def _conclude(self, candidate: Candidate, result: ProxyResult) -> Step:
-        """Take the result of what was proposed into the episode."""
-        episode = self._episode
-        assert episode is not None
-        episode.used += 1
-        episode.theta = candidate.theta
-        episode.scores = measured(result.scores)
-        episode.best = max(episode.best, result.reward)
-        if self.render_mode is not None:  # what nobody draws is not kept
-            self._history.add(candidate.theta, result.reward)
-        info = {
-            "scores": dict(episode.scores),
+    def _info(self, candidate: Candidate, result: ProxyResult) -> dict[str, Any]:
+        return {
+            "scores": measured(result.scores),
             "control_points": self.space.control_points(candidate.theta),
             "theta": candidate.theta.copy(),
             "status": result.status,
@@ -224,8 +222,6 @@ class LossSearchEnv(LossEnv):
             "candidate_id": candidate.id,
             "seed": candidate.seed,
         }
-        ended = episode.used >= self.horizon
-        return self._observation(episode), float(result.reward), ended, False, info
 
     def _observation(self, episode: _Episode) -> Observation:
         return self.pack(
@@ -246,17 +242,3 @@ class _Episode:
     scores: dict[str, float] = field(default_factory=dict)
     best: float = float("-inf")
     used: int = 0
-
-
-@dataclass
-class _History:
-    """What render draws: all rewards since the last seeded reset, the last and the best theta."""
-
-    rewards: list[float] = field(default_factory=list)
-    thetas: dict[str, Theta] = field(default_factory=dict)
-
-    def add(self, theta: Theta, reward: float) -> None:
-        if not self.rewards or reward > max(self.rewards):
-            self.thetas["best"] = theta
-        self.thetas = {"last": theta, "best": self.thetas["best"]}
-        self.rewards.append(float(reward))

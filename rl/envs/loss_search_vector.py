@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace
-from rl.envs.base import Observation, asked_space, at_least_one
+from rl.envs.base import Observation, asked_space
 from rl.envs.loss_search import LossSearchEnv
 from rl.executors import Candidate, Executor, make_executor
 from rl.proxies import make_task
@@ -96,11 +96,10 @@ class LossSearchVectorEnv(SyncVectorEnv):
     ) -> None:
         # First, for `close`, which the library also calls when the rest of this fails.
         self._owned: Executor | None = None
-        count = at_least_one("num_envs", num_envs)
         asked = asked_space(metric, surface, pieces)
         make = OncePerProcess(proxy, proxy_kwargs, asked)
         task, space = make_task(make(), space=asked)
-        self._awaited = [_Awaited(space, score_names_of(task)) for _ in range(count)]
+        self._awaited = [_Awaited(space, score_names_of(task)) for _ in range(num_envs)]
         make_env = partial(
             LossSearchEnv,
             horizon=horizon,
@@ -114,8 +113,11 @@ class LossSearchVectorEnv(SyncVectorEnv):
         )
         self._searches = cast("list[LossSearchEnv]", self.envs)
         self._steps = 0
-        self._executor = _executor(executor, make, executor_kwargs)
-        self._owned = self._executor if isinstance(executor, str) else None
+        if isinstance(executor, str):
+            executor = self._owned = make_executor(executor, make, **(executor_kwargs or {}))
+        elif executor_kwargs:
+            raise ValueError(f"executor_kwargs {[*executor_kwargs]} are for a named executor")
+        self._executor = executor
 
     def step(self, actions: ArrayLike) -> VectorStep:
         """Evaluate the N candidates of actions (N, D), then step every environment with its own.
@@ -147,13 +149,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
             for index, candidate in enumerate(candidates)
         ]
         self._steps += 1
-        came = list(self._executor.run(named))
-        if [candidate.id for candidate, _ in came] != [candidate.id for candidate in named]:
-            raise RuntimeError(
-                f"{type(self._executor).__name__}.run must give a result for each candidate, in "
-                f"order; got {[one.id for one, _ in came]}"
-            )
-        return [check_result(self._executor, result) for _, result in came]
+        return [check_result(self._executor, result) for _, result in self._executor.run(named)]
 
 
 class OncePerProcess:
@@ -187,23 +183,7 @@ class _Awaited:
 
     def __init__(self, space: SearchSpace, score_names: tuple[str, ...]) -> None:
         self.space, self.score_names = space, score_names
-        self.result: ProxyResult | None = None
+        self.result: ProxyResult  # set before each step
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
-        if self.result is None:
-            raise RuntimeError("an environment of a LossSearchVectorEnv cannot step alone")
-        result, self.result = self.result, None
-        return result
-
-
-def _executor(
-    executor: str | Executor, make: OncePerProcess, kwargs: Mapping[str, Any] | None
-) -> Executor:
-    if isinstance(executor, str):
-        return make_executor(executor, make, **(kwargs or {}))
-    if kwargs:
-        raise ValueError(
-            f"executor_kwargs {sorted(kwargs)} are for an executor given by name; "
-            f"{type(executor).__name__} is made already"
-        )
-    return executor
+        return self.result

@@ -5,8 +5,8 @@ A row names its factory as "module:function", so that the serial executor needs 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Any
 
 from rl.executors.base import Candidate, Executor, ExecutorError
@@ -44,6 +44,5 @@ def make_executor(name: str, make: Callable[[], ProxyTask], **options: Any) -> E
     """
     if name not in EXECUTORS:
         raise ValueError(f"unknown executor {name!r}; known: {', '.join(EXECUTORS)}")
-    module, _, function = EXECUTORS[name].partition(":")
-    factory: Callable[..., Executor] = getattr(importlib.import_module(module), function)
-    return factory(make, **options)
+    executor: Executor = resolve_name(EXECUTORS[name])(make, **options)
+    return executor

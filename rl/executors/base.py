@@ -5,8 +5,9 @@ Shapes: D search coordinates.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ class Candidate:
     budget: float = 1.0
 
 
-class Executor(ABC):
+class Executor(AbstractContextManager["Executor"]):
     """A map over candidates. Use it in a with statement, or close it."""
 
     @abstractmethod
@@ -41,11 +42,8 @@ class Executor(ABC):
         `rl.executors.attempts`; a data error is raised.
         """
 
-    def close(self) -> None:  # noqa: B027  (most have nothing to end)
+    def close(self) -> None:
         """End processes and the like; a second call does nothing."""
-
-    def __enter__(self) -> Executor:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -14,11 +14,8 @@ import ray
 
 from rl.executors.base import ExecutorError
 
-_PATIENCE = 10.0
-"""Seconds in which a cluster's head must accept a connection."""
 
-
-def connect(address: str | None) -> bool:
+def connect(address: str | None = None) -> bool:
     """Make Ray ready in this process; whether it was not before, and so is ours to shut down.
 
     Ray that is initialised already is used as it is. Otherwise: the cluster at `address`, or at
@@ -34,19 +31,9 @@ def connect(address: str | None) -> bool:
     # NOTSET and INFO are what Ray's import leaves there, by version; others are a user's choice.
     if (log := logging.getLogger("ray")).level in (logging.NOTSET, logging.INFO):
         log.setLevel(logging.ERROR)
-    join(address)
-    return True
-
-
-def join(address: str) -> None:
-    """Initialise Ray for the cluster at an address, or "local"; ExecutorError when it cannot be."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        # Ray itself would try for a quarter of an hour where nobody listens.
-        url = urlsplit(address if "://" in address else f"//{address}")
-        if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
-            socket.create_connection((url.hostname, url.port), timeout=_PATIENCE).close()
+        check_reachable(address)
         ray.init(
             address=address,
             include_dashboard=False,
@@ -62,31 +49,34 @@ def join(address: str) -> None:
         ) from error
     finally:
         # Ray installs its own, which would keep a search from stopping in its own order.
-        if in_main_thread and handler is not None:
+        if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGTERM, handler)
+    return True
+
+
+def check_reachable(address: str) -> None:
+    """OSError unless something listens there: Ray would try for a quarter of an hour."""
+    url = urlsplit(address if "://" in address else f"//{address}")
+    if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
+        socket.create_connection((url.hostname, url.port), timeout=10.0).close()
 
 
 def fitting(workers: int | None, cpus: float, gpus: float) -> int:
-    """As many workers of this size as are wanted; None: as the cluster has room for.
+    """As many workers of this size as are wanted; None: as the living nodes can hold together.
 
-    Raises ExecutorError when they do not fit.
+    Raises ExecutorError when they do not fit: Ray would wait for ever, without a word.
     """
-    there = room(cpus, gpus)
-    if there < (workers or 1):
-        raise ExecutorError(
-            f"{workers or 1} workers of {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
-            f"cluster has room for {there}; ask for fewer or smaller ones"
-        )
-    return workers or there
-
-
-def room(cpus: float, gpus: float) -> int:
-    """How many workers of so many CPUs and GPUs each the living nodes can hold together."""
     wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0}
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return sum(
+    room = sum(
         # Ray counts in steps of 1/10000: 1 / 0.1 must not come out as 9.
         min(int(node["Resources"].get(name, 0.0) / share + 1e-6) for name, share in wanted.items())
         for node in nodes
         if node["Alive"]
     )
+    if room < (workers or 1):
+        raise ExecutorError(
+            f"{workers or 1} workers of {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
+            f"cluster has room for {room}; ask for fewer or smaller ones"
+        )
+    return workers or room

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from rl.executors.attempts import AttemptPolicy, evaluate
 from rl.executors.base import Candidate, Executor
@@ -32,8 +33,6 @@ class SerialExecutor(Executor):
             yield candidate, evaluate(self.task, candidate, self.policy, _logger.warning)
 
 
-def make_serial(
-    make: Callable[[], ProxyTask], *, max_retries: int = 2, timeout: float | None = None
-) -> SerialExecutor:
+def make_serial(make: Callable[[], ProxyTask], **options: Any) -> SerialExecutor:
     """The executor of the task that ``make()`` gives, made now."""
-    return SerialExecutor(make(), max_retries=max_retries, timeout=timeout)
+    return SerialExecutor(make(), **options)

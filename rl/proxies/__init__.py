@@ -6,8 +6,8 @@ factory takes ``space`` (the SearchSpace asked for, or None) beside its own keyw
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from autoseg_core import SearchSpace
@@ -20,7 +20,7 @@ PROXIES = {
     "quadratic": "rl.proxies.quadratic:from_space",
     "rastrigin": "rl.proxies.multimodal:rastrigin",
     "two_peaks": "rl.proxies.multimodal:two_peaks",
-    "shapes": "rl.proxies.shapes:from_space",
+    "shapes": "rl.proxies.shapes:Shapes",
 }
 """name -> its factory."""
 
@@ -62,12 +62,12 @@ def make_task(
 
 def training_of(task: Any) -> TrainingTask:
     """The task as one training to be led step by step; TypeError when it cannot be."""
-    if callable(getattr(task, "advance", None)):
-        given: TrainingTask = task
-        return given
     if callable(getattr(task, "training", None)):
         training: TrainingTask = task.training()
         return training
+    if callable(getattr(task, "advance", None)):
+        given: TrainingTask = task
+        return given
     raise TypeError(
         f"{type(task).__name__} cannot be led step by step: it has neither training() nor the "
         "methods of rl.proxy.TrainingTask. rl.proxies.blend.Blend(task) makes a model of a "
@@ -85,15 +85,9 @@ def _task(
             )
         return proxy
     if ":" in proxy:
-        return _factory(proxy)(**kwargs)
+        return resolve_name(proxy)(**kwargs)
     if proxy not in PROXIES:
         raise ValueError(
             f"unknown proxy {proxy!r}; known: {', '.join(PROXIES)}, or 'module:factory' of your own"
         )
-    return _factory(PROXIES[proxy])(space=space, **kwargs)
-
-
-def _factory(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return factory
+    return resolve_name(PROXIES[proxy])(space=space, **kwargs)

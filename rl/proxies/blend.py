@@ -7,6 +7,7 @@ Shapes: D search coordinates.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,17 @@ from rl.proxy import (
 )
 
 
+@dataclass
+class _State:
+    """Where a training is; reward and scores are means of f over the progress so far."""
+
+    seed: int | None = None
+    progress: float = 0.0
+    reward: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
 class Blend:
     """`TrainingTask` over a task: every step adds its share of what its theta earns alone.
 
@@ -39,18 +51,11 @@ class Blend:
         self.task = task
         self.space = space_of(task)
         self.score_names = score_names_of(task)
-        self._seed: int | None = None
-        self._progress = 0.0
-        self._reward = 0.0  # mean of f over the progress so far; the scores likewise
-        self._scores: dict[str, float] = {}
-        self._reason = ""
+        self._state = _State()
 
     def start(self, seed: int) -> ProxyResult:
         """Begin anew; reward and scores are 0."""
-        self._seed = seed
-        self._progress = self._reward = 0.0
-        self._scores = dict.fromkeys(self.score_names, 0.0)
-        self._reason = ""
+        self._state = _State(seed, scores=dict.fromkeys(self.score_names, 0.0))
         return self._result()
 
     def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
@@ -58,41 +63,34 @@ class Blend:
 
         RuntimeError before `start`.
         """
-        if self._seed is None:
+        state = self._state
+        if state.seed is None:
             raise RuntimeError("this training has not begun; call start(seed) first")
-        progress = add_share(self._progress, share)
-        if self._reason:
-            return TrainingStep(failed(self._reason))
-        alone = check_result(self.task, self.task.evaluate(theta, self._seed))
+        progress = add_share(state.progress, share)
+        if state.reason:
+            return TrainingStep(failed(state.reason))
+        alone = check_result(self.task, self.task.evaluate(theta, state.seed))
         if alone.status == "failed":
-            self._reason = alone.reason
-            return TrainingStep(failed(self._reason))
+            state.reason = alone.reason
+            return TrainingStep(failed(state.reason))
         # Running means, not sums: equal values leave a mean untouched to the last bit.
-        weight = 1.0 if self._progress == 0.0 else min(1.0, share / progress)
-        self._reward += weight * (alone.reward - self._reward)
+        weight = 1.0 if state.progress == 0.0 else min(1.0, share / progress)
+        state.reward += weight * (alone.reward - state.reward)
         for name, score in alone.scores.items():
-            mean = self._scores.get(name, 0.0)
-            self._scores[name] = mean + weight * (score - mean)
-        self._progress = progress
+            mean = state.scores.get(name, 0.0)
+            state.scores[name] = mean + weight * (score - mean)
+        state.progress = progress
         return TrainingStep(self._result(), 1.0 - alone.reward)
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, progress, means so far and the reason of a failure: plain values."""
-        return {
-            "seed": self._seed,
-            "progress": self._progress,
-            "reward": self._reward,
-            "scores": dict(self._scores),
-            "reason": self._reason,
-        }
+        """Seed, progress, means so far and the reason of a failure: plain values, a copy."""
+        return asdict(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where the training that gave `state` was."""
-        self._seed = state["seed"]
-        self._progress, self._reward = state["progress"], state["reward"]
-        self._scores = dict(state["scores"])
-        self._reason = state["reason"]
+        self._state = _State(**{**state, "scores": dict(state["scores"])})
 
     def _result(self) -> ProxyResult:
-        scores = {name: self._progress * mean for name, mean in self._scores.items()}
-        return ProxyResult(self._progress * self._reward, scores)
+        progress = self._state.progress
+        scores = {name: progress * mean for name, mean in self._state.scores.items()}
+        return ProxyResult(progress * self._state.reward, scores)

@@ -16,11 +16,6 @@ from rl.proxies.blend import Blend
 from rl.proxy import ProxyResult, check_budget, failed
 
 
-def never(theta: NDArray[np.float64]) -> bool:
-    """No theta fails."""
-    return False
-
-
 class KnownOptimum(ABC):
     """`ProxyTask` over a function of theta that is 1 at ``optimum`` and less everywhere else.
 
@@ -40,15 +35,13 @@ class KnownOptimum(ABC):
         optimum: ArrayLike,
         *,
         noise: float = 0.0,
-        fails: Callable[[NDArray[np.float64]], bool] = never,
+        fails: Callable[[NDArray[np.float64]], bool] | None = None,
         space: SearchSpace | None = None,
     ) -> None:
         self.optimum = np.asarray(optimum, dtype=np.float64)
         if not 0.0 <= noise < np.inf:
             raise ValueError(f"noise is a standard deviation, >= 0; got {noise}")
-        self.noise = noise
-        self.fails = fails
-        self.space = space
+        self.noise, self.fails, self.space = noise, fails, space
 
     @abstractmethod
     def value(self, theta: NDArray[np.float64]) -> float:
@@ -61,7 +54,7 @@ class KnownOptimum(ABC):
         """
         check_budget(budget)
         theta = np.ascontiguousarray(theta, dtype=np.float64)
-        if self.fails(theta):
+        if self.fails is not None and self.fails(theta):
             return failed("this theta was configured to fail")
         reward = self.value(theta)
         if self.noise != 0.0:

@@ -55,11 +55,6 @@ class TwoPeaks(KnownOptimum):
     def __init__(self, optimum: Array, decoy: Array, **settings: Any) -> None:
         super().__init__(optimum, **settings)
         self.decoy = np.asarray(decoy, dtype=np.float64)
-        if self.decoy.shape != self.optimum.shape:
-            raise ValueError(
-                f"decoy and optimum must have one shape, got {self.decoy.shape} and "
-                f"{self.optimum.shape}"
-            )
 
     def value(self, theta: Array) -> float:
         """The reward of theta (D,) without noise."""

@@ -7,7 +7,6 @@ Letters: N images, C classes, H, W pixels.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -86,12 +85,6 @@ class WarmStart(NamedTuple):
 @lru_cache(maxsize=16)
 def warm_start(metrics: tuple[str, ...] = PAPER_METRICS) -> WarmStart:
     """Made by cross entropy at first use in a process; shared, not to be changed."""
-    network = _warm_network()
-    with one_thread():
-        return WarmStart(copy.deepcopy(dict(network.state_dict())), score(network, metrics))
-
-
-def _warm_network() -> Network:
     network = empty_network()
     _initialise(network, torch.Generator().manual_seed(WARM_SEED))
     optimizer = make_optimizer(network)
@@ -100,7 +93,7 @@ def _warm_network() -> Network:
         for i in range(WARM_ITERATIONS):
             rate = learning_rate(WARM_LR, i, WARM_ITERATIONS)
             descend(network, optimizer, loss, batch_of(WARM_SEED, i), rate)
-    return network
+        return WarmStart(dict(network.state_dict()), score(network, metrics))
 
 
 def empty_network() -> Network:
@@ -158,9 +151,8 @@ def descend(
 
 def check_weights(network: Network) -> None:
     """FloatingPointError unless all weights are finite."""
-    broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
-    if broken:
-        raise FloatingPointError(f"{len(broken)} weights are not finite, {broken[0]} first")
+    if not all(weight.isfinite().all() for weight in network.parameters()):
+        raise FloatingPointError("weights are not finite")
 
 
 @torch.no_grad()

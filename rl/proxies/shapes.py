@@ -33,33 +33,44 @@ from rl.proxies.shape_network import (
 )
 from rl.proxy import ProxyResult, TrainingStep, check_budget, failed
 
-ITERATIONS, LR = 40, 0.2
-"""Of a whole training, unless given."""
 
-
-class ShapesTraining:
-    """`TrainingTask`: gradient descent with momentum on 1 - surrogate(theta), from the warm start.
+class Shapes:
+    """`ProxyTask` and `TrainingTask`: gradient descent with momentum on 1 - surrogate(theta).
 
     The learning rate falls as (1 - i / iterations)^0.9, and the batch of iteration i depends on
     (seed, i): neither on how the training is cut into steps.
 
     Args:
-        space: of theta; its objective, exact on the validation images, is the reward.
+        space: of theta, mIoU's by default; its objective, exact on the validation images, is the
+            reward.
         iterations: of the whole training; a step ends at a whole one, by rounding.
         lr: the first learning rate.
     """
 
-    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
+    def __init__(
+        self, space: SearchSpace | None = None, iterations: int = 40, lr: float = 0.2
+    ) -> None:
         if iterations < 1 or not lr > 0.0:
-            raise ValueError(
-                f"expected iterations >= 1 and lr > 0, got iterations={iterations} and lr={lr}"
-            )
-        self.space, self.iterations, self.lr = space, iterations, lr
-        self.score_names = space.objective.reported
+            raise ValueError(f"expected iterations >= 1 and lr > 0, got {iterations} and {lr}")
+        self.space, self.iterations, self.lr = space or SearchSpace("mIoU"), iterations, lr
+        self.score_names = self.space.objective.reported
         self._seed: int | None = None
         self._progress, self._iteration, self._reason = 0.0, 0, ""
         self._network = empty_network()
         self._optimizer = make_optimizer(self._network)
+
+    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
+        """Score theta (D,) in [0, 1]; ValueError when it is not of the space.
+
+        budget b is the same training, stopped after b of its iterations, at least one.
+        """
+        training = self.training()
+        training.start(seed)
+        return training.advance(theta, max(check_budget(budget), 1.0 / self.iterations)).result
+
+    def training(self) -> Shapes:
+        """One that does not share its state."""
+        return Shapes(self.space, self.iterations, self.lr)
 
     def start(self, seed: int) -> ProxyResult:
         """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
@@ -77,13 +88,14 @@ class ShapesTraining:
         """
         if self._seed is None:
             raise RuntimeError("this training has not begun; call start(seed) first")
-        loss = candidate_loss(self.space, theta)
+        spec = LossSpec.from_theta("candidate", self.space, theta, tolerance=TOLERANCE)
         self._progress = add_share(self._progress, share)
         if self._reason:
             return TrainingStep(failed(self._reason))
         with one_thread():
             try:
-                mean = self._train(loss, self._seed, round(self._progress * self.iterations))
+                end = round(self._progress * self.iterations)
+                mean = self._train(AutoSegLoss(spec, VOID), self._seed, end)
             except FloatingPointError as error:
                 self._reason = f"{error} at iteration {self._iteration}"
                 return TrainingStep(failed(self._reason))
@@ -128,36 +140,3 @@ class ShapesTraining:
 
     def _result(self, scores: dict[str, float]) -> ProxyResult:
         return ProxyResult(self.space.objective.score(scores), dict(scores))
-
-
-class Shapes:
-    """`ProxyTask`: a whole `ShapesTraining` (its arguments) with one theta.
-
-    budget b is the same training, stopped after b of its iterations, at least one.
-    """
-
-    def __init__(self, space: SearchSpace, iterations: int = ITERATIONS, lr: float = LR) -> None:
-        self.space, self.iterations, self.lr = space, iterations, lr
-        self.score_names = space.objective.reported
-
-    def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
-        """Score theta (D,) in [0, 1]; ValueError when it is not of the space."""
-        training = self.training()
-        training.start(seed)
-        return training.advance(theta, max(check_budget(budget), 1.0 / self.iterations)).result
-
-    def training(self) -> ShapesTraining:
-        """The same training, to be led step by step."""
-        return ShapesTraining(self.space, self.iterations, self.lr)
-
-
-def from_space(
-    space: SearchSpace | None = None, iterations: int = ITERATIONS, lr: float = LR
-) -> Shapes:
-    """The proxy on a search space, mIoU's by default."""
-    return Shapes(space or SearchSpace("mIoU"), iterations, lr)
-
-
-def candidate_loss(space: SearchSpace, theta: NDArray[np.float64]) -> AutoSegLoss:
-    """The loss at theta (D,) of the space; ValueError when theta is not of it."""
-    return AutoSegLoss(LossSpec.from_theta("candidate", space, theta, tolerance=TOLERANCE), VOID)

@@ -1,6 +1,6 @@
 """Small searches stopped at random instants, and resumed until they are done.
 
-    python tests/rl/kill_campaign.py DIRECTORY [--kills 50] [--seed 0]
+    python tests/rl/kill_campaign.py DIRECTORY [--kills 50] [--seed 0] [--agents ppo,tpe]
 
 Every start of a search is a fork of this process, which has imported everything already. Prints one
 JSON object: for SIGKILL, SIGINT and SIGTERM how many struck, how many searches they struck, and
@@ -123,12 +123,12 @@ def ended(pid: int) -> int:
 class Campaign:
     """Searches of all cases, each with its uninterrupted twin and the time that this one took."""
 
-    def __init__(self, home: Path, seed: int) -> None:
-        self.home, self.random = home, random.Random(seed)
+    def __init__(self, home: Path, seed: int, cases: list[str]) -> None:
+        self.home, self.random, self.cases = home, random.Random(seed), cases
         self.home.mkdir(parents=True, exist_ok=True)
         self.whole: dict[str, bytes] = {}
         self.seconds: dict[str, float] = {}
-        for case in CASES:
+        for case in cases:
             search(case, self.new())  # also loads what libraries load at their first use
             directory, start = self.new(), time.monotonic()
             assert ended(child(case, directory)) == 0
@@ -145,7 +145,7 @@ class Campaign:
         """Start, strike and resume searches of all cases in turn, until so many signals struck."""
         expected = -signum if signum == signal.SIGKILL else 128 + signum
         struck = torn = searches = identical = 0
-        for case in itertools.cycle(CASES):
+        for case in itertools.cycle(self.cases):
             if struck >= least:
                 break
             directory = self.new()
@@ -170,17 +170,21 @@ class Campaign:
 
 
 def main() -> None:
+    known = dict.fromkeys(case.partition(",")[0] for case in CASES)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--agents", default=",".join(known), metavar="NAME,…")
     arguments = parser.parse_args()
     # A job in the background ignores Ctrl-C, and its children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     logging.disable(logging.WARNING)  # of every candidate that fails, again and again
     torch.set_num_threads(1)
     gc.freeze()  # a collection in a fork would copy every page
-    campaign = Campaign(arguments.directory, arguments.seed)
+    agents = arguments.agents.split(",")
+    cases = [case for case in CASES if case.partition(",")[0] in agents]
+    campaign = Campaign(arguments.directory, arguments.seed, cases)
     signals = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
     print(json.dumps({one.name: campaign.strike(one, arguments.kills) for one in signals}))
 

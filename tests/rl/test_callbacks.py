@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rl.agents import PPO
-from rl.callbacks import Callback, CallbackList, ProgressBar
+from rl.callbacks import Callback, ProgressBar
 from rl.events import RoundEvent
 from rl.executors import SerialExecutor
 from rl.journal import Journal
@@ -28,16 +28,16 @@ class _Terminal(io.StringIO):
         return True
 
 
-def _run(path: Path, callback: Callback, fails=lambda theta: False, settings=SETTINGS) -> None:
+def _run(path: Path, *callbacks: Callback) -> None:
     agent = PPO(np.array([0.5, 0.5]), seed=0)
-    task = Quadratic([0.9, 0.1], noise=0.01, fails=fails)
+    task = Quadratic([0.9, 0.1], noise=0.01)
     with Journal.resume(path, {}) as journal:
-        run_search(agent, SerialExecutor(task), journal, settings, [callback])
+        run_search(agent, SerialExecutor(task), journal, SETTINGS, callbacks)
 
 
-def _lines(path: Path, **options) -> list[str]:
+def _lines(path: Path) -> list[str]:
     stream, ticks = io.StringIO(), itertools.count()
-    _run(path, ProgressBar(stream, clock=lambda: 60.0 * next(ticks)), **options)
+    _run(path, ProgressBar(stream, clock=lambda: 60.0 * next(ticks)))
     return stream.getvalue().splitlines()
 
 
@@ -85,8 +85,8 @@ class _Asked(Callback):
         self.finished = True
 
 
-def test_a_signal_waits_for_the_callbacks() -> None:
+def test_a_signal_waits_for_the_callbacks(tmp_path: Path) -> None:
     asked = [_Asked(), _Asked()]
     with pytest.raises(Interrupted), interruptible():
-        CallbackList(asked).on_round(None)  # type: ignore[arg-type]
+        _run(tmp_path / "journal.jsonl", *asked)
     assert all(callback.finished for callback in asked)

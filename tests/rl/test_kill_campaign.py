@@ -11,14 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 4
+KILLS = 2
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_stopped_search_resumes_to_the_same_journal(tmp_path: Path) -> None:
     script = str(Path(__file__).with_name("kill_campaign.py"))
     ran = subprocess.run(
-        [sys.executable, script, str(tmp_path / "campaign"), "--kills", str(KILLS)],
+        [sys.executable, script, str(tmp_path / "campaign"), f"--kills={KILLS}", "--agents=ppo"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

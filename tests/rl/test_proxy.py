@@ -17,11 +17,6 @@ def test_a_reward_that_is_not_finite_fails(reward: float) -> None:
     assert str(reward) in result.reason
 
 
-def test_failed_has_the_floor_reward_and_the_reason() -> None:
-    assert failed("loss is NaN") == ProxyResult(0.0, {}, "failed", "loss is NaN")
-    assert ProxyResult(0.9, {}, "failed", "weights").reward == FLOOR_REWARD
-
-
 def test_lost_has_no_reward() -> None:
     result = ProxyResult(0.9, {}, "lost", "no memory")
     assert math.isnan(result.reward)

@@ -89,11 +89,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, SearchResult
     return path.read_bytes(), result
 
 
-def _boundaries() -> range:
-    """Whole lines that may survive: from none to all (header, 12 + 3 rounds, final, result)."""
-    return range(0, 1 + 3 * (4 + 1) + 4 * 2 + 1 + 1)
-
-
 # What one search does.
 
 
@@ -118,18 +113,6 @@ def test_a_round_shares_one_seed_and_the_final_has_fresh_ones(tmp_path: Path) ->
     ]
     assert len({*search, *final}) == 5
     assert all(0 <= seed < 2**31 for seed in seeds)
-
-
-def test_record_is_written_before_the_next_candidate_starts(tmp_path: Path) -> None:
-    path, ids = tmp_path / "journal.jsonl", []
-
-    class Reading:
-        def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
-            ids.append([r["id"] for r in read_journal(path) if r["kind"] == "candidate"])
-            return ProxyResult(0.5)
-
-    _search(path, Reading())
-    assert [len(seen) for seen in ids] == list(range(len(ids)))
 
 
 def test_a_search_stops_when_nothing_but_failures_came(tmp_path: Path) -> None:
@@ -170,7 +153,7 @@ def test_a_lost_evaluation_is_not_told(tmp_path: Path) -> None:
     assert log.of(RoundEvent)[0].reward_mean == np.mean(rewards)
 
 
-@pytest.mark.parametrize("lines", [1, 4, 7, 17, 24])
+@pytest.mark.parametrize("lines", [4, 17])
 def test_resuming_with_lost_evaluations_is_identical(tmp_path: Path, lines: int) -> None:
     """They stay lost, whatever they would give now: the agent has gone on without them."""
     path, breaking = tmp_path / "journal.jsonl", {2, 9, 14}
@@ -200,7 +183,7 @@ def test_a_final_without_verdict_stops_a_search_and_is_made_again(tmp_path: Path
     """A lost final evaluation of one of two, for every rival of the identity."""
     path = tmp_path / "journal.jsonl"
     rivals = {14, 17, 19}  # under one of two seeds each
-    with pytest.raises(NoVerdictError, match="No verdict: fewer than two") as caught:
+    with pytest.raises(NoVerdictError, match="No verdict") as caught:
         _search(path, _Counting(breaking=rivals), max_lost=0.5)
     assert str(caught.value).count("(1 of 2 lost)") == 3
     assert not [r for r in read_journal(path) if r["kind"] == "result"]
@@ -209,22 +192,17 @@ def test_a_final_without_verdict_stops_a_search_and_is_made_again(tmp_path: Path
     assert len(task.asked) == 3
 
 
-@pytest.mark.parametrize(
-    "error", [UnicodeError("7.png is no image"), FileNotFoundError(2, "", "7.png")]
-)
-def test_a_data_error_stops_a_search_and_the_journal_resumes(
-    whole, tmp_path: Path, error: Exception
-) -> None:
+def test_a_data_error_stops_a_search_and_the_journal_resumes(whole, tmp_path: Path) -> None:
     class Damaged(_Counting):
         data_errors = (UnicodeError,)
 
         def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
             if len(self.asked) == 6:
-                raise error
+                raise UnicodeError("7.png is no image")
             return super().evaluate(theta, seed, budget)
 
     path = tmp_path / "journal.jsonl"
-    with pytest.raises(type(error), match=r"7\.png"):
+    with pytest.raises(UnicodeError, match=r"7\.png"):
         _search(path, Damaged())
     _same(_search(path), whole[1])
     assert path.read_bytes() == whole[0]
@@ -252,7 +230,8 @@ def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
 # Kills.
 
 
-@pytest.mark.parametrize("lines", _boundaries())
+# Header, 4 candidates and a round three times, 8 of the final, the result.
+@pytest.mark.parametrize("lines", [0, 1, 3, 5, 6, 15, 16, 20, 24, 25])
 def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:lines]))
@@ -260,7 +239,7 @@ def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int) 
     assert path.read_bytes() == whole[0]
 
 
-@pytest.mark.parametrize("fraction", np.linspace(0.01, 0.99, 5))
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
 def test_resume_at_torn_bytes_is_identical(whole, tmp_path: Path, fraction: float) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
@@ -282,7 +261,7 @@ def test_a_stop_propagates_and_the_journal_resumes(whole, tmp_path: Path) -> Non
 # A journal that belongs to something else.
 
 
-@pytest.mark.parametrize("changes", [{"theta": [0.1, 0.2, 0.3]}, {"seed": 1}, {"id": "r00c01"}])
+@pytest.mark.parametrize("changes", [{"theta": [0.1, 0.2, 0.3]}, {"seed": 1}])
 def test_foreign_candidates_are_refused(whole, tmp_path: Path, changes: dict) -> None:
     path = tmp_path / "journal.jsonl"
     header, first, *others = whole[0].splitlines(keepends=True)
@@ -290,12 +269,6 @@ def test_foreign_candidates_are_refused(whole, tmp_path: Path, changes: dict) ->
     path.write_bytes(b"".join([header, changed, *others]))
     with pytest.raises(JournalError, match="candidate r00c0"):
         _search(path)
-
-
-@pytest.mark.parametrize("field", ["rounds", "samples", "seed", "top_k", "reseeds", "minutes"])
-def test_wrong_settings_are_named(field: str) -> None:
-    with pytest.raises(ValueError, match=field):
-        dataclasses.replace(SETTINGS, **{field: -1})
 
 
 # A limit of time. One evaluation takes a minute, a round 4.
@@ -314,7 +287,7 @@ def _timed(path: Path, minutes: float, task: _Clocked, callbacks=()) -> SearchRe
         return run_search(agent, executor, journal, settings, callbacks, clock=task.clock)
 
 
-@pytest.mark.parametrize(("minutes", "rounds"), [(1, 1), (8, 2), (19, 4), (36, 9)])
+@pytest.mark.parametrize(("minutes", "rounds"), [(1, 1), (19, 4), (36, 9)])
 def test_a_round_that_would_not_end_in_time_is_not_begun(
     tmp_path: Path, minutes: float, rounds: int
 ) -> None:
@@ -326,7 +299,7 @@ def test_a_round_that_would_not_end_in_time_is_not_begun(
     assert log.of(SelectionEvent)[0].rounds == rounds
 
 
-@pytest.mark.parametrize("lines", [3, 6, 16, 24])
+@pytest.mark.parametrize("lines", [3, 6, 24])
 def test_a_search_with_a_limit_resumes_with_the_time_it_has_used(
     tmp_path: Path, lines: int
 ) -> None:
@@ -389,7 +362,7 @@ def test_the_best_by_gain_enter_the_final(tmp_path: Path) -> None:
     assert entered == [False, True]
 
 
-@pytest.mark.parametrize("lines", [2, 6, 14])
+@pytest.mark.parametrize("lines", [2, 14])
 @pytest.mark.parametrize("rungs", [0, 1])
 def test_a_paired_search_resumes(tmp_path: Path, lines: int, rungs: int) -> None:
     path, settings = tmp_path / "journal.jsonl", dataclasses.replace(PAIRED, rungs=rungs)

@@ -17,7 +17,6 @@ from rl.selection import (
     NoVerdictError,
     Selection,
     choose_finalists,
-    list_estimates,
     mean_and_error,
     race,
 )
@@ -49,15 +48,12 @@ def test_the_comparison_is_paired() -> None:
     assert comparison.difference == pytest.approx(0.02)
     assert comparison.standard_error == pytest.approx(0.01 / math.sqrt(3))
     assert not comparison.beyond_noise
-    assert comparison.statement == (
-        "mean - identity = +0.0200 ± 0.0058 over 3 paired seeds: "
-        "NOT beyond the noise (t tests, 5% for the whole race)."
-    )
     assert selection.report().splitlines() == [
         "* mean       0.5200 ± 0.2367  3 seeds",
         "  identity   0.5000 ± 0.2309  3 seeds",
         "Race over, all 3 seeds used: mean leads, but not beyond the noise: identity.",
-        comparison.statement,
+        "mean - identity = +0.0200 ± 0.0058 over 3 paired seeds: "
+        "NOT beyond the noise (t tests, 5% for the whole race).",
     ]
 
 
@@ -102,19 +98,14 @@ def test_the_winner_gains_most_over_the_identity_under_common_seeds() -> None:
         {"identity": (0.5, 0.6), "mean": (0.9, NAN)},
         {"identity": (0.5, NAN), "mean": (NAN, 0.9)},
         {"identity": (NAN, NAN), "mean": (0.8, 0.9)},
+        {"identity": (-1, -1), "mean": (NAN, NAN)},
+        {"identity": (-1, -1), "mean": (-1, -1)},
     ],
 )
-def test_fewer_than_two_pairs_are_no_verdict(rewards: dict[str, tuple[float, ...]]) -> None:
-    with pytest.raises(NoVerdictError, match="No verdict: fewer than two fresh seeds"):
+def test_what_is_no_verdict(rewards: dict[str, tuple[float, ...]]) -> None:
+    """Fewer than two pairs, or nobody that ever trained."""
+    with pytest.raises(NoVerdictError, match=r"identity .* seeds"):
         _race(**rewards)
-
-
-def test_finalists_that_never_trained_are_no_verdict() -> None:
-    with pytest.raises(NoVerdictError, match="failed or was lost") as caught:
-        _race(identity=(-1, -1), mean=(NAN, NAN))
-    assert "identity   0.0000 ± 0.0000  2 seeds  (2 of 2 failed)\n  mean       -" in str(
-        caught.value
-    )
 
 
 def _noisy(rng: np.random.Generator, values: Sequence[float], seeds: int) -> Selection:
@@ -128,16 +119,10 @@ def _noisy(rng: np.random.Generator, values: Sequence[float], seeds: int) -> Sel
 def test_a_race_rarely_errs() -> None:
     """Among equals, each claim is an error; so is a best finalist that is dropped."""
     rng = np.random.default_rng(0)
-    claims = [_noisy(rng, [0.5] * 4, 6).comparison.beyond_noise for _ in range(300)]
+    claims = [_noisy(rng, [0.5] * 4, 6).comparison.beyond_noise for _ in range(150)]
     assert np.mean(claims) < ERROR
-    winners = [_noisy(rng, [0.5, 0.5, 0.505, 0.5], 6).estimates[2] for _ in range(300)]
+    winners = [_noisy(rng, [0.5, 0.5, 0.505, 0.5], 6).estimates[2] for _ in range(150)]
     assert np.mean([len(one.results) < 6 for one in winners]) < 0.3
-
-
-def test_identity_wins_ties() -> None:
-    selection = _race(identity=(0.5, 0.5), mean=(0.5, 0.5))
-    assert selection.winner.finalist.name == "identity"
-    assert "nothing found was better" in selection.comparison.statement
 
 
 def test_a_dropped_finalist_is_that_of_a_t_test_by_scipy() -> None:
@@ -169,13 +154,8 @@ def _seen(*rows: tuple[str, float, float]) -> list:
 def test_mean_and_error_by_hand() -> None:
     # s^2 = (1 + 0 + 1) / 2 = 1, error = 1 / sqrt(3)
     assert mean_and_error([1.0, 2.0, 3.0]) == pytest.approx((2.0, 1 / math.sqrt(3)))
-
-
-def test_one_value_has_no_error_and_equal_values_none_at_all() -> None:
-    mean, error = mean_and_error([0.3])
-    assert mean == 0.3
-    assert math.isnan(error)
     assert mean_and_error([0.1] * 3) == (0.1, 0.0)
+    assert mean_and_error([0.3]) == pytest.approx((0.3, NAN), nan_ok=True)
 
 
 def test_finalists_are_identity_mean_and_the_best() -> None:
@@ -196,16 +176,3 @@ def test_a_failure_counts_with_the_floor_and_a_loss_not_at_all() -> None:
     assert [one.count(status) for status in ("ok", "failed", "lost")] == [1, 1, 1]
     other = Estimate(Finalist("y", MEAN), (ProxyResult(0.5), ProxyResult(0.25)))
     assert one.minus(other) == pytest.approx([0.1, -0.25])
-
-
-def test_the_list_says_how_much_each_line_rests_on() -> None:
-    one = Estimate(Finalist("one", MEAN), (ProxyResult(0.4), ProxyResult(0.6)))
-    short = Estimate(Finalist("short", MEAN), (ProxyResult(0.9),))
-    bad = Estimate(Finalist("bad", MEAN), (failed("NaN"), lost("no memory")))
-    gone = Estimate(Finalist("gone", MEAN), (lost("no memory"),) * 2)
-    assert list_estimates([gone, short, bad, one], one) == [
-        "* one        0.5000 ± 0.1000  2 seeds",
-        "  bad        0.0000  2 seeds  (1 of 2 failed, 1 of 2 lost)",
-        "  gone       -  2 seeds  (2 of 2 lost)",
-        "  short      0.9000  1 seeds",
-    ]

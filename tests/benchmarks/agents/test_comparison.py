@@ -1,4 +1,4 @@
-"""Table, sentence and files of a comparison whose numbers are made by hand."""
+"""Table and files of a comparison whose numbers are made by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.agents.comparison import Comparison, draw_regret, report, write_comparisons
+from benchmarks.agents.comparison import Comparison, report, write_comparisons
 from benchmarks.agents.regret import Run
 
 
@@ -27,19 +27,6 @@ def _comparison(start: float = 0.1, optimum: float | None = 1.0, remark: str = "
 
 def test_target_is_what_the_reference_offers_at_its_end() -> None:
     assert _comparison().target == pytest.approx(0.6)  # means count: 0.7 and 0.5
-
-
-@pytest.mark.parametrize(
-    ("label", "evaluations", "seeds", "factor"),
-    [
-        ("ppo", 4, 2, 1.0),
-        ("tpe", 2 + 4, 1, 4 / 6),  # the second seed spent its four for nothing
-        ("random", np.inf, 0, 0.0),
-    ],
-)
-def test_reach(label: str, evaluations: float, seeds: int, factor: float) -> None:
-    reach = _comparison().reach(label)
-    assert (reach.evaluations, reach.seeds, reach.factor) == (evaluations, seeds, factor)
 
 
 def test_rows() -> None:
@@ -66,15 +53,6 @@ def test_regret_at_a_quarter_a_half_and_three_quarters() -> None:
     assert headers[3:7] == ["regret at 2", "at 4", "at 6", "final regret"]
 
 
-def test_the_sentence_names_who_is_soonest_and_by_what_factor() -> None:
-    runs = {"ppo": [_run(0.1, 0.2, 0.3, 0.4)] * 2, "tpe": [_run(0.2, 0.4, 0.4, 0.4)] * 2}
-    sentence = Comparison("hill", runs, "ppo", start=0.0, optimum=1.0).sentence()
-    assert sentence == (
-        "hill: tpe reaches ppo's final reward (0.40000) with the fewest candidates, 2 where ppo "
-        "had 4: 2.00 times fewer (2 of 2 seeds)."
-    )
-
-
 def test_without_a_known_optimum_regret_is_against_the_best_found() -> None:
     comparison = _comparison(optimum=None)
     assert comparison.optimum == 0.8
@@ -88,13 +66,3 @@ def test_files(tmp_path: Path) -> None:
     assert (tmp_path / "table.md").read_text() == text + "\n"
     assert {path.name for path in tmp_path.glob("*.png")} == {"curve.png", "regret_hill.png"}
     assert (tmp_path / "regret_hill.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_regret_has_one_line_and_one_band_per_agent() -> None:
-    regrets = {"ppo": [[0.5, 0.1], [0.3, 0.1]], "random": [[0.5, 0.4], [0.5, 0.0]]}
-    (panel,) = draw_regret("quadratic", regrets).axes
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["ppo", "random"]
-    ppo, _ = panel.get_lines()
-    np.testing.assert_allclose(ppo.get_xydata(), [(1, 0.4), (2, 0.1)])
-    band = panel.collections[0].get_paths()[0].vertices
-    np.testing.assert_allclose(sorted(set(band[band[:, 0] == 1][:, 1])), [0.3, 0.5])

@@ -42,14 +42,6 @@ def test_a_proxy_of_one_s_own_needs_only_evaluate() -> None:
     assert comparison.start == 0.5
 
 
-def test_the_mean_costs_no_evaluation_of_the_budget() -> None:
-    case = Case("quadratic", Quadratic([0.5, 0.5]), np.array([0.2, 0.2]))
-    (comparison,) = compare([case], parse_variants("random"), Plan(12, 6, 1))
-    (run,) = comparison.runs["random"]
-    assert run.values.shape == (12,)
-    np.testing.assert_array_equal(run.mean_values, np.maximum.accumulate(run.values)[[5, 11]])
-
-
 def test_with_pairing_a_round_holds_the_identity_and_what_counts_is_the_gain() -> None:
     class Lucky(Quadratic):
         def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:

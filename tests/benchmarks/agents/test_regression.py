@@ -28,13 +28,6 @@ def test_the_mean_is_scikit_learns() -> None:
     assert ours.mean(points) == pytest.approx(theirs.predict(points), abs=1e-8)
 
 
-def test_noise_is_found_and_a_coordinate_without_effect_has_the_longest_scale() -> None:
-    thetas, rewards = _data(150)
-    regression = Regression(thetas, rewards)
-    assert np.sqrt(regression.noise) * rewards.std() == pytest.approx(0.05, rel=0.3)
-    assert regression.lengths.argmax() == 2
-
-
 def test_a_held_out_theta_is_not_known_from_its_repeats() -> None:
     rng = np.random.default_rng(0)
     thetas = np.repeat(rng.random((15, 3)), 2, axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -52,39 +51,22 @@ def _fresh_rmse(task: Replay, noise: float) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
-@pytest.mark.parametrize("count", [30, 150])
-def test_the_error_it_states_is_that_on_fresh_thetas(tmp_path: Path, count: int) -> None:
-    task = _replay(tmp_path, count)
-    assert task.error.candidates == count
+def test_the_error_it_states_is_that_on_fresh_thetas(tmp_path: Path) -> None:
+    task = _replay(tmp_path, 60)
+    assert task.error.candidates == 60
     assert task.error.rmse == pytest.approx(_fresh_rmse(task, NOISE), rel=0.35)
-
-
-def test_more_data_make_a_smaller_error(tmp_path: Path) -> None:
-    few, many = _replay(tmp_path, 20), _replay(tmp_path, 150)
-    assert many.error.rmse < few.error.rmse
-    assert _fresh_rmse(many, 0.0) < 0.5 * _fresh_rmse(few, 0.0)
-    assert many.error.explained > 0.8
-    assert many.error.noise == pytest.approx(NOISE, rel=0.5)
 
 
 def test_the_statement_says_what_it_rests_on(tmp_path: Path) -> None:
     records = [*_records(60), _record(60, OPTIMUM, 0.0, status="failed", reason="loss is NaN")]
     again = [_record(61 + i, np.array(one["theta"]), 0.5) for i, one in enumerate(records[:2])]
-    task = from_journals(_write(tmp_path / "journal.jsonl", [*records, *again]))
+    rung = {**_record(70, OPTIMUM, 0.1), "kind": "rung", "budget": 0.5}  # left out
+    task = from_journals(_write(tmp_path / "journal.jsonl", [*records, *again, rung]))
     error = task.error
     assert (error.candidates, error.thetas, error.failed) == (62, 60, 1)
     assert str(error).startswith("regression over 62 evaluations of 60 thetas (1 failed ones left")
     assert f"RMSE {error.rmse:.4f}" in str(error) and f"R^2 {error.explained:.2f}" in str(error)
     assert error.explained == pytest.approx(1 - error.rmse**2 / error.spread**2)
-
-
-def test_answers_depend_on_theta_alone(tmp_path: Path) -> None:
-    task, again = _replay(tmp_path), _replay(tmp_path)
-    theta = np.full(6, 0.3)
-    result = task.evaluate(theta, 1)
-    assert result == task.evaluate(theta, 2)
-    assert result == again.evaluate(theta, 1)
-    assert result == pickle.loads(pickle.dumps(task)).evaluate(theta, 1)
 
 
 def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
@@ -99,14 +81,6 @@ def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
     assert first.scores["mAcc"] == first.reward
 
 
-def test_several_journals_are_one(tmp_path: Path) -> None:
-    records = _records(60)
-    parts = [_write(tmp_path / "a", records[:25]), _write(tmp_path / "b", records[25:])]
-    whole = from_journals(_write(tmp_path / "c", records))
-    assert from_journals(parts).evaluate(OPTIMUM, 0) == whole.evaluate(OPTIMUM, 0)
-    assert from_journals([str(part) for part in parts]).error == whole.error
-
-
 def test_the_maximum_is_the_models_highest_point(tmp_path: Path) -> None:
     task = _replay(tmp_path, 150)
     thetas = np.random.default_rng(0).random((2000, 6))
@@ -114,13 +88,7 @@ def test_the_maximum_is_the_models_highest_point(tmp_path: Path) -> None:
     assert task.maximum == _replay(tmp_path, 150).maximum
 
 
-RUNG = {**_record(30, OPTIMUM, 0.1), "kind": "rung", "budget": 0.5}
 SAME = [_record(i, OPTIMUM, 0.5) for i in range(40)]
-
-
-def test_rungs_are_left_out(tmp_path: Path) -> None:
-    with_rung = from_journals(_write(tmp_path / "a", [*_records(30), RUNG]))
-    assert with_rung.error == from_journals(_write(tmp_path / "b", _records(30))).error
 
 
 @pytest.mark.parametrize(
@@ -128,8 +96,6 @@ def test_rungs_are_left_out(tmp_path: Path) -> None:
     [
         (None, FileNotFoundError, "journal"),
         ("", ValueError, "journal.*space"),
-        ('{"format": 1, "kind": "header"}\n', ValueError, "journal.*space"),
-        ([], ValueError, "12 different thetas.*found 0"),
         (SAME, ValueError, "found 1"),
         ([*_records(30)[1:], {**_records(1)[0], "theta": None}], JournalError, "line 31"),
     ],

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from benchmarks.agents.variants import parse_variants
-from rl.agents import PPO
 
 
 @pytest.mark.parametrize(
@@ -34,17 +33,9 @@ def test_values_are_json_or_text() -> None:
     }
 
 
-def test_options_reach_the_agent() -> None:
-    (variant,) = parse_variants("ppo:sigma=0.3,sigma_final=0.1")
-    agent = variant.make(np.array([0.5]), seed=0, rounds=2)
-    assert isinstance(agent, PPO)
-    agent.tell(agent.ask(2), np.arange(2.0))
-    assert agent.sigma == pytest.approx(0.2)
-
-
 @pytest.mark.parametrize(
     "text",
-    ["pppo", "ppo:colour=red", "ppo:clip=7", "ppo:clip", "ppo:=1", "ppo,random,ppo", "ppo,,random"],
+    ["pppo", "ppo:colour=red", "ppo:clip=7", "ppo:clip", "ppo,random,ppo"],
 )
 def test_mistakes_are_named(text: str) -> None:
     with pytest.raises((ValueError, TypeError), match=text):

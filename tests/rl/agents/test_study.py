@@ -29,13 +29,6 @@ def test_the_identity_comes_first(agent: StudyAgent) -> None:
     assert not np.any(np.all(agent.ask(5) == IDENTITY, axis=1))
 
 
-def test_mean_is_the_best_told(agent: StudyAgent) -> None:
-    np.testing.assert_array_equal(agent.mean, IDENTITY)
-    thetas = agent.ask(4)
-    agent.tell(thetas, np.array([0.1, 0.7, 0.7, 0.2]))
-    np.testing.assert_array_equal(agent.mean, thetas[1])
-
-
 def test_spread_is_that_of_the_best_tenth(agent: StudyAgent) -> None:
     thetas = agent.ask(25)
     scores = np.zeros(25)

@@ -12,27 +12,13 @@ from numpy.typing import ArrayLike
 
 from autoseg_core import SearchSpace
 from rl.envs import LossScheduleEnv, LossSearchEnv
-from rl.envs.base import asked_space, draw_frame, measured
+from rl.envs.base import measured
 from rl.envs.loss_search_vector import OncePerProcess
 
 
 def _env(normalize: bool = False) -> LossScheduleEnv:
     """6 coordinates, observed as progress, reward and rmse, loss, theta."""
     return LossScheduleEnv("quadratic", metric="mAcc", normalize_action=normalize)
-
-
-@pytest.mark.parametrize(
-    ("asked", "space"),
-    [
-        ({}, None),
-        ({"metric": "BF1"}, SearchSpace("BF1", "bezier", 1)),
-        ({"surface": "linear"}, SearchSpace("mIoU", "linear", 4)),
-        ({"pieces": 3}, SearchSpace("mIoU", "bezier", 3)),
-        ({"metric": "mIoU+BF1"}, SearchSpace("mIoU+BF1")),
-    ],
-)
-def test_what_is_left_out_has_a_default(asked: dict, space: SearchSpace | None) -> None:
-    assert asked_space(**asked) == space
 
 
 def test_a_task_is_built_once_and_not_pickled() -> None:
@@ -66,7 +52,7 @@ def test_normalized_actions() -> None:
     np.testing.assert_array_equal(theta, [0, 0.5, 1, 0, 0.5, 1])
 
 
-@pytest.mark.parametrize("action", [[0.5], 0.5, [[0.5] * 6], [0.5] * 5 + [1.01], [math.nan] * 6])
+@pytest.mark.parametrize("action", [[0.5], [[0.5] * 6], [0.5] * 5 + [1.01], [math.nan] * 6])
 def test_actions_that_are_none(action: ArrayLike) -> None:
     with pytest.raises(InvalidAction, match=r"shape \(6,\) and lie in \[0, 1\]"):
         _env().theta_of(action)
@@ -100,17 +86,6 @@ def test_scores_that_were_not_measured() -> None:
 
 
 # Frames.
-
-
-@pytest.mark.parametrize(("metric", "width"), [("mAcc", 640), ("BF1", 1600)])
-def test_a_frame_s_size_depends_on_the_space_only(metric: str, width: int) -> None:
-    space = SearchSpace(metric)
-    thetas = {"identity": space.identity()}
-    empty = draw_frame(space, thetas, {"reward": ([], [])}, "candidate")
-    course = {"reward": (list(range(500)), [0.5] * 500), "best": ([1], [1.0])}
-    full = draw_frame(space, {**thetas, "last": np.full(space.dim, 0.9)}, course, "candidate")
-    assert empty.shape == full.shape == (340, width, 3)
-    assert not np.array_equal(empty, full)
 
 
 @pytest.mark.parametrize("kind", [LossSearchEnv, LossScheduleEnv])

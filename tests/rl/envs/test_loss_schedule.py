@@ -141,19 +141,6 @@ def _actions(env: LossScheduleEnv, count: int) -> NDArray[np.float64]:
     return np.random.default_rng(2).random((count, env.space.dim))
 
 
-def test_equal_seeds_give_equal_runs() -> None:
-    env, other = _noisy(), _noisy()
-    for each in (env, other):
-        each.reset(seed=1)
-    actions = _actions(env, 10)
-    first = _play(env, actions)
-    np.testing.assert_equal(first, _play(other, actions))
-    env.reset(seed=1)
-    np.testing.assert_equal(first, _play(env, actions))
-    env.reset(seed=2)
-    assert env.step(actions[0])[1] != first[0][1]
-
-
 @pytest.mark.parametrize("make", [_noisy, _shapes])
 @pytest.mark.parametrize("done", [0, 5])
 def test_a_saved_episode_goes_on_exactly(make: Any, done: int, tmp_path: Path) -> None:
@@ -176,10 +163,7 @@ def test_a_state_of_another_environment_is_refused() -> None:
     env = _noisy()
     env.reset(seed=1)
     other = LossScheduleEnv("quadratic", metric="mAcc", steps=5)
-    with pytest.raises(ValueError, match=r"of another environment; .*: steps: 4 -> 5"):
-        other.load_state_dict(env.state_dict())
-    other = LossScheduleEnv("quadratic", metric="gAcc", steps=4)
-    with pytest.raises(ValueError, match=r'space.objective: "mAcc" -> "gAcc"'):
+    with pytest.raises(ValueError, match="steps: 4 -> 5"):
         other.load_state_dict(env.state_dict())
 
 

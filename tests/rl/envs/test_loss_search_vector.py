@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import InvalidAction
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
@@ -117,14 +117,6 @@ def test_an_executor_of_one_s_own() -> None:
     assert not executor.closed
 
 
-def test_a_named_executor_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
-    monkeypatch.setattr(SerialExecutor, "close", lambda self: closed.append(self))
-    env = _native(executor="serial", executor_kwargs={"max_retries": 0})
-    env.close()
-    assert len(closed) == 1
-
-
 def test_a_named_proxy_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import rl.proxies.quadratic as module
 
@@ -179,16 +171,3 @@ def test_an_evaluation_without_a_reward_gives_none_and_changes_nothing(
     with pytest.raises(kind, match=str(errors[0])):
         env.step(actions)
     _same(env.step(actions), separate.step(actions))
-
-
-def test_wrong_use() -> None:
-    with pytest.raises(ResetNeeded):
-        _native().step(np.full((N, DIM), 0.5))
-    with pytest.raises(ValueError, match="slurm"):
-        _native(executor="slurm")
-    with pytest.raises(ValueError, match="timeout"):
-        _native(executor=_Backwards(), executor_kwargs={"timeout": 1})
-    env = _native()
-    env.reset(seed=0)
-    with pytest.raises(RuntimeError, match="cannot step alone"):
-        env.envs[0].step(np.full(DIM, 0.5))

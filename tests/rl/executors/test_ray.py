@@ -1,30 +1,94 @@
-"""Ray = serial, to the byte; one run after the other; room."""
+"""Ray = serial, to the byte; one run after the other; room; exceptions, deaths and timeouts."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 
-import scripted_task as act
-from scripted_task import OK, Scripted, Uneven, candidates, results
+import scripted_task as act  # noqa: E402
+from scripted_task import (  # noqa: E402
+    OK,
+    Act,
+    Scripted,
+    Uneven,
+    candidates,
+    results,
+    torch_threads,
+)
 
-from rl.agents import PPO
-from rl.executors import ExecutorError, SerialExecutor
-from rl.executors.ray import RayExecutor
-from rl.executors.ray_cluster import room
-from rl.journal import Journal
-from rl.search import SearchSettings, run_search
-from rl.signals import Interrupted, interruptible
+from rl.agents import PPO  # noqa: E402
+from rl.executors import ExecutorError, SerialExecutor  # noqa: E402
+from rl.executors.ray import RayExecutor  # noqa: E402
+from rl.executors.ray_cluster import check_reachable, fitting  # noqa: E402
+from rl.journal import Journal  # noqa: E402
+from rl.proxy import ProxyTask  # noqa: E402
+from rl.search import SearchSettings, run_search  # noqa: E402
+from rl.signals import Interrupted, interruptible  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("cluster")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Is there already: the executors of these tests use it and leave it.
+
+    Four workers fit: those of `shared` stay while others come and go.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            "local",
+            num_cpus=4,
+            num_gpus=1,  # Ray counts what it is told; there need be none
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+    signal.signal(signal.SIGTERM, handler)
+    yield
+    assert ray.is_initialized()
+    ray.shutdown()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Scripted:
+    return Scripted(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_task(tmp_path_factory: pytest.TempPathFactory) -> Scripted:
+    home = tmp_path_factory.mktemp("shared")
+    return Scripted(home, otherwise=Uneven(deadly=home))
+
+
+@pytest.fixture(scope="module")
+def shared(cluster: None, shared_task: Scripted) -> Iterator[RayExecutor]:
+    """Two workers that make two attempts; made where torch has 3 threads."""
+    with torch_threads(3):
+        executor = RayExecutor(shared_task, workers=2, max_retries=1)
+    with executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def impatient(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayExecutor]:
+    """An executor with a timeout of 2 s and one worker, of two threads."""
+    task = Scripted(tmp_path_factory.mktemp("impatient"))
+    with RayExecutor(task, workers=1, timeout=2.0, threads=2) as executor:
+        yield executor
+
 
 # The same search.
 
@@ -66,7 +130,7 @@ def test_results_come_in_order_and_nobody_waits(shared: RayExecutor) -> None:
     found = list(shared.run(sent))
     assert [candidate for candidate, _ in found] == sent
     ends = [result.scores["end"] for _, result in found]
-    assert ends.index(max(ends)) == 0  # the other worker did all the rest meanwhile
+    assert ends[0] > min(ends[1:])  # the other worker went on meanwhile
 
 
 def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
@@ -93,7 +157,7 @@ def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scri
     assert results(shared, act.is_fine) == [OK]
 
 
-# Room and settings.
+# Room.
 
 
 def test_a_wait_for_workers_is_told(
@@ -103,33 +167,95 @@ def test_a_wait_for_workers_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rl.executors.ray._SLOW_START", 0.0)
-    holder = RayExecutor(task, workers=1, gpus=1.0)  # there is one GPU
-
-    def close_when_told() -> None:
-        end = time.monotonic() + 60
-        while "no worker is ready yet" not in caplog.text and time.monotonic() < end:
-            time.sleep(0.01)
-        holder.close()
-
-    with holder, RayExecutor(task, workers=1, gpus=1.0) as executor:
-        assert results(holder, act.is_fine) == [OK]
-        caplog.clear()
-        thread = threading.Thread(target=close_when_told)
-        thread.start()
+    with RayExecutor(task, workers=1, gpus=1.0) as executor:
         assert results(executor, act.is_fine) == [OK]
-        thread.join()
-    assert caplog.text.count("no worker is ready yet: each needs 1 CPUs and 1 GPUs") == 1
+    assert "no worker is ready yet: each needs 1 CPUs and 1 GPUs" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "workers"),
-    [(0.1, 0.0, 40), (1.5, 0.0, 2), (1.0, 0.5, 2), (1.0, 2.0, 0)],
+    ("cpus", "gpus", "workers"), [(0.1, 0.0, 40), (1.5, 0.0, 2), (1.0, 0.5, 2)]
 )
-def test_room(cpus: float, gpus: float, workers: int) -> None:
-    assert room(cpus, gpus) == workers
+def test_as_many_as_fit(cpus: float, gpus: float, workers: int) -> None:
+    assert fitting(None, cpus, gpus) == workers
+    assert fitting(1, cpus, gpus) == 1
 
 
-def test_a_cluster_without_room_is_named(task: Scripted) -> None:
-    words = "5 workers of 1 CPUs and 0 GPUs each do not fit: .* room for 4"
-    with RayExecutor(task, workers=5) as executor, pytest.raises(ExecutorError, match=words):
+@pytest.mark.parametrize(("workers", "gpus"), [(5, 0.0), (1, 2.0), (None, 2.0)])
+def test_a_cluster_without_room_is_named(workers: int | None, gpus: float) -> None:
+    with pytest.raises(ExecutorError, match="do not fit"):
+        fitting(workers, 1.0, gpus)
+
+
+# What goes wrong. The reasons are those of test_serial.py.
+
+
+@pytest.mark.parametrize(
+    ("what", "reason", "attempts"),
+    [
+        (act.always_fails, "2 attempts failed; the last: ValueError: no good", 2),
+        (act.always_dies, "2 attempts failed; the last: the worker's process died", 2),
+        (act.cannot_be_pickled, "1 attempt failed: .*", 1),
+    ],
+)
+def test_what_becomes_of_a_candidate(
+    shared: RayExecutor,
+    shared_task: Scripted,
+    what: Act,
+    reason: str,
+    attempts: int,
+) -> None:
+    first, found, last = results(shared, act.is_fine, what, act.is_fine)
+    assert first == last == OK  # nobody else is touched
+    assert found.status == "lost" and re.fullmatch(reason, found.reason)
+    assert shared_task.marks(what) == attempts
+
+
+def test_failed_attempts_are_logged(shared: RayExecutor, caplog: pytest.LogCaptureFixture) -> None:
+    results(shared, act.always_fails)
+    assert "candidate c0: attempt 1 of 2 failed\nTraceback" in caplog.text
+    assert caplog.text.count("ValueError: no good\nat all") == 2
+
+
+def test_a_data_error_ends_the_run_at_once(shared: RayExecutor, shared_task: Scripted) -> None:
+    with pytest.raises(act.Damaged, match=r"images/7\.png"):
+        results(shared, act.is_fine, act.has_bad_data, act.is_fine)
+    assert shared_task.marks(act.has_bad_data) == 1
+    assert results(shared, act.is_fine) == [OK]
+
+
+def _impossible() -> ProxyTask:
+    raise FileNotFoundError("there is no data set")
+
+
+def test_timeouts(impatient: RayExecutor) -> None:
+    # That the worker takes longer than this to begin is not being late, nor is waiting.
+    slow, stopped, last = results(impatient, act.is_slow, act.hangs, act.counts_threads)
+    assert slow.status == "ok"
+    assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, its timeout")
+    assert last.reward == 2.0
+
+
+def test_code_that_no_signal_reaches_is_ended_with_its_process(
+    cluster: None, task: Scripted
+) -> None:
+    with RayExecutor(task, workers=1, max_retries=0, timeout=0.5) as executor:
+        stuck, last = results(executor, act.never_returns, act.is_fine)
+    assert (stuck.reason, last) == ("did not return within 1 s; its worker was ended", OK)
+
+
+def test_a_worker_that_cannot_be_made() -> None:
+    words = "could not make its task: FileNotFoundError: there is no data set"
+    with (
+        RayExecutor(_impossible, workers=1, max_retries=0) as executor,
+        pytest.raises(ExecutorError, match=words),
+    ):
         results(executor, act.is_fine)
+
+
+def test_an_address_where_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(OSError, match="refused"):  # Ray would need a quarter of an hour
+        check_reachable(address)
+    check_reachable("auto")

@@ -41,24 +41,6 @@ def test_the_maximum_is_one_at_the_optimum_and_nowhere_else(make, space: SearchS
     assert max(task.value(x) for x in task.optimum + step) < 1.0
 
 
-@MAKE
-@SPACE
-def test_the_optimum_is_inside_and_far_from_where_one_would_look(make, space: SearchSpace) -> None:
-    task = make(space)
-    assert np.all((task.optimum > 0.1) & (task.optimum < 0.9))
-    assert _distance(task.optimum, space.identity()) > 0.15
-    assert _distance(task.optimum, np.full(space.dim, 0.5)) > 0.15
-    assert len(np.unique(task.optimum.round(6))) == space.dim
-
-
-@MAKE
-def test_local_search_finds_it_from_beside_it(make) -> None:
-    task = make(SearchSpace("mAcc"))
-    theta, reward = _climb(task, task.optimum + 0.04)
-    assert theta == pytest.approx(task.optimum, abs=1e-3)
-    assert reward == pytest.approx(1.0, abs=1e-5)
-
-
 def test_rastrigin_has_many_local_maxima() -> None:
     task = rastrigin(SearchSpace("mAcc"))
     starts = np.random.default_rng(0).random((40, 6))

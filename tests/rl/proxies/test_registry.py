@@ -11,7 +11,6 @@ import pytest
 from autoseg_core import PAPER_METRICS, SearchSpace
 from rl.proxies import PROXIES, Quadratic, make_task, training_of
 from rl.proxies.blend import Blend
-from rl.proxies.shapes import ShapesTraining
 from rl.proxy import ProxyResult
 
 SPACE = SearchSpace("mAcc", "linear")
@@ -38,25 +37,12 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_a_name_makes_a_task_of_the_space_asked_for(name: str) -> None:
-    task, space = make_task(name, space=SPACE)
-    assert space == SPACE
-    assert callable(task.evaluate)
-    assert make_task(name)[1] == SearchSpace("mIoU")
-
-
-@pytest.mark.parametrize("name", PROXIES)
 def test_every_named_proxy_can_be_led_step_by_step(name: str) -> None:
-    task, _ = make_task(name)
+    task, space = make_task(name, space=SPACE)
+    assert space == SPACE and make_task(name)[1] == SearchSpace("mIoU")
     training = training_of(task)
     assert callable(training.start) and callable(training.advance)
     assert training is not training_of(task)
-
-
-def test_shapes_are_trained_for_real_and_the_others_are_blends() -> None:
-    kinds = {name: type(training_of(make_task(name)[0])) for name in PROXIES}
-    assert kinds.pop("shapes") is ShapesTraining
-    assert set(kinds.values()) == {Blend}
 
 
 def test_a_factory_of_ones_own(factories: str) -> None:
@@ -82,9 +68,6 @@ OF_GACC = Quadratic(np.full(6, 0.5), space=SearchSpace("gAcc"))
     ("proxy", "kwargs", "error", "named"),
     [
         ("cubic", {}, ValueError, "cubic.*quadratic"),
-        ("shapes", {"speed": 3}, TypeError, "speed"),
-        ("no_such_module:make", {}, ImportError, "no_such_module"),
-        ("own_factories:nothing", {}, AttributeError, "nothing"),
         ("own_factories:wrong", {}, TypeError, "own_factories:wrong"),
         (Bare(), {"noise": 0.1}, ValueError, "noise"),
         (object(), {}, TypeError, "evaluate"),

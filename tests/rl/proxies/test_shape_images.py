@@ -15,8 +15,8 @@ from rl.proxies.shape_network import SIDE, TRAIN, VALIDATION, image_sets
 
 @pytest.fixture(scope="module")
 def labels() -> Any:
-    """Labels of 120 images of 96 x 128, (N, H, W)."""
-    return np.stack([draw_sample(96, 128, [0, 0, index])[1] for index in range(120)])
+    """Labels of 60 images of 96 x 128, (N, H, W)."""
+    return np.stack([draw_sample(96, 128, [0, 0, index])[1] for index in range(60)])
 
 
 def test_pixels_have_not_changed() -> None:
@@ -36,20 +36,6 @@ def test_frequencies_differ_by_orders_of_magnitude(labels: Any) -> None:
     assert share[6] < 0.006  # rare and small
     assert 0.01 < share[VOID] < 0.05
     assert 0.08 < (labels == 6).any((1, 2)).mean() < 0.2
-
-
-def test_bars_are_thin(labels: Any) -> None:
-    # No 5x5 window lies in bars, but for the places where two of them cross.
-    bars = labels == 4
-    windows = np.lib.stride_tricks.sliding_window_view(bars, (5, 5), axis=(1, 2))
-    assert bars.sum() > 1000
-    assert windows.all((-1, -2)).sum() < 0.002 * bars.sum()
-
-
-@pytest.mark.parametrize("value", [VOID, 1])
-def test_some_objects_have_void_rims_and_some_have_not(labels: Any, value: int) -> None:
-    left, right = labels[:, :, :-1], labels[:, :, 1:]
-    assert ((left == 0) & (right == value)).sum() > 500
 
 
 def test_the_sets_of_the_proxy_are_disjoint_and_have_every_class() -> None:

@@ -53,7 +53,6 @@ def _in_processes(function: Callable[..., Any], calls: Sequence[Call], workers: 
 def _on_ray(function: Callable[..., Any], calls: Sequence[Call]) -> Results:
     import ray
 
-    from rl.executors.ray import first_finished
     from rl.executors.ray_cluster import connect, fitting
 
     node = calls[0][0].SEARCH.EXECUTOR
@@ -75,7 +74,11 @@ def _on_ray(function: Callable[..., Any], calls: Sequence[Call]) -> Results:
                 running[task.remote(function, call, *place)] = number
             if not running:
                 return
-            for done in first_finished(list(running)):
+            # Ray looks at signals while it waits, and breaks when a handler raises anything other
+            # than KeyboardInterrupt: a signal acts when the wait is over.
+            with uninterrupted():
+                finished, _ = ray.wait(list(running), num_returns=1, timeout=0.5)
+            for done in finished:
                 yield running.pop(done), _outcome(done)
     finally:
         for job in running:
