@@ -75,9 +75,9 @@ class PPO:
             f"0 <= warmup <= 1, got {warmup}": 0.0 <= warmup <= 1.0,
             f"sigma_final >= 0, got {sigma_final}": sigma_final is None or sigma_final >= 0.0,
             f"rounds >= 1 with sigma_final, got {rounds}": sigma_final is None or bool(rounds),
-            f"a baseline of {[*BASELINES]}, got {baseline!r}": baseline in BASELINES,
-            f"a ratio of {[*RATIOS]}, got {ratio!r}": ratio in RATIOS,
-            f"an adam of {[*ADAMS]}, got {adam!r}": adam in ADAMS,
+            f"a baseline of {', '.join(BASELINES)}, got {baseline!r}": baseline in BASELINES,
+            f"a ratio of {', '.join(RATIOS)}, got {ratio!r}": ratio in RATIOS,
+            f"an adam of {', '.join(ADAMS)}, got {adam!r}": adam in ADAMS,
         }
         if broken := [rule for rule, holds in expected.items() if not holds]:
             raise ValueError(f"PPO expects {'; '.join(broken)}")

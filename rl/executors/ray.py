@@ -120,13 +120,15 @@ class RayExecutor(Executor):
         if not self._size:
             self._ours = connect(self._address)
             self._size = fitting(self._wanted, self._cpus, self._gpus)
-        self._waiters, self._left = ThreadPoolExecutor(self._size), Event()
+        self._leave()
+        self._waiters, self._left = ThreadPoolExecutor(self._size), (left := Event())
         results = [self._waiters.submit(self._evaluate, one) for one in candidates]
         try:
             for candidate, result in zip(candidates, results, strict=True):
                 yield candidate, result.result()
         finally:
-            self._leave()
+            if self._left is left:  # no other run has begun
+                self._leave()
 
     def _leave(self) -> None:
         """End what is under way, in a run that is left: it would keep its workers busy."""
@@ -144,7 +146,7 @@ class RayExecutor(Executor):
             try:
                 if self._left.is_set():
                     break
-                result = self._evaluate_on(worker, candidate)
+                return self._evaluate_on(worker, candidate)
             except ray.exceptions.GetTimeoutError:
                 ray.kill(worker)
                 return lost(f"did not return within {self._patience:g} s; its worker was ended")
@@ -153,9 +155,6 @@ class RayExecutor(Executor):
                 if self._left.is_set():
                     break
                 _logger.warning("candidate %s: %s", candidate.id, error)
-            else:
-                self._idle.append(worker)
-                return result
             finally:
                 self._busy.discard(worker)
         return lost_after(attempts, "the worker's process died")
@@ -178,6 +177,7 @@ class RayExecutor(Executor):
             outcome, said = ray.get(worker.evaluate.remote(candidate), timeout=self._patience)
         except ray.exceptions.RayTaskError as error:  # what it gave cannot be pickled
             outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
+        self._idle.append(worker)
         for line in said:
             _logger.warning(line)
         if isinstance(outcome, BaseException):

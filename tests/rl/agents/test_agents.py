@@ -51,7 +51,7 @@ def test_asking_is_seeded(name: str) -> None:
     assert not np.array_equal(first.ask(6), _round(other))
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", [name for name in AGENTS if name != "gp"])  # slow, as tpe
 def test_its_vectors_are_copies(name: str) -> None:
     agent, twin = _make(name), _make(name)
     for _ in range(2):

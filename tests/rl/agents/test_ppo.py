@@ -32,12 +32,11 @@ def test_one_step_by_hand() -> None:
     assert agent.mean[0] == pytest.approx(1.0 / (1.0 + math.exp(-0.1)), rel=1e-6)
 
 
-@pytest.mark.parametrize("wall", [0.0, 1.0])
-def test_identity_at_a_wall_can_leave_it(wall: float) -> None:
-    agent = PPO(np.array([wall, 0.5]), seed=0)
-    assert abs(agent.mean[0] - wall) <= LOGIT_MARGIN + 1e-12
+def test_identity_at_a_wall_can_leave_it() -> None:
+    agent = PPO(np.array([0.0, 1.0]), seed=0)
+    assert np.abs(agent.mean - [0.0, 1.0]).max() <= LOGIT_MARGIN + 1e-12
     _play(agent, Quadratic([0.5, 0.5]), rounds=12)
-    assert abs(agent.mean[0] - 0.5) < 0.15
+    assert np.abs(agent.mean - 0.5).max() < 0.15
 
 
 def test_mu_asks_for_its_mean_first() -> None:
