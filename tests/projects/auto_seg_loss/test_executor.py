@@ -107,28 +107,23 @@ def test_serial_evaluates_with_the_proxy_at_hand(driver):
 
 
 @pytest.mark.parametrize(
-    "options, expected",
+    "options, device, expected",
     [
-        ((), (None, 1.0, 0.0)),
-        (("SEARCH.EXECUTOR.WORKERS", 3, "SEARCH.EXECUTOR.CPUS", 0.5), (3, 0.5, 0.0)),
+        ((), "cpu", (None, 1.0, 0.0)),
+        (("SEARCH.EXECUTOR.WORKERS", 3, "SEARCH.EXECUTOR.CPUS", 0.5), "cpu", (3, 0.5, 0.0)),
+        (("SEARCH.EXECUTOR.GPUS", 0.5), "cuda", (None, 1.0, 0.5)),
     ],
 )
-def test_the_keys_of_ray_reach_it(driver, monkeypatch, options, expected):
+def test_the_keys_of_ray_reach_it(driver, monkeypatch, options, device, expected):
     pytest.importorskip("ray")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     cfg, proxy = driver(*options, "SEARCH.EXECUTOR.MAX_RETRIES", 5)
+    cfg.defrost()
+    cfg.MODEL.DEVICE = device
     _, settings = plan(cfg, proxy)
     assert (settings["workers"], settings["cpus"], settings["gpus"]) == expected
     with open_executor(cfg, proxy) as executor:  # takes them all; Ray starts with a candidate
         assert executor.policy.max_retries == 5 and executor.policy.timeout is None
-
-
-def test_gpus_are_asked_for_when_the_network_is_on_one(driver):
-    cfg, proxy = driver("SEARCH.EXECUTOR.GPUS", 0.5)
-    cfg.defrost()
-    cfg.MODEL.DEVICE = "cuda"
-    _, settings = plan(cfg, proxy)
-    assert (settings["cpus"], settings["gpus"]) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize("device, expected", [("cuda:1", "cuda"), ("cuda", "cuda"), ("cpu", "cpu")])

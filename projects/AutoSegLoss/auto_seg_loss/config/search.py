@@ -134,8 +134,8 @@ def _add_proxy(search: CfgNode) -> None:
     search.PROXY = CfgNode()
     search.PROXY.MAX_ITER = 1000
     # Candidates that are trained in one pass, for heads on frozen features and the executor
-    # `serial`: results are those of 1 up to rounding. Worth it on a GPU, as large as memory allows;
-    # on a CPU 1 is faster. Evaluations in a stack are not tried again.
+    # `serial`: results are those of 1 up to rounding. Meant for GPUs; on a CPU 1 is faster.
+    # Evaluations in a stack are not tried again.
     search.PROXY.STACK = 1
     # Cross-entropy training that all proxies start from. WEIGHTS: file to use, made when missing;
     # "" is OUTPUT_DIR/warm_start.pth. MAX_ITER 0: proxies start from MODEL.WEIGHTS as it is.

@@ -2,8 +2,8 @@
 
 Candidates that share a seed see the same images in the same order, so one pass over a batch can
 serve them all. A stack is one network for the training loop: its weights have a leading dimension
-S, and one optimiser updates them all. On a GPU, where a small head leaves most of the device idle,
-a stack takes little longer than one candidate; on a CPU it is slower than one after the other.
+S, and one optimiser updates them all. Meant for GPUs, which one small head does not keep busy; on a
+CPU a stack is slower than its candidates one after the other.
 
 S: candidates; N: images; C: classes; h, w: pixels of the logits.
 """

@@ -48,9 +48,8 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
     "options",
     [
         (),
-        ("SOLVER.ACCUMULATE", 2),
         ("MODEL.SEM_SEG_HEAD.NAME", "AnyLossFCNHead", "MODEL.SEM_SEG_HEAD.NORM", ""),
-        ("SEARCH.SCALE_ITERS", 2, "SEARCH.METRIC", "BF1"),
+        ("SEARCH.SCALE_ITERS", 2, "SEARCH.METRIC", "BF1", "SOLVER.ACCUMULATE", 2),
     ],
     ids=str,
 )
