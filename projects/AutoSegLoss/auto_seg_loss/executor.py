@@ -118,15 +118,20 @@ def _here(cfg: CfgNode, proxy: DetectronProxy) -> Plan:
 
 
 def _in_workers(cfg: CfgNode, proxy: DetectronProxy) -> Plan:
+    return worker_recipe(cfg, proxy), worker_sizes(cfg)
+
+
+def worker_sizes(cfg: CfgNode) -> dict[str, Any]:
+    """As ``rl.executors.ray_cluster.fitting`` takes them: how many workers, or None for as many as
+    there is room for, and the CPUs and GPUs of each."""
     node = cfg.SEARCH.EXECUTOR
     on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
-    options = {
+    return {
         "workers": node.WORKERS or None,
         # Workers have as many torch threads as there are here: CPU results depend on it.
         "cpus": node.CPUS or (1.0 if on_gpu else float(torch.get_num_threads())),
         "gpus": node.GPUS if on_gpu else 0.0,
     }
-    return worker_recipe(cfg, proxy), options
 
 
 def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], DetectronProxy]:

@@ -168,7 +168,7 @@ class Comparison:
         result = self.record.results[trial]
         if not result["scores"]:
             return [(trial.iterations, 0.0)]
-        points = [point for point in result["curve"] if point[0] % self.every == 0]
+        points = [point for point in result.get("curve", []) if point[0] % self.every == 0]
         points.append((trial.iterations, result["scores"][self.holdout]))
         return [(iteration, 100 * objective.score(scores)) for iteration, scores in points]
 

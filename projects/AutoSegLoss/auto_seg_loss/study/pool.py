@@ -14,6 +14,7 @@ import torch
 
 from auto_seg_loss.config import register_names
 from auto_seg_loss.data.catalog import datasets_root
+from auto_seg_loss.executor import worker_sizes
 from rl.executors.attempts import one_line
 from rl.signals import uninterrupted
 
@@ -55,21 +56,19 @@ def _on_ray(function: Callable[..., Any], calls: Sequence[Call]) -> Results:
 
     from rl.executors.ray_cluster import connect, fitting
 
-    node = calls[0][0].SEARCH.EXECUTOR
-    on_gpu = any(torch.device(call[0].MODEL.DEVICE).type == "cuda" for call in calls)
-    threads = torch.get_num_threads()
-    cpus = node.CPUS or (1.0 if on_gpu else float(threads))
-    gpus = node.GPUS if on_gpu else 0.0
+    cfg, sizes = calls[0][0], worker_sizes(calls[0][0])
     task = ray.remote(_on_cluster).options(
-        num_cpus=cpus, num_gpus=gpus, max_retries=node.MAX_RETRIES
+        num_cpus=sizes["cpus"],
+        num_gpus=sizes["gpus"],
+        max_retries=cfg.SEARCH.EXECUTOR.MAX_RETRIES,
     )
-    place = (threads, str(datasets_root().absolute()), str(Path.cwd()))
+    place = (torch.get_num_threads(), str(datasets_root().absolute()), str(Path.cwd()))
     waiting, ours = enumerate(calls), connect(None)
     running: dict[Any, int] = {}
     try:
-        fitting(node.WORKERS or None, cpus, gpus)
+        fitting(**sizes)
         while True:
-            room = (node.WORKERS or len(calls)) - len(running)
+            room = (sizes["workers"] or len(calls)) - len(running)
             for number, call in islice(waiting, room):
                 running[task.remote(function, call, *place)] = number
             if not running:

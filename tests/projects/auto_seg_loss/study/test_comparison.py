@@ -81,10 +81,11 @@ def test_iterations_to_the_final_score_of_the_first_loss(comparison):
 
 def test_a_curve_is_recorded_and_changes_no_score(make_cfg, shapes, weights):
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", weights)
-    for every in (0, 2, 4):  # of the last, the curve before has every point
+    for every, points in ((0, [5]), (9, [5]), (2, [2, 4, 5]), (4, [4, 5])):  # only 2 asks for more
         made = Comparison(cfg, 5, rates=(0.1,), seeds=1, every=every)
         made.choose(["dice"])
         made.repeat(["dice"], ["mIoU"])
+        assert [iteration for iteration, _ in made.curves("dice", "mIoU")[0]] == points
     chosen, plain, curved = [json.loads(x) for x in made.record.path.read_text().splitlines()[1:]]
     assert "curve" not in chosen and "curve" not in plain
     assert [iteration for iteration, _ in curved["curve"]] == [2, 4]
