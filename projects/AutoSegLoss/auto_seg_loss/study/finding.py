@@ -64,11 +64,12 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     shown = wish.output / "predictions"
     comparison = Comparison(cfg, iterations, RATES, workers=wish.workers, predictions=shown)
     metric = wish.metric
-    baselines = [*BASELINES, f"{SOFT}{metric}"]
+    searched = f"{SOFT}{cfg.SEARCH.SURROGATE or metric}"
+    baselines = list(dict.fromkeys([*BASELINES, f"{SOFT}{metric}", searched]))
     _say(f"Baselines, {comparison.iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines)
     _say("Search")
-    spec = _search(cfg, comparison, metric, minutes)
+    spec = _search(cfg, comparison, comparison.rate(searched, metric), minutes)
     _say("Comparison on the test part")
     comparison.choose([spec])
     best = comparison.best(baselines, metric)
@@ -111,12 +112,12 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> tuple[int, float]:
     return int(kept["iterations"]), kept["search_minutes"]
 
 
-def _search(cfg: CfgNode, comparison: Comparison, metric: str, minutes: float) -> str:
+def _search(cfg: CfgNode, comparison: Comparison, rate: float, minutes: float) -> str:
     """Search at the rate of the unsearched surrogate, scaled as candidates are; the spec's path."""
     own = cfg.clone()
     own.defrost()
     own.SEARCH.PROXY.MAX_ITER = comparison.iterations
-    own.SOLVER.BASE_LR = comparison.rate(f"{SOFT}{metric}", metric)
+    own.SOLVER.BASE_LR = rate
     own.SEARCH.ROUNDS = ROUNDS
     own.SEARCH.MINUTES = minutes
     # A short final, of at most five finalists: the comparison on the test part is the long one.
