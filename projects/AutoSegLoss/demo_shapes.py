@@ -26,7 +26,7 @@ RIVALS = f"cross_entropy,dice,soft:{METRIC}"
 # Options of each script. "small" is a tenth of the work, which shows that everything runs, not what
 # the method can do.
 BUDGETS = {
-    "full": ("--train 160 --val 40 --test 80", "", "--rates 0.1,0.3,1,3"),
+    "full": ("--train 160 --val 40 --test 80", "", ""),
     "small": (
         "--train 32 --val 8 --test 8",
         "SEARCH.ROUNDS 1 SEARCH.SAMPLES 6 SEARCH.PROXY.MAX_ITER 20 SEARCH.SELECTION.TOP_K 1",
