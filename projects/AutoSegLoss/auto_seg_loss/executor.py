@@ -95,7 +95,7 @@ def check_executor(cfg: CfgNode) -> None:
 def _check_stack(cfg: CfgNode) -> None:
     """``ConfigError`` for what cannot be stacked, or would join candidates that are to be apart."""
     needed = {
-        "SEARCH.PROXY.STACK": cfg.SEARCH.PROXY.STACK > 0,
+        "a value >= 1": cfg.SEARCH.PROXY.STACK >= 1,
         "SEARCH.EXECUTOR.NAME serial": cfg.SEARCH.EXECUTOR.NAME == "serial",
         "SEARCH.EXECUTOR.TIMEOUT 0": not cfg.SEARCH.EXECUTOR.TIMEOUT,
         "MODEL.META_ARCHITECTURE FrozenFeatures": cfg.MODEL.META_ARCHITECTURE == "FrozenFeatures",
@@ -104,7 +104,9 @@ def _check_stack(cfg: CfgNode) -> None:
         "SOLVER.AMP.ENABLED False": not cfg.SOLVER.AMP.ENABLED,
     }
     if missing := [name for name, met in needed.items() if not met]:
-        raise ConfigError(f"SEARCH.PROXY.STACK needs {', '.join(missing)}.")
+        raise ConfigError(
+            f"SEARCH.PROXY.STACK {cfg.SEARCH.PROXY.STACK} needs {', '.join(missing)}."
+        )
 
 
 def attempt_options(cfg: CfgNode) -> dict[str, Any]:
