@@ -99,7 +99,7 @@ def test_unreadable_images_are_named_and_the_others_done(demo, images, tmp_path)
     lines = refusal.splitlines()
     assert lines[0] == "error: these images cannot be read:" and len(lines) == 3
     unreadable = f"  cannot read image {images}"
-    assert lines[1].startswith(f"{unreadable}/a.jpg: not an image of a known format; restore")
+    assert lines[1].startswith(f"{unreadable}/a.jpg: not an image of a known format")
     assert lines[2].startswith(f"{unreadable}/z.png: ") and "truncated" in lines[2].lower()
     assert "3 of 5 images" in run.stdout
     assert written(tmp_path / "out") == both(*STEMS)

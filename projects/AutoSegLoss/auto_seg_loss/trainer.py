@@ -126,8 +126,7 @@ class Trainer(TrainLoop):
                 "the number to end with, or choose another OUTPUT_DIR."
             )
         hooks = {k: v for k, v in state_dict.get("hooks", {}).items() if k != "LRScheduler"}
-        inner = state_dict.get("_trainer", {})  # where version 0.1 kept the optimiser
-        super().load_state_dict({**inner, **state_dict, "hooks": hooks})
+        super().load_state_dict({**state_dict, "hooks": hooks})
         self.loader.seed, self.loader.start = state_dict["order"], done * self.accumulate
         self._schedule_from(done)
 

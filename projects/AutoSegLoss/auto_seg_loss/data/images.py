@@ -15,7 +15,7 @@ from detectron2.data import detection_utils
 from detectron2.utils.file_io import PathManager
 from PIL import Image, ImageOps
 
-from .labels import LevelsError, named_errors
+from .labels import named_errors
 
 ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the image by a quarter
 TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}  # how a complete file ends
@@ -65,7 +65,7 @@ def _check_levels(picture: Image.Image) -> None:
     wide = picture.mode == "I" and picture.format not in WIDE_FORMATS
     if picture.mode == "F" or wide:
         kind = "floats" if picture.mode == "F" else "32 bit integers"
-        raise LevelsError(
+        raise OSError(
             f"expected levels of 8 or 16 bits, got {kind}, whose range is unknown; convert the "
             "images to 8 bits, all by the same scale"
         )

@@ -125,10 +125,6 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
         return np.asarray(picture)
 
 
-class LevelsError(OSError):
-    """An image that is whole, with levels that cannot be used."""
-
-
 @contextmanager
 def named_errors(kind: str, path: str) -> Iterator[None]:
     """Whatever Pillow raises for a damaged file becomes an OSError that names kind and file."""
@@ -136,15 +132,10 @@ def named_errors(kind: str, path: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, LabelError):
         raise
-    except (LevelsError, Image.DecompressionBombError) as error:
-        raise OSError(f"cannot read {kind} {path}: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         unknown = isinstance(error, UnidentifiedImageError)
-        reason = "not an image of a known format" if unknown else str(error).rstrip(".")
-        raise OSError(
-            f"cannot read {kind} {path}: {reason}; restore the file or leave it out, then start "
-            "again"
-        ) from error
+        reason = "not an image of a known format" if unknown else str(error)
+        raise OSError(f"cannot read {kind} {path}: {reason}") from error
 
 
 def check_palette(palette: Palette) -> None:

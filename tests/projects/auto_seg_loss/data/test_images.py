@@ -29,9 +29,8 @@ def test_of_16_bit_grey_the_upper_8_are_taken(tmp_path, suffix):
 def test_levels_of_unknown_range_are_refused(tmp_path, kind, read):
     Image.fromarray(LEVELS.astype(kind)).save(tmp_path / "a.tif")
     words = r"cannot read image .*a\.tif: expected levels of 8 or 16 bits, got (floats|32 bit)"
-    with pytest.raises(OSError, match=words) as caught:
+    with pytest.raises(OSError, match=words):
         read(str(tmp_path / "a.tif"))
-    assert "restore the file" not in str(caught.value)
 
 
 def test_a_turned_16_bit_image_is_read_upright(tmp_path):
