@@ -40,8 +40,6 @@ CASES = {
     "accumulated, mixed precision": ("SOLVER.ACCUMULATE", "2", "SOLVER.AMP.ENABLED", "True"),
     "evaluations": ("TEST.EVAL_PERIOD", "3"),
 }
-PLACES = ("before a checkpoint", "in a checkpoint", "between checkpoints")
-"""Where kills must have struck; "in a checkpoint" leaves a file that is not whole."""
 
 
 def slow_files() -> None:
@@ -77,7 +75,7 @@ def final(directory: Path) -> dict[str, Any]:
 
 
 def place(directory: Path) -> str:
-    """Where a training was that left this directory behind."""
+    """Where a training was that left this directory behind; in a checkpoint, no file is whole."""
     if any(directory.glob("*.partial")):
         return "in a checkpoint"
     if not (directory / "last_checkpoint").exists():
@@ -150,60 +148,32 @@ class Campaign:
                 return
             time.sleep(0.005)
 
-    def end(self, case: str, directory: Path) -> None:
-        """Resume to the end."""
-        self.succeeded(self.child(case, directory))
-
     def succeeded(self, pid: int) -> None:
         """Wait for the end; RuntimeError for another status than 0."""
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if status != 0:
             raise RuntimeError(f"status {status}: {self.out.with_suffix('.err').read_text()}")
 
-    def ended(self, case: str, directory: Path) -> bool:
-        """Resume to the end; whether it is that of the uninterrupted training."""
-        self.end(case, directory)
-        return equal(final(directory), self.whole[case])
-
-    def kill(self, least: int) -> dict[str, Any]:
-        """SIGKILL, until so many struck, and each place at least once."""
-        places, kills, trainings, identical = Counter(), Counter(), Counter(), Counter()
+    def strike(self, least: int, *signums: int) -> dict[str, Any]:
+        """These signals, one right after the other, at random instants until they struck so often;
+        each training is stopped up to three times, and then resumed to its end."""
+        statuses, places, tracebacks, identical, trainings = Counter(), Counter(), 0, 0, 0
         for case in itertools.cycle(self.cases):
-            everywhere = set(PLACES) <= set(places) or len(self.cases) == 1
-            if sum(kills.values()) >= least and everywhere:
+            if statuses.total() >= least:
                 break
             directory = self.new()
-            for _ in range(3):
-                if self.struck(case, directory, signal.SIGKILL) == -signal.SIGKILL:
-                    kills[case] += 1
+            for _ in range(min(3, least)):
+                if status := self.struck(case, directory, *signums):
+                    # As a shell says it, also of one that is past its own handlers, ending.
+                    statuses[status if status > 0 else 128 - status] += 1
                     places[place(directory)] += 1
-            identical[case] += self.ended(case, directory)
-            trainings[case] += 1
-        return {
-            "kills": sum(kills.values()),
-            "trainings": sum(trainings.values()),
-            "identical": sum(identical.values()),
-            "kills by case": kills,
-            "kills by place": places,
-        }
-
-    def stop(self, least: int, *signums: int) -> dict[str, Any]:
-        """These signals, one right after the other, until they struck so often."""
-        statuses: list[int] = []
-        tracebacks = identical = trainings = 0
-        for case in itertools.cycle(self.cases):
-            if len(statuses) >= least:
-                break
-            directory = self.new()
-            if status := self.struck(case, directory, *signums):
-                # As a shell says it, also of one that is past its own handlers, ending.
-                statuses.append(status if status > 0 else 128 - status)
-                tracebacks += "Traceback" in self.out.with_suffix(".err").read_text()
-            identical += self.ended(case, directory)
+                    tracebacks += "Traceback" in self.out.with_suffix(".err").read_text()
+            self.succeeded(self.child(case, directory))
+            identical += equal(final(directory), self.whole[case])
             trainings += 1
         return {
-            "struck": len(statuses),
-            "exit statuses": sorted(set(statuses)),
+            "exit statuses": statuses,
+            "places": places,
             "tracebacks": tracebacks,
             "trainings": trainings,
             "identical": identical,
@@ -231,7 +201,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--stops", type=int, default=10, help="of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", choices=CASES, help="this one alone, wherever kills strike")
+    parser.add_argument("--case", choices=CASES, help="this one alone")
     arguments = parser.parse_args()
     # A job in the background ignores Ctrl-C, and its children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -240,9 +210,9 @@ def main() -> None:
     cases = [arguments.case] if arguments.case else list(CASES)
     campaign = Campaign(arguments.directory.absolute(), arguments.seed, cases)
     found = {
-        "SIGKILL": campaign.kill(arguments.kills),
-        "SIGTERM": campaign.stop(arguments.stops, signal.SIGTERM),
-        "SIGINT twice": campaign.stop(arguments.stops, signal.SIGINT, signal.SIGINT),
+        "SIGKILL": campaign.strike(arguments.kills, signal.SIGKILL),
+        "SIGTERM": campaign.strike(arguments.stops, signal.SIGTERM),
+        "SIGINT twice": campaign.strike(arguments.stops, signal.SIGINT, signal.SIGINT),
     }
     print(json.dumps(found, indent=2))
 

@@ -34,17 +34,13 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads(ran.stdout)
 
 
-def test_sigkill_changes_nothing(campaign: dict[str, Any]) -> None:
-    killed = campaign["SIGKILL"]
-    assert killed["kills"] >= KILLS
-    assert killed["identical"] == killed["trainings"] > 0
-
-
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT twice", 130)])
-def test_a_signal_stops_without_a_traceback(
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGKILL", 137), ("SIGTERM", 143), ("SIGINT twice", 130)]
+)
+def test_a_signal_changes_nothing_and_leaves_no_traceback(
     campaign: dict[str, Any], name: str, status: int
 ) -> None:
-    stopped = campaign[name]
-    assert stopped["exit statuses"] == [status] and stopped["struck"] >= STOPS
-    assert stopped["tracebacks"] == 0
-    assert stopped["identical"] == stopped["trainings"]
+    struck = campaign[name]
+    assert list(struck["exit statuses"]) == [str(status)]
+    assert struck["tracebacks"] == 0
+    assert struck["identical"] == struck["trainings"] > 0
