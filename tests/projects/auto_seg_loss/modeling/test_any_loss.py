@@ -23,23 +23,17 @@ class Spy(nn.Module):
         return logits.square().mean() + 1  # not 0 at the start, where logits are small
 
 
-def test_the_loss_sees_logits_at_full_size_and_the_target(make_network, make_batch):
-    model, spy, batch = make_network().train(), Spy(), make_batch()
+@pytest.mark.parametrize("size", [(64, 64), (33, 41)], ids=str)
+def test_the_loss_sees_logits_at_full_size_and_the_target(make_network, make_batch, size):
+    model, spy, batch = make_network().train(), Spy(), make_batch(2, *size)
     model.sem_seg_head.loss = spy
-    assert list(model(batch)) == ["loss_sem_seg"]
+    losses = model(batch)
+    losses["loss_sem_seg"].backward()
     ((logits, target),) = spy.calls
-    assert logits.shape == (2, 7, 64, 64) and logits.requires_grad
-    assert torch.equal(target, torch.stack([item["sem_seg"] for item in batch]))
-
-
-@pytest.mark.parametrize("size", [(50, 70), (33, 41)], ids=str)
-def test_images_that_are_no_multiple_of_the_stride_are_trained(make_network, make_batch, size):
-    model, spy = make_network().train(), Spy()
-    model.sem_seg_head.loss = spy
-    model(make_batch(2, *size))["loss_sem_seg"].backward()
-    ((logits, target),) = spy.calls
-    assert logits.shape[-2:] == target.shape[-2:]
-    assert all(have >= want for have, want in zip(target.shape[-2:], size, strict=True))
+    assert list(losses) == ["loss_sem_seg"]
+    assert logits.shape == (2, 7, *target.shape[-2:])
+    labels = torch.stack([item["sem_seg"] for item in batch])
+    assert torch.equal(target[:, : size[0], : size[1]], labels)
 
 
 def test_a_searched_loss_moves_every_weight(make_network, make_batch):
@@ -50,22 +44,15 @@ def test_a_searched_loss_moves_every_weight(make_network, make_batch):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_the_auxiliary_head_is_trained_with_the_same_loss_times_its_weight(
-    make_network, make_batch
-):
-    model, spy = make_network(*AUXILIARY).train(), Spy()
-    model.sem_seg_head.loss = spy
-    losses = model(make_batch())
-    (main, target), (second, same_target) = spy.calls
-    assert target is same_target and second.shape == main.shape
-    torch.testing.assert_close(losses["loss_sem_seg_aux"], 0.4 * (second.square().mean() + 1))
-    torch.testing.assert_close(losses["loss_sem_seg"], main.square().mean() + 1)
-
-
-def test_the_loss_is_computed_in_float32(make_network, make_batch):
+def test_the_auxiliary_head_has_the_same_loss_times_its_weight_in_float32(make_network, make_batch):
     model, spy = make_network(*AUXILIARY).train(), Spy()
     model.sem_seg_head.loss = spy
     with torch.autocast("cpu", torch.bfloat16):
-        sum(model(make_batch()).values()).backward()
-    assert [logits.dtype for logits, _ in spy.calls] == [torch.float32, torch.float32]
+        losses = model(make_batch())
+        sum(losses.values()).backward()
+    (main, target), (second, same_target) = spy.calls
+    assert target is same_target and second.shape == main.shape
+    assert main.dtype == second.dtype == torch.float32
+    torch.testing.assert_close(losses["loss_sem_seg_aux"], 0.4 * (second.square().mean() + 1))
+    torch.testing.assert_close(losses["loss_sem_seg"], main.square().mean() + 1)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

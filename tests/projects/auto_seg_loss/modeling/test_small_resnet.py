@@ -12,7 +12,6 @@ SMALL = "MODEL.SMALL_RESNET."
 @pytest.mark.parametrize(
     "blocks, channels, strides, reach",
     [
-        ([1, 1, 1, 1], [8, 12, 16, 20], [1, 2, 2, 1], 16),
         ([1, 2, 1, 2], [8, 12, 16, 20], [1, 2, 2, 2], 32),
     ],
 )
