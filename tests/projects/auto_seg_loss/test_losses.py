@@ -10,11 +10,9 @@ from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
 
 from auto_seg_loss.losses import (
-    SEM_SEG_LOSS_REGISTRY,
     CrossEntropy,
     HardPixelMining,
     build_loss,
-    loss_names,
 )
 from autoseg_core import RECOMMENDED
 
@@ -140,25 +138,6 @@ def test_dice_and_jaccard_are_those_of_the_batch(make_cfg, batch, name, score):
     expected = 1 - score(inter, pred, true).mean()
     loss = build_loss(make_cfg(HEAD + "LOSS_TYPE", name))
     torch.testing.assert_close(loss(logits, target), expected)
-
-
-def test_a_user_registers_a_loss(make_cfg, batch, monkeypatch):
-    class Margin(nn.Module):
-        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            return nn.functional.multi_margin_loss(
-                logits.movedim(1, -1).flatten(0, 2), target.ravel()
-            )
-
-    def margin(cfg: object) -> nn.Module:
-        return Margin()
-
-    monkeypatch.setattr(
-        SEM_SEG_LOSS_REGISTRY, "_obj_map", dict(SEM_SEG_LOSS_REGISTRY._obj_map)
-    )  # forgotten after the test
-    SEM_SEG_LOSS_REGISTRY.register(margin)
-    assert "margin" in loss_names()
-    loss = build_loss(make_cfg(HEAD + "LOSS_TYPE", "margin"))
-    assert isinstance(loss, Margin) and loss(*batch).isfinite()
 
 
 def test_processes_are_summed_and_the_backend_chosen_as_configured(make_cfg):

@@ -79,15 +79,6 @@ def test_pickles_of_the_model_zoo(tmp_path, protocol):
     assert content == {"__author__": "Zoo", "matching_heuristics": True}
 
 
-@pytest.mark.parametrize("nest", [lambda blobs: {"blobs": blobs, "cfg": "text"}, dict])
-def test_blobs_of_caffe2_are_marked_for_detectron2(tmp_path, nest):
-    blobs = {"conv1_w": np.ones(2, "f4"), "conv1_w_momentum": np.ones(2, "f4")}
-    pickled(nest(blobs), tmp_path / "R-50.pkl")
-    content = read_checkpoint(tmp_path / "R-50.pkl")
-    assert list(content.pop("model")) == ["conv1_w"]
-    assert content == {"__author__": "Caffe2", "matching_heuristics": True}
-
-
 def test_objects_beside_the_weights_are_left_out(tmp_path):
     beside = {"args": argparse.Namespace(lr=1), "path": Path("x"), "best": np.float64(0.5)}
     torch.save({"model": STATE, **beside}, tmp_path / "weights.pth")
