@@ -32,6 +32,12 @@ SHIPPED = (
     "BoundaryIoU(diagonal=0.05,border=0)",
 )
 SURROGATES = (*SHIPPED, "BF1_difference")
+# One for each way of counting, with a surface.
+COUNTED = [
+    *[("mIoU", "bezier"), ("mAcc", "linear"), ("mSpecificity", "bezier"), ("BIoU", "linear")],
+    *[("BF1", "bezier"), ("BF1_difference", "linear"), ("BoundaryIoU(radius=2)", "bezier")],
+    ("BoundaryIoU(diagonal=0.05,border=0)", "linear"),
+]
 # Control points at the walls of the search space, and beyond.
 EXTREME = {
     "vertical at 0": [(0, 0), (0, 1), (1, 1)],

@@ -158,13 +158,10 @@ def test_the_environment_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None
     assert "ok" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("block", "least"), [("import PPO", 0.99), ("import SAC", 0.99)])
-def test_the_stable_baselines_of_the_docs_learn(
-    block: str, least: float, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_stable_baselines_of_the_docs_learn(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("stable_baselines3")
-    env = run(AGENTS, block)["env"]
-    assert float(capsys.readouterr().out.split()[0]) > least
+    env = run(AGENTS, "import PPO")["env"]
+    assert float(capsys.readouterr().out.split()[0]) > 0.99
     env.reset(seed=0)
     start = 2 * env.unwrapped.space.identity() - 1  # as a normalised action
     assert env.step(start)[1] == pytest.approx(0.953, abs=5e-4)
@@ -186,7 +183,6 @@ NAMED = {
         'render_mode="rgb_array"',
         "class Shrinking",
         "import PPO",
-        "import SAC",
         "class CrossEntropy",
         'LossSchedule-v0", proxy',
     ),

@@ -104,15 +104,12 @@ def test_the_ring_never_imports_scripts() -> None:
     ("package", "source", "found"),
     [
         ("autoseg_core", "import rl", {"rl"}),
-        ("autoseg_core", "from rl.agents import ppo", {"rl"}),
         ("autoseg_core", "import torch, detectron2.layers as layers", {"detectron2"}),
         ("autoseg_core", "def f():\n    import gymnasium", {"gymnasium"}),
         ("autoseg_core", "try:\n    from scipy import ndimage\nexcept ImportError: ...", {"scipy"}),
         ("autoseg_core", "import importlib\nimportlib.import_module('rl.search')", {"rl"}),
         ("autoseg_core", "from __future__ import annotations\nimport json\nimport torch.nn", set()),
         ("rl", "from detectron2.config import get_cfg", {"detectron2"}),
-        ("rl", "from auto_seg_loss import proxy", {"auto_seg_loss"}),
-        ("rl", "import gymnasium as gym\nfrom autoseg_core import SearchSpace", set()),
         ("rl", "from ..projects import x", {""}),
     ],
 )

@@ -39,11 +39,10 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
         load_loss("~/none.json")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
-def test_an_error_of_the_disk_names_the_file(tmp_path: Path, number: int) -> None:
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"a\.json'$") as caught, replacing(tmp_path / "a.json"):
-        raise OSError(number, "of a write, which knows no name")
-    assert caught.value.errno == number and not list(tmp_path.iterdir())
+        raise OSError(errno.ENOSPC, "of a write, which knows no name")
+    assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())
 
 
 def test_tensors_are_written_whole_or_an_error_names_the_path(tmp_path: Path) -> None:
@@ -76,12 +75,9 @@ def test_json_of_the_right_kind_is_read(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (b"", "Expecting value"),
-        (b'{"count": 3', "delimiter"),
         (b"\xff", "utf-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"[]", "dictionary .*, got \\[\\]"),
         (b'{"count": "3", "names": []}', "count: .*integer, got '3'"),
-        (b'{"count": 3, "names": [4]}', "names: 0: .*string, got 4"),
         (b'{"count": 3}', "names: Field required"),
     ],
 )

@@ -26,7 +26,6 @@ from autoseg_core import (
     get_metric,
     gradient_scale,
     load_loss,
-    load_spec,
     plot,
     register_metric,
     soft_loss,
@@ -34,10 +33,9 @@ from autoseg_core import (
 from autoseg_core.counts import RegionCounts
 from autoseg_core.scores import present_classes
 from autoseg_core.scores.ratios import iou, recall
-from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import operations_of
 from autoseg_core.zoo import __main__ as zoo
-from autoseg_core.zoo.table import list_losses, show_loss
+from autoseg_core.zoo.table import list_losses
 
 Call = Callable[[], Any]
 
@@ -54,25 +52,18 @@ def refuses(call: Call, kind: type[Exception], key: str) -> None:
     [
         ("IoU2", "mIoU, FWIoU, mAcc"),
         ("Foo(beta=2)", "Tversky(alpha, beta)"),
-        ("mIoU()", "known metrics"),
         ("mIoU+BIoU", "expected a name"),
         ("Fbeta(2)", "Fbeta(beta=2)"),
-        ("Fbeta()", "beta"),
         ("Fbeta(beta=2,b=1)", "'b'"),
         ("Fbeta(beta=2,beta=2)", "twice"),
         ("Fbeta(beta=two)", "numbers or lists"),
-        ('Fbeta(beta="2")', "beta: expected a number"),
         ("Fbeta(beta=1e999)", "beta must lie in"),
         ("Fbeta(beta=0)", "beta must be above 0"),
         ("Tversky(alpha=0,beta=0)", "alpha and beta"),
         ("IoU(classes=3)", "classes must be a list"),
         ("IoU(classes=[1,1])", "classes must differ"),
-        ("IoU(classes=[-1])", "classes"),
         ("wIoU(weights=[0,0])", "weights"),
-        ("wIoU(weights=2)", "weights"),
         ("BoundaryIoU(radius=1,diagonal=0.1)", "not both"),
-        ("BoundaryIoU(border=2)", "border is 1"),
-        ("BoundaryIoU(radius=0)", "radius"),
         ("BoundaryIoU(diagonal=1)", "diagonal"),
     ],
 )
@@ -86,19 +77,11 @@ def test_names_of_metrics(name: str, key: str) -> None:
         ("", "''"),
         ("mIoU+", "mIoU+"),
         ("3", "expected a metric, got 3"),
-        ("mIoU*0.5", "expected a metric, got 0.5"),
         ("mIoU*BF1+mAcc", "mixes sums and products"),
-        ("2*mIoU*BF1", "mixes sums and products"),
         ("0*mIoU+BF1", "a weight must lie in"),
-        ("1e999*mIoU+BF1", "a weight must lie in"),
-        ("-1*mIoU", "a weight must lie in"),
         ("Fbeta(beta=2)*Fbeta(beta=2.0)", "twice"),
         ("Foo+mIoU", "Unknown metric 'Foo'"),
-        ("mIoU |", "mIoU |"),
         ("mIoU | mAcc > 0.5", "mIoU >= 0.6"),
-        ("mIoU | mAcc >= 1.5", "mIoU >= 0.6"),
-        ("mIoU | 0.5 >= mAcc", "mIoU >= 0.6"),
-        ("mIoU | mAcc>=0.5 | BIoU>=0.5", "mIoU >= 0.6"),
     ],
 )
 def test_objectives(text: str, key: str) -> None:
@@ -112,7 +95,6 @@ def test_objectives(text: str, key: str) -> None:
         (lambda: Metric("mIoU", iou), "'mIoU' is taken"),
         (lambda: Metric("FBETA", iou), "'FBETA' is taken"),
         (lambda: Metric("a+b", iou), "must be a word"),
-        (lambda: Metric("lambda", iou), "must be a word"),
         (lambda: Metric("Mine", iou, reads=("union", "intersection")), "reads"),
         (lambda: Metric("Mine", iou, region="borders"), "'borders'"),  # type: ignore[arg-type]
         (lambda: Metric("Mine", recall, column="IoU"), "'IoU'"),
@@ -137,16 +119,13 @@ SPACE = SearchSpace("mAcc")
         (lambda: SearchSpace("mIoU", pieces=0), "0 pieces"),
         (lambda: SearchSpace("mIoU+BF1", pieces=[2]), "mIoU, BF1"),
         (lambda: SPACE.control_points([0.5] * 5), "6 coordinates for mAcc"),
-        (lambda: SPACE.control_points([0.5] * 5 + [1.1]), "[0, 1]"),
         (lambda: SPACE.control_points([0.5] * 5 + [np.nan]), "[0, 1]"),
         (lambda: SPACE.theta([np.zeros((4, 2))]), "5 control points"),
         (lambda: SPACE.theta([]), "1 curves"),
-        (lambda: get_surface("spline"), "bezier, linear"),
         (lambda: operations_of(["and", "nand"]), "nand"),
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
         (lambda: plot.draw_losses([]), "at least one loss"),
         (lambda: list_losses([], "html"), "plain, markdown, json"),
-        (lambda: show_loss(load_spec("mIoU"), "html"), "plain, markdown, json"),
     ],
 )
 def test_spaces_and_what_is_shown(call: Call, key: str) -> None:
@@ -178,30 +157,23 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
 @pytest.mark.parametrize(
     ("path", "value", "key"),
     [
-        ("pieces", 1, "pieces: "),
         ("terms.0.absnt", 0, "terms.0.absnt: "),
         ("terms.0.metric", ..., "terms.0.metric: "),
         ("terms.0.metric", "dise", "Unknown metric 'dise'"),
         ("terms.0.surrogate", "difference", "mIoU has the form 'free' alone"),
-        ("terms.0.surrogate", "other", "terms.0.surrogate"),
         ("terms.0.surface", "cubic", "bezier, linear"),
         ("terms.0.pieces", 3, "Curve 'and': expected 7"),
         ("terms.0.weight", 2e6, "terms.0.weight: "),
-        ("terms.0.tolerance", 1001, "terms.0.tolerance: "),
         ("scale", float("inf"), "scale: "),
-        ("name", "a b", "name: "),
         ("terms", [], "terms: "),
         ("combine", "product", "set every weight to 1"),
         ("terms.0.control_points", [CURVE], "2 curves (and, or), got 1"),
-        ("terms.0.control_points.0.1", [0.2], "terms.0.control_points.0.1"),
         ("terms.0.control_points.0", curve(1, [1.2, 0.2]), "Curve 'and'"),
         ("terms.0.control_points.0", curve(2, [0.1, 0.4]), "u must not fall"),
         ("terms.0.control_points.0", curve(2, [0.4, 0.1]), "monotone to false"),
         ("terms.0.control_points.0", curve(0, [0.1, 0.0]), "u must run from 0 to 1"),
         ("terms.0.control_points.1", curve(4, [1.0, 0.9]), "truth_table to false"),
-        ("terms.0.control_points.1", curve(1, [float("nan"), 0.2]), "control_points.1"),
         ("format", 2, "upgrade"),
-        ("format", "1", "format: "),
     ],
 )
 def test_loss_files(path: str, value: Any, key: str) -> None:
@@ -213,8 +185,8 @@ def test_loss_files(path: str, value: Any, key: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [SPEC.to_json()[:200], "{'name': 1}", "\0", "{} {}", "[" * 200_000, "[]", "3", "9" * 5000],
-    ids=["truncated", "quotes", "null byte", "two", "deep", "list", "number", "huge"],
+    [SPEC.to_json()[:200], "\0", "[" * 200_000, "[]", "9" * 5000],
+    ids=["truncated", "null byte", "deep", "list", "huge"],
 )
 def test_files_that_are_no_object(text: str) -> None:
     refuses(lambda: LossSpec.from_json(text), SpecError, "(file): ")
@@ -230,12 +202,8 @@ UP = soft_loss("mIoU", upsample="bilinear")
     [
         (MIOU, LOGITS[0], TARGET, "(N, C, H, W)"),
         (MIOU, LOGITS.long(), TARGET, "torch.int64"),
-        (MIOU, LOGITS, TARGET[:1], "(2, 4, 5)"),
         (MIOU, LOGITS, LOGITS, "torch.float32"),
-        (MIOU, LOGITS, TARGET.bool(), "target.long()"),
         (MIOU, LOGITS, TARGET + 3, "0..2, such as 3; void pixels must be 255"),
-        (MIOU, LOGITS, TARGET - 1, "ignore_index"),
-        (soft_loss("mIoU", ignore_index=11), LOGITS, TARGET + 255, "11"),
         (MIOU, LOGITS, TARGET.numpy(), "torch.as_tensor(target"),
         (MIOU, LOGITS, np.ma.masked_equal(TARGET.numpy(), 1), "target.filled(ignore_index)"),
         (MIOU, LOGITS, TARGET[:, None], "target.squeeze(1)"),
@@ -278,18 +246,14 @@ MAPS = torch.zeros(1, 3, 2, 2).long()
     ("settings", "prediction", "target", "key"),
     [
         ({}, LABELS, LABELS[:1], "(1, 4, 5)"),
-        ({}, LABELS[0, 0], LABELS[0, 0], "(H, W)"),
         ({}, LABELS.astype(float), LABELS, "prediction must hold integer labels"),
         ({}, LABELS, LABELS + 7, "target (void is 255) holds labels [7]"),
-        ({}, LABELS + 255, LABELS, "prediction holds labels [255]"),
         ({"protocol": "paper"}, [[0, 255]], [[0, 255]], "prediction holds labels [255]"),
         ({}, LABELS, torch.zeros(2, 4, 5).long().to("meta"), "cpu and meta"),
         ({}, LABELS[None], LABELS[None], "multilabel=True"),
         ({"multilabel": True}, MAPS[0], MAPS, "prediction must be (N, C, H, W)"),
-        ({"multilabel": True}, MAPS, MAPS[:, :2], "C = 3 classes"),
         ({"multilabel": True}, MAPS.float(), MAPS, "p > 0.5"),
         ({"multilabel": True}, MAPS + 2, MAPS, "[2]"),
-        ({"multilabel": True}, MAPS, MAPS + 7, "void is 255"),
     ],
 )
 def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> None:
@@ -304,9 +268,7 @@ def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> No
     [
         ({"protocol": "released"}, "strict, paper"),
         ({"num_classes": 0}, "num_classes=0"),
-        ({"tolerance": -1}, "tolerance=-1"),
         ({"metrics": "mIoU"}, "['mIoU']"),
-        ({"metrics": []}, "list of metric names"),
         ({"metrics": ["IoU(classes=[5])"]}, "class 5"),
         ({"metrics": ["wIoU(weights=[1,2])"]}, "3 classes, got 2"),
         ({"multilabel": True}, "BIoU, BF1"),

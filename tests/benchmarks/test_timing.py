@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.timing import header, markdown_table, median_seconds, ratios
+from benchmarks.timing import median_seconds, ratios
 
 
 def test_calls_take_turns() -> None:
@@ -16,12 +16,3 @@ def test_calls_take_turns() -> None:
 
 def test_ratios_are_multiples_of_the_rival() -> None:
     assert ratios({"ours": 3.0, "theirs": 2.0}, "theirs") == {"ours": 1.5, "theirs": 1.0}
-
-
-def test_a_table_and_its_header() -> None:
-    assert (
-        markdown_table(["what", "ms"], [["a", "1"]]) == "| what | ms |\n| --- | ---: |\n| a | 1 |"
-    )
-    line = header(["pytest", "no-such-package"])
-    assert line.startswith("Measured 20")
-    assert "torch " in line and "pytest " in line and "no-such-package" not in line

@@ -76,9 +76,7 @@ SBD = "../benchmark_RELEASE/dataset"
     ("path", "named"),
     [
         ("JPEGImages/2008_000005.jpg", "2008_000005"),
-        ("SegmentationClass/2008_000004.png", "2008_000004"),
         (f"{SBD}/cls/2008_000006.mat", "2008_000006"),
-        (f"{SBD}/val.txt", "dataset/val.txt"),
         ("ImageSets/Segmentation/val.txt", "Segmentation/val.txt"),
         (f"{SBD}/cls", "--sbd"),
     ],

@@ -56,10 +56,9 @@ def published_band(mask: Any, width: int) -> Any:
     return mask & ~core[1:-1, 1:-1]
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("name", "width"), [("(radius=3)", 3), ("", 1), ("(diagonal=0.1)", 3)])
-def test_the_published_definition(seed: int, name: str, width: int) -> None:
-    rng = np.random.default_rng(seed)
+def test_the_published_definition(name: str, width: int) -> None:
+    rng = np.random.default_rng(0)
     target, guess = samples.label_maps(rng, 3, (1, 20, 24)), samples.label_maps(rng, 3, (1, 20, 24))
     target = np.where(rng.random(target.shape) < 0.5, guess, target)
     scores = SegmentationScores(3, metrics=["BoundaryIoU" + name])
@@ -81,14 +80,13 @@ def test_void_is_no_edge_but_does_not_hide_what_is_behind_it() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("radius", [1, 5])
-@pytest.mark.parametrize("void", [-100, 255])
 @BORDER
 def test_all_bands_at_once_are_those_of_each_class(
-    shape: tuple[int, int, int], radius: int, void: int, border: bool
+    shape: tuple[int, int, int], radius: int, border: bool
 ) -> None:
     rng = np.random.default_rng(radius)
-    labels = samples.with_void(rng, samples.label_maps(rng, 4, shape), void)
-    seen = labels != void
+    labels = samples.with_void(rng, samples.label_maps(rng, 4, shape))
+    seen = labels != samples.VOID
     bands = in_own_band(torch.from_numpy(labels), torch.from_numpy(seen), radius, border)
     expected = eroded_alone(labels, seen, radius, 4, border).any(axis=1)
     assert np.array_equal(bands.numpy(), expected)

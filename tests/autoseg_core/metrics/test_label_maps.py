@@ -57,7 +57,7 @@ def assert_equal(maps: Any, rules: Rules) -> None:
 @pytest.mark.parametrize("count", [plain_counts, label_counts])
 @pytest.mark.parametrize("paper", [False, True])
 @pytest.mark.parametrize("noise", [False, True])
-@pytest.mark.parametrize("classes", [1, 19, 63, 300])
+@pytest.mark.parametrize("classes", [1, 63, 300])
 def test_counts_equal_their_twins(count: Any, paper: bool, noise: bool, classes: int) -> None:
     prediction, target = example(classes, noise, void=-1)
     rules = Rules(classes, (-1,), 3, edges_see_void=paper, drop_background=paper)
@@ -77,8 +77,10 @@ def test_counts_equal_their_twins(count: Any, paper: bool, noise: bool, classes:
 
 
 @needs_kernels
-@pytest.mark.parametrize("shape", [(3, 97, 13), (1, 200, 70), (1, 1, 300), (2, 200, 1), (1, 1, 1)])
-@pytest.mark.parametrize("tolerance", [0, 5, FAR])
+@pytest.mark.parametrize(
+    ("shape", "tolerance"),
+    [((3, 97, 13), FAR), ((1, 200, 70), 5), ((1, 1, 300), 5), ((2, 200, 1), 0), ((1, 1, 1), 5)],
+)
 @pytest.mark.parametrize(("edges_see_void", "drop_background"), [(False, True), (True, False)])
 def test_kernels_count_like_pytorch(
     shape: tuple[int, int, int], tolerance: int, edges_see_void: bool, drop_background: bool
@@ -109,9 +111,9 @@ def test_all_integer_types(guess: torch.dtype, truth: torch.dtype, classes: int)
 
 
 @needs_kernels
-@pytest.mark.parametrize("dtype", TYPES[1:3])
-@pytest.mark.parametrize("wrong", [-128, 5])
-@pytest.mark.parametrize("classes", [5, 300])
+@pytest.mark.parametrize(
+    ("dtype", "wrong", "classes"), [(TYPES[1], -128, 5), (TYPES[2], 5, 300)], ids=str
+)
 def test_what_strict_does_not_see_may_be_anything(
     dtype: torch.dtype, wrong: int, classes: int
 ) -> None:

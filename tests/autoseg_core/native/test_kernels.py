@@ -7,7 +7,6 @@ cannot follow), so the bound is on what float32 costs, not on a second implement
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,13 @@ from torch import Tensor
 
 from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, native
 from autoseg_core.spec import LossTerm
-from autoseg_core.surfaces import SURFACES
 
 pytestmark = pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels")
 
 ONE_OF_EACH = pytest.mark.parametrize(
     "metric", ["mIoU", "BIoU", "BF1", "BF1_difference", "BoundaryIoU(radius=2)"]
 )
-EACH = pytest.mark.parametrize(
-    ("metric", "surface"), list(zip(samples.SURROGATES, cycle(SURFACES), strict=False))
-)
+COUNTED = pytest.mark.parametrize(("metric", "surface"), samples.COUNTED)
 
 
 def loss_of(term: LossTerm, **options: Any) -> AutoSegLoss:
@@ -55,7 +51,7 @@ def assert_parity(
     return exact
 
 
-@EACH
+@COUNTED
 @pytest.mark.parametrize("void_edges", [False, True])
 def test_every_metric(metric: str, surface: str, void_edges: bool) -> None:
     term = samples.term(metric, surface, tolerance=2, void_edges=void_edges)
@@ -63,17 +59,33 @@ def test_every_metric(metric: str, surface: str, void_edges: bool) -> None:
     assert assert_parity(term, logits, target, within=1e-10).any()
 
 
-@EACH
-def test_float32(metric: str, surface: str) -> None:
+@COUNTED
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_single_and_half_precision(metric: str, surface: str, dtype: torch.dtype) -> None:
     # Away from vertical tangents, which magnify the rounding of p itself.
     space = SearchSpace(metric, surface)
     theta = np.random.default_rng(1).uniform(0.1, 0.9, space.dim)
     logits, target = samples.batch(1)
-    assert_parity(samples.term_at(space, theta, tolerance=2), logits.float(), target)
+    assert_parity(samples.term_at(space, theta, tolerance=2), logits.to(dtype), target)
+
+
+@pytest.mark.parametrize("metric", ["mIoU", "mAcc", "mSpecificity"])
+@pytest.mark.parametrize("depth", [(), (3,)], ids=["images", "volumes"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_volumes_and_classes_that_do_not_exclude_each_other(
+    metric: str, depth: tuple[int, ...], activation: Any
+) -> None:
+    rng = np.random.default_rng(3)
+    many = activation == "sigmoid"
+    target = rng.integers(2 if many else 4, size=(2, *((5,) if many else ()), *depth, 7, 9))
+    target[rng.random(target.shape) < 0.2] = samples.VOID
+    logits = torch.from_numpy(rng.normal(size=(2, 5, *depth, 7, 9)))
+    given = (samples.term(metric), logits, torch.from_numpy(target))
+    assert_parity(*given, within=1e-10, activation=activation)
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("classes", [2, 19, 256])
+@pytest.mark.parametrize("classes", [2, 256])
 def test_any_number_of_classes(metric: str, classes: int) -> None:
     logits, target = samples.batch(2, classes, min(classes, 4))
     assert_parity(samples.term(metric, seed=2), logits, target, within=1e-9)
@@ -108,8 +120,10 @@ def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (3, 1030), (200, 5)])
-@pytest.mark.parametrize("tolerance", [0, 20])
+@pytest.mark.parametrize(
+    ("shape", "tolerance"),
+    [((1, 1), 20), ((1, 7), 0), ((9, 1), 20), ((3, 1030), 20), ((200, 5), 0)],
+)
 def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance: int) -> None:
     rng = np.random.default_rng(6)
     target = torch.from_numpy(rng.integers(3, size=(2, *shape)))
@@ -117,9 +131,9 @@ def test_odd_sizes_and_tolerances(metric: str, shape: tuple[int, int], tolerance
     assert_parity(samples.term(metric, tolerance=tolerance), logits, target, within=1e-9)
 
 
-@pytest.mark.parametrize("shape", [(210, 40), (40, 210)])
-@pytest.mark.parametrize("tolerance", [97, 1000])
-@pytest.mark.parametrize("void_edges", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "tolerance", "void_edges"), [((210, 40), 97, False), ((40, 210), 1000, True)]
+)
 def test_a_trimap_as_wide_as_strips_and_images(
     shape: tuple[int, int], tolerance: int, void_edges: bool
 ) -> None:
@@ -145,7 +159,7 @@ def test_classes_without_edges_after_classes_with_some(metric: str) -> None:
 
 
 @pytest.mark.parametrize("name", samples.EXTREME)
-@pytest.mark.parametrize(("surface", "scale"), [("bezier", 1.0), ("bezier", 1e4), ("linear", 1e4)])
+@pytest.mark.parametrize(("surface", "scale"), [("bezier", 1.0), ("linear", 1e4)])
 @pytest.mark.parametrize("metric", ["mIoU", "BF1"])
 def test_extreme_curves(metric: str, name: str, surface: str, scale: float) -> None:
     """Walls of the search space and beyond, with probabilities of 0 and 1 too."""

@@ -18,7 +18,9 @@ from autoseg_core import native
 
 PROGRAM = """
 import logging
+import sys
 
+sys.modules["triton"] = None
 import torch
 
 logging.basicConfig(format="%(name)s: %(message)s")
@@ -87,10 +89,9 @@ def test_losses_train_without_kernels(tmp_path: Path) -> None:
     not native.CPU or torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"),
     reason="needs the C++ kernels, and instruction sets to choose from",
 )
-@pytest.mark.parametrize("damaged", [False, True])
-def test_a_part_of_the_kernels_is_used_and_the_rest_named(tmp_path: Path, damaged: bool) -> None:
+def test_a_part_of_the_kernels_is_used_and_the_rest_named(tmp_path: Path) -> None:
     best = native.library(torch.backends.cpu.get_cpu_capability().lower())
-    ran = run_in_a_copy(tmp_path, SCORES, best, damaged=best if damaged else "")
+    ran = run_in_a_copy(tmp_path, SCORES, best, damaged=best)
     (line,) = [line for line in ran.stderr.splitlines() if "kernels" in line]
     assert f"The C++ kernels are not complete: {best} cannot be used, kernels_" in line
 

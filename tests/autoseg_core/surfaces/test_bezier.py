@@ -30,12 +30,11 @@ def test_a_square_root_by_hand() -> None:
     torch.testing.assert_close(bezier.slope(points, x), 0.5 / x.sqrt(), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e-17, 1e-9, 1e-5])
-@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("offset", [0.0, 1e-9, -1e-5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_root_is_stable_near_the_identity(offset: float, sign: int, dtype: torch.dtype) -> None:
+def test_the_root_is_stable_near_the_identity(offset: float, dtype: torch.dtype) -> None:
     """The textbook root divides by 2a - 1; the released curve was off by up to 0.19 here."""
-    points = tensor((0, 0), (0.5 + sign * offset, 0.5), (1, 1))
+    points = tensor((0, 0), (0.5 + offset, 0.5), (1, 1))
     x = torch.linspace(0, 1, 1001, dtype=torch.float64)
     expected = references.curve("bezier", points.numpy(), x.numpy())
     value = bezier.value(points.to(dtype), x.to(dtype)).double()

@@ -7,20 +7,12 @@ raises. Where a GPU is present, CUDA's own sync detector looks too.
 
 from __future__ import annotations
 
-from itertools import cycle
-
 import pytest
 import samples
 import torch
-from torch._subclasses.fake_tensor import (
-    FakeTensorMode,
-)
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from autoseg_core.surfaces import SURFACES
-
-EVERY = pytest.mark.parametrize(
-    ("metric", "surface"), list(zip(samples.SURROGATES, cycle(SURFACES), strict=False))
-)
+EVERY = pytest.mark.parametrize(("metric", "surface"), samples.COUNTED)
 
 
 @EVERY
