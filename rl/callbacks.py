@@ -61,11 +61,10 @@ class ProgressBar(Callback):
         )
 
     def on_start(self, event: SearchStart) -> None:
-        self._settings = event.settings
+        self._settings, self._begin = event.settings, self._clock()
+        self._done, self._new, self._replayed = 0, 0, event.replayed
         self._bar.total = self._total = event.settings.max_evaluations
-        self._begin, self._new, self._left = self._clock(), 0, self._total - event.replayed
-        self._done, self._bar.initial = 0, event.replayed
-        self._bar.n = event.replayed
+        self._bar.n = self._bar.initial = event.replayed
         if event.replayed:
             self._say(f"resuming: {event.replayed} evaluations are in the journal already")
 
@@ -75,7 +74,6 @@ class ProgressBar(Callback):
             self._best = f"{event.best[1].reward:.4f}"
         if not event.replayed:
             self._new += 1
-            self._left -= 1
             self._bar.update()
 
     def on_round(self, event: RoundEvent) -> None:
@@ -90,9 +88,7 @@ class ProgressBar(Callback):
 
     def on_selection(self, event: SelectionEvent) -> None:
         # Fewer than planned: failures climb no rungs, and finalists may coincide.
-        total = self._done + len(event.finalists) * self._settings.reseeds
-        self._left -= self._total - total
-        self._bar.total = self._total = total
+        self._bar.total = self._total = self._done + len(event.finalists) * self._settings.reseeds
         planned = self._settings.rounds
         made = f" after {event.rounds} of {planned} rounds" * (event.rounds < planned)
         self._say(f"final{made}: {len(event.finalists)} finalists  {self._eta()}")
@@ -106,13 +102,14 @@ class ProgressBar(Callback):
 
     def _eta(self, limit: float = math.inf) -> str:
         """Time left at the pace of this run's own evaluations, of which rounds have `limit` s."""
-        if self._left <= 0:
+        left = self._total - self._replayed - self._new
+        if left <= 0:
             return "0 s left"
         if self._new == 0:
             return "time left unknown"
         pace = (self._clock() - self._begin) / self._new
-        final = min(self._left, self._settings.max_evaluations - self._settings.search_evaluations)
-        seconds = min(pace * (self._left - final), limit) + pace * final
+        final = min(left, self._settings.max_evaluations - self._settings.search_evaluations)
+        seconds = min(pace * (left - final), limit) + pace * final
         return f"{tqdm.format_interval(seconds)} left"
 
     def _say(self, text: str) -> None:

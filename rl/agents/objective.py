@@ -5,9 +5,6 @@ Shapes: N samples of a round, D search coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -78,17 +75,6 @@ def advantage_over_mu(scores: Vector) -> Vector:
     return advantage
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """What rewards are compared with, and whether a round must hold the mean itself as row 0."""
-
-    advantage: Callable[[Vector], Vector]
-    asks_mean: bool
-
-
-BASELINES = {
-    "mean": Baseline(advantage_over_mean, asks_mean=False),
-    "mu": Baseline(advantage_over_mu, asks_mean=True),
-}
+BASELINES = {"mean": advantage_over_mean, "mu": advantage_over_mu}
 RATIOS = {"coordinate": per_coordinate, "joint": joint}
 ADAMS = {"persistent": True, "fresh": False}

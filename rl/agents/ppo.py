@@ -81,7 +81,8 @@ class PPO:
         }
         if broken := [rule for rule, holds in expected.items() if not holds]:
             raise ValueError(f"PPO expects {'; '.join(broken)}")
-        self._baseline, self._ratio = BASELINES[baseline], RATIOS[ratio]
+        self._advantage, self._ratio = BASELINES[baseline], RATIOS[ratio]
+        self._asks_mean = baseline == "mu"
         self._persistent = ADAMS[adam]
         self._sigmas, self._rounds = (sigma, sigma_final), rounds
         self._lr, self._epochs, self._clip, self._warmup = lr, epochs, clip, warmup
@@ -113,20 +114,18 @@ class PPO:
             raise ValueError(
                 f"PPO compares the rewards of a round with their baseline and needs n >= 2, got {n}"
             )
-        samples = n - 1 if self._baseline.asks_mean else n
+        samples = n - 1 if self._asks_mean else n
         uniform = self._generator.random((samples, self._logits.shape[0]))
         mean = torch.sigmoid(self._logits.detach())
         thetas = truncated_normal.sample(torch.from_numpy(uniform), mean, self.sigma)
-        rows = [mean[None], thetas] if self._baseline.asks_mean else [thetas]
+        rows = [mean[None], thetas] if self._asks_mean else [thetas]
         asked: Vector = torch.cat(rows).numpy()
         return asked
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """One round of learning. The policy that `ask` sampled from is the old policy."""
-        baseline = self._baseline
-        if baseline.asks_mean and not np.array_equal(thetas[0], self.mean):
-            baseline = BASELINES["mean"]  # the evaluation of row 0 was lost
-        advantage = baseline.advantage(scores)
+        lost = self._asks_mean and not np.array_equal(thetas[0], self.mean)  # row 0, the mean
+        advantage = (BASELINES["mean"] if lost else self._advantage)(scores)
         if advantage.any():
             self._improve(torch.from_numpy(thetas), torch.from_numpy(advantage))
         self._round += 1

@@ -18,8 +18,8 @@ __all__ = ["PROXIES", "Quadratic", "make_task", "training_of"]
 
 PROXIES = {
     "quadratic": "rl.proxies.quadratic:from_space",
-    "rastrigin": "rl.proxies.multimodal:rastrigin",
-    "two_peaks": "rl.proxies.multimodal:two_peaks",
+    "rastrigin": "rl.proxies.known:rastrigin",
+    "two_peaks": "rl.proxies.known:two_peaks",
     "shapes": "rl.proxies.shapes:Shapes",
 }
 """name -> its factory."""

@@ -75,16 +75,14 @@ class Network(nn.Module):
         return logits
 
 
-class WarmStart(NamedTuple):
-    """The weights that every training begins with, and their scores."""
-
-    weights: dict[str, Tensor]
-    scores: dict[str, float]
-
-
 @lru_cache(maxsize=16)
-def warm_start(metrics: tuple[str, ...] = PAPER_METRICS) -> WarmStart:
-    """Made by cross entropy at first use in a process; shared, not to be changed."""
+def warm_start(
+    metrics: tuple[str, ...] = PAPER_METRICS,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The weights that every training begins with, and their scores; not to be changed.
+
+    Made by cross entropy at first use in a process.
+    """
     network = empty_network()
     _initialise(network, torch.Generator().manual_seed(WARM_SEED))
     optimizer = make_optimizer(network)
@@ -93,7 +91,7 @@ def warm_start(metrics: tuple[str, ...] = PAPER_METRICS) -> WarmStart:
         for i in range(WARM_ITERATIONS):
             rate = learning_rate(WARM_LR, i, WARM_ITERATIONS)
             descend(network, optimizer, loss, batch_of(WARM_SEED, i), rate)
-        return WarmStart(dict(network.state_dict()), score(network, metrics))
+        return dict(network.state_dict()), score(network, metrics)
 
 
 def empty_network() -> Network:

@@ -74,11 +74,11 @@ class Shapes:
 
     def start(self, seed: int) -> ProxyResult:
         """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
-        warm = warm_start(self.score_names)
+        weights, scores = warm_start(self.score_names)
         self._seed, self._progress, self._iteration, self._reason = seed, 0.0, 0, ""
-        self._network.load_state_dict(warm.weights)
+        self._network.load_state_dict(weights)
         self._optimizer = make_optimizer(self._network)
-        return self._result(warm.scores)
+        return self._result(scores)
 
     def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
         """Train on with theta (D,) in [0, 1] for this share, in (0, 1], and score.

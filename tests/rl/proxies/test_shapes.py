@@ -65,7 +65,7 @@ def test_steps_with_one_theta_are_one_evaluation() -> None:
 def test_start_gives_the_scores_of_the_warm_start_again_and_again() -> None:
     training = _short().training()
     first = training.start(1)
-    assert first.scores == warm_start().scores
+    assert first.scores == warm_start()[1]
     trained = training.advance(THETA, 0.5)
     assert trained.result != first
     assert training.start(1) == first

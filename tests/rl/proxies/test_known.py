@@ -7,8 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from autoseg_core import SearchSpace
-from rl.proxies.known import KnownOptimum
-from rl.proxies.multimodal import TwoPeaks, rastrigin, two_peaks
+from rl.proxies.known import KnownOptimum, TwoPeaks, rastrigin, two_peaks
 
 SPACES = [SearchSpace("mIoU"), SearchSpace("BF1", "linear")]
 MAKE = pytest.mark.parametrize("make", [rastrigin, two_peaks])
