@@ -119,7 +119,8 @@ def test_a_killed_driver_leaves_nothing_behind_but_its_journal(tmp_path: Path) -
     script = _start(tmp_path)
     end = time.monotonic() + 200
     while not path.exists() or path.read_bytes().count(b"\n") < 5:
-        assert script.poll() is None and time.monotonic() < end
+        assert script.poll() is None, script.communicate()[1]
+        assert time.monotonic() < end
         time.sleep(0.01)
     workers = _workers(script.pid)
     script.send_signal(signal.SIGTERM)
