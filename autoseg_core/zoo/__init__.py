@@ -17,8 +17,8 @@ RECOMMENDED = {
     "FWIoU": "voc-fwiou-bezier",
     "mAcc": "voc-macc-bezier",
     "gAcc": "voc-gacc-bezier",
-    "BIoU": "voc-biou-bezier",
-    "BF1": "voc-bf1-bezier",
+    "BIoU": "idd-miou-bezier",
+    "BF1": "idd-miou-bezier",
 }
 """Metric -> the loss of the zoo to take for it. ``load_spec`` takes the metric in any case."""
 
