@@ -22,6 +22,8 @@ def check_study(study: Study) -> None:
         raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
     if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
         raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
+    if len(set(node.SEEDS)) < len(node.SEEDS):
+        raise ConfigError(f"STUDY.SEEDS must differ, got {list(node.SEEDS)}.")
     if taken := sorted(study.losses.keys() & set(RESERVED)):
         raise ConfigError(f"No loss of a study may be called {taken[0]!r}; give it another name.")
     for setting in study.settings:

@@ -87,6 +87,7 @@ MISTAKES = [
     (("STUDY.LOSSES", ["miou", RECOMMENDED["mIoU"]]), r"STUDY\.LOSSES"),
     (("STUDY.LOSSES", []), r"STUDY\.LOSSES"),
     (("STUDY.SEEDS", [True]), r"STUDY\.SEEDS"),
+    (("STUDY.SEEDS", [1, 2, 1]), r"STUDY\.SEEDS .*\[1, 2, 1\]"),
     (("STUDY.JOURNAL", "none.jsonl"), r"STUDY\.JOURNAL none\.jsonl"),
     (("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
     (("STUDY.DATASETS", ["test.yaml"]), r"STUDY\.DATASETS .*'test\.yaml'"),
