@@ -35,7 +35,7 @@ class CMAES:
         identity: (D,) in [0, 1], the first mean.
         seed: of its generator.
         rounds: length of the search, which makes no difference to it.
-        sigma: standard deviation of the first samples, in every coordinate.
+        sigma: standard deviation of the first samples, in every coordinate; > 0, else ValueError.
         restarts: when the library says that it has converged (or nothing can be learned), begin
             again around a mean drawn uniformly, with the first sigma. False: learn no more.
     """
@@ -49,6 +49,8 @@ class CMAES:
         sigma: float = 0.2,
         restarts: bool = True,
     ) -> None:
+        if not sigma > 0.0:
+            raise ValueError(f"CMA-ES expects sigma > 0, got {sigma}")
         self._identity = identity.copy()
         self._sigma, self._restarts = sigma, restarts
         self._generator = np.random.default_rng(seed)

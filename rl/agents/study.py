@@ -34,10 +34,13 @@ class StudyAgent(ABC):
     Args:
         identity: (D,) in [0, 1].
         seed: of its generator.
-        startup: proposals are uniform until this many scores are known, and in the first round.
+        startup: proposals are uniform until this many scores are known, and in the first round;
+            >= 1, else ValueError.
     """
 
     def __init__(self, identity: Vector, *, seed: int, startup: int) -> None:
+        if startup < 1:
+            raise ValueError(f"{type(self).__name__} expects startup >= 1, got {startup}")
         self._identity, self._startup = identity.copy(), startup
         uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
         self._space: dict[str, optuna.distributions.BaseDistribution] = {

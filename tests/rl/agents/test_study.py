@@ -22,6 +22,12 @@ def agent(request: pytest.FixtureRequest) -> StudyAgent:
     return made
 
 
+@pytest.mark.parametrize("agent_class", [TPE, GP])
+def test_some_proposals_must_be_uniform(agent_class: type[TPE] | type[GP]) -> None:
+    with pytest.raises(ValueError, match="startup >= 1, got 0"):
+        agent_class(IDENTITY, seed=0, startup=0)
+
+
 def test_the_identity_comes_first(agent: StudyAgent) -> None:
     thetas = agent.ask(5)
     np.testing.assert_array_equal(thetas[0], IDENTITY)
