@@ -119,9 +119,12 @@ def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
     """True: the folder holds this set already. False: it may be written. Else ShapesError."""
     if not folder.exists():
         return False
-    record = folder / "dataset.json"
-    found = json.loads(record.read_text()) if record.is_file() else {}
-    if found.get("dataset") != "shapes":  # not even with --force: may be somebody's files
+    try:
+        found = json.loads((folder / "dataset.json").read_text())
+        ours = found["dataset"] == "shapes"
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # no record, or a damaged one
+        ours = False
+    if not ours:  # not even with --force: may be somebody's files
         raise ShapesError(
             f"{folder} was not made by this script; move it away or choose another --root"
         )

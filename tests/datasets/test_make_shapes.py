@@ -83,13 +83,13 @@ def test_the_same_set_is_left_alone_and_another_is_replaced_by_force_only(folder
     assert list(tmp_path.iterdir()) == [folder]
 
 
-@pytest.mark.parametrize("content", [None, '{"dataset": "other"}'])
+@pytest.mark.parametrize("content", [None, '{"dataset": "other"}', '{"data', "[1]"])
 def test_a_foreign_folder_is_never_touched(tmp_path, content):
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes" / "precious.txt").write_text("mine")
     if content is not None:
         (tmp_path / "shapes" / "dataset.json").write_text(content)
-    with pytest.raises(ShapesError):
+    with pytest.raises(ShapesError, match="not made by this script"):
         make_shapes.make_shapes(tmp_path, SMALL, force=True)
     assert (tmp_path / "shapes" / "precious.txt").read_text() == "mine"
 
