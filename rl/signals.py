@@ -131,11 +131,13 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise struck
 
     handler = signal.signal(signal.SIGALRM, strike)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:  # may be cut short by the alarm, which comes once
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
     if struck.__traceback__ is not None:
         raise struck

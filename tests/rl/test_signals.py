@@ -146,3 +146,20 @@ def test_what_swallows_the_limit_was_not_in_time() -> None:
         except BaseException:
             done = True
     assert done
+
+
+def test_a_limit_that_strikes_at_the_end_leaves_the_handler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_timer = signal.setitimer
+
+    def set_and_strike(which: int, seconds: float) -> None:
+        set_timer(which, seconds)
+        if seconds == 0.0:
+            signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(signal, "setitimer", set_and_strike)
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(TimeLimitExceeded), time_limit(60.0):
+        pass
+    assert signal.getsignal(signal.SIGALRM) is before
