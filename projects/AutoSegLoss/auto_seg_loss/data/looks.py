@@ -78,8 +78,14 @@ def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> di
         found = dict(zip(paths, work, strict=True))
     for folder, new in fresh.items():
         if new:
-            _write(folder, kind, kept[folder] | new)
+            changed = {_name(key) for key in new}
+            still = {key: seen for key, seen in kept[folder].items() if _name(key) not in changed}
+            _write(folder, kind, still | new)
     return found
+
+
+def _name(key: str) -> str:
+    return key.rsplit(" ", 2)[0]
 
 
 def _read(folder: str, kind: str) -> dict[str, Seen]:

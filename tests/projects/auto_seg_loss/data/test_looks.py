@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_a_file_is_looked_at_once(paths):
     assert look_at_labels(paths) == first
     os.utime(paths[0])
     assert "not an image of a known format" in look_at_labels(paths)[paths[0]]
+
+
+def test_a_changed_file_is_kept_once(paths, user_cache):
+    look_at_labels(paths)
+    Image.fromarray(np.array([[1, 1]], dtype=np.uint8)).save(paths[1])
+    assert look_at_labels(paths[1:])[paths[1]].counts == {1: 2}
+    (kept,) = (user_cache / "auto_seg_loss").iterdir()
+    assert [key.split()[0] for key in json.loads(kept.read_bytes())] == ["a.png", "b.png"]
 
 
 def test_other_palettes_and_images_have_looks_of_their_own(paths):
