@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -34,13 +34,10 @@ def read_json(path: str | Path, kind: type[T], remedy: str) -> T:
         raise DamagedFileError(f"{path} is damaged ({error}); {remedy}") from None
 
 
-def parse_json(text: bytes, kind: type[T], constant: Callable[[str], Any] | None = None) -> T:
-    """The same of JSON text in UTF-8; ``ValueError`` with one line for anything else.
-
-    constant: called with NaN, Infinity or -Infinity, which JSON does not know; None takes them.
-    """
+def parse_json(text: bytes, kind: type[T]) -> T:
+    """The same of JSON text in UTF-8; ``ValueError`` with one line for anything else."""
     try:
-        value = json.loads(text.decode(), parse_constant=constant)
+        value = json.loads(text.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return checked(value, kind)

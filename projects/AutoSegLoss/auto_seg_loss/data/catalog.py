@@ -31,7 +31,7 @@ def register(
     colours: Iterable[tuple[int, int, int]],
     ignore_label: int,
 ) -> None:
-    """Enters a data set and its metadata; a name that is taken already is left as it is.
+    """Enters a data set and its metadata; AssertionError for a name that is taken already.
 
     Args:
         name: the catalog's name, as in cfg.DATASETS.TRAIN.
@@ -40,8 +40,6 @@ def register(
         colours: RGB of each class, 0..255.
         ignore_label: the value that means "void" in the label files.
     """
-    if name in DatasetCatalog.list():
-        return
     DatasetCatalog.register(name, load)
     MetadataCatalog.get(name).set(
         stuff_classes=list(classes),
