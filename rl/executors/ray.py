@@ -134,9 +134,12 @@ class RayExecutor(Executor):
         """End what is under way, in a run that is left: it would keep its workers busy."""
         self._waiters.shutdown(wait=False, cancel_futures=True)
         self._left.set()
-        for worker in list(self._busy):
+        ended = list(self._busy)
+        for worker in ended:
             ray.kill(worker)
         self._waiters.shutdown()
+        # One of them may have been put back just before.
+        self._idle = [worker for worker in self._idle if worker not in ended]
 
     def _evaluate(self, candidate: Candidate) -> ProxyResult:
         """In a thread of its own; tried again with a new worker when one dies."""

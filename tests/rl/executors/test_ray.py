@@ -140,6 +140,15 @@ def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
     assert results(shared, act.is_fine, act.is_fine) == [OK, OK]  # under the same ids, c0 and c1
 
 
+def test_a_worker_that_is_ended_is_not_used_again(shared: RayExecutor) -> None:
+    results(shared, act.is_fine)
+    worker = shared._idle[-1]
+    shared._busy.add(worker)  # as while its thread puts it back
+    shared._leave()
+    shared._busy.discard(worker)
+    assert worker not in shared._idle
+
+
 def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scripted) -> None:
     before = shared_task.marks(act.hangs)
 
