@@ -43,7 +43,8 @@ def find(scripts, folder, *options):
 
 
 def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, folder, weights):
-    options = ("--metric", "Dice", "--minutes", "0.02", *TINY, "FEATURES.WEIGHTS", weights)
+    own = ("SEARCH.SURROGATE", "miou", "FEATURES.WEIGHTS", weights)
+    options = ("--metric", "dice", "--minutes", "0.02", *TINY, *own)
     first = find(scripts, folder, *options).assert_ok()
     found = folder / "found"
     assert "cross_entropy" in first.stdout and "images" in first.stdout
@@ -51,6 +52,8 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     assert "<table>" in (found / "report.html").read_text()
     assert "(predictions.png)" in first.stdout and (found / "predictions.png").is_file()
     load_loss(str(found / "searched_loss.json"))
+    rows = [line.split("|")[1].strip() for line in first.stdout.splitlines() if line[:1] == "|"]
+    assert rows.count("soft:Dice") == rows.count("soft:mIoU") == 2  # rates and scores
     parts = [(found / f"{part}.txt").read_text().split() for part in ("train", "holdout", "test")]
     assert len({stem for part in parts for stem in part}) == 13 == sum(map(len, parts))
     assert yaml.safe_load((found / "train.yaml").read_text())["MODEL"]["SEM_SEG_HEAD"]["LOSS_SPEC"]

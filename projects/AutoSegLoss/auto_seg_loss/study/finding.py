@@ -21,6 +21,7 @@ from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_report import Found, write_report
 from auto_seg_loss.study.finding_setup import Wish, options_named, prepared
 from auto_seg_loss.study.twins import SOFT
+from autoseg_core import Objective
 from autoseg_core.files import read_json, replacing
 
 BASELINES = ("cross_entropy", "dice", "lovasz")
@@ -29,8 +30,8 @@ LEAST = 60
 PROBE = 20
 """Iterations of the training that is timed first."""
 RATES = (0.3, 1.0, 3.0)
-FINALISTS = 4
-"""Cross entropy, the best baseline, the unsearched surrogate and the searched loss."""
+FINALISTS = 3
+"""Cross entropy, the best baseline and the searched loss, beside the unsearched surrogates."""
 ROUNDS = 1000
 """More than there will be: the search ends with its time."""
 SEARCHED = 0.5
@@ -60,12 +61,13 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     records = [record for name in data_sets(cfg) for record in DatasetCatalog.get(name)]
     _say(f"Features of {len(records)} images")
     feature_store(cfg).prepare([record["file_name"] for record in records])
-    iterations, minutes = _plan(cfg, wish, began)
+    metric = str(Objective.parse(wish.metric))
+    searched = f"{SOFT}{Objective.parse(cfg.SEARCH.SURROGATE or metric)}"
+    surrogates = list(dict.fromkeys([f"{SOFT}{metric}", searched]))
+    iterations, minutes = _plan(cfg, wish, began, len(surrogates))
     shown = wish.output / "predictions"
     comparison = Comparison(cfg, iterations, RATES, workers=wish.workers, predictions=shown)
-    metric = wish.metric
-    searched = f"{SOFT}{cfg.SEARCH.SURROGATE or metric}"
-    baselines = list(dict.fromkeys([*BASELINES, f"{SOFT}{metric}", searched]))
+    baselines = [*BASELINES, *surrogates]
     _say(f"Baselines, {comparison.iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines)
     _say("Search")
@@ -73,7 +75,7 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     _say("Comparison on the test part")
     comparison.choose([spec])
     best = comparison.best(baselines, metric)
-    final = list(dict.fromkeys(["cross_entropy", best, f"{SOFT}{metric}", spec]))
+    final = list(dict.fromkeys(["cross_entropy", best, *surrogates, spec]))
     comparison.repeat(final, [metric])
     return write_report(wish.output, comparison, Found(metric, tuple(final), best, spec))
 
@@ -82,9 +84,10 @@ def _say(what: str) -> None:
     print(f"\n[{time.strftime('%H:%M:%S')}] {what}", flush=True)
 
 
-def _plan(cfg: CfgNode, wish: Wish, began: float) -> tuple[int, float]:
+def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int, float]:
     """What the time allows: iterations of every training, minutes of the search.
 
+    surrogates: how many unsearched ones are compared.
     OUTPUT/plan.json keeps it, for a run that goes on must have the same.
     """
     path = wish.output / "plan.json"
@@ -95,7 +98,8 @@ def _plan(cfg: CfgNode, wish: Wish, began: float) -> tuple[int, float]:
         probe.choose(BASELINES[:1])
         now = time.monotonic()
         seconds = max(0.0, 60 * wish.minutes - (now - began))
-        trials = (len(BASELINES) + 2) * len(RATES) + FINALISTS * probe.seeds
+        losses = len(BASELINES) + surrogates + 1
+        trials = losses * len(RATES) + (FINALISTS + surrogates) * probe.seeds
         each = (now - begin) / PROBE
         fits = int(seconds * (1 - SEARCHED) * wish.workers / trials / each)
         if fits < LEAST:
