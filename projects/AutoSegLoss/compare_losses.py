@@ -9,7 +9,8 @@ unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, scor
 DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every training; a second call makes only new ones.
 --found adds a table of what that loss gains over the first, the best and the unsearched of the
 others; --curve one of the iterations that each loss needs to reach the first one's final score on
-the hold-out. The rules are those of docs/protocol.md.
+the hold-out; a later N that is no multiple of the first makes these trainings again. The rules are
+those of docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -29,19 +30,20 @@ from auto_seg_loss.runtime.scripts import (
     script_parser,
     start_run,
 )
-from auto_seg_loss.study.comparison import RATES, Comparison, check_names
+from auto_seg_loss.study.comparison import RATES, Comparison, canonical_loss, canonical_metric
 from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
 
 
 def main() -> None:
     """Run the comparison of a command line."""
     arguments = _parser().parse_args()
-    losses, found = arguments.losses.split(","), arguments.found
-    losses += [found] * (bool(found) and found not in losses)
     with explain_user_errors(), say_how_to_go_on():
         cfg = prepare(arguments, check_train_data)
-        metrics = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
-        check_names(losses, metrics)
+        asked = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
+        metrics = [canonical_metric(metric) for metric in asked]
+        found = arguments.found and canonical_loss(arguments.found)
+        losses = [canonical_loss(loss) for loss in arguments.losses.split(",")]
+        losses += [found] * (bool(found) and found not in losses)
         if losses == [found]:
             raise ConfigError("--losses must name a loss beside that of --found.")
         start_run(cfg, arguments, verbose=False)

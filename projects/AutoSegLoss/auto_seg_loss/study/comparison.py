@@ -178,14 +178,17 @@ class Comparison:
         return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
 
 
-def check_names(losses: Iterable[str], metrics: Iterable[str]) -> None:
-    """``ConfigError`` for a loss or metric that does not exist, before anything is trained."""
+def canonical_metric(metric: str) -> str:
+    """So written that equal ones are equal texts; ``ConfigError`` for one that does not exist."""
     with config_errors("--metrics"):
-        for metric in metrics:
-            Objective.parse(metric)
-    for loss in losses:
-        with config_errors(f"--losses, of {', '.join(loss_names())}, {SOFT}METRIC or a spec"):
-            if loss.startswith(SOFT):
-                search_space(loss.removeprefix(SOFT))
-            elif loss not in loss_names():
-                load_spec(loss)
+        return str(Objective.parse(metric))
+
+
+def canonical_loss(loss: str) -> str:
+    """The same for the name of a loss."""
+    with config_errors(f"--losses, of {', '.join(loss_names())}, {SOFT}METRIC or a spec"):
+        if loss.startswith(SOFT):
+            return f"{SOFT}{search_space(loss.removeprefix(SOFT)).objective}"
+        if loss not in loss_names():
+            load_spec(loss)
+        return loss

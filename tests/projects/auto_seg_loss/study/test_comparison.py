@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.comparison import RATE_SEED, Comparison, check_names
+from auto_seg_loss.study.comparison import RATE_SEED, Comparison, canonical_loss, canonical_metric
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.record import Trial
 from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
@@ -157,13 +157,19 @@ def test_a_new_record_begins_without_surrogates_of_other_settings(make_cfg, shap
 
 
 @pytest.mark.parametrize(
-    ("losses", "metrics", "words"),
+    ("canonical", "name", "words"),
     [
-        (["dice", "crossentropy"], ["mIoU"], r"--losses.* cross_entropy,.*'crossentropy'"),
-        (["soft:mIuo"], ["mIoU"], "--losses.*mIuo"),
-        (["dice"], ["mIuo"], "--metrics.*mIuo"),
+        (canonical_loss, "crossentropy", r"--losses.* cross_entropy,.*'crossentropy'"),
+        (canonical_loss, "soft:mIuo", "--losses.*mIuo"),
+        (canonical_metric, "mIuo", "--metrics.*mIuo"),
     ],
 )
-def test_names_are_checked_before_anything_is_trained(losses, metrics, words):
+def test_a_name_that_does_not_exist_is_refused(canonical, name, words):
     with pytest.raises(ConfigError, match=words):
-        check_names(losses, metrics)
+        canonical(name)
+
+
+def test_equal_names_become_equal_texts():
+    assert canonical_metric("miou + BF1") == "mIoU+BF1"
+    assert canonical_loss("soft:miou + BF1") == "soft:mIoU+BF1"
+    assert canonical_loss("dice") == "dice"
