@@ -38,8 +38,21 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         Surfaces() if comm.is_main_process() and period else None,
         hooks.PeriodicCheckpointer(trainer.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD),
         trainer.steps,
-        hooks.EvalHook(cfg.TEST.EVAL_PERIOD, trainer.test),
+        Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test),
     ]
+
+
+class Evaluation(hooks.EvalHook):
+    """Detectron2's hook, but for a training that failed, or was interrupted, in its last step.
+
+    Resuming a finished training evaluates it again at the same iteration, not at the next one.
+    """
+
+    def after_train(self) -> None:
+        storage, end = self.trainer.storage, self.trainer.max_iter
+        if self.trainer.iter >= end:  # after the last step the loop has counted on
+            storage.iter = min(storage.iter, end)
+            super().after_train()
 
 
 def build_writers(trainer: Any) -> list[HookBase]:
@@ -55,8 +68,8 @@ def build_writers(trainer: Any) -> list[HookBase]:
         JSONWriter(str(output / "metrics.json")),
         TensorboardXWriter(str(output), purge_step=trainer.start_iter),
     ]
-    # A writer takes the latest value of each scalar: none of VIS_PERIOD is passed over.
-    period = math.gcd(_PERIOD, trainer.cfg.VIS_PERIOD)
+    # A writer takes the latest value of each scalar: none of these periods is passed over.
+    period = math.gcd(_PERIOD, trainer.cfg.VIS_PERIOD, trainer.cfg.TEST.EVAL_PERIOD)
     printer = CommonMetricPrinter(trainer.max_iter)
     return [hooks.PeriodicWriter([printer], _PERIOD), hooks.PeriodicWriter(files, period)]
 

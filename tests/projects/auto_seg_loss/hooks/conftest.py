@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -70,9 +70,10 @@ def train() -> Callable[..., Log]:
         start: int = 0,
         model: nn.Module | None = None,
         step: Callable[[Any], None] = lambda loop: None,
+        writers: Sequence[HookBase] = (),
     ) -> Log:
         log = Log()
-        loop = Loop([hook, log], model or Model(), step)
+        loop = Loop([hook, *writers, log], model or Model(), step)
         loop.train(start, iterations)
         return log
 

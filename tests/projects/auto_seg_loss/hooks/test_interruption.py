@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from auto_seg_loss import trainer as trainer_module
 from auto_seg_loss.trainer import Trainer
 from rl.signals import Interrupted, interruptible
 
@@ -56,7 +57,8 @@ def test_the_checkpoint_is_that_after_the_step(trainer):
     assert (output / "last_checkpoint").read_text() == "model_final.pth"
 
 
-def test_the_last_step_leaves_the_final_model(trainer):
+def test_the_last_step_leaves_the_final_model_and_is_not_evaluated(trainer, monkeypatch):
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_: pytest.fail("evaluated"))
     interrupt_in(trainer, 5)
     with pytest.raises(Interrupted):
         train(trainer)
