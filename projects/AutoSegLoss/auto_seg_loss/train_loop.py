@@ -42,8 +42,6 @@ class TrainLoop(SimpleTrainer):
         mixed_precision: bool = False,
     ) -> None:
         super().__init__(model, data_loader, optimizer)
-        if accumulate < 1:
-            raise ValueError(f"SOLVER.ACCUMULATE must be a whole number >= 1, got {accumulate}.")
         self.accumulate, self.mixed_precision = accumulate, mixed_precision
         self._device = next(model.parameters()).device.type
         scaled = mixed_precision and self._device in HALF

@@ -17,7 +17,9 @@ from auto_seg_loss.runtime.checks import (
     check_device,
     check_evaluation,
     check_loss,
+    check_schedule,
     check_test_data,
+    check_test_size,
     check_train_data,
     check_weights,
 )
@@ -74,6 +76,9 @@ def test_options(tiny_config, options, named):
         (check_evaluation, ("TEST.PROTOCOL", "lax"), r"TEST\..*'lax'.*strict, paper"),
         (check_evaluation, ("TEST.TOLERANCE", -1), r"TEST\.TOLERANCE.*-1"),
         (check_evaluation, ("TEST.METRICS", "('Foo',)"), r"TEST\..*METRICS.*'Foo'"),
+        (check_schedule, ("SOLVER.MAX_ITER", 0), r"SOLVER\.MAX_ITER"),
+        (check_schedule, ("SOLVER.ACCUMULATE", 0), r"SOLVER\.ACCUMULATE"),
+        (check_test_size, (HEAD + "NAME", "DeepLabV3PlusHead"), r"cannot score .*test_00000\.jpg"),
         (check_loss, weights([1.0] * 6 + [-1.0]), "LOSS_CLASS_WEIGHTS"),
         (check_loss, weights([0.0] * 7), "LOSS_CLASS_WEIGHTS"),
         (check_loss, (HEAD + "LOSS_SPEC", "miou"), r"LOSS_SPEC 'miou' is not used"),
@@ -92,6 +97,13 @@ def test_options(tiny_config, options, named):
 def test_settings(shapes, make_cfg, check: Callable, options, named):
     with pytest.raises(ValueError, match=named):
         check(make_cfg(*options))
+
+
+@pytest.mark.parametrize(
+    "options", [("INPUT.CROP.SIZE", "[16, 32]"), ("INPUT.CROP.ENABLED", False)]
+)
+def test_stock_heads_that_can_score_the_test_images_pass(shapes, make_cfg, options):
+    check_test_size(make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", *options))  # 48 x 64
 
 
 def test_sound_settings_pass(shapes, make_cfg):

@@ -12,7 +12,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from auto_seg_loss.data import verify_dataset
+from auto_seg_loss.data import SemSegMapper, verify_dataset
 from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
 from auto_seg_loss.data.verify import (
     Labels,
@@ -22,9 +22,10 @@ from auto_seg_loss.data.verify import (
     check_values,
 )
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.build import replaces_loss
+from auto_seg_loss.modeling.build import STOCK, network_on_meta, replaces_loss
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.weights import local_weights
 from autoseg_core import PAPER_METRICS, SegmentationScores
 
@@ -44,9 +45,9 @@ def check_config(cfg: CfgNode, *checks: Callable[[CfgNode], None]) -> None:
 
     What they find wrong with a value is a ``ConfigError``.
     """
-    common = (check_device, check_evaluation, check_test_data, check_weights)
+    common = (check_device, check_schedule, check_evaluation, check_test_data, check_test_size)
     with config_errors():
-        for check in (*common, *checks):
+        for check in (*common, check_weights, *checks):
             check(cfg)
 
 
@@ -57,6 +58,13 @@ def check_device(cfg: CfgNode) -> None:
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE}: {reason}; set cpu.") from None
+
+
+def check_schedule(cfg: CfgNode) -> None:
+    """Refuse a training without a step."""
+    for key in ("MAX_ITER", "ACCUMULATE"):
+        if cfg.SOLVER[key] < 1:
+            raise ConfigError(f"SOLVER.{key} must be at least 1, got {cfg.SOLVER[key]}.")
 
 
 def check_evaluation(cfg: CfgNode) -> None:
@@ -94,6 +102,29 @@ def check_loss(cfg: CfgNode) -> None:
 def check_test_data(cfg: CfgNode) -> None:
     """Look at every file of DATASETS.TEST and at the number of classes before anything starts."""
     _check_all(cfg, "DATASETS.TEST", cfg.DATASETS.TEST)
+
+
+def check_test_size(cfg: CfgNode) -> None:
+    """Refuse a DeepLab head of Detectron2 that cannot score the first test image.
+
+    Where INPUT.CROP is on, it pools over a window as large as the crop, in evaluations too.
+    """
+    name = cfg.MODEL.SEM_SEG_HEAD.NAME
+    stock = cfg.INPUT.CROP.ENABLED and name in [head.__name__ for head in STOCK]
+    if not stock or cfg.MODEL.META_ARCHITECTURE != "SemanticSegmentor":
+        return
+    first = DatasetCatalog.get(cfg.DATASETS.TEST[0])[0]
+    with logs_off(), torch.no_grad():
+        model, image = network_on_meta(cfg).eval(), SemSegMapper(cfg, False)(first)
+        try:
+            model([image])
+        except ValueError as error:
+            raise ConfigError(
+                f"MODEL.SEM_SEG_HEAD.NAME {name!r} pools over windows of INPUT.CROP.SIZE "
+                f"{tuple(cfg.INPUT.CROP.SIZE)} and cannot score {first['file_name']}: {error} Take "
+                "AnyLossDeepLabV3PlusHead, which loads the weights of DeepLabV3PlusHead, or set "
+                "INPUT.CROP.ENABLED False."
+            ) from None
 
 
 def check_train_data(cfg: CfgNode) -> None:
