@@ -30,7 +30,7 @@ from auto_seg_loss.proxy import (
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.warm_start import read_warm_start, state_digest, warm_start, warm_start_file
-from rl.executors import EXECUTORS, Candidate, Executor, make_executor
+from rl.executors import EXECUTORS, Candidate, Executor, ExecutorError, make_executor
 from rl.executors.attempts import AttemptPolicy
 from rl.proxy import ProxyResult, ProxyTask
 
@@ -48,7 +48,8 @@ def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
 class StackedExecutor(Executor):
     """Trains candidates of equal seed and budget together, ``size`` of them at most.
 
-    An exception is raised: the results of the stacks before are known.
+    An exception is raised: the results of the stacks before are known. ``ExecutorError`` where the
+    GPU has no memory for a stack.
     """
 
     def __init__(self, proxy: DetectronProxy, size: int) -> None:
@@ -59,9 +60,14 @@ class StackedExecutor(Executor):
         for (seed, budget), group in groupby(candidates, lambda one: (one.seed, one.budget)):
             while stack := list(islice(group, self.size)):
                 thetas = [one.theta for one in stack]
-                yield from zip(
-                    stack, self.proxy.evaluate_together(thetas, seed, budget), strict=True
-                )
+                try:
+                    results = self.proxy.evaluate_together(thetas, seed, budget)
+                except torch.cuda.OutOfMemoryError as error:
+                    raise ExecutorError(
+                        f"The GPU has no memory for {len(stack)} candidates at once; lower "
+                        f"SEARCH.PROXY.STACK: {error}"
+                    ) from error
+                yield from zip(stack, results, strict=True)
 
 
 def plan(cfg: CfgNode, proxy: DetectronProxy) -> Plan:

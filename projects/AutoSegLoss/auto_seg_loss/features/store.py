@@ -129,10 +129,10 @@ class FeatureStore:
 
     def _open(self, path: str, scale: float) -> NDArray[np.float16]:
         try:
-            return _opened(str(self.file(path, scale)))
+            return _mapped(self.file(path, scale))
         except FileNotFoundError:
             self.prepare([path], [scale])
-            return _opened(str(self.file(path, scale)))
+            return _mapped(self.file(path, scale))
 
     @torch.inference_mode()
     def _compute(self, backbone: Any, images: Sequence[tuple[Path, Tensor]]) -> int:
@@ -182,8 +182,8 @@ def image_size(path: str) -> tuple[int, int]:
     return check_image(path)
 
 
-@cache
-def _opened(file: str) -> NDArray[np.float16]:
+def _mapped(file: Path) -> NDArray[np.float16]:
+    # Not kept: each holds an open file, of which a process may have as few as 1024.
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features
 

@@ -40,7 +40,7 @@ class AnyLoss(nn.Module):
     auxiliary: AuxiliaryHead | None
 
     def train_with(self, loss: nn.Module, auxiliary: AuxiliaryHead | None) -> None:
-        """Set the loss of the head and of ``auxiliary``, its training's second opinion if any."""
+        """Set the loss of the head and of ``auxiliary``, the head trained beside it, if any."""
         self.loss = loss
         self.auxiliary = auxiliary
         self.register_load_state_dict_pre_hook(_keep_own_loss)

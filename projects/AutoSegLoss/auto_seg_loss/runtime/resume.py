@@ -104,7 +104,8 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     if not resume and last.is_file():
         logger.warning(
             "%s holds a training that ended with %s: this one begins anew and replaces it "
-            "(metrics.json, events, checkpoints of the same names); --resume would have gone on.",
+            "(metrics.json, the curves in TensorBoard, checkpoints of the same names); --resume "
+            "would have gone on.",
             path.parent,
             last.read_text(encoding="utf-8").strip(),
         )

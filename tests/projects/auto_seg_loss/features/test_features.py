@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,12 @@ def test_features_are_computed_once_and_anew_for_another_image_or_backbone(make_
     assert FeatureStore(make_frozen("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "dice")).folder == store.folder
     other = make_frozen("MODEL.SEM_SEG_HEAD.LOSS_TYPE", "dice", "SEED", 7, "SOLVER.BASE_LR", 3.0)
     assert feature_store(other) is feature_store(cfg)
+
+
+def test_read_images_leave_no_file_open(make_frozen):
+    store, before = FeatureStore(make_frozen()), len(os.listdir("/proc/self/fd"))
+    found = [store.read(record["file_name"], False) for record in DatasetCatalog.get(TRAIN)]
+    assert len(found) > 1 and len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_search_and_a_training_run_on_features(make_frozen):

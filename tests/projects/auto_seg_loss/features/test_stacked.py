@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from auto_seg_loss.executor import check_executor, open_executor
+from auto_seg_loss.executor import StackedExecutor, check_executor, open_executor
 from auto_seg_loss.features.stacked import train_stacked
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.training import candidate_loss
-from rl.executors import Candidate
+from rl.executors import Candidate, ExecutorError
 
 ITERATIONS = 4
 
@@ -92,6 +92,17 @@ def test_the_executor_stacks_candidates_of_one_seed_and_budget(make_proxy):
         expected = proxy.evaluate(one.theta, one.seed, one.budget)
         assert result.status == "ok"
         assert result.scores == pytest.approx(expected.scores, abs=1e-3)
+
+
+class TooLarge:
+    def evaluate_together(self, thetas, seed, budget):
+        raise torch.cuda.OutOfMemoryError("tried to allocate 2 GiB")
+
+
+def test_a_stack_that_the_gpu_cannot_hold_names_the_key():
+    candidates = [Candidate(name, np.zeros(2), 5, 1.0) for name in "ab"]
+    with pytest.raises(ExecutorError, match=r"2 candidates .*SEARCH\.PROXY\.STACK: tried"):
+        list(StackedExecutor(TooLarge(), 8).run(candidates))
 
 
 @pytest.mark.parametrize(
