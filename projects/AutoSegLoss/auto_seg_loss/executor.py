@@ -64,8 +64,8 @@ class StackedExecutor(Executor):
                     results = self.proxy.evaluate_together(thetas, seed, budget)
                 except torch.cuda.OutOfMemoryError as error:
                     raise ExecutorError(
-                        f"The GPU has no memory for {len(stack)} candidates at once; lower "
-                        f"SEARCH.PROXY.STACK: {error}"
+                        f"The GPU has no memory for {len(stack)} candidates at once; begin anew, "
+                        f"with a lower SEARCH.PROXY.STACK: {error}"
                     ) from error
                 yield from zip(stack, results, strict=True)
 

@@ -10,8 +10,6 @@ V: 2, the image and its mirror; K: channels of a feature; h, w: its pixels; H, W
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import random
@@ -31,12 +29,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from auto_seg_loss.data.images import check_image, read_image
-from auto_seg_loss.features.backbone import WEIGHTS_KEY, trained_backbone
+from auto_seg_loss.features.backbone import trained_backbone
+from auto_seg_loss.features.digests import features_digest, image_digest
 from auto_seg_loss.features.geometry import Window, window_of
-from auto_seg_loss.features.network import feature_shapes, frozen_backbone
+from auto_seg_loss.features.network import feature_shapes
 from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.weights import local_weights
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -61,7 +59,7 @@ class FeatureStore:
         self.finest = min(shape.stride for shape in self.shapes.values())
         self.size = _whole(cfg.FEATURES.SIZE, max(shape.stride for shape in self.shapes.values()))
         self.channels = cfg.FEATURES.CHANNELS
-        self.folder = Path(cfg.FEATURES.CACHE) / _digest(cfg, list(self.shapes))
+        self.folder = Path(cfg.FEATURES.CACHE) / features_digest(cfg, list(self.shapes))
 
     def window(self, path: str, scale: float = 1.0) -> Window:
         """How the image lies in SIZE."""
@@ -124,7 +122,7 @@ class FeatureStore:
 
     def file(self, path: str, scale: float) -> Path:
         """Where the features of an image are kept."""
-        name = _file_digest(path) + ("" if scale == 1.0 else f"_{scale:g}")
+        name = image_digest(path) + ("" if scale == 1.0 else f"_{scale:g}")
         return self.folder / f"{name}.npy"
 
     def _open(self, path: str, scale: float) -> NDArray[np.float16]:
@@ -210,34 +208,3 @@ def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:
             f"{(height, width)}."
         )
     return height, width
-
-
-def _digest(cfg: CfgNode, names: list[str]) -> str:
-    """Of all that features depend on beside the image."""
-    with torch.device("meta"):
-        backbone = repr(frozen_backbone(cfg))
-    parts = {
-        "backbone": backbone,
-        "weights": _content(str(local_weights(cfg.FEATURES.WEIGHTS, WEIGHTS_KEY))),
-        "names": names,
-        "size": list(cfg.FEATURES.SIZE),
-        "pixels": [cfg.INPUT.FORMAT, list(cfg.MODEL.PIXEL_MEAN), list(cfg.MODEL.PIXEL_STD)],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@lru_cache
-def _content(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-@cache
-def _file_digest(path: str) -> str:
-    """Of an image file, by its place, size and time: reading all of it would cost seconds."""
-    status = os.stat(path)
-    text = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
