@@ -49,7 +49,8 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
     if name not in zoo_names():
         raise SpecError(
             f"Unknown loss {text!r}; known losses: {_known()}; metrics, for the recommended loss "
-            f"of each: {', '.join(RECOMMENDED)}. A path must end in .json."
+            f"of each: {', '.join(RECOMMENDED)}. A path must end in .json. soft_loss() takes any "
+            "metric, unsearched."
         )
     file = resources.files(__name__) / f"{name}.json"
     return LossSpec.from_json(file.read_text(encoding="utf-8"), origin=f"zoo/{name}.json")

@@ -1,4 +1,4 @@
-"""Predict: for each image a picture with the classes laid over it, and a label file.
+r"""Predict: for each image a picture with the classes laid over it, and a label file.
 
     python projects/AutoSegLoss/demo.py --config-file CONFIG --input FILE|DIRECTORY|PATTERN ... \
         --output DIRECTORY --opts MODEL.WEIGHTS FILE [KEY VALUE ...]
