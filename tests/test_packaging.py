@@ -51,6 +51,7 @@ def test_the_zoo_and_the_type_markers_are_package_data(
     data = SOURCES["autoseg_core"] / "zoo"
     if any(data.glob("*.json")):
         assert "*.json" in lines(patterns["autoseg_core.zoo"])
+    assert (SOURCES["auto_seg_loss"] / patterns["auto_seg_loss"]).exists()
 
 
 def test_every_requirement_has_a_pin(setup_cfg: configparser.ConfigParser) -> None:

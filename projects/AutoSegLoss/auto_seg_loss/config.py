@@ -1,23 +1,20 @@
-"""Every configuration key this project adds to Detectron2, each born here once.
-
-training.py   DATASETS.FOLDER, MODEL, FEATURES, INPUT, TEST, SOLVER
-search.py     SEARCH and STUDY
-"""
+"""The configuration keys that this project adds to Detectron2: defaults.yaml says what they mean."""
 
 from __future__ import annotations
 
 import importlib
 from os.path import expanduser
+from pathlib import Path
 from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 
-from auto_seg_loss.config.search import add_search_keys, add_study_keys
-from auto_seg_loss.config.training import add_folder_keys, add_model_keys, add_solver_keys
 from auto_seg_loss.data.folder import register_folder
 from auto_seg_loss.runtime.errors import config_errors
+
+_DEFAULTS = Path(__file__).with_name("defaults.yaml")
 
 
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
@@ -27,14 +24,8 @@ def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     """
     keys = get_cfg()
     add_deeplab_config(keys)
-    # Modules to import first, such as one that registers a metric, an agent or a loss of yours.
-    keys.IMPORTS = []
-    add_folder_keys(keys)
-    add_model_keys(keys)
-    add_solver_keys(keys)
-    add_search_keys(keys)
-    add_study_keys(keys)
     _add_missing(cfg, keys)
+    _add_missing(cfg, CfgNode(yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))))
 
 
 def project_defaults() -> CfgNode:
