@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 BUSY := $(VENV)/.busy
 LOWEST := .venv-lowest
 LOWEST_PIP := $(LOWEST)/bin/python -m uv pip install -q --python $(LOWEST)
-DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_source.py detectron2_placeholder.py)
+DETECTRON2 := $(addprefix tools/,install_detectron2.py detectron2_placeholder.py)
 KERNELS := setup.py $(wildcard autoseg_core/native/csrc/*)
 
 DEMO := projects/AutoSegLoss/demo_shapes.py

@@ -1,30 +1,70 @@
 """Install Detectron2 where it is missing: `python tools/install_detectron2.py`.
 
 If `import detectron2` works (a build of your own from upstream, say), this says which one and
-stops; only its own earlier work, made with other edits, is replaced. Otherwise it fetches v0.6's
-source package with pip (so your index and proxy settings hold), checks its sha256, mends its Python
-files (detectron2_source.py), and installs them as a pure-Python wheel: all of Detectron2 but its
+stops; only its own earlier work, made with other edits, is replaced. Otherwise pip fetches v0.6's
+source package (so your index and proxy settings hold) and checks its sha256, and its Python files
+are mended for today's NumPy, Pillow and setuptools and installed: all of Detectron2 but its
 compiled operators. PyTorch and torchvision must be installed before.
+
+No line of Detectron2 is kept here, only what to replace in it.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from detectron2_source import VERSION as OURS
-from detectron2_source import SourceError, build_wheel
-
-NAME, VERSION = "pb1-detectron2", "0.6"
-SHA256 = "5d2e9e51e523ec72f6a31cca04b0a515492e9514b773a3d134cedc0677170b29"
+REQUIREMENT = (
+    "pb1-detectron2==0.6 "
+    "--hash=sha256:5d2e9e51e523ec72f6a31cca04b0a515492e9514b773a3d134cedc0677170b29\n"
+)
+PLACEHOLDER = Path(__file__).with_name("detectron2_placeholder.py")
+# The local part tells this build from upstream's own, and from one made with other edits.
+_RECIPE = hashlib.sha256(Path(__file__).read_bytes() + PLACEHOLDER.read_bytes()).hexdigest()[:8]
+VERSION = f"0.6+python.{_RECIPE}"
 INSTALL_PAGE = "https://detectron2.readthedocs.io/tutorials/install.html"
+
+# Regular expressions, and what takes their place in every Python file.
+EDITS = {
+    # NumPy 1.24 removed the aliases of Python's types.
+    r"\bnp\.(bool|int|float|str)\b": r"\1",
+    # Pillow 10 removed this synonym.
+    r"\bImage\.LINEAR\b": "Image.BILINEAR",
+    # setuptools 82 removed pkg_resources.
+    r"(?m)^import pkg_resources\n": "",
+    r'pkg_resources\.resource_filename\(\s*"detectron2\.model_zoo",': (
+        "os.path.join(\n        os.path.dirname(os.path.abspath(__file__)),"
+    ),
+}
+NOTE = "# Changed for current NumPy, Pillow and setuptools by tools/install_detectron2.py\n"
+
+# Upstream's setup.py compiles the operators, and its requirements have upper bounds that no longer
+# hold: what is needed stands in our setup.cfg.
+SETUP = f"""
+from setuptools import find_packages, setup
+
+projects = {{
+    "detectron2.projects.point_rend": "projects/PointRend/point_rend",
+    "detectron2.projects.deeplab": "projects/DeepLab/deeplab",
+    "detectron2.projects.panoptic_deeplab": "projects/Panoptic-DeepLab/panoptic_deeplab",
+}}
+setup(
+    name="detectron2",
+    version={VERSION!r},
+    license="Apache-2.0",
+    packages=[*find_packages(include=["detectron2", "detectron2.*"]), *projects],
+    package_dir=projects,
+    package_data={{"detectron2.model_zoo": ["configs/**/*.yaml", "configs/**/*.py"]}},
+)
+"""
+
 PROBE = """
 import detectron2
 from importlib.metadata import PackageNotFoundError, version
@@ -40,20 +80,14 @@ class InstallError(Exception):
     """Detectron2 could not be installed; the text says why and what to do."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument(
-        "--sdist", type=Path, help="use this downloaded source package, fetch nothing"
-    )
-    parser.add_argument("--wheel-dir", type=Path, help="keep the wheel in this folder")
-    arguments = parser.parse_args(argv)
+def main() -> int:
     try:
         found = installed()
         if found is not None and not outdated(found):
             print(f"detectron2 is installed already: {found}")
             return 0
-        print(f"detectron2 is now installed: {install(arguments.sdist, arguments.wheel_dir)}")
-    except (InstallError, SourceError) as error:
+        print(f"detectron2 is now installed: {install()}")
+    except InstallError as error:
         print(f"install_detectron2: {error}", file=sys.stderr)
         return 1
     return 0
@@ -65,7 +99,7 @@ def installed() -> str | None:
     Raises InstallError when there is one and its import fails: replacing it is the user's decision.
     """
     # Probe from the root directory: there, no folder can pose as the package.
-    probe = _run([sys.executable, "-c", PROBE], cwd=Path(sys.executable).anchor)
+    probe = _run(["-c", PROBE], cwd=Path(sys.executable).anchor)
     if probe.returncode == 0:
         return probe.stdout.strip().splitlines()[-1]
     if "No module named 'detectron2'" in probe.stderr:
@@ -79,84 +113,68 @@ def installed() -> str | None:
 def outdated(found: str) -> bool:
     """Whether what `installed` found was made here, with other edits than today's."""
     version = found.split()[0]
-    return version.startswith("0.6+python") and version != OURS
+    return version.startswith("0.6+python") and version != VERSION
 
 
-def install(sdist: Path | None, wheel_dir: Path | None) -> str:
-    """Fetch (unless `sdist` is given), mend, pack, install; returns what `installed` then says."""
+def install() -> str:
+    """Fetch, mend, install; returns what `installed` then says."""
+    if missing := [name for name in ("torch", "torchvision") if find_spec(name) is None]:
+        raise InstallError(f"Detectron2 needs {' and '.join(missing)}; install that first")
     with tempfile.TemporaryDirectory(prefix="detectron2-") as folder:
-        work = Path(folder)
-        source = unpack(sdist, work) if sdist else fetch(work)
-        wheel = build_wheel(source, work, wheel_dir or work)
-        missing = [name for name in ("torch", "torchvision") if find_spec(name) is None]
-        if missing:
-            raise InstallError(f"Detectron2 needs {' and '.join(missing)}; install that first")
-        done = _pip("install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
-        if done.returncode:
-            raise InstallError(f"pip could not install {wheel.name}:\n{done.stderr}")
+        source = fetch(Path(folder))
+        mend(source)
+        options = ("--no-deps", "--no-index", "--no-build-isolation", "--force-reinstall")
+        done = _run(["-m", "pip", "--no-input", "install", *options, str(source)])
     found = installed()
-    if found is None:
-        raise InstallError(
-            f"pip installed {wheel.name}, yet {sys.executable} cannot import detectron2"
-        )
+    if done.returncode or found is None:
+        raise InstallError(f"pip could not install the mended Detectron2:\n{done.stderr}")
     return found
 
 
-def fetch(work: Path, sha256: str = SHA256) -> Path:
+def fetch(work: Path) -> Path:
     """Let pip fetch the source package, check its sha256, unpack it below `work`: that folder.
 
-    After these steps pip asks the package for its metadata and fails (it names an optional
+    After these steps pip asks the package for its metadata and may fail (it names an optional
     dependency by URL, which pip refuses from an index). By then all we need is on disk: --no-clean
     keeps it, TMPDIR says where.
     """
-    requirement = work / "requirement.txt"
-    requirement.write_text(f"{NAME}=={VERSION} --hash=sha256:{sha256}\n")
-    kept = work / "pip"
+    requirement, kept = work / "requirement.txt", work / "pip"
+    requirement.write_text(REQUIREMENT)
     kept.mkdir()
     options = ("--no-clean", "--no-deps", "--no-build-isolation", "--no-binary", ":all:")
-    done = _pip(
-        "download", *options, "-d", str(work), "-r", str(requirement), env={"TMPDIR": str(kept)}
-    )
+    command = ["-m", "pip", "--no-input", "download", *options, "-d", str(work)]
+    done = _run([*command, "-r", str(requirement)], env={"TMPDIR": str(kept)})
     folders = [path.parent for path in kept.glob("*/*/PKG-INFO")]
     if len(folders) == 1:
         return folders[0]
-    if "DO NOT MATCH THE HASHES" in done.stderr:
-        raise InstallError(f"the index's {NAME}=={VERSION} is another file:\n{done.stderr}")
     raise InstallError(
-        f"pip could not fetch {NAME}=={VERSION}; see whether the package index can be reached.\n"
-        "Without a network, give a downloaded source package with --sdist, or build Detectron2\n"
-        f"from upstream's sources: {INSTALL_PAGE}\nWhat pip said:\n{done.stderr}"
+        f"pip could not fetch {REQUIREMENT.split()[0]}; see whether the package index can be "
+        f"reached, or build Detectron2 from upstream's sources: {INSTALL_PAGE}\nWhat pip said:\n"
+        f"{done.stderr}"
     )
 
 
-def unpack(sdist: Path, work: Path, sha256: str = SHA256) -> Path:
-    """Check the sha256 of the source package `sdist`, unpack it below `work`: that folder."""
-    if not sdist.is_file():
-        raise InstallError(f"--sdist: there is no file {sdist}")
-    found = hashlib.sha256(sdist.read_bytes()).hexdigest()
-    if found != sha256:
-        raise InstallError(
-            f"{sdist} is not the source package of {NAME} {VERSION}: "
-            f"expected sha256 {sha256}, found {found}"
-        )
-    target = work / "sdist"
-    with tarfile.open(sdist) as archive:
-        # Python 3.10.0 to 3.10.11 have no filters; the sha256 above vouches for the archive there.
-        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
-        archive.extractall(target)
-    return next(target.iterdir())
+def mend(source: Path) -> None:
+    """Edit the unpacked source package in place, so that pip installs it without compiling.
 
-
-def _pip(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, "-m", "pip", "--no-input", *arguments], env=env)
+    A changed file gets a last line that says so, as its licence asks.
+    """
+    for path in source.rglob("*.py"):
+        old = new = path.read_text("utf-8")
+        for pattern, replacement in EDITS.items():
+            new = re.sub(pattern, replacement, new)
+        if new != old:
+            path.write_text(f"{new.rstrip()}\n\n{NOTE}", "utf-8")
+    shutil.copyfile(PLACEHOLDER, source / "detectron2" / "_C.py")
+    (source / "setup.py").write_text(SETUP)
 
 
 def _run(
-    command: list[str], cwd: str | None = None, env: dict[str, str] | None = None
+    arguments: list[str], cwd: str | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True
-    )
+    """What Python does with the arguments."""
+    command, environment = [sys.executable, *arguments], {**os.environ, **(env or {})}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 if __name__ == "__main__":
