@@ -23,7 +23,6 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -33,17 +32,17 @@ import numpy as np
 from PIL import Image
 
 
-def load_source(path: str) -> ModuleType:
-    """A module of the repository by its path: its package would import torch."""
-    file = Path(__file__).resolve().parents[1] / path
-    spec = spec_from_file_location(f"datasets_{file.stem}", file)
+def _load_drawing() -> ModuleType:
+    """rl/proxies/shape_images.py, by its path: its package would import torch."""
+    file = Path(__file__).resolve().parents[1] / "rl" / "proxies" / "shape_images.py"
+    spec = spec_from_file_location("shape_images", file)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-drawing = load_source("rl/proxies/shape_images.py")
+drawing = _load_drawing()
 SPLITS = ("train", "val", "test")
 
 
@@ -80,11 +79,6 @@ def voc_colour_map() -> np.ndarray:
     return np.stack(channels, axis=1).astype(np.uint8)
 
 
-def names(parameters: Parameters, split: str) -> Iterator[str]:
-    """The file stems of a split, in order."""
-    return (f"{split}_{index:05d}" for index in range(getattr(parameters, split)))
-
-
 def _record(parameters: Parameters) -> dict[str, object]:
     return {
         "dataset": "shapes",
@@ -102,7 +96,7 @@ def _write(folder: Path, parameters: Parameters) -> None:
         directory.mkdir(parents=True)
     palette = voc_colour_map().tobytes()
     for split in SPLITS:
-        stems = list(names(parameters, split))
+        stems = [f"{split}_{index:05d}" for index in range(getattr(parameters, split))]
         for index, stem in enumerate(stems):
             image, label = make_sample(parameters, split, index)
             # Without chroma subsampling: it would smear the colours of 2 px bars.
@@ -121,18 +115,24 @@ def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
         return False
     try:
         found = json.loads((folder / "dataset.json").read_text())
-        ours = found["dataset"] == "shapes"
-    except (FileNotFoundError, ValueError, LookupError, TypeError):  # no record, or a damaged one
-        ours = False
-    if not ours:  # not even with --force: may be somebody's files
+    except (FileNotFoundError, ValueError):  # no record, or a damaged one
+        found = None
+    if not isinstance(found, dict) or found.get("dataset") != "shapes":
+        # Not even with --force: may be somebody's files.
         raise ShapesError(
             f"{folder} was not made by this script; move it away or choose another --root"
         )
     if force or found == _record(parameters):
         return not force
+    there = found.get("parameters", {})
+    other = [
+        f"{key} {there.get(key)} instead of {value}"
+        for key, value in asdict(parameters).items()
+        if there.get(key) != value
+    ]
+    words = ", ".join(other) or "that of another version"
     raise ShapesError(
-        f"{folder} holds another set: {found} there, {_record(parameters)} asked; "
-        "give --force to replace it, or another --root"
+        f"{folder} holds another set, {words}; give --force to replace it, or another --root"
     )
 
 
@@ -167,11 +167,6 @@ def make_shapes(
     return folder
 
 
-def user_path(text: str) -> Path:
-    """A path of the command line or the environment, its ``~`` a home directory."""
-    return Path(text).expanduser()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     default = Parameters()
@@ -180,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--root",
-        type=user_path,
+        type=lambda text: Path(text).expanduser(),
         default=os.environ.get("DETECTRON2_DATASETS", "datasets"),
         help="folder of data sets (default: $DETECTRON2_DATASETS, else ./datasets)",
     )

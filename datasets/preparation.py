@@ -2,9 +2,9 @@
 
 A script lists one job per label file. A job knows what its file must hold. A file that holds it
 already is kept, any other is made anew. Problems are collected: one damaged file does not hide the
-others. The scripts need no Detectron2 and no torch.
+others.
 
-Letters: H, W size of a label in pixels; C number of classes.
+Letters: H, W size of a label in pixels.
 """
 
 from __future__ import annotations
@@ -12,113 +12,125 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
 
+import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 import numpy as np
-from label_files import check_values, holds, write_label
-from make_shapes import user_path
+from PIL import Image
 from tqdm import tqdm
 
-LISTED = 10  # problems of a kind that are named before the rest is only counted
+from auto_seg_loss.data.catalog import LISTED, some
+from auto_seg_loss.data.sets import voc_colours
+from autoseg_core.files import replacing, user_path
 
-
-class PreparationError(RuntimeError):
-    """The folders do not hold what a script needs; the message says what, and how to mend it."""
+WRITTEN, KEPT = "written", "right already"
 
 
 @dataclass(frozen=True)
 class Job:
     """One label file.
 
-    source: what the label is made from, for messages. make: returns the label, (H, W) uint8.
-    classes: C; values are 0..C-1 or 255. target: the file to write, None to look at the label only.
-    palette: write VOC's colours into it.
+    source: the file that the label is made from. make: returns the label, (H, W) uint8, of its
+    source. target: the file to write, None to look at the label only. palette: write VOC's colours
+    into it.
     """
 
     source: Path
-    make: Callable[[], np.ndarray]
-    classes: int
+    make: Callable[[Path], np.ndarray]
     target: Path | None = None
     palette: bool = False
-
-
-class Outcome(NamedTuple):
-    """What became of a job; `problem` is "" unless it failed."""
-
-    status: Literal["written", "kept", "failed"]
-    problem: str = ""
 
 
 @dataclass
 class Report:
     """What a script did, and what is wrong. labels: number of label files looked at."""
 
+    partial: bool
+    workers: int
     labels: int = 0
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def miss(self, what: str, files: Iterable[object]) -> None:
-        """Notes files that are missing; nothing if there are none."""
-        if names := sorted(map(str, files)):
-            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-            self.problems.append(f"{len(names)} {what}: {', '.join(names[:LISTED])}{more}")
+    def make(self, split: str, images: Set[str], jobs: Mapping[str, Job], expected: int) -> None:
+        """Makes the labels of a split, and notes what became of them and what is missing.
 
-    def count(self, what: str, found: int, expected: int, partial: bool) -> None:
-        """Notes how many there are; other numbers than expected are a problem unless `partial`."""
-        self.lines.append(f"{what}: {found} of {expected} images")
-        if found != expected and not partial:
+        Args:
+            images: keys of the images that there are.
+            jobs: by key; one without an image, and an image without one, is a problem.
+            expected: how many the whole set has; another number is a problem unless `partial`.
+        """
+        if lonely := sorted(images ^ jobs.keys()):
+            names = some(lonely)
             self.problems.append(
-                f"{what}: {found} images instead of {expected}; complete the download, or give "
-                "--partial if a part of the set is what you want"
+                f"{len(lonely)} images or labels of {split} have no other: {names}"
+            )
+        found = do_all(split, [jobs[key] for key in sorted(images & jobs.keys())], self.workers)
+        failed = [words for words in found if words not in (WRITTEN, KEPT)]
+        self.labels += len(found)
+        self.lines.append(f"{split}: {', '.join(f'{found.count(s)} {s}' for s in (WRITTEN, KEPT))}")
+        self.problems += failed[:LISTED]
+        if len(failed) > LISTED:
+            self.problems.append(f"{split}: {len(failed) - LISTED} more files like these")
+        self.lines.append(f"{split}: {len(found)} of {expected} images")
+        if len(found) != expected and not self.partial:
+            self.problems.append(
+                f"{split}: {len(found)} images instead of {expected}; complete the download, or "
+                "give --partial if a part of the set is what you want"
             )
 
 
-def do(job: Job) -> Outcome:
-    """Makes, checks and writes one label; a failure is an outcome, not an exception."""
-    try:
-        label = job.make()
-        check_values(label, job.classes)
-        if job.target is None or holds(job.target, label, job.palette):
-            return Outcome("kept")
-        write_label(job.target, label, job.palette)
-    except (Exception, SystemExit) as error:  # libraries may leave by exit, too
-        return Outcome("failed", f"{job.source}: {str(error) or type(error).__name__}")
-    return Outcome("written")
-
-
-def make_labels(title: str, jobs: Sequence[Job], workers: int, report: Report) -> None:
-    """Does the jobs in `workers` threads, with a progress bar, and notes the outcome.
-
-    Threads: Pillow reads and writes files outside of Python's lock.
-    """
+def do_all(title: str, jobs: Sequence[Job], workers: int) -> list[str]:
+    """What became of each job, done in threads, which read and write outside of Python's lock."""
     pool = ThreadPoolExecutor(workers)
     try:
-        done = tqdm(pool.map(do, jobs), total=len(jobs), desc=title, unit="file", disable=None)
-        outcomes = list(done)
+        done = pool.map(do, jobs)
+        return list(tqdm(done, total=len(jobs), desc=title, unit="file", disable=None))
     finally:
         pool.shutdown(cancel_futures=True)
-    statuses = [outcome.status for outcome in outcomes]
-    report.labels += len(statuses)
-    report.lines.append(
-        f"{title}: {statuses.count('written')} written, {statuses.count('kept')} right already"
-    )
-    failures = [outcome.problem for outcome in outcomes if outcome.problem]
-    report.problems += failures[:LISTED]
-    if len(failures) > LISTED:
-        report.problems.append(f"{title}: {len(failures) - LISTED} more files like these")
+
+
+def do(job: Job) -> str:
+    """Makes and writes one label; `WRITTEN`, `KEPT`, or what went wrong."""
+    try:
+        label = job.make(job.source)
+        if job.target is None or holds(job.target, label, job.palette):
+            return KEPT
+        write_label(job.target, label, job.palette)
+    except Exception as error:
+        return f"{job.source}: {str(error) or type(error).__name__}"
+    return WRITTEN
+
+
+def holds(path: Path, label: np.ndarray, palette: bool) -> bool:
+    """Whether the file is there, readable, of the right kind, and equal to the label."""
+    try:
+        with Image.open(path) as picture:
+            kind_is_right = picture.mode == ("P" if palette else "L")
+            return kind_is_right and np.array_equal(np.asarray(picture), label)
+    except (OSError, SyntaxError, ValueError):  # missing or damaged
+        return False
+
+
+def write_label(path: Path, label: np.ndarray, palette: bool) -> None:
+    """Writes (H, W) uint8 as PNG, as a whole or not at all; makes the folder."""
+    picture = Image.fromarray(label)
+    if palette:
+        picture.putpalette([level for colour in voc_colours(256) for level in colour])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        picture.save(partial, format="PNG")
 
 
 # --- scripts ------------------------------------------------------------------------------------
 
 
-def script_parser(description: str | None, folder: str) -> argparse.ArgumentParser:
+def script_parser(name: str, description: str | None, folder: str) -> argparse.ArgumentParser:
     """The options that all prepare_*.py have; `folder` is the one of the data set."""
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--root",
@@ -135,40 +147,42 @@ def script_parser(description: str | None, folder: str) -> argparse.ArgumentPars
     return parser
 
 
-def dataset_folder(root: Path, name: str) -> Path:
-    """<root>/<name>, which must be a directory."""
-    folder = root / name
+def existing(folder: Path, option: str) -> Path:
+    """The folder, which must be a directory; `option` of the command line says where it is."""
     if not folder.is_dir():
-        raise PreparationError(
-            f"{folder.absolute()} is no directory; give --root the folder that holds {name}/ "
-            "(datasets/README.md shows the tree)"
+        raise FileNotFoundError(
+            f"{folder.absolute()} is no directory; datasets/README.md shows the tree, and {option} "
+            "says where it is"
         )
     return folder
 
 
 def files_by_key(folder: Path, pattern: str, end: str) -> dict[str, Path]:
-    """The files that match `pattern` by name without `end`, sorted; hidden ones are left out."""
-    paths = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    """The files that match `pattern` by name without `end`; hidden ones are left out."""
+    paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
     return {path.name.removesuffix(end): path for path in paths}
 
 
 def run_script(
-    name: str, prepare: Callable[[argparse.Namespace], Report], options: argparse.Namespace
+    parser: argparse.ArgumentParser,
+    prepare: Callable[[argparse.Namespace, Report], None],
+    arguments: list[str] | None,
 ) -> int:
     """Runs a script's work and prints its report; returns the exit status, 1 for problems."""
+    options = parser.parse_args(arguments)
+    report = Report(options.partial, options.workers)
     try:
-        report = prepare(options)
-    except (PreparationError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
+        prepare(options, report)
+        if not report.labels:
+            report.problems.append("nothing to do was found; datasets/README.md shows the tree")
+    except (OSError, ValueError) as error:
+        report.problems.append(str(error))
     except KeyboardInterrupt:
-        print(
-            f"{name}: interrupted; what is finished is kept, run it again to go on", file=sys.stderr
-        )
+        words = "interrupted; what is finished is kept, run it again to go on"
+        print(f"{parser.prog}: {words}", file=sys.stderr)
         return 130
-    if not report.labels:
-        report.problems.append("nothing to do was found; datasets/README.md shows the tree")
-    print("\n".join(f"{name}: {line}" for line in report.lines))
+    for line in report.lines:
+        print(f"{parser.prog}: {line}")
     for problem in report.problems:
-        print(f"{name}: {problem}", file=sys.stderr)
+        print(f"{parser.prog}: {problem}", file=sys.stderr)
     return 1 if report.problems else 0

@@ -15,20 +15,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from label_files import read_indices
-from preparation import (
-    Job,
-    Report,
-    dataset_folder,
-    files_by_key,
-    make_labels,
-    run_script,
-    script_parser,
-)
+from preparation import Job, Report, existing, files_by_key, run_script, script_parser
+
+from auto_seg_loss.data.labels import read_label
 
 FOLDER = "ADEChallengeData2016"
 CLASSES = 150
@@ -37,40 +29,24 @@ COUNTS = {"training": 20210, "validation": 2000}
 
 def label_of(path: Path) -> np.ndarray:
     """(H, W) uint8: the file's values less 1, so that 0 ("other") becomes 255."""
-    return read_indices(path, 1 + CLASSES) - np.uint8(1)  # wraps around at 0
+    label = read_label(path, num_classes=1 + CLASSES, ignore_label=0)  # 0 -> 255
+    return np.where(label == 255, label, label - 1)
 
 
-def prepare(options: argparse.Namespace) -> Report:
+def prepare(options: argparse.Namespace, report: Report) -> None:
     """Both splits; see the module."""
-    folder, report = dataset_folder(options.root, FOLDER), Report()
+    folder = existing(options.root / FOLDER, "--root")
     for split, expected in COUNTS.items():
         images = files_by_key(folder / "images" / split, "*.jpg", ".jpg")
         labels = files_by_key(folder / "annotations" / split, "*.png", ".png")
-        report.miss(
-            f"images of {split} without annotations/{split}/*.png", images.keys() - labels.keys()
-        )
-        report.miss(
-            f"annotations of {split} without images/{split}/*.jpg", labels.keys() - images.keys()
-        )
-        jobs = [
-            Job(
-                path,
-                partial(label_of, path),
-                CLASSES,
-                folder / "annotations_detectron2" / split / path.name,
-            )
-            for key, path in labels.items()
-            if key in images
-        ]
-        make_labels(split, jobs, options.workers, report)
-        report.count(split, len(jobs), expected, options.partial)
-    return report
+        made = folder / "annotations_detectron2" / split
+        jobs = {key: Job(path, label_of, made / path.name) for key, path in labels.items()}
+        report.make(split, images.keys(), jobs, expected)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    options = script_parser(__doc__, FOLDER).parse_args(arguments)
-    return run_script("prepare_ade20k", prepare, options)
+    return run_script(script_parser("prepare_ade20k", __doc__, FOLDER), prepare, arguments)
 
 
 if __name__ == "__main__":

@@ -14,129 +14,64 @@ polygons differently. Files that are right already are kept, so it may be run ag
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import sys
 from collections.abc import Callable
-from functools import cache, partial
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
-from label_files import read_indices
-from preparation import (
-    Job,
-    PreparationError,
-    Report,
-    dataset_folder,
-    files_by_key,
-    make_labels,
-    run_script,
-    script_parser,
-)
+from cityscapesscripts.helpers.annotation import Annotation
+from cityscapesscripts.helpers.labels import labels
+from cityscapesscripts.preparation.json2labelImg import createLabelImage
+from preparation import Job, Report, existing, files_by_key, run_script, script_parser
+
+from auto_seg_loss.data.labels import read_label
 
 FOLDER = "cityscapes"
-CLASSES = 19
 COUNTS = {"train": 2975, "val": 500}
 IMAGE_END = "_leftImg8bit.png"
 IDS_END, POLYGONS_END = "_gtFine_labelIds.png", "_gtFine_polygons.json"
 TARGET_END = "_gtFine_labelTrainIds.png"
+TRAINING_IDS = np.array([label.trainId for label in labels if label.id >= 0], dtype=np.uint8)
+"""By label id; the library lists them in order."""
 
 
 def label_from_ids(path: Path) -> np.ndarray:
-    """(H, W) uint8 training ids of a file of label ids, by the library's table.
-
-    Raises:
-        ValueError: ids that the table does not have.
-    """
-    ids, table = read_indices(path), _training_ids()
-    label = table[ids]
-    if (label < 0).any():
-        raise ValueError(f"label ids {np.unique(ids[label < 0])[:10].tolist()} are unknown")
-    return label.astype(np.uint8)
-
-
-@cache
-def _training_ids() -> np.ndarray:
-    """(256,) int16: label id -> training id; -1 for what is no id."""
-    from cityscapesscripts.helpers.labels import labels
-
-    table = np.full(256, -1, dtype=np.int16)
-    for label in labels:
-        if label.id >= 0:
-            table[label.id] = label.trainId
-    return table
-
-
-_ONE_DRAWING = Lock()
-"""There is one standard output, which the library writes to and a thread would redirect."""
+    """(H, W) uint8 training ids of a file of label ids; LabelError for ids that do not exist."""
+    ids = read_label(path, num_classes=len(TRAINING_IDS), ignore_label=0)
+    return TRAINING_IDS[np.where(ids == 255, 0, ids)]  # the id 0 is void, too
 
 
 def label_from_polygons(path: Path) -> np.ndarray:
-    """(H, W) uint8 training ids, drawn from polygons by the library.
-
-    Raises:
-        ValueError: the library left with a message, as it does for unknown names.
-    """
-    from cityscapesscripts.helpers.annotation import Annotation
-    from cityscapesscripts.preparation.json2labelImg import createLabelImage
-
-    said = io.StringIO()
+    """(H, W) uint8 training ids, drawn from polygons by the library."""
     annotation = Annotation()
     try:
-        with _ONE_DRAWING, contextlib.redirect_stdout(said):
-            annotation.fromJsonFile(str(path))
-            return np.asarray(createLabelImage(annotation, "trainIds"))
-    except SystemExit:
-        raise ValueError(said.getvalue().strip().splitlines()[0]) from None
+        annotation.fromJsonFile(str(path))
+        return np.asarray(createLabelImage(annotation, "trainIds"))
+    except SystemExit:  # as for unknown names, which it prints
+        raise ValueError("cityscapesscripts cannot draw it, for the reason printed") from None
 
 
-def prepare(options: argparse.Namespace) -> Report:
+def prepare(options: argparse.Namespace, report: Report) -> None:
     """Both splits; see the module."""
-    folder, report = dataset_folder(options.root, FOLDER), Report()
-    _require_library()
+    folder = existing(options.root / FOLDER, "--root")
     for split, expected in COUNTS.items():
-        annotations = folder / "gtFine" / split
         images = files_by_key(folder / "leftImg8bit" / split, f"*/*{IMAGE_END}", IMAGE_END)
-        sources = {
+        annotations = folder / "gtFine" / split
+        jobs = {
             **_jobs(annotations, POLYGONS_END, label_from_polygons),
             **_jobs(annotations, IDS_END, label_from_ids),
         }
-        report.miss(
-            f"images of {split} without *{IDS_END} and *{POLYGONS_END} in gtFine/{split}/<city>",
-            images.keys() - sources.keys(),
-        )
-        report.miss(
-            f"annotations of {split} without leftImg8bit/{split}/<city>/*{IMAGE_END}",
-            sources.keys() - images.keys(),
-        )
-        jobs = [sources[key] for key in sorted(sources.keys() & images.keys())]
-        make_labels(split, jobs, options.workers, report)
-        report.count(split, len(jobs), expected, options.partial)
-    return report
+        report.make(split, images.keys(), jobs, expected)
 
 
 def _jobs(folder: Path, end: str, make: Callable[[Path], np.ndarray]) -> dict[str, Job]:
-    return {
-        key: Job(path, partial(make, path), CLASSES, path.with_name(key + TARGET_END))
-        for key, path in files_by_key(folder, f"*/*{end}", end).items()
-    }
-
-
-def _require_library() -> None:
-    try:
-        _training_ids()
-    except ImportError as error:
-        raise PreparationError(
-            f"{error}: install the library with pip install 'auto-seg-loss[datasets]' or "
-            "pip install cityscapesscripts"
-        ) from None
+    files = files_by_key(folder, f"*/*{end}", end)
+    return {key: Job(path, make, path.with_name(key + TARGET_END)) for key, path in files.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    options = script_parser(__doc__, FOLDER).parse_args(arguments)
-    return run_script("prepare_cityscapes", prepare, options)
+    return run_script(script_parser("prepare_cityscapes", __doc__, FOLDER), prepare, arguments)
 
 
 if __name__ == "__main__":

@@ -17,28 +17,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from label_files import lists, read_indices, write_whole
-from make_shapes import user_path
-from preparation import (
-    Job,
-    PreparationError,
-    Report,
-    dataset_folder,
-    make_labels,
-    run_script,
-    script_parser,
-)
+from preparation import Job, Report, existing, run_script, script_parser
 from scipy.io import loadmat
+
+from auto_seg_loss.data.labels import read_label, unfit_values
+from auto_seg_loss.data.lists import IMAGE_SUFFIXES, read_rows, stem_of
+from autoseg_core.files import replacing, user_path
 
 FOLDER = "VOC2012"
 SBD = Path("benchmark_RELEASE") / "dataset"
 CLASSES = 21
-COUNTS = {"train": 1464, "val": 1449, "trainaug": 10582}
+COUNTS = {"val": 1449, "trainaug": 10582}
+
+
+def label_from_voc(path: Path) -> np.ndarray:
+    """(H, W) uint8: the indices of a palette file."""
+    return read_label(path, num_classes=CLASSES, ignore_label=255)
 
 
 def label_from_sbd(path: Path) -> np.ndarray:
@@ -48,105 +45,55 @@ def label_from_sbd(path: Path) -> np.ndarray:
         ValueError: the file is damaged or holds something else.
     """
     try:
-        label = loadmat(path)["GTcls"]["Segmentation"][0, 0]
+        label = loadmat(str(path))["GTcls"]["Segmentation"][0, 0]
     except Exception as error:  # scipy has no common type for damaged files
         raise ValueError(f"expected a MATLAB file with GTcls.Segmentation ({error})") from error
-    if label.ndim != 2 or label.dtype != np.uint8:
-        raise ValueError(f"expected (H, W) of uint8, got {label.shape} of {label.dtype}")
-    return np.ascontiguousarray(label)
+    if words := unfit_values(np.unique(label).tolist(), CLASSES, 255):
+        raise ValueError(words)
+    return np.ascontiguousarray(label, dtype=np.uint8)
 
 
-def prepare(options: argparse.Namespace) -> Report:
+def prepare(options: argparse.Namespace, report: Report) -> None:
     """Labels, and then the list; see the module."""
-    voc, report = dataset_folder(options.root, FOLDER), Report()
-    sbd = options.sbd or options.root / SBD
-    images = _images(voc / "JPEGImages")
-    names = {split: _names(_list(voc, split), images) for split in ("train", "val")}
-    extra = {n for split in ("train", "val") for n in _names(_sbd_list(sbd, split), images)}
-    names["trainaug"] = sorted({*names["train"], *extra} - {*names["val"]})
-    own = {*names["train"], *names["val"]}
-
-    report.miss(
-        "images of these lists without JPEGImages/*.jpg",
-        {*names["trainaug"], *names["val"]} - images,
+    voc = existing(options.root / FOLDER, "--root")
+    sbd = existing((options.sbd or options.root / SBD) / "cls", "--sbd").parent
+    paths = existing(voc / "JPEGImages", "--root").iterdir()
+    images = {path.stem for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
+    lists = voc / "ImageSets" / "Segmentation"
+    train, val, *extra = (
+        {stem_of(row.image) for row in read_rows(folder / f"{split}.txt", images)}
+        for folder in (lists, sbd)
+        for split in ("train", "val")
     )
-    no_label = _absent(voc / "SegmentationClass", ".png", own)
-    report.miss("images of VOC without SegmentationClass/*.png", no_label)
-    no_mat = _absent(sbd / "cls", ".mat", {*names["trainaug"]} - own)
-    report.miss(f"images of SBD without {sbd / 'cls'}/*.mat", no_mat)
-
-    missing = {*no_label, *no_mat}
-    checks = [_check(voc, name) for name in names["val"] if name not in missing]
-    make_labels("val", checks, options.workers, report)
-    jobs = [_job(voc, sbd, n, n in own) for n in names["trainaug"] if n not in missing]
-    make_labels("trainaug", jobs, options.workers, report)
-    for split, expected in COUNTS.items():
-        report.count(split, len(names[split]), expected, options.partial)
+    # VOC's val labels are used as they are; they are looked at only.
+    checks = {name: _job(voc, name) for name in val}
+    report.make("val", images & val, checks, COUNTS["val"])
+    trainaug = train.union(*extra) - val
+    jobs = {name: _job(voc, name, None if name in train else sbd, True) for name in trainaug}
+    report.make("trainaug", images & trainaug, jobs, COUNTS["trainaug"])
     if not report.problems:
-        text = "".join(f"{name}\n" for name in names["trainaug"])
-        write_whole(_list(voc, "trainaug"), lambda path: path.write_text(text))
-    return report
+        with replacing(lists / "trainaug.txt") as partial:
+            partial.write_text("".join(f"{name}\n" for name in sorted(trainaug)))
 
 
-def _job(voc: Path, sbd: Path, name: str, is_vocs: bool) -> Job:
-    """One label of SegmentationClassAug, from VOC or from SBD."""
-    source = sbd / "cls" / f"{name}.mat"
-    make = partial(label_from_sbd, source)
-    if is_vocs:
+def _job(voc: Path, name: str, sbd: Path | None = None, write: bool = False) -> Job:
+    """The label of an image, from VOC or else from SBD."""
+    target = voc / "SegmentationClassAug" / f"{name}.png" if write else None
+    if sbd is None:
         source = voc / "SegmentationClass" / f"{name}.png"
-        make = partial(read_indices, source)
-    target = voc / "SegmentationClassAug" / f"{name}.png"
-    return Job(source, make, CLASSES, target, palette=True)
-
-
-def _check(voc: Path, name: str) -> Job:
-    """VOC's val labels are used as they are; they are looked at only."""
-    path = voc / "SegmentationClass" / f"{name}.png"
-    return Job(path, partial(read_indices, path), CLASSES)
-
-
-def _list(voc: Path, split: str) -> Path:
-    return voc / "ImageSets" / "Segmentation" / f"{split}.txt"
-
-
-def _sbd_list(sbd: Path, split: str) -> Path:
-    if not (sbd / "cls").is_dir():
-        raise PreparationError(
-            f"{(sbd / 'cls').absolute()} is no directory; give --sbd the folder of SBD that holds "
-            "cls/, train.txt and val.txt (datasets/README.md shows the tree)"
-        )
-    return sbd / f"{split}.txt"
-
-
-def _names(path: Path, images: set[str]) -> list[str]:
-    try:
-        return [lists.stem_of(row.image) for row in lists.read_rows(path, images)]
-    except FileNotFoundError:
-        raise PreparationError(f"there is no list {path.absolute()}") from None
-    except lists.ListError as error:
-        raise PreparationError(str(error)) from None
-
-
-def _images(folder: Path) -> set[str]:
-    """Stems of the images that there are."""
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return {path.stem for path in paths if path.suffix.lower() in lists.IMAGE_SUFFIXES}
-
-
-def _absent(folder: Path, end: str, names: Iterable[str]) -> set[str]:
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return {name for name in names if name + end not in there}
+        return Job(source, label_from_voc, target, palette=True)
+    return Job(sbd / "cls" / f"{name}.mat", label_from_sbd, target, palette=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = script_parser(__doc__, FOLDER)
+    parser = script_parser("prepare_voc_aug", __doc__, FOLDER)
     parser.add_argument(
         "--sbd",
         type=user_path,
         help=f"folder of SBD with cls/ and its lists (default: <root>/{SBD})",
     )
-    return run_script("prepare_voc_aug", prepare, parser.parse_args(arguments))
+    return run_script(parser, prepare, arguments)
 
 
 if __name__ == "__main__":

@@ -1,49 +1,62 @@
-"""datasets/preparation.py: collected problems, an orderly end, no torch."""
+"""datasets/preparation.py: whole files only, collected problems, an orderly end."""
 
 from __future__ import annotations
 
-import argparse
-import subprocess
-import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import preparation
 import pytest
-from preparation import Job, Report, make_labels
+from PIL import Image
+from preparation import Job, Report, holds, write_label
 
-DATASETS = Path(preparation.__file__).parent
+LABEL = np.array([[0, 1, 255], [2, 1, 0]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("palette", "mode"), [(True, "P"), (False, "L")])
+def test_a_file_holds_its_label_or_is_made_anew(tmp_path, palette, mode):
+    path = tmp_path / "folder" / "a.png"
+    assert not holds(path, LABEL, palette)
+    write_label(path, LABEL, palette)
+    with Image.open(path) as picture:
+        assert picture.mode == mode
+    assert holds(path, LABEL, palette) and not holds(path, LABEL, not palette)
+    assert not holds(path, LABEL + np.uint8(1), palette)
+    assert not holds(path, LABEL[:1], palette)
+    path.write_bytes(path.read_bytes()[:50])
+    assert not holds(path, LABEL, palette)
 
 
 def test_problems_of_files_are_collected_and_counted(tmp_path):
-    report = Report()
-    zeros = partial(np.zeros, (2, 2), np.uint8)
-    jobs = [Job(tmp_path / "a", sys.exit, 2)] * 13 + [Job(tmp_path, zeros, 2, tmp_path / "b.png")]
-    make_labels("all", jobs, 2, report)
-    assert report.lines == ["all: 1 written, 0 right already"]
-    assert report.problems[:2] == [f"{tmp_path / 'a'}: SystemExit"] * 2
-    assert len(report.problems) == 11 and "3 more" in report.problems[-1]
-    report.miss("images without labels", range(12))
-    assert "0, 1, 10, 11, 2, 3, 4, 5, 6, 7 and 2 more" in report.problems[-1]
+    def broken(path):
+        raise KeyError(path.name)
+
+    report = Report(partial=True, workers=2)
+    jobs = {f"{i:02d}": Job(tmp_path / f"{i:02d}", broken) for i in range(13)}
+    jobs["b"] = Job(tmp_path, lambda path: LABEL, tmp_path / "b.png")
+    report.make("all", {*jobs, "d", "e"}, {**jobs, "c": Job(tmp_path, broken)}, 14)
+    assert report.lines == ["all: 1 written, 0 right already", "all: 14 of 14 images"]
+    first, *files, last = report.problems
+    assert first == "3 images or labels of all have no other: c, d, e"
+    assert files == [f"{tmp_path}/{i:02d}: '{i:02d}'" for i in range(10)]
+    assert last == "all: 3 more files like these"
 
 
 def test_ctrl_c_says_how_to_go_on(capsys):
-    def interrupted(options):
+    def interrupted(options, report):
         raise KeyboardInterrupt
 
-    assert preparation.run_script("prepare_x", interrupted, argparse.Namespace()) == 130
+    parser = preparation.script_parser("prepare_x", "", "x")
+    assert preparation.run_script(parser, interrupted, []) == 130
     assert "run it again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("script", sorted(path.stem for path in DATASETS.glob("prepare_*.py")))
-def test_scripts_start_without_torch(script, tmp_path):
-    """A missing set is one line, as a user reads it."""
-    blocked = (
-        "import runpy, sys; sys.modules['torch'] = None; del sys.argv[0]; "
-        f"sys.path.insert(0, {str(DATASETS)!r}); runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-c", blocked, str(DATASETS / f"{script}.py")]
-    done = subprocess.run([*command, "--root", str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.startswith(f"{script}: {tmp_path}")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    "script", sorted(path.stem for path in Path(preparation.__file__).parent.glob("prepare_*.py"))
+)
+def test_a_missing_set_is_one_line(script, tmp_path, prepare):
+    if script == "prepare_cityscapes":
+        pytest.importorskip("cityscapesscripts", reason="needs the extra [datasets]")
+    done = prepare(script, tmp_path)
+    assert done.status == 1 and done.err.startswith(f"{script}: {tmp_path}")
+    assert done.err.count("\n") == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -65,9 +63,3 @@ def test_values_above_the_classes_are_refused(ade, run, value, bits):
     done = run()
     assert done.status == 1 and f"{FIRST}.png: label values {value}" in done.err
     assert not (ade / f"annotations_detectron2/{FIRST}.png").exists()
-
-
-def test_an_empty_set_is_a_problem(ade, run):
-    shutil.rmtree(ade / "images")
-    shutil.rmtree(ade / "annotations")
-    assert run().status == 1

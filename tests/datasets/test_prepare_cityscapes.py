@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -64,8 +63,8 @@ def test_what_is_missing_is_named(cityscapes, run):
     (cityscapes / "leftImg8bit/val/munster/munster_000000_000019_leftImg8bit.png").unlink()
     done = run("--workers", "1")
     assert done.status == 1
-    assert "gtFine/train/<city>: aachen_000000_000019\n" in done.err
-    assert "leftImg8bit.png: munster_000000_000019\n" in done.err
+    assert "of train have no other: aachen_000000_000019\n" in done.err
+    assert "of val have no other: munster_000000_000019\n" in done.err
     assert "train: 2 images instead of 2975" in done.err
 
 
@@ -78,16 +77,6 @@ def test_unknown_ids_and_names_are_named_and_the_others_are_done(cityscapes, run
     path.write_text(json.dumps(content))
     done = run()
     assert done.status == 1
-    assert "aachen_000000_000019_gtFine_labelIds.png: label ids [34]" in done.err
-    assert "unicorn" in done.err and path.name in done.err
+    assert "aachen_000000_000019_gtFine_labelIds.png: label values 34" in done.err
+    assert path.name in done.err and "unicorn" in done.out
     assert "train: 1 written" in done.out
-
-
-def test_without_the_library_it_says_what_to_install(cityscapes, run, monkeypatch):
-    import prepare_cityscapes
-
-    prepare_cityscapes._training_ids.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("cityscapesscripts")]:
-        monkeypatch.setitem(sys.modules, name, None)
-    done = run()
-    assert done.status == 1 and "pip install 'auto-seg-loss[datasets]'" in done.err

@@ -63,8 +63,8 @@ def test_only_a_whole_set_gets_a_list_without_permission(voc, run, monkeypatch):
     assert done.status == 1 and "trainaug: 4 images instead of 10582" in done.err
     assert not (voc / LIST).exists()
     assert len(list((voc / LABELS).iterdir())) == 4  # the work is kept
-    assert prepare_voc_aug.COUNTS == {"train": 1464, "val": 1449, "trainaug": 10582}
-    monkeypatch.setattr(prepare_voc_aug, "COUNTS", {"train": 2, "val": 2, "trainaug": 4})
+    assert prepare_voc_aug.COUNTS == {"val": 1449, "trainaug": 10582}
+    monkeypatch.setattr(prepare_voc_aug, "COUNTS", {"val": 2, "trainaug": 4})
     assert run("--workers", "1").status == 0
     assert (voc / LIST).is_file()
 
