@@ -21,11 +21,10 @@ import argparse
 from pathlib import Path
 
 from auto_seg_loss.evaluation import metrics_of
-from auto_seg_loss.runtime.checks import check_train_data
+from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.scripts import (
     explain_user_errors,
-    prepare,
     say_how_to_go_on,
     script_parser,
     start_run,
@@ -38,7 +37,7 @@ def main() -> None:
     """Run the comparison of a command line."""
     arguments = _parser().parse_args()
     with explain_user_errors(), say_how_to_go_on():
-        cfg = prepare(arguments, check_train_data)
+        cfg = checked_config(arguments.config_file, arguments.opts, check_train_data)
         asked = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         metrics = [canonical_metric(metric) for metric in asked]
         found = arguments.found and canonical_loss(arguments.found)

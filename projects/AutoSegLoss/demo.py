@@ -14,17 +14,14 @@ import argparse
 from pathlib import Path
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
+import PIL.Image
 from tqdm import tqdm
 
-from auto_seg_loss.prediction import (
-    InputError,
-    Predictor,
-    find_images,
-    plan_outputs,
-    predict_file,
-)
+from auto_seg_loss.data import read_image
+from auto_seg_loss.prediction import Predictor, find_images, write_labels
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.scripts import explain_user_errors
+from auto_seg_loss.visualize import overlay
 from autoseg_core.files import user_path
 
 
@@ -48,23 +45,27 @@ def main() -> None:
     with explain_user_errors():
         cfg = load_config(arguments.config_file, arguments.opts)
         cfg.freeze()
-        plan = plan_outputs(find_images(arguments.input), arguments.output)
+        images = find_images(arguments.input)
         predictor = Predictor(cfg)
         arguments.output.mkdir(parents=True, exist_ok=True)
-        unreadable = predict(predictor, plan, arguments.alpha)
-        print(f"{len(plan) - len(unreadable)} of {len(plan)} images are in {arguments.output}")
+        unreadable = predict(predictor, images, arguments.output, arguments.alpha)
+        print(f"{len(images) - len(unreadable)} of {len(images)} images are in {arguments.output}")
         if unreadable:
-            raise InputError("\n  ".join(["these images cannot be read:", *unreadable]))
+            raise OSError("\n  ".join(["these images cannot be read:", *unreadable]))
 
 
-def predict(predictor: Predictor, plan: dict[Path, tuple[Path, Path]], alpha: float) -> list[str]:
-    """Go through the images with a progress bar; a line for each that could not be read."""
+def predict(predictor: Predictor, images: list[Path], output: Path, alpha: float) -> list[str]:
+    """Write overlay and labels of each image; a line for each that could not be read."""
     unreadable = []
-    for image, outputs in tqdm(plan.items(), disable=None):
+    for path in tqdm(images, disable=None):
         try:
-            predict_file(predictor, image, outputs, alpha)
-        except InputError as error:
+            picture, labels = read_image(str(path), "RGB"), predictor(path)
+        except OSError as error:
             unreadable.append(str(error))
+            continue
+        drawn = overlay(picture, labels, predictor.colours, alpha)
+        PIL.Image.fromarray(drawn).save(output / f"{path.stem}_overlay.png")
+        write_labels(output / f"{path.stem}_labels.png", labels, predictor.colours)
     return unreadable
 
 

@@ -10,10 +10,9 @@ ends with the same result.
 from __future__ import annotations
 
 from auto_seg_loss.proxy import proxy_config, starting_network
-from auto_seg_loss.runtime.checks import check_train_data
+from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.scripts import (
     explain_user_errors,
-    prepare,
     say_how_to_go_on,
     script_parser,
     start_run,
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on with OUTPUT_DIR/journal.jsonl")
     arguments = parser.parse_args()
     with explain_user_errors():
-        cfg = prepare(arguments, check_train_data, check_search)
+        cfg = checked_config(arguments.config_file, arguments.opts, check_train_data, check_search)
         network = starting_network(proxy_config(cfg))
         # Then the journal: it refuses a second search and another config before anything is
         # written over.

@@ -1,10 +1,10 @@
-"""Train and evaluate a segmentation network with any loss of the registry.
+"""Train a segmentation network with any loss of the registry, and score it on DATASETS.TEST.
 
-    python projects/AutoSegLoss/train_net.py --config-file CONFIG [--resume] [--eval-only] \
-        [--num-gpus N] [KEY VALUE ...]
+--resume goes on with the training in OUTPUT_DIR. --eval-only scores MODEL.WEIGHTS, or with --resume
+the last checkpoint, by the protocols `strict` and `paper` side by side.
 
---eval-only scores MODEL.WEIGHTS, or with --resume the last checkpoint of OUTPUT_DIR, by the
-protocols `strict` and `paper` side by side; those of TEST.PROTOCOL are the results "sem_seg".
+    python projects/AutoSegLoss/train_net.py --num-gpus 8 \
+        --config-file projects/AutoSegLoss/configs/voc/train-ce.yaml OUTPUT_DIR output/voc-ce
 """
 
 from __future__ import annotations
@@ -23,22 +23,26 @@ from detectron2.utils import comm
 from auto_seg_loss.evaluation import evaluate_by_all_protocols
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import latest_checkpoint
-from auto_seg_loss.runtime.checks import check_loss, check_train_data
+from auto_seg_loss.runtime.checks import check_loss, check_train_data, checked_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
-from auto_seg_loss.runtime.scripts import explain_user_errors, prepare, say_how_to_go_on, start_run
+from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on, start_run
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.weights import WholeCheckpointer
 
 
 def main() -> None:
     """Check everything once, then train or evaluate in as many processes as asked for."""
-    arguments = default_argument_parser().parse_args()
+    parser = default_argument_parser(epilog="projects/AutoSegLoss/configs/README.md lists configs.")
+    parser.description = __doc__
+    arguments = parser.parse_args()
+    if not arguments.config_file:
+        parser.error(f"--config-file is missing; {parser.epilog}")
     checks: list[Callable[[CfgNode], None]] = [check_loss]
     if not arguments.eval_only:
         checks += [check_train_data, *([check_resume] if arguments.resume else [])]
     with explain_user_errors():
-        cfg = prepare(arguments, *checks)
+        cfg = checked_config(arguments.config_file, arguments.opts, *checks)
         # One lock for all processes, those of other machines too: the first machine's.
         sole = not arguments.eval_only and arguments.machine_rank == 0
         with (

@@ -70,15 +70,14 @@ def test_a_resnet_of_torchvision(convert, tmp_path, capsys):
 
 
 @needs_timm
-@pytest.mark.parametrize("save", [torch.save, save_file])
-def test_a_network_of_timm_needs_no_conversion(tmp_path, save):
+def test_a_network_of_timm_needs_no_conversion(tmp_path):
     import timm
 
     options = (*TIMM, "test_resnet", "MODEL.TIMM.OUT_FEATURES", "['stage1', 'stage4']")
     heads = ("MODEL.SEM_SEG_HEAD.IN_FEATURES", "['stage1', 'stage4']")
     heads += ("MODEL.SEM_SEG_HEAD.PROJECT_FEATURES", "['stage1']")
     source = trained(timm.create_model("test_resnet"))
-    save(source.state_dict(), tmp_path / "model.safetensors")
+    save_file(source.state_dict(), tmp_path / "model.safetensors")
     found = loaded("Base-DeepLabV3Plus.yaml", tmp_path / "model.safetensors", *options, *heads)
     state = source.state_dict()
     for name, tensor in found.network.state_dict().items():

@@ -1,20 +1,20 @@
-"""The configuration keys that this project adds to Detectron2: defaults.yaml says what they mean."""
+"""The configuration keys that this project adds to Detectron2; defaults.yaml explains each."""
 
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
+from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.projects.deeplab import add_deeplab_config
 
 from auto_seg_loss.data.folder import register_folder
-from auto_seg_loss.runtime.errors import config_errors
-
-_DEFAULTS = Path(__file__).with_name("defaults.yaml")
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 
 
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
@@ -25,7 +25,14 @@ def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     keys = get_cfg()
     add_deeplab_config(keys)
     _add_missing(cfg, keys)
-    _add_missing(cfg, CfgNode(yaml.safe_load(_DEFAULTS.read_text(encoding="utf-8"))))
+    _add_missing(cfg, CfgNode(_own_keys()))
+
+
+@cache
+def _own_keys() -> dict[str, Any]:
+    path = Path(__file__).with_name("defaults.yaml")
+    keys: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return keys
 
 
 def project_defaults() -> CfgNode:
@@ -45,10 +52,15 @@ def project_defaults() -> CfgNode:
 def register_names(cfg: CfgNode) -> None:
     """Make known what a config names: the modules of IMPORTS, the data set of DATASETS.FOLDER.
 
-    ImportError for a module that is not on the path, ConfigError for an unfit DATASETS.FOLDER.
+    ``ConfigError`` for a module that is not on the path, and for an unfit DATASETS.FOLDER.
     """
-    for module in cfg.IMPORTS:
-        importlib.import_module(module)
+    try:
+        for module in cfg.IMPORTS:
+            importlib.import_module(module)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"
+        ) from None
     with config_errors("DATASETS.FOLDER"):
         register_folder(cfg)
 
@@ -72,6 +84,11 @@ def plain(cfg: CfgNode) -> dict[str, Any]:
     """A config as nested dicts of what JSON knows."""
     values: dict[str, Any] = yaml.safe_load(cfg.dump())
     return values
+
+
+def flat(config: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings by full name: {"SOLVER.MAX_ITER": 9}."""
+    return {key.replace("/", "."): value for key, value in flatten_results_dict(config).items()}
 
 
 def _add_missing(cfg: CfgNode, keys: CfgNode) -> None:

@@ -5,7 +5,6 @@ H, W: pixels; C: classes.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -18,17 +17,13 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 
-from auto_seg_loss.data import SemSegMapper, read_image
+from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.visualize import class_colours, overlay
+from auto_seg_loss.visualize import class_colours
 from auto_seg_loss.weights import WholeCheckpointer, local_weights
-
-
-class InputError(OSError):
-    """Images that are not there or unreadable, and outputs that cannot be written."""
 
 
 class Predictor:
@@ -76,58 +71,31 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
     """The files that inputs stand for, each once, in their order.
 
     An input is a file, a directory (its images, not those below), or a pattern such as
-    "frames/*.jpg". Raises ``InputError`` naming every input that stands for none.
+    "frames/*.jpg". ``OSError`` names every input that stands for none, and two images of one name,
+    which would be predicted into the same files.
     """
-    found: dict[Path, None] = {}
-    lacking = []
-    for name in inputs:
-        images = _images(name)
-        found.update(dict.fromkeys(images))
-        lacking += [] if images else [name]
-    if lacking:
-        raise InputError(
+    found = {name: _images(Path(name).expanduser()) for name in inputs}
+    if lacking := [name for name, images in found.items() if not images]:
+        raise FileNotFoundError(
             f"no image is there for {', '.join(lacking)}; an input is a file, a directory of "
             f"images ({', '.join(IMAGE_SUFFIXES)}) or a quoted pattern."
         )
-    return list(found)
+    images = list(dict.fromkeys(path for paths in found.values() for path in paths))
+    stems = [path.stem for path in images]
+    if twice := [str(path) for path in images if stems.count(path.stem) > 1]:
+        raise FileExistsError(
+            f"{', '.join(twice)} would become the same files; predict them into different "
+            "directories."
+        )
+    return images
 
 
-def _images(name: str) -> list[Path]:
-    path = Path(name).expanduser()
-    if path.is_file():
-        return [path]
+def _images(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if path.is_file():
+        return [path]
     return sorted(p for p in map(Path, glob(str(path))) if p.is_file())
-
-
-def plan_outputs(images: Sequence[Path], output: Path) -> dict[Path, tuple[Path, Path]]:
-    """Image -> (overlay, labels) below the directory ``output``; ``InputError`` for two images of
-    one name."""
-    stems = Counter(path.stem for path in images)
-    if twice := [str(path) for path in images if stems[path.stem] > 1]:
-        raise InputError(
-            f"{', '.join(twice)} would become the same files; give them different names, or "
-            "predict them into different directories."
-        )
-    return {p: (output / f"{p.stem}_overlay.png", output / f"{p.stem}_labels.png") for p in images}
-
-
-def predict_file(
-    predictor: Predictor, image: Path, outputs: tuple[Path, Path], alpha: float
-) -> None:
-    """Write overlay and labels of an image; ``InputError`` for one that cannot be read.
-
-    outputs: as ``plan_outputs`` gives them. alpha: share of the colours, in [0, 1].
-    """
-    try:
-        picture = read_image(str(image), "RGB")
-        labels = predictor(image)
-    except OSError as error:
-        raise InputError(str(error)) from error
-    overlay_path, labels_path = outputs
-    PIL.Image.fromarray(overlay(picture, labels, predictor.colours, alpha)).save(overlay_path)
-    write_labels(labels_path, labels, predictor.colours)
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> None:

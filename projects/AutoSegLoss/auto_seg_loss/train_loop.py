@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import SimpleTrainer
+from detectron2.engine import SimpleTrainer, hooks
+from detectron2.projects.deeplab import build_lr_scheduler
+from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -88,14 +90,37 @@ class TrainLoop(SimpleTrainer):
         return nullcontext()
 
 
-def build_train_loop(
-    cfg: CfgNode, model: nn.Module, data_loader: Iterable[Any], optimizer: torch.optim.Optimizer
-) -> TrainLoop:
-    """The loop with SOLVER.ACCUMULATE and SOLVER.AMP.ENABLED."""
-    return TrainLoop(
+def build_train_loop(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> TrainLoop:
+    """The loop over ``batches`` with the optimiser, schedule, accumulation and AMP of SOLVER."""
+    optimizer = build_optimizer(cfg, model)
+    loop = TrainLoop(
         model,
-        data_loader,
+        batches,
         optimizer,
         accumulate=cfg.SOLVER.ACCUMULATE,
         mixed_precision=cfg.SOLVER.AMP.ENABLED,
+    )
+    loop.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
+    return loop
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD over backbone and head; the head's rate is BASE_LR times SOLVER.HEAD_LR_FACTOR."""
+    solver = cfg.SOLVER
+    groups = []
+    for part, factor in ((model.backbone, 1.0), (model.sem_seg_head, solver.HEAD_LR_FACTOR)):
+        groups += get_default_optimizer_params(
+            part,
+            base_lr=solver.BASE_LR * factor,
+            weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+            bias_lr_factor=solver.BIAS_LR_FACTOR,
+            weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        )
+    sgd = maybe_add_gradient_clipping(cfg, torch.optim.SGD)
+    return sgd(
+        groups,
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        nesterov=solver.NESTEROV,
+        weight_decay=solver.WEIGHT_DECAY,
     )

@@ -7,15 +7,12 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import DefaultTrainer, create_ddp_model
 from detectron2.evaluation import DatasetEvaluators, verify_results
 from detectron2.projects.deeplab import build_lr_scheduler
-from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from detectron2.utils import comm
-from torch import nn
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
@@ -24,7 +21,7 @@ from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import set_random_states, undisturbed
-from auto_seg_loss.train_loop import TrainLoop
+from auto_seg_loss.train_loop import TrainLoop, build_optimizer
 from rl.signals import Interrupted, uninterrupted
 
 logger = logging.getLogger(__name__)
@@ -156,25 +153,3 @@ class Trainer(TrainLoop):
         latest = self.checkpointer.get_checkpoint_file()
         if Path(latest).name != f"{name}.pth":  # a file to go on from is never written over
             self.checkpointer.save(name, iteration=done)
-
-
-def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD over backbone and head; the head's rate is BASE_LR times SOLVER.HEAD_LR_FACTOR."""
-    solver = cfg.SOLVER
-    groups = []
-    for part, factor in ((model.backbone, 1.0), (model.sem_seg_head, solver.HEAD_LR_FACTOR)):
-        groups += get_default_optimizer_params(
-            part,
-            base_lr=solver.BASE_LR * factor,
-            weight_decay_norm=solver.WEIGHT_DECAY_NORM,
-            bias_lr_factor=solver.BIAS_LR_FACTOR,
-            weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-        )
-    sgd = maybe_add_gradient_clipping(cfg, torch.optim.SGD)
-    return sgd(
-        groups,
-        lr=solver.BASE_LR,
-        momentum=solver.MOMENTUM,
-        nesterov=solver.NESTEROV,
-        weight_decay=solver.WEIGHT_DECAY,
-    )

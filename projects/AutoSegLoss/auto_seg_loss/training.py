@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.engine import HookBase, SimpleTrainer, hooks
+from detectron2.engine import HookBase, SimpleTrainer
 from detectron2.evaluation import inference_on_dataset
-from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -22,7 +21,6 @@ from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 from auto_seg_loss.search_setup import candidate_spec, reward_objective
 from auto_seg_loss.train_loop import build_train_loop
-from auto_seg_loss.trainer import build_optimizer
 from autoseg_core import PAPER_METRICS, AutoSegLoss, LossSpec, gradient_scale
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
@@ -65,7 +63,7 @@ class DetectronTraining:
         with logs_off(), undisturbed(self._device):
             seed_all_rng(seed)
             self._loader = build_train_loader(self.cfg, self._proxy.search)
-            self._trainer = build_trainer(self.cfg, self.model, self._loader)
+            self._trainer = build_train_loop(self.cfg, self.model, self._loader)
             self._random = random_states(self._device)
 
     def start(self, seed: int) -> ProxyResult:
@@ -169,14 +167,6 @@ def scored(proxy: DetectronProxy, model: nn.Module) -> ProxyResult:
     return ProxyResult(reward_objective(proxy.cfg).score(scores), scores)
 
 
-def build_trainer(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> SimpleTrainer:
-    """The loop over ``batches`` with the optimiser and schedule of SOLVER."""
-    optimizer = build_optimizer(cfg, model)
-    trainer = build_train_loop(cfg, model, batches, optimizer)
-    trainer.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
-    return trainer
-
-
 def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int, *also: HookBase) -> None:
     """Train ``model`` in place for SOLVER.MAX_ITER iterations on ``dicts``.
 
@@ -184,7 +174,7 @@ def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int, *also: HookBa
     when the loss turns non-finite.
     """
     seed_all_rng(seed)
-    trainer = build_trainer(cfg, model, build_train_loader(cfg, dicts))
+    trainer = build_train_loop(cfg, model, build_train_loader(cfg, dicts))
     trainer.register_hooks(also)
     trainer.train(0, cfg.SOLVER.MAX_ITER)
 

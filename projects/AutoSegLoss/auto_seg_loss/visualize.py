@@ -26,8 +26,6 @@ from autoseg_core.metrics.boundaries import label_edges
 Image = NDArray[np.uint8]
 Labels = NDArray[np.integer]
 
-VOID_COLOUR = (224, 224, 192)
-"""Of void pixels, that of VOC's own label files."""
 MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
 """Of edges: see the module."""
 _WHITE = 255
@@ -46,24 +44,16 @@ def class_colours(metadata: Any) -> Image:
     return np.asarray(colours).astype(np.uint8)
 
 
-def label_colours(labels: Labels, colours: ArrayLike) -> Image:
-    """Paint labels (H, W): classes with ``colours`` (C, 3) in 0..255, void with VOID_COLOUR.
-
-    Returns (H, W, 3) uint8.
-    """
-    palette = _palette(colours)
-    return palette[_rows(labels, len(palette) - 1)]
-
-
 def overlay(image: Image, labels: Labels, colours: ArrayLike, alpha: float = 0.5) -> Image:
     """Blend an image with the colours of its labels; void pixels show the image alone.
 
     image: (H, W, 3) uint8. labels: (H, W). colours: (C, 3). alpha: share of the colours, in [0, 1].
     Returns (H, W, 3) uint8.
     """
-    mixed = (1 - alpha) * image + alpha * label_colours(labels, colours)
-    painted = np.rint(mixed).astype(np.uint8)
-    return np.where(_is_class(labels, len(_palette(colours)) - 1)[..., None], painted, image)
+    palette = np.asarray(colours)
+    seen = _is_class(labels, len(palette))
+    mixed = (1 - alpha) * image + alpha * palette[np.where(seen, labels, 0)]
+    return np.where(seen[..., None], np.rint(mixed).astype(np.uint8), image)
 
 
 def boundary_overlay(image: Image, prediction: Labels, target: Labels, num_classes: int) -> Image:
@@ -83,7 +73,8 @@ def boundary_overlay(image: Image, prediction: Labels, target: Labels, num_class
 
 
 def _edges(labels: Labels, seen: torch.Tensor, num_classes: int) -> NDArray[np.bool_]:
-    whole = torch.from_numpy(_rows(labels, num_classes).astype(np.int64))
+    known = np.where(_is_class(labels, num_classes), labels, num_classes)
+    whole = torch.from_numpy(known.astype(np.int64))
     edges: NDArray[np.bool_] = label_edges(whole[None], seen[None], num_classes)[0].numpy()
     return edges
 
@@ -114,16 +105,5 @@ def shrunk(array: NDArray, longest: int) -> NDArray:
     return array[::step, ::step]
 
 
-def _palette(colours: ArrayLike) -> Image:
-    """(C + 1, 3) uint8, the last row for void."""
-    given = np.asarray(colours)
-    return np.vstack([given, VOID_COLOUR]).astype(np.uint8)
-
-
 def _is_class(labels: Labels, num_classes: int) -> NDArray[np.bool_]:
     return (labels >= 0) & (labels < num_classes)
-
-
-def _rows(labels: Labels, num_classes: int) -> NDArray[np.integer]:
-    """The labels with every kind of void as C."""
-    return np.where(_is_class(labels, num_classes), labels, num_classes)

@@ -9,7 +9,7 @@ import pytest
 from detectron2.config import CfgNode, get_cfg
 from detectron2.projects.deeplab import add_deeplab_config
 
-from auto_seg_loss.config import add_auto_seg_loss_config, project_defaults
+from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.runtime.configs import load_config
 from autoseg_core import METRICS
 
@@ -37,15 +37,6 @@ def test_adding_keys_changes_none_that_is_there(others):
         add(ours)
     add_auto_seg_loss_config(ours)
     assert values(theirs).items() <= values(ours).items()
-
-
-def test_the_scripts_have_defaults_of_their_own():
-    scripts, keys = values(project_defaults()), get_cfg()
-    add_auto_seg_loss_config(keys)
-    other = {name for name, value in values(keys).items() if value != scripts[name]}
-    assert other == {"VIS_PERIOD", "MODEL.SEM_SEG_HEAD.LOSS_TYPE"}
-    assert scripts["VIS_PERIOD"] == 100
-    assert scripts["MODEL.SEM_SEG_HEAD.LOSS_TYPE"] == "cross_entropy"
 
 
 def test_modules_of_the_user_are_imported_first(tmp_path, monkeypatch):

@@ -60,8 +60,18 @@ def disturb() -> None:
 # --- any cut of a training gives the uncut one ---
 
 
-def test_equal_steps_of_one_theta_end_where_evaluate_does(make_proxy):
-    proxy = make_proxy()
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3, 5)"),
+        ("DATALOADER.NUM_WORKERS", 2, "INPUT.CACHE", False),
+        ("SOLVER.ACCUMULATE", 2, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.AMP.ENABLED", True),
+    ],
+    ids=lambda options: options[0] if options else "",
+)
+def test_equal_steps_of_one_theta_end_where_evaluate_does(make_proxy, options):
+    proxy = make_proxy(*options)
     whole = proxy.evaluate(theta(0), seed=5)
     training = proxy.training()
     training.start(5)
@@ -70,26 +80,6 @@ def test_equal_steps_of_one_theta_end_where_evaluate_does(make_proxy):
         step = training.advance(theta(0), 1 / 3)
     assert step.result == whole
     assert same(weights(training), weights(proxy))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("SOLVER.LR_SCHEDULER_NAME", "WarmupMultiStepLR", "SOLVER.STEPS", "(3, 5)"),
-        ("DATALOADER.NUM_WORKERS", 2, "INPUT.CACHE", False),
-        ("DATALOADER.ASPECT_RATIO_GROUPING", True),
-        ("SOLVER.ACCUMULATE", 2, "SOLVER.IMS_PER_BATCH", 2),
-        ("SOLVER.AMP.ENABLED", True),
-    ],
-    ids=lambda options: options[0],
-)
-def test_also_with_other_schedules_and_loaders(make_proxy, options):
-    proxy = make_proxy(*options)
-    whole = proxy.evaluate(theta(0), seed=5)
-    training = proxy.training()
-    training.start(5)
-    training.advance(theta(0), 0.5)
-    assert training.advance(theta(0), 0.5).result == whole
 
 
 def test_the_loss_of_each_step_is_that_of_its_theta(make_proxy):

@@ -9,10 +9,8 @@ from auto_seg_loss.visualize import (
     BOTH,
     FALSE,
     MISSED,
-    VOID_COLOUR,
     boundary_overlay,
     grid,
-    label_colours,
     overlay,
     shrunk,
 )
@@ -22,15 +20,6 @@ COLOURS = [[0, 0, 0], [200, 0, 100]]
 
 def plain(height: int, width: int, value: int = 80) -> np.ndarray:
     return np.full((height, width, 3), value, np.uint8)
-
-
-# --- colours ---
-
-
-def test_labels_get_their_colours_and_void_its_own():
-    painted = label_colours(np.array([[0, 1, 255]], np.uint8), COLOURS)
-    assert painted.dtype == np.uint8
-    assert painted.tolist() == [[COLOURS[0], COLOURS[1], list(VOID_COLOUR)]]
 
 
 # --- overlay ---

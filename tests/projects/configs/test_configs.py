@@ -69,10 +69,8 @@ def test_every_config_loads_and_its_network_builds_for_its_classes(name: str) ->
         assert len(classes) == cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
 
 
-def test_runnable_configs_have_data_and_write_to_different_places() -> None:
-    configs = [load(name) for name in RUNNABLE]
-    assert all(cfg.DATASETS.TRAIN and cfg.DATASETS.TEST for cfg in configs)
-    assert len({cfg.OUTPUT_DIR for cfg in configs}) == len(configs)
+def test_runnable_configs_write_to_different_places() -> None:
+    assert len({load(name).OUTPUT_DIR for name in RUNNABLE}) == len(RUNNABLE)
 
 
 # --- networks -----------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from typing import Any
 
 import torch
@@ -24,40 +23,33 @@ class Progress(HookBase):
     """Puts, every ``period`` iterations and after the last:
 
     - lr/<part>: the learning rate of the iteration, of each part of the model;
-    - speed/images_per_second: of all processes together, over the iterations since the last time,
-      without what happens between them (evaluations, checkpoints);
+    - speed/images_per_second: of all processes together, by the mean "time" of the last ``period``
+      iterations, which Detectron2's ``IterationTimer`` measures from the third one on;
     - memory/host_peak_MiB: the most that the process has had in RAM; memory/cuda_peak_MiB: the most
       that tensors have taken on its GPU.
 
-    batch: images an iteration, of all processes. period 0: nothing.
+    It comes after that timer and before the hook of the learning rate. batch: images an iteration,
+    of all processes. period 0: nothing.
     """
 
     def __init__(self, period: int, batch: int) -> None:
         self._period, self._batch = period, batch
-        self._seconds, self._steps = 0.0, 0
 
     def before_train(self) -> None:
         self._groups = named_groups(self.trainer.model, self.trainer.optimizer)
 
-    def before_step(self) -> None:
-        if ends_period(self.trainer, self._period):
-            for name, index in self._groups.items():
-                rate = self.trainer.optimizer.param_groups[index]["lr"]
-                self._put(f"lr/{name}", rate)
-        self._start = time.perf_counter()
-
     def after_step(self) -> None:
-        self._seconds += time.perf_counter() - self._start
-        self._steps += 1
-        if ends_period(self.trainer, self._period):
-            self._put("speed/images_per_second", self._batch * self._steps / self._seconds)
-            self._put("memory/host_peak_MiB", host_peak() / _MIB)
-            if torch.cuda.is_available():
-                self._put("memory/cuda_peak_MiB", torch.cuda.max_memory_allocated() / _MIB)
-            self._seconds, self._steps = 0.0, 0
-
-    def _put(self, name: str, value: float) -> None:
-        self.trainer.storage.put_scalar(name, value, smoothing_hint=False)
+        if not ends_period(self.trainer, self._period):
+            return
+        storage, groups = self.trainer.storage, self.trainer.optimizer.param_groups
+        values = {f"lr/{name}": groups[index]["lr"] for name, index in self._groups.items()}
+        if "time" in storage.histories():
+            seconds = storage.history("time").avg(self._period)
+            values["speed/images_per_second"] = self._batch / seconds
+        values["memory/host_peak_MiB"] = host_peak() / _MIB
+        if torch.cuda.is_available():
+            values["memory/cuda_peak_MiB"] = torch.cuda.max_memory_allocated() / _MIB
+        storage.put_scalars(**values, smoothing_hint=False)
 
 
 def named_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:

@@ -14,8 +14,7 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from auto_seg_loss.losses import build_loss
-from auto_seg_loss.modeling.auxiliary import AuxiliaryHead, build_auxiliary
-from auto_seg_loss.modeling.blocks import shape_of, upsampled
+from auto_seg_loss.modeling.blocks import fully_convolutional, shape_of, upsampled
 
 Shapes = dict[str, ShapeSpec]
 Features = dict[str, Tensor]
@@ -94,9 +93,30 @@ class Head(AnyLoss):
         self.train_with(**training_keywords(cfg, shapes))
 
 
+class AuxiliaryHead(nn.Module):
+    """The second prediction of the released training: one hidden 3x3 convolution on one feature.
+
+    MODEL.AUX_HEAD describes it; ``shapes`` are those of all features. It holds no loss: the head it
+    belongs to applies its own. Evaluation does without it.
+    """
+
+    def __init__(self, cfg: CfgNode, shapes: Shapes) -> None:
+        super().__init__()
+        settings = cfg.MODEL.AUX_HEAD
+        shape = shape_of(shapes, settings.IN_FEATURE, "MODEL.AUX_HEAD.IN_FEATURE")
+        self.in_feature, self.stride = settings.IN_FEATURE, int(shape.stride)
+        self.loss_weight = settings.LOSS_WEIGHT
+        self.classifier = fully_convolutional(cfg, shape.channels, settings.CONVS_DIM, 3)
+
+    def forward(self, features: Features) -> Tensor:
+        """Features of the backbone -> logits (N, C, h, w) of its feature's pixels."""
+        return self.classifier(features[self.in_feature])
+
+
 def training_keywords(cfg: CfgNode, shapes: Shapes) -> dict[str, Any]:
     """``loss`` and ``auxiliary`` of a config, for ``train_with``."""
-    return {"loss": build_loss(cfg), "auxiliary": build_auxiliary(cfg, shapes)}
+    auxiliary = AuxiliaryHead(cfg, shapes) if cfg.MODEL.AUX_HEAD.ENABLED else None
+    return {"loss": build_loss(cfg), "auxiliary": auxiliary}
 
 
 def _fitted(logits: Tensor, target: Tensor) -> Tensor:

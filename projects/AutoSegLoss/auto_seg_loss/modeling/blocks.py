@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
+from detectron2.config import CfgNode
 from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from fvcore.nn.weight_init import c2_msra_fill
 from torch import Tensor, nn
@@ -23,29 +24,20 @@ def conv_norm_relu(in_channels: int, out_channels: int, kernel_size: int, norm: 
     return conv
 
 
-def predictor(in_channels: int, num_classes: int) -> Conv2d:
-    """(N, K, h, w) -> logits (N, C, h, w), near 0 at the start as in Detectron2's DeepLab."""
-    conv = Conv2d(in_channels, num_classes, kernel_size=1)
-    nn.init.normal_(conv.weight, 0, 0.001)
-    nn.init.constant_(conv.bias, 0)
-    return conv
-
-
 def fully_convolutional(
-    in_channels: int,
-    channels: int,
-    num_classes: int,
-    *,
-    kernel_size: int,
-    norm: str,
-    dropout: float,
+    cfg: CfgNode, in_channels: int, channels: int, kernel_size: int
 ) -> nn.Sequential:
-    """(N, K, h, w) -> logits (N, C, h, w) by one hidden convolution of ``channels`` channels."""
-    return nn.Sequential(
-        conv_norm_relu(in_channels, channels, kernel_size, norm),
-        nn.Dropout2d(dropout),
-        predictor(channels, num_classes),
-    )
+    """(N, K, h, w) -> logits (N, C, h, w) by one hidden convolution of ``channels`` channels.
+
+    Norm, dropout and classes are those of MODEL.SEM_SEG_HEAD. The logits are near 0 at the start,
+    as in Detectron2's DeepLab.
+    """
+    head = cfg.MODEL.SEM_SEG_HEAD
+    hidden = conv_norm_relu(in_channels, channels, kernel_size, head.NORM)
+    predictor = Conv2d(channels, head.NUM_CLASSES, kernel_size=1)
+    nn.init.normal_(predictor.weight, 0, 0.001)
+    nn.init.constant_(predictor.bias, 0)
+    return nn.Sequential(hidden, nn.Dropout2d(head.DROPOUT), predictor)
 
 
 def resized(feature: Tensor, size: tuple[int, int]) -> Tensor:

@@ -24,15 +24,8 @@ class AnyLossFCNHead(Head):
 
     def __init__(self, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> None:
         super().__init__(cfg, input_shape)
-        head = cfg.MODEL.SEM_SEG_HEAD
-        self.classifier = fully_convolutional(
-            sum(shape.channels for shape in self.input_shape.values()),
-            head.CONVS_DIM,
-            head.NUM_CLASSES,
-            kernel_size=1,
-            norm=head.NORM,
-            dropout=head.DROPOUT,
-        )
+        channels = sum(shape.channels for shape in self.input_shape.values())
+        self.classifier = fully_convolutional(cfg, channels, cfg.MODEL.SEM_SEG_HEAD.CONVS_DIM, 1)
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""

@@ -55,14 +55,7 @@ class AnyLossPSPHead(Head):
         ((self.in_feature, shape),) = self.input_shape.items()
         head = cfg.MODEL.SEM_SEG_HEAD
         self.pooling = PyramidPooling(shape.channels, head.POOL_GRIDS, head.NORM)
-        self.classifier = fully_convolutional(
-            self.pooling.out_channels,
-            head.CONVS_DIM,
-            head.NUM_CLASSES,
-            kernel_size=3,
-            norm=head.NORM,
-            dropout=head.DROPOUT,
-        )
+        self.classifier = fully_convolutional(cfg, self.pooling.out_channels, head.CONVS_DIM, 3)
 
     def layers(self, features: dict[str, Tensor]) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""

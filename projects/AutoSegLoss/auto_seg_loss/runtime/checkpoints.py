@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from autoseg_core.files import replacing, save_whole
 # What a training was started with, in its OUTPUT_DIR, and where it was last. Not config.yaml: every
 # call writes that over, --eval-only too.
 RUN_FILE, LAST = "run.json", "last_checkpoint"
-
-logger = logging.getLogger(__name__)
 
 
 class TrainingCheckpointer(Checkpointer):
@@ -44,33 +41,17 @@ class TrainingCheckpointer(Checkpointer):
 
 
 def latest_checkpoint(directory: str | Path) -> Path | None:
-    """The checkpoint to go on from; None where no training has left one.
+    """The checkpoint that last_checkpoint names, to go on from; None where no training left one.
 
-    That which last_checkpoint names; where it names no whole file, the newest one of this training,
-    with a line in the log. ``ConfigError`` when there is none of those either.
+    ``ConfigError`` where that file is missing or damaged.
     """
     last = Path(directory) / LAST
-    named = last.read_text(encoding="utf-8", errors="replace").strip() if last.is_file() else None
-    found = {path.name: path for path in last.parent.glob("*.pth")}.get(named or "")
-    if found is not None and is_whole(found):
-        return found
-    own = sorted(_own(last.with_name(RUN_FILE)), key=_time, reverse=True)
-    newest = next(filter(is_whole, own), None)
-    if newest is not None:
-        logger.warning("%s names no whole checkpoint; going on from the newest, %s", last, newest)
-    elif named is not None:
+    if not last.is_file():
+        return None
+    path = last.parent / last.read_text(encoding="utf-8", errors="replace").strip()
+    if not is_whole(path):
         raise ConfigError(
-            f"{last} names {named!r}, which is missing or damaged, and there is no other "
-            "checkpoint of this training; begin anew without --resume."
+            f"{path}, which {last} names, is missing or damaged; put the name of an earlier "
+            "checkpoint there, or begin anew without --resume."
         )
-    return newest
-
-
-def _own(record: Path) -> list[Path]:
-    """Checkpoints that are not older than the record of their training."""
-    begun = _time(record) if record.is_file() else 0
-    return [path for path in record.parent.glob("model_*.pth") if _time(path) >= begun]
-
-
-def _time(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    return path

@@ -41,10 +41,7 @@ def checked_config(
 
 
 def check_config(cfg: CfgNode, *checks: Callable[[CfgNode], None]) -> None:
-    """Run the common checks, and then ``checks``, those of the script.
-
-    What they find wrong with a value is a ``ConfigError``.
-    """
+    """Run the common checks, then ``checks``; a ``ValueError`` of theirs is a ``ConfigError``."""
     common = (check_device, check_schedule, check_evaluation, check_test_data, check_test_size)
     with config_errors():
         for check in (*common, check_weights, *checks):

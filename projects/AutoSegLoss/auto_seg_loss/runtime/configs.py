@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 from detectron2.config import CfgNode
-from detectron2.evaluation.testing import flatten_results_dict
 
-from auto_seg_loss.config import expand_homes, project_defaults, register_names
+from auto_seg_loss.config import expand_homes, flat, project_defaults, register_names
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core.files import user_path
 
@@ -32,7 +31,7 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
         words = str(error.args[0] if error.args else error)
         raise ConfigError(f"{where}: {words}{_nearest_key(words)}") from None
     expand_homes(cfg)
-    run_imports(cfg)
+    register_names(cfg)
     return cfg
 
 
@@ -40,8 +39,7 @@ def _nearest_key(words: str) -> str:
     """What may be meant by the unknown key that ends an error of yacs; "" for other errors."""
     if "Non-existent" not in words:
         return ""
-    known = [key.replace("/", ".") for key in flatten_results_dict(project_defaults())]
-    near = get_close_matches(words.rpartition(" ")[2], known, 1)
+    near = get_close_matches(words.rpartition(" ")[2], flat(project_defaults()), 1)
     return f"; is it {near[0]}?" if near else ""
 
 
@@ -49,10 +47,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The keys of a YAML config over those of its ``_BASE_`` files.
 
     Raises ``ConfigError`` for a file that is missing or is not plain YAML, such as one with the
-    tags ``!!python/...``, which Detectron2 would execute; for a base that is no local file.
+    tags ``!!python/...``, which Detectron2 would execute.
     """
     try:
-        return dict(_PlainFiles.load_yaml_with_base(str(user_path(path)), allow_unsafe=False))
+        return dict(CfgNode.load_yaml_with_base(str(user_path(path)), allow_unsafe=False))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no config file {error.filename or path}") from None
     except (
@@ -61,23 +59,3 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     ) as error:
         words = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected plain YAML, a mapping of keys; {words}") from None
-
-
-class _PlainFiles(CfgNode):
-    """Detectron2's rules of ``_BASE_``, of local files: a fetched one could set IMPORTS."""
-
-    @classmethod
-    def _open_cfg(cls, filename: str) -> IO[str]:
-        if "://" in filename:
-            raise ConfigError(f"{filename}: configs and their _BASE_ are local files; fetch it.")
-        return open(filename, encoding="utf-8")
-
-
-def run_imports(cfg: CfgNode) -> None:
-    """``register_names``; ``ConfigError`` for IMPORTS that are no names or not on the path."""
-    try:
-        register_names(cfg)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"
-        ) from None

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 from pydantic import BaseModel
 
-from auto_seg_loss.config import plain, project_defaults
+from auto_seg_loss.config import flat, plain, project_defaults
 from auto_seg_loss.runtime.checkpoints import LAST, RUN_FILE
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, load_spec
@@ -66,23 +65,19 @@ def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
 
     ``ConfigError`` when one is running there. Where the file system has no locks, it warns.
     """
-    path, lock = Path(cfg.OUTPUT_DIR), None
+    path = Path(cfg.OUTPUT_DIR)
     path.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(path / f"{kind}.lock")
-    except LockedError:
-        raise ConfigError(
-            f"Another {kind} is running in {path}; wait for it, stop it, or choose another "
-            "OUTPUT_DIR."
-        ) from None
-    except OSError as error:
-        logger.warning("No lock keeps a second %s out of %s: %s", kind, path, error)
-    try:
-        with naming(path):
-            yield
-    finally:
-        if lock is not None:
-            lock.release()
+    with ExitStack() as held, naming(path):
+        try:
+            held.callback(FileLock(path / f"{kind}.lock").release)
+        except LockedError:
+            raise ConfigError(
+                f"Another {kind} is running in {path}; wait for it, stop it, or choose another "
+                "OUTPUT_DIR."
+            ) from None
+        except OSError as error:
+            logger.warning("No lock keeps a second %s out of %s: %s", kind, path, error)
+        yield
 
 
 def begin_training(cfg: CfgNode, resume: bool) -> None:
@@ -115,16 +110,16 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
-def check_resume(cfg: CfgNode, free: tuple[str, ...] = FREE_KEYS) -> None:
+def check_resume(cfg: CfgNode) -> None:
     """Refuse to go on in an ``OUTPUT_DIR`` whose training had another config or another loss.
 
-    Keys that begin with one of ``free`` may differ. A directory without a training passes.
+    Keys that begin with one of FREE_KEYS may differ. A directory without a training passes.
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if not path.is_file():
         return
     record = _read(path)
-    changes = changed_keys(record.config, plain(cfg), free)
+    changes = changed_keys(record.config, plain(cfg), FREE_KEYS)
     if not same_loss(record.loss, loss_text(cfg)):
         changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
     if changes:
@@ -152,22 +147,9 @@ def changed_keys(
     One "SOLVER.MAX_ITER: 4 -> 9" for each key, but for those that begin with one of ``free``. A key
     that there was none of at the time of the record counts as its default.
     """
-    defaults = {key: value for key, value in _defaults().items() if key in now}
-    changes = differences(_merged(defaults, recorded), now)
-    return [change for change in changes if not change.startswith(free)]
-
-
-@lru_cache
-def _defaults() -> dict[str, Any]:
-    return plain(project_defaults())
-
-
-def _merged(defaults: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """``config`` over ``defaults``, section by section."""
-    both = {key: (defaults[key], config[key]) for key in defaults.keys() & config.keys()}
-    sections = {
-        key: _merged(*pair)
-        for key, pair in both.items()
-        if all(isinstance(value, dict) for value in pair)
+    names = flat(now)
+    before = {
+        name: value for name, value in flat(plain(project_defaults())).items() if name in names
     }
-    return {**defaults, **config, **sections}
+    changes = differences({**before, **flat(recorded)}, names)
+    return [change for change in changes if not change.startswith(free)]

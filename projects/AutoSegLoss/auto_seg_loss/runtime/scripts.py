@@ -10,7 +10,7 @@ import argparse
 import multiprocessing
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from os.path import expanduser
 
@@ -20,7 +20,6 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
-from auto_seg_loss.runtime.checks import checked_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from autoseg_core import SpecError
@@ -110,15 +109,6 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
         "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
     )
     return parser
-
-
-def prepare(args: argparse.Namespace, *checks: Callable[[CfgNode], None]) -> CfgNode:
-    """The frozen config of a script, checked; nothing is written yet. See ``checked_config``."""
-    if not args.config_file:
-        raise ConfigError(
-            "--config-file is missing; projects/AutoSegLoss/configs/README.md lists what there is."
-        )
-    return checked_config(args.config_file, args.opts, *checks)
 
 
 def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -> None:

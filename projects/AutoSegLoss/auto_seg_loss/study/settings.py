@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode
 
-from auto_seg_loss.config import expand_homes
-from auto_seg_loss.runtime.configs import load_config, read_yaml, run_imports
+from auto_seg_loss.config import expand_homes, register_names
+from auto_seg_loss.runtime.configs import load_config, read_yaml
 from auto_seg_loss.runtime.errors import ConfigError
 
 TENSORBOARD, CANDIDATES = "tensorboard", "losses"
@@ -107,7 +107,7 @@ def _merged(
         names = ", ".join(filter(None, labels))
         raise ConfigError(f"{names} of STUDY.DATASETS and NETWORKS: {error.args[0]}") from None
     expand_homes(merged)
-    run_imports(merged)
+    register_names(merged)
     merged.STUDY = cfg.STUDY.clone()
     merged.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, *labels))
     merged.freeze()

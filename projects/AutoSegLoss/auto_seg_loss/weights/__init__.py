@@ -6,7 +6,7 @@ checkpointer.py  a checkpoint -> a network, under its names and enough of it
 conversion.py    a backbone of another library -> the names of a network here
 """
 
-from auto_seg_loss.weights.checkpointer import Checkpointer, WholeCheckpointer, fitted
+from auto_seg_loss.weights.checkpointer import Checkpointer, WholeCheckpointer
 from auto_seg_loss.weights.conversion import converted
 from auto_seg_loss.weights.places import local_weights
 from auto_seg_loss.weights.reading import is_whole, read_checkpoint
@@ -15,7 +15,6 @@ __all__ = [
     "Checkpointer",
     "WholeCheckpointer",
     "converted",
-    "fitted",
     "is_whole",
     "local_weights",
     "read_checkpoint",

@@ -64,8 +64,3 @@ def test_what_is_no_config_is_refused_in_one_line(write, text):
     with pytest.raises(ConfigError, match=r"mine\.yaml") as caught:
         read_yaml(write(text))
     assert "\n" not in str(caught.value)
-
-
-def test_a_remote_base_is_refused(write):
-    with pytest.raises(ConfigError, match=r"mine\.yaml: .*https://\S+a\.yaml"):
-        read_yaml(write("_BASE_: https://example.org/a.yaml\n"))

@@ -47,9 +47,7 @@ def zoo(content, path: Path) -> None:
 
 SAVED = {
     "train_net.pth": lambda n, path: torch.save({"model": n.state_dict(), "iteration": 3}, path),
-    "bare.pth": lambda n, path: torch.save(n.state_dict(), path),
     "old.model": lambda n, path: old_torch({"model": n.state_dict()}, path),
-    "parallel.pth": lambda n, path: torch.save({"state_dict": prefixed("module.", n)}, path),
     "compiled.pth": lambda n, path: torch.save(prefixed("module._orig_mod.", n), path),
     "lightning.ckpt": lambda n, path: torch.save(
         {"state_dict": {**prefixed("model.", n), "criterion.weight": torch.ones(3)}}, path
@@ -58,7 +56,6 @@ SAVED = {
         {"model_ema": {**prefixed("module.", n), "n_averaged": torch.tensor(3)}}, path
     ),
     "n.safetensors": lambda n, path: save_file(n.state_dict(), path),
-    "zoo.pkl": lambda n, path: zoo({"model": arrays(n), "__author__": "Zoo"}, path),
     "heuristics.pkl": lambda n, path: zoo(
         {"model": arrays(n), "__author__": "Zoo", "matching_heuristics": True}, path
     ),
@@ -123,7 +120,7 @@ def test_a_start_may_lack_the_head(tmp_path, source):
     [
         (Network().sem_seg_head, "0 of the 4"),
         (Network(inner=5), r"1 of the 4 .*needs .*\(2, 2\).* file has .*0\.weight \(5, 2\)"),
-        (nn.Sequential(Network().backbone[0]), "2 of the 4 tensors outside its head are in the"),
+        (nn.Sequential(Network().backbone[0]), "2 of the 4 tensors that are needed are in the"),
     ],
     ids=["the head", "other shapes", "half"],
 )
