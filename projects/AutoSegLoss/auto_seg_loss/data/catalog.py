@@ -62,7 +62,7 @@ def folder_pairs(images: Path, labels: Path) -> Pairs:
 
     Raises: as `files_by_stem`, and FileNotFoundError for an image or a label without partner.
     """
-    return pair_up(*files_by_stem(images, labels), images=images, labels=labels)
+    return pair_up(*files_by_stem(images, labels))
 
 
 def files_by_stem(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -94,24 +94,14 @@ def _own_parts(stems: Collection[str]) -> dict[str, str]:
     return dict(zip(stems, own, strict=True))
 
 
-def pair_up(
-    image_files: Mapping[str, Path], label_files: Mapping[str, Path], *, images: Path, labels: Path
-) -> Pairs:
+def pair_up(images: Mapping[str, Path], labels: Mapping[str, Path]) -> Pairs:
     """Pairs of equal key, sorted by it; the keys become the image ids.
 
-    Args:
-        image_files, label_files: by key.
-        images, labels: where they were looked for, for the message.
-
-    Raises:
-        FileNotFoundError: an image or a label has no partner.
+    FileNotFoundError: an image or a label has no partner.
     """
-    if lonely := unpaired(image_files, label_files):
-        raise FileNotFoundError(
-            f"{len(lonely)} images and labels in {images} and {labels} do not pair up: "
-            f"{some(lonely)}"
-        )
-    return [make_pair(key, image_files[key], label_files[key]) for key in sorted(image_files)]
+    if lonely := unpaired(images, labels):
+        raise FileNotFoundError(f"{len(lonely)} images and labels do not pair up: {some(lonely)}")
+    return [make_pair(key, images[key], labels[key]) for key in sorted(images)]
 
 
 def unpaired(images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Path]:
@@ -123,12 +113,9 @@ def unpaired(images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Pat
 def listed_pairs(folder: Path, split: str, labels: str = "SegmentationClass") -> Pairs:
     """Pairs of VOC's layout, in the order of ImageSets/Segmentation/<split>.txt.
 
-    `labels` is the name of the folder of labels. Errors: see `pairs_of_list`, and
-    FileNotFoundError where there is no such list.
+    `labels` is the name of the folder of labels. Errors: see `pairs_of_list`.
     """
     path = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not path.is_file():
-        raise FileNotFoundError(f"no list of the {split} images: {path.absolute()}")
     return pairs_of_list(path, folder / "JPEGImages", folder / labels, folder)
 
 

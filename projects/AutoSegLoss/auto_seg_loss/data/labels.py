@@ -1,8 +1,5 @@
 """Label files to class indices: the only place that knows how labels lie in files.
 
-It needs NumPy and Pillow only and imports nothing of the package, because the scripts of datasets/
-load it by its path, without torch and Detectron2.
-
 Letters: H, W size of the label in pixels; C number of classes.
 """
 

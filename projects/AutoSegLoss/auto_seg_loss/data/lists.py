@@ -1,7 +1,4 @@
-"""Lists of images: text files with one row per image, as people have them.
-
-It imports nothing of the package, because the scripts of datasets/ load it by its path.
-"""
+"""Lists of images: text files with one row per image, as people have them."""
 
 from __future__ import annotations
 
@@ -16,11 +13,7 @@ LABEL_SUFFIXES = (".bmp", ".gif", ".png", ".tif", ".tiff")  # lossless ones
 _IMAGE, _LABEL = ("|".join(map(re.escape, some)) for some in (IMAGE_SUFFIXES, LABEL_SUFFIXES))
 # Two files in a row: the suffixes tell where the first ends, so names may have spaces.
 _TWO_FILES = re.compile(rf"(\S.*?(?:{_IMAGE}))\s*[\s,;]\s*(\S.*(?:{_LABEL}))", re.I)
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class ListError(ValueError):
@@ -88,18 +81,16 @@ def _row(text: str, known: Container[str]) -> Row | None:
 
 
 def read_text(path: Path) -> str:
-    """UTF-8 or UTF-16, with "\\n" at the end of each line; `ListError` for other bytes."""
-    content = path.read_bytes()
-    encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
+    """UTF-8, or UTF-16 with its mark, with "\\n" at the end of each line; ``ListError`` for
+    other bytes."""
+    mark = path.read_bytes()[:2]
     try:
-        text = content.decode(encoding)
-        wrong = text.encode().find(b"\0")
-    except UnicodeDecodeError as error:
-        wrong = error.start
-    if wrong >= 0:
-        line = 1 + content.count(b"\n", 0, wrong)
+        text = path.read_text("utf-16" if mark in _MARKS else "utf-8-sig")
+        if "\0" in text:
+            raise UnicodeError("a character of value 0")
+    except UnicodeError as error:
         raise ListError(
-            f"{path.absolute()}, line {line}: no text of UTF-8, nor of UTF-16 with its mark; save "
+            f"{path.absolute()} is no text of UTF-8, nor of UTF-16 with its mark ({error}); save "
             "the list as UTF-8"
-        )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        ) from None
+    return text

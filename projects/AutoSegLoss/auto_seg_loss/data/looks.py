@@ -1,7 +1,7 @@
 """Every file of a data set looked at once: in parallel, and what was seen is kept.
 
 What was seen lies in the user's cache folder, one file per folder of the data set. It counts for as
-long as name, length and time of change of a file stay. Letters: H, W size in pixels.
+long as length and time of change of a file stay. Letters: H, W size in pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,9 @@ class Seen:
     counts: dict[int, int]
 
 
-_KEPT = TypeAdapter(dict[str, Seen])  # by name, length in bytes and time of change of a file
+Kept = dict[str, tuple[int, int, Seen]]
+"""By name: length in bytes, time of change, and what was seen then."""
+_KEPT = TypeAdapter(Kept)
 
 
 def look_at_images(paths: Sequence[str]) -> dict[str, Seen | str]:
@@ -49,6 +52,14 @@ def look_at_labels(paths: Sequence[str], palette: Palette = ()) -> dict[str, See
     return _look_at(paths, lambda path: _look_at_label(path, palette), kind)
 
 
+def count_values(labels: Iterable[Seen]) -> Counter[int]:
+    """Pixels of each value in all labels."""
+    total: Counter[int] = Counter()
+    for seen in labels:
+        total.update(seen.counts)
+    return total
+
+
 def _look_at_label(path: str, palette: Palette) -> Seen:
     raw = read_values(path, palette)
     height, width = raw.shape
@@ -58,50 +69,46 @@ def _look_at_label(path: str, palette: Palette) -> Seen:
 
 def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> dict[str, Seen | str]:
     kept = {folder: _read(folder, kind) for folder in {os.path.dirname(path) for path in paths}}
-    fresh: dict[str, dict[str, Seen]] = {folder: {} for folder in kept}
+    fresh: dict[str, Kept] = {folder: {} for folder in kept}
 
     def once(path: str) -> Seen | str:
         folder, name = os.path.split(path)
         try:
             status = os.stat(path)
-            key = f"{name} {status.st_size} {status.st_mtime_ns}"
-            if key not in kept[folder]:
-                fresh[folder][key] = look(path)
-            return kept[folder].get(key) or fresh[folder][key]
+            stamp = (status.st_size, status.st_mtime_ns)
+            if name in kept[folder] and kept[folder][name][:2] == stamp:
+                return kept[folder][name][2]
+            seen = look(path)
         except FileNotFoundError:
             return f"{path}: no such file"
         except (OSError, LabelError) as error:
             return str(error)
+        fresh[folder][name] = (*stamp, seen)
+        return seen
 
     with ThreadPoolExecutor() as pool:  # decoding lets go of Python's lock
         work = tqdm(pool.map(once, paths), f"{kind} looked at", len(paths), disable=None, delay=2)
         found = dict(zip(paths, work, strict=True))
     for folder, new in fresh.items():
         if new:
-            changed = {_name(key) for key in new}
-            still = {key: seen for key, seen in kept[folder].items() if _name(key) not in changed}
-            _write(folder, kind, still | new)
+            _write(folder, kind, kept[folder] | new)
     return found
 
 
-def _name(key: str) -> str:
-    return key.rsplit(" ", 2)[0]
-
-
-def _read(folder: str, kind: str) -> dict[str, Seen]:
-    """Those that are kept of a folder; {} where there are none, or none that can be read."""
+def _read(folder: str, kind: str) -> Kept:
+    """What is kept of a folder; {} where there is nothing, or nothing that can be read."""
     try:
         return _KEPT.validate_json(_place(folder, kind).read_bytes())
     except (OSError, ValueError):
         return {}
 
 
-def _write(folder: str, kind: str, seen: dict[str, Seen]) -> None:
+def _write(folder: str, kind: str, kept: Kept) -> None:
     place = _place(folder, kind)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with replacing(place) as partial:
-            partial.write_bytes(_KEPT.dump_json(seen))
+            partial.write_bytes(_KEPT.dump_json(kept))
     except OSError as error:
         logger.warning("looks at %s cannot be kept, the next run takes as long: %s", folder, error)
 

@@ -12,10 +12,11 @@ from tabulate import tabulate
 
 from auto_seg_loss.runtime.checks import look_at_data
 
-from .catalog import some
-from .folder import PARTS, folder_of
+from .catalog import files_by_stem, some, unpaired
+from .folder import PARTS, Folder
+from .looks import count_values
 from .neighbours import alike_neighbours
-from .verify import Labels, count_values
+from .verify import Labels
 
 
 def data_sets(cfg: CfgNode) -> list[str]:
@@ -47,10 +48,11 @@ def _classes(name: str) -> tuple[tuple[str, ...], int]:
 
 def _left_out(cfg: CfgNode) -> str:
     """Files of DATASETS.FOLDER that are in none of its parts."""
-    folder = folder_of(cfg)
+    folder = Folder.of(cfg)
     used = {item["file_name"] for part in PARTS for item in folder.part(part)}
     unused = [i["file_name"] for i in folder.all_pairs() if i["file_name"] not in used]
-    kinds = {"without partner": [*map(str, folder.unpaired())], "in no part": unused}
+    alone = [str(path) for path in unpaired(*files_by_stem(*folder.places))]
+    kinds = {"without partner": alone, "in no part": unused}
     return "\n".join(f"{len(fs)} files {words}: {some(fs)}" for words, fs in kinds.items() if fs)
 
 
@@ -62,58 +64,50 @@ def summary(sets: Mapping[str, Labels], class_names: Sequence[str], ignore_label
         class_names: in the order of the indices.
         ignore_label: the value that means "void" in the files.
     """
-    histograms = {name: _histogram(labels, ignore_label) for name, labels in sets.items()}
     classes = {v: name for v, name in enumerate(class_names) if v != ignore_label}
     parts = [name.rpartition("_sem_seg_")[2] for name in sets]
     short = parts if len(set(parts)) == len(parts) else sets
     headers = ["value", "class", *(head for name in short for head in (f"{name}\n%", "\nimages"))]
+    found = [_Histogram(name, labels, ignore_label) for name, labels in sets.items()]
     rows = [
-        [value, name, *(cell for h in histograms.values() for cell in h.get(value, ("0", 0)))]
+        [value, name, *(cell for one in found for cell in one.cells(value))]
         for value, name in classes.items()
     ]
-    lines = [_head(name, labels, ignore_label) for name, labels in sets.items()]
+    lines = [one.head() for one in found]
     lines.append(tabulate(rows, headers=headers, disable_numparse=True))
-    for name, histogram in histograms.items():
-        lines += _oddities(name, sets[name], histogram, classes, ignore_label)
-    return "\n".join(lines)
+    return "\n".join([*lines, *(line for one in found for line in one.oddities(classes))])
 
 
-Histogram = dict[int, tuple[str, int]]
-"""Of each value that occurs: percent of the pixels that are not void, and images."""
+class _Histogram:
+    """Pixels and images of each value of a set's labels, in words."""
 
+    def __init__(self, name: str, labels: Labels, ignore_label: int) -> None:
+        self._name, self._labels, self._void = name, labels, ignore_label
+        self._pixels = count_values(labels.values())
+        self._images = Counter(value for seen in labels.values() for value in seen.counts)
 
-def _histogram(labels: Labels, ignore_label: int) -> Histogram:
-    counts = count_values(labels.values())
-    images = Counter(value for seen in labels.values() for value in seen.counts)
-    valid = max(counts.total() - counts[ignore_label], 1)
-    return {value: (f"{100 * counts[value] / valid:.3f}", n) for value, n in images.items()}
+    def cells(self, value: int) -> tuple[str, int]:
+        """Percent of the pixels that are not void, and images."""
+        valid = self._pixels.total() - self._pixels[self._void]
+        percent = f"{100 * self._pixels[value] / valid:.3f}" if self._pixels[value] else "0"
+        return percent, self._images[value]
 
+    def head(self) -> str:
+        """Number, sizes from the smallest to the largest area, and void."""
+        sizes = {(seen.height, seen.width) for seen in self._labels.values()}
+        ordered = sorted(sizes, key=lambda size: size[0] * size[1])
+        ends = " to ".join(f"{height}x{width}" for height, width in ordered[:1] + ordered[1:][-1:])
+        many = f" in {len(sizes)} sizes" if len(sizes) > 1 else ""
+        void = 100 * self._pixels[self._void] / max(self._pixels.total(), 1)
+        number = f"data set {self._name!r}: {len(self._labels)} labels"
+        return f"{number}, {ends} (HxW){many}, {void:.3f} % void"
 
-def _head(name: str, labels: Labels, ignore_label: int) -> str:
-    counts = count_values(labels.values())
-    void = 100 * counts[ignore_label] / max(counts.total(), 1)
-    return f"data set {name!r}: {len(labels)} labels, {_sizes(labels)}, {void:.3f} % void"
-
-
-def _oddities(
-    name: str, labels: Labels, histogram: Histogram, classes: Mapping[int, str], ignore_label: int
-) -> Iterator[str]:
-    absent = [class_name for value, class_name in classes.items() if value not in histogram]
-    if absent:
-        yield f"{name}: classes that never occur: {', '.join(absent)}"
-    odd = sorted(histogram.keys() - classes.keys() - {ignore_label})
-    if odd:
-        words = ", ".join(f"{value} (in {histogram[value][1]} files)" for value in odd)
-        yield f"{name}: values that are neither a class nor void: {words}"
-    empty = sum(seen.counts.keys() <= {ignore_label} for seen in labels.values())
-    if empty:
-        yield f"{name}: {empty} labels hold nothing but void"
-
-
-def _sizes(labels: Labels) -> str:
-    """The sizes, (H, W), from the smallest to the largest area."""
-    sizes = sorted(
-        {(seen.height, seen.width) for seen in labels.values()}, key=lambda s: s[0] * s[1]
-    )
-    ends = [f"{height}x{width}" for height, width in (sizes[:1] + sizes[1:][-1:])]
-    return f"{' to '.join(ends)} (HxW)" + (f" in {len(sizes)} sizes" if len(sizes) > 1 else "")
+    def oddities(self, classes: Mapping[int, str]) -> Iterator[str]:
+        """Classes that never occur, values of no class, and labels that are all void."""
+        if absent := [name for value, name in classes.items() if value not in self._images]:
+            yield f"{self._name}: classes that never occur: {', '.join(absent)}"
+        if odd := sorted(self._images.keys() - classes.keys() - {self._void}):
+            words = ", ".join(f"{value} (in {self._images[value]} files)" for value in odd)
+            yield f"{self._name}: values that are neither a class nor void: {words}"
+        if empty := sum(seen.counts.keys() <= {self._void} for seen in self._labels.values()):
+            yield f"{self._name}: {empty} labels hold nothing but void"

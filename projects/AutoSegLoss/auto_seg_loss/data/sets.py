@@ -100,7 +100,7 @@ def _of_cityscapes(folder: Path, split: str) -> Pairs:
     )
     if not images:
         raise FileNotFoundError(f"no images like {places[0].absolute()}/<city>/*{ends[0]}")
-    return pair_up(images, labels, images=places[0], labels=places[1])
+    return pair_up(images, labels)
 
 
 def _alike(*splits: str) -> dict[str, str]:

@@ -5,14 +5,13 @@ Letters: H, W image size in pixels; C number of classes.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .catalog import LISTED, Pairs
 from .images import read_image
 from .labels import REMEDY, Palette, unfit_values
-from .looks import Seen, look_at_images, look_at_labels
+from .looks import Seen, count_values, look_at_images, look_at_labels
 
 Labels = dict[str, Seen]
 DARK = 16  # the levels below are those of images of 12 bits and less that lie in files of 16
@@ -80,14 +79,6 @@ def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) 
         )
 
 
-def count_values(labels: Iterable[Seen]) -> Counter[int]:
-    """Pixels of each value in all labels."""
-    total: Counter[int] = Counter()
-    for seen in labels:
-        total.update(seen.counts)
-    return total
-
-
 def check_brightness(name: str, dicts: Pairs) -> None:
     """Refuses images that are black, or nearly so, as they are read: see `images.read_image`.
 
@@ -134,16 +125,9 @@ def _problems(
     label = labels[path] if path else image
     yield from {words for words in (image, label) if isinstance(words, str)}
     if isinstance(image, Seen) and isinstance(label, Seen):
-        sizes = (image.height, image.width), (label.height, label.width)
+        sizes = [f"{seen.height}x{seen.width}" for seen in (image, label)]
         if sizes[0] != sizes[1]:
-            yield size_mismatch(item["file_name"], sizes[0], item["sem_seg_file_name"], sizes[1])
-
-
-def size_mismatch(
-    image: str, image_size: tuple[int, int], label: str, label_size: tuple[int, int]
-) -> str:
-    """The words for an image and a label of different (H, W)."""
-    return (
-        f"image and label differ in size: {image} is {image_size[0]}x{image_size[1]} (HxW), "
-        f"{label} is {label_size[0]}x{label_size[1]}"
-    )
+            yield (
+                f"image and label differ in size: {item['file_name']} is {sizes[0]} (HxW), "
+                f"{path} is {sizes[1]}"
+            )

@@ -18,7 +18,7 @@ def touch(folder, *names):
 def test_lonely_files_are_listed(tmp_path):
     touch(tmp_path / "i", "a.jpg", "b.jpg")
     touch(tmp_path / "l", "a.png", "c.png")
-    with pytest.raises(FileNotFoundError, match=r"2 images and labels .* do not pair up") as caught:
+    with pytest.raises(FileNotFoundError, match=r"2 images and labels do not pair up") as caught:
         folder_pairs(tmp_path / "i", tmp_path / "l")
     assert str(caught.value).endswith(f"{tmp_path / 'i/b.jpg'}, {tmp_path / 'l/c.png'}")
 

@@ -9,18 +9,14 @@ import pytest
 import torch
 from detectron2.config import get_cfg
 from detectron2.data import MetadataCatalog
-from detectron2.data import transforms as T
+from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.projects.deeplab import add_deeplab_config
 from PIL import Image
 
-from auto_seg_loss.data import SemSegMapper, mapper
+from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.data.mapper import build_augmentations
 
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(monkeypatch):
-    monkeypatch.setattr(mapper, "_DECODED", {})
 
 
 @pytest.fixture
@@ -44,26 +40,21 @@ def write(folder, stem, height, width):
     }
 
 
-def make(is_train=True, augmentations=(), **keywords):
-    defaults = {"image_format": "RGB", "num_classes": 3, "ignore_label": 3}
-    return SemSegMapper(is_train, augmentations=list(augmentations), **{**defaults, **keywords})
-
-
 @pytest.fixture
 def cfg():
-    """Detectron2's config, as add_auto_seg_loss_config leaves it, on two tiny registered sets."""
+    """Detectron2's config, as add_auto_seg_loss_config leaves it, on two tiny registered sets.
+
+    Training images stay as they are.
+    """
     config = get_cfg()
     add_deeplab_config(config)
+    config.INPUT.FORMAT = "RGB"
     config.INPUT.CACHE, config.INPUT.LABEL_PALETTE = False, []
     config.DATASETS.TRAIN = ("mapper_test_train",)
     config.DATASETS.TEST = ("mapper_test_val",)
-    config.INPUT.MIN_SIZE_TRAIN = (20, 40)
-    config.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
+    config.INPUT.MIN_SIZE_TRAIN, config.INPUT.RANDOM_FLIP = (0,), "none"
+    config.INPUT.CROP.ENABLED = False
     config.INPUT.MIN_SIZE_TEST = 40
-    config.INPUT.CROP.ENABLED = True
-    config.INPUT.CROP.TYPE = "absolute"
-    config.INPUT.CROP.SIZE = [16, 24]
-    config.DATALOADER.NUM_WORKERS = 0
     for name, classes in (("train", "abc"), ("val", "abc"), ("other", "abcd")):
         MetadataCatalog.get(f"mapper_test_{name}").set(stuff_classes=list(classes), ignore_label=3)
     yield config
@@ -71,9 +62,9 @@ def cfg():
         MetadataCatalog.remove(f"mapper_test_{name}")
 
 
-def test_training_gives_image_and_indices(item):
+def test_training_gives_image_and_indices(cfg, item):
     before = dict(item)
-    result = make()(item)
+    result = SemSegMapper(cfg)(item)
     assert result["image"].shape == (3, 20, 30) and result["image"].dtype == torch.uint8
     assert result["sem_seg"].shape == (20, 30) and result["sem_seg"].dtype == torch.int64
     assert (result["height"], result["width"]) == (20, 30)
@@ -84,39 +75,36 @@ def test_training_gives_image_and_indices(item):
     assert torch.equal(result["sem_seg"], expected)
 
 
-def test_image_and_label_are_augmented_together(item):
-    augmentations = [T.RandomFlip(prob=1.0), T.CropTransform(3, 5, 12, 9)]
-    result = make(augmentations=augmentations)(item)
-    levels = result["image"][0].long() // 10
-    assert levels.shape == (9, 12)
-    assert torch.equal(result["sem_seg"], torch.where(levels == 3, 255, levels))
+def test_image_and_label_are_cropped_and_flipped_together(cfg, item):
+    cfg.INPUT.CROP.ENABLED, cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE = True, "absolute", [9, 12]
+    cfg.INPUT.RANDOM_FLIP = "horizontal"
+    mapper = SemSegMapper(cfg)
+    for _ in range(4):
+        result = mapper(item)
+        levels = result["image"][0].long() // 10
+        assert levels.shape == (9, 12)
+        assert torch.equal(result["sem_seg"], torch.where(levels == 3, 255, levels))
+    kinds = [type(one).__name__ for one in build_augmentations(cfg, True)]
+    assert kinds == ["ResizeShortestEdge", "RandomCrop_CategoryAreaConstraint", "RandomFlip"]
 
 
-def test_the_cache_decodes_once_for_all_mappers(item, monkeypatch):
-    reads = []
-    real = mapper.read_label
-    monkeypatch.setattr(
-        mapper, "read_label", lambda path, **k: reads.append(path) or real(path, **k)
-    )
-    first = make(cache=True)(item)
-    Path(item["file_name"]).unlink()
-    second = make(cache=True)(item)
+def test_a_label_of_another_size_is_refused(cfg, item, tmp_path):
+    other = write(tmp_path, "b", 20, 31)
+    with pytest.raises(SizeMismatchError, match=r"a\.png"):
+        SemSegMapper(cfg)({**item, "sem_seg_file_name": other["sem_seg_file_name"]})
+
+
+def test_the_cache_decodes_once_for_all_mappers(cfg, item):
+    cfg.INPUT.CACHE = True
+    first = SemSegMapper(cfg)(item)
+    for key in ("file_name", "sem_seg_file_name"):
+        Path(item[key]).unlink()
+    second = SemSegMapper(cfg)(item)
     assert torch.equal(first["image"], second["image"])
     assert torch.equal(first["sem_seg"], second["sem_seg"])
-    assert len(reads) == 1
-    mapper._DECODED.clear()
+    cfg.INPUT.CACHE = False
     with pytest.raises(FileNotFoundError):
-        make(cache=True)(item)
-
-
-def test_from_config_in_training(cfg, item):
-    train = SemSegMapper(cfg, True)
-    assert (train.num_classes, train.ignore_label, train.ignore_value) == (3, 3, 255)
-    assert train.image_format == "BGR" and not train.cache
-    kinds = [type(a).__name__ for a in train.augmentations.augs]
-    assert kinds == ["ResizeShortestEdge", "RandomCrop_CategoryAreaConstraint", "RandomFlip"]
-    result = train(item)
-    assert result["image"].shape == (3, 16, 24) and result["sem_seg"].shape == (16, 24)
+        SemSegMapper(cfg)(item)
 
 
 # Of an image of (40, 60): the middle, and the whole where it is shorter than the crop.
