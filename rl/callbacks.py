@@ -79,8 +79,8 @@ class ProgressBar(Callback):
     def on_round(self, event: RoundEvent) -> None:
         minutes = self._settings.minutes
         limit = 60.0 * minutes - event.seconds if minutes else math.inf
-        counts = {"stopped": event.stopped, "failed": event.failures, "lost": event.lost}
-        bad = "".join(f"  {name} {count}" for name, count in counts.items() if count)
+        kinds = ("stopped", "failed", "lost")
+        bad = "".join(f"  {kind} {event.counts[kind]}" for kind in kinds if event.counts[kind])
         self._say(
             f"round {event.round + 1}/{self._settings.rounds}  best {self._best}  "
             f"mean {event.reward_mean:.4f}{bad}  {self._eta(limit)}"

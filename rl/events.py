@@ -6,6 +6,7 @@ Shapes: D search coordinates.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -16,6 +17,8 @@ from rl.executors.base import Candidate
 from rl.halving import evaluations
 from rl.proxy import ProxyResult
 from rl.selection import Finalist, Selection
+
+Stage = Literal["search", "rung", "selection"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class SearchSettings:
             when it takes as long as those before on average; the first one always does.
         reseeds: fresh seeds of the final race, at most; >= 2, as one pair allows no comparison.
         paired: tell the agent gains over the identity, which is one of each round's samples, see
-            `rl.agents.paired`. The final's candidates are then the best by gain, too.
+            `rl.agents.guarded`. The final's candidates are then the best by gain, too.
         rungs: how often a round is halved, see `rl.halving`; 0 = all get the full budget.
     """
 
@@ -86,7 +89,7 @@ class CandidateEvent:
     before the first), which the final does not change.
     """
 
-    stage: Literal["search", "rung", "selection"]
+    stage: Stage
     step: int
     candidate: Candidate
     result: ProxyResult
@@ -98,9 +101,9 @@ class CandidateEvent:
 class RoundEvent:
     """The agent has been told a round; mean and spread (D,) are those it continues with.
 
-    Told were thetas (N, D) and rewards (N,); `failures` and `stopped` of them failed, or were
-    stopped at a rung. Further `lost` evaluations of the round were lost, and not told. All rounds
-    so far took `seconds`, each in the run that made it.
+    Told were thetas (N, D) and rewards (N,). `counts` has how many candidates of the round ended
+    "ok", "failed", were "stopped" at a rung, or "lost", and then not told. All rounds so far took
+    `seconds`, each in the run that made it.
     """
 
     round: int
@@ -108,9 +111,7 @@ class RoundEvent:
     spread: NDArray[np.float64]
     thetas: NDArray[np.float64]
     rewards: NDArray[np.float64]
-    failures: int
-    stopped: int
-    lost: int
+    counts: Counter[str]
     best: tuple[Candidate, ProxyResult] | None
     seconds: float
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from autoseg_core.files import checked, naming, parse_json
 from rl.locks import FileLock, LockedError
@@ -58,12 +57,14 @@ class Journal(AbstractContextManager["Journal"]):
     Make one with `create` or `resume`; close it, or use it in a with statement.
     """
 
-    def __init__(self, path: Path, lock: FileLock, header: Record, records: list[Record]) -> None:
-        self.path = path
-        self.header = header
-        self.records = records
-        self._lock = lock
+    def __init__(
+        self, path: Path, lock: FileLock, header: Mapping[str, Any], records: Sequence[Record]
+    ) -> None:
+        self.path, self.records, self._lock = path, list(records[1:]), lock
         self._file = path.open("ab")
+        if not records:
+            with uninterrupted():
+                self._write(_line({"format": FORMAT, "kind": "header", **header}))
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -74,14 +75,14 @@ class Journal(AbstractContextManager["Journal"]):
         """
         path = Path(path)
         with _locked(path) as lock:
-            if path.exists() and any(r["kind"] in EVALUATIONS for r in _parse(path)[0]):
+            if any(record["kind"] in EVALUATIONS for record in _parse(path)[0]):
                 raise JournalError(
-                    f"{path} exists already and is not overwritten: continue that search with "
-                    "Journal.resume (on a command line: --resume), or choose another output "
+                    f"{path} holds a search already and is not overwritten: add --resume to the "
+                    "command that began it (in Python: Journal.resume), or choose another output "
                     "directory"
                 )
             path.unlink(missing_ok=True)
-            return cls._start(path, lock, header)
+            return cls(path, lock, header, [])
 
     @classmethod
     def resume(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -93,22 +94,14 @@ class Journal(AbstractContextManager["Journal"]):
         """
         path = Path(path)
         with _locked(path) as lock:
-            records, whole_bytes = _parse(path) if path.exists() else ([], 0)
-            if not records:
+            records, whole_bytes = _parse(path)
+            if records:
+                _check_same(path, records[0], header)
+                os.truncate(path, whole_bytes)
+            else:
                 _logger.warning("%s holds nothing to resume; the search starts anew", path)
                 path.unlink(missing_ok=True)
-                return cls._start(path, lock, header)
-            _check_same(path, records[0], _complete(header))
-            os.truncate(path, whole_bytes)
-            return cls(path, lock, records[0], records[1:])
-
-    @classmethod
-    def _start(cls, path: Path, lock: FileLock, header: Mapping[str, Any]) -> Journal:
-        complete = _complete(header)
-        journal = cls(path, lock, complete, [])
-        with uninterrupted():
-            journal._write(complete)
-        return journal
+            return cls(path, lock, header, records)
 
     def append(self, record: Mapping[str, Any]) -> Record:
         """Write one record through to the disk; returns it as a reader will see it.
@@ -116,19 +109,16 @@ class Journal(AbstractContextManager["Journal"]):
         Numbers round-trip exactly; NaN and infinity become null; numpy values become plain ones.
         ValueError for a record that a reader would refuse, such as of a reward outside [0, 1].
         """
-        plain: Record = _plain(record)
-        _check(plain)
-        if plain["kind"] == "header":
-            raise ValueError(f"a record needs a kind other than 'header', got {plain!r}")
+        line = _line(record)
+        plain = _record(line, is_first=False)
         with uninterrupted():
-            self._write(plain)
+            self._write(line)
             self.records.append(plain)
         return plain
 
-    def _write(self, record: Record) -> None:
-        line = json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
+    def _write(self, line: bytes) -> None:
         with naming(self.path):
-            self._file.write(line.encode())
+            self._file.write(line + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -147,6 +137,7 @@ def read_journal(path: str | Path) -> list[Record]:
     A torn last line is reported and left out; [] when not even the header is complete.
     Raises JournalError for a malformed line, FileNotFoundError.
     """
+    Path(path).stat()
     return _parse(Path(path))[0]
 
 
@@ -168,30 +159,13 @@ def _locked(path: Path) -> Iterator[FileLock]:
         raise
 
 
-def _plain(value: Any) -> Any:
-    """JSON values: numpy unwrapped, NaN and infinity to None; the rest is for json to refuse."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _complete(header: Mapping[str, Any]) -> Record:
-    # Through JSON and back, so that it compares equal with what a reader gets.
-    complete: Record = json.loads(
-        json.dumps({"format": FORMAT, "kind": "header", **_plain(header)}, allow_nan=False)
-    )
-    return complete
+def _line(record: Mapping[str, Any]) -> bytes:
+    return to_json(record, inf_nan_mode="null", fallback=lambda array: array.tolist())
 
 
 def _parse(path: Path) -> tuple[list[Record], int]:
     """Records of the whole lines, header first, and how many bytes those lines take."""
-    content = path.read_bytes()
+    content = path.read_bytes() if path.exists() else b""
     *lines, torn = content.split(b"\n")
     if torn:
         _logger.warning(
@@ -201,37 +175,36 @@ def _parse(path: Path) -> tuple[list[Record], int]:
             len(lines) + 1,
             len(torn),
         )
-    records = [_parse_line(path, number, line) for number, line in enumerate(lines, start=1)]
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_record(line, is_first=number == 1))
+        except ValueError as error:
+            raise JournalError(
+                f"{path}, line {number} is malformed: {error}. If something other than a search "
+                "changed the file, restore it, or start again in another output directory"
+            ) from None
     return records, len(content) - len(torn)
 
 
-def _parse_line(path: Path, number: int, line: bytes) -> Record:
-    try:
-        record = parse_json(line, Record)
-        if (record.get("kind") == "header") != (number == 1):
-            raise ValueError("expected a header on line 1 and nowhere else")
-        if number == 1 and record.get("format") != FORMAT:
-            raise ValueError(
-                f"expected format {FORMAT}, got {record.get('format')!r}: a newer version wrote it"
-            )
-        _check(record)
-    except ValueError as error:
-        raise JournalError(
-            f"{path}, line {number} is malformed: {error}. If something other than a search "
-            "changed the file, restore it, or start again in another output directory"
-        ) from None
+def _record(line: bytes, is_first: bool) -> Record:
+    """The record of a line; ValueError unless it holds what all readers of its kind count on."""
+    record = parse_json(line, Record)
+    kind = record.get("kind")
+    if not isinstance(kind, str) or (kind == "header") != is_first:
+        raise ValueError(f"expected a kind, 'header' on line 1 and nowhere else; got {kind!r}")
+    if is_first and record.get("format") != FORMAT:
+        raise ValueError(
+            f"expected format {FORMAT}, got {record.get('format')!r}: a newer version wrote it"
+        )
+    if kind in EVALUATIONS:
+        checked(record, _Evaluation)
     return record
 
 
-def _check(record: Record) -> None:
-    """ValueError unless it has a kind, and what all readers of an evaluation count on."""
-    if not isinstance(record.get("kind"), str):
-        raise ValueError(f"a record needs a kind, got {record!r}")
-    if record["kind"] in EVALUATIONS:
-        checked(record, _Evaluation)
-
-
-def _check_same(path: Path, old: Record, new: Record) -> None:
+def _check_same(path: Path, old: Record, header: Mapping[str, Any]) -> None:
+    # Through JSON and back, so that it compares equal with what a reader gets.
+    new = json.loads(_line({"format": FORMAT, "kind": "header", **header}))
     # What is absent is not taken as a default: the meaning of the records can have changed with it.
     if rows := differences(old, new):
         raise JournalError(

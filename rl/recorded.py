@@ -5,15 +5,15 @@ Shapes: N candidates of a round, D search coordinates.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl.executors.base import Candidate, Executor
-from rl.journal import Journal
-from rl.proxy import ProxyResult, result_from_json
-from rl.records import again_record, candidate_record, candidates_of, replay
+from rl.journal import EVALUATIONS, Journal, JournalError, Record
+from rl.proxy import ProxyResult, result_from_json, result_to_json
 
 MAX_LOST = 0.25
 """The share of a round's evaluations that may be lost, and of the final's; more end a search."""
@@ -46,6 +46,10 @@ def candidates_of_round(seed: int, index: int, thetas: NDArray[np.float64]) -> l
 class Recorded:
     """What evaluates and what remembers, as one; it counts what came.
 
+    The record of an evaluation is {"kind": "candidate", "id", "seed", "theta", "status", "reward",
+    "scores", "reason"}; one at a part of the budget has the kind "rung", and its "budget".
+    {"kind": "again", "ids"}: a search stopped over these lost evaluations, to be made again.
+
     Args:
         executor: evaluates what the journal does not hold.
         journal: open; every new result is written before it is given.
@@ -54,62 +58,89 @@ class Recorded:
 
     def __init__(self, executor: Executor, journal: Journal, max_lost: float) -> None:
         self.executor, self.journal, self.max_lost = executor, journal, max_lost
-        self.known = candidates_of(journal)
-        self.evaluations, self.failures, self._reason = 0, 0, ""
-        self.lost: list[str] = []
+        self.known: dict[str, Record] = {}
+        for record in journal.records:
+            if record["kind"] in EVALUATIONS:
+                self.known[record["id"]] = record
+            for again in record["ids"] if record["kind"] == "again" else ():
+                self.known.pop(again, None)
+        self.counts: Counter[str] = Counter()
+        self._reason = ""  # of the last failure
+        self._lost: list[str] = []  # in this stage
 
     def begin_stage(self, evaluations: int) -> None:
         """A round or the final, of so many evaluations at full budget."""
-        self._size, self._begin = evaluations, len(self.lost)
+        self._size, self._lost = evaluations, []
 
     def results(
         self, candidates: Sequence[Candidate]
     ) -> Iterator[tuple[Candidate, ProxyResult, bool]]:
-        """Each candidate with its result, in order, and whether the journal had it."""
+        """Each candidate with its result, in order, and whether the journal had it.
+
+        SearchError, after the last one that was given, when too many of a stage were lost.
+        """
         fresh = self.executor.run([one for one in candidates if one.id not in self.known])
         for candidate in candidates:
             replayed = candidate.id in self.known
-            if replayed:
-                result = replay(self.journal, self.known[candidate.id], candidate)
-            else:
-                result = self._take(candidate, *next(fresh))
+            record = self._replay(candidate) if replayed else self._take(candidate, *next(fresh))
+            # What was written is what is used: nothing may differ between a run and its replay.
+            result = result_from_json(record)
             yield candidate, result, replayed
-
-    def count(self, candidate: Candidate, result: ProxyResult) -> None:
-        """SearchError when it was lost, as one too many of its stage."""
-        self.evaluations += 1
-        if result.status == "failed":
-            self.failures, self._reason = self.failures + 1, result.reason
-        if result.status != "lost":
-            return
-        self.lost.append(candidate.id)
-        here = len(self.lost) - self._begin
-        if here > self.max_lost * self._size:
-            self.let_again()
-            raise SearchError(
-                f"{here} of {self._size} evaluations were lost, more than the share "
-                f"{self.max_lost:g} that may be; the last: {result.reason}. The journal "
-                f"{self.journal.path} holds every reason: mend it and resume the search, which "
-                "evaluates them again"
-            )
+            self.counts[result.status] += 1
+            if result.status == "failed":
+                self._reason = result.reason
+            if result.status == "lost":
+                self._lost.append(candidate.id)
+                self._check_lost(result.reason)
 
     def check_hope(self) -> None:
         """SearchError when there was nothing but failures, of eight evaluations or more."""
-        if self.failures == self.evaluations - len(self.lost) >= _HOPELESS:
+        failures = self.counts["failed"]
+        if failures >= _HOPELESS and not self.counts["ok"]:
             raise SearchError(
-                f"all of the first {self.failures} evaluations failed, so there is nothing to "
-                f"learn from; the last: {self._reason}. The journal {self.journal.path} holds "
-                "every reason: mend it, and start again in another output directory"
+                f"all of the first {failures} evaluations failed, so there is nothing to learn "
+                f"from; the last: {self._reason}. The journal {self.journal.path} holds every "
+                "reason: mend it, and start again in another output directory"
             )
 
     def let_again(self) -> None:
         """The search stops over what was lost in this stage: resuming it evaluates that again."""
-        if here := self.lost[self._begin :]:
-            self.journal.append(again_record(here))
+        if self._lost:
+            self.journal.append({"kind": "again", "ids": self._lost})
 
-    def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> ProxyResult:
+    def _replay(self, candidate: Candidate) -> Record:
+        """The record; JournalError unless theta and seed are what this search asks for."""
+        record, asked = self.known[candidate.id], _name(candidate)
+        recorded = {key: record.get(key) for key in asked}
+        if asked != recorded:
+            raise JournalError(
+                f"{self.journal.path}: candidate {candidate.id} was recorded with {recorded}, this "
+                f"search asks for {asked}. The journal was changed, or code or libraries differ "
+                "from those it was written with: resume with those, or start in another output "
+                "directory"
+            )
+        return record
+
+    def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> Record:
         if came.id != expected.id:
             raise RuntimeError(f"expected the executor's result of {expected.id}, got {came.id}")
-        record = self.journal.append(candidate_record(expected, result))
-        # What was written is what is used: nothing may differ between this run and its replay.
-        return result_from_json(record)
+        return self.journal.append({**_name(expected), **result_to_json(result)})
+
+    def _check_lost(self, reason: str) -> None:
+        lost = len(self._lost)
+        if lost > self.max_lost * self._size:
+            self.let_again()
+            raise SearchError(
+                f"{lost} of {self._size} evaluations were lost, more than the share "
+                f"{self.max_lost:g} that may be; the last: {reason}. The journal "
+                f"{self.journal.path} holds every reason: mend it and resume the search, which "
+                "evaluates them again"
+            )
+
+
+def _name(candidate: Candidate) -> Record:
+    """What a record says of an evaluation before its result."""
+    name = {"kind": "candidate", "id": candidate.id, "seed": candidate.seed}
+    if candidate.budget < 1.0:
+        name |= {"kind": "rung", "budget": candidate.budget}
+    return {**name, "theta": candidate.theta.tolist()}

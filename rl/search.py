@@ -14,14 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl.agents.base import Agent
 from rl.agents.guarded import Guarded
-from rl.agents.paired import Paired
 from rl.callbacks import Callback
 from rl.events import (
     CandidateEvent,
@@ -30,19 +29,20 @@ from rl.events import (
     SearchSettings,
     SearchStart,
     SelectionEvent,
+    Stage,
 )
 from rl.executors.base import Candidate, Executor
 from rl.halving import climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult
 from rl.recorded import MAX_LOST, Recorded, SearchError, candidate_seed, candidates_of_round
-from rl.records import result_record, round_record, stopped_record
 from rl.selection import NoVerdictError, Selection, choose_finalists, race
 from rl.signals import uninterrupted
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
 Evaluated = tuple[Candidate, ProxyResult]
+Told = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def run_search(
@@ -90,7 +90,7 @@ def run_search(
         guarded = Guarded(agent, None if identity is None else len(identity))
         start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
         if settings.paired:
-            guarded = Guarded(Paired(guarded, start))
+            guarded = Guarded(agent, start.size, reference=start)
         recorded = Recorded(executor, journal, max_lost)
         return _Search(guarded, recorded, settings, told, start, clock).run()
     finally:
@@ -109,10 +109,11 @@ class _Search:
         identity: NDArray[np.float64],
         clock: Callable[[], float],
     ) -> None:
-        self.agent, self.recorded, self.journal = agent, recorded, recorded.journal
+        self.agent, self.recorded = agent, recorded
         self.settings, self.tell, self.identity = settings, tell, identity
         self.clock, self.seconds = clock, 0.0
-        self.written = {_key(record): record for record in self.journal.records}
+        # Of each round and of the end there is one record.
+        self.written = {(one["kind"], one.get("round")): one for one in recorded.journal.records}
         self.seen: list[tuple[str, NDArray[np.float64], float]] = []
         self.best: Evaluated | None = None
 
@@ -131,34 +132,31 @@ class _Search:
         thetas = self.agent.ask(self.settings.samples)
         candidates = candidates_of_round(self.settings.seed, index, thetas)
         self.recorded.begin_stage(self.settings.samples)
-        paired = int(self.settings.paired)
-        ends = climb(candidates, self.settings.rungs, self._evaluate, never_stopped=paired)
+        paired = self.settings.paired
+        ends = climb(candidates, self.settings.rungs, self._evaluate, never_stopped=int(paired))
         rewards = np.array(told_rewards(ends))
-        known = ~np.isnan(rewards)
-        if known.any():
-            self.agent.tell(thetas[known], rewards[known])
-        reference = rewards[0] if paired else 0.0
-        for candidate, end, reward in zip(candidates, ends, rewards, strict=True):
-            if end.evaluation.budget < 1.0:
-                self._write_once(stopped_record(candidate.id, end, float(reward)))
-            elif end.status == "ok" and not math.isnan(reference):
-                self.seen.append((candidate.id, candidate.theta, float(reward - reference)))
-        how = Counter(end.status for end in ends)
-        written = self.written.get(("round", index, None), {})
+        told = ~np.isnan(rewards)
+        if told.any():
+            self.agent.tell(thetas[told], rewards[told])
+        gains = rewards - rewards[0] if paired else rewards
+        self.seen += [
+            (one.id, one.theta, float(gain))
+            for one, end, gain in zip(candidates, ends, gains, strict=True)
+            if end.status == "ok" and not math.isnan(gain)
+        ]
+        counts = Counter(end.status for end in ends)
+        self._end_round(index, begin, (thetas[told], rewards[told]), counts)
+
+    def _end_round(self, index: int, begin: float, told: Told, counts: Counter[str]) -> None:
+        """Write down what the agent continues with; `begin` is when the round began."""
+        written = self.written.get(("round", index), {})
         self.seconds = written.get("seconds", self.seconds + self.clock() - begin)
-        event = RoundEvent(
-            index,
-            self.agent.mean,
-            self.agent.spread,
-            thetas[known],
-            rewards[known],
-            failures=how["failed"],
-            stopped=how["stopped"],
-            lost=how["lost"],
-            best=self.best,
-            seconds=self.seconds,
-        )
-        self._write_once(round_record(event, timed=self.settings.minutes > 0.0))
+        mean, spread = self.agent.mean, self.agent.spread
+        record: Record = {"kind": "round", "round": index, "mean": mean, "sigma": spread}
+        if self.settings.minutes:  # equally seeded searches without a limit write equal journals
+            record["seconds"] = self.seconds
+        self._write_once(record)
+        event = RoundEvent(index, mean, spread, *told, counts, self.best, self.seconds)
         self.tell("on_round", event)
         self.recorded.check_hope()
 
@@ -181,17 +179,27 @@ class _Search:
             raise
 
     def _finish(self, selection: Selection) -> SearchResult:
-        winner = selection.winner
+        winner, counts = selection.winner, self.recorded.counts
         result = SearchResult(
             winner.finalist.theta,
             winner.mean,
             self.agent.mean,
             selection,
-            self.recorded.evaluations,
-            self.recorded.failures,
-            len(self.recorded.lost),
+            evaluations=counts.total(),
+            failures=counts["failed"],
+            lost=counts["lost"],
         )
-        self._write_once(result_record(result))
+        self._write_once(
+            {
+                "kind": "result",
+                "winner": winner.finalist.name,
+                "theta": result.theta,
+                "reward": result.reward,
+                "finalists": {one.finalist.name: one.rewards for one in selection.estimates},
+                "ending": selection.ending,
+                "statement": selection.comparison.statement,
+            }
+        )
         self.tell("on_finish", result)
         return result
 
@@ -200,21 +208,20 @@ class _Search:
     ) -> Iterator[Evaluated]:
         """Each candidate with its result, in order; callbacks are told."""
         for candidate, result, replayed in self.recorded.results(candidates):
-            stage, step = _stage(candidate, final), self.recorded.evaluations
-            if stage == "search":
-                self._remember(candidate, result)
+            stage: Stage = "search" if candidate.budget == 1.0 else "rung"
+            stage = "selection" if final else stage
+            is_best = self.best is None or result.reward > self.best[1].reward
+            if stage == "search" and result.status == "ok" and is_best:
+                self.best = candidate, result
+            step = self.recorded.counts.total()
             event = CandidateEvent(stage, step, candidate, result, replayed, self.best)
             self.tell("on_candidate", event)
-            self.recorded.count(candidate, result)
             yield candidate, result
 
-    def _remember(self, candidate: Candidate, result: ProxyResult) -> None:
-        if result.status == "ok" and (self.best is None or result.reward > self.best[1].reward):
-            self.best = candidate, result
-
     def _write_once(self, record: Record) -> None:
-        if _key(record) not in self.written:
-            self.written[_key(record)] = self.journal.append(record)
+        key = record["kind"], record.get("round")
+        if key not in self.written:
+            self.written[key] = self.recorded.journal.append(record)
 
 
 def _tell(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
@@ -223,14 +230,3 @@ def _tell(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
     with uninterrupted():
         for callback in callbacks:
             getattr(callback, name)(*event)
-
-
-def _stage(candidate: Candidate, final: bool) -> Literal["search", "rung", "selection"]:
-    if final:
-        return "selection"
-    return "search" if candidate.budget == 1.0 else "rung"
-
-
-def _key(record: Record) -> tuple[Any, ...]:
-    """What a record is about: there is one of each in a journal."""
-    return record["kind"], record.get("round"), record.get("id")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CORE = {"torch", "numpy", "pydantic", "autoseg_core"}
+CORE = {"torch", "numpy", "pydantic", "pydantic_core", "autoseg_core"}
 # tensorboard is reached through torch.utils.tensorboard.
 LIBRARIES = {
     "gymnasium",

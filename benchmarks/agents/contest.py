@@ -18,7 +18,6 @@ from benchmarks.agents.regret import Run
 from benchmarks.agents.variants import Variant
 from rl.agents import Agent
 from rl.agents.guarded import Guarded
-from rl.agents.paired import Paired
 from rl.proxy import ProxyResult, ProxyTask, check_result
 from rl.recorded import candidate_seed
 
@@ -38,7 +37,7 @@ class Case:
 class Plan:
     """Length and number of the runs: budget evaluations in rounds of samples, seeds 0 … K - 1.
 
-    paired: one sample of each round is the identity, see `rl.agents.paired`.
+    paired: one sample of each round is the identity, see `rl.agents.guarded`.
     """
 
     budget: int
@@ -63,8 +62,7 @@ def run_agent(
 ) -> Run:
     """Ask and tell for the whole budget; what its candidates and its means were worth."""
     values, seen, means = [], [], []
-    one = Paired(agent, case.identity) if plan.paired else agent
-    guarded = Guarded(one, case.identity.size)
+    guarded = Guarded(agent, case.identity.size, case.identity if plan.paired else None)
     for index in range(plan.rounds):
         thetas = guarded.ask(plan.samples)
         of_round = candidate_seed(seed, "search", index)

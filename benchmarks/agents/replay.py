@@ -1,30 +1,47 @@
 """A proxy made of what searches have measured: agents compared in milliseconds on real rewards.
 
-Shapes: D search coordinates.
+scikit-learn's Gaussian process expects the reward of any theta from those of the journals
+(Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5).
+
+Shapes: N evaluations, D search coordinates.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from autoseg_core import SearchSpace
 from autoseg_core.files import user_path
-from benchmarks.agents.regression import FOLDS, Regression, held_out
 from rl.journal import Record, read_journal
 from rl.proxies.blend import Blend
 from rl.proxies.known import normal_error
 from rl.proxy import ProxyResult
 
 Array = NDArray[np.float64]
+
+FOLDS = 5
+"""Parts of the cross-validation."""
+
+_LENGTHS = (0.05, 20.0)
+"""Bounds of a length scale, in edges of the cube; at the upper one a coordinate hardly counts."""
+_NOISE = (1e-4, 2.0)
+"""Bounds of the noise's share of the variance of the rewards."""
 
 _logger = logging.getLogger(__name__)
 
@@ -68,29 +85,42 @@ class Replay:
     """`ProxyTask` with a known maximum, over a regression of recorded rewards.
 
     The reward is the regression's mean, clipped to [0, 1]. It depends on theta alone: the budget is
-    ignored, and the seed counts with noise only. ``error`` says how far to trust it. Nothing ever
-    fails here: failed candidates were left out, so where a real search fails the answer is a guess
-    from the neighbours.
+    ignored, and the seed counts with noise only. Nothing ever fails here: failed candidates were
+    left out, so where a real search fails the answer is a guess from the neighbours.
 
     Args:
-        regression: of the rewards.
+        thetas, rewards: (N, D) in [0, 1] and (N,), what was measured.
         space: of theta.
-        error: what the regression misses.
+        failed: how many further evaluations failed; for ``error``, which says what to trust.
         noise: add a normal error of ``error.noise`` to the reward, as a real evaluation has;
             `normal_error` says what it depends on.
     """
 
     def __init__(
-        self, regression: Regression, space: SearchSpace, error: ReplayError, noise: bool = False
+        self,
+        thetas: Array,
+        rewards: Array,
+        space: SearchSpace,
+        failed: int = 0,
+        noise: bool = False,
     ) -> None:
-        self.regression, self.space, self.error = regression, space, error
+        self.thetas, self.rewards, self.space = thetas, rewards, space
+        self._model = regression(thetas, rewards)
+        spread = float(rewards.std())
+        self.error = ReplayError(
+            candidates=len(rewards),
+            thetas=len(np.unique(thetas, axis=0)),
+            failed=failed,
+            spread=spread,
+            rmse=float(np.sqrt(np.mean((rewards - held_out(thetas, rewards)) ** 2))),
+            noise=spread * math.sqrt(self._model.kernel_.k2.noise_level),
+        )
         self.score_names = (str(space.objective),)
-        self.noise = error.noise if noise else 0.0
+        self.noise = self.error.noise if noise else 0.0
 
     def evaluate(self, theta: Array, seed: int, budget: float = 1.0) -> ProxyResult:
         """Answer for theta (D,) in [0, 1]."""
-        theta = np.asarray(theta, dtype=np.float64)
-        reward = self.regression.mean(theta[None])[0]
+        reward = self._mean(theta)
         if self.noise != 0.0:
             reward += self.noise * normal_error(theta, seed)
         reward = float(np.clip(reward, 0.0, 1.0))
@@ -98,7 +128,7 @@ class Replay:
 
     def value(self, theta: Array) -> float:
         """The reward of theta (D,) without noise."""
-        return float(np.clip(self.regression.mean(np.asarray(theta)[None])[0], 0.0, 1.0))
+        return float(np.clip(self._mean(theta), 0.0, 1.0))
 
     def training(self) -> Blend:
         """The rewards as a training to be led step by step."""
@@ -107,15 +137,47 @@ class Replay:
     @cached_property
     def maximum(self) -> float:
         """The regression's highest reward, by a local search from many points."""
-        known = self.regression.thetas[np.argsort(-self.regression.rewards, kind="stable")[:8]]
+        known = self.thetas[np.argsort(-self.rewards, kind="stable")[:8]]
         starts = [*known, *np.random.default_rng(0).random((24, self.space.dim))]
         bounds = [(0.0, 1.0)] * self.space.dim
-        found = [minimize(self._loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+        found = [
+            minimize(lambda theta: -self._mean(theta), start, method="L-BFGS-B", bounds=bounds)
+            for start in starts
+        ]
         best = min(found, key=lambda result: float(result.fun))
         return self.value(np.clip(best.x, 0.0, 1.0))
 
-    def _loss(self, theta: Array) -> float:
-        return -float(self.regression.mean(theta[None])[0])
+    def _mean(self, theta: Array) -> float:
+        return float(self._model.predict(np.asarray(theta, dtype=np.float64)[None])[0])
+
+
+def regression(thetas: Array, rewards: Array) -> Any:
+    """The Gaussian process of rewards (N,) at thetas (N, D).
+
+    The kernel, amplitude * Matern-5/2(lengths (D,)) + noise on the diagonal, is that of highest
+    marginal likelihood; both variances are relative to that of the rewards.
+    """
+    smooth = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.ones(thetas.shape[1]), _LENGTHS, nu=2.5)
+    model = GaussianProcessRegressor(smooth + WhiteKernel(0.1, _NOISE), normalize_y=True)
+    # One thread: every process of a machine gets the same bits.
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # It warns of each value at a bound, as a coordinate that does not matter has; whether the
+        # fit is any good is what `held_out` measures.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(thetas, rewards)
+
+
+def held_out(thetas: Array, rewards: Array) -> Array:
+    """(N,): what is expected of each evaluation by a regression that has not seen its theta.
+
+    Cross-validation in 5 parts, kernel and all: one fitted to the held-out rewards too would
+    flatter. Evaluations of one theta stay together: a repeat would give the answer away.
+    """
+    expected = np.empty_like(rewards)
+    _, groups = np.unique(thetas, axis=0, return_inverse=True)
+    for seen, unseen in GroupKFold(FOLDS).split(thetas, groups=groups.ravel()):
+        expected[unseen] = regression(thetas[seen], rewards[seen]).predict(thetas[unseen])
+    return expected
 
 
 def from_journals(
@@ -145,14 +207,21 @@ def from_journals(
         space = _check_space(path, header, space)
         candidates += [record for record in records if record["kind"] == "candidate"]
     good = [record for record in candidates if record["status"] == "ok"]
-    _check_enough(good, space)
-    assert space is not None
+    assert space is not None, "at least one journal"
+    different = len({tuple(record["theta"]) for record in good})
+    least = max(2 * space.dim, 2 * FOLDS)
+    if different < least:
+        raise ValueError(
+            f"a regression needs candidates of at least {least} different thetas that did not "
+            f"fail, found {different}; let the search run on, or add journals"
+        )
     thetas, rewards = (np.array([record[key] for record in good]) for key in ("theta", "reward"))
-    regression = Regression(thetas, rewards)
-    error = _estimate(regression, len(candidates) - len(good))
-    if not error.explained > 0.0:
-        _logger.warning("this replay foresees nothing of the rewards: %s; use more data", error)
-    return Replay(regression, space, error, noise)
+    replay = Replay(thetas, rewards, space, len(candidates) - len(good), noise)
+    if not replay.error.explained > 0.0:
+        _logger.warning(
+            "this replay foresees nothing of the rewards: %s; use more data", replay.error
+        )
+    return replay
 
 
 def _check_space(path: str | Path, header: Record, expected: SearchSpace | None) -> SearchSpace:
@@ -168,26 +237,3 @@ def _check_space(path: str | Path, header: Record, expected: SearchSpace | None)
             "spaces do not mix; leave it out, or ask for its own space"
         )
     return own
-
-
-def _check_enough(good: Sequence[Record], space: SearchSpace | None) -> None:
-    different = len({tuple(record["theta"]) for record in good})
-    least = max(2 * space.dim if space else 0, 2 * FOLDS)
-    if different < least:
-        raise ValueError(
-            f"a regression needs candidates of at least {least} different thetas that did not "
-            f"fail, found {different}; let the search run on, or add journals"
-        )
-
-
-def _estimate(regression: Regression, failed: int) -> ReplayError:
-    thetas, rewards = regression.thetas, regression.rewards
-    spread = float(rewards.std())
-    return ReplayError(
-        candidates=len(rewards),
-        thetas=len(np.unique(thetas, axis=0)),
-        failed=failed,
-        spread=spread,
-        rmse=float(np.sqrt(np.mean((rewards - held_out(thetas, rewards)) ** 2))),
-        noise=spread * math.sqrt(regression.noise),
-    )

@@ -20,8 +20,8 @@ AGENTS = {
     "ppo": "rl.agents.ppo:PPO",
     "random": "rl.agents.random_search:RandomSearch",
     "cma_es": "rl.agents.cma_es:CMAES",
-    "tpe": "rl.agents.tpe:TPE",
-    "gp": "rl.agents.gp:GP",
+    "tpe": "rl.agents.by_optuna:TPE",
+    "gp": "rl.agents.by_optuna:GP",
 }
 """name -> its class, which is called as ``cls(identity, seed=..., rounds=..., **options)``."""
 

@@ -89,8 +89,8 @@ class CMAES:
         if self._cma is None:
             if n < _LEAST:
                 raise ValueError(
-                    f"CMA-ES learns from the better half of a round and needs n >= {_LEAST}, "
-                    f"got {n}; use 4 + 3 ln(D) or more"
+                    f"CMA-ES learns from the better half of a round and needs {_LEAST} samples or "
+                    f"more (4 + 3 ln(D) is usual), got {n}"
                 )
             self._cma = self._start(self._identity, n)
         if n != self._cma.population_size:

@@ -1,7 +1,4 @@
-"""An agent whose arrays are checked and copied, in both directions.
-
-An agent may use one array again and again, or write into those it is told; neither may reach
-journals, reports or other candidates. This is the one place where proposals are checked.
+"""An agent as searches ask it: its arrays are checked and copied, and it may be told gains.
 
 Shapes: N thetas, D search coordinates.
 """
@@ -16,13 +13,24 @@ from rl.agents.base import Agent, Vector
 class Guarded:
     """The agent; ValueError in its name for what is not of the promised shape and range.
 
+    An agent may use one array again and again, or write into those it is told; neither reaches
+    journals, reports or other candidates.
+
+    With a reference, row 0 of every round is the reference, the agent is asked for one theta less,
+    and it is told gains: score minus the reference's. Candidates of a round share seed and data,
+    and so a part of their error, which an agent that compares rounds takes for skill. The price is
+    one evaluation per round, and the reference's own error.
+
     Args:
         agent: any agent.
         dim: D; None = as its first mean.
+        reference: (D,) in [0, 1], the identity; None = tell the scores themselves.
     """
 
-    def __init__(self, agent: Agent, dim: int | None = None) -> None:
-        self._agent, self._name = agent, type(agent).__name__
+    def __init__(
+        self, agent: Agent, dim: int | None = None, reference: Vector | None = None
+    ) -> None:
+        self._agent, self._name, self._reference = agent, type(agent).__name__, reference
         self._dim = np.size(agent.mean) if dim is None else dim
 
     @property
@@ -37,21 +45,30 @@ class Guarded:
 
     def ask(self, n: int) -> Vector:
         """(n, D) float64 in [0, 1]."""
-        return self._checked(f"ask({n})", self._agent.ask(n), (n, self._dim), 1.0)
+        if self._reference is None:
+            return self._proposed(n)
+        return np.concatenate([self._reference[None], self._proposed(n - 1)])
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
-        """Pass both on."""
+        """Pass scores on, or gains; nothing of a round whose reference was lost."""
+        if self._reference is not None:
+            if len(thetas) < 2 or not np.array_equal(thetas[0], self._reference):
+                return
+            thetas, scores = thetas[1:], scores[1:] - scores[0]
         self._agent.tell(thetas.copy(), scores.copy())
+
+    def _proposed(self, n: int) -> Vector:
+        return self._checked(f"ask({n})", self._agent.ask(n), (n, self._dim), 1.0)
 
     def _checked(self, what: str, values: Vector, shape: tuple[int, ...], most: float) -> Vector:
         array: Vector = np.array(values, dtype=np.float64)
         if array.shape != shape:
             raise ValueError(
-                f"{self._name}.{what} must give an array of shape {shape}, gave {array.shape}"
+                f"{self._name}.{what}: expected an array of shape {shape}, got {array.shape}"
             )
         wrong = array[~((array >= 0.0) & (array <= most))]  # NaN is wrong
         if wrong.size:
             raise ValueError(
-                f"{self._name}.{what} must give numbers in [0, {most:g}], gave {wrong.tolist()}"
+                f"{self._name}.{what}: expected numbers in [0, {most:g}], got {wrong.tolist()}"
             )
         return array

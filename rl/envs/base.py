@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
-from gymnasium.error import InvalidAction
+from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Box
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace, search_space
 from rl.figures import draw_curves, figure_to_image
+from rl.proxy import ProxyResult
 
 Observation = NDArray[np.float32]
 Theta = NDArray[np.float64]
@@ -32,14 +33,25 @@ UNKNOWN = -1.0
 """Stands for a score or loss that was not measured, or not yet."""
 
 
-@dataclass(frozen=True)
-class Field:
-    """A run of ``size`` numbers of an observation, each in [low, high]."""
+@dataclass
+class Episode:
+    """Where an episode stands, in plain values; ``values`` holds the score after each step."""
 
-    name: str
-    size: int
-    low: float
-    high: float
+    seed: int
+    theta: list[float]
+    number: int = 0
+    step: int = 0
+    loss: float = math.nan
+    scores: dict[str, float] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+    status: str = "ok"
+    reason: str = ""
+
+    def take(self, result: ProxyResult, loss: float = math.nan) -> None:
+        """Note what a step, or the start, gave."""
+        self.scores, self.loss = measured(result.scores), float(loss)
+        self.values.append(float(result.reward))
+        self.status, self.reason = result.status, result.reason
 
 
 class LossEnv(gymnasium.Env[Observation, Any]):
@@ -48,7 +60,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
     Args:
         space: of theta.
         score_names: the scores of the task, in the order in which they are observed.
-        fields: of the observation, in order.
+        fields: of the observation, in order: name -> how many numbers, their low and high.
         normalize_action: Box(-1, 1) instead of Box(0, 1); theta = (action + 1) / 2.
         render_mode: None or "rgb_array".
         length: steps of an episode, >= 1.
@@ -61,7 +73,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         self,
         space: SearchSpace,
         score_names: tuple[str, ...],
-        fields: Sequence[Field],
+        fields: Mapping[str, tuple[int, float, float]],
         normalize_action: bool,
         render_mode: str | None,
         length: int,
@@ -69,16 +81,51 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         if length < 1:
             raise ValueError(f"expected an episode of one step or more, got {length!r}")
         self.space, self.score_names, self.render_mode = space, score_names, render_mode
+        self.length = length
+        self._episode: Episode | None = None
         low = -1.0 if normalize_action else 0.0
         self.action_space = Box(low, 1.0, (space.dim,), np.float32)
-        self._low, self._high = (
-            np.concatenate([np.full(one.size, getattr(one, end), np.float32) for one in fields])
-            for end in ("low", "high")
-        )
+        sizes, lows, highs = zip(*fields.values(), strict=True)
+        self._low, self._high = np.repeat(np.array([lows, highs], np.float32), sizes, axis=1)
         self.observation_space = Box(self._low, self._high, dtype=np.float32)
-        ends = np.cumsum([one.size for one in fields]).tolist()
         self.observation_fields = {
-            one.name: slice(end - one.size, end) for one, end in zip(fields, ends, strict=True)
+            name: slice(end - size, end)
+            for name, size, end in zip(fields, sizes, np.cumsum(sizes).tolist(), strict=True)
+        }
+
+    def begin(self, number: int = 0) -> Episode:
+        """A new episode at the identity, with a seed drawn from `np_random`."""
+        drawn = int(self.np_random.integers(2**31))
+        self._episode = Episode(drawn, self.space.identity().tolist(), number)
+        return self._episode
+
+    @property
+    def episode(self) -> Episode:
+        """The present one; ResetNeeded before the first reset."""
+        if self._episode is None:
+            raise ResetNeeded("no episode was begun; call reset() first")
+        return self._episode
+
+    def is_over(self) -> bool:
+        """Whether the episode has had all its steps."""
+        return self.episode.step >= self.length
+
+    def episode_to_step(self) -> Episode:
+        """The present one; ResetNeeded when it is over."""
+        if self.is_over():
+            raise ResetNeeded("the episode is over; call reset() before step()")
+        return self.episode
+
+    def info(self) -> dict[str, Any]:
+        """What every step tells of the episode."""
+        episode = self.episode
+        return {
+            "scores": dict(episode.scores),
+            "control_points": self.space.control_points(episode.theta),
+            "theta": np.array(episode.theta),
+            "status": episode.status,
+            "reason": episode.reason,
+            "seed": episode.seed,
         }
 
     def theta_of(self, action: ArrayLike) -> Theta:
@@ -99,10 +146,8 @@ class LossEnv(gymnasium.Env[Observation, Any]):
 
     def pack(self, **values: ArrayLike) -> Observation:
         """A value for each field -> observation (L,) float32, clipped to the fields' bounds."""
-        observation: Observation = np.empty_like(self._low)
-        for name, where in self.observation_fields.items():
-            observation[where] = np.asarray(values[name], dtype=np.float32)
-        return observation.clip(self._low, self._high)
+        parts = [np.ravel(values[name]) for name in self.observation_fields]
+        return np.concatenate(parts).astype(np.float32).clip(self._low, self._high)
 
     def score_vector(self, scores: Mapping[str, float]) -> NDArray[np.float64]:
         """Scores (S,) in the order of `score_names`: in [0, 1], UNKNOWN where not measured."""

@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike
 
 from rl.envs.base import (
     UNKNOWN,
     Course,
-    Field,
+    Episode,
     LossEnv,
     Observation,
     Step,
@@ -27,7 +26,7 @@ from rl.envs.base import (
     measured,
 )
 from rl.proxies import make_task, training_of
-from rl.proxy import ProxyResult, ProxyTask, TrainingStep, TrainingTask, score_names_of
+from rl.proxy import ProxyTask, TrainingTask, score_names_of
 from rl.settings_diff import differences
 
 HIGHEST_LOSS = 2.0
@@ -132,41 +131,40 @@ class LossScheduleEnv(LossEnv):
         task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         self.training = training_of(task)
         names = score_names_of(self.training)
-        fields = (
-            Field("progress", 1, 0.0, 1.0),
-            Field("scores", len(names), UNKNOWN, 1.0),
-            Field("loss", 1, UNKNOWN, HIGHEST_LOSS),
-            Field("theta", space.dim, 0.0, 1.0),
-        )
+        fields = {
+            "progress": (1, 0.0, 1.0),
+            "scores": (len(names), UNKNOWN, 1.0),
+            "loss": (1, UNKNOWN, HIGHEST_LOSS),
+            "theta": (space.dim, 0.0, 1.0),
+        }
         super().__init__(space, names, fields, normalize_action, render_mode, steps)
-        self._episode: _Episode | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin a training anew."""
         super().reset(seed=seed)
-        drawn = int(self.np_random.integers(2**31))
-        self._episode = _Episode(drawn, self.space.identity().tolist())
-        self._episode.take(TrainingStep(self.training.start(drawn)))
-        return self.observation(), self._info()
+        episode = self.begin()
+        episode.take(self.training.start(episode.seed))
+        return self.observation(), self.info()
 
     def step(self, action: ArrayLike) -> Step:
         """Train on with the theta of an action, for 1/steps of the whole training."""
-        episode = self._under_way()
-        if self._ended(episode):
-            raise ResetNeeded("the episode is over; call reset() before step()")
-        theta = self.theta_of(action)
+        episode, theta = self.episode_to_step(), self.theta_of(action)
         before = episode.values[-1] if episode.step > 0 else 0.0
         done = self.training.advance(theta.copy(), 1.0 / self.steps)
         episode.theta, episode.step = theta.tolist(), episode.step + 1
-        episode.take(done)
+        episode.take(done.result, done.loss)
         reward = episode.values[-1] - before
-        return self.observation(), reward, self._ended(episode), False, self._info()
+        return self.observation(), reward, self.is_over(), False, self.info()
+
+    def is_over(self) -> bool:
+        """Whether the training is done, or has blown up."""
+        return super().is_over() or (self.episode.step > 0 and self.episode.status == "failed")
 
     def observation(self) -> Observation:
         """What the agent sees now; ResetNeeded before the first reset."""
-        episode = self._under_way()
+        episode = self.episode
         return self.pack(
             progress=episode.step / self.steps,
             scores=self.score_vector(episode.scores),
@@ -174,9 +172,13 @@ class LossScheduleEnv(LossEnv):
             theta=episode.theta,
         )
 
+    def info(self) -> dict[str, Any]:
+        """That of every environment, and the loss of the last step."""
+        return {**super().info(), "losses": measured({"training": self.episode.loss})}
+
     def state_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists, dicts and tensors; ResetNeeded before the first reset."""
-        episode = self._under_way()
+        episode = self.episode
         return {
             "settings": self._settings(),
             "training": self.training.state_dict(),
@@ -194,10 +196,14 @@ class LossScheduleEnv(LossEnv):
                 f"-> this one: {'; '.join(unlike)}"
             )
         self.training.load_state_dict(state["training"])
-        self._episode = _Episode(**deepcopy(state["episode"]))
+        self._episode = Episode(**deepcopy(state["episode"]))
         self.np_random = np.random.Generator(np.random.PCG64())
         self.np_random.bit_generator.state = state["np_random"]
         self._np_random_seed = state["np_random_seed"]
+
+    def _settings(self) -> dict[str, Any]:
+        names = list(self.score_names)
+        return {"space": self.space.to_dict(), "steps": self.steps, "score_names": names}
 
     def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
         thetas = {"identity": self.space.identity()}
@@ -207,48 +213,3 @@ class LossScheduleEnv(LossEnv):
             thetas["current"] = np.array(self._episode.theta)
         progress = [step / self.steps for step in range(len(values))]
         return thetas, {"score": (progress, values)}, "progress"
-
-    def _settings(self) -> dict[str, Any]:
-        names = list(self.score_names)
-        return {"space": self.space.to_dict(), "steps": self.steps, "score_names": names}
-
-    def _under_way(self) -> _Episode:
-        if self._episode is None:
-            raise ResetNeeded("no episode was begun; call reset() first")
-        return self._episode
-
-    def _ended(self, episode: _Episode) -> bool:
-        return episode.step >= self.steps or (episode.step > 0 and episode.status == "failed")
-
-    def _info(self) -> dict[str, Any]:
-        episode = self._under_way()
-        return {
-            "scores": dict(episode.scores),
-            "losses": measured({"training": episode.loss}),
-            "control_points": self.space.control_points(episode.theta),
-            "theta": np.array(episode.theta),
-            "status": episode.status,
-            "reason": episode.reason,
-            "seed": episode.seed,
-        }
-
-
-@dataclass
-class _Episode:
-    """Where an episode stands, in plain values; ``values`` holds the score after each step."""
-
-    seed: int
-    theta: list[float]
-    step: int = 0
-    loss: float = math.nan
-    scores: dict[str, float] = field(default_factory=dict)
-    values: list[float] = field(default_factory=list)
-    status: str = "ok"
-    reason: str = ""
-
-    def take(self, done: TrainingStep) -> None:
-        """Note what a step, or the start, gave."""
-        result: ProxyResult = done.result
-        self.scores, self.loss = measured(result.scores), float(done.loss)
-        self.values.append(float(result.reward))
-        self.status, self.reason = result.status, result.reason

@@ -6,27 +6,23 @@ Shapes: D search coordinates, S scores, G curves of the metric, K control points
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike
 
 from rl.envs.base import (
     UNKNOWN,
     Course,
-    Field,
     LossEnv,
     Observation,
     Step,
     Theta,
     asked_space,
-    measured,
 )
 from rl.executors import Candidate
 from rl.proxies import make_task
-from rl.proxy import ProxyResult, ProxyTask, check_result, score_names_of
+from rl.proxy import ProxyTask, check_result, score_names_of
 
 
 class LossSearchEnv(LossEnv):
@@ -148,15 +144,14 @@ class LossSearchEnv(LossEnv):
         self.horizon = horizon
         self.task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         names = score_names_of(self.task)
-        fields = (
-            Field("last_action", space.dim, 0.0, 1.0),
-            Field("last_scores", len(names), UNKNOWN, 1.0),
-            Field("best", 1, UNKNOWN, 1.0),
-            Field("budget_used", 1, 0.0, 1.0),
-        )
+        fields = {
+            "last_action": (space.dim, 0.0, 1.0),
+            "last_scores": (len(names), UNKNOWN, 1.0),
+            "best": (1, UNKNOWN, 1.0),
+            "budget_used": (1, 0.0, 1.0),
+        }
         super().__init__(space, names, fields, normalize_action, render_mode, horizon)
         self._episodes = 0
-        self._episode: _Episode | None = None
         self._shown: list[tuple[Theta, float]] = []  # since the last seeded reset, for `render`
 
     def reset(
@@ -166,41 +161,30 @@ class LossSearchEnv(LossEnv):
         super().reset(seed=seed)
         if seed is not None:
             self._episodes, self._shown = 0, []
-        drawn = int(self.np_random.integers(2**31))
-        self._episode = _Episode(self._episodes, drawn, self.space.identity())
+        episode = self.begin(self._episodes)
         self._episodes += 1
-        return self._observation(self._episode), {"seed": drawn}
+        return self._observation(), {"seed": episode.seed}
 
     def step(self, action: ArrayLike) -> Step:
         """Score the theta of an action. An exception of the task leaves the episode as it was."""
-        candidate = self.propose(action)
-        episode = self._episode
-        assert episode is not None
+        candidate, episode = self.propose(action), self.episode
         theta = candidate.theta.copy()
         result = check_result(self.task, self.task.evaluate(theta, candidate.seed))
-        episode.used += 1
-        episode.theta = candidate.theta
-        episode.scores = measured(result.scores)
-        episode.best = max(episode.best, result.reward)
+        episode.theta, episode.step = candidate.theta.tolist(), episode.step + 1
+        episode.take(result)
         if self.render_mode is not None:  # what nobody draws is not kept
-            self._shown.append((candidate.theta, float(result.reward)))
-        ended = episode.used >= self.horizon
-        info = self._info(candidate, result)
-        return self._observation(episode), float(result.reward), ended, False, info
+            self._shown.append((candidate.theta, episode.values[-1]))
+        info = {**self.info(), "candidate_id": candidate.id}
+        return self._observation(), episode.values[-1], self.is_over(), False, info
 
     def propose(self, action: ArrayLike) -> Candidate:
         """The evaluation that a step with this action would make; changes nothing.
 
         Raises gymnasium.error.InvalidAction, or ResetNeeded when no episode is under way.
         """
-        episode = self._episode
-        if episode is None or episode.used >= self.horizon:
-            raise ResetNeeded("the episode is over or none was begun; call reset() before step()")
-        return Candidate(
-            f"e{episode.number:05d}c{episode.used:02d}",
-            self.theta_of(action),
-            episode.seed,
-        )
+        episode = self.episode_to_step()
+        name = f"e{episode.number:05d}c{episode.step:02d}"
+        return Candidate(name, self.theta_of(action), episode.seed)
 
     def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
         rewards = [reward for _, reward in self._shown]
@@ -212,33 +196,11 @@ class LossSearchEnv(LossEnv):
             thetas["best"] = self._shown[int(np.argmax(rewards))][0]
         return thetas, {"reward": (count, rewards), "best": (count, best)}, "candidate"
 
-    def _info(self, candidate: Candidate, result: ProxyResult) -> dict[str, Any]:
-        return {
-            "scores": measured(result.scores),
-            "control_points": self.space.control_points(candidate.theta),
-            "theta": candidate.theta.copy(),
-            "status": result.status,
-            "reason": result.reason,
-            "candidate_id": candidate.id,
-            "seed": candidate.seed,
-        }
-
-    def _observation(self, episode: _Episode) -> Observation:
+    def _observation(self) -> Observation:
+        episode = self.episode
         return self.pack(
             last_action=episode.theta,
             last_scores=self.score_vector(episode.scores),
-            best=UNKNOWN if episode.used == 0 else max(episode.best, 0.0),
-            budget_used=episode.used / self.horizon,
+            best=max(*episode.values, 0.0) if episode.values else UNKNOWN,
+            budget_used=episode.step / self.horizon,
         )
-
-
-@dataclass
-class _Episode:
-    """Where an episode stands."""
-
-    number: int
-    seed: int
-    theta: Theta
-    scores: dict[str, float] = field(default_factory=dict)
-    best: float = float("-inf")
-    used: int = 0

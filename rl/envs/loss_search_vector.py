@@ -97,23 +97,22 @@ class LossSearchVectorEnv(SyncVectorEnv):
         # First, for `close`, which the library also calls when the rest of this fails.
         self._owned: Executor | None = None
         asked = asked_space(metric, surface, pieces)
-        make = OncePerProcess(proxy, proxy_kwargs, asked)
-        task, space = make_task(make(), space=asked)
-        self._awaited = [_Awaited(space, score_names_of(task)) for _ in range(num_envs)]
+        task, space = make_task(proxy, proxy_kwargs, asked)
+        self._answers = _Answers(space, score_names_of(task))
         make_env = partial(
             LossSearchEnv,
+            self._answers,
             horizon=horizon,
             normalize_action=normalize_action,
             render_mode=render_mode,
         )
         # Its autoreset, batching and masks are the library's; ours is who evaluates, and when.
-        super().__init__(
-            [partial(make_env, awaited) for awaited in self._awaited],
-            autoreset_mode=AutoresetMode.SAME_STEP,
-        )
+        super().__init__([make_env] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         self._searches = cast("list[LossSearchEnv]", self.envs)
         self._steps = 0
         if isinstance(executor, str):
+            here = executor == "serial"
+            make = (lambda: task) if here else partial(task_of, proxy, proxy_kwargs, asked)
             executor = self._owned = make_executor(executor, make, **(executor_kwargs or {}))
         elif executor_kwargs:
             raise ValueError(f"executor_kwargs {[*executor_kwargs]} are for a named executor")
@@ -131,9 +130,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
         candidates = [
             env.propose(action) for env, action in zip(self._searches, batch, strict=True)
         ]
-        results = self._evaluate(candidates)
-        for awaited, result in zip(self._awaited, results, strict=True):
-            awaited.result = result
+        self._answers.results = self._evaluate(candidates)
         return super().step(batch)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -152,38 +149,20 @@ class LossSearchVectorEnv(SyncVectorEnv):
         return [check_result(self._executor, result) for _, result in self._executor.run(named)]
 
 
-class OncePerProcess:
-    """A factory of a task that builds it at the first call and then gives the same one again.
-
-    Sent to another process it goes without the task, which is built anew there: a network and its
-    data are not what one wants to pickle.
-    """
-
-    def __init__(
-        self,
-        proxy: str | ProxyTask,
-        proxy_kwargs: Mapping[str, Any] | None,
-        space: SearchSpace | None,
-    ) -> None:
-        self._arguments = proxy, proxy_kwargs, space
-        self._task: ProxyTask | None = None
-
-    def __call__(self) -> ProxyTask:
-        """The task."""
-        if self._task is None:
-            self._task = make_task(*self._arguments)[0]
-        return self._task
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_arguments": self._arguments, "_task": None}
+def task_of(
+    proxy: str | ProxyTask, proxy_kwargs: Mapping[str, Any] | None, space: SearchSpace | None
+) -> ProxyTask:
+    """The task alone: what a worker makes, since a network and its data are not to be pickled."""
+    task: ProxyTask = make_task(proxy, proxy_kwargs, space)[0]
+    return task
 
 
-class _Awaited:
-    """The task of one of the environments: it answers with the result that the executor gave."""
+class _Answers:
+    """The task of the environments, which step in order: gives them the executor's results."""
 
     def __init__(self, space: SearchSpace, score_names: tuple[str, ...]) -> None:
         self.space, self.score_names = space, score_names
-        self.result: ProxyResult  # set before each step
+        self.results: list[ProxyResult] = []
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
-        return self.result
+        return self.results.pop(0)

@@ -13,10 +13,11 @@ import errno
 import math
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from rl.executors.base import Candidate
-from rl.proxy import ProxyResult, ProxyTask, check_result, data_errors_of, lost
+from rl.executors.base import Candidate, ExecutorError
+from rl.proxy import ProxyResult, ProxyTask, check_result, data_errors_of, lost, space_of
 from rl.signals import TimeLimitExceeded, time_limit
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -45,13 +46,27 @@ class AttemptPolicy:
 
 
 def evaluate(
-    task: ProxyTask, candidate: Candidate, policy: AttemptPolicy, log: Callable[[str], None]
+    task: ProxyTask,
+    candidate: Candidate,
+    policy: AttemptPolicy,
+    log: Callable[[str], None],
+    limit: Callable[[float | None], AbstractContextManager[None]] = time_limit,
 ) -> ProxyResult:
-    """The task's result, or a lost one; ``log`` is told of every attempt that failed."""
+    """The task's result, or a lost one; ``log`` is told of every attempt that failed.
+
+    ``limit`` ends an attempt after so many seconds. Raises ExecutorError for a theta of another
+    dimension than the task's space: no further attempt and no other candidate would do better.
+    """
+    space = space_of(task)
+    if space is not None and candidate.theta.shape != (space.dim,):
+        raise ExecutorError(
+            f"expected thetas of shape ({space.dim},), the coordinates of {space}; got "
+            f"{candidate.theta.shape}: make the agent for this space"
+        )
     attempts = 1 + policy.max_retries
     for number in range(1, attempts + 1):
         try:
-            with time_limit(policy.timeout):
+            with limit(policy.timeout):
                 # A copy: a task that writes into its argument must not change the candidate.
                 result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
             return check_result(task, result)

@@ -1,4 +1,4 @@
-"""The network behind the proxy `shapes`, one step of its descent, its scores and its warm start.
+"""The network behind the proxy `shapes`, its descent, its scores and its warm start.
 
 All of it draws from generators of its own; torch's global generator is left alone.
 
@@ -7,7 +7,8 @@ Letters: N images, C classes, H, W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
@@ -81,16 +82,18 @@ def warm_start(
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The weights that every training begins with, and their scores; not to be changed.
 
-    Made by cross entropy at first use in a process.
+    Made by cross entropy at first use in a process, from He's normal weights.
     """
-    network = empty_network()
-    _initialise(network, torch.Generator().manual_seed(WARM_SEED))
-    optimizer = make_optimizer(network)
-    loss = nn.CrossEntropyLoss(ignore_index=VOID)
+    network, generator = empty_network(), torch.Generator().manual_seed(WARM_SEED)
+    for name, weight in network.named_parameters():
+        if weight.ndim > 1:
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+        else:
+            nn.init.constant_(weight, 1.0 if name == "norm.weight" else 0.0)
+    loss, steps = nn.CrossEntropyLoss(ignore_index=VOID), range(WARM_ITERATIONS)
+    rates = [WARM_LR * (1.0 - i / WARM_ITERATIONS) ** 0.9 for i in steps]
     with one_thread():
-        for i in range(WARM_ITERATIONS):
-            rate = learning_rate(WARM_LR, i, WARM_ITERATIONS)
-            descend(network, optimizer, loss, batch_of(WARM_SEED, i), rate)
+        descend(network, make_optimizer(network), loss, WARM_SEED, steps, rates)
         return dict(network.state_dict()), score(network, metrics)
 
 
@@ -102,55 +105,41 @@ def empty_network() -> Network:
     return network.to_empty(device="cpu")
 
 
-def _initialise(network: Network, generator: torch.Generator) -> None:
-    """He's normal weights, zero biases, and the identity of the norm."""
-    for name, weight in network.named_parameters():
-        if weight.ndim > 1:
-            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-        else:
-            nn.init.constant_(weight, 1.0 if name == "norm.weight" else 0.0)
-
-
 def make_optimizer(network: Network) -> torch.optim.SGD:
-    """Descent with momentum, at rest; `descend` sets its learning rate."""
+    """Descent with momentum, at rest."""
     return torch.optim.SGD(network.parameters(), momentum=MOMENTUM)
 
 
-def learning_rate(first: float, iteration: int, iterations: int) -> float:
-    """The "poly" schedule: first (1 - iteration / iterations)^0.9."""
-    return float(first * (1.0 - iteration / iterations) ** 0.9)
-
-
-def batch_of(seed: int, iteration: int) -> Tensor:
-    """Training images of a batch, (BATCH,) int64: each epoch is a fresh order of all, cut up."""
-    epoch, place = divmod(iteration, TRAIN // BATCH)
-    order = np.random.default_rng([seed, epoch]).permutation(TRAIN)
-    return torch.from_numpy(order[place * BATCH : (place + 1) * BATCH])
-
-
 def descend(
-    network: Network, optimizer: torch.optim.SGD, loss: Loss, batch: Tensor, rate: float
+    network: Network,
+    optimizer: torch.optim.SGD,
+    loss: Loss,
+    seed: int,
+    iterations: Iterable[int],
+    rates: Iterable[float],
 ) -> float:
-    """One step on the training images ``batch`` (N,) int64; the loss before it.
+    """These iterations at these learning rates; their mean loss, NaN when there are none.
 
-    FloatingPointError when that is not finite; the weights are then as they were.
+    Batches depend on (seed, iteration): each epoch is a fresh order of all images, cut up.
+    FloatingPointError when a loss or the weights at the end are not finite.
     """
-    images = image_sets()[0]
-    with torch.enable_grad():  # an agent's code may have switched gradients off
-        value = loss(network(images.pixels[batch]), images.labels[batch])
-    if not value.isfinite():
-        raise FloatingPointError(f"the loss is {value.item()}")
-    optimizer.zero_grad()
-    value.backward()
-    optimizer.param_groups[0]["lr"] = rate
-    optimizer.step()
-    return value.item()
-
-
-def check_weights(network: Network) -> None:
-    """FloatingPointError unless all weights are finite."""
+    images, losses = image_sets()[0], []
+    for iteration, rate in zip(iterations, rates, strict=True):
+        epoch, place = divmod(iteration, TRAIN // BATCH)
+        order = np.random.default_rng([seed, epoch]).permutation(TRAIN)
+        batch = torch.from_numpy(order[place * BATCH : (place + 1) * BATCH])
+        with torch.enable_grad():  # an agent's code may have switched gradients off
+            value = loss(network(images.pixels[batch]), images.labels[batch])
+        if not value.isfinite():
+            raise FloatingPointError(f"the loss is {value.item()} at iteration {iteration}")
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+        losses.append(value.item())
     if not all(weight.isfinite().all() for weight in network.parameters()):
         raise FloatingPointError("weights are not finite")
+    return sum(losses) / len(losses) if losses else math.nan
 
 
 @torch.no_grad()

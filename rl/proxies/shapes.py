@@ -10,7 +10,6 @@ Letters: D search coordinates.
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,8 @@ from rl.proxies.progress import add_share, check_length
 from rl.proxies.shape_images import VOID
 from rl.proxies.shape_network import (
     TOLERANCE,
-    batch_of,
-    check_weights,
     descend,
     empty_network,
-    learning_rate,
     make_optimizer,
     one_thread,
     score,
@@ -54,10 +50,8 @@ class Shapes:
             raise ValueError(f"expected iterations >= 1 and lr > 0, got {iterations} and {lr}")
         self.space, self.iterations, self.lr = space or SearchSpace("mIoU"), iterations, lr
         self.score_names = self.space.objective.reported
-        self._seed: int | None = None
-        self._progress, self._iteration, self._reason = 0.0, 0, ""
         self._network = empty_network()
-        self._optimizer = make_optimizer(self._network)
+        self._seed: int | None = None
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (D,) in [0, 1]; ValueError when it is not of the space.
@@ -75,10 +69,10 @@ class Shapes:
     def start(self, seed: int) -> ProxyResult:
         """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
         weights, scores = warm_start(self.score_names)
-        self._seed, self._progress, self._iteration, self._reason = seed, 0.0, 0, ""
+        self._seed, self._progress, self._reason = seed, 0.0, ""
         self._network.load_state_dict(weights)
         self._optimizer = make_optimizer(self._network)
-        return self._result(scores)
+        return ProxyResult(self.space.objective.score(scores), dict(scores))
 
     def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
         """Train on with theta (D,) in [0, 1] for this share, in (0, 1], and score.
@@ -89,17 +83,20 @@ class Shapes:
         if self._seed is None:
             raise RuntimeError("this training has not begun; call start(seed) first")
         spec = LossSpec.from_theta("candidate", self.space, theta, tolerance=TOLERANCE)
-        self._progress = add_share(self._progress, share)
+        loss, begin = AutoSegLoss(spec, VOID), self._progress
+        self._progress = add_share(begin, share)
         if self._reason:
             return TrainingStep(failed(self._reason))
+        steps = range(*(round(share * self.iterations) for share in (begin, self._progress)))
+        rates = [self.lr * (1.0 - i / self.iterations) ** 0.9 for i in steps]
         with one_thread():
             try:
-                end = round(self._progress * self.iterations)
-                mean = self._train(AutoSegLoss(spec, VOID), self._seed, end)
+                mean = descend(self._network, self._optimizer, loss, self._seed, steps, rates)
             except FloatingPointError as error:
-                self._reason = f"{error} at iteration {self._iteration}"
+                self._reason = str(error)
                 return TrainingStep(failed(self._reason))
-            return TrainingStep(self._result(score(self._network, self.score_names)), mean)
+            scores = score(self._network, self.score_names)
+        return TrainingStep(ProxyResult(self.space.objective.score(scores), scores), mean)
 
     def state_dict(self) -> dict[str, Any]:
         """Length, seed, progress, weights and momentum: a copy, of plain values and tensors."""
@@ -107,7 +104,6 @@ class Shapes:
             "iterations": self.iterations,
             "seed": self._seed,
             "progress": self._progress,
-            "iteration": self._iteration,
             "reason": self._reason,
             "weights": dict(self._network.state_dict()),
             "optimizer": self._optimizer.state_dict(),
@@ -120,23 +116,8 @@ class Shapes:
         ValueError when that one had another length.
         """
         check_length(state["iterations"], self.iterations)
-        self._seed, self._progress = state["seed"], state["progress"]
-        self._iteration, self._reason = state["iteration"], state["reason"]
+        self._seed, self._progress, self._reason = state["seed"], state["progress"], state["reason"]
         self._network.load_state_dict(state["weights"])
         self._optimizer = make_optimizer(self._network)
         # A copy: the optimiser goes on with the very tensors that it is given.
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-
-    def _train(self, loss: AutoSegLoss, seed: int, end: int) -> float:
-        """The mean loss of the iterations up to ``end``; NaN when there are none."""
-        losses = []
-        while self._iteration < end:
-            rate = learning_rate(self.lr, self._iteration, self.iterations)
-            batch = batch_of(seed, self._iteration)
-            losses.append(descend(self._network, self._optimizer, loss, batch, rate))
-            self._iteration += 1
-        check_weights(self._network)
-        return sum(losses) / len(losses) if losses else math.nan
-
-    def _result(self, scores: dict[str, float]) -> ProxyResult:
-        return ProxyResult(self.space.objective.score(scores), dict(scores))

@@ -148,7 +148,7 @@ def test_a_lost_evaluation_is_not_told(tmp_path: Path) -> None:
     assert lost_one["reason"] == "1 attempt failed: MemoryError: no memory"
     told = [records[f"r00c0{i}"]["theta"] for i in (0, 2, 3)]
     np.testing.assert_array_equal(agent.told[0][0], told)
-    assert (result.lost, [event.lost for event in log.of(RoundEvent)]) == (2, [1, 1, 0])
+    assert (result.lost, [event.counts["lost"] for event in log.of(RoundEvent)]) == (2, [1, 1, 0])
     rewards = [records[f"r00c0{i}"]["reward"] for i in (0, 2, 3)]
     assert log.of(RoundEvent)[0].reward_mean == np.mean(rewards)
 

@@ -31,6 +31,7 @@ from auto_seg_loss.warm_start import state_digest
 from autoseg_core import LossSpec, Provenance, SearchSpace, __version__
 from rl.agents import AGENTS, agent_class
 from rl.agents.base import Agent
+from rl.agents.guarded import Guarded
 from rl.callbacks import ProgressBar
 from rl.events import SearchResult, SearchSettings
 from rl.figures import draw_curves
@@ -177,8 +178,9 @@ def check_search(cfg: CfgNode) -> None:
     with config_errors("SEARCH.ROUNDS, SAMPLES, MINUTES, SELECTION and HALVINGS"):
         settings = search_settings(cfg)
     try:
-        with config_errors("SEARCH.AGENT and its options"):
-            build_agent(cfg, build_space(cfg)).ask(settings.samples - settings.paired)
+        with config_errors("SEARCH.AGENT, its options and SEARCH.SAMPLES"):
+            space = build_space(cfg)
+            Guarded(build_agent(cfg, space), space.dim).ask(settings.samples - settings.paired)
     except ImportError as error:
         raise ConfigError(f"SEARCH.AGENT {cfg.SEARCH.AGENT!r}: {error}") from None
     check_executor(cfg)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from autoseg_core import SearchSpace
-from benchmarks.agents.replay import Replay, from_journals
+from benchmarks.agents.replay import Replay, from_journals, held_out
 from rl.journal import JournalError
 
 SPACE = SearchSpace("mAcc")
@@ -74,7 +74,7 @@ def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
     thetas = np.random.default_rng(0).random((200, 6))
     errors = [task.evaluate(t, 1).reward - clean.evaluate(t, 1).reward for t in thetas]
     assert np.std(errors) == pytest.approx(task.error.noise, rel=0.2)
-    theta = task.regression.thetas[0]
+    theta = task.thetas[0]
     assert task.value(theta) == clean.evaluate(theta, 0).reward
     first = task.evaluate(thetas[0], 1)
     assert first == task.evaluate(thetas[0], 1) != task.evaluate(thetas[0], 2)
@@ -118,3 +118,29 @@ def test_spaces_must_be_one(tmp_path: Path) -> None:
     assert from_journals(path, space=SearchSpace("mAcc")).space == SPACE
     with pytest.raises(ValueError, match=r"gacc is of a search over .*gAcc.*mAcc"):
         from_journals([path, other])
+
+
+# What is held out.
+
+
+def _data(n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    thetas = rng.random((n, 3))
+    smooth = np.sin(3 * thetas[:, 0]) + thetas[:, 1] ** 2
+    return thetas, smooth + rng.normal(scale=0.05, size=n)
+
+
+def test_a_held_out_theta_is_not_known_from_its_repeats() -> None:
+    rng = np.random.default_rng(0)
+    thetas = np.repeat(rng.random((15, 3)), 2, axis=0)
+    rewards = np.repeat(rng.normal(size=15), 2)  # no rule to find, only repeats
+    assert np.std(rewards - held_out(thetas, rewards)) > 0.8 * rewards.std()
+
+
+def test_what_a_held_out_theta_earned_plays_no_part() -> None:
+    thetas, rewards = _data(20)
+    lie = rewards.copy()
+    lie[7] += 10.0
+    honest, misled = held_out(thetas, rewards), held_out(thetas, lie)
+    assert honest[7] == misled[7]
+    assert not np.array_equal(honest, misled)

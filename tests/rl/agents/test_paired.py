@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl.agents import PPO, Agent, RandomSearch
-from rl.agents.paired import Paired
+from rl.agents.guarded import Guarded
 
 IDENTITY = np.array([0.2, 0.8, 0.5])
 
@@ -23,7 +23,7 @@ class _Told(RandomSearch):
 
 def test_the_identity_leads_the_round_and_the_agent_is_told_gains() -> None:
     inner = _Told()
-    agent = Paired(inner, IDENTITY)
+    agent = Guarded(inner, reference=IDENTITY)
     thetas = agent.ask(4)
     np.testing.assert_array_equal(thetas[0], IDENTITY)
     np.testing.assert_array_equal(thetas[1:], RandomSearch(IDENTITY, seed=0).ask(3))
@@ -38,7 +38,7 @@ def test_nothing_is_told_of_a_round_without_the_identity_or_with_nothing_else(
     rows: list[int],
 ) -> None:
     inner = _Told()
-    agent = Paired(inner, IDENTITY)
+    agent = Guarded(inner, reference=IDENTITY)
     thetas = agent.ask(4)
     agent.tell(thetas[rows], np.full(len(rows), 0.5))
     assert inner.told == []
@@ -53,9 +53,9 @@ def _means(agent: Agent, luck: float) -> np.ndarray:
 
 def test_luck_of_a_round_does_not_matter() -> None:
     def best(luck: float) -> np.ndarray:
-        return _means(Paired(RandomSearch(IDENTITY, seed=0), IDENTITY), luck)
+        return _means(Guarded(RandomSearch(IDENTITY, seed=0), reference=IDENTITY), luck)
 
     np.testing.assert_array_equal(best(0.0), best(0.3))
     assert np.any(_means(RandomSearch(IDENTITY, seed=0), 0.3) != best(0.3))
-    ppo = [_means(Paired(PPO(IDENTITY, seed=0), IDENTITY), luck) for luck in (0.0, 0.3)]
+    ppo = [_means(Guarded(PPO(IDENTITY, seed=0), reference=IDENTITY), luck) for luck in (0.0, 0.3)]
     np.testing.assert_allclose(*ppo)

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import math
-import pickle
 
 import numpy as np
 import pytest
 from gymnasium.error import InvalidAction
 from numpy.typing import ArrayLike
 
-from autoseg_core import SearchSpace
 from rl.envs import LossScheduleEnv, LossSearchEnv
 from rl.envs.base import measured
-from rl.envs.loss_search_vector import OncePerProcess
 
 
 def _env(normalize: bool = False) -> LossScheduleEnv:
     """6 coordinates, observed as progress, reward and rmse, loss, theta."""
     return LossScheduleEnv("quadratic", metric="mAcc", normalize_action=normalize)
-
-
-def test_a_task_is_built_once_and_not_pickled() -> None:
-    make = OncePerProcess("quadratic", {"noise": 0.1}, SearchSpace("mAcc"))
-    size = len(pickle.dumps(make))
-    assert make() is make()
-    copy = pickle.loads(pickle.dumps(make))
-    assert copy() is not make()
-    assert len(pickle.dumps(make)) == size  # though it holds a task now
-    theta = np.full(6, 0.5)
-    assert copy().evaluate(theta, 3) == make().evaluate(theta, 3)
 
 
 # Actions.

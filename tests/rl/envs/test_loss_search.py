@@ -95,7 +95,7 @@ def test_a_failed_candidate() -> None:
 
 def test_step_needs_an_episode_under_way() -> None:
     env = _env()
-    with pytest.raises(ResetNeeded, match=r"call reset\(\) before step"):
+    with pytest.raises(ResetNeeded, match=r"call reset\(\) first"):
         env.step(OPTIMUM)
     env.reset(seed=0)
     env.step(OPTIMUM)

@@ -9,9 +9,7 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
-from rl.agents.gp import GP, winsorized  # noqa: E402
-from rl.agents.study import StudyAgent  # noqa: E402
-from rl.agents.tpe import TPE  # noqa: E402
+from rl.agents.by_optuna import GP, TPE, StudyAgent, winsorized  # noqa: E402
 
 IDENTITY = np.array([0.2, 0.8])
 

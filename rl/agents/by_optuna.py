@@ -1,4 +1,4 @@
-"""What the agents by the library `optuna` share: a study made afresh for every round.
+"""The agents by the library `optuna`: TPE, and Bayesian optimisation with a Gaussian process.
 
 Shapes: N samples of a round, D search coordinates, T thetas told so far.
 """
@@ -22,7 +22,8 @@ except ImportError as error:
         "the agents tpe and gp need optuna, which is not installed: pip install -e '.[agents]'"
     ) from error
 
-__all__ = ["StudyAgent", "optuna"]
+_LOWEST = 3.0
+"""In robust deviations below the median."""
 
 
 class StudyAgent(ABC):
@@ -34,11 +35,14 @@ class StudyAgent(ABC):
     Args:
         identity: (D,) in [0, 1].
         seed: of its generator.
+        rounds: length of the search, which makes no difference to it.
         startup: proposals are uniform until this many scores are known, and in the first round;
             >= 1, else ValueError.
     """
 
-    def __init__(self, identity: Vector, *, seed: int, startup: int) -> None:
+    def __init__(
+        self, identity: Vector, *, seed: int, rounds: int | None = None, startup: int = 10
+    ) -> None:
         if startup < 1:
             raise ValueError(f"{type(self).__name__} expects startup >= 1, got {startup}")
         self._identity, self._startup = identity.copy(), startup
@@ -106,6 +110,75 @@ class StudyAgent(ABC):
         """Remember thetas (N, D) and their scores (N,)."""
         self._thetas = np.concatenate([self._thetas, thetas])
         self._scores = np.concatenate([self._scores, scores])
+
+
+class TPE(StudyAgent):
+    """The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
+
+    It models where the good candidates lie and where the others, and proposes between them.
+
+    Within a round, what is already proposed counts as bad (a constant liar), so that a round does
+    not propose one theta N times.
+
+    Args:
+        identity, seed, rounds, startup: see `StudyAgent`.
+        multivariate: model the coordinates jointly, optuna's own default since 5.0, instead of each
+            by itself. Mean final regrets of `benchmarks.agents` on `quadratic` and `rastrigin` are
+            0.0128 and 0.0932 jointly, 0.0012 and 0.0573 by themselves; on `two_peaks` the
+            difference is within the error.
+    """
+
+    def __init__(
+        self,
+        identity: Vector,
+        *,
+        seed: int,
+        rounds: int | None = None,
+        startup: int = 10,
+        multivariate: bool = False,
+    ) -> None:
+        self._multivariate = multivariate
+        super().__init__(identity, seed=seed, startup=startup)
+
+    def _sampler(self, seed: int) -> optuna.samplers.TPESampler:
+        return optuna.samplers.TPESampler(
+            n_startup_trials=self._startup,
+            multivariate=self._multivariate,
+            constant_liar=True,
+            seed=seed,
+        )
+
+
+class GP(StudyAgent):
+    """Models the reward over the whole cube, and proposes what it expects to improve most on it.
+
+    A process with Matern-5/2 kernel, one length scale per coordinate and fitted noise; the next
+    theta maximises log EI. Within a round, what is already proposed counts as running: the
+    expectation is also over what it may earn (qLogEI), which spreads a round.
+    The arguments are those of `StudyAgent`.
+    """
+
+    def _sampler(self, seed: int) -> optuna.samplers.GPSampler:
+        return optuna.samplers.GPSampler(
+            seed=seed, n_startup_trials=self._startup, warn_independent_sampling=False
+        )
+
+    def _seen(self, scores: Vector) -> Vector:
+        return winsorized(scores)
+
+
+def winsorized(scores: Vector) -> Vector:
+    """scores (T,), those more than 3 robust deviations below the median raised to there.
+
+    The process has one scale for all: a few failures at the floor, far below, would flatten what
+    it sees of the others. The deviation is 1.4826 times the median absolute deviation.
+    """
+    if scores.size == 0:
+        return scores
+    median = np.median(scores)
+    lowest = median - _LOWEST * 1.4826 * np.median(np.abs(scores - median))
+    raised: Vector = np.maximum(scores, lowest) if lowest < median else scores
+    return raised
 
 
 @contextmanager
