@@ -5,17 +5,17 @@ N: images; C: classes; H, W: pixels; h, w: logits yet to be upsampled; P: pieces
 Common arguments. logits: (N, C, H, W) of any float dtype and strides; sums are float32, or float64
 for float64. target: (N, H, W) integers of any width, read as they are: classes in [0, C) or
 ``ignore_index``, other labels raise ``ValueError`` on a CPU. tables: of each curve, (P, 8)
-(``tables.curve_tables``), on the logits' device.
+(``tables.curve_tables``), on the logits' device. void_edges: void is a neighbour like another.
 
 region_sums: (4, C) = sums of g_and(p_c) over pixels of class c and of g_or(p_c) over the others,
 pixels of class c, all pixels that count. g_or is the identity where ``tables`` holds one table.
-    sigmoid: classes do not exclude each other; target is (N, C, H, W) with 0 and 1 for each.
-    size: [H, W] of the target; the logits are (N, C, h, w) and upsampled on the way, bilinearly.
-    near: only pixels within so many pixels of an edge of the target count (the trimap); -1: all.
-    drop_background: edges of class 0 make no trimap. void_edges: void is a neighbour like another.
+Under a target (N, C, H, W) of 0 and 1 classes do not exclude each other. Logits (N, C, h, w) that
+are smaller than the target are upsampled on the way, bilinearly; ``align_corners`` says how.
 boundary_sums: (4, C), the fields of ``BoundaryCounts``; four curves of XOR, or one.
 band_sums: as region_sums, on bands of a width of ``radius`` pixels. border: the image's border is
-an edge. curves: "and", "or" or both of them, in this order, with a table each.
+an edge.
+trimap: the target, (N, H, W), C at void and further than ``tolerance`` pixels from its edges; those
+of class 0 make none under ``drop_background``.
 label_counts: (10, C) int64 of two label maps: target, intersection, union; the same on the trimap;
 edges of the target, those near the prediction's, edges of the prediction, those near the target's.
 """
@@ -35,20 +35,31 @@ _FIRST_DERIVATIVES_ONLY = (
     "and transforms of torch.func build the loss with backend='reference'."
 )
 
-# Arguments after logits, target and tables.
+# Arguments after those that all have.
 _SUMS = {
-    "region_sums": "int ignore_index, bool sigmoid, SymInt[]? size, bool align_corners, int near, "
-    "bool drop_background, bool void_edges",
-    "boundary_sums": "int ignore_index, int tolerance, bool void_edges",
-    "band_sums": "int ignore_index, str curves, int radius, bool border, bool void_edges",
+    "region_sums": "bool align_corners",
+    "boundary_sums": "bool void_edges, int tolerance",
+    "band_sums": "bool void_edges, int radius, bool border",
 }
-_INPUTS = "Tensor logits, Tensor target, Tensor[] tables"
+_INPUTS = "Tensor logits, Tensor target, Tensor[] tables, int ignore_index"
 
 torch.library.define(
     "autoseg::label_counts",
     "(Tensor guess, Tensor truth, int classes, int ignore_index, int tolerance, bool void_edges, "
     "bool drop_background, bool trimap, bool boundary) -> Tensor",
 )
+torch.library.define(
+    "autoseg::trimap",
+    "(Tensor target, int classes, int ignore_index, int tolerance, bool drop_background, "
+    "bool void_edges) -> Tensor",
+)
+
+
+@torch.library.register_fake("autoseg::trimap")
+def _trimap_like(target: Tensor, classes: int, *_: Any) -> Tensor:
+    # What holds a label outside the classes, too.
+    small = torch.uint8 if classes <= torch.iinfo(torch.uint8).max - 2 else torch.int16
+    return target.new_empty(target.shape, dtype=small)
 
 
 def _sums_like(logits: Tensor, *_: Any) -> Tensor:

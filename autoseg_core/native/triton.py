@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,32 @@ from autoseg_core.metrics.boundaries import near_boundary
 
 MAX_CLASSES = 256
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+class Map(NamedTuple):
+    """A tensor and its strides, as a kernel takes them."""
+
+    pointer: Tensor
+    strides: tuple[int, ...]
+
+
+class Problem(NamedTuple):
+    """What both kernels are given.
+
+    logits: (N, C, R, Q) or (N, C, h, w). target: (N, R, Q), or (N, C, R, Q) where classes do not
+    exclude each other; four strides, that of C is 0 in the former case. tables: of g_and, and of
+    g_or or None (the identity). places: None, or ``places`` of rows and of columns. shape: C, R, Q,
+    h, w. ignore: the void label. rectangles, programs: of each image.
+    """
+
+    logits: Map
+    target: Map
+    tables: tuple[Tensor, Tensor | None]
+    places: tuple[Tensor, ...] | None
+    shape: tuple[int, ...]
+    ignore: int
+    rectangles: int
+    programs: int
 
 
 @dataclass(frozen=True)
@@ -86,13 +112,13 @@ def region_sums_backward(
     upstream, result = gradient.float().contiguous(), torch.empty_like(logits)
     if job.places is None:
         out = _one_row(result) if job.flat else result
-        job.launch("gradient_kernel", upstream, out, out.stride())
+        job.launch("gradient_kernel", upstream, Map(out, out.stride()))
         return result
     images, classes, height, width = logits.shape
     # What the logits above and below, left and right of each cell get from its pixels.
     shares = logits.new_empty((2, 2, images, height, width, classes), dtype=torch.float32)
     strides = (shares.stride(2), shares.stride(5), shares.stride(4), shares.stride(1))
-    job.launch("gradient_kernel", upstream, shares, strides)
+    job.launch("gradient_kernel", upstream, Map(shares, strides))
     rows = shares[0]
     rows[:, :, 1:] += shares[1, :, :, :-1]
     columns = rows[0]
@@ -124,11 +150,9 @@ class _Job:
 
     logits: Tensor
     target: Tensor
-    near: Tensor | None
     tables: Sequence[Tensor]
     places: tuple[Tensor, ...] | None
     ignore: int
-    sigmoid: bool
     flat: bool  # all pixels of an image are one row
 
     @staticmethod
@@ -137,30 +161,18 @@ class _Job:
         target: Tensor,
         tables: Sequence[Tensor],
         ignore_index: int,
-        sigmoid: bool,
-        size: Sequence[int] | None,
         align_corners: bool,
-        near: int,
-        drop_background: bool,
-        void_edges: bool,
     ) -> _Job:
-        close = None
-        if near >= 0:
-            valid = target != ignore_index
-            seen = torch.ones_like(valid) if void_edges else valid
-            classes = logits.shape[1]
-            labels = torch.where(valid, target.long(), classes)
-            close = near_boundary(labels, seen, classes, near, drop_background).view(torch.uint8)
         between: tuple[Tensor, ...] | None = None
-        if size is not None:
-            sides = zip(logits.shape[2:], size, strict=True)
+        if logits.shape[2:] != target.shape[-2:]:
+            sides = zip(logits.shape[2:], target.shape[-2:], strict=True)
             between = tuple(x for n, m in sides for x in places(n, m, align_corners, logits.device))
         used = [table.float().contiguous() for table in tables]
         like = torch.empty_like(logits, device="meta")  # whose strides its gradient has
         flat = between is None and all(map(_rows_follow, (logits, target, like)))
         if flat:
             logits, target = _one_row(logits), _one_row(target)
-        return _Job(logits, target, close, used, between, ignore_index, sigmoid, flat)
+        return _Job(logits, target, used, between, ignore_index, flat)
 
     @property
     def block(self) -> int:
@@ -188,6 +200,24 @@ class _Job:
         most = MAX_WARPS // _TILINGS[self.block].warps // max(1, len(self.logits))
         return min(self.rectangles, max(1, most))
 
+    @property
+    def problem(self) -> Problem:
+        """As the kernels take it."""
+        strides = self.target.stride()
+        if self.target.ndim == 3:
+            strides = (strides[0], 0, *strides[1:])
+        both, either = self.tables if len(self.tables) == 2 else (*self.tables, None)
+        return Problem(
+            logits=Map(self.logits, self.logits.stride()),
+            target=Map(self.target, strides),
+            tables=(both, either),
+            places=self.places,
+            shape=(self.logits.shape[1], *self.target.shape[-2:], *self.logits.shape[2:]),
+            ignore=self.ignore,
+            rectangles=self.rectangles,
+            programs=self.programs,
+        )
+
     def launch(self, name: str, *others: Any) -> None:
         """Run a kernel, whose own arguments are ``others``; none for no pixels."""
         from autoseg_core.native import triton_kernels  # imports Triton
@@ -196,18 +226,12 @@ class _Job:
         count = len(self.logits) * self.programs
         if count == 0:
             return
-        strides = self.target.stride()
-        if not self.sigmoid:
-            strides = (strides[0], 0, *strides[1:])
-        both, either = self.tables[0], self.tables[1] if len(self.tables) > 1 else None
-        shape = (self.logits.shape[1], *self.target.shape[-2:], *self.logits.shape[2:])
         with torch.cuda.device_of(self.logits):  # Triton launches on the current device
             kernel[(count,)](
-                *(self.logits, self.logits.stride(), self.target, strides, self.near, self.places),
-                *(shape, self.ignore, both, either, *others, self.rectangles, self.programs),
-                SIGMOID=self.sigmoid,
-                AND_PIECES=len(both),
-                OR_PIECES=0 if either is None else len(either),
+                self.problem,
+                *others,
+                SIGMOID=self.target.ndim == 4,
+                PIECES=len(self.tables[0]),
                 BLOCK_C=self.block,
                 BLOCK_P=self.pixels,
                 num_warps=_TILINGS[self.block].warps,
@@ -223,5 +247,24 @@ def _one_row(x: Tensor) -> Tensor:
     return x.flatten(-2).unsqueeze(-2)
 
 
+def trimap(
+    target: Tensor,
+    classes: int,
+    ignore_index: int,
+    tolerance: int,
+    drop_background: bool,
+    void_edges: bool,
+) -> Tensor:
+    """``autoseg::trimap``; labels outside the classes become C + 1, which is none either."""
+    valid = target != ignore_index
+    labels = torch.where(valid, target.long(), classes)
+    seen = torch.ones_like(valid) if void_edges else valid
+    near = near_boundary(labels, seen, classes, tolerance, drop_background)
+    outside = (labels < 0) | (labels > classes)
+    kept = torch.where(near, labels, classes).masked_fill(outside, classes + 1)
+    return kept.to(torch.uint8 if classes <= torch.iinfo(torch.uint8).max - 2 else torch.int16)
+
+
+torch.library.impl("autoseg::trimap", "cuda")(trimap)
 torch.library.impl("autoseg::region_sums", "cuda")(region_sums)
 torch.library.impl("autoseg::region_sums_backward", "cuda")(region_sums_backward)

@@ -7,9 +7,7 @@ lie between the same four logits. It holds all classes of a tile's pixels, so on
 is enough for probabilities, curves and sums. Arithmetic is float32 whatever the logits are. The
 curves' coefficients and formulas are those of ``tables``.
 
-Arguments of both kernels. logits (N, C, R, Q) or (N, C, h, w); target (N, R, Q), or (N, C, R, Q)
-under SIGMOID; near: (N, R, Q) bytes, or None; tables: of g_and, and of g_or or None (the identity).
-places: None, or of rows, then of columns, ``triton.places``. shape: C, R, Q, h, w.
+Both are given a ``triton.Problem``. SIGMOID: its target is (N, C, R, Q). PIECES: of a curve.
 """
 
 # Triton has no types of its own; a kernel is not called as the function that it is written as.
@@ -62,62 +60,65 @@ def _value_and_slope(table, x, PIECES: tl.constexpr):
 
 
 @triton.jit
-def _others(table, p, PIECES: tl.constexpr):
-    """Height and slope of g_or, the identity without a table."""
-    if table is None:
-        return p, 1.0
-    else:
-        return _value_and_slope(table, p, PIECES)
+def _found(problem, p, own, SIGMOID: tl.constexpr, PIECES: tl.constexpr):
+    """Height and slope of g_and; where classes exclude each other, at each pixel's own alone."""
+    if not SIGMOID:
+        p = tl.sum(tl.where(own, p, 0.0), axis=0)[None, :]
+    return _value_and_slope(problem.tables[0], p, PIECES)
 
 
 @triton.jit
-def _rectangle(index, places, shape, BLOCK_P: tl.constexpr):
+def _claimed(problem, p, PIECES: tl.constexpr):
+    """Height and slope of g_or, the identity without a table."""
+    if problem.tables[1] is None:
+        return p, 1.0
+    else:
+        return _value_and_slope(problem.tables[1], p, PIECES)
+
+
+@triton.jit
+def _rectangle(problem, index, BLOCK_P: tl.constexpr):
     """Top, left, width and number of pixels of the rectangle with this index."""
-    if places is None:
-        across = tl.cdiv(shape[2], BLOCK_P)
+    if problem.places is None:
+        across = tl.cdiv(problem.shape[2], BLOCK_P)
         return index // across, index % across * BLOCK_P, BLOCK_P, BLOCK_P
     else:
-        row, column = places[0] + index // shape[4], places[2] + index % shape[4]
+        columns = problem.shape[4]
+        row, column = problem.places[0] + index // columns, problem.places[2] + index % columns
         top, left = tl.load(row), tl.load(column)
         width = tl.load(column + 1) - left
         return top, left, width, (tl.load(row + 1) - top) * width
 
 
 @triton.jit
-def _logits(logits, strides, index, places, shape, known, c, row, column, inside):
-    """Logits of a tile's pixels, (BLOCK_C, BLOCK_P)."""
-    if places is None:
-        place = c * strides[1] + row * strides[2] + column * strides[3]
-        mask = known & inside
-        x = tl.load(logits + place, mask=mask, other=float("-inf")).to(tl.float32)
-    else:
-        i, j = index // shape[4], index % shape[4]
-        below, right = tl.minimum(i + 1, shape[3] - 1), tl.minimum(j + 1, shape[4] - 1)
-        upper, lower = logits + c * strides[1] + i * strides[2], logits + c * strides[1]
-        lower += below * strides[2]
-        down = tl.load(places[1] + row, mask=inside, other=0.0)
-        over = tl.load(places[3] + column, mask=inside, other=0.0)
-        x = (1 - down) * tl.load(upper + j * strides[3], mask=known, other=0.0).to(tl.float32)
-        x += down * tl.load(lower + j * strides[3], mask=known, other=0.0).to(tl.float32)
-        y = (1 - down) * tl.load(upper + right * strides[3], mask=known, other=0.0).to(tl.float32)
-        y += down * tl.load(lower + right * strides[3], mask=known, other=0.0).to(tl.float32)
-        x = tl.where(known, (1 - over) * x + over * y, float("-inf"))
-    return x
+def _weights(problem, row, column, inside):
+    """How near each pixel is to the logits below and to those on the right, in [0, 1]."""
+    down = tl.load(problem.places[1] + row, mask=inside, other=0.0)
+    return down, tl.load(problem.places[3] + column, mask=inside, other=0.0)
+
+
+@triton.jit
+def _upsampled(problem, logits, index, down, over, known):
+    """Logits of pixels between the four logits of a rectangle. logits: pointers, of each class."""
+    i, j = index // problem.shape[4], index % problem.shape[4]
+    below = tl.minimum(i + 1, problem.shape[3] - 1)
+    right = tl.minimum(j + 1, problem.shape[4] - 1) * problem.logits.strides[3]
+    left = j * problem.logits.strides[3]
+    upper = logits + i * problem.logits.strides[2]
+    lower = logits + below * problem.logits.strides[2]
+    x = (1 - down) * tl.load(upper + left, mask=known, other=0.0).to(tl.float32)
+    x += down * tl.load(lower + left, mask=known, other=0.0).to(tl.float32)
+    y = (1 - down) * tl.load(upper + right, mask=known, other=0.0).to(tl.float32)
+    y += down * tl.load(lower + right, mask=known, other=0.0).to(tl.float32)
+    return tl.where(known, (1 - over) * x + over * y, float("-inf"))
 
 
 @triton.jit
 def _pixels(
-    logits,
-    logits_strides,
-    target,
-    target_strides,
-    near,
+    problem,
+    image,
     index,
     start,
-    places,
-    shape,
-    image,
-    ignore,
     SIGMOID: tl.constexpr,
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
@@ -129,57 +130,45 @@ def _pixels(
     logits from taking vectors.
     """
     c = tl.arange(0, BLOCK_C)[:, None].to(tl.int64)  # offsets may exceed 2^31
-    known = c < shape[0]
-    top, left, width, count = _rectangle(index, places, shape, BLOCK_P)
+    known = c < problem.shape[0]
+    top, left, width, count = _rectangle(problem, index, BLOCK_P)
     k = start + tl.arange(0, BLOCK_P)[None, :]
-    if places is None:
+    strides = problem.logits.strides
+    logits = problem.logits.pointer + image * strides[0] + c * strides[1]
+    if problem.places is None:
         row, column = top.to(tl.int64), (left + k).to(tl.int64)
-        inside = column < shape[2]
+        inside = column < problem.shape[2]
+        place = logits + row * strides[2] + column * strides[3]
+        x = tl.load(place, mask=known & inside, other=float("-inf")).to(tl.float32)
     else:
         row, column = (top + k // width).to(tl.int64), (left + k % width).to(tl.int64)
         inside = k < count
-    x = _logits(
-        logits + image * logits_strides[0],
-        *(logits_strides, index, places, shape, known, c, row, column, inside),
-    )
-    place = image * target_strides[0] + row * target_strides[2] + column * target_strides[3]
+        down, over = _weights(problem, row, column, inside)
+        x = _upsampled(problem, logits, index, down, over, known)
+    strides = problem.target.strides
+    place = image * strides[0] + row * strides[2] + column * strides[3]
     if SIGMOID:
         inside = known & inside
-        place += c * target_strides[1]
+        place += c * strides[1]
         p = tl.div_rn(1.0, 1 + tl.exp(-x))
     else:
         power = tl.exp(x - tl.max(x, axis=0)[None, :])
         # Rounded to nearest: a sum of 1 must give the probability 1, where the curve ends exactly.
         p = power * tl.div_rn(1.0, tl.sum(power, axis=0))[None, :]
-    label = tl.load(target + place, mask=inside, other=0)
-    valid = inside & (label.to(tl.int64) != ignore)
-    kinds = 2 if SIGMOID else shape[0]
+    label = tl.load(problem.target.pointer + place, mask=inside, other=0)
+    valid = inside & (label.to(tl.int64) != problem.ignore)
+    kinds = 2 if SIGMOID else problem.shape[0]
     bad = valid & ((label < 0) | (label.to(tl.int64) >= kinds))
-    if near is not None:
-        place = (image * shape[1] + row) * shape[2] + column
-        valid = valid & (tl.load(near + place, mask=inside, other=0) != 0)
     own = label == 1 if SIGMOID else label == c
     return p, valid & own, valid & known & ~own, row, column, inside, bad
 
 
 @triton.jit
 def sums_kernel(
-    logits,
-    logits_strides,
-    target,
-    target_strides,
-    near,
-    places,
-    shape,
-    ignore,
-    and_table,
-    or_table,
+    problem,
     partial,
-    rectangles,
-    programs,
     SIGMOID: tl.constexpr,
-    AND_PIECES: tl.constexpr,
-    OR_PIECES: tl.constexpr,
+    PIECES: tl.constexpr,
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ):
@@ -189,56 +178,47 @@ def sums_kernel(
     a fixed order; no atomics.
     """
     program = tl.program_id(0)
-    image = (program // programs).to(tl.int64)
+    image = (program // problem.programs).to(tl.int64)
     found = tl.zeros((BLOCK_C,), tl.float32)
     claimed, truth = found, found
     pixels, wrong = found, found
-    for index in range(program % programs, rectangles, programs):
-        count = _rectangle(index, places, shape, BLOCK_P)[3]
-        for start in range(0, count, BLOCK_P):
+    for index in range(program % problem.programs, problem.rectangles, problem.programs):
+        for start in range(0, _rectangle(problem, index, BLOCK_P)[3], BLOCK_P):
             p, own, other, _, _, _, bad = _pixels(
-                *(logits, logits_strides, target, target_strides, near),
-                *(index, start, places, shape, image, ignore, SIGMOID, BLOCK_C, BLOCK_P),
+                problem, image, index, start, SIGMOID, BLOCK_C, BLOCK_P
             )
-            if SIGMOID:
-                height = _value_and_slope(and_table, p, AND_PIECES)[0]
-            else:  # a pixel's own class alone
-                mine = tl.sum(tl.where(own, p, 0.0), axis=0)[None, :]
-                height = _value_and_slope(and_table, mine, AND_PIECES)[0]
+            height = _found(problem, p, own, SIGMOID, PIECES)[0]
             found += tl.sum(tl.where(own, height, 0.0), axis=1)
-            claimed += tl.sum(tl.where(other, _others(or_table, p, OR_PIECES)[0], 0.0), axis=1)
+            claimed += tl.sum(tl.where(other, _claimed(problem, p, PIECES)[0], 0.0), axis=1)
             truth += tl.sum(own.to(tl.float32), axis=1)
             pixels += tl.sum((own | other).to(tl.float32), axis=1)
             wrong += tl.sum(bad.to(tl.float32))
-    c = tl.arange(0, BLOCK_C)
-    row, known = partial + program.to(tl.int64) * 5 * shape[0] + c, c < shape[0]
+    c, classes = tl.arange(0, BLOCK_C), problem.shape[0]
+    row, known = partial + program.to(tl.int64) * 5 * classes + c, c < classes
     tl.store(row, found, mask=known)
-    tl.store(row + shape[0], claimed, mask=known)
-    tl.store(row + 2 * shape[0], truth, mask=known)
-    tl.store(row + 3 * shape[0], pixels, mask=known)
-    tl.store(row + 4 * shape[0], wrong, mask=known)
+    tl.store(row + classes, claimed, mask=known)
+    tl.store(row + 2 * classes, truth, mask=known)
+    tl.store(row + 3 * classes, pixels, mask=known)
+    tl.store(row + 4 * classes, wrong, mask=known)
+
+
+@triton.jit
+def _gradient(problem, upstream, tile, SIGMOID: tl.constexpr, PIECES: tl.constexpr):
+    """Gradient in the logits of a tile. upstream: that of g_and's and of g_or's sums, by class."""
+    p, own, other = tile
+    found = upstream[0] * _found(problem, p, own, SIGMOID, PIECES)[1]
+    dp = tl.where(own, found, upstream[1] * _claimed(problem, p, PIECES)[1])
+    mean = p * dp if SIGMOID else tl.sum(p * dp, axis=0)[None, :]
+    return tl.where(own | other, p * (dp - mean), 0.0)
 
 
 @triton.jit
 def gradient_kernel(
-    logits,
-    logits_strides,
-    target,
-    target_strides,
-    near,
-    places,
-    shape,
-    ignore,
-    and_table,
-    or_table,
+    problem,
     upstream,
-    gradient,
-    gradient_strides,
-    rectangles,
-    programs,
+    out,
     SIGMOID: tl.constexpr,
-    AND_PIECES: tl.constexpr,
-    OR_PIECES: tl.constexpr,
+    PIECES: tl.constexpr,
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ):
@@ -249,46 +229,33 @@ def gradient_kernel(
     Of logits yet to be upsampled: what a rectangle's four logits get from it, (2, 2, N, h, w, C).
     """
     program = tl.program_id(0)
-    image = (program // programs).to(tl.int64)
+    image = (program // problem.programs).to(tl.int64)
     c = tl.arange(0, BLOCK_C)[:, None]
-    known = c < shape[0]
-    for_found = tl.load(upstream + c, mask=known, other=0.0)
-    for_claimed = tl.load(upstream + shape[0] + c, mask=known, other=0.0)
-    out = gradient + image * gradient_strides[0] + c.to(tl.int64) * gradient_strides[1]
-    for index in range(program % programs, rectangles, programs):
-        count = _rectangle(index, places, shape, BLOCK_P)[3]
+    known = c < problem.shape[0]
+    of_found = tl.load(upstream + c, mask=known, other=0.0)
+    of_claimed = tl.load(upstream + problem.shape[0] + c, mask=known, other=0.0)
+    to = out.pointer + image * out.strides[0] + c.to(tl.int64) * out.strides[1]
+    for index in range(program % problem.programs, problem.rectangles, problem.programs):
         upper_left = tl.zeros((BLOCK_C, 1), tl.float32)
         upper_right, lower_left, lower_right = upper_left, upper_left, upper_left
-        for start in range(0, count, BLOCK_P):
+        for start in range(0, _rectangle(problem, index, BLOCK_P)[3], BLOCK_P):
             p, own, other, row, column, inside, _ = _pixels(
-                *(logits, logits_strides, target, target_strides, near),
-                *(index, start, places, shape, image, ignore, SIGMOID, BLOCK_C, BLOCK_P),
+                problem, image, index, start, SIGMOID, BLOCK_C, BLOCK_P
             )
-            if SIGMOID:
-                slope = _value_and_slope(and_table, p, AND_PIECES)[1]
+            into = _gradient(problem, (of_found, of_claimed), (p, own, other), SIGMOID, PIECES)
+            if problem.places is None:
+                place = to + row * out.strides[2] + column * out.strides[3]
+                tl.store(place, into.to(out.pointer.dtype.element_ty), mask=known & inside)
             else:
-                mine = tl.sum(tl.where(own, p, 0.0), axis=0)[None, :]
-                slope = _value_and_slope(and_table, mine, AND_PIECES)[1]
-            others = for_claimed * _others(or_table, p, OR_PIECES)[1]
-            dp = tl.where(own, for_found * slope, others)
-            mean = p * dp if SIGMOID else tl.sum(p * dp, axis=0)[None, :]
-            into = p * (dp - mean)
-            into = tl.where(own | other, into, 0.0)
-            if places is None:
-                place = out + row * gradient_strides[2] + column * gradient_strides[3]
-                tl.store(place, into.to(gradient.dtype.element_ty), mask=known & inside)
-            else:
-                down = tl.load(places[1] + row, mask=inside, other=0.0)
-                over = tl.load(places[3] + column, mask=inside, other=0.0)
+                down, over = _weights(problem, row, column, inside)
                 upper, lower = (1 - down) * into, down * into
                 upper_left += tl.sum((1 - over) * upper, axis=1)[:, None]
                 upper_right += tl.sum(over * upper, axis=1)[:, None]
                 lower_left += tl.sum((1 - over) * lower, axis=1)[:, None]
                 lower_right += tl.sum(over * lower, axis=1)[:, None]
-        if places is not None:
-            place = out + index * gradient_strides[2]
-            corner = gradient_strides[3]
+        if problem.places is not None:
+            place = to + index * out.strides[2]
             tl.store(place, upper_left, mask=known)
-            tl.store(place + corner, upper_right, mask=known)
-            tl.store(place + 2 * corner, lower_left, mask=known)
-            tl.store(place + 3 * corner, lower_right, mask=known)
+            tl.store(place + out.strides[3], upper_right, mask=known)
+            tl.store(place + 2 * out.strides[3], lower_left, mask=known)
+            tl.store(place + 3 * out.strides[3], lower_right, mask=known)

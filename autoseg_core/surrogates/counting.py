@@ -93,32 +93,31 @@ def _kernel_counts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
     operations.refuse_forward_mode(batch.logits)
     metric, dtype = get_metric(term.metric), working_dtype(batch.logits.dtype)
     whole = metric.region in ("image", "trimap")
-    if whole and term.curves == ("or",):
+    if term.curves == ("or",):
         points = _with_identity(points)
     tables = curve_tables(term.surface, points, dtype)
     if whole:
         return _region_counts(_region_sums(term, tables, batch))
     # Erosions need the neighbours of a pixel: logits of the full size.
     logits = batch.logits if batch.size is None else batch.upsampled()
-    common = (logits, batch.target, tables, batch.ignore_index)
+    common = (logits, batch.target, tables, batch.ignore_index, term.void_edges)
     if isinstance(metric.region, BoundaryBand):
-        width, curves = metric.region.pixels(*batch.target.shape[-2:]), ",".join(term.curves)
-        rules = (curves, width, metric.region.border, term.void_edges)
-        return _region_counts(torch.ops.autoseg.band_sums(*common, *rules))
-    sums = torch.ops.autoseg.boundary_sums(*common, _reach(term, batch), term.void_edges)
+        width = metric.region.pixels(*batch.target.shape[-2:])
+        sums = torch.ops.autoseg.band_sums(*common, width, metric.region.border)
+        return _region_counts(sums)
+    sums = torch.ops.autoseg.boundary_sums(*common, _reach(term, batch))
     return BoundaryCounts(*sums.unbind())
 
 
 def _region_sums(term: LossTerm, tables: Sequence[Tensor], batch: Batch) -> Tensor:
-    logits, target = batch.logits, batch.target
+    logits, target, void = batch.logits, batch.target, batch.ignore_index
     if logits.ndim == 5:  # depth is one more side of rows
         logits, target = logits.flatten(2, 3), target.flatten(-3, -2)
-    near = _reach(term, batch) if get_metric(term.metric).region == "trimap" else -1
-    sums: Tensor = torch.ops.autoseg.region_sums(
-        *(logits, target, tables, batch.ignore_index, batch.activation == "sigmoid"),
-        *(batch.size, batch.align_corners),
-        *(near, term.drop_background, term.void_edges),
-    )
+    if get_metric(term.metric).region == "trimap":
+        classes = logits.shape[1]
+        rules = (_reach(term, batch), term.drop_background, term.void_edges)
+        target, void = torch.ops.autoseg.trimap(target, classes, void, *rules), classes
+    sums: Tensor = torch.ops.autoseg.region_sums(logits, target, tables, void, batch.align_corners)
     return sums
 
 

@@ -11,8 +11,6 @@ namespace autoseg {
 inline namespace CPU_CAPABILITY {
 namespace bands {
 
-enum Sum { FOUND, CLAIMED, TARGET, PIXELS, SUMS };
-
 // Pixels of an image in the band of their own label, (H, padded) of 0 and 1.
 template <typename S>
 std::vector<Working<S>> own_band(const Scene<S>& scene, int64_t image, int64_t radius,
@@ -52,29 +50,45 @@ std::vector<Working<S>> own_band(const Scene<S>& scene, int64_t image, int64_t r
   return low;
 }
 
+// What all classes share. border: the image's border is an edge.
 template <typename S>
-class Worker {
- public:
+struct Form {
   using T = Working<S>;
+  class Worker;
+
+  Form(const Scene<S>& scene, at::TensorList tables, int64_t radius, bool border)
+      : scene(scene), curves(tables), radius(radius), border(border), bands(scene.images) {
+    at::parallel_for(0, scene.images, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) bands[n] = own_band(scene, n, radius, border);
+    });
+  }
+
+  const Scene<S>& scene;
+  const Curves<T> curves;
+  const int64_t radius;
+  const bool border;
+  std::vector<std::vector<T>> bands;  // of each image
+};
+
+template <typename S>
+class Form<S>::Worker {
+ public:
   using Vec = Vectorized<T>;
   static constexpr int64_t LANES = Vec::size();
 
-  Worker(const Scene<S>& scene, at::TensorList tables, c10::string_view curves, int64_t radius,
-         bool border)
-      : scene_(scene),
-        H(scene.height),
-        W(scene.width),
-        P(scene.padded),
-        radius_(radius),
-        L(P + 2 * radius + LANES),
-        rim_(border ? T(0) : T(1)),
+  explicit Worker(const Form& form)
+      : form_(form),
+        scene_(form.scene),
+        H(scene_.height),
+        W(scene_.width),
+        P(scene_.padded),
+        radius_(form.radius),
+        L(P + 2 * radius_ + LANES),
+        rim_(form.border ? T(0) : T(1)),
         p_(H * L),
-        lowest_((H + 2 * radius) * P),
-        eroded_((H + 2 * radius) * P),
-        line_(L) {
-    if (curves != "or") g_and_.emplace(tables[0]);
-    if (curves != "and") g_or_.emplace(tables[tables.size() - 1]);
-  }
+        lowest_((H + 2 * radius_) * P),
+        eroded_((H + 2 * radius_) * P),
+        line_(L) {}
 
   // Probabilities of a class, with rims left and right, and their erosion.
   void look(int64_t image, int64_t c) {
@@ -94,19 +108,20 @@ class Worker {
     window(eroded_.data(), H, radius_, P, smaller);
   }
 
-  void add(const std::vector<T>& band, int64_t c, T* sums, int64_t classes) const {
+  void add(T* sums, int64_t c) const {
     double found = 0, claimed = 0, target = 0, pixels = 0;
     for (int64_t y = 0; y < H; ++y) {
       Vec f(T(0)), u(T(0)), t(T(0)), n(T(0));
       for (int64_t j = 0; j < P; j += LANES) {
-        const Places at = places(band, y, j, c);
-        f = f + (value(g_and_, at.b) & at.own);
-        u = u + (value(g_or_, at.b) & at.other);
+        const Places at = places(y, j, c);
+        f = f + (form_.curves.both.value(at.b) & at.own);
+        u = u + (form_.curves.claimed(at.b) & at.other);
         t = t + (Vec(T(1)) & at.own);
         n = n + (Vec(T(1)) & (at.own | at.other));
       }
       found += sum_of(f), claimed += sum_of(u), target += sum_of(t), pixels += sum_of(n);
     }
+    const int64_t classes = scene_.classes;
     sums[FOUND * classes + c] = found;
     sums[CLAIMED * classes + c] = claimed;
     sums[TARGET * classes + c] = target;
@@ -114,17 +129,16 @@ class Worker {
   }
 
   template <typename Put>
-  void differentiate(const std::vector<T>& band, int64_t c, const double* d, int64_t classes,
-                     const Put& put) {
-    const Vec d_found(static_cast<T>(d[FOUND * classes + c])),
-        d_claimed(static_cast<T>(d[CLAIMED * classes + c]));
+  void differentiate(const double* d, int64_t c, const Put& put) {
+    const Vec d_found(static_cast<T>(d[FOUND * scene_.classes + c]));
+    const Vec d_claimed(static_cast<T>(d[CLAIMED * scene_.classes + c]));
     of_rows_.assign((H + 2 * radius_) * P, T(0));
     of_p_.resize(H * P);
     for (int64_t y = 0; y < H; ++y) {
       for (int64_t j = 0; j < P; j += LANES) {
-        const Places at = places(band, y, j, c);
-        const Vec db =
-            (slope(g_and_, at.b) * d_found & at.own) + (slope(g_or_, at.b) * d_claimed & at.other);
+        const Places at = places(y, j, c);
+        const Vec own = form_.curves.both.slope(at.b) * d_found & at.own;
+        const Vec db = own + (form_.curves.claimed_slope(at.b) * d_claimed & at.other);
         db.store(&of_p_[y * P + j]);
         Vec left = db.neg();
         const Vec e = Vec::loadu(&eroded_[y * P + j]);
@@ -153,9 +167,9 @@ class Worker {
     Vec b, own, other;
   };
 
-  Places places(const std::vector<T>& band, int64_t y, int64_t j, int64_t c) const {
-    const Vec label = Vec::loadu(scene_.label_row(image_, y) + j),
-              near = Vec::loadu(&band[y * P + j]);
+  Places places(int64_t y, int64_t j, int64_t c) const {
+    const Vec label = Vec::loadu(scene_.label_row(image_, y) + j);
+    const Vec near = Vec::loadu(&form_.bands[image_][y * P + j]);
     const Vec known = label >= Vec(T(0)),
               own = (label == Vec(static_cast<T>(c))) & (near > Vec(T(0)));
     const Vec other = Vec::blendv(known, Vec(T(0)), own);
@@ -163,83 +177,19 @@ class Worker {
     return {b, own, other};
   }
 
-  static Vec value(const std::optional<Curve<T>>& g, Vec x) { return g ? g->value(x) : x; }
-  static Vec slope(const std::optional<Curve<T>>& g, Vec x) { return g ? g->slope(x) : Vec(T(1)); }
-
+  const Form& form_;
   const Scene<S>& scene_;
   const int64_t H, W, P, radius_, L;
   const T rim_;
   int64_t image_ = 0;
-  std::optional<Curve<T>> g_and_, g_or_;
   std::vector<T> p_, lowest_, eroded_, line_, of_rows_, of_p_;
 };
-
-template <typename S, typename Work>
-void for_each_plane(const Scene<S>& scene, at::TensorList tables, c10::string_view curves,
-                    int64_t radius, bool border, const Work& work) {
-  using T = Working<S>;
-  std::vector<std::vector<T>> bands(scene.images);
-  at::parallel_for(0, scene.images, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) bands[n] = own_band(scene, n, radius, border);
-  });
-  at::parallel_for(0, scene.images * scene.classes, 1, [&](int64_t begin, int64_t end) {
-    Worker<S> worker(scene, tables, curves, radius, border);
-    for (int64_t k = begin; k < end; ++k) {
-      worker.look(k / scene.classes, k % scene.classes);
-      work(worker, k / scene.classes, k % scene.classes, bands[k / scene.classes]);
-    }
-  });
-}
-
-at::Tensor band_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,
-                     int64_t ignore_index, c10::string_view curves, int64_t radius, bool border,
-                     bool void_edges) {
-  at::Tensor sums;
-  DISPATCH(logits.scalar_type(), "band_sums", [&] {
-    using T = Working<scalar_t>;
-    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
-    at::Tensor partial =
-        at::zeros({scene.images, SUMS, scene.classes}, c10::CppTypeToScalarType<T>::value);
-    T* to = partial.data_ptr<T>();
-    for_each_plane(
-        scene, tables, curves, radius, border,
-        [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const std::vector<T>& band) {
-          worker.add(band, c, to + image * SUMS * scene.classes, scene.classes);
-        });
-    sums = partial.sum(0);
-  });
-  return sums;
-}
-
-at::Tensor band_sums_backward(const at::Tensor& gradient, const at::Tensor& logits,
-                              const at::Tensor& target, at::TensorList tables, int64_t ignore_index,
-                              c10::string_view curves, int64_t radius, bool border,
-                              bool void_edges) {
-  check_gradient(gradient, logits);
-  at::Tensor out = at::empty_like(logits);
-  const at::Tensor d = gradient.to(at::kDouble).contiguous();
-  DISPATCH(logits.scalar_type(), "band_sums_backward", [&] {
-    using T = Working<scalar_t>;
-    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
-    const at::Tensor of_p = working_room<T>(out);
-    const Dense<T> place(of_p);
-    for_each_plane(
-        scene, tables, curves, radius, border,
-        [&](Worker<scalar_t>& worker, int64_t image, int64_t c, const std::vector<T>& band) {
-          worker.differentiate(
-              band, c, d.const_data_ptr<double>(), scene.classes,
-              [&](int64_t y, const T* row) { place.store({image, y, 0, scene.width}, c, row); });
-        });
-    softmax_gradient(scene, logits, place, out);
-  });
-  return out;
-}
 
 }  // namespace bands
 }  // namespace CPU_CAPABILITY
 }  // namespace autoseg
 
 TORCH_LIBRARY_IMPL(autoseg, CPU, m) {
-  m.impl("band_sums", autoseg::bands::band_sums);
-  m.impl("band_sums_backward", autoseg::bands::band_sums_backward);
+  m.impl("band_sums", autoseg::plane_sums<autoseg::bands::Form, int64_t, bool>);
+  m.impl("band_sums_backward", autoseg::plane_sums_backward<autoseg::bands::Form, int64_t, bool>);
 }

@@ -144,12 +144,14 @@ class Upsampled {
  public:
   using T = Working<S>;
 
-  Upsampled(const at::Tensor& logits, at::IntArrayRef size, bool align_corners)
-      : data_(logits.const_data_ptr<S>()),
+  Upsampled(const at::Tensor& logits, const Grid& grid, bool align_corners)
+      : height(logits.size(2)),
+        width(logits.size(3)),
+        rows(height, grid.rows, align_corners),
+        columns(width, grid.columns, align_corners),
+        data_(logits.const_data_ptr<S>()),
         strides_(logits.strides().vec()),
-        rows(logits.size(2), size[0], align_corners),
-        columns(logits.size(3), size[1], align_corners),
-        narrow_(logits.size(3)) {}
+        narrow_(width) {}
 
   const T* read(const Block& b, int64_t c, T* to) {
     const int64_t start = columns.first[b.column], last = columns.second[b.column + b.count - 1];
@@ -168,14 +170,12 @@ class Upsampled {
     return to;
   }
 
- private:
-  const S* data_;
-  std::vector<int64_t> strides_;
-
- public:
+  const int64_t height, width;
   const Places<T> rows, columns;
 
  private:
+  const S* data_;
+  std::vector<int64_t> strides_;
   std::vector<T> narrow_;  // a row of logits between two rows
 };
 

@@ -10,13 +10,14 @@
 #include <torch/library.h>
 
 #include "curve.h"
+#include "label_maps.h"
 #include "planes.h"
 
 namespace autoseg {
 inline namespace CPU_CAPABILITY {
 namespace boundaries {
 
-enum Sum { TARGET, MATCHED_TARGET, PREDICTION, MATCHED_PREDICTION, SUMS };
+enum Sum { EDGES, MATCHED_EDGES, PREDICTION, MATCHED_PREDICTION };
 
 // XOR of a probability and its erosion, from four curves or from one.
 template <typename T>
@@ -50,23 +51,39 @@ class Xor {
   std::vector<Curve<T>> curves_;
 };
 
-// The work on one class of one image at a time.
+// What all classes share. edges: of label_maps::edges.
 template <typename S>
-class Worker {
- public:
+struct Form {
   using T = Working<S>;
+  class Worker;
+
+  Form(const Scene<S>& scene, at::TensorList tables, int64_t tolerance)
+      : scene(scene),
+        edges(label_maps::edges(scene.target, scene.classes, scene.ignore_index,
+                                scene.void_edges)),
+        soft_edge(tables),
+        tolerance(tolerance) {}
+
+  const Scene<S>& scene;
+  const at::Tensor edges;
+  const Xor<T> soft_edge;
+  const int64_t tolerance;
+};
+
+template <typename S>
+class Form<S>::Worker {
+ public:
   using Vec = Vectorized<T>;
   static constexpr int64_t LANES = Vec::size();
 
-  // edges: of label_maps::edges.
-  Worker(const Scene<S>& scene, const at::Tensor& edges, const Xor<T>& form, int64_t tolerance)
-      : scene_(scene),
-        edges_(edges),
-        form_(form),
-        H(scene.height),
-        W(scene.width),
-        P(scene.padded),
-        reach_(std::min<int64_t>(tolerance, std::max(H, W))),
+  explicit Worker(const Form& form)
+      : scene_(form.scene),
+        edges_(form.edges),
+        soft_edge_(form.soft_edge),
+        H(scene_.height),
+        W(scene_.width),
+        P(scene_.padded),
+        reach_(std::min<int64_t>(form.tolerance, std::max(H, W))),
         p_(H, P, T(1)),
         lowest_(H, P, T(1)),
         edge_(H, P, T(0)),
@@ -95,11 +112,12 @@ class Worker {
     look_for_edges(H - 1);
   }
 
-  void add(T* sums, int64_t classes, int64_t c) const {
+  void add(T* sums, int64_t c) const {
+    const int64_t classes = scene_.classes;
     double found = 0;
     for_each_edge([&](int64_t y, int64_t x) { found += peak_value(y, x); });
-    sums[TARGET * classes + c] = count_;
-    sums[MATCHED_TARGET * classes + c] = found;
+    sums[EDGES * classes + c] = count_;
+    sums[MATCHED_EDGES * classes + c] = found;
     sums[PREDICTION * classes + c] = total_;
     sums[MATCHED_PREDICTION * classes + c] = matched_;
   }
@@ -107,10 +125,11 @@ class Worker {
   // The gradient in the probabilities of the class that was looked at, row by row into `put`.
   // d: of the sums. Minima of equal numbers go to the first in reading order, as F.max_pool2d does.
   template <typename Put>
-  void differentiate(const double* d, int64_t classes, int64_t c, const Put& put) {
+  void differentiate(const double* d, int64_t c, const Put& put) {
+    const int64_t classes = scene_.classes;
     const Vec d_total(static_cast<T>(d[PREDICTION * classes + c]));
     const Vec d_matched(static_cast<T>(d[MATCHED_PREDICTION * classes + c]));
-    const T d_found = static_cast<T>(d[MATCHED_TARGET * classes + c]);
+    const T d_found = static_cast<T>(d[MATCHED_EDGES * classes + c]);
     // highest_ becomes the gradient in the soft edges, edge_ that in the probabilities.
     peaks_.clear();
     for_each_edge([&](int64_t y, int64_t x) { peaks_.push_back(peak_of(y, x)); });
@@ -129,7 +148,7 @@ class Worker {
       for (int64_t j = 0; j < P; j += LANES) {
         const Vec all = d_total + d_matched * Vec::loadu(&near_line_[j]) + Vec::loadu(more + j);
         const Vec d_edge = all & scene_.seen(label + j), e = lowest.least(j);
-        const auto slopes = form_.slopes(Vec::loadu(p + j), e);
+        const auto slopes = soft_edge_.slopes(Vec::loadu(p + j), e);
         (slopes.of_p * d_edge).store(of_p + j);
         Vec left = slopes.of_e * d_edge;
         left = give(of.above + j, lowest.above + j, e, left);
@@ -208,7 +227,7 @@ class Worker {
     Vec all(T(0)), close(T(0));
     read_near(y);
     for (int64_t j = 0; j < P; j += LANES) {
-      const Vec soft = form_.value(Vec::loadu(p + j), lowest.least(j)) & scene_.seen(label + j);
+      const Vec soft = soft_edge_.value(Vec::loadu(p + j), lowest.least(j)) & scene_.seen(label + j);
       soft.store(edge + j);
       all = all + soft;
       close = close + soft * Vec::loadu(&near_line_[j]);
@@ -263,7 +282,7 @@ class Worker {
 
   const Scene<S>& scene_;
   const at::Tensor edges_;
-  const Xor<T>& form_;
+  const Xor<T>& soft_edge_;
   const int64_t H, W, P, reach_;
   int64_t image_ = 0, count_ = 0;
   double total_ = 0, matched_ = 0;
@@ -273,79 +292,12 @@ class Worker {
   std::vector<Pixel> peaks_;
 };
 
-// Runs `work(worker, image, class)` for every class of every image.
-template <typename S, typename Work>
-void for_each_plane(const Scene<S>& scene, const at::Tensor& edges, const Xor<Working<S>>& form,
-                    int64_t tolerance, const Work& work) {
-  at::parallel_for(0, scene.images * scene.classes, 1, [&](int64_t begin, int64_t end) {
-    Worker<S> worker(scene, edges, form, tolerance);
-    for (int64_t k = begin; k < end; ++k) {
-      work(worker, k / scene.classes, k % scene.classes);
-    }
-  });
-}
-
-// The fields of BoundaryCounts, (4, C).
-at::Tensor boundary_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,
-                         int64_t ignore_index, int64_t tolerance, bool void_edges) {
-  at::Tensor sums;
-  DISPATCH(logits.scalar_type(), "boundary_sums", [&] {
-    using T = Working<scalar_t>;
-    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
-    const Xor<T> form(tables);
-    at::Tensor partial =
-        at::zeros({scene.images, SUMS, scene.classes}, c10::CppTypeToScalarType<T>::value);
-    T* to = partial.data_ptr<T>();
-    for_each_plane(scene, label_maps::edges(target, scene.classes, ignore_index, void_edges), form,
-                   tolerance, [&](Worker<scalar_t>& worker, int64_t image, int64_t c) {
-                     worker.look(image, c);
-                     worker.add(to + image * SUMS * scene.classes, scene.classes, c);
-                   });
-    sums = partial.sum(0);
-  });
-  return sums;
-}
-
-at::Tensor boundary_sums_backward(const at::Tensor& gradient, const at::Tensor& logits,
-                                  const at::Tensor& target, at::TensorList tables,
-                                  int64_t ignore_index, int64_t tolerance, bool void_edges) {
-  check_gradient(gradient, logits);
-  at::Tensor out = at::empty_like(logits);
-  const at::Tensor d = gradient.to(at::kDouble).contiguous();
-  DISPATCH(logits.scalar_type(), "boundary_sums_backward", [&] {
-    using T = Working<scalar_t>;
-    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
-    const Xor<T> form(tables);
-    const double* slopes = d.const_data_ptr<double>();
-    const at::Tensor of_p = working_room<T>(out);
-    const Dense<T> place(of_p);
-    for_each_plane(scene, label_maps::edges(target, scene.classes, ignore_index, void_edges), form,
-                   tolerance, [&](Worker<scalar_t>& worker, int64_t image, int64_t c) {
-                     bool nothing = true;
-                     for (int64_t k = 0; k < SUMS; ++k)
-                       nothing &= k == TARGET || slopes[k * scene.classes + c] == 0;
-                     const std::vector<T> zeros(nothing ? scene.width : 0, T(0));
-                     if (nothing) {
-                       for (int64_t y = 0; y < scene.height; ++y)
-                         place.store({image, y, 0, scene.width}, c, zeros.data());
-                       return;
-                     }
-                     worker.look(image, c);
-                     worker.differentiate(slopes, scene.classes, c,
-                                          [&](int64_t y, const T* row) {
-                                            place.store({image, y, 0, scene.width}, c, row);
-                                          });
-                   });
-    softmax_gradient(scene, logits, place, out);
-  });
-  return out;
-}
-
 }  // namespace boundaries
 }  // namespace CPU_CAPABILITY
 }  // namespace autoseg
 
 TORCH_LIBRARY_IMPL(autoseg, CPU, m) {
-  m.impl("boundary_sums", autoseg::boundaries::boundary_sums);
-  m.impl("boundary_sums_backward", autoseg::boundaries::boundary_sums_backward);
+  m.impl("boundary_sums", autoseg::plane_sums<autoseg::boundaries::Form, int64_t>);
+  m.impl("boundary_sums_backward",
+         autoseg::plane_sums_backward<autoseg::boundaries::Form, int64_t>);
 }

@@ -5,6 +5,7 @@
 #include <ATen/cpu/vec/vec.h>
 
 #include <limits>
+#include <optional>
 #include <vector>
 
 namespace autoseg {
@@ -86,6 +87,24 @@ class Curve {
   int64_t pieces_;
   std::vector<T> rows_;
 };
+
+// The curves g_and and g_or of a term; without the latter the identity.
+template <typename T>
+struct Curves {
+  using Vec = Vectorized<T>;
+
+  explicit Curves(at::TensorList tables) : both(tables[0]) {
+    if (tables.size() > 1) either.emplace(tables[1]);
+  }
+  Vec claimed(Vec p) const { return either ? either->value(p) : p; }
+  Vec claimed_slope(Vec p) const { return either ? either->slope(p) : Vec(T(1)); }
+
+  Curve<T> both;
+  std::optional<Curve<T>> either;
+};
+
+// Rows of the sums of regions; the derivatives in them have the same places.
+enum RegionSum { FOUND, CLAIMED, TARGET, PIXELS, REGION_SUMS };
 
 }  // namespace CPU_CAPABILITY
 }  // namespace autoseg

@@ -42,10 +42,23 @@ at::Tensor label_counts(const at::Tensor& guess, const at::Tensor& truth, int64_
   return sums.sum(0);
 }
 
+// The target (N, H, W) in the smallest type, C further than `tolerance` from its edges and at void.
+at::Tensor trimap(const at::Tensor& target, int64_t classes, int64_t ignore_index,
+                  int64_t tolerance, bool drop_background, bool void_edges) {
+  const Options options{classes, ignore_index, tolerance, void_edges, drop_background, true, false};
+  std::atomic<bool> good{true};
+  const at::Tensor map = map_of(target, options, [&](auto& strip, auto* to) {
+    if (!strip.trimap(to)) good = false;
+  });
+  if (!good) refuse_labels(target, classes, ignore_index);
+  return map;
+}
+
 }  // namespace label_maps
 }  // namespace CPU_CAPABILITY
 }  // namespace autoseg
 
 TORCH_LIBRARY_IMPL(autoseg, CPU, m) {
   m.impl("label_counts", autoseg::label_maps::label_counts);
+  m.impl("trimap", autoseg::label_maps::trimap);
 }

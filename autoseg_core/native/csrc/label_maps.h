@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "labels.h"
 #include "window.h"
 
 namespace autoseg {
@@ -118,20 +119,23 @@ class Strip {
     return !wrong;
   }
 
-  // Writes `count` rows of W: the labels that were read, void but for the trimap.
-  void trimap(L* __restrict__ to) {
+  // Writes `count` rows of W: the labels that were read, void but for the trimap; false for labels
+  // outside the classes.
+  bool trimap(L* __restrict__ to) {
     mark_edges(truth_, VOID, truth_edges_);
     mark_near();
     const L nothing = VOID, unknown = UNKNOWN;
+    L wrong = 0;
     for (int64_t y = 0; y < count_; ++y, to += W) {
       const int64_t width = W, j = (halo_ + y) * S + halo_;
       const L* __restrict__ label = &truth_[j];
       const uint8_t* __restrict__ near = &near_[dilated(j)];
       for (int64_t x = 0; x < width; ++x) {
-        const bool counts = (label[x] < nothing) & (near[x] != 0);
-        to[x] = counts | (label[x] == unknown) ? label[x] : nothing;
+        wrong |= label[x] == unknown;
+        to[x] = (label[x] < nothing) & (near[x] != 0) ? label[x] : nothing;
       }
     }
+    return !wrong;
   }
 
   // Writes `count` rows of W: the class of edges, C elsewhere.
@@ -385,7 +389,7 @@ struct Strips {
   }
 };
 
-// A map of L of the target's shape (N, H, W), written by `write(strip, its first row)`.
+// A map of L of the target's shape (N, H, W), written by `write(strip, to its first row)`.
 template <typename Write>
 at::Tensor map_of(const at::Tensor& target, const Options& options, const Write& write) {
   const at::Tensor t = target.contiguous();
@@ -404,13 +408,6 @@ at::Tensor map_of(const at::Tensor& target, const Options& options, const Write&
                        });
   });
   return map;
-}
-
-// The target (N, H, W) in the smallest type, C further than `tolerance` from its edges and at void.
-inline at::Tensor trimap(const at::Tensor& target, int64_t classes, int64_t ignore_index,
-                         int64_t tolerance, bool drop_background, bool void_edges) {
-  const Options options{classes, ignore_index, tolerance, void_edges, drop_background, true, false};
-  return map_of(target, options, [](auto& strip, auto* to) { strip.trimap(to); });
 }
 
 // The class of each edge of the target (N, H, W), C elsewhere, in the smallest type.

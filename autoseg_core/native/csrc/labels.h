@@ -5,7 +5,7 @@
 #include <ATen/Dispatch.h>
 
 #include <atomic>
-#include <optional>
+#include <limits>
 
 #include "blocks.h"
 
@@ -13,15 +13,13 @@ namespace autoseg {
 inline namespace CPU_CAPABILITY {
 
 // Raises for shapes that do not belong together, which would be read out of bounds.
-inline void check_arguments(const at::Tensor& logits, const at::Tensor& target, bool sigmoid,
-                            at::OptionalIntArrayRef size = std::nullopt) {
-  TORCH_CHECK(logits.dim() == 4 && target.dim() == (sigmoid ? 4 : 3),
+inline void check_arguments(const at::Tensor& logits, const at::Tensor& target) {
+  TORCH_CHECK(logits.dim() == 4 && (target.dim() == 3 || target.dim() == 4),
               "expected logits (N, C, H, W) and their target, got ", logits.sizes(), " and ",
               target.sizes());
-  const at::IntArrayRef pixels = target.sizes().slice(target.dim() - 2);
-  const at::IntArrayRef expected = size ? at::IntArrayRef(*size) : logits.sizes().slice(2);
-  TORCH_CHECK(target.size(0) == logits.size(0) && pixels == expected &&
-                  (!sigmoid || target.size(1) == logits.size(1)),
+  TORCH_CHECK(target.size(0) == logits.size(0) && target.size(-2) >= logits.size(2) &&
+                  target.size(-1) >= logits.size(3) &&
+                  (target.dim() == 3 || target.size(1) == logits.size(1)),
               "the target ", target.sizes(), " does not fit the logits ", logits.sizes());
 }
 
@@ -30,27 +28,31 @@ inline void check_gradient(const at::Tensor& gradient, const at::Tensor& logits)
               "expected a gradient of shape (4, C), got ", gradient.sizes());
 }
 
-// Target (N, R, Q), or (N, C, R, Q) of 0 and 1 for each class.
+// Raises for a target with labels that are neither one of `kinds` classes nor void.
+inline void refuse_labels(const at::Tensor& target, int64_t kinds, int64_t ignore) {
+  const at::Tensor y = target.to(at::kLong);
+  const at::Tensor bad = y.masked_select(((y < 0) | (y >= kinds)) & (y != ignore));
+  TORCH_CHECK_VALUE(false, "The target holds labels outside the classes 0..", kinds - 1,
+                    ", such as ", bad[0].item<int64_t>(), "; void pixels must be ", ignore,
+                    " (ignore_index). A binary mask with one logit per pixel wants "
+                    "activation='sigmoid'.");
+}
+
+// Target (N, R, Q) of `classes`, or (N, C, R, Q) of 0 and 1 for each class.
 class Labels {
  public:
-  // narrowed: read in the target's place; void is `kinds` there.
-  Labels(const at::Tensor& target, const std::optional<at::Tensor>& narrowed, int64_t kinds,
-         int64_t ignore)
-      : target_(target),
-        read_(narrowed.value_or(target)),
-        kinds_(kinds),
-        ignore_(ignore),
-        void_(narrowed ? kinds : ignore) {}
+  Labels(const at::Tensor& target, int64_t classes, int64_t ignore)
+      : target_(target), kinds_(target.dim() == 4 ? 2 : classes), ignore_(ignore) {}
 
   // Writes -1 where nothing counts, the padding included up to whole vectors.
   template <typename T>
   void load(const Block& b, int64_t c, T* to) {
-    const bool per_class = read_.dim() == 4;
-    const auto s = read_.strides();
+    const bool per_class = target_.dim() == 4;
+    const auto s = target_.strides();
     const int64_t plane = b.image * s[0] + (per_class ? c * s[1] : 0);
     const int64_t offset = plane + b.row * s[s.size() - 2] + b.column * s.back();
-    AT_DISPATCH_INTEGRAL_TYPES(read_.scalar_type(), "labels", [&] {
-      const scalar_t* from = read_.const_data_ptr<scalar_t>() + offset;
+    AT_DISPATCH_INTEGRAL_TYPES(target_.scalar_type(), "labels", [&] {
+      const scalar_t* from = target_.const_data_ptr<scalar_t>() + offset;
       const bool good = s.back() == 1
                             ? read(from, std::integral_constant<int64_t, 1>(), b.count, to)
                             : read(from, s.back(), b.count, to);
@@ -61,13 +63,7 @@ class Labels {
 
   // Raises for a label that is neither a class nor void.
   void check() const {
-    if (!bad_) return;
-    const at::Tensor y = target_.to(at::kLong);
-    const at::Tensor bad = y.masked_select(((y < 0) | (y >= kinds_)) & (y != ignore_));
-    TORCH_CHECK_VALUE(false, "The target holds labels outside the classes 0..", kinds_ - 1,
-                      ", such as ", bad[0].item<int64_t>(), "; void pixels must be ", ignore_,
-                      " (ignore_index). A binary mask with one logit per pixel wants "
-                      "activation='sigmoid'.");
+    if (bad_) refuse_labels(target_, kinds_, ignore_);
   }
 
  private:
@@ -75,7 +71,7 @@ class Labels {
   template <typename L, typename Stride, typename T>
   bool read(const L* from, Stride stride, int64_t count, T* to) const {
     using W = std::conditional_t<(sizeof(L) < 4), int32_t, int64_t>;
-    const W kinds = kinds_, ignored = std::clamp<int64_t>(void_, std::numeric_limits<W>::min(),
+    const W kinds = kinds_, ignored = std::clamp<int64_t>(ignore_, std::numeric_limits<W>::min(),
                                                           std::numeric_limits<W>::max());
     W bad = 0;
     for (int64_t j = 0; j < count; ++j) {
@@ -87,8 +83,8 @@ class Labels {
     return bad == 0;
   }
 
-  const at::Tensor target_, read_;
-  const int64_t kinds_, ignore_, void_;
+  const at::Tensor target_;
+  const int64_t kinds_, ignore_;
   std::atomic<bool> bad_{false};
 };
 

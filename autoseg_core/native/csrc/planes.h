@@ -8,7 +8,6 @@
 #include <ATen/Parallel.h>
 
 #include "blocks.h"
-#include "label_maps.h"
 #include "labels.h"
 #include "softmax.h"
 #include "window.h"
@@ -26,7 +25,9 @@ class Scene {
 
   // void_edges: void is looked at like any other pixel, as one more label without a class.
   Scene(const at::Tensor& logits, const at::Tensor& target, int64_t ignore_index, bool void_edges)
-      : images(logits.size(0)),
+      : target(target),
+        ignore_index(ignore_index),
+        images(logits.size(0)),
         classes(logits.size(1)),
         height(logits.size(2)),
         width(logits.size(3)),
@@ -35,9 +36,11 @@ class Scene {
         least_(void_edges ? -1 : 0),
         source_(logits),
         maps_(at::empty({images * height * padded * 3}, c10::CppTypeToScalarType<T>::value)) {
-    check_arguments(logits, target, false);
+    check_arguments(logits, target);
+    TORCH_CHECK(target.dim() == 3 && target.sizes().slice(1) == logits.sizes().slice(2),
+                "edges need logits of the target's size");
     TORCH_CHECK(height * width < std::numeric_limits<int32_t>::max(), "an image is too large");
-    Labels labels(target, std::nullopt, classes, ignore_index);
+    Labels labels(target, classes, ignore_index);
     const Grid grid(images, classes, height, width);
     const std::vector<T> seen(grid.width, T(0));
     at::parallel_for(0, grid.blocks(), 1, [&](int64_t begin, int64_t end) {
@@ -54,8 +57,15 @@ class Scene {
         const T* mask = void_edges ? seen.data() : label.data();
         std::copy(label.begin(), label.begin() + block.count, to);
         std::fill(to + block.count, to + count, T(-2));
-        exponents<T>(rows.data(), unused.data(), classes, 0, count, mask, to + padded,
-                     to + 2 * padded, nullptr);
+        exponents<T>({.logits = rows.data(),
+                      .label = mask,
+                      .classes = classes,
+                      .count = count,
+                      .exponentials = unused.data(),
+                      .stride = 0,
+                      .top = to + padded,
+                      .inverse = to + 2 * padded,
+                      .own = nullptr});
       }
     });
     labels.check();
@@ -78,7 +88,8 @@ class Scene {
 
   Vec seen(const T* label) const { return Vec::loadu(label) >= Vec(least_); }
 
-  const int64_t images, classes, height, width, padded;
+  const at::Tensor target;
+  const int64_t ignore_index, images, classes, height, width, padded;
   const bool void_edges;
 
  private:
@@ -111,13 +122,6 @@ Vectorized<T> give(T* to, const T* values, Vectorized<T> e, Vectorized<T> left) 
   const Vectorized<T> here = Vectorized<T>::loadu(values) == e;
   (Vectorized<T>::loadu(to) + (left & here)).store(to);
   return Vectorized<T>::blendv(left, Vectorized<T>(T(0)), here);
-}
-
-// Room for numbers of type T in the shape of `out`: itself, if it holds such.
-template <typename T>
-at::Tensor working_room(const at::Tensor& out) {
-  constexpr at::ScalarType kind = c10::CppTypeToScalarType<T>::value;
-  return out.scalar_type() == kind ? out : at::empty(out.sizes(), out.options().dtype(kind));
 }
 
 // The gradient in the logits, into `out`, from that in the probabilities:
@@ -160,6 +164,69 @@ void softmax_gradient(const Scene<S>& scene, const at::Tensor& logits,
       }
     }
   });
+}
+
+// Runs `work(worker, image, class)` for every class of every image.
+template <typename Form, typename Work>
+void for_each_plane(const Form& form, const Work& work) {
+  const int64_t classes = form.scene.classes;
+  at::parallel_for(0, form.scene.images * classes, 1, [&](int64_t begin, int64_t end) {
+    typename Form::Worker worker(form);
+    for (int64_t k = begin; k < end; ++k) work(worker, k / classes, k % classes);
+  });
+}
+
+// The operations of classes that are counted one by one. A Form has what all planes share; its
+// Worker looks at one class of one image, adds its sums (4, C), and differentiates them.
+template <template <typename> class Form, typename... Rules>
+at::Tensor plane_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,
+                      int64_t ignore_index, bool void_edges, Rules... rules) {
+  at::Tensor sums;
+  DISPATCH(logits.scalar_type(), "plane_sums", [&] {
+    using T = Working<scalar_t>;
+    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
+    const Form<scalar_t> form(scene, tables, rules...);
+    at::Tensor partial =
+        at::zeros({scene.images, 4, scene.classes}, c10::CppTypeToScalarType<T>::value);
+    T* to = partial.data_ptr<T>();
+    for_each_plane(form, [&](auto& worker, int64_t image, int64_t c) {
+      worker.look(image, c);
+      worker.add(to + image * 4 * scene.classes, c);
+    });
+    sums = partial.sum(0);
+  });
+  return sums;
+}
+
+template <template <typename> class Form, typename... Rules>
+at::Tensor plane_sums_backward(const at::Tensor& gradient, const at::Tensor& logits,
+                               const at::Tensor& target, at::TensorList tables,
+                               int64_t ignore_index, bool void_edges, Rules... rules) {
+  check_gradient(gradient, logits);
+  at::Tensor out = at::empty_like(logits);
+  const at::Tensor d = gradient.to(at::kDouble).contiguous();
+  DISPATCH(logits.scalar_type(), "plane_sums_backward", [&] {
+    using T = Working<scalar_t>;
+    const Scene<scalar_t> scene(logits, target, ignore_index, void_edges);
+    const Form<scalar_t> form(scene, tables, rules...);
+    // The gradient in the probabilities, in the room of the result if it is wide enough.
+    const at::Tensor of_p = std::is_same_v<scalar_t, T> ? out : at::empty_like(out, at::kFloat);
+    const Dense<T> place(of_p);
+    for_each_plane(form, [&](auto& worker, int64_t image, int64_t c) {
+      const auto put = [&](int64_t y, const T* row) {
+        place.store({image, y, 0, scene.width}, c, row);
+      };
+      if (d.select(1, c).any().template item<bool>()) {
+        worker.look(image, c);
+        worker.differentiate(d.const_data_ptr<double>(), c, put);
+      } else {  // such as a class that is absent
+        const std::vector<T> zeros(scene.width, T(0));
+        for (int64_t y = 0; y < scene.height; ++y) put(y, zeros.data());
+      }
+    });
+    softmax_gradient(scene, logits, place, out);
+  });
+  return out;
 }
 
 }  // namespace CPU_CAPABILITY

@@ -6,11 +6,10 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
-#include <optional>
+#include <type_traits>
 
 #include "blocks.h"
 #include "curve.h"
-#include "label_maps.h"
 #include "labels.h"
 #include "softmax.h"
 
@@ -19,25 +18,8 @@ inline namespace CPU_CAPABILITY {
 namespace regions {
 
 constexpr int64_t TASKS = 64;  // partial sums, added in order: the threads' number changes nothing
-enum Sum { FOUND, CLAIMED, TARGET, PIXELS, SUMS };
-
 template <typename T>
 using Rows = std::vector<T>;
-
-// The curves g_and and g_or of a term; without the latter the identity.
-template <typename T>
-struct Curves {
-  Curve<T> both;
-  std::optional<Curve<T>> either;
-
-  explicit Curves(at::TensorList tables) : both(tables[0]) {
-    if (tables.size() > 1) either.emplace(tables[1]);
-  }
-  Vectorized<T> claimed(Vectorized<T> p) const { return either ? either->value(p) : p; }
-  Vectorized<T> claimed_slope(Vectorized<T> p) const {
-    return either ? either->slope(p) : Vectorized<T>(T(1));
-  }
-};
 
 // Block of pixels whose classes exclude each other.
 template <typename T>
@@ -62,8 +44,15 @@ class Softmax {
     count_ = whole_vectors<T>(block.count);
     labels.load(block, 0, label_.data());
     for (int64_t c = 0; c < classes_; ++c) x_[c] = source.read(block, c, row(q_, c));
-    exponents(x_.data(), p_.data(), classes_, width_, count_, label_.data(), top_.data(),
-              inverse_.data(), own_.data());
+    exponents<T>({.logits = x_.data(),
+                  .label = label_.data(),
+                  .classes = classes_,
+                  .count = count_,
+                  .exponentials = p_.data(),
+                  .stride = width_,
+                  .top = top_.data(),
+                  .inverse = inverse_.data(),
+                  .own = own_.data()});
   }
 
   void add(const Curves<T>& curves, double* sums) {
@@ -89,7 +78,7 @@ class Softmax {
   }
 
   // dlogit_c = p_c (dp_c - sum_k p_k dp_k), with dp_c = dI_c g_and'(p_c) for a pixel's own class
-  // and dU_c g_or'(p_c) for the others. d: (SUMS, C). Calls `put(c, room, fill)` for each class.
+  // and dU_c g_or'(p_c) for the others. d: (4, C). Calls `put(c, room, fill)` for each class.
   template <typename Put>
   void differentiate(const Curves<T>& curves, const double* d, const Put& put) {
     for (int64_t j = 0; j < count_; j += LANES) {
@@ -196,18 +185,65 @@ class Sigmoid {
   Rows<T> p_, label_;
 };
 
-template <typename Activation, typename Source, typename T>
-at::Tensor sums_of(const Grid& grid, const Source& like, Labels& labels, const Curves<T>& curves) {
+// Whether rows follow each other, so that all pixels of an image are one row.
+bool rows_follow(const at::Tensor& x) {
+  return x.size(-2) == 1 || x.stride(-2) == x.size(-1) * x.stride(-1);
+}
+
+// A view of such a tensor: what is written to it is written to x.
+at::Tensor one_row(const at::Tensor& x) { return x.flatten(-2).unsqueeze(-2); }
+
+// Arguments of the operation, as both directions read them.
+struct Problem {
+  at::Tensor logits, target;
+  at::TensorList tables;
+  int64_t ignore_index;
+  bool align_corners;
+
+  // Makes all pixels of an image one row, if rows follow each other; whether they do.
+  bool flatten(bool result_follows = true) {
+    const bool flat = !upsampled() && rows_follow(logits) && rows_follow(target) && result_follows;
+    if (flat) logits = one_row(logits), target = one_row(target);
+    return flat;
+  }
+  bool upsampled() const {
+    return target.size(-2) != logits.size(2) || target.size(-1) != logits.size(3);
+  }
+  Grid grid() const { return {logits.size(0), logits.size(1), target.size(-2), target.size(-1)}; }
+  Labels labels() const { return {target, logits.size(1), ignore_index}; }
+};
+
+// Calls `run(type of pixels, source of logits)`.
+template <typename S, typename Run>
+void with_pixels(const Problem& given, const Run& run) {
+  using T = Working<S>;
+  const auto with_source = [&](auto pixels) {
+    if (given.upsampled())
+      run(pixels, Upsampled<S>(given.logits, given.grid(), given.align_corners));
+    else
+      run(pixels, Dense<S>(given.logits));
+  };
+  if (given.target.dim() == 4)
+    with_source(std::type_identity<Sigmoid<T>>());
+  else
+    with_source(std::type_identity<Softmax<T>>());
+}
+
+template <typename Pixels, typename Source>
+at::Tensor sums_of(const Problem& given, const Source& like) {
+  const Grid grid = given.grid();
+  const Curves<typename Source::T> curves(given.tables);
+  Labels labels = given.labels();
   const int64_t blocks = grid.blocks(), tasks = std::min(TASKS, blocks);
-  at::Tensor partial = at::zeros({tasks, SUMS, grid.classes}, at::kDouble);
+  at::Tensor partial = at::zeros({tasks, REGION_SUMS, grid.classes}, at::kDouble);
   double* sums = partial.data_ptr<double>();
   at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     Source source = like;
-    Activation pixels(grid.classes, grid.width);
+    Pixels pixels(grid.classes, grid.width);
     for (int64_t task = begin; task < end; ++task) {
       for (int64_t k = task * blocks / tasks; k < (task + 1) * blocks / tasks; ++k) {
         pixels.load(source, labels, grid.block(k));
-        pixels.add(curves, sums + task * SUMS * grid.classes);
+        pixels.add(curves, sums + task * REGION_SUMS * grid.classes);
       }
     }
   });
@@ -215,11 +251,14 @@ at::Tensor sums_of(const Grid& grid, const Source& like, Labels& labels, const C
   return partial.sum(0);
 }
 
-template <typename Activation, typename S>
-void dense_gradient(const Grid& grid, Dense<S> source, Dense<S> out, Labels& labels,
-                    const Curves<Working<S>>& curves, const double* d) {
+// Writes the gradient in the logits. d: (4, C), that in the sums.
+template <typename Pixels, typename S>
+void write_gradient(const Problem& given, Dense<S> source, const Dense<S>& out, const double* d) {
+  const Grid grid = given.grid();
+  const Curves<Working<S>> curves(given.tables);
+  Labels labels = given.labels();
   at::parallel_for(0, grid.blocks(), 1, [&](int64_t begin, int64_t end) {
-    Activation pixels(grid.classes, grid.width);
+    Pixels pixels(grid.classes, grid.width);
     for (int64_t k = begin; k < end; ++k) {
       const Block block = grid.block(k);
       pixels.load(source, labels, block);
@@ -230,176 +269,122 @@ void dense_gradient(const Grid& grid, Dense<S> source, Dense<S> out, Labels& lab
   });
 }
 
-// Adds the gradient of a block to a band of rows (C, band, w) of the logits: Upsampled::read
-// transposed. start: first row of the band.
-template <typename T>
-void spread(const Block& b, const Places<T>& rows, const Places<T>& columns, const T* gradient,
-            T* band, int64_t start, int64_t height, int64_t width, T* narrow) {
-  const int64_t left = columns.first[b.column], right = columns.second[b.column + b.count - 1];
-  std::fill(narrow + left, narrow + right + 1, T(0));
-  for (int64_t j = 0; j < b.count; ++j) {
-    const T share = columns.weight[b.column + j] * gradient[j];
-    narrow[columns.first[b.column + j]] += gradient[j] - share;
-    narrow[columns.second[b.column + j]] += share;
-  }
-  const T down = rows.weight[b.row];
-  const auto add = [&](int64_t row, T weight) {
-    if (row < start || row >= start + height) return;
-    T* to = band + (row - start) * width;
-    for (int64_t i = left; i <= right; ++i) to[i] += weight * narrow[i];
-  };
-  add(rows.first[b.row], T(1) - down);
-  add(rows.second[b.row], down);
-}
-
-// Each task owns a band of the logits' rows and visits the pixels that read them, those at its
-// rims twice with its neighbour: no two tasks write one number.
-template <typename Activation, typename S>
-void upsampled_gradient(const Grid& grid, const Upsampled<S>& like, Dense<S> out, int64_t height,
-                        int64_t width, Labels& labels, const Curves<Working<S>>& curves,
-                        const double* d) {
+// The gradient in some rows of logits that are upsampled.
+template <typename S>
+class RowsOfLogits {
+ public:
   using T = Working<S>;
-  const int64_t band = std::max<int64_t>(4, std::min<int64_t>(16, (height + 3) / 4));
-  const int64_t bands = (height + band - 1) / band;
-  at::parallel_for(0, grid.images * bands, 1, [&](int64_t begin, int64_t end) {
+
+  RowsOfLogits(const Upsampled<S>& source, int64_t classes, int64_t most)
+      : source_(source), most_(most), sums_(classes * most * source.width), narrow_(source.width) {}
+
+  // Clears the sums, for rows from `first` on.
+  void start(int64_t first) {
+    first_ = first, rows_ = std::min(most_, source_.height - first);
+    std::fill(sums_.begin(), sums_.end(), T(0));
+  }
+
+  // Whether a row of pixels reads one of these rows.
+  bool are_read_by(int64_t row) const {
+    return source_.rows.second[row] >= first_ && source_.rows.first[row] < first_ + rows_;
+  }
+
+  // Adds the gradient in a block of pixels: Upsampled::read transposed.
+  void add(const Block& b, int64_t c, const T* gradient) {
+    const Places<T>&rows = source_.rows, &columns = source_.columns;
+    const int64_t left = columns.first[b.column], right = columns.second[b.column + b.count - 1];
+    T *narrow = narrow_.data(), *band = &sums_[c * most_ * source_.width];
+    std::fill(narrow + left, narrow + right + 1, T(0));
+    for (int64_t j = 0; j < b.count; ++j) {
+      const T share = columns.weight[b.column + j] * gradient[j];
+      narrow[columns.first[b.column + j]] += gradient[j] - share;
+      narrow[columns.second[b.column + j]] += share;
+    }
+    const T down = rows.weight[b.row];
+    const auto add_to = [&](int64_t row, T weight) {
+      if (row < first_ || row >= first_ + rows_) return;
+      T* to = band + (row - first_) * source_.width;
+      for (int64_t i = left; i <= right; ++i) to[i] += weight * narrow[i];
+    };
+    add_to(rows.first[b.row], T(1) - down);
+    add_to(rows.second[b.row], down);
+  }
+
+  void store(int64_t image, int64_t c, const Dense<S>& out) const {
+    for (int64_t r = 0; r < rows_; ++r) {
+      out.store({image, first_ + r, 0, source_.width}, c, &sums_[(c * most_ + r) * source_.width]);
+    }
+  }
+
+ private:
+  const Upsampled<S>& source_;
+  const int64_t most_;
+  int64_t first_ = 0, rows_ = 0;
+  std::vector<T> sums_, narrow_;
+};
+
+// The same of logits that are upsampled. Each task owns some rows of the logits and visits the
+// pixels that read them, those at its rims twice with its neighbour: no two tasks write one number.
+template <typename Pixels, typename S>
+void write_gradient(const Problem& given, const Upsampled<S>& like, const Dense<S>& out,
+                    const double* d) {
+  const Grid grid = given.grid();
+  const Curves<Working<S>> curves(given.tables);
+  Labels labels = given.labels();
+  const int64_t most = std::max<int64_t>(4, std::min<int64_t>(16, (like.height + 3) / 4));
+  const int64_t tasks = (like.height + most - 1) / most;
+  at::parallel_for(0, grid.images * tasks, 1, [&](int64_t begin, int64_t end) {
     Upsampled<S> source = like;
-    Activation pixels(grid.classes, grid.width);
-    std::vector<T> sum(grid.classes * band * width), narrow(width);
+    Pixels pixels(grid.classes, grid.width);
+    RowsOfLogits<S> sums(like, grid.classes, most);
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t image = task / bands, start = task % bands * band;
-      const int64_t rows = std::min(band, height - start);
-      std::fill(sum.begin(), sum.end(), T(0));
+      const int64_t image = task / tasks;
+      sums.start(task % tasks * most);
       for (int64_t r = 0; r < grid.rows; ++r) {
-        if (like.rows.second[r] < start || like.rows.first[r] >= start + rows) continue;
+        if (!sums.are_read_by(r)) continue;
         for (int64_t k = 0; k < grid.per_row; ++k) {
           const Block block = grid.block((image * grid.rows + r) * grid.per_row + k);
           pixels.load(source, labels, block);
-          pixels.differentiate(curves, d, [&](int64_t c, T* room, const auto& fill) {
+          pixels.differentiate(curves, d, [&](int64_t c, Working<S>* room, const auto& fill) {
             fill(room);
-            spread(block, like.rows, like.columns, room, &sum[c * band * width], start, rows, width,
-                   narrow.data());
+            sums.add(block, c, room);
           });
         }
       }
-      for (int64_t c = 0; c < grid.classes; ++c) {
-        for (int64_t r = 0; r < rows; ++r) {
-          out.store({image, start + r, 0, width}, c, &sum[(c * band + r) * width]);
-        }
-      }
+      for (int64_t c = 0; c < grid.classes; ++c) sums.store(image, c, out);
     }
   });
 }
 
-template <typename F>
-auto with_activation(bool sigmoid, const F& run) {
-  return sigmoid ? run(std::true_type()) : run(std::false_type());
-}
-
-template <typename T, bool SIGMOID>
-using Activation = std::conditional_t<SIGMOID, Sigmoid<T>, Softmax<T>>;
-
-// Whether rows follow each other, so that all pixels of an image are one row.
-bool flat(const at::Tensor& x) {
-  return x.size(-2) == 1 || x.stride(-2) == x.size(-1) * x.stride(-1);
-}
-
-// A view: what is written to it is written to x.
-at::Tensor flattened(const at::Tensor& x) {
-  std::vector<int64_t> sizes = x.sizes().slice(0, x.dim() - 2).vec();
-  sizes.push_back(1);
-  sizes.push_back(x.size(-2) * x.size(-1));
-  return x.view(sizes);
-}
-
-// Arguments as both directions read them. narrowed: the target on its trimap, or nothing.
-struct Arguments {
-  at::Tensor logits, target;
-  std::optional<at::Tensor> narrowed;
-  at::OptionalIntArrayRef size;
-  bool sigmoid, flatten;
-  int64_t ignore_index;
-
-  Arguments(const at::Tensor& x, const at::Tensor& y, int64_t ignore_index, bool sigmoid,
-            at::OptionalIntArrayRef size, int64_t tolerance, bool drop_background,
-            bool void_edges, bool flat_result = true)
-      : logits(x),
-        target(y),
-        size(size),
-        sigmoid(sigmoid),
-        flatten(!size && flat_result && flat(x) && flat(y)),
-        ignore_index(ignore_index) {
-    check_arguments(x, y, sigmoid, size);
-    TORCH_CHECK(!sigmoid || tolerance < 0, "a trimap is of classes that exclude each other");
-    if (tolerance >= 0) {
-      narrowed =
-          label_maps::trimap(y, x.size(1), ignore_index, tolerance, drop_background, void_edges);
-    }
-    if (flatten) {
-      logits = flattened(x);
-      target = flattened(y);
-      if (narrowed) narrowed = flattened(*narrowed);
-    }
-  }
-
-  Grid grid() const {
-    const at::Tensor& pixels = size ? target : logits;
-    return {logits.size(0), logits.size(1), pixels.size(-2), pixels.size(-1)};
-  }
-  Labels labels() const { return {target, narrowed, sigmoid ? 2 : logits.size(1), ignore_index}; }
-};
-
 at::Tensor region_sums(const at::Tensor& logits, const at::Tensor& target, at::TensorList tables,
-                       int64_t ignore_index, bool sigmoid, at::OptionalIntArrayRef size,
-                       bool align_corners, int64_t near, bool drop_background, bool void_edges) {
-  const Arguments given(logits, target, ignore_index, sigmoid, size, near,
-                        drop_background, void_edges);
-  const Grid grid = given.grid();
-  Labels labels = given.labels();
+                       int64_t ignore_index, bool align_corners) {
+  check_arguments(logits, target);
+  Problem given{logits, target, tables, ignore_index, align_corners};
+  given.flatten();
   at::Tensor sums;
   DISPATCH(logits.scalar_type(), "region_sums", [&] {
-    using T = Working<scalar_t>;
-    const Curves<T> curves(tables);
-    sums = with_activation(sigmoid, [&](auto kind) {
-             using Pixels = Activation<T, decltype(kind)::value>;
-             if (!size) {
-               const Dense<scalar_t> source(given.logits);
-               return sums_of<Pixels>(grid, source, labels, curves);
-             }
-             const Upsampled<scalar_t> source(logits, *size, align_corners);
-             return sums_of<Pixels>(grid, source, labels, curves);
-           }).to(c10::CppTypeToScalarType<T>::value);
+    with_pixels<scalar_t>(given, [&](auto pixels, const auto& source) {
+      sums = sums_of<typename decltype(pixels)::type>(given, source);
+    });
+    sums = sums.to(c10::CppTypeToScalarType<Working<scalar_t>>::value);
   });
   return sums;
 }
 
 at::Tensor region_sums_backward(const at::Tensor& gradient, const at::Tensor& logits,
                                 const at::Tensor& target, at::TensorList tables,
-                                int64_t ignore_index, bool sigmoid, at::OptionalIntArrayRef size,
-                                bool align_corners, int64_t near, bool drop_background,
-                                bool void_edges) {
-  at::Tensor result = at::empty_like(logits);
-  const Arguments given(logits, target, ignore_index, sigmoid, size, near,
-                        drop_background, void_edges, flat(result));
+                                int64_t ignore_index, bool align_corners) {
+  check_arguments(logits, target);
   check_gradient(gradient, logits);
-  const Grid grid = given.grid();
-  Labels labels = given.labels();
+  at::Tensor result = at::empty_like(logits);
+  Problem given{logits, target, tables, ignore_index, align_corners};
+  const bool flat = given.flatten(rows_follow(result));
   const at::Tensor d = gradient.to(at::kDouble).contiguous();
-  const double* slopes = d.const_data_ptr<double>();
   DISPATCH(logits.scalar_type(), "region_sums_backward", [&] {
-    using T = Working<scalar_t>;
-    const Curves<T> curves(tables);
-    const Dense<scalar_t> out(given.flatten ? flattened(result) : result);
-    with_activation(sigmoid, [&](auto kind) {
-      using Pixels = Activation<T, decltype(kind)::value>;
-      if (size) {
-        const Upsampled<scalar_t> source(logits, *size, align_corners);
-        upsampled_gradient<Pixels>(grid, source, out, logits.size(2), logits.size(3), labels,
-                                   curves, slopes);
-      } else {
-        const Dense<scalar_t> source(given.logits);
-        dense_gradient<Pixels>(grid, source, out, labels, curves, slopes);
-      }
-      return 0;
+    const Dense<scalar_t> out(flat ? one_row(result) : result);
+    with_pixels<scalar_t>(given, [&](auto pixels, const auto& source) {
+      using Pixels = typename decltype(pixels)::type;
+      write_gradient<Pixels>(given, source, out, d.const_data_ptr<double>());
     });
   });
   return result;

@@ -23,31 +23,40 @@ double sum_of(Vectorized<T> lanes) {
   return std::accumulate(values, values + Vectorized<T>::size(), 0.0);
 }
 
-// Writes exp(x - max x) of the logits x (C pointers) to rows (C, width), of which count pixels, and
-// max x, 1 / the sum, and, if asked for, the probability of each pixel's own class. Logits where
-// label < 0 count as 0: even a NaN there must reach nothing.
+// Rows of pixels whose softmax is computed, and where its parts go.
 template <typename T>
-void exponents(const T* const* x, T* rows, int64_t classes, int64_t width, int64_t count,
-               const T* label, T* top_out, T* inverse_out, T* own_out) {
+struct SoftmaxRows {
+  const T* const* logits;  // of each class
+  const T* label;
+  int64_t classes, count;
+  T* exponentials;           // of each class, `stride` apart
+  int64_t stride;            // 0: one row, which the next class overwrites
+  T *top, *inverse, *own;    // own: not asked for if null
+};
+
+// Writes exp(x - max x) of the logits x, max x, 1 / the sum, and the probability of each pixel's own
+// class. Logits where label < 0 count as 0: even a NaN there must reach nothing.
+template <typename T>
+void exponents(const SoftmaxRows<T>& rows) {
   using Vec = Vectorized<T>;
-  for (int64_t j = 0; j < count; j += Vec::size()) {
-    const Vec kind = Vec::loadu(label + j), known = kind >= Vec(T(0));
+  for (int64_t j = 0; j < rows.count; j += Vec::size()) {
+    const Vec kind = Vec::loadu(rows.label + j), known = kind >= Vec(T(0));
     Vec top(-std::numeric_limits<T>::infinity());
-    for (int64_t c = 0; c < classes; ++c) {
-      top = at::vec::maximum(top, Vec::loadu(x[c] + j) & known);
+    for (int64_t c = 0; c < rows.classes; ++c) {
+      top = at::vec::maximum(top, Vec::loadu(rows.logits[c] + j) & known);
     }
     Vec sum(T(0)), own(T(0));
-    for (int64_t c = 0; c < classes; ++c) {
-      const Vec e = exponential<T>((Vec::loadu(x[c] + j) & known) - top);
-      e.store(rows + c * width + j);
+    for (int64_t c = 0; c < rows.classes; ++c) {
+      const Vec e = exponential<T>((Vec::loadu(rows.logits[c] + j) & known) - top);
+      e.store(rows.exponentials + c * rows.stride + j);
       sum = sum + e;
       own = Vec::blendv(own, e, kind == Vec(static_cast<T>(c)));
     }
     // NaN where a logit is NaN or +inf: the exponential itself clamps them.
     const Vec inverse = Vec(T(1)) / (sum + (top - top));
-    top.store(top_out + j);
-    inverse.store(inverse_out + j);
-    if (own_out != nullptr) (own * inverse).store(own_out + j);
+    top.store(rows.top + j);
+    inverse.store(rows.inverse + j);
+    if (rows.own != nullptr) (own * inverse).store(rows.own + j);
   }
 }
 

@@ -224,9 +224,8 @@ def test_void_labels_that_the_labels_type_cannot_hold(metric: str, void: Any) ->
 def test_operations_refuse_what_does_not_fit() -> None:
     logits, target = samples.batch(18)
     table = torch.zeros(1, 8, dtype=torch.float64)
-    rest = (255, False, None, False, -1, False, False)
     sums = torch.ops.autoseg.region_sums
     with pytest.raises(RuntimeError, match="does not fit the logits"):
-        sums(logits, target[:, :3], [table], *rest)
+        sums(logits, target[:, :3], [table], 255, False)
     with pytest.raises(RuntimeError, match=r"table of shape \(P, 8\), got \[1, 7\]"):
-        sums(logits, target, [table[:, :7]], *rest)
+        sums(logits, target, [table[:, :7]], 255, False)
