@@ -17,6 +17,7 @@ from typing import Any
 from setuptools import setup
 
 FOLDER = Path("autoseg_core/native/csrc")
+SCHEMAS = 2  # as autoseg_core.native.SCHEMAS
 # What at::parallel_for needs; without it, it is a plain loop.
 OPENMP = ["-fopenmp"] if sys.platform == "linux" else []
 # GCC warns of vectors in PyTorch's headers by the thousand.
@@ -44,7 +45,7 @@ def kernels() -> dict[str, Any]:
     version = "_".join(torch.__version__.split(".")[:2])
     extensions = [
         CppExtension(
-            f"autoseg_core.native.kernels_{name.lower()}_torch{version}",
+            f"autoseg_core.native.kernels{SCHEMAS}_{name.lower()}_torch{version}",
             [str(FOLDER / f"kernels_{name.lower()}.cpp")],
             depends=[str(path) for path in FOLDER.iterdir()],
             extra_compile_args=[*FLAGS, *flags],

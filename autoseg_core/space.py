@@ -7,24 +7,40 @@ which may differ from target to target.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from autoseg_core.curve_space import Array, Constraints, CurveSpace
+from autoseg_core.curve_space import (
+    Array,
+    Constraints,
+    check_curve,
+    control_points_at,
+    coordinate_names,
+    theta_of,
+)
 from autoseg_core.objective import Objective
 from autoseg_core.surfaces import get_surface
 from autoseg_core.targets import Target
 
 
+@dataclass(frozen=True, init=False, repr=False)
 class SearchSpace:
     """Coordinates theta (d,) of the surrogates of an objective, each in [0, 1].
 
     objective: text or ``Objective``; each of its targets has curves, its constraints have none.
     surface, constraints: of all curves. pieces: of all curves, or a number for each target; None =
-    as released. Raises ``ValueError`` for unknown names and for curves without an inner point.
+    as released. Two spaces are equal where every theta means the same curves, and the same
+    objective, in both. Raises ``ValueError`` for unknown names and for curves without an inner
+    point.
     """
+
+    objective: Objective
+    surface: str
+    pieces: tuple[int, ...]
+    constraints: Constraints
 
     def __init__(
         self,
@@ -33,22 +49,28 @@ class SearchSpace:
         pieces: int | Sequence[int] | None = None,
         constraints: Constraints | None = None,
     ) -> None:
-        self.objective = Objective.parse(str(objective))
-        self.surface = surface
-        self.constraints = constraints or Constraints()
-        targets = [Target.named(name) for name in self.objective.targets]
+        objective, family = Objective.parse(str(objective)), get_surface(surface)
+        targets = [Target.named(name) for name in objective.targets]
         if pieces is None:
-            pieces = [get_surface(surface).pieces_for(t.inner_points) for t in targets]
-        self.pieces = tuple(pieces) if isinstance(pieces, Sequence) else (pieces,) * len(targets)
-        if len(self.pieces) != len(targets):
+            pieces = [family.pieces_for(target.inner_points) for target in targets]
+        pieces = tuple(pieces) if isinstance(pieces, Sequence) else (pieces,) * len(targets)
+        if len(pieces) != len(targets):
             raise ValueError(
-                f"Expected a number of pieces for each of {', '.join(self.objective.targets)}, got "
-                f"{list(self.pieces)}."
+                f"Expected a number of pieces for each of {', '.join(objective.targets)}, got "
+                f"{list(pieces)}."
             )
-        self.parts = tuple(
-            CurveSpace(target, surface, count, self.constraints)
-            for target, count in zip(targets, self.pieces, strict=True)
-        )
+        for count in pieces:
+            if count < 1 or family.inner_points(count) < 1:
+                raise ValueError(
+                    f"A {surface} curve of {count} pieces has nothing to search; take more."
+                )
+        values = (objective, surface, pieces, constraints or Constraints())
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        described = f"{str(self.objective)!r}, {self.surface!r}, {list(self.pieces)}"
+        return f"SearchSpace({described}, {self.constraints})"
 
     def to_dict(self) -> dict[str, Any]:
         """What makes this space, in plain JSON values; ``from_dict`` makes it again."""
@@ -70,53 +92,52 @@ class SearchSpace:
         constraints = Constraints(values["truth_table"], values["monotone"])
         return cls(objective, values["surface"], values["pieces"], constraints)
 
-    def __eq__(self, other: object) -> bool:
-        """Equal when every theta means the same curves, and the same objective, in both."""
-        return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash((self.objective, self.parts))
-
-    def __repr__(self) -> str:
-        described = f"{str(self.objective)!r}, {self.surface!r}, {list(self.pieces)}"
-        return f"SearchSpace({described}, {self.constraints})"
+    @property
+    def targets(self) -> list[Target]:
+        """Those of the objective."""
+        return [Target.named(name) for name in self.objective.targets]
 
     @property
-    def dim(self) -> int:
-        """Number of coordinates d."""
-        return sum(part.dim for part in self.parts)
-
-    @property
-    def names(self) -> list[str]:
-        """A name for each coordinate: ``and.B1.u``, of several targets ``mIoU.and.B1.u``."""
-        return [prefix + name for prefix, part in self._prefixed() for name in part.names]
+    def _inner(self) -> list[int]:
+        """Free control points of each curve."""
+        inner = map(get_surface(self.surface).inner_points, self.pieces)
+        return [n for t, n in zip(self.targets, inner, strict=True) for _ in t.curves]
 
     @property
     def curves(self) -> tuple[str, ...]:
         """A name for each curve: ``and``, of several targets ``mIoU.and``."""
-        return tuple(prefix + curve for prefix, part in self._prefixed() for curve in part.curves)
+        if len(self.targets) == 1:
+            return self.targets[0].curves
+        return tuple(f"{target}.{curve}" for target in self.targets for curve in target.curves)
 
-    def _prefixed(self) -> list[tuple[str, CurveSpace]]:
-        several = len(self.parts) > 1
-        return [(f"{part.target}." if several else "", part) for part in self.parts]
+    @property
+    def names(self) -> list[str]:
+        """A name for each coordinate: ``and.B1.u``, of several targets ``mIoU.and.B1.u``."""
+        pairs = zip(self.curves, self._inner, strict=True)
+        return [f"{c}.{name}" for c, n in pairs for name in coordinate_names(n, self.constraints)]
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates d."""
+        return len(self.names)
 
     def identity(self) -> Array:
-        """theta (d,) of the identity curves."""
-        return np.concatenate([part.identity() for part in self.parts])
+        """theta (d,) of the identity curves, from which a search starts."""
+        lines = (np.linspace(0.0, 1.0, inner + 2) for inner in self._inner)
+        return self.theta([np.stack([line, line], axis=1) for line in lines])
 
-    def split(self, theta: ArrayLike) -> list[Array]:
-        """The coordinates of each part, in order; ``ValueError`` for another shape than (d,)."""
+    def control_points(self, theta: ArrayLike) -> list[Array]:
+        """Map theta (d,) in [0, 1] to G curves (K, 2) in [0, 1], ends included."""
         flat = np.asarray(theta, dtype=np.float64)
         if flat.shape != (self.dim,):
             raise ValueError(
                 f"Expected {self.dim} coordinates for {self.objective}, got shape {flat.shape}."
             )
-        return np.split(flat, np.cumsum([part.dim for part in self.parts])[:-1])
-
-    def control_points(self, theta: ArrayLike) -> list[Array]:
-        """Map theta (d,) in [0, 1] to G curves (K, 2) in [0, 1], ends included."""
-        parts = zip(self.parts, self.split(theta), strict=True)
-        return [curve for part, own in parts for curve in part.control_points(own)]
+        if not ((flat >= 0) & (flat <= 1)).all():  # NaN is neither
+            raise ValueError(f"Coordinates must lie in [0, 1]; got {flat.tolist()}.")
+        sizes = [len(coordinate_names(inner, self.constraints)) for inner in self._inner]
+        curves = np.split(flat, np.cumsum(sizes)[:-1])
+        return [control_points_at(curve, self.constraints) for curve in curves]
 
     def theta(self, control_points: Sequence[ArrayLike]) -> Array:
         """Inverse of ``control_points``; ``ValueError`` for curves that are none of this space."""
@@ -125,16 +146,11 @@ class SearchSpace:
                 f"Expected the control points of {len(self.curves)} curves for {self.objective}, "
                 f"got {len(control_points)}."
             )
-        rest = iter(control_points)
-        own = [[next(rest) for _ in part.curves] for part in self.parts]
-        return np.concatenate([p.theta(curves) for p, curves in zip(self.parts, own, strict=True)])
+        curves = [np.asarray(curve, dtype=np.float64) for curve in control_points]
+        for name, curve, inner in zip(self.curves, curves, self._inner, strict=True):
+            check_curve(f"Curve {name!r}", curve.tolist(), self.constraints, inner + 2)
+        return np.concatenate([theta_of(curve, self.constraints) for curve in curves])
 
 
-def search_space(
-    objective: str | Objective,
-    surface: str = "bezier",
-    pieces: int | Sequence[int] | None = None,
-    constraints: Constraints | None = None,
-) -> SearchSpace:
-    """The search space of an objective or a metric; arguments as ``SearchSpace``."""
-    return SearchSpace(objective, surface, pieces, constraints)
+search_space = SearchSpace
+"""The search space of an objective or a metric: the class by the name of what it gives."""

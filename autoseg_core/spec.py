@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from autoseg_core.curve_space import Constraints, CurveSpace, check_curve
+from autoseg_core.curve_space import Constraints, check_curve
 from autoseg_core.files import replacing
 from autoseg_core.objective import Combine
 from autoseg_core.space import SearchSpace
@@ -109,23 +109,6 @@ class LossTerm(_Model):
         """Names of the curves, in the order of ``control_points``."""
         return self.target.curves
 
-    @classmethod
-    def from_theta(cls, space: CurveSpace, theta: Any, **settings: Any) -> LossTerm:
-        """The term at search coordinates theta (d,) of ``space``; ``settings`` are other fields.
-
-        Raises ``SpecError`` for settings that do not fit, ``ValueError`` for such a theta.
-        """
-        values = {
-            "metric": space.target.metric,
-            "surrogate": space.target.form,
-            "surface": space.surface,
-            "pieces": space.pieces,
-            "control_points": space.control_points(theta).tolist(),
-            "truth_table": space.constraints.truth_table,
-            "monotone": space.constraints.monotone,
-        }
-        return _made(cls, **values, **settings)
-
 
 class Provenance(_Model):
     """Where a loss was found, with what, and how well it did. All fields are optional.
@@ -191,10 +174,20 @@ class LossSpec(_Model):
         predictions are one-hot, the loss is 1 - the objective's score, its constraints aside.
         Raises ``SpecError`` for settings or a name that do not fit, ``ValueError`` for such theta.
         """
-        objective = space.objective
-        parts = zip(space.parts, space.split(theta), objective.shares, strict=True)
+        objective, rest = space.objective, iter(space.control_points(theta))
+        common = {"surface": space.surface, **vars(space.constraints), **settings}
         terms = [
-            LossTerm.from_theta(part, own, weight=share, **settings) for part, own, share in parts
+            _made(
+                LossTerm,
+                metric=target.metric,
+                surrogate=target.form,
+                pieces=pieces,
+                control_points=[next(rest).tolist() for _ in target.curves],
+                **{"weight": share, **common},
+            )
+            for target, pieces, share in zip(
+                space.targets, space.pieces, objective.shares, strict=True
+            )
         ]
         return cls.of_terms(name, *terms, combine=objective.combine)
 

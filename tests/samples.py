@@ -94,7 +94,8 @@ def term(metric: str, surface: str = "bezier", seed: int = 0, **settings: Any) -
 
 def term_at(space: SearchSpace, theta: Any, **settings: Any) -> LossTerm:
     """The term at coordinates of a space of one target."""
-    return LossTerm.from_theta(space.parts[0], np.asarray(theta), **settings)
+    (term,) = LossSpec.from_theta("sample", space, theta, **settings).terms
+    return term
 
 
 def scored(surrogate: str) -> str:

@@ -17,13 +17,15 @@ from autoseg_core.native import operations  # noqa: F401  defines what the kerne
 
 SETS = ("avx512", "avx2", "default")
 """Instruction sets that there are kernels for, the fastest first."""
+SCHEMAS = 2
+"""Of the operations' arguments, in the libraries' names: one of others is never loaded."""
 _VERSION = ".".join(torch.__version__.split(".")[:2])
 _logger = logging.getLogger(__name__)
 
 
 def library(name: str) -> str:
     """File of the kernels for an instruction set and this PyTorch, as setup.py names it."""
-    return f"kernels_{name}_torch{_VERSION.replace('.', '_')}.so"
+    return f"kernels{SCHEMAS}_{name}_torch{_VERSION.replace('.', '_')}.so"
 
 
 def load(folder: Path) -> tuple[bool, str]:
@@ -31,7 +33,7 @@ def load(folder: Path) -> tuple[bool, str]:
     own = torch.backends.cpu.get_cpu_capability().lower()
     usable = SETS[SETS.index(own) :] if own in SETS else ("default",)
     names = [library(name) for name in usable]
-    why = f"they are not built for PyTorch {_VERSION}"
+    why = f"they are not built from these sources for PyTorch {_VERSION}"
     for name in (name for name in names if (folder / name).is_file()):
         try:
             torch.ops.load_library(folder / name)

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.boundaries import near_boundary
+from autoseg_core.metrics.bands import in_own_band
+from autoseg_core.metrics.boundaries import label_edges, near_boundary
 from autoseg_core.native import operations, triton
 from autoseg_core.native.tables import curve_tables
 from autoseg_core.numerics import working_dtype
@@ -32,10 +33,9 @@ from autoseg_core.spec import LossTerm
 from autoseg_core.surfaces import get_surface
 from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates import parts
-from autoseg_core.surrogates.bands import soft_band_counts
 from autoseg_core.surrogates.batch import Batch
-from autoseg_core.surrogates.boundaries import soft_boundary_counts
-from autoseg_core.surrogates.regions import soft_region_counts
+from autoseg_core.surrogates.boundaries import soft_bands, soft_boundary_counts
+from autoseg_core.surrogates.regions import one_hot_mask, soft_region_counts
 
 Backend = Literal["auto", "reference", "native", "triton"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -137,9 +137,10 @@ def _with_identity(points: Tensor) -> Tensor:
 
 
 def _counts_in_parts(term: LossTerm, points: Tensor, batch: Batch) -> Counts:
-    count = partial(_reference_counts, term, points)
-    if not torch.compiler.is_compiling():  # how many parts there are would be fixed in the graph
-        count = partial(count, by_rows=parts.by_rows, by_classes=parts.by_classes)
+    if torch.compiler.is_compiling():  # how many parts there are would be fixed in the graph
+        count = partial(_reference_counts, term, points)
+    else:
+        count = partial(_reference_counts, term, points, in_parts=parts.by_classes)
         if batch.size is None:
             return count(batch)
     return reduce(add, [parts.recomputed(count, image) for image in batch.images()])
@@ -150,32 +151,36 @@ def _whole(count: parts.Count, *maps: Tensor) -> Counts:
 
 
 def _reference_counts(
-    term: LossTerm,
-    points: Tensor,
-    batch: Batch,
-    by_rows: Callable[..., Counts] = _whole,
-    by_classes: Callable[..., Counts] = _whole,
+    term: LossTerm, points: Tensor, batch: Batch, in_parts: Callable[..., Counts] = _whole
 ) -> Counts:
-    metric, value = get_metric(term.metric), get_surface(term.surface).value
-    logits, valid = batch.upsampled(), batch.valid
+    logits, valid, classes = batch.upsampled(), batch.valid, batch.logits.shape[1]
+    region, value = get_metric(term.metric).region, get_surface(term.surface).value
     curves: dict[str, Curve] = {
         name: partial(value, curve)
         for name, curve in zip(term.curves, points.to(logits.dtype), strict=True)
     }
-    of_pixels = partial(soft_region_counts, curves=curves, activation=batch.activation)
-    if metric.region == "image":
-        return by_rows(of_pixels, logits, batch.target, valid)
+    of_pixels = partial(soft_region_counts, curves=curves)
+    if batch.activation == "sigmoid":
+        p = torch.where(valid, logits, 0.0).sigmoid()
+        return in_parts(of_pixels, p, valid & (batch.target == 1), valid)
     # What makes edges: everything with void as one more label, or valid pixels alone.
     seen = torch.ones_like(valid) if term.void_edges else valid
-    tolerance, classes = _reach(term, batch), logits.shape[1]
-    target = torch.where(valid, batch.target.long(), classes)
-    if metric.region == "trimap":
-        near = near_boundary(target, seen, classes, tolerance, term.drop_background)
-        return by_rows(of_pixels, logits, target, valid & near)
-    # Zeros in place of unseen logits: even a NaN there must reach neither sums nor gradients.
-    known = torch.where(seen[:, None], logits, torch.zeros_like(logits)).softmax(1)
-    if isinstance(metric.region, BoundaryBand):
-        of_bands = partial(soft_band_counts, curves=curves, band=metric.region)
-        return by_classes(of_bands, known, target, seen, valid)
-    of_edges = partial(soft_boundary_counts, curves=curves, tolerance=tolerance)
-    return by_classes(of_edges, known, target, seen)
+    target, reach = torch.where(valid, batch.target.long(), classes), _reach(term, batch)
+    if region == "trimap":
+        valid = valid & near_boundary(target, seen, classes, reach, term.drop_background)
+    looked_at = valid if region in ("image", "trimap") else seen
+    # Zeros in place of other logits: even a NaN there must reach neither sums nor gradients.
+    p = torch.where(looked_at[:, None], logits, 0.0).softmax(1)
+    if region == "boundary":
+        edges = one_hot_mask(target, label_edges(target, seen, classes), classes)
+        of_edges = partial(soft_boundary_counts, curves=curves, tolerance=reach)
+        return in_parts(of_edges, p, edges, seen[:, None])
+    if not isinstance(region, BoundaryBand):
+        return in_parts(of_pixels, p, one_hot_mask(target, valid, classes), valid[:, None])
+    band = {"radius": region.pixels(*target.shape[-2:]), "border": region.border}
+    own = one_hot_mask(target, in_own_band(target, seen, **band) & valid, classes)
+
+    def of_bands(p: Tensor, own: Tensor, seen: Tensor, valid: Tensor) -> Counts:
+        return of_pixels(soft_bands(p, seen, **band), own, valid)
+
+    return in_parts(of_bands, p, own, seen[:, None], valid[:, None])

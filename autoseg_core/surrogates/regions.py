@@ -1,4 +1,4 @@
-"""Soft region counts: logits and labels -> (T, I, U, pixels), the readable reference.
+"""Soft region counts: probabilities -> (T, I, U, pixels), the readable reference.
 
 N: images; C: classes; "...": pixels, of two or three sides. With y one-hot and p the softmax, the
 truth table leaves one free curve to each operation: AND(y, p) = g_and(p) y and
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from autoseg_core.counts import RegionCounts
 from autoseg_core.surfaces.operations import Curves
-from autoseg_core.surrogates.batch import Activation
 
 
 def one_hot_mask(target: Tensor, mask: Tensor, num_classes: int) -> Tensor:
@@ -25,26 +24,19 @@ def one_hot_mask(target: Tensor, mask: Tensor, num_classes: int) -> Tensor:
 
 
 def soft_region_counts(
-    logits: Tensor, target: Tensor, valid: Tensor, curves: Curves, activation: Activation
+    probability: Tensor, own: Tensor, counted: Tensor, curves: Curves
 ) -> RegionCounts:
     """Count with curves in place of logic; (C,) counts of the batch, with gradients.
 
-    logits: (N, C, ...) float32 or float64; what they hold outside ``valid`` changes nothing.
-    target: integers (N, ...), or (N, C, ...) of 0 and 1 under "sigmoid". valid: bool of the
-    target's shape, pixels that count. curves: "and" and "or"; one that is missing is the identity.
+    probability: (N, C, ...) float in [0, 1]. own: bool of that shape, pixels of each class that
+    count. counted: (N, C, ...) or (N, 1, ...) bool, all pixels that count. curves: "and" and "or";
+    one that is missing is the identity.
     """
-    if activation == "softmax":
-        own = one_hot_mask(target, valid, logits.shape[1])
-        counted = valid[:, None].expand_as(logits)
-    else:
-        own, counted = valid & (target == 1), valid
-    # A choice before the softmax: even a NaN at void must reach neither sums nor gradients.
-    known = torch.where(counted, logits, torch.zeros_like(logits))
-    p = known.softmax(1) if activation == "softmax" else known.sigmoid()
+    p, counted = probability, counted.expand_as(probability)
     found = curves["and"](p) if "and" in curves else p
     claimed = curves["or"](p) if "or" in curves else p
     nothing = torch.zeros_like(p)
-    sides = [side for side in range(logits.ndim) if side != 1]
+    sides = [side for side in range(p.ndim) if side != 1]
     total = own.sum(sides).to(p.dtype)
     return RegionCounts(
         target=total,

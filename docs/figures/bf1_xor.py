@@ -23,13 +23,14 @@ from torch import Tensor
 
 from autoseg_core import load_spec
 from autoseg_core.surfaces import evaluate_curve
-from autoseg_core.surrogates.boundaries import DIFFERENCE, FREE_CURVES, XOR_FORMS, soft_edges
+from autoseg_core.surfaces.operations import XOR, XOR_DIFFERENCE, operations_of
+from autoseg_core.surrogates.boundaries import soft_edges
 
 PUBLISHED = load_spec("voc-bf1-bezier").terms[0].control_points
 STEEP = (((0.0, 0.0), (0.4, 0.05), (0.5, 0.5), (0.6, 0.95), (1.0, 1.0)),)
 FORMS = {
-    "four free curves (published)": (FREE_CURVES, PUBLISHED, "C3"),
-    "difference g(p) - g(e)": (DIFFERENCE, STEEP, "C0"),
+    "four free curves (published)": (XOR, PUBLISHED, "C3"),
+    "difference g(p) - g(e)": (XOR_DIFFERENCE, STEEP, "C0"),
 }
 Curves = dict[str, Callable[[Tensor], Tensor]]
 
@@ -51,7 +52,7 @@ def soft_map(size: int = 48) -> Tensor:
 
 
 def draw_edges(axes: Axes, image: Tensor, curves: Curves) -> None:
-    seen = torch.ones(1, *image.shape, dtype=torch.bool)
+    seen = torch.ones(1, 1, *image.shape, dtype=torch.bool)
     edges = soft_edges(image[None, None], seen, curves)[0, 0]
     axes.imshow(edges, vmin=0, vmax=1, cmap="viridis")
 
@@ -59,7 +60,8 @@ def draw_edges(axes: Axes, image: Tensor, curves: Curves) -> None:
 def draw_surface(axes: Axes, names: tuple[str, ...], curves: Curves) -> None:
     line = torch.linspace(0, 1, 201, dtype=torch.float64)
     e, p = torch.meshgrid(line, line, indexing="ij")
-    xor = torch.where(e <= p, XOR_FORMS[names](curves, p, e), torch.nan)
+    (operation,) = operations_of(names)
+    xor = torch.where(e <= p, operation.value(curves, p, e), torch.nan)
     axes.imshow(xor, origin="lower", extent=(0, 1, 0, 1), vmin=0, vmax=1, cmap="viridis")
     levels = axes.contour(p, e, xor, levels=(0.2, 0.4, 0.6, 0.8), colors="white", linewidths=0.7)
     axes.clabel(levels, fontsize=7)
@@ -80,7 +82,8 @@ def draw() -> Figure:
         above.set_title(f"its edges:\n{title}")
         draw_surface(below, names, curves)
         below.set_title("XOR(p, e)")
-        bottom.plot(line, XOR_FORMS[names](curves, line, line), colour, label=title)
+        flat = operations_of(names)[0].value(curves, line, line)
+        bottom.plot(line, flat, colour, label=title)
     for axes in (top, *tops):
         axes.set(xticks=[], yticks=[])
     bottom.set(title="edge in flat areas", xlabel="p = e", xlim=(0, 1), ylim=(-0.03, 1), aspect=1)

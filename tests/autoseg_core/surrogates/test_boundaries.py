@@ -11,13 +11,11 @@ import torch
 
 from autoseg_core import SearchSpace, load_spec
 from autoseg_core.surfaces import SURFACES, evaluate_curve
+from autoseg_core.surfaces.operations import XOR as FREE_CURVES
+from autoseg_core.surfaces.operations import XOR_DIFFERENCE as DIFFERENCE
 from autoseg_core.surfaces.operations import Curve, difference_xor
-from autoseg_core.surrogates.boundaries import (
-    DIFFERENCE,
-    FREE_CURVES,
-    erode,
-    soft_edges,
-)
+from autoseg_core.surrogates.boundaries import erode, soft_bands, soft_edges
+from autoseg_core.surrogates.regions import soft_region_counts
 
 
 def random_points(names: tuple[str, ...], surface: str, seed: int) -> torch.Tensor:
@@ -40,7 +38,7 @@ def random_curves(
 def random_maps(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
     return torch.from_numpy(rng.random((2, 3, 9, 11))), torch.from_numpy(
-        rng.random((2, 9, 11)) < 0.7
+        rng.random((2, 1, 9, 11)) < 0.7
     )
 
 
@@ -50,7 +48,7 @@ IDENTITY: dict[str, Curve] = {name: lambda p: p for name in FREE_CURVES}
 def flat_edge(curves: dict[str, Curve], value: float = 0.4) -> float:
     """Soft edge at the middle of a flat map."""
     flat = torch.full((1, 1, 5, 5), value, dtype=torch.float64)
-    return float(soft_edges(flat, torch.ones(1, 5, 5, dtype=torch.bool), curves)[0, 0, 2, 2])
+    return float(soft_edges(flat, torch.ones(1, 1, 5, 5, dtype=torch.bool), curves)[0, 0, 2, 2])
 
 
 def test_free_curves_see_edges_in_flat_areas() -> None:
@@ -95,7 +93,7 @@ def test_a_difference_is_the_edge_of_the_curved_map(surface: str) -> None:
     p, mask = random_maps(4)
     curves = random_curves(surface, 4, DIFFERENCE)
     curved = curves["xor"](p)
-    expected = (curved - erode(curved, mask)) * mask[:, None]
+    expected = (curved - erode(curved, mask)) * mask
     torch.testing.assert_close(soft_edges(p, mask, curves), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -104,4 +102,20 @@ def test_a_steep_difference_finds_the_edges_of_the_thresholded_map() -> None:
     step = torch.tensor([[0, 0], [0.5, 0], [0.5, 1], [1, 1]], dtype=torch.float64)
     soft = soft_edges(p, mask, {"xor": partial(evaluate_curve, "linear", step)})
     maps = (p >= 0.5).double().numpy()
-    np.testing.assert_array_equal(soft.numpy(), references.edges(maps, mask.numpy()))
+    np.testing.assert_array_equal(soft.numpy(), references.edges(maps, mask[:, 0].numpy()))
+
+
+def test_counts_on_bands_by_hand() -> None:
+    p = torch.tensor([[[[0.9, 0.8, 0.3, 0.1]], [[0.1, 0.2, 0.7, 0.9]]]], dtype=torch.float64)
+    valid = torch.tensor([[[[1, 1, 1, 0]]]]) == 1
+    own = torch.tensor([[[[0, 1, 0, 0]], [[0, 0, 1, 0]]]]) == 1  # the truth's band: pixels 1 and 2
+    curves = {"and": lambda b: b**2, "or": lambda b: b.sqrt()}
+    bands = soft_bands(p, valid, radius=1, border=False)
+    expected = torch.tensor([[0.1, 0.5, 0, 0], [0, 0.1, 0.5, 0]]).double()
+    torch.testing.assert_close(bands[0, :, 0], expected)
+    counts = soft_region_counts(bands, own, valid, curves)
+    assert counts.target.tolist() == [1, 1]
+    torch.testing.assert_close(counts.intersection, torch.tensor([0.5, 0.5]).double() ** 2)
+    claimed = torch.tensor([0.1, 0.1]).double().sqrt()
+    torch.testing.assert_close(counts.union, 1 + claimed)
+    assert counts.pixels.tolist() == [3, 3]
