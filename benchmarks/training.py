@@ -20,7 +20,7 @@ from detectron2.utils.events import EventStorage
 
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.configs import load_config
-from auto_seg_loss.train_loop import TrainLoop, build_train_loop
+from auto_seg_loss.train_loop import TrainLoop
 from benchmarks.timing import median_seconds
 
 CONFIGS = Path(__file__).parents[1] / "projects" / "AutoSegLoss" / "configs" / "camvid"
@@ -40,7 +40,7 @@ def training(config: str, device: str) -> TrainLoop:
         "sem_seg": labels.repeat_interleave(16, 0).repeat_interleave(16, 1),
     }
     batches = itertools.repeat([image] * BATCH)
-    return build_train_loop(cfg, model, batches)
+    return TrainLoop(cfg, model, batches)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Convert weights of another library for MODEL.WEIGHTS: a backbone for the network of a config.
+r"""Convert weights of another library for MODEL.WEIGHTS: a backbone for the network of a config.
 
     python projects/AutoSegLoss/convert_weights.py --config-file CONFIG --input FILE --output FILE \
         [KEY VALUE ...]

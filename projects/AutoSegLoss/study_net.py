@@ -1,4 +1,4 @@
-"""Compare losses: train each with every seed on every data set with every network, from equal
+r"""Compare losses: train each with every seed on every data set with every network, from equal
 starts, and print one table.
 
     python projects/AutoSegLoss/study_net.py --config-file CONFIG [--executor ray] \\

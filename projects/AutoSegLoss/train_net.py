@@ -1,4 +1,4 @@
-"""Train a segmentation network with any loss of the registry, and score it on DATASETS.TEST.
+r"""Train a segmentation network with any loss of the registry, and score it on DATASETS.TEST.
 
 --resume goes on with the training in OUTPUT_DIR. --eval-only scores MODEL.WEIGHTS, or with --resume
 the last checkpoint, by the protocols `strict` and `paper` side by side.

@@ -115,9 +115,8 @@ OURS = {"backbone.a.weight": torch.zeros(2, 1), "backbone.a.bias": torch.zeros(2
             r"number 2: the backbone needs backbone\.a\.bias \(2,\), .* no more",
         ),
         ({"x.weight": (2, 2), "x.bias": (2,)}, r"number 1: .* file has x\.weight \(2, 2\)"),
-        ({"x.weight": (2, 1), "x.mean": (2,)}, r"number 2: .* file has x\.mean \(2,\)"),
     ],
-    ids=["too few", "another shape", "of another kind"],
+    ids=["too few", "another shape"],
 )
 def test_others_are_refused(state, words):
     tensors = {name: torch.zeros(shape) for name, shape in state.items()}

@@ -109,16 +109,11 @@ def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
     """Cross entropy whose pixels count by the weight of their class, LOSS_CLASS_WEIGHTS."""
     head = cfg.MODEL.SEM_SEG_HEAD
     values = head.LOSS_CLASS_WEIGHTS
-    if len(values) != head.NUM_CLASSES:
+    if len(values) != head.NUM_CLASSES or min(values) < 0 or max(values) == 0:
         raise ValueError(
             f"MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS needs a weight for each of {head.NUM_CLASSES} "
-            f"classes, got {list(values)}; python -m auto_seg_loss.class_weights --config-file "
-            "CONFIG prints them for a training set."
-        )
-    if min(values) < 0 or max(values) == 0:
-        raise ValueError(
-            "MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS must be at least 0, and one of them positive, "
-            f"got {list(values)}."
+            f"classes, none negative and not all 0, got {list(values)}; python -m "
+            "auto_seg_loss.class_weights --config-file CONFIG prints them for a training set."
         )
     weights = torch.tensor(values, dtype=torch.float32)
     return CrossEntropy(weight=weights, ignore_index=head.IGNORE_VALUE)

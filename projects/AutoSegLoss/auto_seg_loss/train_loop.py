@@ -21,33 +21,30 @@ HALF = {"cuda": torch.float16}
 
 
 class TrainLoop(SimpleTrainer):
-    """Detectron2's ``SimpleTrainer`` with gradient accumulation and mixed precision.
+    """Detectron2's ``SimpleTrainer`` with the optimiser, schedule, accumulation and AMP of SOLVER.
 
-    An iteration is one step of the optimiser: ``accumulate`` batches are drawn, and the gradient is
-    that of the mean of their losses. For a loss that is a mean over equally many pixels of each
-    image this is the gradient of one batch of ``accumulate`` times the images. A surrogate is not:
-    it is a ratio of a batch's counts, and the mean of the ratios of small batches is not the ratio
-    of the whole. Nor is batch norm, whose statistics are those of each batch.
+    An iteration is one step of the optimiser: SOLVER.ACCUMULATE batches are drawn, and the gradient
+    is that of the mean of their losses. For a loss that is a mean over equally many pixels of each
+    image this is the gradient of one batch of all their images. A surrogate is not: it is a ratio
+    of a batch's counts, and the mean of the ratios of small batches is not the ratio of the whole.
+    Nor is batch norm, whose statistics are those of each batch.
 
-    model: called with a batch, returns losses by name. mixed_precision: autocast to float16 with a
-    gradient scaler on CUDA, to bfloat16 without one elsewhere (Detectron2's AMPTrainer is for CUDA
-    alone); heads of this project compute their loss in float32 all the same.
+    SOLVER.AMP.ENABLED: autocast to float16 with a gradient scaler on CUDA, to bfloat16 without one
+    elsewhere (Detectron2's AMPTrainer is for CUDA alone); heads of this project compute their loss
+    in float32 all the same.
+
+    model: has ``backbone`` and ``sem_seg_head``, also inside DDP; called with a batch, it returns
+    losses by name.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data_loader: Iterable[Any],
-        optimizer: torch.optim.Optimizer,
-        *,
-        accumulate: int = 1,
-        mixed_precision: bool = False,
-    ) -> None:
-        super().__init__(model, data_loader, optimizer)
-        self.accumulate, self.mixed_precision = accumulate, mixed_precision
+    def __init__(self, cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> None:
+        super().__init__(model, batches, build_optimizer(cfg, getattr(model, "module", model)))
+        self.scheduler = build_lr_scheduler(cfg, self.optimizer)
+        self.accumulate, self.mixed_precision = cfg.SOLVER.ACCUMULATE, cfg.SOLVER.AMP.ENABLED
         self._device = next(model.parameters()).device.type
-        scaled = mixed_precision and self._device in HALF
+        scaled = self.mixed_precision and self._device in HALF
         self._scaler = torch.amp.GradScaler(self._device, enabled=scaled)
+        self.register_hooks([hooks.LRScheduler()])
 
     def run_step(self) -> None:
         """Draw the batches, sum their gradients, take one step; losses are written as means."""
@@ -88,20 +85,6 @@ class TrainLoop(SimpleTrainer):
         if not last and isinstance(self.model, DistributedDataParallel):
             return self.model.no_sync()
         return nullcontext()
-
-
-def build_train_loop(cfg: CfgNode, model: nn.Module, batches: Iterable[Any]) -> TrainLoop:
-    """The loop over ``batches`` with the optimiser, schedule, accumulation and AMP of SOLVER."""
-    optimizer = build_optimizer(cfg, model)
-    loop = TrainLoop(
-        model,
-        batches,
-        optimizer,
-        accumulate=cfg.SOLVER.ACCUMULATE,
-        mixed_precision=cfg.SOLVER.AMP.ENABLED,
-    )
-    loop.register_hooks([hooks.LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer))])
-    return loop
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

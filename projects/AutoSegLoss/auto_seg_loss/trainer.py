@@ -11,7 +11,6 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import DefaultTrainer, create_ddp_model
 from detectron2.evaluation import DatasetEvaluators, verify_results
-from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.utils import comm
 
 from auto_seg_loss.data import build_train_loader
@@ -21,7 +20,7 @@ from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import set_random_states, undisturbed
-from auto_seg_loss.train_loop import TrainLoop, build_optimizer
+from auto_seg_loss.train_loop import TrainLoop
 from rl.signals import Interrupted, uninterrupted
 
 logger = logging.getLogger(__name__)
@@ -39,17 +38,9 @@ class Trainer(TrainLoop):
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
         model = build_model(cfg)
         logger.info("Model:\n%s", model)
-        optimizer = build_optimizer(cfg, model)
-        self.loader = build_train_loader(cfg)
-        super().__init__(
-            create_ddp_model(model, broadcast_buffers=False),
-            self.loader,
-            optimizer,
-            accumulate=cfg.SOLVER.ACCUMULATE,
-            mixed_precision=cfg.SOLVER.AMP.ENABLED,
-        )
+        parallel = create_ddp_model(model, broadcast_buffers=False)
+        super().__init__(cfg, parallel, build_train_loader(cfg))
         self.cfg, self.max_iter = cfg, cfg.SOLVER.MAX_ITER
-        self.scheduler = build_lr_scheduler(cfg, optimizer)
         self.checkpointer = TrainingCheckpointer(
             self.model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
         )
@@ -108,7 +99,7 @@ class Trainer(TrainLoop):
 
     def state_dict(self) -> dict[str, Any]:
         """That of the loop, and the seed of the images' order."""
-        return {**super().state_dict(), "order": self.loader.seed}
+        return {**super().state_dict(), "order": self.data_loader.seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Inverse of ``state_dict``.
@@ -124,7 +115,8 @@ class Trainer(TrainLoop):
             )
         hooks = {k: v for k, v in state_dict.get("hooks", {}).items() if k != "LRScheduler"}
         super().load_state_dict({**state_dict, "hooks": hooks})
-        self.loader.seed, self.loader.start = state_dict["order"], done * self.accumulate
+        loader = self.data_loader
+        loader.seed, loader.start = state_dict["order"], done * self.accumulate
         self._schedule_from(done)
 
     def _schedule_from(self, iteration: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.engine import HookBase, SimpleTrainer
+from detectron2.engine import HookBase
 from detectron2.evaluation import inference_on_dataset
 from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from auto_seg_loss.evaluation import Dicts, build_evaluator, build_test_loader
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 from auto_seg_loss.search_setup import candidate_spec, reward_objective
-from auto_seg_loss.train_loop import build_train_loop
+from auto_seg_loss.train_loop import TrainLoop
 from autoseg_core import PAPER_METRICS, AutoSegLoss, LossSpec, gradient_scale
 from rl.proxies.progress import add_share, check_length
 from rl.proxy import ProxyResult, TrainingStep, failed
@@ -48,7 +48,7 @@ class DetectronTraining:
         self.cfg, self.space, self.model = proxy.cfg, proxy.space, model
         self.score_names = proxy.score_names
         self._proxy, self._device = proxy, proxy.cfg.MODEL.DEVICE
-        self._trainer: SimpleTrainer | None = None
+        self._trainer: TrainLoop | None = None
         self._at_start: ProxyResult | None = None
 
     @property
@@ -62,8 +62,8 @@ class DetectronTraining:
         self.model.load_state_dict(self._proxy.start)
         with logs_off(), undisturbed(self._device):
             seed_all_rng(seed)
-            self._loader = build_train_loader(self.cfg, self._proxy.search)
-            self._trainer = build_train_loop(self.cfg, self.model, self._loader)
+            batches = build_train_loader(self.cfg, self._proxy.search)
+            self._trainer = TrainLoop(self.cfg, self.model, batches)
             self._random = random_states(self._device)
 
     def start(self, seed: int) -> ProxyResult:
@@ -123,14 +123,14 @@ class DetectronTraining:
         check_length(state["iterations"], self.cfg.SOLVER.MAX_ITER)
         self.begin(state["seed"])
         trainer = self._begun()
-        self._loader.start = state["trainer"]["iteration"] * self.cfg.SOLVER.ACCUMULATE
+        trainer.data_loader.start = state["trainer"]["iteration"] * trainer.accumulate
         self.model.load_state_dict(state["model"])
         with logs_off():
             trainer.load_state_dict(copy.deepcopy(state["trainer"]))
         self._random = copy.deepcopy(state["random"])
         self._progress, self._reason = state["progress"], state["reason"]
 
-    def _begun(self) -> SimpleTrainer:
+    def _begun(self) -> TrainLoop:
         if self._trainer is None:
             raise RuntimeError("this training has not begun; call start(seed) first")
         return self._trainer
@@ -174,7 +174,7 @@ def train(cfg: CfgNode, model: nn.Module, dicts: Dicts, seed: int, *also: HookBa
     when the loss turns non-finite.
     """
     seed_all_rng(seed)
-    trainer = build_train_loop(cfg, model, build_train_loader(cfg, dicts))
+    trainer = TrainLoop(cfg, model, build_train_loader(cfg, dicts))
     trainer.register_hooks(also)
     trainer.train(0, cfg.SOLVER.MAX_ITER)
 
@@ -203,7 +203,7 @@ def scaled(spec: LossSpec, batches: Batches, ignore_value: int) -> LossSpec:
     return spec.scaled(gradient_scale(AutoSegLoss(spec, ignore_value), batches))
 
 
-def _train_until(trainer: SimpleTrainer, iteration: int) -> float:
+def _train_until(trainer: TrainLoop, iteration: int) -> float:
     """Train until so many iterations are done; their mean loss, NaN when there were none."""
     if trainer.iter >= iteration:
         return math.nan

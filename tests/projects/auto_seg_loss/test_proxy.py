@@ -17,7 +17,7 @@ from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.proxy import DetectronProxy, build_proxy, from_config
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.search_setup import build_sets, build_space
-from auto_seg_loss.train_loop import build_train_loop
+from auto_seg_loss.train_loop import TrainLoop
 from auto_seg_loss.trainer import build_train_loader
 from auto_seg_loss.training import score
 from autoseg_core import PAPER_METRICS, Objective, SegmentationScores
@@ -169,7 +169,7 @@ def test_a_budget_stops_the_same_training_early(make_proxy, budget, iterations):
         proxy.model.load_state_dict(proxy.start)
         seed_all_rng(5)
         batches = iter(build_train_loader(proxy.cfg, proxy.search))
-        build_train_loop(proxy.cfg, proxy.model, batches).train(0, iterations)
+        TrainLoop(proxy.cfg, proxy.model, batches).train(0, iterations)
         assert same(weights(proxy), stopped)
         expected = score(proxy.cfg, proxy.model, proxy.holdout, proxy.dataset_name)
     assert result.scores == expected and result.reward == expected["mIoU"]

@@ -10,7 +10,8 @@ from detectron2.modeling import build_model
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import EventStorage
 
-from auto_seg_loss.trainer import Trainer, build_optimizer
+from auto_seg_loss.train_loop import build_optimizer
+from auto_seg_loss.trainer import Trainer
 
 TEST = "shapes_sem_seg_test"
 

@@ -26,7 +26,7 @@ from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.modeling.any_loss import AnyLoss, Features, loss_at
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.train_loop import build_train_loop
+from auto_seg_loss.train_loop import TrainLoop
 from auto_seg_loss.training import candidate_loss, iterations_of, scored
 from rl.proxy import ProxyResult, failed
 
@@ -124,7 +124,7 @@ def train_stacked(
     with logs_off(), undisturbed(proxy.cfg.MODEL.DEVICE):
         seed_all_rng(seed)
         loader = build_train_loader(proxy.cfg, proxy.search)
-        build_train_loop(proxy.cfg, network, loader).train(0, iterations)
+        TrainLoop(proxy.cfg, network, loader).train(0, iterations)
     return heads
 
 

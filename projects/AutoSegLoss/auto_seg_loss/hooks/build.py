@@ -23,7 +23,7 @@ _PERIOD = 20  # iterations between two lines of the log, as Detectron2 has it
 
 
 def build_hooks(trainer: Any) -> list[HookBase | None]:
-    """Detectron2's default hooks in their order, with those of this package.
+    """Detectron2's default hooks in their order, with those of this package, after the schedule's.
 
     The checkpoint of an iteration comes before its evaluation, which may fail.
     """
@@ -32,7 +32,6 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
     return [
         hooks.IterationTimer(),
         Progress(period, cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.ACCUMULATE),
-        hooks.LRScheduler(),
         precise_bn(trainer),
         LossCounts(period, classes),
         Surfaces() if comm.is_main_process() and period else None,
@@ -86,4 +85,4 @@ def precise_bn(trainer: Any) -> HookBase | None:
 def first_batches(trainer: Any, count: int) -> Iterator[Any]:
     """Those of the training, again and again: a resumed training measures as a whole one does."""
     while True:
-        yield from islice(replace(trainer.loader, start=0, workers=0), count)
+        yield from islice(replace(trainer.data_loader, start=0, workers=0), count)

@@ -28,8 +28,7 @@ class Progress(HookBase):
     - memory/host_peak_MiB: the most that the process has had in RAM; memory/cuda_peak_MiB: the most
       that tensors have taken on its GPU.
 
-    It comes after that timer and before the hook of the learning rate. batch: images an iteration,
-    of all processes. period 0: nothing.
+    It comes after that timer. batch: images an iteration, of all processes. period 0: nothing.
     """
 
     def __init__(self, period: int, batch: int) -> None:
@@ -38,11 +37,14 @@ class Progress(HookBase):
     def before_train(self) -> None:
         self._groups = named_groups(self.trainer.model, self.trainer.optimizer)
 
+    def before_step(self) -> None:
+        groups = self.trainer.optimizer.param_groups
+        self._rates = {f"lr/{name}": groups[index]["lr"] for name, index in self._groups.items()}
+
     def after_step(self) -> None:
         if not ends_period(self.trainer, self._period):
             return
-        storage, groups = self.trainer.storage, self.trainer.optimizer.param_groups
-        values = {f"lr/{name}": groups[index]["lr"] for name, index in self._groups.items()}
+        storage, values = self.trainer.storage, dict(self._rates)
         if "time" in storage.histories():
             seconds = storage.history("time").avg(self._period)
             values["speed/images_per_second"] = self._batch / seconds

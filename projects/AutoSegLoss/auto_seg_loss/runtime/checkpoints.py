@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from autoseg_core.files import replacing, save_whole
 # What a training was started with, in its OUTPUT_DIR, and where it was last. Not config.yaml: every
 # call writes that over, --eval-only too.
 RUN_FILE, LAST = "run.json", "last_checkpoint"
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingCheckpointer(Checkpointer):
@@ -41,17 +44,27 @@ class TrainingCheckpointer(Checkpointer):
 
 
 def latest_checkpoint(directory: str | Path) -> Path | None:
-    """The checkpoint that last_checkpoint names, to go on from; None where no training left one.
+    """The checkpoint to go on from; None where no training has left one.
 
-    ``ConfigError`` where that file is missing or damaged.
+    That which last_checkpoint names; where it names no whole file, the newest one that is not older
+    than the record of the training, with a line in the log. ``ConfigError`` without any.
     """
-    last = Path(directory) / LAST
-    if not last.is_file():
-        return None
-    path = last.parent / last.read_text(encoding="utf-8", errors="replace").strip()
-    if not is_whole(path):
+    last, record = Path(directory) / LAST, Path(directory) / RUN_FILE
+    begun = _time(record) if record.is_file() else 0
+    own = [path for path in last.parent.glob("model_*.pth") if _time(path) >= begun]
+    order = sorted(own, key=_time, reverse=True)
+    if last.is_file():
+        order.insert(0, last.parent / last.read_text(encoding="utf-8", errors="replace").strip())
+    found = next(filter(is_whole, order), None)
+    if found is None and last.is_file():
         raise ConfigError(
-            f"{path}, which {last} names, is missing or damaged; put the name of an earlier "
-            "checkpoint there, or begin anew without --resume."
+            f"{order[0]}, which {last} names, is missing or damaged, and there is no other "
+            "checkpoint of this training; begin anew without --resume."
         )
-    return path
+    if found is not None and (found != order[0] or not last.is_file()):
+        logger.warning("%s names no whole checkpoint; going on from the newest, %s", last, found)
+    return found
+
+
+def _time(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -50,13 +50,12 @@ def loss_text(cfg: CfgNode) -> str | None:
     return load_spec(head.LOSS_SPEC).to_json() if head.LOSS_TYPE == "auto_seg_loss" else None
 
 
-def same_loss(recorded: str | None, now: str | None) -> bool:
-    """Whether two texts of ``loss_text`` are one loss: names and notes do not count."""
-    if recorded is None or now is None:
-        return recorded == now
-    specs = LossSpec.from_json(recorded, "the recorded loss"), LossSpec.from_json(now)
-    old, new = (spec.model_dump(exclude={"name", "provenance"}) for spec in specs)
-    return old == new
+def _content(loss: str | None) -> dict[str, Any] | None:
+    """What a text of ``loss_text`` computes: names and notes do not count."""
+    if loss is None:
+        return None
+    spec = LossSpec.from_json(loss, "the recorded loss")
+    return spec.model_dump(exclude={"name", "provenance"})
 
 
 @contextmanager
@@ -120,7 +119,7 @@ def check_resume(cfg: CfgNode) -> None:
         return
     record = _read(path)
     changes = changed_keys(record.config, plain(cfg), FREE_KEYS)
-    if not same_loss(record.loss, loss_text(cfg)):
+    if _content(record.loss) != _content(loss_text(cfg)):
         changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
     if changes:
         raise ConfigError(

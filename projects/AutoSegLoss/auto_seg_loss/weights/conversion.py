@@ -70,13 +70,11 @@ def _counted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {_renamed(name): tensor for name, tensor in state.items()}
-
-
-def _renamed(name: str) -> str:
+    """Under Detectron2's names."""
+    renamed = dict(state)
     for pattern, ours in _RESNET:
-        name = re.sub(pattern, ours, name)
-    return name
+        renamed = {re.sub(pattern, ours, name): tensor for name, tensor in renamed.items()}
+    return renamed
 
 
 def _in_order(state: Mapping[str, Tensor], body: Mapping[str, Tensor]) -> dict[str, Tensor]:

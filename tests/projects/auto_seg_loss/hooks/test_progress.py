@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from detectron2.engine import HookBase
 
 from auto_seg_loss.hooks.progress import Progress
 
@@ -17,17 +16,12 @@ def test_it_measures_at_the_end_of_each_period_and_at_last(train):
 
 
 def test_rates_and_throughput_are_those_of_the_period(train):
-    class Afterwards(HookBase):
-        """As Detectron2's schedule does, for the next iteration."""
-
-        def after_step(self) -> None:
-            for group in self.trainer.optimizer.param_groups:
-                group["lr"] /= 2
-
     def step(loop):
         loop.storage.put_scalar("time", [9.0, 0.5, 1.5][loop.iter])
+        for group in loop.optimizer.param_groups:
+            group["lr"] /= 2  # as a schedule does, for the next iteration
 
-    scalars = train(Progress(2, 8), 3, step=step, writers=[Afterwards()]).scalars
+    scalars = train(Progress(2, 8), 3, step=step).scalars
     assert scalars["lr/backbone"] == pytest.approx({1: 0.05, 2: 0.025})
     assert scalars["lr/sem_seg_head"] == pytest.approx({1: 0.5, 2: 0.25})
     assert scalars["speed/images_per_second"] == pytest.approx({1: 8 / 4.75, 2: 8 / 1})

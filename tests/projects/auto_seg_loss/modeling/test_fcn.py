@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from detectron2.layers import ShapeSpec
 
-from auto_seg_loss.modeling import AnyLossFCNHead
+from auto_seg_loss.modeling.fcn import AnyLossFCNHead
 
 SHAPES = {"a": ShapeSpec(channels=4, stride=4), "b": ShapeSpec(channels=6, stride=8)}
 

@@ -8,7 +8,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_backbone
 from torch import nn
 
-from auto_seg_loss.modeling import build_timm_backbone
+from auto_seg_loss.modeling.timm_backbone import build_timm_backbone
 
 timm = pytest.importorskip("timm")
 T = "MODEL.TIMM."

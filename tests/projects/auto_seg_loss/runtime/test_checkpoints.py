@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 
@@ -43,14 +44,18 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_names_the_path(checkpointer,
     assert names == {"model_0000004.pth", "last_checkpoint"}
 
 
-def test_a_checkpoint_that_is_gone_or_damaged_is_refused(checkpointer, tmp_path):
-    assert latest_checkpoint(tmp_path) is None
-    checkpointer.save("model_0000004")
-    path = tmp_path / "model_0000004.pth"
-    flipped = path.read_bytes().replace(b"}q", b"}r")  # of data.pkl
-    for content in (b"", flipped):
-        path.write_bytes(content)
-        with pytest.raises(
-            ConfigError, match=r"0004\.pth, which .*last_checkpoint names, .*damaged"
-        ):
-            latest_checkpoint(tmp_path)
+@pytest.mark.parametrize("text", [None, b"\xff\xfe\x00", b"model_0000019.pth"])
+def test_else_the_newest_whole_one_of_this_training(tmp_path, text, caplog):
+    for age, name in enumerate(["model_final.pth", "run.json", "model_0000009.pth", "other.pth"]):
+        torch.save({}, tmp_path / name)
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    flipped = (tmp_path / "model_0000009.pth").read_bytes().replace(b"}q", b"}r")  # of data.pkl
+    (tmp_path / "model_0000019.pth").write_bytes(flipped)
+    if text is not None:
+        (tmp_path / "last_checkpoint").write_bytes(text)
+    assert latest_checkpoint(tmp_path) == tmp_path / "model_0000009.pth"
+    assert "names no whole checkpoint; going on from the newest" in caplog.text
+    (tmp_path / "model_0000009.pth").unlink()  # that of an earlier training does not count
+    (tmp_path / "last_checkpoint").write_text("model_0000009.pth")
+    with pytest.raises(ConfigError, match="there is no other checkpoint of this training; begin"):
+        latest_checkpoint(tmp_path)

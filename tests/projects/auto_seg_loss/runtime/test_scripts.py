@@ -39,11 +39,9 @@ def test_a_training_that_diverged_says_what_to_change(capsys):
     assert capsys.readouterr().err == expected + "SOLVER.CLIP_GRADIENTS.ENABLED True.\n"
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyError])
-def test_a_bug_passes_through(kind, capsys):
-    with pytest.raises(kind), explain_user_errors():
-        raise kind("a bug")
-    assert capsys.readouterr().err == ""
+def test_a_bug_passes_through():
+    with pytest.raises(ValueError, match="a bug"), explain_user_errors():
+        raise ValueError("a bug")
 
 
 @pytest.mark.parametrize("signum, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
