@@ -70,9 +70,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its place when the block ends without error.
 
     Until then ``path`` is as it was: a reader, or a program that goes on after a crash, never sees
-    half a file. Of several that write the same file the last one wins. Errors of the disk name it.
+    half a file. Of several that write the same file the last one wins. Errors of the disk name it;
+    ``FileNotFoundError`` names a folder that is not there.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(target.parent))
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
     try:
         with naming(target):

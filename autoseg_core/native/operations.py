@@ -55,11 +55,13 @@ torch.library.define(
 )
 
 
-@torch.library.register_fake("autoseg::trimap")
 def _trimap_like(target: Tensor, classes: int, *_: Any) -> Tensor:
     # What holds a label outside the classes, too.
     small = torch.uint8 if classes <= torch.iinfo(torch.uint8).max - 2 else torch.int16
     return target.new_empty(target.shape, dtype=small)
+
+
+torch.library.register_fake("autoseg::trimap", _trimap_like)
 
 
 def _sums_like(logits: Tensor, *_: Any) -> Tensor:

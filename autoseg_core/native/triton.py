@@ -206,11 +206,10 @@ class _Job:
         strides = self.target.stride()
         if self.target.ndim == 3:
             strides = (strides[0], 0, *strides[1:])
-        both, either = self.tables if len(self.tables) == 2 else (*self.tables, None)
         return Problem(
             logits=Map(self.logits, self.logits.stride()),
             target=Map(self.target, strides),
-            tables=(both, either),
+            tables=(self.tables[0], self.tables[1] if len(self.tables) == 2 else None),
             places=self.places,
             shape=(self.logits.shape[1], *self.target.shape[-2:], *self.logits.shape[2:]),
             ignore=self.ignore,

@@ -1,18 +1,16 @@
 """Scores: every metric is a function of counts, written once; the catalog gives it a name."""
 
 from autoseg_core.scores.catalog import (
-    FAMILIES,
-    METRICS,
     AbsentRule,
     BoundaryBand,
     Metric,
     Region,
     present_classes,
-    register_metric,
     seen_classes,
 )
-from autoseg_core.scores.families import get_metric, register_family
+from autoseg_core.scores.families import get_metric
 from autoseg_core.scores.grammar import canonical_name
+from autoseg_core.scores.registry import FAMILIES, METRICS, register_family, register_metric
 from autoseg_core.scores.shipped import PAPER_METRICS
 
 __all__ = [

@@ -1,14 +1,6 @@
-"""The catalog of metrics: rows by name, and the rules that hold for every row.
+"""What a metric is: a row of the catalog, and the rules that hold for every row.
 
-C: classes; H, W: pixels. A metric is written once, as a function of counts, and registered:
-
-    def jaccard_squared(counts):                      # (C,) counts -> (C,) in [0, 1]
-        return safe_divide(counts.intersection, counts.union) ** 2
-    register_metric(Metric("mIoU2", jaccard_squared))
-
-From then on its name works wherever a metric is named: exact scores, surrogate losses, search
-spaces, loss files and configs. Other processes know it once they have imported the module that
-registers it.
+C: classes; H, W: pixels. ``registry`` adds rows.
 """
 
 from __future__ import annotations
@@ -17,13 +9,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from keyword import iskeyword
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
+from autoseg_core.counts import Counts
 from autoseg_core.scores import ratios
 
 AbsentRule = Literal["target", "defined", "none"]
@@ -74,7 +65,8 @@ class Metric:
     has a curve for each. Of no meaning for "boundary".
     classes: indices of those it looks at; None = all.
 
-    Counts may be 0, soft, and carry gradients: divide with ``numerics.safe_divide``.
+    Counts may be 0, soft, and carry gradients: divide with ``numerics.safe_divide``. Raises
+    ``ValueError`` without a function, and for a region or counts that there are not.
     """
 
     name: str
@@ -89,6 +81,13 @@ class Metric:
     def __post_init__(self) -> None:
         if self.per_class is None and self.score is None:
             raise ValueError(f"Metric {self.name!r} needs a function: give per_class or score.")
+        if not isinstance(self.region, BoundaryBand) and self.region not in _REGIONS:
+            raise ValueError(
+                f"Metric {self.name!r}: expected a BoundaryBand or one of the regions "
+                f"{', '.join(_REGIONS)}, got {self.region!r}."
+            )
+        if self.reads not in _READS:
+            raise ValueError(f"Metric {self.name!r}: reads is one of {_READS}, got {self.reads!r}.")
         for name, value in {
             "score": self.per_class and partial(ratios.mean_of, self.per_class),
             "column": self.name,
@@ -96,76 +95,6 @@ class Metric:
         }.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-
-
-METRICS: dict[str, Metric] = {}
-"""Every registered metric by name."""
-
-FAMILIES: dict[str, Callable[..., Metric]] = {}
-"""Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
-
-
-def register_metric(metric: Metric) -> Metric:
-    """Add a row to ``METRICS`` and return it.
-
-    Raises ``ValueError`` for a name that is taken or is not a word, for a column that other metrics
-    fill otherwise, and for a region or counts that there are not.
-    """
-    check_word(metric.name)
-    if not isinstance(metric.region, BoundaryBand) and metric.region not in _REGIONS:
-        raise ValueError(
-            f"Metric {metric.name!r}: expected a BoundaryBand or one of the regions "
-            f"{', '.join(_REGIONS)}, got {metric.region!r}."
-        )
-    if metric.reads not in _READS:
-        raise ValueError(f"Metric {metric.name!r}: reads is one of {_READS}, got {metric.reads!r}.")
-    if metric.per_class is not None:
-        for other in METRICS.values():
-            if other.column == metric.column and _fills(other) != _fills(metric):
-                raise ValueError(
-                    f"Metric {metric.name!r}: the column {metric.column!r} is that of "
-                    f"{other.name}, which fills it otherwise; name another column."
-                )
-    _try(metric)
-    METRICS[metric.name] = metric
-    return metric
-
-
-def _try(metric: Metric) -> None:
-    """ValueError unless the functions give what they should where nothing is counted."""
-    number = 1 + max(metric.classes, default=2) if metric.classes else 3
-    nothing = torch.zeros(number)
-    kind = BoundaryCounts if metric.region == "boundary" else RegionCounts
-    counts = kind(*[nothing] * 4)
-    for name, shape, call in (
-        ("per_class", (number,), metric.per_class),
-        ("score", (), lambda counts: metric.score(counts, nothing.bool())),
-    ):
-        if call is None:
-            continue
-        given = call(counts)
-        if not isinstance(given, Tensor) or given.shape != shape or not given.isfinite().all():
-            raise ValueError(
-                f"Metric {metric.name!r}: {name} must give a finite tensor of shape {shape} for "
-                f"counts of {number} classes that are all 0, gave {given!r}; divide with "
-                "autoseg_core.numerics.safe_divide."
-            )
-
-
-def check_word(name: str) -> None:
-    """ValueError unless ``name`` is a word, and no metric's or family's yet, in any case."""
-    if not (name.isascii() and name.isidentifier()) or iskeyword(name):
-        raise ValueError(
-            f"A metric's name must be a word of letters, digits and underscores, got {name!r}: it "
-            "also stands in sums and products of metrics."
-        )
-    if name.lower() in {known.lower() for known in (*METRICS, *FAMILIES)}:
-        raise ValueError(f"The name {name!r} is taken by another metric; choose another.")
-
-
-def _fills(metric: Metric) -> tuple[object, ...]:
-    """What decides the values of a metric's column."""
-    return metric.per_class, metric.region
 
 
 def present_classes(

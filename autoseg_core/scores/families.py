@@ -7,27 +7,14 @@ family's order, without spaces.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 
-from autoseg_core.scores.catalog import FAMILIES, METRICS, Metric, check_word
+from autoseg_core.scores.catalog import Metric
 from autoseg_core.scores.grammar import as_known, parse, read_call, shortened
-
-Maker = Callable[..., Metric]
+from autoseg_core.scores.registry import FAMILIES, METRICS
 
 # Metrics by their names as given. Not functools.cache: torch.compile would look through it into the
 # grammar, which it cannot trace.
 _MADE: dict[str, Metric] = {}
-
-
-def register_family(name: str, make: Maker) -> Maker:
-    """Add a family and return its maker.
-
-    make: keyword arguments, numbers and lists of them -> ``Metric``, named by ``canonical_name``;
-    raises ``ValueError`` for arguments out of range. Its signature says which there are.
-    """
-    check_word(name)
-    FAMILIES[name] = make
-    return make
 
 
 def get_metric(name: str) -> Metric:
@@ -38,7 +25,10 @@ def get_metric(name: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
     if name not in _MADE:
-        _MADE[name] = _from_text(name)
+        metric = _from_text(name)
+        if metric.name in METRICS:  # not kept: another may be registered in its place
+            return metric
+        _MADE[name] = metric
     return _MADE[name]
 
 

@@ -7,14 +7,9 @@ from functools import partial
 from typing import Any
 
 from autoseg_core.scores import ratios
-from autoseg_core.scores.catalog import (
-    METRICS,
-    BoundaryBand,
-    Metric,
-    register_metric,
-)
-from autoseg_core.scores.families import register_family
+from autoseg_core.scores.catalog import BoundaryBand, Metric
 from autoseg_core.scores.grammar import canonical_name
+from autoseg_core.scores.registry import METRICS, register_family, register_metric
 
 PAPER_METRICS = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
 """The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""

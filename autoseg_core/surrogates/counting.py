@@ -177,10 +177,10 @@ def _reference_counts(
         return in_parts(of_edges, p, edges, seen[:, None])
     if not isinstance(region, BoundaryBand):
         return in_parts(of_pixels, p, one_hot_mask(target, valid, classes), valid[:, None])
-    band = {"radius": region.pixels(*target.shape[-2:]), "border": region.border}
-    own = one_hot_mask(target, in_own_band(target, seen, **band) & valid, classes)
+    width, border = region.pixels(*target.shape[-2:]), region.border
+    own = one_hot_mask(target, in_own_band(target, seen, width, border) & valid, classes)
 
     def of_bands(p: Tensor, own: Tensor, seen: Tensor, valid: Tensor) -> Counts:
-        return of_pixels(soft_bands(p, seen, **band), own, valid)
+        return of_pixels(soft_bands(p, seen, width, border), own, valid)
 
     return in_parts(of_bands, p, own, seen[:, None], valid[:, None])

@@ -80,8 +80,10 @@ def check_input(
         )
     if logits.ndim == 5 and upsample:
         raise ValueError("upsample is for images; upsample volumes before, with F.interpolate.")
-    if activation == "sigmoid" and logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
-        target = target[:, None]
+    if activation == "sigmoid":
+        if logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
+            target = target[:, None]
+        target = target.byte() if target.dtype == torch.bool else target
     larger = _is_larger(target, logits)
     pixels = target.shape[-2:] if upsample and larger else logits.shape[2:]
     expected = (*logits.shape[: 1 if activation == "softmax" else 2], *pixels)

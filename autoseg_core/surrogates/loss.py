@@ -74,6 +74,11 @@ class AutoSegLoss(nn.Module):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(spec, LossSpec):
+            raise TypeError(
+                f"Expected a LossSpec, got {spec!r}: load_loss({spec!r}) takes a name or a path, "
+                "soft_loss the name of any metric."
+            )
         native.say_if_missing()
         metrics = [get_metric(term.metric) for term in spec.terms]
         check_choices(activation, metrics, upsample, align_corners)
@@ -100,7 +105,7 @@ class AutoSegLoss(nn.Module):
 
         logits: (N, C, H, W) float of any precision; region metrics also take volumes
         (N, C, D, H, W). target: (N, H, W) integers, in [0, C) or ``ignore_index``; under "sigmoid"
-        0, 1 or ``ignore_index`` for each class, (N, C, H, W), or (N, H, W) for C = 1. With
+        0, 1 or ``ignore_index`` for each class, or bool, (N, C, H, W), or (N, H, W) for C = 1. With
         ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; what holds for the logits of a
         pixel then holds for those interpolated, so a NaN counts unless all that read it are void. A
         batch of void pixels alone gives 0 with a graph and zero gradients, as does one without

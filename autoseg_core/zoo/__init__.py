@@ -32,8 +32,8 @@ def zoo_names() -> list[str]:
 def load_spec(name_or_path: str | Path) -> LossSpec:
     """Read a spec from the zoo by name or metric, or from a JSON file by path.
 
-    "mIoU", in any case, is the recommended loss of that metric (``RECOMMENDED``). A ``Path``, and a
-    string that ends in ``.json`` or contains a slash, is a path; any other string is a name, also
+    "mIoU" is the recommended loss of that metric (``RECOMMENDED``). A ``Path``, and a string that
+    ends in ``.json`` or contains a slash, is a path; any other string is a name, in any case, also
     where a file is called so. Raises ``SpecError`` for an unknown name (listing the known ones) and
     for a file that is not a valid spec, and ``FileNotFoundError`` for a missing file.
     """
@@ -45,7 +45,7 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
         return LossSpec.from_json(
             path.read_text(encoding="utf-8", errors="replace"), origin=str(path)
         )
-    name = RECOMMENDED.get(as_known(text, RECOMMENDED), text)
+    name = RECOMMENDED.get(as_known(text, RECOMMENDED), as_known(text, zoo_names()))
     if name not in zoo_names():
         raise SpecError(
             f"Unknown loss {text!r}; known losses: {_known()}; metrics, for the recommended loss "

@@ -91,7 +91,9 @@ def test_objectives(text: str, key: str) -> None:
     ("make", "key"),
     [
         (lambda: Metric("Mine"), "per_class or score"),
-        (lambda: Metric("mIoU", iou), "'mIoU' is taken"),
+        (lambda: Metric("mIoU", iou), "METRICS.pop('mIoU')"),
+        (lambda: Metric("Mine", lambda c: 2 * recall(c)), "in [0, 1]"),
+        (lambda: Metric("Mine", score=lambda c, seen: c.target.sum() / 0 * 0), "in [0, 1]"),
         (lambda: Metric("FBETA", iou), "'FBETA' is taken"),
         (lambda: Metric("a+b", iou), "must be a word"),
         (lambda: Metric("Mine", iou, reads=("union", "intersection")), "reads"),
@@ -124,6 +126,8 @@ SPACE = SearchSpace("mAcc")
         (lambda: operations_of(["and", "nand"]), "nand"),
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
         (lambda: plot.draw_losses([]), "at least one loss"),
+        (lambda: soft_loss("mIoU", tolerance=3), "mIoU has no tolerance"),
+        (lambda: soft_loss("BIoU | mIoU>=0.6"), "no constraints"),
         (lambda: list_losses([], "html"), "plain, markdown, json"),
     ],
 )
@@ -301,6 +305,9 @@ BATCH = samples.batch(0)
         (lambda: gradient_scale(lambda x, _: x.sum(), [BATCH]), ValueError, "reference"),
         (lambda: SPEC.scaled(0.0), SpecError, "scale: "),
         (lambda: LossSpec.from_theta("a", SPACE, np.ones(6), pace=1), SpecError, "pace: "),
+        (lambda: AutoSegLoss("miou"), TypeError, "load_loss('miou')"),  # type: ignore[arg-type]
+        (lambda: register_metric(iou), TypeError, "Metric('Name', "),  # type: ignore[arg-type]
+        (lambda: SPEC.save("nowhere/a.json"), FileNotFoundError, "'nowhere'"),
         (lambda: load_loss("nowhere.json"), FileNotFoundError, "nowhere.json"),
         (lambda: load_loss(Path("voc-miou-bezier")), FileNotFoundError, "voc-miou-bezier"),
         (lambda: load_loss("voc-miou"), SpecError, "voc-miou-bezier"),

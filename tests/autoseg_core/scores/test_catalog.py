@@ -19,7 +19,7 @@ from autoseg_core.scores import (
     present_classes,
     register_metric,
 )
-from autoseg_core.scores.ratios import iou, recall
+from autoseg_core.scores.ratios import boundary_f1, iou, recall
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,14 @@ def test_a_function_of_counts_is_enough() -> None:
     assert row.defined(counts(4, 0)).tolist() == [True, False]
 
 
+def test_a_cell_of_a_notebook_may_run_again() -> None:
+    power = 2
+    first, again = (register_metric(Metric("Mine", lambda c: recall(c) ** power)) for _ in "ab")
+    assert get_metric("Mine") is again is not first
+    with pytest.raises(ValueError, match=r"METRICS\.pop\('Mine'\)"):
+        register_metric(Metric("mine", lambda c: recall(c) ** 3))
+
+
 def test_a_score_without_a_value_per_class() -> None:
     row = register_metric(Metric("Mine", score=score_of_one))
     assert row.per_class is None
@@ -55,7 +63,7 @@ def test_a_score_without_a_value_per_class() -> None:
 
 
 def test_defaults_of_a_boundary_metric() -> None:
-    row = register_metric(Metric("Mine", lambda c: c.target, region="boundary"))
+    row = register_metric(Metric("Mine", boundary_f1, region="boundary"))
     assert SearchSpace("Mine").dim == 8
     zero, some = torch.zeros(2), torch.tensor([0, 1])
     assert row.defined(BoundaryCounts(zero, zero, some, zero)).tolist() == [False, False]

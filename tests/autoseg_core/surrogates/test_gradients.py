@@ -11,11 +11,12 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import METRICS, LossTerm, soft_loss
+from autoseg_core import METRICS, AutoSegLoss, LossTerm
 from autoseg_core.scores import get_metric
 from autoseg_core.surfaces import SURFACES
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
+from autoseg_core.surrogates.soft import soft_spec
 
 CLASSES = 5
 EACH = pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_saturated_logits_and_steep_curves_have_finite_gradients(
 @pytest.mark.parametrize("metric", [*METRICS, "Tversky(alpha=1,beta=0)"])
 def test_a_class_given_up_has_finite_gradients(metric: str, backend: Any) -> None:
     """Sums of its probabilities are denormal numbers: a slope over them would overflow."""
-    loss = soft_loss(metric, tolerance=1, backend=backend)
+    loss = AutoSegLoss(soft_spec(metric, tolerance=1), backend=backend)
     logits, target = torch.zeros(1, 3, 6, 6), torch.zeros(1, 6, 6, dtype=torch.int64)
     logits[:, 0], logits[:, 2], target[0, 2:4, 2:4] = 103.0, -206.0, 1
     value, gradient = samples.value_and_gradient(loss, logits, target)

@@ -164,17 +164,23 @@ def test_retired_backends_are_auto_for_one_more_version() -> None:
         ("Fbeta(beta=2)", "soft-Fbeta-beta-2", [1], "sum"),
         ("mIoU+3*BF1", "soft-mIoU-BF1", [0.25, 0.75], "sum"),
         ("mIoU*BF1", "soft-mIoU-BF1", [1, 1], "product"),
-        (Objective.parse("BIoU | mIoU>=0.6"), "soft-BIoU", [1], "sum"),
+        (Objective.parse("BIoU"), "soft-BIoU", [1], "sum"),
     ],
 )
 def test_soft_loss_is_the_objective_at_identity_curves(
     objective: Any, name: str, weights: list[float], combine: str
 ) -> None:
-    spec = soft_loss(objective, tolerance=2).spec
+    spec = soft_loss(objective).spec
     assert (spec.name, spec.combine) == (name, combine)
     assert [term.weight for term in spec.terms] == weights
     space = SearchSpace(objective)
-    assert spec == LossSpec.from_theta(name, space, space.identity(), tolerance=2)
+    assert spec == LossSpec.from_theta(name, space, space.identity())
+    assert soft_loss("mIoU+BF1", tolerance=2).spec.terms[1].tolerance == 2
+
+
+def test_bools_are_labels_of_classes_that_do_not_exclude_each_other() -> None:
+    loss, logits = soft_loss("mIoU", activation="sigmoid"), samples.batch(0)[0]
+    assert loss(logits, logits > 0) == loss(logits, (logits > 0).long())
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_every_metric_of_the_paper_has_a_recommended_loss_of_its_own() -> None:
 @pytest.mark.parametrize("spelled", [str.lower, str.upper])
 def test_a_metric_stands_for_its_recommended_loss(metric: str, spelled: Any) -> None:
     spec = load_spec(spelled(metric))
-    assert spec == load_spec(RECOMMENDED[metric]) == load_loss(spelled(metric)).spec
+    assert spec == load_spec(spelled(RECOMMENDED[metric])) == load_loss(spelled(metric)).spec
 
 
 def test_a_file_called_as_a_metric_is_taken_only_as_a_path(

@@ -11,7 +11,7 @@ from detectron2.data import DatasetCatalog
 from auto_seg_loss.proxy import proxy_config, starting_network
 from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.training import Batches, scaled
-from autoseg_core import soft_loss
+from autoseg_core.surrogates.soft import soft_spec
 
 SOFT = "soft:"
 """How the name of an unsearched surrogate begins."""
@@ -27,7 +27,7 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
     name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
     path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
     if not path.is_file():
-        spec = soft_loss(metric, tolerance=cfg.SEARCH.TOLERANCE).spec
+        spec = soft_spec(metric, tolerance=cfg.SEARCH.TOLERANCE)
         scaled(spec, _reference(cfg), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
     return path
 
