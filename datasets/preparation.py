@@ -157,12 +157,6 @@ def existing(folder: Path, option: str) -> Path:
     return folder
 
 
-def files_by_key(folder: Path, pattern: str, end: str) -> dict[str, Path]:
-    """The files that match `pattern` by name without `end`; hidden ones are left out."""
-    paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
-    return {path.name.removesuffix(end): path for path in paths}
-
-
 def run_script(
     parser: argparse.ArgumentParser,
     prepare: Callable[[argparse.Namespace, Report], None],

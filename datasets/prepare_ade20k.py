@@ -18,8 +18,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from preparation import Job, Report, existing, files_by_key, run_script, script_parser
+from preparation import Job, Report, existing, run_script, script_parser
 
+from auto_seg_loss.data.catalog import files_by_key
 from auto_seg_loss.data.labels import read_label
 
 FOLDER = "ADEChallengeData2016"

@@ -22,8 +22,9 @@ import numpy as np
 from cityscapesscripts.helpers.annotation import Annotation
 from cityscapesscripts.helpers.labels import labels
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
-from preparation import Job, Report, existing, files_by_key, run_script, script_parser
+from preparation import Job, Report, existing, run_script, script_parser
 
+from auto_seg_loss.data.catalog import files_by_key
 from auto_seg_loss.data.labels import read_label
 
 FOLDER = "cityscapes"

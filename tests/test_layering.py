@@ -103,13 +103,11 @@ def test_the_ring_never_imports_scripts() -> None:
 @pytest.mark.parametrize(
     ("package", "source", "found"),
     [
-        ("autoseg_core", "import rl", {"rl"}),
         ("autoseg_core", "import torch, detectron2.layers as layers", {"detectron2"}),
         ("autoseg_core", "def f():\n    import gymnasium", {"gymnasium"}),
         ("autoseg_core", "try:\n    from scipy import ndimage\nexcept ImportError: ...", {"scipy"}),
         ("autoseg_core", "import importlib\nimportlib.import_module('rl.search')", {"rl"}),
         ("autoseg_core", "from __future__ import annotations\nimport json\nimport torch.nn", set()),
-        ("rl", "from detectron2.config import get_cfg", {"detectron2"}),
         ("rl", "from ..projects import x", {""}),
     ],
 )

@@ -26,31 +26,20 @@ def found(seconds: dict[str, float], setting: Setting | None = None) -> Run:
     return Run(setting or Setting(1), figures, {})
 
 
-@pytest.fixture(scope="module")
-def printed() -> str:
+def test_every_bar_and_metric_has_its_row() -> None:
     command = [sys.executable, "-m", "benchmarks.bm_loss", "--quick", "--repeats", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_every_bar_and_metric_has_its_row(printed: str) -> None:
+    printed = done.stdout
     assert printed.startswith("Measured 20")
     assert f"Instruction set: {torch.backends.cpu.get_cpu_capability()}." in printed
     for name in (*(bar.what for bar in bm_loss.BARS), *steps.BANDS, steps.REFERENCE):
         assert f"| {name} |" in printed
     assert printed.count("| mIoU |") == 2  # time, kept
+    rivals_there = find_spec(rivals.SMP) is not None
+    assert all((f"| {name} |" in printed) == rivals_there for name in bm_loss.SMP_LOSSES)
     trained = "images per second " in printed
     assert trained == (find_spec("detectron2") is not None)
-
-
-def test_rivals_have_rows_or_a_line_that_says_why_not(printed: str) -> None:
-    if find_spec(rivals.SMP) is None:
-        assert "SMP's losses are left out" in printed
-        assert "| SMP" not in printed
-    else:
-        for name in bm_loss.SMP_LOSSES:
-            assert printed.count(f"| {name} |") == 2
 
 
 def test_a_batch_is_mostly_right_and_has_void() -> None:

@@ -33,18 +33,9 @@ def test_a_larger_set_begins_with_the_bytes_of_the_smaller_one(folder, tmp_path)
     assert {name: large[name] for name in pictures} == {name: small[name] for name in pictures}
 
 
-def test_layout_is_that_of_voc(folder, tmp_path):
-    names = {"train": 3, "val": 2, "test": 1}
-    stems = [f"{split}_{index:05d}" for split, count in names.items() for index in range(count)]
-    for split in names:
-        listed = (folder / f"ImageSets/Segmentation/{split}.txt").read_text().split()
-        assert listed == [stem for stem in stems if stem.startswith(split)]
-    for kind in ("JPEGImages", "SegmentationClass"):
-        assert sorted(path.stem for path in (folder / kind).iterdir()) == sorted(stems)
+def test_files_hold_what_was_drawn(folder, tmp_path):
+    assert (folder / "ImageSets/Segmentation/val.txt").read_text() == "val_00000\nval_00001\n"
     assert list(tmp_path.iterdir()) == [folder]  # nothing temporary is left
-
-
-def test_files_hold_what_was_drawn(folder):
     image, label = make_shapes.make_sample(SMALL, "val", 1)
     with Image.open(folder / "SegmentationClass" / "val_00001.png") as picture:
         assert picture.mode == "P"
@@ -55,16 +46,6 @@ def test_files_hold_what_was_drawn(folder):
     np.testing.assert_array_equal(palette[[0, 1, 2, 3, 255]], known)
     with Image.open(folder / "JPEGImages" / "val_00001.jpg") as picture:
         assert np.abs(np.asarray(picture).astype(int) - image).mean() < 4
-
-
-def test_splits_seeds_and_images_differ():
-    cases = [
-        (seed, split, index) for seed in (0, 1) for split in make_shapes.SPLITS for index in (0, 1)
-    ]
-    drawn = {
-        make_shapes.make_sample(Parameters(48, 64, seed=s), *at)[0].tobytes() for s, *at in cases
-    }
-    assert len(drawn) == len(cases)
 
 
 def test_the_same_set_is_left_alone_and_another_is_replaced_by_force_only(folder, tmp_path):

@@ -43,13 +43,6 @@ def test_classes_begin_at_0_and_other_is_255(ade, run, tree, bits):
     assert tree(ade) == before
 
 
-def test_fewer_images_than_the_whole_set(run):
-    done = run("--workers", "1")
-    assert done.status == 1
-    assert "training: 2 images instead of 20210" in done.err
-    assert "validation: 1 images instead of 2000" in done.err
-
-
 @pytest.mark.parametrize("kind", [f"images/{FIRST}.jpg", f"annotations/{FIRST}.png"])
 def test_what_is_missing_is_named(ade, run, kind):
     (ade / kind).unlink()

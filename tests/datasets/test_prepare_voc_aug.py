@@ -98,12 +98,6 @@ def test_lists_and_images_may_come_from_another_system(voc, run):
     assert (voc / LIST).read_text().split() == TRAINAUG
 
 
-def test_a_row_that_is_no_image_is_named(voc, run):
-    (voc / "ImageSets/Segmentation/train.txt").write_text("2008_000001\n2008_000002 1\n")
-    done = run()
-    assert done.status == 1 and "train.txt, line 2: '2008_000002 1'" in done.err
-
-
 def test_damaged_sources_are_named_and_the_others_are_done(voc, run):
     (voc / SBD / "cls/2008_000005.mat").write_bytes(b"no matlab")
     write_mat(voc / SBD / "cls/2008_000006.mat", np.full((36, 48), 21, dtype=np.uint8))

@@ -84,6 +84,12 @@ def files_by_stem(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str
     return image_files, label_files
 
 
+def files_by_key(folder: Path, pattern: str, end: str) -> dict[str, Path]:
+    """The files that match `pattern` by name without `end`; hidden ones are left out."""
+    paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
+    return {path.name.removesuffix(end): path for path in paths}
+
+
 def _own_parts(stems: Collection[str]) -> dict[str, str]:
     """Of each stem what is left without the begin and the end that all have in common."""
     own = list(stems)

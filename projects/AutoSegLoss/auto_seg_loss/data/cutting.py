@@ -94,12 +94,10 @@ def _rarest(sizes: NDArray[np.float64]) -> int:
 
 def _units(dicts: Pairs, groups: str) -> list[list[int]]:
     """Indices of the images of each group, in the order of the first file names."""
-    order = sorted(range(len(dicts)), key=lambda index: _file_name(dicts[index]))
-    if not groups:
-        return [[index] for index in order]
+    names = groups_of(dicts, groups) if groups else [_file_name(item) for item in dicts]
     units: dict[str, list[int]] = {}
-    for index, group in zip(order, groups_of([dicts[i] for i in order], groups), strict=True):
-        units.setdefault(group, []).append(index)
+    for index in sorted(range(len(dicts)), key=lambda index: _file_name(dicts[index])):
+        units.setdefault(names[index], []).append(index)
     return list(units.values())
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .catalog import some
+
 # What a pixel holds: an index into a palette (P), a level (L, 1), or a 16 bit number (I, I;16).
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
 # Formats whose compression may change values: a class would turn into its neighbours by number.
@@ -60,14 +62,12 @@ def read_label(
     """
     check_ignore_value(num_classes, ignore_value)
     raw = read_values(path, palette)
-    label = raw.astype(np.uint8)
     void = raw == ignore_label
-    wrong = (raw < 0) | (raw >= num_classes)
-    wrong &= ~void
+    wrong = ((raw < 0) | (raw >= num_classes)) & ~void
     if wrong.any():
-        values = np.unique(raw[wrong]).tolist()
-        words = unfit_values(values, num_classes, ignore_label)
+        words = unfit_values(np.unique(raw[wrong]).tolist(), num_classes, ignore_label)
         raise LabelError(f"{os.fspath(path)}: {words}; {REMEDY}")
+    label = raw.astype(np.uint8)
     label[void] = ignore_value
     return label
 
@@ -78,8 +78,8 @@ def unfit_values(values: Iterable[int], num_classes: int, ignore_label: int) -> 
     if not wrong:
         return ""
     return (
-        f"label values {', '.join(map(str, wrong[:10]))} are neither a class "
-        f"(0..{num_classes - 1}) nor the data set's ignore label ({ignore_label})"
+        f"label values {some(wrong)} are neither a class (0..{num_classes - 1}) nor the data "
+        f"set's ignore label ({ignore_label})"
     )
 
 
@@ -158,11 +158,10 @@ def _look_up(name: str, colours: np.ndarray, codes: np.ndarray, values: np.ndarr
     places = np.searchsorted(codes, pixels)
     known = codes[np.minimum(places, len(codes) - 1)] == pixels
     if not known.all():
-        wrong = np.unique(colours[~known], axis=0)
-        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        wrong = [tuple(colour) for colour in np.unique(colours[~known], axis=0).tolist()]
         raise LabelError(
-            f"{name}: colours {', '.join(str(tuple(c)) for c in wrong[:10].tolist())}{more} are "
-            "not in INPUT.LABEL_PALETTE; add them, with the ignore label for void"
+            f"{name}: colours {some(wrong)} are not in INPUT.LABEL_PALETTE; add them, with the "
+            "ignore label for void"
         )
     return values[places]
 

@@ -4,7 +4,7 @@ do: then a network is scored on what it was trained on."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -31,7 +31,8 @@ def alike_neighbours(parts: Mapping[str, Pairs]) -> str:
     across = [two for two in pairwise(paths) if part_of[two[0]] != part_of[two[1]]]
     if len(across) < ENOUGH:
         return ""
-    across = _spread(across, LOOKED_AT)
+    spread = np.linspace(0, len(across) - 1, min(LOOKED_AT, len(across))).round().astype(int)
+    across = [across[place] for place in spread]
     first, second = (np.stack([_thumbnail(two[i]) for two in across]) for i in range(2))
     others = [_difference(first[i], first[:i]) for i in range(1, len(first))]
     near = _difference(first, second) < np.median(np.concatenate(others)) / 2
@@ -44,11 +45,6 @@ def alike_neighbours(parts: Mapping[str, Pairs]) -> str:
         f"({part_of[other]}): scores will be too high. Cut by films or by blocks of frames, with "
         "DATASETS.FOLDER.GROUPS or lists"
     )
-
-
-def _spread(items: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
-    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[place] for place in places]
 
 
 def _thumbnail(path: str) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from detectron2.data.datasets.pascal_voc import CLASS_NAMES
 from .catalog import (
     Pairs,
     datasets_root,
+    files_by_key,
     folder_pairs,
     listed_pairs,
     pair_up,
@@ -35,13 +36,13 @@ class DataSet:
     """A data set of several splits.
 
     folder: its name below DETECTRON2_DATASETS. classes: name -> RGB, in the order of the indices.
-    splits: names of the catalog -> what `load` calls them. load: (folder, split) -> pairs. script:
-    of datasets/, makes the set or its labels. ignore_label: the value that means "void".
+    splits: their names in the catalog. load: (folder, split) -> pairs. script: of datasets/, makes
+    the set or its labels. ignore_label: the value that means "void".
     """
 
     folder: str
     classes: Mapping[str, Colour]
-    splits: Mapping[str, str]
+    splits: tuple[str, ...]
     load: Callable[[Path, str], Pairs]
     script: str = ""
     ignore_label: int = 255
@@ -50,7 +51,7 @@ class DataSet:
         """The pairs of a split; FileNotFoundError says what was expected, and what makes it."""
         root = datasets_root()
         try:
-            return self.load(root / self.folder, self.splits[split])
+            return self.load(root / self.folder, split)
         except FileNotFoundError as error:
             made = f", or make it: python datasets/{self.script} --root {root}"
             raise FileNotFoundError(
@@ -82,7 +83,8 @@ def _of_camvid(folder: Path, split: str) -> Pairs:
 
 
 def _of_ade20k(folder: Path, split: str) -> Pairs:
-    return folder_pairs(folder / "images" / split, folder / "annotations_detectron2" / split)
+    there = {"train": "training", "val": "validation"}[split]
+    return folder_pairs(folder / "images" / there, folder / "annotations_detectron2" / there)
 
 
 def _of_voc(folder: Path, split: str) -> Pairs:
@@ -95,16 +97,11 @@ def _of_cityscapes(folder: Path, split: str) -> Pairs:
     places = (folder / "leftImg8bit" / split, folder / "gtFine" / split)
     ends = ("_leftImg8bit.png", "_gtFine_labelTrainIds.png")
     images, labels = (
-        {path.name.removesuffix(end): path for path in place.glob(f"*/[!.]*{end}")}
-        for place, end in zip(places, ends, strict=True)
+        files_by_key(place, f"*/*{end}", end) for place, end in zip(places, ends, strict=True)
     )
     if not images:
         raise FileNotFoundError(f"no images like {places[0].absolute()}/<city>/*{ends[0]}")
     return pair_up(images, labels)
-
-
-def _alike(*splits: str) -> dict[str, str]:
-    return {split: split for split in splits}
 
 
 SETS = {
@@ -116,7 +113,7 @@ SETS = {
         classes=dict(
             zip(("background", *CLASS_NAMES), voc_colours(1 + len(CLASS_NAMES)), strict=True)
         ),
-        splits=_alike("train", "trainaug", "val"),
+        splits=("train", "trainaug", "val"),
         load=_of_voc,
         script="prepare_voc_aug.py",
     ),
@@ -128,7 +125,7 @@ SETS = {
             category["name"]: category["color"]
             for category in sorted(CITYSCAPES_CATEGORIES, key=lambda category: category["trainId"])
         },
-        splits=_alike("train", "val"),
+        splits=("train", "val"),
         load=_of_cityscapes,
         script="prepare_cityscapes.py",
     ),
@@ -138,7 +135,7 @@ SETS = {
     "ade20k": DataSet(
         folder="ADEChallengeData2016",
         classes=dict(zip(ADE20K_SEM_SEG_CATEGORIES, voc_colours(151)[1:], strict=True)),
-        splits={"train": "training", "val": "validation"},
+        splits=("train", "val"),
         load=_of_ade20k,
         script="prepare_ade20k.py",
     ),
@@ -160,7 +157,7 @@ SETS = {
             "pedestrian": (64, 64, 0),
             "bicyclist": (0, 128, 192),
         },
-        splits=_alike("train", "val", "test"),
+        splits=("train", "val", "test"),
         load=_of_camvid,
         ignore_label=11,
     ),
@@ -174,7 +171,7 @@ SETS = {
                 strict=True,
             )
         ),
-        splits=_alike("train", "val", "test"),
+        splits=("train", "val", "test"),
         load=listed_pairs,
         script="make_shapes.py",
     ),

@@ -28,7 +28,7 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
 
     Args:
         name: of the data set, for the message.
-        dicts: pairs; one without "sem_seg_file_name" is checked for its image only.
+        dicts: pairs.
         palette: INPUT.LABEL_PALETTE.
 
     Returns:
@@ -40,8 +40,7 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     if not dicts:
         raise DatasetError(f"data set {name!r} has no images")
     images = look_at_images([item["file_name"] for item in dicts])
-    paths = [item["sem_seg_file_name"] for item in dicts if item.get("sem_seg_file_name")]
-    labels = look_at_labels(paths, palette)
+    labels = look_at_labels([item["sem_seg_file_name"] for item in dicts], palette)
     _refuse(name, len(dicts), [p for item in dicts for p in _problems(item, images, labels)])
     return {path: seen for path, seen in labels.items() if isinstance(seen, Seen)}
 
@@ -121,13 +120,12 @@ def check_num_classes(num_classes: int, metadata: Any, dataset_name: str) -> Non
 def _problems(
     item: dict[str, Any], images: dict[str, Seen | str], labels: dict[str, Seen | str]
 ) -> Iterator[str]:
-    image, path = images[item["file_name"]], item.get("sem_seg_file_name")
-    label = labels[path] if path else image
-    yield from {words for words in (image, label) if isinstance(words, str)}
+    image, label = images[item["file_name"]], labels[item["sem_seg_file_name"]]
+    yield from (words for words in (image, label) if isinstance(words, str))
     if isinstance(image, Seen) and isinstance(label, Seen):
         sizes = [f"{seen.height}x{seen.width}" for seen in (image, label)]
         if sizes[0] != sizes[1]:
             yield (
                 f"image and label differ in size: {item['file_name']} is {sizes[0]} (HxW), "
-                f"{path} is {sizes[1]}"
+                f"{item['sem_seg_file_name']} is {sizes[1]}"
             )

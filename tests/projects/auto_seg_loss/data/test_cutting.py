@@ -50,11 +50,6 @@ def test_three_films_make_three_parts_of_whole_films(seed):
     assert all(len({stem[0] for stem in part}) == 1 for part in parts)
 
 
-def test_too_few_units():
-    with pytest.raises(ValueError, match="4 images make 2 groups, which cannot be cut into 3"):
-        cut(pairs("a1", "a2", "b1", "b2"), [{0}] * 4, SHARES, 0, "[ab]")
-
-
 @pytest.mark.parametrize(("groups", "found"), [(r"(\d+)_", "12"), (r"[a-z]\d", "a1"), ("x?", "")])
 def test_the_group_is_the_first_bracket_or_all(groups, found):
     assert groups_of(pairs("a12_7"), groups) == [found]

@@ -102,15 +102,6 @@ def test_names_may_differ_by_what_all_have_in_common(make, image, label):
         assert item["sem_seg_file_name"].endswith("/" + label.format(number))
 
 
-def test_files_without_partner_are_left_out(root, make, caplog):
-    make(same("abcd"))
-    write_image(root / "d/images/e.jpg", (4, 4))
-    (root / "d/labels/d.png").unlink()
-    load()
-    assert sorted(name for part in PARTS for name in names(part)) == ["a", "b", "c"]
-    assert "2 files without partner are left out: d.jpg, e.jpg" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
