@@ -60,7 +60,6 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
             for one in (protocol, *also)
         ]
         self.scores = self._all[0]
-        self.reset()
 
     def reset(self) -> None:
         """Forget the images seen."""

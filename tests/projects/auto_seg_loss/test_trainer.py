@@ -8,12 +8,9 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 from detectron2.utils.env import seed_all_rng
-from detectron2.utils.events import EventStorage
 
 from auto_seg_loss.train_loop import build_optimizer
 from auto_seg_loss.trainer import Trainer
-
-TEST = "shapes_sem_seg_test"
 
 
 @pytest.mark.parametrize("factor", [1.0, 10.0])
@@ -52,15 +49,3 @@ def test_synchronised_batch_norm_is_batch_norm_in_one_process(shapes, make_cfg):
     kinds = {type(module) for module in synchronised.model.modules()}
     assert torch.nn.SyncBatchNorm in kinds and torch.nn.BatchNorm2d not in kinds
     assert torch.equal(weights(synchronised), weights(plain))
-
-
-def test_a_test_during_training_draws_its_samples(shapes, make_cfg):
-    cfg = make_cfg("TEST.SAMPLES", 2, "DATASETS.TEST", f"('{TEST}', 'shapes_sem_seg_val')")
-    trainer = Trainer(cfg)
-    with EventStorage() as storage:
-        results = trainer.test()
-    assert [name for name, _, _ in storage._vis_data] == [
-        *(f"samples/{TEST}/test_0000{index}" for index in (0, 1)),
-        *(f"samples/shapes_sem_seg_val/val_0000{index}" for index in (0, 1)),
-    ]
-    assert results[TEST]["sem_seg"].keys() == trainer.results[TEST]["sem_seg"].keys()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, FPN
@@ -15,26 +17,22 @@ def build_small_resnet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     Stem (stride 4) and norm are those of MODEL.RESNETS. Returns the features of
     MODEL.RESNETS.OUT_FEATURES. A stage of stride 2 must change the number of channels.
     """
-    norm = cfg.MODEL.RESNETS.NORM
-    channels = cfg.MODEL.RESNETS.STEM_OUT_CHANNELS
-    stem = BasicStem(in_channels=input_shape.channels, out_channels=channels, norm=norm)
-    small = cfg.MODEL.SMALL_RESNET
-    stages = []
-    for blocks, out_channels, stride in zip(
-        small.BLOCKS, small.CHANNELS, small.STRIDES, strict=True
-    ):
-        stages.append(
-            ResNet.make_stage(
-                BasicBlock,
-                num_blocks=blocks,
-                stride_per_block=[stride] + [1] * (blocks - 1),
-                in_channels=channels,
-                out_channels=out_channels,
-                norm=norm,
-            )
+    resnets, small = cfg.MODEL.RESNETS, cfg.MODEL.SMALL_RESNET
+    width, norm = resnets.STEM_OUT_CHANNELS, resnets.NORM
+    stem = BasicStem(in_channels=input_shape.channels, out_channels=width, norm=norm)
+    widths = pairwise([width, *small.CHANNELS])
+    stages = [
+        ResNet.make_stage(
+            BasicBlock,
+            num_blocks=blocks,
+            stride_per_block=[stride] + [1] * (blocks - 1),
+            in_channels=before,
+            out_channels=after,
+            norm=norm,
         )
-        channels = out_channels
-    return ResNet(stem, stages, out_features=cfg.MODEL.RESNETS.OUT_FEATURES)
+        for (before, after), blocks, stride in zip(widths, small.BLOCKS, small.STRIDES, strict=True)
+    ]
+    return ResNet(stem, stages, out_features=resnets.OUT_FEATURES)
 
 
 @BACKBONE_REGISTRY.register()

@@ -92,21 +92,24 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
             logger.info("The training goes on with another %s", change)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    last = path.with_name(LAST)
     if not resume:
-        path.with_name("metrics.json").unlink(missing_ok=True)  # Detectron2 appends to it
-    if not resume and last.is_file():
+        _replace_older(path.parent)
+    record = {"config": plain(cfg), "loss": loss_text(cfg)}
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _replace_older(directory: Path) -> None:
+    last = directory / LAST
+    (directory / "metrics.json").unlink(missing_ok=True)  # Detectron2 appends to it
+    if last.is_file():
         logger.warning(
             "%s holds a training that ended with %s: this one begins anew and replaces it "
             "(metrics.json, the curves in TensorBoard, checkpoints of the same names); --resume "
             "would have gone on.",
-            path.parent,
-            last.read_text(encoding="utf-8").strip(),
+            *(directory, last.read_text(encoding="utf-8").strip()),
         )
         last.unlink()
-    record = {"config": plain(cfg), "loss": loss_text(cfg)}
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def check_resume(cfg: CfgNode) -> None:

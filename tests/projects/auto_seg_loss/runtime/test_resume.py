@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.runtime.resume import FREE_KEYS, begin_training, check_resume, sole_run
+from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
 from autoseg_core import load_spec
 from autoseg_core.files import DamagedFileError
 
@@ -36,17 +36,9 @@ def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
     ]
 
 
-@pytest.mark.parametrize(
-    "key, value",
-    [
-        ("DATASETS.TEST", "('shapes_sem_seg_val',)"),
-        ("SOLVER.MAX_ITER", 9),
-    ],
-)
-def test_free_keys_may_change(saved, make_cfg, key, value):
-    assert key.startswith(FREE_KEYS)
+def test_free_keys_may_change(saved, make_cfg):
     saved()
-    check_resume(make_cfg(key, value))
+    check_resume(make_cfg("DATASETS.TEST", "('shapes_sem_seg_val',)", "SOLVER.MAX_ITER", 9))
 
 
 def test_a_key_that_is_new_counts_as_its_default(saved, make_cfg):
