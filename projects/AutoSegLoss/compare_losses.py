@@ -7,10 +7,10 @@ r"""Compare losses fairly: each at its own learning rate, with several seeds, on
 A loss is a name of the loss registry, a name of load_spec, the path of a spec, or soft:METRIC, the
 unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, scores are those of
 DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every training; a second call makes only new ones.
---found adds a table of what that loss gains over the first, the best and the unsearched of the
-others; --curve one of the iterations that each loss needs to reach the first one's final score on
-the hold-out; a later N that is no multiple of the first makes these trainings again. The rules are
-those of docs/protocol.md.
+--found adds a table, and a sentence, of what that loss gains over the first, the best and the
+unsearched of the others; --curve one of the iterations that each loss needs to reach the first
+one's final score on the hold-out; a later N that is no multiple of the first makes these trainings
+again. The rules are those of docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from auto_seg_loss.runtime.scripts import (
     start_run,
 )
 from auto_seg_loss.study.comparison import RATES, Comparison, canonical_loss, canonical_metric
-from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
+from auto_seg_loss.study.tables import compare
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         metrics = [canonical_metric(metric) for metric in asked]
         found = arguments.found and canonical_loss(arguments.found)
         losses = [canonical_loss(loss) for loss in arguments.losses.split(",")]
-        losses += [found] * (bool(found) and found not in losses)
+        losses = list(dict.fromkeys([*losses, *([found] if found else [])]))
         if losses == [found]:
             raise ConfigError("--losses must name a loss beside that of --found.")
         start_run(cfg, arguments, verbose=False)
@@ -54,14 +54,7 @@ def main() -> None:
             arguments.workers,
             every=arguments.curve,
         )
-        comparison.choose(losses)
-        tables = [rate_table(comparison, losses, metric) for metric in metrics]
-        if comparison.seeds:
-            comparison.repeat(losses, metrics)
-            kinds = [score_table, *([curve_table] if arguments.curve else [])]
-            tables += [kind(comparison, losses, metric) for kind in kinds for metric in metrics]
-            tables += [claims_table(comparison, found, losses, metrics)] if found else []
-    report = "\n\n".join(tables) + "\n"
+        report = compare(comparison, losses, metrics, found)
     (Path(cfg.OUTPUT_DIR) / "comparison.md").write_text(report, encoding="utf-8")
     print(report)
 

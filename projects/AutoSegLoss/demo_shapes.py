@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -53,8 +52,7 @@ def main() -> None:
     output = arguments.output or Path("output", name)
     start = time.monotonic()
     run_demo(output, arguments.seed, *map(shlex.split, BUDGETS[arguments.budget]))
-    report = (output / "comparison" / "comparison.md").read_text(encoding="utf-8")
-    print(f"{conclusion(report)}\n\nDone in {time.monotonic() - start:.0f} s. Files:")
+    print(f"Done in {time.monotonic() - start:.0f} s. Files:")
     for path, what in (
         ("search/searched_loss.json", "the found loss: load_loss() takes this path"),
         ("search/curves.png", "its surfaces"),
@@ -87,31 +85,6 @@ def run_demo(
         *("--found", str(folder / "searched_loss.json"), "--metrics", METRIC, "--workers", "2"),
         *(*compare, *keys, "OUTPUT_DIR", str(output / "comparison")),
     )
-
-
-def conclusion(report: str) -> str:
-    """One sentence from the last table of comparison.md: what the found loss gains."""
-    head, _, row = report.rstrip().splitlines()[-3:]
-    cells = dict(zip(cells_of(head), cells_of(row), strict=True))
-    rivals = {
-        "cross entropy": cells["less cross_entropy"],
-        f"{cells['best other'].split()[0]}, the best other loss": cells["less best other"],
-        "its unsearched form": cells["less unsearched"],
-    }
-    gains = [
-        f"{re.sub(' (better|worse)$', '', gain)} over {rival}"
-        + " (not beyond the noise)" * (not gain.endswith(("better", "worse")))
-        for rival, gain in rivals.items()
-    ]
-    return (
-        f"On the test images the found loss gains, in points of {METRIC} with 95 % intervals, "
-        f"{'; '.join(gains)}."
-    )
-
-
-def cells_of(line: str) -> list[str]:
-    """Of a row of a Markdown table."""
-    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def script(path: Path, *arguments: str) -> None:

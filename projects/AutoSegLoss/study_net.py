@@ -19,8 +19,7 @@ from auto_seg_loss.runtime.scripts import (
     script_parser,
     start_run,
 )
-from auto_seg_loss.study.checks import check_study
-from auto_seg_loss.study.matrix import read_study
+from auto_seg_loss.study.matrix import check_study, read_study
 from auto_seg_loss.study.run import run_study
 
 FAILED = "failed (trials.jsonl in OUTPUT_DIR says where; --retry-failed trains them again):"

@@ -111,7 +111,7 @@ def test_train_net_takes_the_found_loss(finished, scripts, tiny_config, tmp_path
 
 
 def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, finished, tmp_path):
-    """One campaign of SIGKILLs in one directory; each --resume runs to the next moment."""
+    """One campaign of kills and a Ctrl-C in one directory; each call goes on to the next moment."""
     output = tmp_path / "run"
     warm_start = output / "warm_start.pth"
     result = output / "searched_loss.json"
@@ -123,27 +123,16 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(scripts, command, f
 
     kill(lambda: lines(output) == 1)
     assert not warm_start.exists(), "this kill was to strike before or in the warm start"
-    kill(lambda: lines(output) > BEFORE, "--resume")  # between candidates
+    run = scripts.start(*command(output, "--resume"))
+    run.stop_when(lambda: lines(output) > BEFORE, signal.SIGINT)  # between candidates
+    assert run.status == 130, run.stderr
+    arguments = run.interruption()
+    assert arguments[0] == "search_net.py" and arguments.count("--resume") == 1
     first_final = BEFORE + ROUNDS * (SAMPLES + 1) + 1
     kill(lambda: lines(output) >= first_final, "--resume")  # in the selection
     assert not of_kind(output, "result") and not result.exists()
     scripts.run(*command(output, "--resume")).assert_ok()
     for name in ("searched_loss.json", "journal.jsonl", "split.json"):
-        assert (output / name).read_bytes() == (finished / name).read_bytes(), name
-
-
-def test_a_search_that_is_asked_to_stop_says_how_to_go_on(scripts, command, finished, tmp_path):
-    """SIGINT between the candidates of a round."""
-    output = tmp_path / "run"
-    run = scripts.start(*command(output))
-    run.stop_when(lambda: lines(output) > BEFORE, signal.SIGINT)
-    assert run.status == 130, run.stderr
-    assert (output / "journal.jsonl").read_bytes().endswith(b"\n")
-    arguments = run.interruption()
-    assert arguments[0] == "search_net.py" and arguments.count("--resume") == 1
-    assert not of_kind(output, "result")
-    scripts.run(*arguments).assert_ok()
-    for name in ("searched_loss.json", "journal.jsonl"):
         assert (output / name).read_bytes() == (finished / name).read_bytes(), name
 
 

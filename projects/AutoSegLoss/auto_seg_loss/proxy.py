@@ -39,25 +39,24 @@ class DetectronProxy:
     of images, and on a CPU equal results.
 
     Args:
-        cfg: SOLVER, INPUT and MODEL describe the training; SOLVER.MAX_ITER its length.
-        space: of the thetas.
+        cfg: of ``proxy_config``. SOLVER, INPUT and MODEL describe the training.
         model: its loss and weights are replaced.
         start: the model's state dict to start from.
-        search, holdout: records to train on and to score.
-        dataset_name: whose metadata describes both.
-        reference: batches on which every loss gets cross entropy's gradient; () leaves it as it is.
+        search, holdout: records to train on and to score, with the metadata of DATASETS.TRAIN.
     """
 
     cfg: CfgNode
-    space: SearchSpace
     model: Any
     start: dict[str, Tensor]
     search: Dicts
     holdout: Dicts
-    dataset_name: str
-    reference: Batches = ()
 
     data_errors: ClassVar = DATA_ERRORS
+
+    def __post_init__(self) -> None:
+        self.space: SearchSpace = build_space(self.cfg)
+        # Batches on which every loss gets cross entropy's gradient; () leaves it as it is.
+        self.reference: Batches = reference_batches(self.cfg, self.model, self.start, self.search)
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -105,28 +104,15 @@ def build_proxy(
     proxy_cfg = proxy_config(cfg)
     model = network or starting_network(proxy_cfg)
     start = warm_start(proxy_cfg, model, train_dicts)
-    return proxy_at(start, proxy_cfg, model, train_dicts, holdout)
-
-
-def proxy_at(
-    start: dict[str, Tensor], cfg: CfgNode, model: Any, train_dicts: Dicts, holdout: Dicts
-) -> DetectronProxy:
-    """The proxy that starts from given weights; cfg and model of ``proxy_config``."""
-    short = cfg.clone()
-    short.defrost()
-    short.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
-    short.freeze()
-    name = cfg.DATASETS.TRAIN[0]
-    reference = reference_batches(short, model, start, train_dicts)
-    return DetectronProxy(
-        short, build_space(cfg), model, start, train_dicts, holdout, name, reference
-    )
+    return DetectronProxy(proxy_cfg, model, start, train_dicts, holdout)
 
 
 def proxy_config(cfg: CfgNode) -> CfgNode:
-    """A search's config as the network of its proxies sees it: with cross entropy for a loss."""
+    """A search's config as its proxies see it: as long as one, and with cross entropy for a loss,
+    whose place the candidate takes."""
     proxy_cfg = cfg.clone()
     proxy_cfg.defrost()
+    proxy_cfg.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
     proxy_cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
     proxy_cfg.freeze()
     return proxy_cfg

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from detectron2.config import CfgNode
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auto_seg_loss.config import plain
@@ -25,6 +27,7 @@ from auto_seg_loss.search_setup import (
     check_problem,
     loss_name,
     reward_objective,
+    without,
 )
 from auto_seg_loss.training import Batches, scaled
 from auto_seg_loss.warm_start import state_digest
@@ -40,6 +43,8 @@ from rl.search import run_search
 from rl.tensorboard import TensorBoard
 
 logger = logging.getLogger(__name__)
+
+_TRIES = ("MAX_RETRIES", "TIMEOUT")
 
 
 def open_journal(cfg: CfgNode, resume: bool) -> Journal:
@@ -60,12 +65,13 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
     OUTPUT_DIR. Raises as ``run_search`` does, before it writes a loss: ``NoVerdictError`` when
     there is none to prefer, ``SearchError`` when too many evaluations failed or were lost.
     """
-    output = Path(cfg.OUTPUT_DIR)
-    space, sets = build_space(cfg), build_sets(cfg)
-    lists = split_lists(*sets, split_rule(cfg))
+    output, space, sets = Path(cfg.OUTPUT_DIR), build_space(cfg), build_sets(cfg)
+    rule = {"DATASETS.FOLDER": plain(cfg.DATASETS.FOLDER), "DATASETS.TRAIN": cfg.DATASETS.TRAIN}
+    lists = split_lists(*sets, {**rule, "SEARCH.HOLDOUT": plain(cfg.SEARCH.HOLDOUT)})
     (output / "split.json").write_text(json.dumps(lists, indent=1) + "\n")
     proxy = build_proxy(cfg, *sets, network)
     pin_start(journal, proxy.start)
+    board = TensorBoard(output / "tensorboard", space, reward_objective(cfg).reported)
     with open_executor(cfg, proxy) as executor:
         reference = proxy.reference
         del proxy  # with workers, nobody needs a network here
@@ -74,32 +80,25 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
             executor,
             journal,
             search_settings(cfg),
-            [
-                ProgressBar(),
-                TensorBoard(output / "tensorboard", space, reward_objective(cfg).reported),
-            ],
+            [ProgressBar(), board],
             identity=space.identity(),
             max_lost=cfg.SEARCH.EXECUTOR.MAX_LOST,
         )
     spec = found_spec(cfg, result, reference)
     spec.save(output / "searched_loss.json")
     # The unsearched curves, to compare with: what the surrogate gains alone, the search has not.
-    identity = candidate_spec(cfg, space, space.identity(), f"{spec.name}-identity")
-    identity = scaled(identity, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
-    identity.save(output / "identity_loss.json")
+    name = f"{spec.name}-identity"
+    _scaled(cfg, space.identity(), name, reference).save(output / "identity_loss.json")
     figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
     figure.savefig(output / "curves.png", dpi=120)
     logger.info("Found loss: %s", output / "searched_loss.json")
     return spec
 
 
-def split_rule(cfg: CfgNode) -> dict[str, Any]:
-    """What the search set and the hold-out set follow from."""
-    return {
-        "DATASETS.FOLDER": plain(cfg.DATASETS.FOLDER),
-        "DATASETS.TRAIN": list(cfg.DATASETS.TRAIN),
-        "SEARCH.HOLDOUT": plain(cfg.SEARCH.HOLDOUT),
-    }
+def _scaled(cfg: CfgNode, theta: NDArray[np.float64], name: str, reference: Batches) -> LossSpec:
+    """The loss at theta (d,), scaled as in the search."""
+    spec = candidate_spec(cfg, build_space(cfg), theta, name)
+    return scaled(spec, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
 
 
 def search_settings(cfg: CfgNode) -> SearchSettings:
@@ -142,15 +141,11 @@ def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     Left out are who evaluates, for another executor may go on with a search, and the options of
     agents that are not used.
     """
-    config = plain(cfg)
-    for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD"):
-        del config[key]
-    test = config.pop("TEST")
-    config["TEST"] = {key: test[key] for key in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
-    node = config["SEARCH"]
-    node["EXECUTOR"] = {key: node["EXECUTOR"][key] for key in ("MAX_RETRIES", "TIMEOUT")}
-    for agent in set(AGENTS) - {node["AGENT"]}:
-        node.pop(agent.upper(), None)
+    others = {name.upper() for name in AGENTS if name != cfg.SEARCH.AGENT} & cfg.SEARCH.keys()
+    agents = [f"SEARCH.{name}" for name in others]
+    config = without(cfg, "OUTPUT_DIR", "STUDY", "VIS_PERIOD", *agents)
+    config["TEST"] = {key: cfg.TEST[key] for key in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
+    config["SEARCH"]["EXECUTOR"] = {key: cfg.SEARCH.EXECUTOR[key] for key in _TRIES}
     return config
 
 
@@ -167,8 +162,7 @@ def found_spec(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSp
         code_version=__version__,
         source="search_net.py",
     )
-    spec = candidate_spec(cfg, build_space(cfg), result.theta, loss_name(cfg))
-    spec = scaled(spec, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
+    spec = _scaled(cfg, result.theta, loss_name(cfg), reference)
     return spec.model_copy(update={"provenance": provenance})
 
 

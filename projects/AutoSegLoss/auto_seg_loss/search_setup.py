@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import reduce
+from operator import getitem
+from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
+from auto_seg_loss.config import plain
 from auto_seg_loss.data import assert_disjoint, carve
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
@@ -62,16 +67,16 @@ def loss_name(cfg: CfgNode) -> str:
 
 def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
     """Images to train proxies on and to score them on; both kept apart from DATASETS.TEST."""
-    train_dicts = _records(cfg.DATASETS.TRAIN)
+    train_dicts = records_of(cfg.DATASETS.TRAIN)
     hold = cfg.SEARCH.HOLDOUT
     if hold.DATASETS:
-        holdout = _records(hold.DATASETS)
+        holdout = records_of(hold.DATASETS)
     else:
         with config_errors("SEARCH.HOLDOUT"):
             train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
     assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
-    assert_disjoint(holdout, _records(cfg.DATASETS.TEST))
-    assert_disjoint(train_dicts, _records(cfg.DATASETS.TEST), "the search set")
+    assert_disjoint(holdout, records_of(cfg.DATASETS.TEST))
+    assert_disjoint(train_dicts, records_of(cfg.DATASETS.TEST), "the search set")
     return train_dicts, holdout
 
 
@@ -87,5 +92,15 @@ def check_problem(cfg: CfgNode) -> None:
     build_sets(cfg)
 
 
-def _records(names: tuple[str, ...]) -> Dicts:
+def records_of(names: Iterable[str]) -> Dicts:
+    """The records of data sets, one after the other."""
     return [record for name in names for record in DatasetCatalog.get(name)]
+
+
+def without(cfg: CfgNode, *keys: str) -> dict[str, Any]:
+    """A config as nested dicts of what JSON knows, without these, as "STUDY" and "TEST.SAMPLES"."""
+    config = plain(cfg)
+    for key in keys:
+        *sections, name = key.split(".")
+        del reduce(getitem, sections, config)[name]
+    return config

@@ -163,7 +163,8 @@ def scored(proxy: DetectronProxy, model: nn.Module) -> ProxyResult:
     if broken:
         return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
     with logs_off(), undisturbed(proxy.cfg.MODEL.DEVICE):
-        scores = score(proxy.cfg, model, proxy.holdout, proxy.dataset_name, proxy.score_names)
+        name = proxy.cfg.DATASETS.TRAIN[0]
+        scores = score(proxy.cfg, model, proxy.holdout, name, proxy.score_names)
     return ProxyResult(reward_objective(proxy.cfg).score(scores), scores)
 
 

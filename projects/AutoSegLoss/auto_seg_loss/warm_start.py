@@ -46,13 +46,14 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
 
     Trains ``model``, whose loss is cross entropy, for SEARCH.WARM_START.MAX_ITER iterations on
     ``dicts``; the result is kept in SEARCH.WARM_START.WEIGHTS and used from there the next time.
-    Raises ``ConfigError`` if that file was made with other settings.
+    Raises ``ConfigError`` if that file was made with other settings, or by another program.
     """
     if cfg.SEARCH.WARM_START.MAX_ITER == 0:
         return {key: value.detach().clone() for key, value in model.state_dict().items()}
-    path = warm_start_file(cfg)
+    path = Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
     training = _training_config(cfg)
-    settings = _settings(training, dicts)
+    config = {key: value for key, value in plain(training).items() if key in _SECTIONS}
+    settings = {"config": config, "images": [Path(item["file_name"]).name for item in dicts]}
     if not path.is_file():
         logger.info("Training the shared warm start into %s", path)
         with logs_off(), undisturbed(cfg.MODEL.DEVICE):
@@ -60,35 +61,16 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
         path.parent.mkdir(parents=True, exist_ok=True)
         # In one step: two searches may make one.
         save_whole({"model": model.state_dict(), "settings": settings}, path)
-    made_with, state = read_warm_start(path)
-    if changes := _changes(made_with, settings):
+    content = read_checkpoint(path)
+    if changes := _changes(content.get("settings", {}), settings):
         raise ConfigError(
             f"The warm start {path} was made with other settings:\n"
             + "".join(f"  {change}\n" for change in changes)
-            + "Delete it to make it again, or set SEARCH.WARM_START.WEIGHTS to another file."
+            + "Delete it to make it again, or set SEARCH.WARM_START.WEIGHTS to another file. To "
+            "start from a checkpoint of train_net.py: SEARCH.WARM_START.MAX_ITER 0, MODEL.WEIGHTS."
         )
+    state: dict[str, Tensor] = content["model"]
     return state
-
-
-def warm_start_file(cfg: CfgNode) -> Path:
-    """Where the warm start is kept."""
-    return Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
-
-
-def read_warm_start(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A file that ``warm_start`` wrote: the settings it was made with, and the weights.
-
-    ``ConfigError`` for any other file.
-    """
-    content = read_checkpoint(path)
-    settings = content.get("settings")
-    if not isinstance(settings, dict) or not settings.keys() >= {"config", "images"}:
-        raise ConfigError(
-            f"{path} is not a warm start made by search_net.py: set SEARCH.WARM_START.WEIGHTS to "
-            "another file. To start from a checkpoint of train_net.py, set "
-            "SEARCH.WARM_START.MAX_ITER 0 and MODEL.WEIGHTS."
-        )
-    return settings, content["model"]
 
 
 def state_digest(state: dict[str, Tensor]) -> str:
@@ -120,13 +102,9 @@ def _training_config(cfg: CfgNode) -> CfgNode:
     return warm
 
 
-def _settings(cfg: CfgNode, dicts: Dicts) -> dict[str, Any]:
-    config = plain(cfg)
-    names = [Path(item["file_name"]).name for item in dicts]
-    return {"config": {key: config[key] for key in _SECTIONS}, "images": names}
-
-
 def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    if made_with.keys() != settings.keys():
+        return ["it is not a warm start made by search_net.py"]
     changes = changed_keys(made_with["config"], settings["config"], _FREE_KEYS)
     before, now = made_with["images"], settings["images"]
     if before != now:

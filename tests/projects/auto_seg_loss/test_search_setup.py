@@ -72,7 +72,6 @@ def test_a_hold_out_may_be_a_set_of_its_own(shapes, make_cfg):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ((HOLDOUT + "DATASETS", f"('{TEST}',)"), "the hold-out set and the test set share 6 files"),
         (("DATASETS.TEST", f"('{TRAIN}',)"), "the hold-out set and the test set share 4 files"),
         (
             (HOLDOUT + "DATASETS", f"('{VAL}',)", "DATASETS.TEST", f"('{TRAIN}',)"),

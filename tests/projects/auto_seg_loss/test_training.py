@@ -14,7 +14,7 @@ from torch import nn
 
 from auto_seg_loss import training as training_module
 from auto_seg_loss.proxy import DetectronProxy
-from auto_seg_loss.search_setup import build_sets, build_space
+from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.training import DetectronTraining
 
 ITERATIONS = 6
@@ -30,8 +30,7 @@ def make_proxy(shapes, make_cfg):
         model = build_model(cfg)
         start = {key: value.clone() for key, value in model.state_dict().items()}
         search, holdout = build_sets(cfg)
-        name = cfg.DATASETS.TRAIN[0]
-        return DetectronProxy(cfg, build_space(cfg), model, start, search, holdout, name)
+        return DetectronProxy(cfg, model, start, search, holdout)
 
     return make
 

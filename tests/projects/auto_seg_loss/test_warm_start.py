@@ -73,7 +73,6 @@ def test_an_interrupted_training_leaves_no_file(start, path, monkeypatch):
     "options",
     [
         ("SEED", 2),
-        ("SEARCH.WARM_START.BASE_LR", 0.5),
         ("MODEL.SEM_SEG_HEAD.ASPP_DILATIONS", [1, 2, 3]),
         ("SEARCH.HOLDOUT.SEED", 1),
     ],
@@ -90,9 +89,7 @@ def test_one_made_with_other_settings_is_refused(start, trainings, path, options
 @pytest.mark.parametrize(
     "options",
     [
-        ("SEARCH.METRIC", "BIoU"),
         ("SOLVER.MAX_ITER", 77),
-        ("SOLVER.CHECKPOINT_PERIOD", 7),
         ("MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "reference"),
     ],
     ids=lambda options: options[0],

@@ -21,8 +21,7 @@ from auto_seg_loss.losses import build_loss
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.search import build_agent
 from auto_seg_loss.search_setup import build_space
-from auto_seg_loss.study.checks import check_study
-from auto_seg_loss.study.matrix import read_study
+from auto_seg_loss.study.matrix import check_study, read_study
 from auto_seg_loss.train_loop import build_lr_scheduler, build_optimizer
 from auto_seg_loss.trainer import build_train_loader
 from autoseg_core import LossSpec, search_space

@@ -29,8 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from auto_seg_loss.data.images import check_image, read_image
-from auto_seg_loss.features.backbone import trained_backbone
-from auto_seg_loss.features.digests import features_digest, image_digest
+from auto_seg_loss.features.backbone import features_digest, image_digest, trained_backbone
 from auto_seg_loss.features.geometry import Window, window_of
 from auto_seg_loss.features.network import feature_shapes
 from auto_seg_loss.features.whitening import Whitening

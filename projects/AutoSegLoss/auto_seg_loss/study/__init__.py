@@ -7,14 +7,13 @@ inspection.py, borders.py    what a network shows beside its scores
 statistics.py    differences, verdicts, correlations
 
 study_net.py: whole trainings, data sets x networks x losses x seeds
-settings.py      data sets x networks           matrix.py      settings -> cells
-candidates.py    losses of a journal            checks.py      what is refused
-cells.py         one cell                       run.py         all of them
+settings.py      data sets x networks           matrix.py    settings -> cells
+candidates.py    losses of a journal            run.py       one cell, and all of them
 results.py       one table, and what follows    report.py, figures.py    tables, pictures
 
 compare_losses.py and find_loss.py: each loss at its own learning rate
 comparison.py    rates by the hold-out, then seeds
-tables.py        what it says                   twins.py       unsearched surrogates
+tables.py        what it says
 finding.py       from a folder of images to a loss
 finding_setup.py its config                     finding_report.py    its verdict and report
 """

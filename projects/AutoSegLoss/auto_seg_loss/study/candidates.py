@@ -29,6 +29,10 @@ class CandidateLoss:
     spec: LossSpec
     reward: float
 
+    def file_in(self, folder: Path) -> Path:
+        """Where ``save_candidates`` writes it."""
+        return folder / f"{self.spec.name}.json"
+
 
 def pick_candidates(journal: Path, count: int) -> list[CandidateLoss]:
     """``count`` candidates of a journal, spread evenly over the ranks of their rewards.
@@ -61,16 +65,15 @@ def save_candidates(journal: Path, candidates: Sequence[CandidateLoss], folder: 
     the config in the journal. A file of the same loss is kept, scale included: on another machine
     the last digits differ, and the cells of the file would be trained again.
     """
-    files = {one.spec.name: folder / f"{one.spec.name}.json" for one in candidates}
-    new = [one.spec for one in candidates if not _is_file_of(files[one.spec.name], one.spec)]
+    new = [one for one in candidates if not _is_file_of(one.file_in(folder), one.spec)]
     if not new:
         return
     config = _read(journal)[0]["config"]
     reference = _reference(config, journal.parent) if config["SEARCH"].get("SCALE_ITERS") else ()
     folder.mkdir(parents=True, exist_ok=True)
-    for spec in new:
-        own = scaled(spec, reference, config["MODEL"]["SEM_SEG_HEAD"]["IGNORE_VALUE"])
-        own.save(files[spec.name])
+    for one in new:
+        own = scaled(one.spec, reference, config["MODEL"]["SEM_SEG_HEAD"]["IGNORE_VALUE"])
+        own.save(one.file_in(folder))
 
 
 def _is_file_of(path: Path, spec: LossSpec) -> bool:

@@ -6,6 +6,7 @@ R: learning rates; S: seeds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.record import RECORD, Record, Trial
 from auto_seg_loss.study.statistics import Difference, paired_difference
 from auto_seg_loss.study.trials import (
+    SOFT,
+    SOFT_FILES,
     Job,
     file_digest,
     images_digest,
+    in_registry,
     pinned_settings,
     run_jobs,
     run_trial,
+    soft_file,
     weights_digest,
 )
-from auto_seg_loss.study.twins import FILES, SOFT, soft_file
 from autoseg_core import Objective, load_spec, search_space
 from rl.executors.base import ExecutorError
 
@@ -35,6 +39,7 @@ RATE_SEED = 101
 """Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""
 
 
+@dataclass(eq=False)
 class Comparison:
     """What is compared with, and the record of all trainings, OUTPUT_DIR/trials.jsonl.
 
@@ -47,26 +52,24 @@ class Comparison:
     ``ConfigError`` without SEARCH.HOLDOUT.DATASETS.
     """
 
-    def __init__(
-        self,
-        cfg: CfgNode,
-        iterations: int,
-        rates: Sequence[float] = RATES,
-        seeds: int = 5,
-        workers: int = 1,
-        predictions: Path | None = None,
-        every: int = 0,
-    ) -> None:
-        if not cfg.SEARCH.HOLDOUT.DATASETS:
+    cfg: CfgNode
+    iterations: int
+    rates: Sequence[float] = RATES
+    seeds: int = 5
+    workers: int = 1
+    predictions: Path | None = None
+    every: int = 0
+    record: Record = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.cfg.SEARCH.HOLDOUT.DATASETS:
             raise ConfigError("SEARCH.HOLDOUT.DATASETS must name the data set that chooses rates.")
-        self.cfg, self.iterations, self.rates = cfg, iterations, tuple(rates)
-        self.seeds, self.workers, self.predictions = seeds, workers, predictions
-        self.every = every
-        self.holdout: str = cfg.SEARCH.HOLDOUT.DATASETS[0]
-        self.test: str = cfg.DATASETS.TEST[0]
-        self.record = Record(Path(cfg.OUTPUT_DIR) / RECORD, self._settings())
+        self.holdout: str = self.cfg.SEARCH.HOLDOUT.DATASETS[0]
+        self.test: str = self.cfg.DATASETS.TEST[0]
+        output = Path(self.cfg.OUTPUT_DIR)
+        self.record = Record(output / RECORD, self._settings())
         if not self.record.results:  # of other settings, which its scale depends on
-            for left in Path(cfg.OUTPUT_DIR).glob(FILES):
+            for left in output.glob(SOFT_FILES):
                 left.unlink()
         self._specs: dict[str, tuple[str, str]] = {}
 
@@ -89,20 +92,20 @@ class Comparison:
 
     def repeat(self, losses: Iterable[str], metrics: Sequence[str]) -> None:
         """Train each loss with every seed, at its rate for each metric; score on the test."""
-        settings = {(loss, self.rate(loss, metric)) for loss in losses for metric in metrics}
-        trials = [self._trial(*one, seed) for seed in self._seeds for one in sorted(settings)]
+        pairs = {(loss, self.rate(loss, metric)) for loss in losses for metric in metrics}
+        seeds = range(1, self.seeds + 1)
+        trials = [self._trial(*pair, seed) for seed in seeds for pair in sorted(pairs)]
         self._run(trials, (self.holdout, self.test), "seeds", self.every)
 
     def scores(self, loss: str, metric: str) -> list[float]:
         """(S,) scores in percent on the test, at the loss's rate for this metric."""
-        trials = [self._repeated(loss, metric, seed) for seed in self._seeds]
+        trials = self._repeated(loss, metric)
         return [100 * self._score(trial, self.test, metric) for trial in trials]
 
     def curves(self, loss: str, metric: str) -> list[list[tuple[int, float]]]:
         """(S,) curves at the loss's rate for this metric: iterations and scores in percent on the
         hold-out. A training that diverged has one point, of score 0."""
-        trials = [self._repeated(loss, metric, seed) for seed in self._seeds]
-        return [self._curve(trial, Objective.parse(metric)) for trial in trials]
+        return [self._curve(trial, metric) for trial in self._repeated(loss, metric)]
 
     def difference(self, loss: str, other: str, metric: str) -> Difference:
         """``loss`` less ``other`` on the test, in points, paired by seed."""
@@ -110,12 +113,12 @@ class Comparison:
 
     def shown(self, loss: str, metric: str) -> Path | None:
         """Where predictions of the loss at its rate for this metric are, if they are kept."""
-        return self._shown(self._repeated(loss, metric, 1))
+        return self._shown(self._repeated(loss, metric)[0])
 
     def _settings(self) -> dict[str, Any]:
         """Those of the record: beside the config also images, and the weights of each seed."""
         cfg, start = self.cfg, self.cfg.MODEL.WEIGHTS
-        seeds = map(str, (RATE_SEED, *self._seeds))
+        seeds = map(str, (RATE_SEED, *range(1, self.seeds + 1)))
         return {
             **pinned_settings(cfg),
             "images": images_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
@@ -123,12 +126,9 @@ class Comparison:
             "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
         }
 
-    @property
-    def _seeds(self) -> range:
-        return range(1, self.seeds + 1)
-
-    def _repeated(self, loss: str, metric: str, seed: int) -> Trial:
-        return self._trial(loss, self.rate(loss, metric), seed)
+    def _repeated(self, loss: str, metric: str) -> list[Trial]:
+        rate = self.rate(loss, metric)
+        return [self._trial(loss, rate, seed) for seed in range(1, self.seeds + 1)]
 
     def _trial(self, loss: str, rate: float, seed: int) -> Trial:
         if loss not in self._specs:
@@ -139,9 +139,7 @@ class Comparison:
         return Trial(name, rate, self.iterations, seed, digest)
 
     def _shown(self, trial: Trial) -> Path | None:
-        if self.predictions is None or trial.seed != 1:
-            return None
-        return self.predictions / trial.name
+        return self.predictions / trial.name if self.predictions and trial.seed == 1 else None
 
     def _run(
         self, trials: Iterable[Trial], score_on: Sequence[str], label: str, every: int = 0
@@ -164,13 +162,11 @@ class Comparison:
         known = {iteration for iteration, _ in result.get("curve", [])}
         return known >= set(range(every, trial.iterations, every))
 
-    def _curve(self, trial: Trial, objective: Objective) -> list[tuple[int, float]]:
-        result = self.record.results[trial]
-        if not result["scores"]:
-            return [(trial.iterations, 0.0)]
+    def _curve(self, trial: Trial, metric: str) -> list[tuple[int, float]]:
+        result, objective = self.record.results[trial], Objective.parse(metric)
         points = [point for point in result.get("curve", []) if point[0] % self.every == 0]
-        points.append((trial.iterations, result["scores"][self.holdout]))
-        return [(iteration, 100 * objective.score(scores)) for iteration, scores in points]
+        curve = [(iteration, 100 * objective.score(scores)) for iteration, scores in points]
+        return [*curve, (trial.iterations, 100 * self._score(trial, self.holdout, metric))]
 
     def _score(self, trial: Trial, dataset: str, metric: str) -> float:
         """0 for a training that diverged."""
@@ -189,6 +185,7 @@ def canonical_loss(loss: str) -> str:
     with config_errors(f"--losses, of {', '.join(loss_names())}, {SOFT}METRIC or a spec"):
         if loss.startswith(SOFT):
             return f"{SOFT}{search_space(loss.removeprefix(SOFT)).objective}"
-        if loss not in loss_names():
-            load_spec(loss)
-        return loss
+        name = in_registry(loss)
+        if name not in loss_names():
+            load_spec(name)
+        return name

@@ -20,7 +20,7 @@ from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_report import Found, write_report
 from auto_seg_loss.study.finding_setup import Wish, options_named, prepared
-from auto_seg_loss.study.twins import SOFT
+from auto_seg_loss.study.trials import SOFT
 from autoseg_core import Objective
 from autoseg_core.files import read_json, replacing
 
@@ -64,20 +64,20 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     metric = str(Objective.parse(wish.metric))
     searched = f"{SOFT}{Objective.parse(cfg.SEARCH.SURROGATE or metric)}"
     surrogates = list(dict.fromkeys([f"{SOFT}{metric}", searched]))
+    baselines = [*BASELINES, *surrogates]
     iterations, minutes = _plan(cfg, wish, began, len(surrogates))
     shown = wish.output / "predictions"
     comparison = Comparison(cfg, iterations, RATES, workers=wish.workers, predictions=shown)
-    baselines = [*BASELINES, *surrogates]
-    _say(f"Baselines, {comparison.iterations} iterations each: {', '.join(baselines)}")
+    _say(f"Baselines, {iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines)
     _say("Search")
-    spec = _search(cfg, comparison, comparison.rate(searched, metric), minutes)
+    spec = _search(cfg, iterations, comparison.rate(searched, metric), minutes)
     _say("Comparison on the test part")
     comparison.choose([spec])
     best = comparison.best(baselines, metric)
-    final = list(dict.fromkeys(["cross_entropy", best, *surrogates, spec]))
+    final = tuple(dict.fromkeys(["cross_entropy", best, *surrogates, spec]))
     comparison.repeat(final, [metric])
-    return write_report(wish.output, comparison, Found(metric, tuple(final), best, spec))
+    return write_report(wish.output, comparison, Found(metric, final, best, spec))
 
 
 def _say(what: str) -> None:
@@ -97,15 +97,15 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
         begin = time.monotonic()
         probe.choose(BASELINES[:1])
         now = time.monotonic()
-        seconds = max(0.0, 60 * wish.minutes - (now - began))
+        seconds, each = max(0.0, 60 * wish.minutes - (now - began)), (now - begin) / PROBE
         losses = len(BASELINES) + surrogates + 1
         trials = losses * len(RATES) + (FINALISTS + surrogates) * probe.seeds
-        each = (now - begin) / PROBE
-        fits = int(seconds * (1 - SEARCHED) * wish.workers / trials / each)
+        cost = trials * each / wish.workers / (1 - SEARCHED)  # seconds for an iteration of all
+        fits = int(seconds / cost)
         if fits < LEAST:
-            needed = (trials * LEAST * each / wish.workers / (1 - SEARCHED) + now - began) / 60
             _say(
-                f"{wish.minutes:g} minutes are too few for these images, {needed:.0f} are needed: "
+                f"{wish.minutes:g} minutes are too few for these images, "
+                f"{(LEAST * cost + now - began) / 60:.0f} are needed: "
                 f"trainings have {LEAST} iterations all the same, and the end comes later"
             )
         minutes = max(0.01, round(SEARCHED * seconds / 60, 2))  # 0 would be no limit
@@ -116,14 +116,12 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
     return int(kept["iterations"]), kept["search_minutes"]
 
 
-def _search(cfg: CfgNode, comparison: Comparison, rate: float, minutes: float) -> str:
+def _search(cfg: CfgNode, iterations: int, rate: float, minutes: float) -> str:
     """Search at the rate of the unsearched surrogate, scaled as candidates are; the spec's path."""
     own = cfg.clone()
     own.defrost()
-    own.SEARCH.PROXY.MAX_ITER = comparison.iterations
-    own.SOLVER.BASE_LR = rate
-    own.SEARCH.ROUNDS = ROUNDS
-    own.SEARCH.MINUTES = minutes
+    own.SEARCH.PROXY.MAX_ITER, own.SOLVER.BASE_LR = iterations, rate
+    own.SEARCH.ROUNDS, own.SEARCH.MINUTES = ROUNDS, minutes
     # A short final, of at most five finalists: the comparison on the test part is the long one.
     own.SEARCH.SELECTION.RESEEDS = 2
     own.freeze()

@@ -11,7 +11,7 @@ from detectron2.data import MetadataCatalog
 from PIL import Image
 
 from auto_seg_loss.study.comparison import Comparison
-from auto_seg_loss.study.inspection import read_shown, shown_records
+from auto_seg_loss.study.inspection import gallery
 from auto_seg_loss.study.statistics import verdicts
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
@@ -50,9 +50,9 @@ def verdict(comparison: Comparison, found: Found) -> str:
     }[verdicts([gain])[0]]
 
 
-def predictions(comparison: Comparison, found: Found) -> tuple[list[str], Picture | None]:
-    """What the columns are, and a picture of test images, one per row: the image, and over it the
-    truth and what cross entropy and the searched loss predict; None without images.
+def predictions(comparison: Comparison, found: Found) -> tuple[list[str], list[list[Picture]]]:
+    """What the columns are, and a row for each test image that is shown: the image, and over it the
+    truth and what cross entropy and the searched loss predict.
 
     A training that diverged has no column.
     """
@@ -61,13 +61,8 @@ def predictions(comparison: Comparison, found: Found) -> tuple[list[str], Pictur
     names = {"cross_entropy": "cross_entropy", "the searched loss": found.spec}
     folders = {name: comparison.shown(loss, found.metric) for name, loss in names.items()}
     kept = {name: folder for name, folder in folders.items() if folder and folder.is_dir()}
-    rows = []
-    for record in shown_records(cfg) if kept else ():
-        shown = [read_shown(cfg, record, folder) for folder in kept.values()]
-        image, truth, _ = shown[0]
-        guesses = [guess for _, _, guess in shown]
-        rows.append([image, *(overlay(image, labels, colours) for labels in (truth, *guesses))])
-    return ["image", "truth", *kept], grid(rows) if rows else None
+    rows = gallery(cfg, [*kept.values()], lambda image, labels, _: overlay(image, labels, colours))
+    return ["image", "truth", *kept], rows
 
 
 def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) -> str:
@@ -110,10 +105,10 @@ Its learning rate here was {rate:g}, that of cross entropy \
 
 def write_report(folder: Path, comparison: Comparison, found: Found) -> str:
     """report.md, report.html and predictions.png in ``folder``; returns the Markdown."""
-    columns, picture = predictions(comparison, found)
-    if picture is not None:
-        Image.fromarray(picture).save(folder / "predictions.png")
-    text = report(comparison, found, columns if picture is not None else ())
+    columns, rows = predictions(comparison, found)
+    if rows:
+        Image.fromarray(grid(rows)).save(folder / "predictions.png")
+    text = report(comparison, found, columns if rows else ())
     body = markdown.markdown(text, extensions=["tables", "fenced_code"])
     for name, content in (("report.md", text), ("report.html", _PAGE.format(body=body))):
         with replacing(folder / name) as partial:

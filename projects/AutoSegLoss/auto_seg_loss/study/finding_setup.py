@@ -25,6 +25,7 @@ from rl.settings_diff import differences
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
 PARTS = ("train", "holdout", "test")
+_CUT = {part: f"cut_sem_seg_{part}" for part in PARTS}
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
 OPTIONS = {
@@ -81,71 +82,71 @@ def prepared(wish: Wish) -> CfgNode:
     }
     if wish.classes:
         folder["CLASSES"] = wish.classes.read_text(encoding="utf-8").splitlines()
-    images, classes = _cut(wish, folder)
-    size = _size({image_size(str(path)) for paths in images.values() for path in paths})
-    _write_configs(wish, folder, size, classes)
-    for part, paths in images.items():
-        names = "".join(f"{path.stem}\n" for path in paths)
-        with replacing(wish.output / f"{part}.txt") as partial:
-            partial.write_text(names, encoding="utf-8")
+    classes = _check_cut(wish, folder)
+    parts = {
+        part: [Path(one["file_name"]) for one in DatasetCatalog.get(_CUT[part])] for part in PARTS
+    }
+    size = _size({image_size(str(path)) for paths in parts.values() for path in paths})
+    configs = _configs(wish, folder, size, classes)
+    _check_output(wish.output, configs["find.yaml"])
+    files = {name: yaml.safe_dump(keys) for name, keys in configs.items()}
+    files |= {f"{p}.txt": "".join(f"{path.stem}\n" for path in own) for p, own in parts.items()}
+    wish.output.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        with replacing(wish.output / name) as partial:
+            partial.write_text(text, encoding="utf-8")
     cfg = load_config(str(wish.output / "find.yaml"), list(wish.opts))
     cfg.freeze()
     return cfg
 
 
-def _cut(wish: Wish, folder: dict[str, Any]) -> tuple[dict[str, list[Path]], int]:
-    """The images of each part and the number of classes, after the checks of a search on them."""
+def _check_cut(wish: Wish, folder: dict[str, Any]) -> int:
+    """The checks of a search on the folder, cut into its parts; the number of classes."""
     keys = {f"DATASETS.FOLDER.{key}": value for key, value in {**folder, "NAME": "cut"}.items()}
-    train, holdout, test = (str((_name("cut", part),)) for part in PARTS)
-    keys |= {"DATASETS.TRAIN": train, "DATASETS.TEST": test, "SEARCH.HOLDOUT.DATASETS": holdout}
-    keys["SEARCH.METRIC"] = wish.metric
+    keys |= {"DATASETS.TRAIN": (_CUT["train"],), "DATASETS.TEST": (_CUT["test"],)}
+    keys |= {"SEARCH.HOLDOUT.DATASETS": (_CUT["holdout"],), "SEARCH.METRIC": wish.metric}
     options = [str(text) for pair in keys.items() for text in pair]
     cfg = load_config(str(CONFIGS / BASE), [*options, *wish.opts])
-    classes = len(MetadataCatalog.get(_name("cut", "train")).stuff_classes)
+    classes = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
     cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = classes
-    cfg.freeze()
     check_search(cfg)
-    records = {part: DatasetCatalog.get(_name("cut", part)) for part in PARTS}
-    images = {part: [Path(one["file_name"]) for one in found] for part, found in records.items()}
-    return images, classes
+    return classes
 
 
-def _name(folder: str, part: str) -> str:
-    return f"{folder}_sem_seg_{part}"
-
-
-def _write_configs(wish: Wish, folder: dict[str, Any], size: tuple[int, int], classes: int) -> None:
-    """Write OUTPUT/find.yaml and train.yaml; ``ConfigError`` for the folder of another run."""
+def _configs(
+    wish: Wish, folder: dict[str, Any], size: tuple[int, int], classes: int
+) -> dict[str, dict[str, Any]]:
+    """The config that finds a loss, and one that trains a whole network with it."""
     output = wish.output.absolute()
-    sets = {part: [_name("own", part)] for part in PARTS}
+    train, holdout, test = ([f"own_sem_seg_{part}"] for part in PARTS)
     lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
-    folder = {**folder, **lists, "NAME": "own"}
-    data = {"DATASETS": {"FOLDER": folder, "TRAIN": sets["train"], "TEST": sets["test"]}}
+    data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
     head = {"NUM_CLASSES": classes}
     searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
     find = {
         "_BASE_": str(CONFIGS / BASE),
-        **data,
+        "DATASETS": data,
         "MODEL": {"SEM_SEG_HEAD": head},
         "FEATURES": {"SIZE": list(size)},
-        "SEARCH": {"METRIC": wish.metric, "HOLDOUT": {"DATASETS": sets["holdout"]}},
+        "SEARCH": {"METRIC": wish.metric, "HOLDOUT": {"DATASETS": holdout}},
         "OUTPUT_DIR": str(output),
     }
-    train = {
+    whole = {
         "_BASE_": str(CONFIGS / "Base-EfficientNetLite0.yaml"),
-        **data,
+        "DATASETS": data,
         "MODEL": {"WEIGHTS": "", "SEM_SEG_HEAD": {**head, **searched}},
         "OUTPUT_DIR": str(output / "train"),
     }
-    path = output / "find.yaml"
-    begun = (output / RECORD).is_file()
-    kept = yaml.safe_load(path.read_text(encoding="utf-8")) if begun else find
+    return {"find.yaml": find, "train.yaml": whole}
+
+
+def _check_output(output: Path, find: dict[str, Any]) -> None:
+    """``ConfigError`` for the folder of another run."""
+    if not (output / RECORD).is_file():
+        return
+    kept = yaml.safe_load((output / "find.yaml").read_text(encoding="utf-8"))
     if changed := differences(kept, find):
         raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
-    output.mkdir(parents=True, exist_ok=True)
-    for name, keys in (("find", find), ("train", train)):
-        with replacing(output / f"{name}.yaml") as partial:
-            partial.write_text(yaml.safe_dump(keys), encoding="utf-8")
 
 
 def _size(sizes: set[tuple[int, int]]) -> tuple[int, int]:

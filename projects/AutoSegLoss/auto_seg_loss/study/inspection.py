@@ -1,19 +1,17 @@
-"""What a trained network shows beside its scores: predictions to look at, and its borders.
+"""What a trained network shows beside its scores: its borders, and predictions to look at.
 
 H, W: pixels, of pictures at most LONGEST on the longer side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from numpy.typing import NDArray
 from PIL import Image
 
 from auto_seg_loss.data import read_image, read_label
@@ -22,36 +20,62 @@ from auto_seg_loss.evaluation import (
     SegmentationScoresEvaluator,
     build_evaluator,
     build_test_loader,
+    metrics_of,
 )
 from auto_seg_loss.hooks.pictures import evenly_spread
 from auto_seg_loss.study.borders import BORDERS
-from auto_seg_loss.visualize import shrunk
-from autoseg_core import SegmentationScores
+from auto_seg_loss.visualize import Image as Picture
+from auto_seg_loss.visualize import Labels, shrunk
+from autoseg_core import PAPER_METRICS
 from autoseg_core.counts import BoundaryCounts
 from autoseg_core.files import replacing
+from autoseg_core.scores import get_metric
 
 LONGEST = 512
+BORDER_METRICS = tuple(name for name in PAPER_METRICS if get_metric(name).region != "image")
+"""Those of the six whose score depends on a tolerance."""
 
 
-def measure(cfg: CfgNode, model: torch.nn.Module, names: Sequence[str]) -> dict[str, float]:
-    """What ``names`` ask for, of a network on the test set.
+def measures(cfg: CfgNode) -> tuple[str, ...]:
+    """What is measured of a network, the target first: the six scores, those of TEST.METRICS, those
+    of borders at STUDY.TOLERANCES, as BF1@2, and with STUDY.BORDERS the measures of borders."""
+    names = [name + suffix for suffix, (_, own) in _by_radius(cfg).items() for name in own]
+    return (*names, *(BORDERS if cfg.STUDY.BORDERS else ()))
 
-    A name is a metric, or one at another tolerance than TEST.TOLERANCE, as BF1@2: scores in [0, 1];
-    or a measure of BORDERS, a ratio.
-    """
-    evaluators = {name: _evaluator(cfg, name) for name in names}
-    for record, output in _predicted(cfg, model, scored_set(cfg) if names else []):
+
+def measure(cfg: CfgNode, model: torch.nn.Module) -> dict[str, float]:
+    """``measures`` on the test set: scores in [0, 1], and ratios for the measures of borders."""
+    evaluators = build_evaluators(cfg)
+    for record, output in _predicted(cfg, model, scored_set(cfg)):
         for evaluator in evaluators.values():
             evaluator.process([record], [output])
-    return {name: _value(name, evaluator.scores) for name, evaluator in evaluators.items()}
-
-
-def _value(name: str, scores: SegmentationScores) -> float:
-    if name not in BORDERS:
-        return scores.compute().popitem()[1]
-    counts = scores.counts["boundary"]
+    found = {
+        name + suffix: value
+        for suffix, evaluator in evaluators.items()
+        for name, value in evaluator.scores.compute().items()
+    }
+    counts = evaluators[""].scores.counts["boundary"]
     assert isinstance(counts, BoundaryCounts)
-    return BORDERS[name](counts)
+    found |= {name: value(counts) for name, value in BORDERS.items()}
+    return {name: found[name] for name in measures(cfg)}
+
+
+def build_evaluators(cfg: CfgNode) -> dict[str, SegmentationScoresEvaluator]:
+    """One per tolerance, by the suffix of its scores' names; ``ValueError`` for what has none."""
+    evaluators = {}
+    for suffix, (radius, metrics) in _by_radius(cfg).items():
+        own = cfg.clone()
+        own.defrost()
+        own.TEST.TOLERANCE = radius
+        test = cfg.DATASETS.TEST[0]
+        evaluators[suffix] = build_evaluator(own, scored_set(cfg), test, metrics)
+    return evaluators
+
+
+def _by_radius(cfg: CfgNode) -> dict[str, tuple[int, tuple[str, ...]]]:
+    names = dict.fromkeys(get_metric(name).name for name in (cfg.STUDY.TARGET, *metrics_of(cfg)))
+    more = {f"@{radius}": (radius, BORDER_METRICS) for radius in cfg.STUDY.TOLERANCES}
+    return {"": (cfg.TEST.TOLERANCE, tuple(names)), **more}
 
 
 def save_predictions(cfg: CfgNode, model: torch.nn.Module, folder: Path) -> None:
@@ -68,21 +92,24 @@ def shown_records(cfg: CfgNode) -> Dicts:
     return evenly_spread(scored_set(cfg), cfg.STUDY.IMAGES)
 
 
-def read_shown(
-    cfg: CfgNode, record: dict[str, Any], folder: Path
-) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
-    """Image (H, W, 3), truth (H, W), void as 255, and the prediction (H, W) kept in ``folder``."""
-    truth = read_label(
-        record["sem_seg_file_name"],
-        num_classes=cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
-        ignore_label=MetadataCatalog.get(cfg.DATASETS.TEST[0]).ignore_label,
-        palette=cfg.INPUT.LABEL_PALETTE,
-    )
-    with Image.open(prediction_file(folder, record)) as file:
-        prediction = np.asarray(file)
-    image = read_image(record["file_name"], "RGB")
-    small = [shrunk(array, LONGEST) for array in (image, truth, prediction)]
-    return small[0], small[1], small[2]
+def gallery(
+    cfg: CfgNode, folders: Sequence[Path], draw: Callable[[Picture, Labels, Labels], Picture]
+) -> list[list[Picture]]:
+    """Rows of pictures, one for each image that is shown: the image (H, W, 3), and
+    ``draw(image, labels, truth)`` for the truth (H, W), void as 255, and for what is kept in each
+    of ``folders``."""
+    classes = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    void = MetadataCatalog.get(cfg.DATASETS.TEST[0]).ignore_label
+    rows = []
+    for record in shown_records(cfg):
+        image, path = read_image(record["file_name"], "RGB"), record["sem_seg_file_name"]
+        palette = cfg.INPUT.LABEL_PALETTE
+        truth = read_label(path, num_classes=classes, ignore_label=void, palette=palette)
+        files = [str(prediction_file(folder, record)) for folder in folders]
+        guesses = [read_label(one, num_classes=classes, ignore_label=255) for one in files]
+        image, truth, *guesses = (shrunk(one, LONGEST) for one in (image, truth, *guesses))
+        rows.append([image, *(draw(image, labels, truth) for labels in (truth, *guesses))])
+    return rows
 
 
 def prediction_file(folder: Path, record: dict[str, Any]) -> Path:
@@ -99,18 +126,10 @@ def _predicted(
     cfg: CfgNode, model: torch.nn.Module, records: Dicts
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each record as the network gets it, and what it makes of it."""
+    if not records:
+        return
     model.eval()
-    for batch in build_test_loader(cfg, records) if records else ():
+    for batch in build_test_loader(cfg, records):
         with torch.no_grad():
             (output,) = model(batch)
         yield batch[0], output
-
-
-def _evaluator(cfg: CfgNode, name: str) -> SegmentationScoresEvaluator:
-    """Of one metric; measures of borders come from the counts of BF1."""
-    metric, _, radius = name.partition("@")
-    own = cfg.clone()
-    own.defrost()
-    own.TEST.TOLERANCE = int(radius or cfg.TEST.TOLERANCE)
-    metrics = ["BF1" if name in BORDERS else metric]
-    return build_evaluator(own, scored_set(cfg), cfg.DATASETS.TEST[0], metrics)

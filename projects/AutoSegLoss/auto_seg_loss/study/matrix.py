@@ -9,21 +9,24 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 
-from auto_seg_loss.losses import loss_names
-from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.borders import BORDERS
+from auto_seg_loss.executor import check_executor
+from auto_seg_loss.losses import build_loss, loss_names
+from auto_seg_loss.runtime.checks import check_config, check_train_data
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
+from auto_seg_loss.study.inspection import build_evaluators
 from auto_seg_loss.study.record import RECORD, Record, Trial
-from auto_seg_loss.study.settings import CANDIDATES, Setting, read_settings
+from auto_seg_loss.study.settings import Setting, read_settings
 from auto_seg_loss.study.trials import (
     file_digest,
     images_digest,
+    in_registry,
     pinned_settings,
     trial_config,
     weights_digest,
 )
-from autoseg_core import PAPER_METRICS, load_spec
-from autoseg_core.scores import get_metric
+from auto_seg_loss.weights import local_weights
+from autoseg_core import load_spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +38,6 @@ class Cell:
     seed: int
     config: CfgNode
 
-    @property
-    def directory(self) -> Path:
-        """Where it is trained."""
-        return Path(self.config.OUTPUT_DIR)
-
     @cached_property
     def trial(self) -> Trial:
         """Its key in the record; depends on the files of its loss and its start."""
@@ -47,6 +45,11 @@ class Cell:
         digests = [file_digest(Path(head.LOSS_SPEC)), weights_digest(self.config.MODEL.WEIGHTS)]
         digest = "-".join(filter(None, digests))
         return Trial(self.loss, solver.BASE_LR, solver.MAX_ITER, self.seed, digest)
+
+    @property
+    def predictions(self) -> Path:
+        """Where those of its trial are kept; the folder may be another trial's by now."""
+        return Path(self.config.OUTPUT_DIR, "predictions", self.trial.name)
 
     def __str__(self) -> str:
         return ", ".join([*self.setting.labels, self.loss, f"seed {self.seed}"])
@@ -70,10 +73,16 @@ class Study:
         return Path(self.config.OUTPUT_DIR)
 
     @property
+    def candidates_folder(self) -> Path:
+        """Where the specs of the candidates are kept."""
+        return self.output / "losses"
+
+    @cached_property
     def losses(self) -> dict[str, str]:
         """Label -> loss: those of STUDY.LOSSES, and files of the candidates. ``ConfigError``."""
-        names = [(loss_label(loss), loss) for loss in self.config.STUDY.LOSSES]
-        names += [(one.spec.name, str(self.candidate_file(one))) for one in self.candidates]
+        names = [(loss_label(loss), in_registry(loss)) for loss in self.config.STUDY.LOSSES]
+        files = {one.spec.name: one.file_in(self.candidates_folder) for one in self.candidates}
+        names += [(name, str(path)) for name, path in files.items()]
         if len(dict(names)) < len(names):
             raise ConfigError(
                 f"STUDY.LOSSES must name different losses, got {[label for label, _ in names]}; "
@@ -87,13 +96,9 @@ class Study:
         return tuple(
             Cell(setting, label, seed, cell_config(setting.config, label, loss, seed))
             for setting in self.settings
-            for seed in self.config.STUDY.SEEDS
+            for seed in dict.fromkeys(self.config.STUDY.SEEDS)
             for label, loss in self.losses.items()
         )
-
-    def candidate_file(self, candidate: CandidateLoss) -> Path:
-        """Where the spec of a candidate is kept."""
-        return self.output / CANDIDATES / f"{candidate.spec.name}.json"
 
 
 def read_study(config_file: str, opts: Sequence[str]) -> Study:
@@ -117,32 +122,47 @@ def cell_config(cfg: CfgNode, label: str, loss: str, seed: int) -> CfgNode:
 
 def loss_label(loss: str) -> str:
     """Name of a loss in tables and directories: registry name, or the spec's own name."""
-    return loss if loss in loss_names() else load_spec(loss).name
-
-
-def measures(cfg: CfgNode) -> tuple[str, ...]:
-    """What is measured of a cell, the target first: the six scores, those of TEST.METRICS, those of
-    borders at STUDY.TOLERANCES, as BF1@2, and with STUDY.BORDERS the measures of borders."""
-    names = [
-        get_metric(name).name for name in (cfg.STUDY.TARGET, *PAPER_METRICS, *cfg.TEST.METRICS)
-    ]
-    names += [f"{name}@{r}" for r in cfg.STUDY.TOLERANCES for name in border_metrics()]
-    return tuple(dict.fromkeys([*names, *(BORDERS if cfg.STUDY.BORDERS else ())]))
-
-
-def border_metrics() -> list[str]:
-    """Those of the six whose score depends on a tolerance."""
-    return [name for name in PAPER_METRICS if get_metric(name).region != "image"]
+    name = in_registry(loss)
+    return name if name in loss_names() else load_spec(loss).name
 
 
 def open_record(setting: Setting) -> Record:
     """The results of a setting's cells; ``ConfigError`` when the config or the data has changed."""
     cfg = setting.config
-    settings = pinned_settings(cfg)
-    # What a cell lacks of these is measured from its checkpoint.
-    del settings["SEARCH"], settings["TEST"]["METRICS"], settings["TEST"]["SAMPLES"]
-    for section, key in (("DATALOADER", "NUM_WORKERS"), ("INPUT", "CACHE")):
-        del settings[section][key]
-    del settings["SOLVER"]["CHECKPOINT_PERIOD"]
+    # What a cell lacks of the scores is measured from its checkpoint.
+    scores = ("TEST.METRICS", "TEST.SAMPLES")
+    free = ("DATALOADER.NUM_WORKERS", "INPUT.CACHE", "SOLVER.CHECKPOINT_PERIOD")
+    settings = pinned_settings(cfg, *scores, *free)
+    del settings["SEARCH"]
     settings["images"] = images_digest((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST))
     return Record(Path(cfg.OUTPUT_DIR) / RECORD, settings)
+
+
+def check_study(study: Study) -> None:
+    """``ConfigError`` for what would end a cell, before anything is written or trained."""
+    with config_errors():
+        check_executor(study.config)
+    if not study.cells:
+        raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
+    for setting in study.settings:
+        _check_setting([cell for cell in study.cells if cell.setting is setting])
+    found = {one.spec.name for one in study.candidates}  # whose files are not there yet
+    for cell in study.cells:
+        if cell.loss not in found:
+            with config_errors("STUDY.LOSSES"):
+                build_loss(cell.config)
+
+
+def _check_setting(cells: Sequence[Cell]) -> None:
+    cfg = cells[0].setting.config
+    if len(cfg.DATASETS.TEST) != 1:
+        raise ConfigError(f"A study scores one data set, DATASETS.TEST names {cfg.DATASETS.TEST}.")
+    # MODEL.DEVICE is that of workers, or of nobody: ``run_study`` looks before it trains here.
+    first = cell_config(cfg, "", "cross_entropy", cells[0].seed)
+    first.defrost()
+    first.MODEL.DEVICE = "cpu"
+    check_config(first, check_train_data)
+    for weights in {cell.config.MODEL.WEIGHTS for cell in cells} - {""}:
+        local_weights(weights)
+    with config_errors("STUDY.TARGET, STUDY.TOLERANCES and TEST.METRICS"):
+        build_evaluators(cfg)

@@ -5,26 +5,28 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import islice
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from detectron2.config import CfgNode
 
 from auto_seg_loss.config import register_names
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from rl.executors.attempts import one_line
-from rl.signals import uninterrupted
 
 Call = tuple[Any, ...]
 """A config, and further arguments, of a function."""
-Results = Iterator[tuple[int, Any]]
-"""Number of the call, and what the function returned."""
+Submit = Callable[[Callable[..., Any], Call], "Future[Any]"]
 
 
-def map_jobs(function: Callable[..., Any], calls: Sequence[Call], workers: int = 1) -> Results:
+def map_jobs(
+    function: Callable[..., Any], calls: Sequence[Call], workers: int = 1
+) -> Iterator[tuple[int, Any]]:
     """``(i, function(*calls[i]))`` as they come. An exception of the function ends it.
 
     SEARCH.EXECUTOR of the first call's config chooses Ray, with its workers, CPUs and GPUs; a
@@ -33,70 +35,64 @@ def map_jobs(function: Callable[..., Any], calls: Sequence[Call], workers: int =
     this process, with its threads, or the number of processes, of one thread each. With equal
     threads equal calls give equal results, whichever process makes them.
     """
-    if calls and calls[0][0].SEARCH.EXECUTOR.NAME == "ray":
-        return _on_ray(function, calls)
-    if workers > 1:
-        return _in_processes(function, calls, workers)
-    return ((place, function(*call)) for place, call in enumerate(calls))
+    on_ray = bool(calls) and calls[0][0].SEARCH.EXECUTOR.NAME == "ray"
+    if not on_ray and workers == 1:
+        yield from ((place, function(*call)) for place, call in enumerate(calls))
+        return
+    with _on_ray(calls[0][0]) if on_ray else _in_processes(workers) as submit:
+        jobs = {submit(function, call): place for place, call in enumerate(calls)}
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
 
 
-def _in_processes(function: Callable[..., Any], calls: Sequence[Call], workers: int) -> Results:
+@contextmanager
+def _in_processes(workers: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        jobs = {pool.submit(_elsewhere, function, call): i for i, call in enumerate(calls)}
         try:
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
+            yield partial(pool.submit, _elsewhere)
         finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
             pool.shutdown(cancel_futures=True)
 
 
-def _on_ray(function: Callable[..., Any], calls: Sequence[Call]) -> Results:
+@contextmanager
+def _on_ray(cfg: CfgNode) -> Iterator[Submit]:
+    """A thread waits for each worker, so that signals, which come to this one, find it outside
+    Ray: Ray breaks when a handler raises inside it."""
     import ray
 
     from rl.executors.ray_cluster import connect, fitting
 
-    cfg, sizes = calls[0][0], worker_sizes(calls[0][0])
-    task = ray.remote(_on_cluster).options(
-        num_cpus=sizes["cpus"],
-        num_gpus=sizes["gpus"],
-        max_retries=cfg.SEARCH.EXECUTOR.MAX_RETRIES,
-    )
+    sizes, retries = worker_sizes(cfg), cfg.SEARCH.EXECUTOR.MAX_RETRIES
     place = (torch.get_num_threads(), str(datasets_root().absolute()), str(Path.cwd()))
-    waiting, ours = enumerate(calls), connect(None)
-    running: dict[Any, int] = {}
+    task = ray.remote(_on_cluster).options(
+        num_cpus=sizes["cpus"], num_gpus=sizes["gpus"], max_retries=retries
+    )
+    running = set()
+
+    def result(function: Callable[..., Any], call: Call) -> Any:
+        running.add(reference := task.remote(function, call, *place))
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            return {"failed": f"its worker died: {one_line(error)}", "trace": str(error)}
+        finally:
+            running.discard(reference)
+
+    ours = connect()
     try:
-        fitting(**sizes)
-        while True:
-            room = (sizes["workers"] or len(calls)) - len(running)
-            for number, call in islice(waiting, room):
-                running[task.remote(function, call, *place)] = number
-            if not running:
-                return
-            # Ray looks at signals while it waits, and breaks when a handler raises anything other
-            # than KeyboardInterrupt: a signal acts when the wait is over.
-            with uninterrupted():
-                finished, _ = ray.wait(list(running), num_returns=1, timeout=0.5)
-            for done in finished:
-                yield running.pop(done), _outcome(done)
+        with ThreadPoolExecutor(fitting(**sizes)) as pool:
+            try:
+                yield partial(pool.submit, result)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for reference in list(running):
+                    ray.cancel(reference, force=True)
     finally:
-        for job in running:
-            ray.cancel(job, force=True)
         if ours:
             ray.shutdown()
-
-
-def _outcome(reference: Any) -> Any:
-    """What a call has returned or raised; {"failed": the reason} where its worker died."""
-    import ray
-
-    try:
-        with uninterrupted():
-            return ray.get(reference)
-    except ray.exceptions.RayTaskError:
-        raise
-    except ray.exceptions.RayError as error:
-        return {"failed": f"its worker died: {one_line(error)}", "trace": str(error)}
 
 
 def _on_cluster(

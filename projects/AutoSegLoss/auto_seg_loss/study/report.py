@@ -1,4 +1,4 @@
-"""What shows a study's results: summary.md, cells.csv, figures, and a row of HPARAMS per cell."""
+"""What shows a study's results: summary.md, cells.csv, pictures, and a row of HPARAMS per cell."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.utils.tensorboard.summary import hparams, scalar
 from torch.utils.tensorboard.writer import FileWriter
 
 from auto_seg_loss.study.figures import Columns, write_figures
-from auto_seg_loss.study.matrix import Cell, Study, measures
+from auto_seg_loss.study.inspection import measures
+from auto_seg_loss.study.matrix import Cell, Study
 from auto_seg_loss.study.record import Result
 from auto_seg_loss.study.results import Summary, Table, correlations, summaries, table_of
-from auto_seg_loss.study.settings import TENSORBOARD
-from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread
+from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread, note_if_equal
 from autoseg_core.files import replacing
 
 _NOTE = """\
@@ -30,19 +30,21 @@ def write_reports(study: Study, results: Sequence[tuple[Cell, Result]]) -> str:
     """Write them below OUTPUT_DIR; returns what is printed: the table of scores, and a line on the
     target for each loss but the first."""
     table = table_of(study, results)
-    columns = {name: summaries(table, name) for name in measures(study.settings[0].config)}
-    target, *_ = columns.values()
-    ranks = correlations(target)
+    target, *others = measures(study.settings[0].config)
+    columns = {name: summaries(table, name) for name in (target, *others)}
+    ranks = correlations(columns[target], target)
     _write_csv(study.output / "cells.csv", table)
     _write_events(study, table, list(columns))
-    parts = [score_table(study, columns), _NOTE, difference_table(study, columns), *ranks]
+    scores = score_table(study, columns) + note_if_equal([row[target] for row in table])
+    parts = [scores, _NOTE, difference_table(study, columns), *ranks]
     if failures := [f"- {cell}: {r['failed']}" for cell, r in results if "failed" in r]:
         parts.append("\n".join(["Failed (trials.jsonl holds why; --retry-failed):", *failures]))
-    pictures = write_figures(study, columns)
-    parts += [f"![{path.stem}]({path.name})" for path in pictures]
+    parts += write_figures(study, columns)
     with replacing(study.output / "summary.md") as partial:
         partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return "\n".join([parts[0], *map(_line, _compared(target)), *ranks])
+    first, *_ = study.losses
+    lines = [_line(one, first, target) for one in columns[target] if one.loss != first]
+    return "\n".join([scores, *lines, *ranks])
 
 
 def score_table(study: Study, columns: Columns) -> str:
@@ -59,21 +61,17 @@ def score_table(study: Study, columns: Columns) -> str:
 
 def difference_table(study: Study, columns: Columns) -> str:
     """Markdown: each loss less the first of its setting, with interval and verdict."""
-    body = []
-    for row in zip(*map(_compared, columns.values()), strict=True):
-        gains = [f"{one.difference.numbers} {one.verdict}" for one in row]
-        body.append([*row[0].setting, row[0].loss, row[0].reference, *gains])
+    first, body = next(iter(study.losses)), []
+    for row in zip(*columns.values(), strict=True):
+        if row[0].loss != first:
+            gains = [f"{one.difference.numbers} {one.verdict}" for one in row]
+            body.append([*row[0].setting, row[0].loss, first, *gains])
     return markdown(body, [*_axes(study), "loss", "minus", *columns])
 
 
-def _compared(column: list[Summary]) -> list[Summary]:
-    return [one for one in column if one.loss != one.reference]
-
-
-def _line(one: Summary) -> str:
+def _line(one: Summary, first: str, score: str) -> str:
     where = ", ".join(one.setting) + ": " * bool(one.setting)
-    words = in_words(one.difference, one.verdict)
-    return f"{where}{one.loss} - {one.reference}: {one.score} {words}"
+    return f"{where}{one.loss} - {first}: {score} {in_words(one.difference, one.verdict)}"
 
 
 def _write_csv(path: Path, table: Table) -> None:
@@ -85,14 +83,15 @@ def _write_csv(path: Path, table: Table) -> None:
 
 def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
     """Apart from the events of the trainings: each scalar of a run is a column of HPARAMS."""
-    folder = study.output / TENSORBOARD
+    folder = study.output / "tensorboard"
     shutil.rmtree(folder, ignore_errors=True)
     for cell, row in zip(study.cells, table, strict=True):
         solver = cell.config.SOLVER
         keys = {key: row[key] for key in ("dataset", "network", "loss", "seed")}
         keys |= {"lr": solver.BASE_LR, "iterations": solver.MAX_ITER}
         scores = {f"scores/{name}": row[name] for name in names}
-        writer = FileWriter(str(folder / cell.directory.relative_to(study.output)))
+        run = Path(cell.config.OUTPUT_DIR).relative_to(study.output)
+        writer = FileWriter(str(folder / run))
         _, *rows = hparams(keys, scores)  # without that of the experiment: see rl/tensorboard.py
         for summary in (*rows, *(scalar(*score) for score in scores.items())):
             writer.add_summary(summary, solver.MAX_ITER)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import expanduser
@@ -15,14 +14,6 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import expand_homes, register_names
 from auto_seg_loss.runtime.configs import load_config, read_yaml
 from auto_seg_loss.runtime.errors import ConfigError
-
-TENSORBOARD, CANDIDATES = "tensorboard", "losses"
-"""Folders below OUTPUT_DIR: events, and the specs that a study takes from a journal."""
-
-RESERVED = (TENSORBOARD, CANDIDATES)
-"""What no label may be called, since labels name directories beside these."""
-
-_LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,27 +59,20 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str,
     """Label -> the keys to merge; {"": {}} for an empty axis."""
     axis: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        label, path = _entry(key, entry)
-        if label in axis or label in RESERVED or not _LABEL.fullmatch(label):
+        # YAML reads an entry without quotes as a mapping.
+        (parts,) = entry.items() if isinstance(entry, Mapping) else [str(entry).split(":", 1)]
+        label, path = parts[0].strip(), expanduser(parts[-1].strip())
+        if len(parts) != 2 or label in axis or "/" in label:
             raise ConfigError(
-                f"{key}: labels must differ and name directories: letters, digits and _.+- only, "
-                f"none of {', '.join(RESERVED)}; got {label!r}."
+                f'{key} expects entries "label: config.yaml" with different labels, which name '
+                f"folders; got {entry!r}."
             )
         axis[label] = read_yaml(folder / path)
     return axis or {"": {}}
 
 
-def _entry(key: str, entry: Any) -> tuple[str, str]:
-    # YAML reads an entry without quotes as a mapping.
-    (parts,) = entry.items() if isinstance(entry, Mapping) else [str(entry).split(":", 1)]
-    if len(parts) != 2:
-        raise ConfigError(f'{key} expects entries "label: config.yaml", got {entry!r}.')
-    return parts[0].strip(), expanduser(parts[1].strip())
-
-
 def _of_the_data(config: dict[str, Any]) -> dict[str, Any]:
-    keys = ("DATASETS", "INPUT", "TEST")
-    found: dict[str, Any] = {key: config[key] for key in keys if key in config}
+    found = {key: config[key] for key in ("DATASETS", "INPUT", "TEST") if key in config}
     if "INPUT" in found:
         found["INPUT"] = {k: v for k, v in found["INPUT"].items() if k != "FORMAT"}
     return found

@@ -84,6 +84,17 @@ def in_words(claim: Difference, verdict: Verdict) -> str:
     return f"{claim.numbers} {verdict or reason}".strip()
 
 
+def note_if_equal(scores: ArrayLike) -> str:
+    """A paragraph for scores that are all equal, and show nothing of their losses; else ""."""
+    count = np.size(scores)
+    if count < 2 or np.ptp(scores) != 0:
+        return ""
+    return (
+        f"\n\nAll {count} scores are equal, so that they do not tell the losses apart. Train "
+        "longer, or at higher learning rates."
+    )
+
+
 def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
     """A table of texts; numbers among them keep their zeros."""
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)

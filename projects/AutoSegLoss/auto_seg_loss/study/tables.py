@@ -1,41 +1,73 @@
-"""What a comparison of losses says, as Markdown tables: one row per loss, or per metric."""
+"""What a comparison of losses says, as Markdown: one row per loss, or per metric."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from tabulate import tabulate
 
 from auto_seg_loss.study.comparison import Comparison
-from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread, verdicts
-from auto_seg_loss.study.twins import SOFT
+from auto_seg_loss.study.statistics import (
+    Difference,
+    Verdict,
+    in_words,
+    markdown,
+    mean_and_spread,
+    note_if_equal,
+    verdicts,
+)
+from auto_seg_loss.study.trials import SOFT
+
+
+class Claim(NamedTuple):
+    """What the found loss gains over another one on the test."""
+
+    loss: str
+    gain: Difference
+    verdict: Verdict
+
+
+def compare(
+    comparison: Comparison, losses: Sequence[str], metrics: Sequence[str], found: str = ""
+) -> str:
+    """Make the trainings that are missing; the tables of all metrics, and what they show.
+
+    found: the one of ``losses`` whose gains over the others are told too.
+    """
+    comparison.choose(losses)
+    parts = [rate_table(comparison, losses, metric) for metric in metrics]
+    if comparison.seeds:
+        comparison.repeat(losses, metrics)
+        kinds = [score_table, *([curve_table] if comparison.every else [])]
+        parts += [kind(comparison, losses, metric) for kind in kinds for metric in metrics]
+        parts += gains(comparison, losses, metrics, found) if found else []
+    return "\n\n".join(parts) + "\n"
 
 
 def rate_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
     """The score of each loss in percent on the hold-out at every rate."""
     rates = sorted(comparison.rates)
-    rows = [[a, *(100 * comparison.at_rate(a, rate, metric) for rate in rates)] for a in losses]
-    headers = [f"{metric} on the hold-out", *(f"{rate:g}" for rate in rates)]
-    return tabulate(rows, headers, tablefmt="github", floatfmt=".1f")
+    scores = [[100 * comparison.at_rate(a, rate, metric) for rate in rates] for a in losses]
+    rows = [[a, *map("{:.1f}".format, own)] for a, own in zip(losses, scores, strict=True)]
+    table = markdown(rows, [f"{metric} on the hold-out", *map("{:g}".format, rates)])
+    return table + note_if_equal(np.ravel(scores))
 
 
 def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
     """The best loss first: its rate, its score on the test, and how much more than the first loss
     of ``losses`` that is; the verdicts hold together."""
     first, *others = losses
-    claims = {loss: comparison.difference(loss, first, metric) for loss in others}
-    found = dict(zip(claims, verdicts(list(claims.values())), strict=True))
+    claims = [comparison.difference(loss, first, metric) for loss in others]
+    words = map(in_words, claims, verdicts(claims))
+    gains = {first: "", **dict(zip(others, words, strict=True))}
+    scores = {loss: comparison.scores(loss, metric) for loss in losses}
     rows = [
-        [
-            loss,
-            f"{comparison.rate(loss, metric):g}",
-            mean_and_spread(comparison.scores(loss, metric)),
-            "" if loss == first else in_words(claims[loss], found[loss]),
-        ]
-        for loss in sorted(losses, key=lambda one: -np.mean(comparison.scores(one, metric)))
+        [loss, f"{comparison.rate(loss, metric):g}", mean_and_spread(scores[loss]), gains[loss]]
+        for loss in sorted(losses, key=lambda one: -np.mean(scores[one]))
     ]
-    return markdown(rows, [f"{metric} on the test", "rate", "score", f"less {first}"])
+    table = markdown(rows, [f"{metric} on the test", "rate", "score", f"less {first}"])
+    return table + note_if_equal(np.ravel([*scores.values()]))
 
 
 def curve_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
@@ -62,33 +94,61 @@ def _reach(curve: Sequence[tuple[int, float]], goal: float) -> int | None:
     return next((iteration for iteration, score in curve if score >= goal), None)
 
 
-def claims_table(
-    comparison: Comparison, found: str, losses: Sequence[str], metrics: Sequence[str]
-) -> str:
-    """One row per metric: scores in percent on the test and three differences.
+def gains(
+    comparison: Comparison, losses: Sequence[str], metrics: Sequence[str], found: str
+) -> list[str]:
+    """A table with one row per metric, scores in percent on the test and three differences, and a
+    sentence for each.
 
     The found loss against the first of ``losses``, against the best of them, which the hold-out
     chooses, and against the unsearched surrogate of the metric if it is among them. Unsearched
     surrogates are no candidates for the best, unless one is the first. The verdicts of the table
     hold together, by Holm's method.
     """
-    first, *rest = (loss for loss in losses if loss != found)
-    rivals = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
-    rows, claims = [], []
-    for metric in metrics:
-        best, twin = comparison.best(rivals, metric), f"{SOFT}{metric}"
-        others = [first, best, *([twin] if twin in losses else [])]
-        mean = {one: np.mean(comparison.scores(one, metric)) for one in (*others, found)}
-        unsearched = f"{mean[twin]:.2f}" if twin in losses else ""
-        scores = [f"{mean[first]:.2f}", f"{best} {mean[best]:.2f}", unsearched]
-        rows.append([metric, *scores, f"{mean[found]:.2f}"])
-        claims.append([comparison.difference(found, other, metric) for other in others])
-    verdict = iter(verdicts([claim for row in claims for claim in row]))
-    for row, made in zip(rows, claims, strict=True):
-        row += [in_words(claim, next(verdict)) for claim in made]
-        row += [""] * (3 - len(made))
+    made = _claims(comparison, losses, metrics, found)
+    first = made[metrics[0]][0].loss
     headers = [
         *("metric", first, "best other", "unsearched", "found"),
         *(f"less {first}", "less best other", "less unsearched"),
     ]
-    return markdown(rows, headers)
+    rows = [_row(comparison, found, *item) for item in made.items()]
+    return [markdown(rows, headers), *(_sentence(*item) for item in made.items())]
+
+
+def _claims(
+    comparison: Comparison, losses: Sequence[str], metrics: Sequence[str], found: str
+) -> dict[str, list[Claim]]:
+    """Of each metric: over the first loss, over the best other, over the unsearched surrogate."""
+    first, *rest = (loss for loss in losses if loss != found)
+    rivals = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
+    others = {m: [first, comparison.best(rivals, m), f"{SOFT}{m}"] for m in metrics}
+    pairs = [(metric, one) for metric in metrics for one in others[metric] if one in losses]
+    claims = [comparison.difference(found, one, metric) for metric, one in pairs]
+    made: dict[str, list[Claim]] = {metric: [] for metric in metrics}
+    for (metric, one), gain, verdict in zip(pairs, claims, verdicts(claims), strict=True):
+        made[metric].append(Claim(one, gain, verdict))
+    return made
+
+
+def _row(comparison: Comparison, found: str, metric: str, claims: Sequence[Claim]) -> list[str]:
+    own, *means = (
+        f"{np.mean(comparison.scores(loss, metric)):.2f}"
+        for loss in (found, *(one.loss for one in claims))
+    )
+    words = [in_words(one.gain, one.verdict) for one in claims]
+    if len(claims) < 3:
+        means, words = [*means, ""], [*words, ""]
+    first, best, unsearched = means
+    return [metric, first, f"{claims[1].loss} {best}", unsearched, own, *words]
+
+
+def _sentence(metric: str, claims: Sequence[Claim]) -> str:
+    kinds = ("", ", the best other loss", ", the unsearched surrogate")
+    told = [
+        f"{one.gain.numbers} over {one.loss}{kind}" + " (not beyond the noise)" * (not one.verdict)
+        for one, kind in zip(claims, kinds, strict=False)
+    ]
+    return (
+        f"On the test the found loss gains, in points of {metric} with 95 % intervals, "
+        f"{'; '.join(told)}."
+    )

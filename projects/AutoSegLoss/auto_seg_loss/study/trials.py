@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,19 +14,25 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine.hooks import CallbackHook
 
-from auto_seg_loss.config import plain
 from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
-from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY
-from auto_seg_loss.proxy import starting_network
+from auto_seg_loss.losses import loss_names
+from auto_seg_loss.proxy import proxy_config, starting_network
+from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
+from auto_seg_loss.search_setup import records_of, without
 from auto_seg_loss.study.inspection import save_predictions
 from auto_seg_loss.study.pool import map_jobs
 from auto_seg_loss.study.record import Record, Result, Trial
-from auto_seg_loss.training import score, train
+from auto_seg_loss.training import scaled, score, train
 from auto_seg_loss.weights import local_weights
-from autoseg_core import Objective
+from autoseg_core import Objective, soft_loss
+
+SOFT = "soft:"
+"""How the name of an unsearched surrogate begins, as soft:mIoU."""
+SOFT_FILES = "soft-*.json"
+"""Those that ``soft_file`` makes in OUTPUT_DIR."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +63,7 @@ def run_trial(
     curve on the first of the data sets, at every so many iterations; the training is the same.
     """
     own = trial_config(cfg, trial)
-    records = [record for name in own.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
+    records = records_of(own.DATASETS.TRAIN)
     curve: list[tuple[int, dict[str, float]]] = []
 
     def scores(name: str) -> dict[str, float]:
@@ -90,21 +96,41 @@ def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
     own.SOLVER.MAX_ITER = trial.iterations
     own.MODEL.WEIGHTS = own.MODEL.WEIGHTS.replace("{seed}", str(trial.seed))
     head = own.MODEL.SEM_SEG_HEAD
-    named = trial.loss in SEM_SEG_LOSS_REGISTRY
+    named = trial.loss in loss_names()
     head.LOSS_TYPE, head.LOSS_SPEC = (trial.loss, "") if named else ("auto_seg_loss", trial.loss)
     own.freeze()
     return own
 
 
-def pinned_settings(cfg: CfgNode) -> dict[str, Any]:
-    """What the result of a trial depends on beside what the trial states; plain JSON."""
-    config: dict[str, Any] = json.loads(json.dumps(plain(cfg)))
-    for key in ("OUTPUT_DIR", "STUDY", "VIS_PERIOD", "SEED"):
-        del config[key]
-    for key in ("BASE_LR", "MAX_ITER"):
-        del config["SOLVER"][key]
-    for key in ("LOSS_TYPE", "LOSS_SPEC"):
-        del config["MODEL"]["SEM_SEG_HEAD"][key]
+def soft_file(cfg: CfgNode, metric: str) -> Path:
+    """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
+
+    The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
+    """
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
+    path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
+    if not path.is_file():
+        spec = soft_loss(metric, tolerance=cfg.SEARCH.TOLERANCE).spec
+        own = proxy_config(cfg)
+        model, records = starting_network(own), records_of(own.DATASETS.TRAIN)
+        reference = reference_batches(own, model, model.state_dict(), records)
+        scaled(spec, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
+    return path
+
+
+def in_registry(loss: str) -> str:
+    """The registry's spelling of a loss, however it is written; other names as they are."""
+    return {name.lower(): name for name in loss_names()}.get(loss.strip().lower(), loss.strip())
+
+
+def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
+    """What the result of a trial depends on beside what the trial states; plain JSON.
+
+    free: further keys that it does not depend on.
+    """
+    solver, head = ("SOLVER.BASE_LR", "SOLVER.MAX_ITER"), "MODEL.SEM_SEG_HEAD."
+    stated = (*solver, "SEED", head + "LOSS_TYPE", head + "LOSS_SPEC")
+    config = without(cfg, "OUTPUT_DIR", "STUDY", "VIS_PERIOD", *stated, *free)
     config["SEARCH"] = {"TOLERANCE": cfg.SEARCH.TOLERANCE, "scores": list(reported(cfg))}
     return config
 
@@ -121,7 +147,7 @@ def file_digest(path: Path) -> str:
 
 def images_digest(names: Iterable[str]) -> str:
     """Of the names and lengths of the files of data sets."""
-    return files_digest([item for name in names for item in DatasetCatalog.get(name)])
+    return files_digest(records_of(names))
 
 
 def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from auto_seg_loss.study import cells, report
-from auto_seg_loss.study.matrix import Study, measures, read_study
+from auto_seg_loss.study import run
+from auto_seg_loss.study.inspection import measures
+from auto_seg_loss.study.matrix import Study, read_study
 from auto_seg_loss.study.run import Outcome, run_study
 
 SPEC = "voc-miou-bezier"
@@ -41,25 +42,24 @@ class FakeStudy:
     make: Callable[..., Study]
     trained: list[tuple[str, int]] = field(default_factory=list)
     raising: dict[tuple[str, int], Exception] = field(default_factory=dict)
-    diverging: set[tuple[str, int]] = field(default_factory=set)
 
     def __call__(self, *options: Any, retry_failed: bool = False) -> Outcome:
         return run_study(self.make(*options), retry_failed)
 
-    def train_and_test(self, cfg: Any) -> dict[str, float]:
+    def train(self, cfg: Any, *_: Any) -> None:
         cell = (cfg.MODEL.SEM_SEG_HEAD.LOSS_SPEC or cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE, cfg.SEED)
         self.trained.append(cell)
         if cell in self.raising:
             raise self.raising[cell]
-        if cell in self.diverging:
-            return {}
+
+    def measure(self, cfg: Any, _: None) -> dict[str, float]:
         return {name: 0.0 for name in measures(cfg)} | {"mIoU": 0.1 * cfg.SEED}
 
 
 @pytest.fixture
 def study(make_study, monkeypatch) -> FakeStudy:
-    """A study whose trainings take no time, and which draws no pictures."""
+    """A study whose trainings take no time."""
     fake = FakeStudy(make_study)
-    monkeypatch.setattr(report, "write_figures", lambda *_: [])
-    monkeypatch.setattr(cells, "train_and_test", fake.train_and_test)
+    monkeypatch.setattr(run, "trained", fake.train)
+    monkeypatch.setattr(run, "measure", fake.measure)
     return fake

@@ -11,7 +11,7 @@ from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.comparison import RATE_SEED, Comparison, canonical_loss, canonical_metric
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.record import Trial
-from auto_seg_loss.study.tables import claims_table, curve_table, rate_table, score_table
+from auto_seg_loss.study.tables import curve_table, gains, rate_table, score_table
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
 SEEDS = (1, 2, 3)
@@ -94,11 +94,23 @@ def test_a_curve_is_recorded_and_changes_no_score(make_cfg, shapes, weights):
     assert two != four != curved["scores"][HOLDOUT]
 
 
-def test_the_claims_of_a_found_loss(comparison):
-    row = claims_table(comparison, "b", ["a", "b"], ["mIoU"]).splitlines()[2]
-    gain = "+1.00 [+1.00, +1.00] better"
-    cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells == ["mIoU", "20.00", "a 20.00", "", "21.00", gain, gain, ""]
+def test_the_gains_of_a_found_loss(comparison):
+    table, sentence = gains(comparison, ["a", "b"], ["mIoU"], "b")
+    gain = "+1.00 [+1.00, +1.00]"
+    cells = [cell.strip() for cell in table.splitlines()[2].split("|")[1:-1]]
+    assert cells == ["mIoU", "20.00", "a 20.00", "", "21.00", *[f"{gain} better"] * 2, ""]
+    assert f"points of mIoU with 95 % intervals, {gain} over a; {gain} over a, the best" in sentence
+    _, sentence = gains(comparison, ["a", "b"], ["mIoU"], "a")
+    assert "-1.00 [-1.00, -1.00] over b;" in sentence
+
+
+def test_equal_scores_are_said_to_show_nothing(comparison):
+    for seed in SEEDS:
+        comparison.record.add(Trial("b", 0.1, 10, seed), {"scores": {TEST: {"mIoU": 0.5}}})
+        comparison.record.add(Trial("a", 1.0, 10, seed), {"scores": {TEST: {"mIoU": 0.5}}})
+    assert "All 6 scores are equal" in score_table(comparison, ["a", "b"], "mIoU")
+    assert "All 2 scores are equal" in rate_table(comparison, ["b"], "mIoU")
+    assert "equal" not in rate_table(comparison, ["a"], "mIoU")
 
 
 @pytest.mark.parametrize(
@@ -129,9 +141,10 @@ def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp
     losses = ["cross_entropy", "dice"]
     made.choose(losses)
     made.repeat(losses, ["mIoU"])
-    columns, picture = predictions(made, Found("mIoU", tuple(losses), "dice", "dice"))
+    columns, rows = predictions(made, Found("mIoU", tuple(losses), "dice", "dice"))
     assert columns == ["image", "truth", "cross_entropy", "the searched loss"]
-    assert picture.shape == (2 * 48 + 4, 4 * 64 + 3 * 4, 3)
+    assert {picture.shape for row in rows for picture in row} == {(48, 64, 3)}
+    assert [len(row) for row in rows] == [4, 4]
 
 
 @pytest.mark.parametrize("what", ["images", "weights"])
@@ -172,4 +185,4 @@ def test_a_name_that_does_not_exist_is_refused(canonical, name, words):
 def test_equal_names_become_equal_texts():
     assert canonical_metric("miou + BF1") == "mIoU+BF1"
     assert canonical_loss("soft:miou + BF1") == "soft:mIoU+BF1"
-    assert canonical_loss("dice") == "dice"
+    assert canonical_loss("Dice") == canonical_loss(" dice") == "dice"

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from auto_seg_loss.study.cells import predictions_of
-from auto_seg_loss.study.inspection import prediction_file, shown_records
-from auto_seg_loss.study.matrix import Study, measures
+from auto_seg_loss.study.inspection import measures, prediction_file, shown_records
+from auto_seg_loss.study.matrix import Study
 from auto_seg_loss.study.report import write_reports
 from auto_seg_loss.study.results import correlations, summaries
 from autoseg_core import PAPER_METRICS
@@ -38,7 +37,7 @@ def report(study: Study, found=None) -> list[str]:
 def test_the_summary_holds_both_tables_and_links_to_pictures_that_exist(make_study):
     study = make_study("STUDY.TARGET", "BIoU", "STUDY.TOLERANCES", [1, 2], "STUDY.IMAGES", 1)
     for cell in study.cells:
-        folder = predictions_of(cell.config, cell.trial)
+        folder = cell.predictions
         folder.mkdir(parents=True)
         Image.new("L", (64, 48)).save(prediction_file(folder, shown_records(cell.config)[0]))
     report(study)
@@ -97,7 +96,7 @@ def test_rewards_are_correlated_with_mean_scores():
         for i, (reward, score) in enumerate(known)
         for seed, noise in ((1, -0.5), (2, 0.5))
     ]
-    (line,) = correlations(summaries(table, "mIoU"))
+    (line,) = correlations(summaries(table, "mIoU"), "mIoU")
     # one pair of six in the wrong order: (5 - 1) / 6; ranks: 1 - 6 * 2 / (4 * 15)
     assert re.match(r"a: .*mIoU over 4 losses: Spearman \+0\.80 \[.*Kendall \+0\.67 \[", line)
 
