@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def _in_processes(workers: int) -> Iterator[Submit]:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
         try:
-            yield partial(pool.submit, _elsewhere)
+            yield lambda *job: pool.submit(_elsewhere, *job)
         finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
             pool.shutdown(cancel_futures=True)
 
@@ -85,7 +84,7 @@ def _on_ray(cfg: CfgNode) -> Iterator[Submit]:
     try:
         with ThreadPoolExecutor(fitting(**sizes)) as pool:
             try:
-                yield partial(pool.submit, result)
+                yield lambda *job: pool.submit(result, *job)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for reference in list(running):

@@ -72,7 +72,8 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str,
 
 
 def _of_the_data(config: dict[str, Any]) -> dict[str, Any]:
-    found = {key: config[key] for key in ("DATASETS", "INPUT", "TEST") if key in config}
+    keys = ("DATASETS", "INPUT", "TEST")
+    found: dict[str, Any] = {key: config[key] for key in keys if key in config}
     if "INPUT" in found:
         found["INPUT"] = {k: v for k, v in found["INPUT"].items() if k != "FORMAT"}
     return found

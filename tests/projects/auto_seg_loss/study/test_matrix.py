@@ -91,7 +91,7 @@ MISTAKES = [
     (("STUDY.JOURNAL", "none.jsonl"), r"STUDY\.JOURNAL none\.jsonl"),
     (("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
     (("STUDY.DATASETS", ["test.yaml"]), r"STUDY\.DATASETS .*'test\.yaml'"),
-    (("STUDY.DATASETS", ["a/b: test.yaml"]), "'a/b'"),
+    (("STUDY.DATASETS", ["a/b: test.yaml"]), "'a/b: "),
     (("STUDY.DATASETS", ["a: broken.yaml"]), "a of STUDY.*NONSENSE"),
     (("STUDY.DATASETS", ["good: test.yaml", "bad: lost.yaml"]), "'nowhere'"),
 ]
