@@ -67,24 +67,17 @@ def run_demo(
     output: Path, seed: int, images: list[str], search: list[str], compare: list[str]
 ) -> None:
     """Make the set, search, compare; every file goes below ``output``. Lists: further options."""
-    ENVIRONMENT["DETECTRON2_DATASETS"] = str(output / "datasets")
-    script(
-        ROOT / "datasets" / "make_shapes.py",
-        *("--root", ENVIRONMENT["DETECTRON2_DATASETS"], "--seed", str(seed), *images),
-    )
+    root = ENVIRONMENT["DETECTRON2_DATASETS"] = str(output / "datasets")
+    make = ROOT / "datasets" / "make_shapes.py"
+    script(make, "--root", root, "--seed", str(seed), *images)
     keys = ["SEED", str(seed), "SEARCH.METRIC", METRIC, "FEATURES.CACHE", str(output / "features")]
-    folder = output / "search"
+    folder, config = output / "search", ("--config-file", str(CONFIG))
     resume = ["--resume"] if (folder / "journal.jsonl").exists() else []
-    script(
-        PROJECT / "search_net.py",
-        *("--config-file", str(CONFIG), *resume, *keys, "OUTPUT_DIR", str(folder), *search),
-    )
-    script(
-        PROJECT / "compare_losses.py",
-        *("--config-file", str(CONFIG), "--losses", RIVALS),
-        *("--found", str(folder / "searched_loss.json"), "--metrics", METRIC, "--workers", "2"),
-        *(*compare, *keys, "OUTPUT_DIR", str(output / "comparison")),
-    )
+    keys += ["OUTPUT_DIR", str(folder)]
+    script(PROJECT / "search_net.py", *config, *resume, *keys, *search)
+    found = ("--found", str(folder / "searched_loss.json"), "--metrics", METRIC, "--workers", "2")
+    keys[-1] = str(output / "comparison")
+    script(PROJECT / "compare_losses.py", *config, "--losses", RIVALS, *found, *compare, *keys)
 
 
 def script(path: Path, *arguments: str) -> None:

@@ -55,12 +55,11 @@ def inverse_frequency(counts: Vector) -> Vector:
 def count_pixels(labels: Iterable[Seen], num_classes: int, ignore_label: int) -> Vector:
     """(C, 2) counts of what a data set's label files hold, see ``WEIGHT_RULES``."""
     counts = np.zeros((num_classes, 2))
-    classes = [c for c in range(num_classes) if c != ignore_label]
     for label in labels:
-        pixels = np.zeros(num_classes)
-        pixels[classes] = [label.counts.get(c, 0) for c in classes]
-        counts[:, 0] += pixels
-        counts[:, 1] += (pixels > 0) * pixels.sum()
+        pixels = np.array(
+            [(c != ignore_label) * label.counts.get(c, 0) for c in range(num_classes)]
+        )
+        counts += np.stack([pixels, (pixels > 0) * pixels.sum()], axis=1)
     return counts
 
 

@@ -164,14 +164,6 @@ def test_a_budget_stops_the_same_training_early(make_proxy):
 # --- from a search's config ---
 
 
-def test_the_proxy_starts_from_cross_entropy_whatever_the_config_names(shapes, make_cfg):
-    head = "MODEL.SEM_SEG_HEAD."
-    cfg = make_cfg(head + "LOSS_TYPE", "auto_seg_loss", head + "LOSS_SPEC", "voc-miou-bezier")
-    proxy = build_proxy(cfg, *build_sets(cfg))
-    assert proxy.cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE == "cross_entropy"
-    assert not any(".loss." in key for key in proxy.start)
-
-
 def test_proxies_start_from_the_weights_of_the_config(shapes, make_cfg, weights):
     cfg = make_cfg("MODEL.WEIGHTS", weights, "SEARCH.WARM_START.MAX_ITER", 0)
     given = torch.load(weights, weights_only=True)["model"]

@@ -105,8 +105,6 @@ def read_study(config_file: str, opts: Sequence[str]) -> Study:
     """The study of a config file and KEY VALUE options; ``ConfigError`` for what cannot be read."""
     cfg, settings = read_settings(config_file, opts)
     journal = cfg.STUDY.JOURNAL
-    if journal and not Path(journal).is_file():
-        raise ConfigError(f"STUDY.JOURNAL {journal} is no file; give the journal of a search.")
     candidates = pick_candidates(Path(journal), cfg.STUDY.CANDIDATES) if journal else []
     return Study(cfg, settings, candidates)
 

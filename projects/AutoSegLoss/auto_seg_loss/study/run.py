@@ -113,7 +113,7 @@ def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Pat
 def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Any:
     """The network of a cell; goes on from the checkpoint in its folder, if it is of this trial."""
     folder = Path(cfg.OUTPUT_DIR)
-    resume = _is_of(folder / BEGUN, trial, settings)
+    resume = any(folder.glob("*.pth")) and _is_of(folder / BEGUN, trial, settings)
     if not resume:
         for left in (folder / BEGUN, folder / LAST, *folder.glob("events.out.*")):
             left.unlink(missing_ok=True)

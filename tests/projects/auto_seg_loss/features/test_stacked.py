@@ -47,7 +47,6 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 @pytest.mark.parametrize(
     "options",
     [
-        (),
         ("MODEL.SEM_SEG_HEAD.NAME", "AnyLossFCNHead", "MODEL.SEM_SEG_HEAD.NORM", ""),
         ("SEARCH.SCALE_ITERS", 2, "SEARCH.METRIC", "BF1", "SOLVER.ACCUMULATE", 2),
     ],
@@ -109,7 +108,6 @@ def test_a_stack_that_the_gpu_cannot_hold_names_the_key():
     "options",
     [
         ("SEARCH.PROXY.STACK", 0),
-        ("SEARCH.EXECUTOR.NAME", "ray"),
         ("MODEL.META_ARCHITECTURE", "SemanticSegmentor"),
         ("SOLVER.AMP.ENABLED", True),
     ],

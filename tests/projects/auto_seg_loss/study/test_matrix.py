@@ -88,7 +88,6 @@ MISTAKES = [
     (("STUDY.LOSSES", ["miou", RECOMMENDED["mIoU"]]), r"STUDY\.LOSSES"),
     (("STUDY.LOSSES", []), r"STUDY\.LOSSES"),
     (("STUDY.TOLERANCES", [-1]), r"STUDY\.TOLERANCES"),
-    (("STUDY.JOURNAL", "none.jsonl"), r"STUDY\.JOURNAL none\.jsonl"),
     (("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
     (("STUDY.DATASETS", ["test.yaml"]), r"STUDY\.DATASETS .*'test\.yaml'"),
     (("STUDY.DATASETS", ["a/b: test.yaml"]), "'a/b: "),
