@@ -190,14 +190,3 @@ def test_gymnasium_finds_the_proxy_by_its_search_config(shapes, tiny_config, mak
     result = searched.evaluate(action, reset_info["seed"])
     assert (reward, info["scores"]) == (result.reward, result.scores)
     env.close()
-
-
-def test_the_reward_may_be_another_metric_than_the_surrogates(make_proxy):
-    own = make_proxy("SEARCH.METRIC", "mIoU")
-    proxy = make_proxy("SEARCH.METRIC", "BF1", "SEARCH.SURROGATE", "mIoU")
-    assert proxy.space.to_dict() == own.space.to_dict()
-    result = proxy.evaluate(theta(proxy, 0), seed=5)
-    trained = weights(proxy)
-    own.evaluate(theta(own, 0), seed=5)
-    assert same(weights(own), trained)
-    assert result.reward == result.scores["BF1"]

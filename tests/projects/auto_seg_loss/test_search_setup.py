@@ -11,7 +11,6 @@ from auto_seg_loss.search_setup import (
     build_sets,
     build_space,
     candidate_spec,
-    loss_name,
 )
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
@@ -36,22 +35,6 @@ def test_the_spec_has_the_settings_of_the_search(make_cfg):
     np.testing.assert_allclose(space.theta(term.control_points), space.identity())
 
 
-@pytest.mark.parametrize(
-    ("objective", "metrics", "combine", "name"),
-    [
-        ("Fbeta(beta=2.0)", ["Fbeta(beta=2)"], "sum", "shapes-fbeta-beta-2-bezier"),
-        ("mIoU*BF1", ["mIoU", "BF1"], "product", "shapes-miou-bf1-bezier"),
-        ("BIoU | mIoU>=0.6", ["BIoU"], "sum", "shapes-biou-miou-0.6-bezier"),
-    ],
-)
-def test_any_objective_gives_a_space_a_loss_and_a_name(make_cfg, objective, metrics, combine, name):
-    cfg = make_cfg("SEARCH.METRIC", objective)
-    space = build_space(cfg)
-    spec = candidate_spec(cfg, space, space.identity(), loss_name(cfg))
-    assert [term.metric for term in spec.terms] == metrics
-    assert (spec.combine, spec.name) == (combine, name)
-
-
 # --- the sets ---
 
 
@@ -61,12 +44,6 @@ def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg):
     assert len(holdout) == 4
     assert sorted(names(search) + names(holdout)) == sorted(train)
     assert not set(names(search) + names(holdout)) & set(test)
-
-
-def test_a_hold_out_may_be_a_set_of_its_own(shapes, make_cfg):
-    search, holdout = build_sets(make_cfg(HOLDOUT + "DATASETS", f"('{VAL}',)"))
-    assert names(holdout) == names(DatasetCatalog.get(VAL))
-    assert names(search) == names(DatasetCatalog.get(TRAIN))
 
 
 @pytest.mark.parametrize(

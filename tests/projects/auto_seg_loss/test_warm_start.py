@@ -59,16 +59,6 @@ def test_it_is_trained_once_with_cross_entropy(start, trainings, path):
     assert len(trainings) == 1 and path.stat().st_mtime_ns == written
 
 
-def test_an_interrupted_training_leaves_no_file(start, path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(warm_start_module, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        start()
-    assert not path.exists()
-
-
 @pytest.mark.parametrize(
     "options",
     [

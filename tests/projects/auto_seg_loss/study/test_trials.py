@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from auto_seg_loss.study.record import Record, Trial
@@ -40,17 +39,6 @@ def test_what_a_trial_states_is_no_setting(make_cfg):
 
 def test_a_training_that_diverges_has_no_scores(make_cfg, shapes):
     assert run_trial(make_cfg(), Trial("cross_entropy", 1e30, 5, 1), [TEST]) == {"scores": {}}
-
-
-@pytest.mark.parametrize(
-    ("loss", "kind", "spec"),
-    [("dice", "dice", ""), ("voc-miou-bezier", "auto_seg_loss", "voc-miou-bezier")],
-)
-def test_a_loss_is_a_name_of_the_registry_or_a_spec(make_cfg, loss, kind, spec):
-    cfg = trial_config(make_cfg(), Trial(loss, 0.25, 7, 3))
-    head = cfg.MODEL.SEM_SEG_HEAD
-    assert [kind, spec] == [head.LOSS_TYPE, head.LOSS_SPEC]
-    assert [cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, cfg.SEED] == [0.25, 7, 3]
 
 
 def test_a_training_starts_from_the_weights_of_the_config(make_cfg, shapes, weights):
