@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.splits import split_lists
-from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.executor import check_executor, open_executor
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
@@ -44,12 +43,10 @@ from rl.tensorboard import TensorBoard
 
 logger = logging.getLogger(__name__)
 
-_TRIES = ("MAX_RETRIES", "TIMEOUT")
-
 
 def open_journal(cfg: CfgNode, resume: bool) -> Journal:
     """The journal of the search of ``cfg``, new or resumed; raises ``JournalError`` as it does."""
-    header = journal_header(cfg, build_space(cfg), search_settings(cfg), build_sets(cfg))
+    header = journal_header(cfg)
     path = Path(cfg.OUTPUT_DIR) / "journal.jsonl"
     if resume and not path.parent.is_dir():
         raise JournalError(f"There is no {path.parent} to resume from; check OUTPUT_DIR.")
@@ -84,11 +81,17 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
             identity=space.identity(),
             max_lost=cfg.SEARCH.EXECUTOR.MAX_LOST,
         )
+    return _save(cfg, result, reference)
+
+
+def _save(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSpec:
+    """Write the found loss, and the unsearched one to compare it with: what the surrogate gains
+    alone, the search has not."""
+    output, space = Path(cfg.OUTPUT_DIR), build_space(cfg)
     spec = found_spec(cfg, result, reference)
     spec.save(output / "searched_loss.json")
-    # The unsearched curves, to compare with: what the surrogate gains alone, the search has not.
-    name = f"{spec.name}-identity"
-    _scaled(cfg, space.identity(), name, reference).save(output / "identity_loss.json")
+    identity = _scaled(cfg, space.identity(), f"{spec.name}-identity", reference)
+    identity.save(output / "identity_loss.json")
     figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
     figure.savefig(output / "curves.png", dpi=120)
     logger.info("Found loss: %s", output / "searched_loss.json")
@@ -123,15 +126,13 @@ def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
     return make(space.identity(), seed=cfg.SEED, rounds=cfg.SEARCH.ROUNDS, **options)
 
 
-def journal_header(
-    cfg: CfgNode, space: SearchSpace, settings: SearchSettings, sets: tuple[Dicts, Dicts]
-) -> dict[str, Any]:
+def journal_header(cfg: CfgNode) -> dict[str, Any]:
     """Everything the result depends on; a resume with anything else is refused."""
     return {
         "config": pinned_config(cfg),
-        "settings": asdict(settings),
-        "space": space.to_dict(),
-        "split": split_record(*sets),
+        "settings": asdict(search_settings(cfg)),
+        "space": build_space(cfg).to_dict(),
+        "split": split_record(*build_sets(cfg)),
     }
 
 
@@ -145,7 +146,8 @@ def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     agents = [f"SEARCH.{name}" for name in others]
     config = without(cfg, "OUTPUT_DIR", "STUDY", "VIS_PERIOD", *agents)
     config["TEST"] = {key: cfg.TEST[key] for key in ("PROTOCOL", "TOLERANCE", "DROP_BACKGROUND")}
-    config["SEARCH"]["EXECUTOR"] = {key: cfg.SEARCH.EXECUTOR[key] for key in _TRIES}
+    node = cfg.SEARCH.EXECUTOR
+    config["SEARCH"]["EXECUTOR"] = {key: node[key] for key in ("MAX_RETRIES", "TIMEOUT")}
     return config
 
 

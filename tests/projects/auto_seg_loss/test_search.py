@@ -19,9 +19,8 @@ from auto_seg_loss.search import (
     open_journal,
     pin_start,
     search,
-    search_settings,
 )
-from auto_seg_loss.search_setup import build_sets, build_space
+from auto_seg_loss.search_setup import build_space
 from autoseg_core import LossSpec
 from rl.agents import agent_class
 from rl.events import SearchResult
@@ -113,8 +112,7 @@ def test_what_cannot_be_searched_is_refused_with_what_can(shapes, make_cfg, opti
 @pytest.fixture
 def header(shapes, make_cfg):
     def make(*options):
-        cfg = make_cfg(*options)
-        return journal_header(cfg, build_space(cfg), search_settings(cfg), build_sets(cfg))
+        return journal_header(make_cfg(*options))
 
     return make
 

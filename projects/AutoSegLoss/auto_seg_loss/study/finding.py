@@ -92,27 +92,36 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
     path = wish.output / "plan.json"
     if not path.is_file():
         _say("Timing a training")
-        probe = Comparison(cfg, PROBE, rates=RATES[:1])
-        begin = time.monotonic()
-        probe.choose(BASELINES[:1])
-        now = time.monotonic()
-        seconds, each = max(0.0, 60 * wish.minutes - (now - began)), (now - begin) / PROBE
-        losses = len(BASELINES) + surrogates + 1
-        trials = losses * len(RATES) + (FINALISTS + surrogates) * probe.seeds
-        cost = trials * each / wish.workers / (1 - SEARCHED)  # seconds for an iteration of all
-        fits = int(seconds / cost)
-        if fits < LEAST:
-            _say(
-                f"{wish.minutes:g} minutes are too few for these images, "
-                f"{(LEAST * cost + now - began) / 60:.0f} are needed: "
-                f"trainings have {LEAST} iterations all the same, and the end comes later"
-            )
-        minutes = max(0.01, round(SEARCHED * seconds / 60, 2))  # 0 would be no limit
-        plan = {"iterations": min(max(fits, LEAST), cfg.SOLVER.MAX_ITER), "search_minutes": minutes}
+        each = _seconds_each(cfg)
+        plan = _fitting(wish, time.monotonic() - began, each, surrogates)
+        plan["iterations"] = min(plan["iterations"], cfg.SOLVER.MAX_ITER)
         with replacing(path) as partial:
             partial.write_text(json.dumps(plan), encoding="utf-8")
     kept = read_json(path, dict[str, float], "give another --output")
     return int(kept["iterations"]), kept["search_minutes"]
+
+
+def _seconds_each(cfg: CfgNode) -> float:
+    """Of an iteration, in a training that is too short to be of use."""
+    begin = time.monotonic()
+    Comparison(cfg, PROBE, rates=RATES[:1]).choose(BASELINES[:1])
+    return (time.monotonic() - begin) / PROBE
+
+
+def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str, float]:
+    """A plan for the rest of the time; LEAST iterations where it is too short. In seconds."""
+    rest = max(0.0, 60 * wish.minutes - spent)
+    losses = len(BASELINES) + surrogates + 1
+    trials = losses * len(RATES) + (FINALISTS + surrogates) * Comparison.seeds
+    cost = trials * each / wish.workers / (1 - SEARCHED)  # of an iteration of all trainings
+    if rest < LEAST * cost:
+        _say(
+            f"{wish.minutes:g} minutes are too few for these images, "
+            f"{(LEAST * cost + spent) / 60:.0f} are needed: "
+            f"trainings have {LEAST} iterations all the same, and the end comes later"
+        )
+    minutes = max(0.01, round(SEARCHED * rest / 60, 2))  # 0 would be no limit
+    return {"iterations": max(LEAST, int(rest / cost)), "search_minutes": minutes}
 
 
 def _search(cfg: CfgNode, iterations: int, rate: float, minutes: float) -> str:
