@@ -27,7 +27,8 @@ from auto_seg_loss.study.pool import map_jobs
 from auto_seg_loss.study.record import Record, Result, Trial
 from auto_seg_loss.training import scaled, score, train
 from auto_seg_loss.weights import local_weights
-from autoseg_core import Objective, soft_loss
+from autoseg_core import Objective
+from autoseg_core.surrogates.soft import soft_spec
 
 SOFT = "soft:"
 """How the name of an unsearched surrogate begins, as soft:mIoU."""
@@ -110,7 +111,7 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
     name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
     path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
     if not path.is_file():
-        spec = soft_loss(metric, tolerance=cfg.SEARCH.TOLERANCE).spec
+        spec = soft_spec(metric, tolerance=cfg.SEARCH.TOLERANCE)
         own = proxy_config(cfg)
         model, records = starting_network(own), records_of(own.DATASETS.TRAIN)
         reference = reference_batches(own, model, model.state_dict(), records)
