@@ -169,7 +169,6 @@ def make_shapes(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    default = Parameters()
     parser = argparse.ArgumentParser(
         description="Make the data set `shapes` (VOC layout, deterministic) under <root>/shapes."
     )
@@ -179,13 +178,13 @@ def main(arguments: list[str] | None = None) -> int:
         default=os.environ.get("DETECTRON2_DATASETS", "datasets"),
         help="folder of data sets (default: $DETECTRON2_DATASETS, else ./datasets)",
     )
-    for name, value in asdict(default).items():
+    for name, value in asdict(Parameters()).items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default {value}")
     parser.add_argument("--force", action="store_true", help="replace a different set")
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
+    root, force, parameters = options.pop("root"), options.pop("force"), Parameters(**options)
     try:
-        parameters = Parameters(**{name: getattr(options, name) for name in asdict(default)})
-        folder = make_shapes(options.root, parameters, options.force)
+        folder = make_shapes(root, parameters, force)
     except (ShapesError, ValueError, OSError) as error:
         print(f"make_shapes: {error}", file=sys.stderr)
         return 1

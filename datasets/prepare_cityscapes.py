@@ -14,9 +14,12 @@ polygons differently. Files that are right already are kept, so it may be run ag
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from cityscapesscripts.helpers.annotation import Annotation
@@ -42,14 +45,20 @@ def label_from_ids(path: Path) -> np.ndarray:
     return TRAINING_IDS[np.where(ids == 255, 0, ids)]  # the id 0 is void, too
 
 
+_ONE_DRAWING = Lock()
+"""There is one standard output, which the library writes to and a thread would redirect."""
+
+
 def label_from_polygons(path: Path) -> np.ndarray:
-    """(H, W) uint8 training ids, drawn from polygons by the library."""
-    annotation = Annotation()
+    """(H, W) uint8 training ids, drawn from polygons by the library; ValueError where it gives up,
+    as for unknown names."""
+    said, annotation = io.StringIO(), Annotation()
     try:
-        annotation.fromJsonFile(str(path))
-        return np.asarray(createLabelImage(annotation, "trainIds"))
-    except SystemExit:  # as for unknown names, which it prints
-        raise ValueError("cityscapesscripts cannot draw it, for the reason printed") from None
+        with _ONE_DRAWING, contextlib.redirect_stdout(said):
+            annotation.fromJsonFile(str(path))
+            return np.asarray(createLabelImage(annotation, "trainIds"))
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().splitlines()[0]) from None
 
 
 def prepare(options: argparse.Namespace, report: Report) -> None:
