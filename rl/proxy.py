@@ -168,29 +168,11 @@ def lost(reason: str) -> ProxyResult:
     return ProxyResult(math.nan, {}, "lost", reason)
 
 
-def result_to_json(result: ProxyResult) -> dict[str, Any]:
-    """ProxyResult -> plain JSON values; a reward or score that is not finite becomes None."""
-    scores = {
-        name: float(score) if math.isfinite(score) else None
-        for name, score in result.scores.items()
-    }
-    return {
-        "status": result.status,
-        "reward": None if result.status == "lost" else float(result.reward),
-        "scores": scores,
-        "reason": result.reason,
-    }
-
-
 def result_from_json(values: Mapping[str, Any]) -> ProxyResult:
-    """Inverse of `result_to_json`; None among the scores becomes NaN.
+    """The result whose fields a JSON file holds; null, which stands for NaN there, becomes NaN."""
 
-    Raises KeyError, TypeError or ValueError for values that `result_to_json` never writes.
-    """
-    scores = {
-        str(name): math.nan if score is None else float(score)
-        for name, score in values["scores"].items()
-    }
-    status = values["status"]
-    reward = math.nan if status == "lost" else float(values["reward"])
-    return ProxyResult(reward, scores, status, str(values["reason"]))
+    def number(value: float | None) -> float:
+        return math.nan if value is None else float(value)
+
+    scores = {name: number(score) for name, score in values["scores"].items()}
+    return ProxyResult(number(values["reward"]), scores, values["status"], values["reason"])

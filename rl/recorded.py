@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl.executors.base import Candidate, Executor
 from rl.journal import EVALUATIONS, Journal, JournalError, Record
-from rl.proxy import ProxyResult, result_from_json, result_to_json
+from rl.proxy import ProxyResult, result_from_json
 
 MAX_LOST = 0.25
 """The share of a round's evaluations that may be lost, and of the final's; more end a search."""
@@ -124,7 +125,7 @@ class Recorded:
     def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> Record:
         if came.id != expected.id:
             raise RuntimeError(f"expected the executor's result of {expected.id}, got {came.id}")
-        return self.journal.append({**_name(expected), **result_to_json(result)})
+        return self.journal.append({**_name(expected), **asdict(result)})
 
     def _check_lost(self, reason: str) -> None:
         lost = len(self._lost)

@@ -13,6 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -97,25 +98,25 @@ def run_search(
         told("close")
 
 
+@dataclass
 class _Search:
     """The state of one run: what the journal knew, and what has been seen so far."""
 
-    def __init__(
-        self,
-        agent: Guarded,
-        recorded: Recorded,
-        settings: SearchSettings,
-        tell: Callable[..., None],
-        identity: NDArray[np.float64],
-        clock: Callable[[], float],
-    ) -> None:
-        self.agent, self.recorded = agent, recorded
-        self.settings, self.tell, self.identity = settings, tell, identity
-        self.clock, self.seconds = clock, 0.0
+    agent: Guarded
+    recorded: Recorded
+    settings: SearchSettings
+    tell: Callable[..., None]
+    identity: NDArray[np.float64]
+    clock: Callable[[], float]
+    seconds: float = 0.0
+    seen: list[tuple[str, NDArray[np.float64], float]] = field(default_factory=list)
+    best: Evaluated | None = None
+
+    def __post_init__(self) -> None:
         # Of each round and of the end there is one record.
-        self.written = {(one["kind"], one.get("round")): one for one in recorded.journal.records}
-        self.seen: list[tuple[str, NDArray[np.float64], float]] = []
-        self.best: Evaluated | None = None
+        self.written = {
+            (one["kind"], one.get("round")): one for one in self.recorded.journal.records
+        }
 
     def run(self) -> SearchResult:
         agent, known = self.agent, len(self.recorded.known)
@@ -197,7 +198,7 @@ class _Search:
                 "reward": result.reward,
                 "finalists": {one.finalist.name: one.rewards for one in selection.estimates},
                 "ending": selection.ending,
-                "statement": selection.comparison.statement,
+                "statement": selection.statement,
             }
         )
         self.tell("on_finish", result)

@@ -93,32 +93,24 @@ class Estimate:
         return mean_and_error(differences)[0] if len(differences) > 1 else -math.inf
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A finalist minus identity, paired over the seeds that both have, and what it says."""
-
-    difference: float
-    standard_error: float
-    beyond_noise: bool
-    statement: str
-
-
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """All estimates in the order of the finalists, the winner among them, and its meaning.
+    """All estimates in the order of the finalists, the identity first, and the winner.
 
-    `ending` says how the race ended.
+    `ending` says how the race ended, `statement` what the winner gains over the identity, under the
+    seeds that both have, and whether that is `beyond_noise`.
     """
 
     estimates: tuple[Estimate, ...]
     winner: Estimate
-    comparison: Comparison
     ending: str
+    statement: str
+    beyond_noise: bool
 
     def report(self) -> str:
         """One line per finalist, longest in the race and then best first, and two statements."""
         lines = list_estimates(self.estimates, self.winner)
-        return "\n".join([*lines, self.ending, self.comparison.statement])
+        return "\n".join([*lines, self.ending, self.statement])
 
 
 def choose_finalists(
@@ -189,21 +181,21 @@ def race(
     _check_verdict(estimates)
     winner = estimates[leader]
     ending = _ending(winner, [estimates[i] for i in left], seeds)
-    return Selection(tuple(estimates), winner, _compare(winner, estimates[0], level), ending)
+    beyond = winner.is_ahead_of(estimates[0], level)
+    statement = _statement(winner, estimates[0], beyond)
+    return Selection(tuple(estimates), winner, ending, statement, beyond)
 
 
-def _compare(one: Estimate, identity: Estimate, level: float) -> Comparison:
+def _statement(one: Estimate, identity: Estimate, beyond: bool) -> str:
     if one is identity:
-        return Comparison(0.0, 0.0, False, "The identity won: nothing found was better.")
+        return "The identity won: nothing found was better."
     differences = one.minus(identity)
     difference, error = mean_and_error(differences)
-    beyond = one.is_ahead_of(identity, level)
     verdict = "beyond the noise" if beyond else "NOT beyond the noise"
-    statement = (
+    return (
         f"{one.finalist.name} - identity = {difference:+.4f} ± {error:.4f} over {len(differences)} "
         f"paired seeds: {verdict} (t tests, {ERROR:.0%} for the whole race)."
     )
-    return Comparison(difference, error, beyond, statement)
 
 
 def _ending(leader: Estimate, left: Sequence[Estimate], seeds: int) -> str:

@@ -41,21 +41,13 @@ def logit(mean: Vector) -> Vector:
     return logits
 
 
-def per_coordinate(log_ratio: Tensor) -> Tensor:
-    """(N, D) -> (N, D): every coordinate is an action of its own (the released code)."""
-    return log_ratio
-
-
-def joint(log_ratio: Tensor) -> Tensor:
-    """(N, D) -> (N, 1): the whole theta is one action (textbook PPO)."""
-    return log_ratio.sum(dim=1, keepdim=True)
-
-
 def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     """min(r A, clip(r, 1 - eps, 1 + eps) A), to be maximised: mean over N, then sum over D.
 
-    log_ratio (N, D) or (N, 1), log new/old likelihood; advantage (N,). The scale matters: Adam's
-    eps is added to the root of the squared gradient.
+    log_ratio, log new/old likelihood: (N, D) where every coordinate is an action of its own (the
+    released code), (N, 1) where the whole theta is one (textbook PPO). advantage (N,).
+
+    The scale matters: Adam's eps is added to the root of the squared gradient.
     """
     ratio = log_ratio.clamp(-_MAX_LOG_RATIO, _MAX_LOG_RATIO).exp()
     weight = advantage[:, None]
@@ -67,14 +59,3 @@ def advantage_over_mean(scores: Vector) -> Vector:
     """(N,): R - mean(R), exactly 0 when all are equal (rounding would feed Adam noise)."""
     advantage: Vector = scores - (scores[0] if np.ptp(scores) == 0.0 else scores.mean())
     return advantage
-
-
-def advantage_over_mu(scores: Vector) -> Vector:
-    """(N,): R - R(mean). Row 0 is the policy's mean: its own 0 counts in the mean over N."""
-    advantage: Vector = scores - scores[0]
-    return advantage
-
-
-BASELINES = {"mean": advantage_over_mean, "mu": advantage_over_mu}
-RATIOS = {"coordinate": per_coordinate, "joint": joint}
-ADAMS = {"persistent": True, "fresh": False}

@@ -13,15 +13,13 @@ from torch import Tensor
 
 from rl.agents import truncated_normal
 from rl.agents.base import Vector
-from rl.agents.objective import (
-    ADAMS,
-    BASELINES,
-    RATIOS,
-    clipped_objective,
-    logit,
-    lr_at,
-    sigma_at,
-)
+from rl.agents.objective import advantage_over_mean, clipped_objective, logit, lr_at, sigma_at
+
+_CHOICES = {
+    "baseline": ("mean", "mu"),
+    "ratio": ("coordinate", "joint"),
+    "adam": ("persistent", "fresh"),
+}
 
 
 class PPO:
@@ -75,15 +73,15 @@ class PPO:
             f"0 <= warmup <= 1, got {warmup}": 0.0 <= warmup <= 1.0,
             f"sigma_final >= 0, got {sigma_final}": sigma_final is None or sigma_final >= 0.0,
             f"rounds >= 1 with sigma_final, got {rounds}": sigma_final is None or bool(rounds),
-            f"a baseline of {', '.join(BASELINES)}, got {baseline!r}": baseline in BASELINES,
-            f"a ratio of {', '.join(RATIOS)}, got {ratio!r}": ratio in RATIOS,
-            f"an adam of {', '.join(ADAMS)}, got {adam!r}": adam in ADAMS,
         }
+        chosen = {"baseline": baseline, "ratio": ratio, "adam": adam}
+        for name, one in chosen.items():
+            known = " or ".join(_CHOICES[name])
+            expected[f"{name} {known}, got {one!r}"] = one in _CHOICES[name]
         if broken := [rule for rule, holds in expected.items() if not holds]:
             raise ValueError(f"PPO expects {'; '.join(broken)}")
-        self._advantage, self._ratio = BASELINES[baseline], RATIOS[ratio]
-        self._asks_mean = baseline == "mu"
-        self._persistent = ADAMS[adam]
+        self._asks_mean, self._is_joint = baseline == "mu", ratio == "joint"
+        self._persistent = adam == "persistent"
         self._sigmas, self._rounds = (sigma, sigma_final), rounds
         self._lr, self._epochs, self._clip, self._warmup = lr, epochs, clip, warmup
         self._logits = torch.from_numpy(logit(identity)).requires_grad_()
@@ -125,8 +123,9 @@ class PPO:
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
         """One round of learning. The policy that `ask` sampled from is the old policy."""
-        lost = self._asks_mean and not np.array_equal(thetas[0], self.mean)  # row 0, the mean
-        advantage = (BASELINES["mean"] if lost else self._advantage)(scores)
+        # With baseline "mu" row 0 is the mean, unless it was lost. Its own advantage, 0, counts.
+        over_mu = self._asks_mean and np.array_equal(thetas[0], self.mean)
+        advantage = scores - scores[0] if over_mu else advantage_over_mean(scores)
         if advantage.any():
             self._improve(torch.from_numpy(thetas), torch.from_numpy(advantage))
         self._round += 1
@@ -139,7 +138,9 @@ class PPO:
             # The middle of the epoch: at its start the first step of a warm-up would have rate 0.
             progress = (epoch + 0.5) / self._epochs
             self._adam.param_groups[0]["lr"] = lr_at(progress, self._lr, self._warmup)
-            log_ratio = self._ratio(self._log_prob(samples) - old)
+            log_ratio = self._log_prob(samples) - old
+            if self._is_joint:
+                log_ratio = log_ratio.sum(dim=1, keepdim=True)
             self._adam.zero_grad()
             loss = -clipped_objective(log_ratio, advantage, self._clip)
             torch.autograd.backward(loss)

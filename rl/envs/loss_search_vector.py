@@ -90,22 +90,14 @@ class LossSearchVectorEnv(SyncVectorEnv):
         metric: str | None = None,
         surface: str | None = None,
         pieces: int | None = None,
-        horizon: int = 1,
-        normalize_action: bool = False,
-        render_mode: str | None = None,
+        **options: Any,
     ) -> None:
         # First, for `close`, which the library also calls when the rest of this fails.
         self._owned: Executor | None = None
         asked = asked_space(metric, surface, pieces)
         task, space = make_task(proxy, proxy_kwargs, asked)
         self._answers = _Answers(space, score_names_of(task))
-        make_env = partial(
-            LossSearchEnv,
-            self._answers,
-            horizon=horizon,
-            normalize_action=normalize_action,
-            render_mode=render_mode,
-        )
+        make_env = partial(LossSearchEnv, self._answers, **options)
         # Its autoreset, batching and masks are the library's; ours is who evaluates, and when.
         super().__init__([make_env] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         self._searches = cast("list[LossSearchEnv]", self.envs)

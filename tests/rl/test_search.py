@@ -153,13 +153,12 @@ def test_a_lost_evaluation_is_not_told(tmp_path: Path) -> None:
     assert log.of(RoundEvent)[0].reward_mean == np.mean(rewards)
 
 
-@pytest.mark.parametrize("lines", [4, 17])
-def test_resuming_with_lost_evaluations_is_identical(tmp_path: Path, lines: int) -> None:
+def test_resuming_with_lost_evaluations_is_identical(tmp_path: Path) -> None:
     """They stay lost, whatever they would give now: the agent has gone on without them."""
     path, breaking = tmp_path / "journal.jsonl", {2, 9, 14}
     first = _search(path, _Counting(breaking=breaking))
     whole = path.read_bytes()
-    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:17]))
     known = sum(r["kind"] == "candidate" for r in read_journal(path))
     _same(_search(path, _Counting(breaking={n - known for n in breaking})), first)
     assert path.read_bytes() == whole
@@ -231,7 +230,7 @@ def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
 
 
 # Header, 4 candidates and a round three times, 8 of the final, the result.
-@pytest.mark.parametrize("lines", [0, 1, 3, 5, 6, 15, 16, 20, 24, 25])
+@pytest.mark.parametrize("lines", [0, 3, 6, 16, 20, 24])
 def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:lines]))
@@ -239,7 +238,7 @@ def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int) 
     assert path.read_bytes() == whole[0]
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("fraction", [0.01, 0.6])
 def test_resume_at_torn_bytes_is_identical(whole, tmp_path: Path, fraction: float) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
@@ -287,7 +286,7 @@ def _timed(path: Path, minutes: float, task: _Clocked, callbacks=()) -> SearchRe
         return run_search(agent, executor, journal, settings, callbacks, clock=task.clock)
 
 
-@pytest.mark.parametrize(("minutes", "rounds"), [(1, 1), (19, 4), (36, 9)])
+@pytest.mark.parametrize(("minutes", "rounds"), [(1, 1), (19, 4)])
 def test_a_round_that_would_not_end_in_time_is_not_begun(
     tmp_path: Path, minutes: float, rounds: int
 ) -> None:
@@ -299,7 +298,7 @@ def test_a_round_that_would_not_end_in_time_is_not_begun(
     assert log.of(SelectionEvent)[0].rounds == rounds
 
 
-@pytest.mark.parametrize("lines", [3, 6, 24])
+@pytest.mark.parametrize("lines", [3, 24])
 def test_a_search_with_a_limit_resumes_with_the_time_it_has_used(
     tmp_path: Path, lines: int
 ) -> None:
@@ -362,13 +361,12 @@ def test_the_best_by_gain_enter_the_final(tmp_path: Path) -> None:
     assert entered == [False, True]
 
 
-@pytest.mark.parametrize("lines", [2, 14])
 @pytest.mark.parametrize("rungs", [0, 1])
-def test_a_paired_search_resumes(tmp_path: Path, lines: int, rungs: int) -> None:
+def test_a_paired_search_resumes(tmp_path: Path, rungs: int) -> None:
     path, settings = tmp_path / "journal.jsonl", dataclasses.replace(PAIRED, rungs=rungs)
     _, whole = _paired(path, _Lucky(), settings)
     kept = path.read_bytes()
-    path.write_bytes(b"".join(kept.splitlines(keepends=True)[:lines]))
+    path.write_bytes(b"".join(kept.splitlines(keepends=True)[:14]))
     _same(_paired(path, _Lucky(), settings)[1], whole)
     assert path.read_bytes() == kept
     ids = [r["id"] for r in read_journal(path) if r["kind"] == "candidate"]

@@ -82,10 +82,9 @@ def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
 
 
 def test_the_maximum_is_the_models_highest_point(tmp_path: Path) -> None:
-    task = _replay(tmp_path, 150)
-    thetas = np.random.default_rng(0).random((2000, 6))
+    task = _replay(tmp_path, 60)
+    thetas = np.random.default_rng(0).random((500, 6))
     assert max(task.evaluate(t, 0).reward for t in thetas) <= task.maximum < _true(OPTIMUM) + 0.03
-    assert task.maximum == _replay(tmp_path, 150).maximum
 
 
 SAME = [_record(i, OPTIMUM, 0.5) for i in range(40)]

@@ -8,29 +8,15 @@ import pytest
 from benchmarks.agents.variants import parse_variants
 
 
-@pytest.mark.parametrize(
-    ("text", "labels"),
-    [
-        ("ppo", ["ppo"]),
-        ("ppo, random", ["ppo", "random"]),
-        ("ppo:baseline=mu,ratio=joint,random", ["ppo:baseline=mu,ratio=joint", "random"]),
-        ("ppo,ppo:clip=0.1,ppo:clip=0.3", ["ppo", "ppo:clip=0.1", "ppo:clip=0.3"]),
-    ],
-)
-def test_labels_are_as_written(text: str, labels: list[str]) -> None:
-    assert [variant.label for variant in parse_variants(text)] == labels
+def test_labels_are_as_written() -> None:
+    labels = [one.label for one in parse_variants("ppo:baseline=mu,ratio=joint, random,ppo:clip=3")]
+    assert labels == ["ppo:baseline=mu,ratio=joint", "random", "ppo:clip=3"]
 
 
 def test_values_are_json_or_text() -> None:
     (variant,) = parse_variants("x:a=1,b=0.5,c=true,d=null,e=joint,f=1e-3")
-    assert variant.options == {
-        "a": 1,
-        "b": 0.5,
-        "c": True,
-        "d": None,
-        "e": "joint",
-        "f": 0.001,
-    }
+    expected = {"a": 1, "b": 0.5, "c": True, "d": None, "e": "joint", "f": 0.001}
+    assert variant.options == expected
 
 
 @pytest.mark.parametrize(

@@ -51,43 +51,19 @@ def test_asking_is_seeded(name: str) -> None:
     assert not np.array_equal(first.ask(6), _round(other))
 
 
-@pytest.mark.parametrize("name", [name for name in AGENTS if name != "gp"])  # slow, as tpe
-def test_its_vectors_are_copies(name: str) -> None:
-    agent, twin = _make(name), _make(name)
-    for _ in range(2):
-        thetas = _round(agent)
-        np.testing.assert_array_equal(thetas, _round(twin))
-        for vector in (thetas, agent.mean, agent.spread):
-            vector[...] = 0.5
-    np.testing.assert_array_equal(agent.mean, twin.mean)
-    np.testing.assert_array_equal(agent.ask(6), twin.ask(6))
-
-
 @pytest.mark.parametrize("name", AGENTS)
-def test_a_round_of_failures_is_survived(name: str) -> None:
+def test_failures_and_lost_rows_are_survived(name: str) -> None:
     agent = _make(name)
-    for _ in range(2):
-        agent.tell(agent.ask(6), np.zeros(6))
-    assert np.isfinite(_round(agent)).all()
-    assert np.isfinite(agent.mean).all()
-
-
-@pytest.mark.parametrize("kept", [[1, 2, 3, 4, 5], [2], []])
-@pytest.mark.parametrize("name", AGENTS)
-def test_lost_rows_are_survived(name: str, kept: list[int]) -> None:
-    agent = _make(name)
-    for _ in range(2):
-        thetas = agent.ask(6)[kept]
-        if kept:
-            agent.tell(thetas, np.linspace(0.2, 0.8, len(kept)))
+    agent.tell(agent.ask(6), np.zeros(6))
+    agent.tell(agent.ask(6)[[2]], np.array([0.5]))
+    agent.ask(6)  # all of them lost
     assert np.isfinite(_round(agent)).all()
     assert np.isfinite(agent.mean).all()
 
 
 def test_an_extra_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not installed
-    for module in ("study", "tpe"):
-        monkeypatch.delitem(sys.modules, f"rl.agents.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, "rl.agents.by_optuna", raising=False)
     with pytest.raises(ImportError, match=r"optuna.*pip install"):
         agent_class("tpe")
 

@@ -1,4 +1,4 @@
-"""Agents that misbehave: what they do to arrays stays with them, what they give is checked."""
+"""Agents that misbehave: what they give is checked and copied. Gains instead of rewards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rl.agents import PPO, Agent, RandomSearch
+from rl.agents.guarded import Guarded
 from rl.executors import SerialExecutor
 from rl.journal import Journal
 from rl.proxies import Quadratic
@@ -60,22 +62,77 @@ def test_a_reckless_agent_spoils_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "words"),
     [
-        ("mean", np.array([0.5, np.nan])),
-        ("spread", 0.1),
-        ("ask", lambda n: np.zeros((n, 3))),
-        ("ask", lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]])),
+        ("mean", np.array([0.5, np.nan]), r": expected numbers in \[0, 1\], got \[nan\]"),
+        ("spread", 0.1, r": expected an array of shape \(2,\), got \(\)"),
+        ("ask", lambda n: np.zeros((n, 3)), r"\(4\): expected .* shape \(4, 2\), got \(4, 3\)"),
+        ("ask", lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]]), r"\(4\): expected .*, got \[7"),
     ],
 )
 def test_what_is_not_as_promised_is_refused_by_name(
-    name: str, value: object, tmp_path: Path
+    name: str, value: object, words: str, tmp_path: Path
 ) -> None:
     agent = _Agent()
     setattr(agent, name, value)
     with (
         Journal.create(tmp_path / "journal.jsonl", {}) as journal,
-        pytest.raises(ValueError, match=rf"_Agent\.{name}"),
+        pytest.raises(ValueError, match=rf"_Agent\.{name}{words}"),
     ):
         executor = SerialExecutor(Quadratic([0.8, 0.3]))
         run_search(agent, executor, journal, SETTINGS, identity=np.full(2, 0.5))
+
+
+# Gains over the identity.
+
+IDENTITY = np.array([0.2, 0.8, 0.5])
+
+
+class _Told(RandomSearch):
+    def __init__(self) -> None:
+        super().__init__(IDENTITY, seed=0)
+        self.told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:
+        self.told.append((thetas, scores))
+        super().tell(thetas, scores)
+
+
+def test_the_identity_leads_the_round_and_the_agent_is_told_gains() -> None:
+    inner = _Told()
+    agent = Guarded(inner, reference=IDENTITY)
+    thetas = agent.ask(4)
+    np.testing.assert_array_equal(thetas[0], IDENTITY)
+    np.testing.assert_array_equal(thetas[1:], RandomSearch(IDENTITY, seed=0).ask(3))
+    agent.tell(thetas[[0, 1, 3]], np.array([0.5, 0.25, 0.75]))  # one was lost
+    np.testing.assert_array_equal(inner.told[0][0], thetas[[1, 3]])
+    np.testing.assert_array_equal(inner.told[0][1], [-0.25, 0.25])
+    np.testing.assert_array_equal(agent.mean, thetas[3])
+
+
+@pytest.mark.parametrize("rows", [[1, 2, 3], [0]])
+def test_nothing_is_told_of_a_round_without_the_identity_or_with_nothing_else(
+    rows: list[int],
+) -> None:
+    inner = _Told()
+    agent = Guarded(inner, reference=IDENTITY)
+    thetas = agent.ask(4)
+    agent.tell(thetas[rows], np.full(len(rows), 0.5))
+    assert inner.told == []
+
+
+def _means(agent: Agent, luck: float) -> np.ndarray:
+    for index in range(6):
+        thetas = agent.ask(8)
+        agent.tell(thetas, 0.5 - np.mean((thetas - 0.6) ** 2, axis=1) + luck * index % 0.4)
+    return agent.mean
+
+
+def test_luck_of_a_round_does_not_matter() -> None:
+    def best(luck: float) -> np.ndarray:
+        return _means(Guarded(RandomSearch(IDENTITY, seed=0), reference=IDENTITY), luck)
+
+    np.testing.assert_array_equal(best(0.0), best(0.3))
+    assert np.any(_means(RandomSearch(IDENTITY, seed=0), 0.3) != best(0.3))
+    ppo = [_means(Guarded(PPO(IDENTITY, seed=0), reference=IDENTITY), luck) for luck in (0.0, 0.3)]
+    np.testing.assert_allclose(*ppo)

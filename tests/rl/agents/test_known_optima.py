@@ -18,9 +18,8 @@ from rl.proxies.known import KnownOptimum
 
 SEEDS = range(2)
 
-PPO, MU, NEXT = "ppo", "released", "next"
+PPO, NEXT = "ppo", "next"
 OPTIONS: dict[str, dict[str, object]] = {
-    MU: {"baseline": "mu"},
     # What the group's next paper changed, as far as it concerns the agent.
     NEXT: {"ratio": "joint", "adam": "fresh", "clip": 0.1, "warmup": 0.2, "sigma_final": 0.0},
 }
@@ -32,7 +31,6 @@ OPTIONS: dict[str, dict[str, object]] = {
 #  agent     proxy        metric  regret  factor     max regret, factor
 SKILL = [
     (PPO, "quadratic", "mIoU", 0.015, 2.5),  # 0.0096, 4.2
-    (MU, "quadratic", "mIoU", 0.020, 2.0),  # 0.0128, 3.2
     (NEXT, "quadratic", "mIoU", 0.004, 12.0),  # 0.0015, 37
     ("cma_es", "quadratic", "mIoU", 0.007, 6.0),  # 0.0037, 13
     ("cma_es", "rastrigin", "mIoU", 0.135, 1.3),  # 0.118, 1.6
@@ -86,9 +84,8 @@ def test_reaches_the_stated_regret_and_beats_random(
 # Two peaks: the identity lies on the slope of the lower one, whose top has regret 0.3.
 
 
-@pytest.mark.parametrize("agent", [PPO, "cma_es"])
-def test_who_follows_the_slope_ends_on_the_wrong_peak(agent: str) -> None:
-    ours = _regrets(agent, "two_peaks", "mAcc")
+def test_who_follows_the_slope_ends_on_the_wrong_peak() -> None:
+    ours = _regrets("cma_es", "two_peaks", "mAcc")
     assert np.all((ours > 0.295) & (ours < 0.335))
 
 
@@ -99,10 +96,7 @@ def test_gp_needs_a_sixth_of_the_evaluations() -> None:
     assert 1.0 - _play(_make("gp", identity, 0), task, 8, 8) < 0.0002
 
 
-@pytest.mark.parametrize("restarts", [True, False])
-def test_cma_es_repairs_it_by_restarts_given_time_to_converge(restarts: bool) -> None:
+def test_cma_es_repairs_it_by_restarts_given_time_to_converge() -> None:
     task, identity = _task("two_peaks", "mAcc")
-    agents = [CMAES(identity, seed=seed, restarts=restarts) for seed in SEEDS]
-    best = [_play(agent, task, 250, 12) for agent in agents]
-    assert (max(best) > 0.999) == restarts
-    assert min(best) > 0.699
+    agents = [CMAES(identity, seed=seed) for seed in SEEDS]
+    assert max(_play(agent, task, 250, 12) for agent in agents) > 0.999

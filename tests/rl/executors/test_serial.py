@@ -8,7 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rl.executors import Candidate, SerialExecutor, make_executor
+from autoseg_core import SearchSpace
+from rl.executors import Candidate, ExecutorError, SerialExecutor, make_executor
+from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, lost
 from rl.signals import Interrupted
 
@@ -102,6 +104,12 @@ def test_a_data_error_ends_the_run_at_once(error: Exception) -> None:
         _results(SerialExecutor(task), 0.1, 0.2)
     assert caught.value is error
     assert task.seeds == [0]
+
+
+def test_a_theta_of_another_dimension_ends_the_run_at_once() -> None:
+    task = Quadratic(np.full(6, 0.5), space=SearchSpace("mAcc"))
+    with pytest.raises(ExecutorError, match=r"expected thetas of shape \(6,\).*got \(1,\)"):
+        _results(SerialExecutor(task), 0.1)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), Interrupted(15)])

@@ -53,12 +53,10 @@ def test_a_factory_of_ones_own(factories: str) -> None:
 
 
 def test_an_object_is_taken_as_it_is() -> None:
-    task = Bare()
+    task, own = Bare(), Quadratic(np.full(6, 0.5), space=SPACE)
     assert make_task(task) == (task, SearchSpace("mIoU"))
     assert make_task(task, space=SPACE) == (task, SPACE)
-    own = Quadratic(np.full(6, 0.5), space=SPACE)
-    assert make_task(own) == (own, SPACE)
-    assert make_task(own, space=SPACE) == (own, SPACE)
+    assert make_task(own) == make_task(own, space=SPACE) == (own, SPACE)
 
 
 OF_GACC = Quadratic(np.full(6, 0.5), space=SearchSpace("gAcc"))
