@@ -168,18 +168,3 @@ def test_resume_with_another_config_lists_what_differs_and_changes_nothing(scrip
     }
     assert re.search(r"config\.SOLVER\.BASE_LR: [\d.]+ -> 0\.123$", text, re.MULTILINE)
     assert files(copy) == before
-
-
-# --- other searches ---
-
-
-def test_a_search_in_which_every_candidate_fails_says_so_and_ends(scripts, command, tmp_path):
-    output = tmp_path / "run"
-    options = ("SOLVER.BASE_LR", 1e20, "SEARCH.ROUNDS", 1, "SEARCH.PROXY.MAX_ITER", 3)
-    run = scripts.run(*command(output, options=options))
-    assert "No verdict" in run.refusal() and "smaller learning rate" in run.stderr
-    assert not (output / "searched_loss.json").exists()
-    records = of_kind(output, "candidate")
-    assert {(record["status"], record["reward"]) for record in records} == {("failed", 0.0)}
-    assert all(record["reason"] for record in records)
-    assert "failed 2" in run.stderr
