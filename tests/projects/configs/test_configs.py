@@ -222,7 +222,7 @@ def test_every_study_passes_its_checks(place: Path, name: str) -> None:
     seeds = study.config.STUDY.SEEDS
     assert study.config.STUDY.LOSSES[0] == "cross_entropy" and len(seeds) >= 3
     cells = len(study.settings) * len(study.losses) * len(seeds)
-    assert len({cell.directory for cell in study.cells}) == len(study.cells) == cells
+    assert len({cell.config.OUTPUT_DIR for cell in study.cells}) == len(study.cells) == cells
 
 
 def test_the_data_sets_of_the_paper_are_scored_as_their_own_configs_say() -> None:
