@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from autoseg_core.spec import LossSpec, LossTerm, SpecError
+from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surfaces import evaluate_curve, get_surface
 from autoseg_core.surfaces.operations import Curves, Operation, operations_of
 from autoseg_core.zoo import load_spec
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 POSITIONS = (1 - torch.linspace(0, pi, 401, dtype=torch.float64).cos()) / 2
 """Where curves are drawn, (R,) from 0 to 1; close together at both ends, where they are steep."""
 _SIDE = torch.linspace(0, 1, 41, dtype=torch.float64)
-_MOST_DPI = 1200
 _TICKS = (0, 0.5, 1)
 _P = POSITIONS.numpy()
 _CROSS_ENTROPY = {"true": ("1 - p", 1 - _P, "--"), "false": ("p", _P, ":")}
@@ -55,7 +54,7 @@ _LINES = ("curve g(p)", "slope g'(p)", "factor p (1 - p) g'(p)")
 
 
 class PlotError(RuntimeError):
-    """A picture cannot be drawn or written; the message says what to mend."""
+    """A picture cannot be drawn; the message says what to mend."""
 
 
 def logit_factor(slope: Tensor, p: Tensor) -> Tensor:
@@ -98,8 +97,8 @@ def draw_losses(specs: Sequence[LossSpec]) -> Figure:
     """
     if not specs:
         raise ValueError("expected at least one loss to draw, got none")
-    columns = [(_title(spec, index), spec.terms[index]) for spec in specs for index in _terms(spec)]
-    rows = len(_LINES) + max(len(_operations(term)) for _, term in columns)
+    columns = [(_title(spec, i), term) for spec in specs for i, term in enumerate(spec.terms)]
+    rows = len(_LINES) + max(len(operations_of(term.curves)) for _, term in columns)
     figure = new_figure(3.4 * len(columns) + 0.6, 3.2 * rows, layout="constrained")
     grid = figure.add_gridspec(rows, len(columns))
     left: list[Axes | None] = [None] * len(_LINES)  # rows share a scale
@@ -108,17 +107,13 @@ def draw_losses(specs: Sequence[LossSpec]) -> Figure:
             figure.add_subplot(grid[row, index], sharey=shared) for row, shared in enumerate(left)
         ]
         _draw_lines(panels, title, term)
-        for row, operation in enumerate(_operations(term), len(_LINES)):
+        for row, operation in enumerate(operations_of(term.curves), len(_LINES)):
             panel = figure.add_subplot(grid[row, index], projection="3d")
             _draw_surface(panel, operation, _curves(term))
         left = left if index else [*panels]
     for first, label in zip(figure.axes, _LINES, strict=False):  # of the first column
         first.set_ylabel(label)
     return figure
-
-
-def _terms(spec: LossSpec) -> range:
-    return range(len(spec.terms))
 
 
 def _title(spec: LossSpec, index: int) -> str:
@@ -132,10 +127,6 @@ def _points(term: LossTerm) -> dict[str, Tensor]:
     """Name -> (K, 2) float64 of each curve."""
     points = torch.tensor(term.control_points, dtype=torch.float64)
     return dict(zip(term.curves, points, strict=True))
-
-
-def _operations(term: LossTerm) -> list[Operation]:
-    return operations_of(term.curves)
 
 
 def _curves(term: LossTerm) -> Curves:
@@ -159,7 +150,7 @@ def _draw_lines(panels: Sequence[Axes], title: str, term: LossTerm) -> None:
         slopes.plot(p.numpy(), slope.numpy(), label=name)
         factors.plot(p.numpy(), logit_factor(slope, p).numpy(), label=name)
     curves.legend(fontsize="x-small")
-    _draw_cross_entropy(factors, _operations(term))
+    _draw_cross_entropy(factors, operations_of(term.curves))
 
 
 def _draw_cross_entropy(panel: Axes, drawn: Sequence[Operation]) -> None:
@@ -200,23 +191,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _save(figure: Figure, path: str, dpi: int) -> None:
-    try:
-        figure.savefig(path, dpi=dpi)
-    except (OSError, ValueError) as error:  # no such folder; no such format
-        reason = getattr(error, "strerror", None) or error
-        raise PlotError(f"cannot write {path}: {reason}; mend the path or its ending") from None
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the losses of a command line; a mistake in it ends in one line and exit code 2."""
     parser = _parser()
     known = parser.parse_args(arguments)
     try:
-        if not 1 <= known.dpi <= _MOST_DPI:  # far beyond, the picture does not fit into memory
-            raise PlotError(f"--dpi must be from 1 to {_MOST_DPI}, got {known.dpi}")
-        _save(draw_losses([load_spec(loss) for loss in known.losses]), known.output, known.dpi)
-    except (PlotError, SpecError, OSError) as error:
+        figure = draw_losses([load_spec(loss) for loss in known.losses])
+        figure.savefig(known.output, dpi=known.dpi)
+    except (PlotError, ValueError, OSError) as error:  # of a name, a folder, a format
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
 
 

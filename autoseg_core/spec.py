@@ -8,109 +8,21 @@ than itself instead of guessing.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from autoseg_core.curve_space import Constraints, check_curve
 from autoseg_core.files import replacing
 from autoseg_core.objective import Combine
 from autoseg_core.space import SearchSpace
-from autoseg_core.surfaces import get_surface
-from autoseg_core.targets import Form, Target
+from autoseg_core.term import Factor, LossTerm, SpecError, SpecPart, explain, made
+
+__all__ = ["FORMAT", "LossSpec", "LossTerm", "Provenance", "SpecError"]
 
 FORMAT: Literal[1] = 1
-Point = tuple[float, float]
-Factor = Annotated[float, Field(ge=1e-15, le=1e6)]
-"""Of a term, or of a whole loss."""
 
 
-class SpecError(ValueError):
-    """A loss file or spec that cannot be used; the message says what to mend."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-_Made = TypeVar("_Made", bound=_Model)
-
-
-class LossTerm(_Model):
-    """One surrogate: ``weight * (1 - score)``.
-
-    metric, surface: names for ``scores.get_metric`` and of ``surfaces.SURFACES``. surrogate: the
-    form of the metric's surrogate (``targets``); the metric "BF1_difference" is BF1 of the form
-    "difference". pieces: of every curve. control_points: for each curve, its (u, v) points with
-    both ends, in [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without
-    target pixels in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released).
-    tolerance: pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``.
-    void_edges: borders of void areas are edges of the target, and predictions inside void make
-    edges too ("paper" of ``metrics.evaluator``, as released), or void makes none; metrics of
-    trimap, boundaries and bands see edges. truth_table, monotone: which constraints the curves keep
-    (``curve_space.Constraints``); they are checked.
-    """
-
-    metric: str
-    surrogate: Form = "free"
-    surface: str = "bezier"
-    pieces: Annotated[int, Field(ge=1)]
-    control_points: tuple[tuple[Point, ...], ...]
-    weight: Factor = 1.0
-    absent: Literal["ignore", "zero"] = "ignore"
-    tolerance: Annotated[int, Field(ge=0, le=1000)] = 5
-    drop_background: bool = False
-    void_edges: bool = False
-    truth_table: bool = True
-    monotone: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_target(cls, values: Any) -> Any:
-        """The canonical name of the metric, and the form that comes with one."""
-        name = values.get("metric") if isinstance(values, dict) else None
-        if not isinstance(name, str):
-            return values
-        target = Target.named(name)
-        return {"surrogate": target.form, **values, "metric": target.metric}
-
-    @field_validator("surface")
-    @classmethod
-    def _known_surface(cls, name: str) -> str:
-        return get_surface(name).name
-
-    @field_validator("control_points", mode="before")
-    @classmethod
-    def _tuples(cls, curves: Any) -> Any:
-        """Accept lists in place of tuples, from Python as from JSON."""
-        return _as_tuple(curves)
-
-    @model_validator(mode="after")
-    def _check_points(self) -> LossTerm:
-        names = self.curves
-        if len(self.control_points) != len(names):
-            raise ValueError(
-                f"{self.metric} has {len(names)} curves ({', '.join(names)}), "
-                f"got {len(self.control_points)}."
-            )
-        count = get_surface(self.surface).inner_points(self.pieces) + 2
-        for name, curve in zip(names, self.control_points, strict=True):
-            constraints = Constraints(self.truth_table, self.monotone)
-            check_curve(f"Curve {name!r}", curve, constraints, count)
-        return self
-
-    @property
-    def target(self) -> Target:
-        """The metric and the form of its surrogate."""
-        return Target(self.metric, self.surrogate)
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        """Names of the curves, in the order of ``control_points``."""
-        return self.target.curves
-
-
-class Provenance(_Model):
+class Provenance(SpecPart):
     """Where a loss was found, with what, and how well it did. All fields are optional.
 
     reward: score on the hold-out in [0, 1]. reported: scores in percent of trainings with this very
@@ -130,7 +42,7 @@ class Provenance(_Model):
     reported: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
-class LossSpec(_Model):
+class LossSpec(SpecPart):
     """A loss: its terms, and its provenance. See ``load_spec`` to read one by name.
 
     name: letters, digits and ``_.+-``: it also names files and directories. combine: "sum", of
@@ -164,7 +76,7 @@ class LossSpec(_Model):
     @classmethod
     def of_terms(cls, name: str, *terms: LossTerm, combine: Combine = "sum") -> LossSpec:
         """``terms`` combined under a name; raises ``SpecError`` for an unfit name."""
-        return _made(cls, name=name, terms=terms, combine=combine)
+        return made(cls, name=name, terms=terms, combine=combine)
 
     @classmethod
     def from_theta(cls, name: str, space: SearchSpace, theta: Any, **settings: Any) -> LossSpec:
@@ -177,7 +89,7 @@ class LossSpec(_Model):
         objective, rest = space.objective, iter(space.control_points(theta))
         common = {"surface": space.surface, **vars(space.constraints), **settings}
         terms = [
-            _made(
+            made(
                 LossTerm,
                 metric=target.metric,
                 surrogate=target.form,
@@ -193,7 +105,7 @@ class LossSpec(_Model):
 
     def scaled(self, factor: float) -> LossSpec:
         """The same loss times ``factor``; ``SpecError`` where ``scale`` would leave its bounds."""
-        return _made(LossSpec, **{**dict(self), "scale": self.scale * factor})
+        return made(LossSpec, **{**dict(self), "scale": self.scale * factor})
 
     def to_json(self) -> str:
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
@@ -216,26 +128,5 @@ class LossSpec(_Model):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            lines = "".join(f"\n  {line}" for line in _explain(error))
+            lines = "".join(f"\n  {line}" for line in explain(error))
             raise SpecError(f"{origin} is not a loss spec:{lines}") from None
-
-
-def _made(model: type[_Made], **values: Any) -> _Made:
-    """``model(**values)``; what does not fit is told as a ``SpecError``."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        kind = "term" if model is LossTerm else "spec"
-        raise SpecError(f"Not a loss {kind}: " + "; ".join(_explain(error))) from None
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(v) for v in value) if isinstance(value, list | tuple) else value
-
-
-def _explain(error: ValidationError) -> list[str]:
-    """One line for each problem: where it is, and what is wrong."""
-    return [
-        f"{'.'.join(map(str, problem['loc'])) or '(file)'}: {problem['msg']}"
-        for problem in error.errors(include_url=False)
-    ]

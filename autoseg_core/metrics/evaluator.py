@@ -3,17 +3,6 @@
 N: images; H, W: pixels; C: classes. State: (C,) int64 counts for each region that a metric looks
 at, nothing else, so memory does not grow with the data set and two halves of it can be merged.
 
-Two protocols:
-- ``strict``: a void pixel changes nothing, anywhere: it is no edge, makes no edge, and what is
-  predicted there is not looked at. A class without a target pixel (for BF1: without a target
-  edge; for Boundary IoU: without a band) is absent, as in upstream Detectron2; its v0.6 still
-  counts such a class as 0 once it is predicted.
-- ``paper``: the numbers of the released evaluator. Edges are those of the raw label maps: the rim
-  of a void area is an edge of the target, predictions inside void count as edges, and BF1 looks at
-  void pixels too. A class is absent only when its ratio is 0/0: of IoU when neither target nor
-  prediction has it, of BF1 when the target has no edge of it. (The rule for bands is ours: they
-  see void as one more label, and are counted on valid pixels.)
-
 With ``drop_background`` (the released rule on VOC, where class 0 is background) edges of class 0 do
 not enter the trimap, and BF1 averages the other classes, as does Boundary IoU; BIoU still averages
 all, as released.
@@ -23,7 +12,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -40,9 +28,10 @@ from autoseg_core.metrics.inputs import (
 )
 from autoseg_core.metrics.label_maps import Rules, label_counts
 from autoseg_core.metrics.multilabel import class_maps, multilabel_counts
+from autoseg_core.metrics.protocols import PROTOCOLS, ProtocolName
 from autoseg_core.scores import (
     PAPER_METRICS,
-    AbsentRule,
+    Metric,
     Region,
     get_metric,
     present_classes,
@@ -50,21 +39,17 @@ from autoseg_core.scores import (
 )
 from autoseg_core.void import IgnoreIndex, valid_pixels, void_labels
 
-ProtocolName = Literal["strict", "paper"]
-# What a protocol decides: when a class is absent, and whether edges see void.
-_ABSENT: dict[str, AbsentRule] = {"strict": "target", "paper": "defined"}
-_EDGES_SEE_VOID = {"strict": False, "paper": True}
-
 
 class SegmentationScores:
     """Streaming scores: the paper's six, or any metrics of the catalog.
 
     num_classes: C. ignore_index: the target's void label, or several. tolerance: radius in pixels
-    of trimap and boundary match, at the resolution of the label maps. protocol, drop_background:
-    see the module. metrics: names of what is computed (``scores.get_metric``); what none of them
-    looks at is not counted. multilabel: classes do not exclude each other, as under the loss's
-    activation="sigmoid"; metrics of the whole image only. Raises ``ValueError`` for unknown metrics
-    and for those that do not fit the classes or ``multilabel``.
+    of trimap and boundary match, at the resolution of the label maps. protocol: "strict" or
+    "paper" (``protocols``). drop_background: see the module. metrics: names of what is computed
+    (``scores.get_metric``); what none of them looks at is not counted. multilabel: classes do not
+    exclude each other, as under the loss's activation="sigmoid"; metrics of the whole image only.
+    Raises ``ValueError`` for unknown metrics and for those that do not fit the classes or
+    ``multilabel``.
     """
 
     def __init__(
@@ -78,8 +63,8 @@ class SegmentationScores:
         multilabel: bool = False,
     ) -> None:
         native.say_if_missing()
-        if protocol not in _ABSENT:
-            known = ", ".join(get_args(ProtocolName))
+        if protocol not in PROTOCOLS:
+            known = ", ".join(PROTOCOLS)
             raise ValueError(f"Unknown protocol {protocol!r}; known protocols: {known}.")
         self.num_classes = operator.index(num_classes)
         self.tolerance = operator.index(tolerance)
@@ -168,7 +153,7 @@ class SegmentationScores:
             self.num_classes,
             self.void,
             min(self.tolerance, max(truth.shape[-2:])),  # no pixel is further away
-            _EDGES_SEE_VOID[self.protocol],
+            PROTOCOLS[self.protocol].edges_see_void,
             self.drop_background,
         )
         return label_counts(guess, truth, self._regions, rules)
@@ -195,15 +180,11 @@ class SegmentationScores:
     @torch.inference_mode()
     def compute(self) -> dict[str, float]:
         """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
-        scores = {}
-        rule = _ABSENT[self.protocol]
-        doubles = self._by_region(self._sums.double())
-        for name in self.metrics:
-            metric = get_metric(name)
-            counts = doubles[metric.region]
+        scores, rule = {}, PROTOCOLS[self.protocol].absent
+        for metric, counts in self._counted():
             present = present_classes(metric, counts, rule, self.drop_background)
             score = metric.score(counts, present)
-            scores[name] = float(score) if bool(present.any()) else float("nan")
+            scores[metric.name] = float(score) if bool(present.any()) else float("nan")
         return scores
 
     def per_class(self) -> dict[str, list[float]]:
@@ -211,18 +192,18 @@ class SegmentationScores:
 
         NaN where the class is absent.
         """
-        columns: dict[str, list[float]] = {}
-        rule = _ABSENT[self.protocol]
-        doubles = self._by_region(self._sums.double())
-        for metric in map(get_metric, self.metrics):
-            if metric.per_class is None:
-                continue
-            counts = doubles[metric.region]
-            values = metric.per_class(counts)
-            absent = torch.full_like(values, float("nan"))
-            seen = seen_classes(metric, counts, rule)
-            columns[metric.column] = torch.where(seen, values, absent).tolist()
+        columns, rule = {}, PROTOCOLS[self.protocol].absent
+        for metric, counts in self._counted():
+            if metric.per_class is not None:
+                values = metric.per_class(counts)
+                seen = seen_classes(metric, counts, rule)
+                columns[metric.column] = torch.where(seen, values, float("nan")).tolist()
         return columns
+
+    def _counted(self) -> list[tuple[Metric, Counts]]:
+        """The metrics, each with the counts it looks at, in float64."""
+        counts = self._by_region(self._sums.double())
+        return [(m, counts[m.region]) for m in map(get_metric, self.metrics)]
 
     @property
     def _void_text(self) -> str:

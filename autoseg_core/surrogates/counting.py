@@ -44,16 +44,11 @@ BACKENDS: tuple[str, ...] = get_args(Backend)
 def soft_counts(term: LossTerm, points: Tensor, batch: Batch, backend: Backend = "auto") -> Counts:
     """Counts of one term: the expensive part, before any ratio is taken.
 
-    points: (G, K, 2). Returns (C,) counts, float64 for float64 logits and float32 for others; those
-    of several batches or processes may be added before they are scored. Raises ``ValueError`` for
-    labels outside the classes, ``RuntimeError`` for points on another device than the logits and
-    for a backend that is not there.
+    points: (G, K, 2), on the device of the logits. Returns (C,) counts, float64 for float64 logits
+    and float32 for others; those of several batches or processes may be added before they are
+    scored. Raises ``ValueError`` for
+    labels outside the classes, ``RuntimeError`` for a backend that is not there.
     """
-    if points.device != batch.logits.device:
-        raise RuntimeError(
-            f"The loss's control points are on device {points.device}, the logits on "
-            f"{batch.logits.device}: move the loss, loss.to({str(batch.logits.device)!r})."
-        )
     if points.requires_grad:
         backend = "reference"
     if choose(batch, get_metric(term.metric).region, backend) != "reference":

@@ -26,13 +26,10 @@ _SHOWN_APART = {"metric", "control_points"}  # of a term
 
 def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
     """What the losses are and where they come from, notes, which one is recommended for a metric,
-    and what they scored; by ``form``.
-
-    "json": a list of objects, whose ``reported`` is as in ``Provenance`` and whose ``recommended``
-    lists metrics. ``ValueError`` for another form.
+    and what they scored; by ``form``. "json": a list of what their files hold.
     """
-    if _check(form) == "json":
-        return json.dumps([_summary(spec) for spec in specs], indent=1)
+    if form == "json":
+        return json.dumps([json.loads(spec.to_json()) for spec in specs], indent=1)
     rows = [_row(spec) for spec in specs]
     notes = [(spec.name, spec.provenance.note) for spec in specs if spec.provenance.note]
     told = [_table(notes, ("name", "note"), form, (None, 116))] if notes else []
@@ -42,7 +39,7 @@ def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
 
 def show_loss(spec: LossSpec, form: str = "plain") -> str:
     """All there is to a loss; arguments as ``list_losses``. "json": the text of its file."""
-    if _check(form) == "json":
+    if form == "json":
         return spec.to_json().rstrip()
     origin = spec.provenance.model_dump(exclude_none=True, exclude={"reported"})
     parts = [_heading(spec.name, form)]
@@ -56,30 +53,6 @@ def show_loss(spec: LossSpec, form: str = "plain") -> str:
         parts.append(_table(settings.items(), ("setting", "value"), form))
         parts.append(_table(_points(term), _POINTS, form))
     return "\n\n".join([*parts, *_scores([spec], form)])
-
-
-def _check(form: str) -> str:
-    if form not in FORMS:
-        raise ValueError(f"Unknown form {form!r}; known forms: {', '.join(FORMS)}.")
-    return form
-
-
-def _summary(spec: LossSpec) -> dict[str, Any]:
-    """The columns of the tables as an object; of unknown origin: null."""
-    told = spec.provenance
-    described = {"metric", "surface", "pieces", "weight"}
-    return {
-        "name": spec.name,
-        "recommended": [metric for metric, name in RECOMMENDED.items() if name == spec.name],
-        "combine": spec.combine,
-        "scale": spec.scale,
-        "terms": [term.model_dump(include=described) for term in spec.terms],
-        "dataset": told.dataset,
-        "network": told.network,
-        "source": told.source,
-        "note": told.note,
-        "reported": told.reported,
-    }
 
 
 def _row(spec: LossSpec) -> list[Any]:

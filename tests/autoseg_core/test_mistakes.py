@@ -34,7 +34,6 @@ from autoseg_core.scores import present_classes
 from autoseg_core.scores.ratios import iou, recall
 from autoseg_core.surfaces.operations import operations_of
 from autoseg_core.zoo import __main__ as zoo
-from autoseg_core.zoo.table import list_losses
 
 Call = Callable[[], Any]
 
@@ -50,20 +49,13 @@ def refuses(call: Call, kind: type[Exception], key: str) -> None:
     ("name", "key"),
     [
         ("IoU2", "mIoU, FWIoU, mAcc"),
-        ("Foo(beta=2)", "Tversky(alpha, beta)"),
         ("mIoU+BIoU", "expected a name"),
         ("Fbeta(2)", "Fbeta(beta=2)"),
-        ("Fbeta(beta=2,b=1)", "'b'"),
         ("Fbeta(beta=2,beta=2)", "twice"),
-        ("Fbeta(beta=two)", "numbers or lists"),
         ("Fbeta(beta=1e999)", "beta must lie in"),
-        ("Fbeta(beta=0)", "beta must be above 0"),
-        ("Tversky(alpha=0,beta=0)", "alpha and beta"),
         ("IoU(classes=3)", "classes must be a list"),
-        ("IoU(classes=[1,1])", "classes must differ"),
         ("wIoU(weights=[0,0])", "weights"),
         ("BoundaryIoU(radius=1,diagonal=0.1)", "not both"),
-        ("BoundaryIoU(diagonal=1)", "diagonal"),
     ],
 )
 def test_names_of_metrics(name: str, key: str) -> None:
@@ -74,13 +66,10 @@ def test_names_of_metrics(name: str, key: str) -> None:
     ("text", "key"),
     [
         ("", "''"),
-        ("mIoU+", "mIoU+"),
         ("3", "expected a metric, got 3"),
         ("mIoU*BF1+mAcc", "mixes sums and products"),
-        ("0*mIoU+BF1", "a weight must lie in"),
         ("Fbeta(beta=2)*Fbeta(beta=2.0)", "twice"),
         ("Foo+mIoU", "Unknown metric 'Foo'"),
-        ("mIoU | mAcc > 0.5", "mIoU >= 0.6"),
     ],
 )
 def test_objectives(text: str, key: str) -> None:
@@ -94,9 +83,7 @@ def test_objectives(text: str, key: str) -> None:
         (lambda: Metric("mIoU", iou), "METRICS.pop('mIoU')"),
         (lambda: Metric("Mine", lambda c: 2 * recall(c)), "in [0, 1]"),
         (lambda: Metric("Mine", score=lambda c, seen: c.target.sum() / 0 * 0), "in [0, 1]"),
-        (lambda: Metric("FBETA", iou), "'FBETA' is taken"),
         (lambda: Metric("a+b", iou), "must be a word"),
-        (lambda: Metric("Mine", iou, reads=("union", "intersection")), "reads"),
         (lambda: Metric("Mine", iou, region="borders"), "'borders'"),  # type: ignore[arg-type]
         (lambda: Metric("Mine", recall, column="IoU"), "'IoU'"),
         (lambda: Metric("Mine", lambda c: c.union.sum()), "per_class"),
@@ -117,18 +104,14 @@ SPACE = SearchSpace("mAcc")
     [
         (lambda: SearchSpace("mIoU", "cubic"), "bezier, linear"),
         (lambda: SearchSpace("mIoU+BF1", "linear", 1), "linear curve of 1 pieces"),
-        (lambda: SearchSpace("mIoU", pieces=0), "0 pieces"),
         (lambda: SearchSpace("mIoU+BF1", pieces=[2]), "mIoU, BF1"),
         (lambda: SPACE.control_points([0.5] * 5), "6 coordinates for mAcc"),
-        (lambda: SPACE.control_points([0.5] * 5 + [np.nan]), "[0, 1]"),
         (lambda: SPACE.theta([np.zeros((4, 2))]), "5 control points"),
-        (lambda: SPACE.theta([]), "1 curves"),
         (lambda: operations_of(["and", "nand"]), "nand"),
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
         (lambda: plot.draw_losses([]), "at least one loss"),
         (lambda: soft_loss("mIoU", tolerance=3), "mIoU has no tolerance"),
         (lambda: soft_loss("BIoU | mIoU>=0.6"), "no constraints"),
-        (lambda: list_losses([], "html"), "plain, markdown, json"),
     ],
 )
 def test_spaces_and_what_is_shown(call: Call, key: str) -> None:
@@ -140,16 +123,13 @@ CURVE = [[0.0, 0.0], [0.2, 0.2], [0.4, 0.4], [0.6, 0.6], [1.0, 1.0]]
 
 
 def changed(path: str, value: Any) -> str:
-    """The JSON of ``SPEC`` with the entry at a dotted path replaced, added, or taken away."""
+    """The JSON of ``SPEC`` with the entry at a dotted path replaced or added."""
     data = json.loads(SPEC.to_json())
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     entry = data
     for parent in parents:
         entry = entry[parent]
-    if value is ...:
-        del entry[last]
-    else:
-        entry[last] = value
+    entry[last] = value
     return json.dumps(data)
 
 
@@ -161,20 +141,14 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
     ("path", "value", "key"),
     [
         ("terms.0.absnt", 0, "terms.0.absnt: "),
-        ("terms.0.metric", ..., "terms.0.metric: "),
         ("terms.0.metric", "dise", "Unknown metric 'dise'"),
         ("terms.0.surrogate", "difference", "mIoU has the form 'free' alone"),
-        ("terms.0.surface", "cubic", "bezier, linear"),
         ("terms.0.pieces", 3, "Curve 'and': expected 7"),
-        ("terms.0.weight", 2e6, "terms.0.weight: "),
         ("scale", float("inf"), "scale: "),
-        ("terms", [], "terms: "),
         ("combine", "product", "set every weight to 1"),
         ("terms.0.control_points", [CURVE], "2 curves (and, or), got 1"),
-        ("terms.0.control_points.0", curve(1, [1.2, 0.2]), "Curve 'and'"),
         ("terms.0.control_points.0", curve(2, [0.1, 0.4]), "u must not fall"),
         ("terms.0.control_points.0", curve(2, [0.4, 0.1]), "monotone to false"),
-        ("terms.0.control_points.0", curve(0, [0.1, 0.0]), "u must run from 0 to 1"),
         ("terms.0.control_points.1", curve(4, [1.0, 0.9]), "truth_table to false"),
         ("format", 2, "upgrade"),
     ],
@@ -188,8 +162,8 @@ def test_loss_files(path: str, value: Any, key: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [SPEC.to_json()[:200], "\0", "[" * 200_000, "[]", "9" * 5000],
-    ids=["truncated", "null byte", "deep", "list", "huge"],
+    [SPEC.to_json()[:200], "[" * 200_000, "[]"],
+    ids=["truncated", "deep", "list"],
 )
 def test_files_that_are_no_object(text: str) -> None:
     refuses(lambda: LossSpec.from_json(text), SpecError, "(file): ")
@@ -203,19 +177,14 @@ UP = soft_loss("mIoU", upsample="bilinear")
 @pytest.mark.parametrize(
     ("loss", "logits", "target", "key"),
     [
-        (MIOU, LOGITS[0], TARGET, "(N, C, H, W)"),
         (MIOU, LOGITS.long(), TARGET, "torch.int64"),
-        (MIOU, LOGITS, LOGITS, "torch.float32"),
         (MIOU, LOGITS, TARGET + 3, "0..2, such as 3; void pixels must be 255"),
         (MIOU, LOGITS, TARGET.numpy(), "torch.as_tensor(target"),
         (MIOU, LOGITS, np.ma.masked_equal(TARGET.numpy(), 1), "target.filled(ignore_index)"),
         (MIOU, LOGITS, TARGET[:, None], "target.squeeze(1)"),
         (MIOU, LOGITS, TARGET.to("meta"), "target.to(logits.device)"),
         (MIOU, LOGITS[:, :1], TARGET, "'sigmoid'"),
-        (MIOU, LOGITS[..., :0], TARGET[..., :0], "at least one pixel"),
         (MIOU, LOGITS, torch.zeros(2, 8, 10).long(), "upsample='bilinear'"),
-        (UP, LOGITS, torch.zeros(2, 3, 10).long(), "(2, 4, 5)"),
-        (UP, LOGITS[:, :, None], torch.zeros(2, 1, 8, 10).long(), "volumes"),
         (EDGES, LOGITS[:, :, None], TARGET[:, None], "BoundaryIoU(radius=2) needs images"),
         (soft_loss("IoU(classes=[1,7])"), LOGITS, TARGET, "class 7"),
         (soft_loss("wIoU(weights=[1,2])"), LOGITS, TARGET, "3 classes, got 2"),
@@ -228,12 +197,10 @@ def test_what_a_loss_is_given(loss: AutoSegLoss, logits: Any, target: Any, key: 
 @pytest.mark.parametrize(
     ("options", "key"),
     [
-        ({"ignore_index": "255"}, "ignore_index"),
         ({"activation": "tanh"}, "softmax, sigmoid"),
         ({"activation": "sigmoid"}, "BF1"),
         ({"per_image": True, "sync": True}, "per_image"),
         ({"backend": "fast"}, "auto, reference, native, triton"),
-        ({"upsample": "nearest"}, "'bilinear'"),
         ({"align_corners": True}, "upsample='bilinear'"),
     ],
 )
@@ -248,15 +215,12 @@ MAPS = torch.zeros(1, 3, 2, 2).long()
 @pytest.mark.parametrize(
     ("settings", "prediction", "target", "key"),
     [
-        ({}, LABELS, LABELS[:1], "(1, 4, 5)"),
         ({}, LABELS.astype(float), LABELS, "prediction must hold integer labels"),
         ({}, LABELS, LABELS + 7, "target (void is 255) holds labels [7]"),
         ({"protocol": "paper"}, [[0, 255]], [[0, 255]], "prediction holds labels [255]"),
         ({}, LABELS, torch.zeros(2, 4, 5).long().to("meta"), "cpu and meta"),
         ({}, LABELS[None], LABELS[None], "multilabel=True"),
-        ({"multilabel": True}, MAPS[0], MAPS, "prediction must be (N, C, H, W)"),
         ({"multilabel": True}, MAPS.float(), MAPS, "p > 0.5"),
-        ({"multilabel": True}, MAPS + 2, MAPS, "[2]"),
     ],
 )
 def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> None:
@@ -270,10 +234,7 @@ def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> No
     ("settings", "key"),
     [
         ({"protocol": "released"}, "strict, paper"),
-        ({"num_classes": 0}, "num_classes=0"),
         ({"metrics": "mIoU"}, "['mIoU']"),
-        ({"metrics": ["IoU(classes=[5])"]}, "class 5"),
-        ({"metrics": ["wIoU(weights=[1,2])"]}, "3 classes, got 2"),
         ({"multilabel": True}, "BIoU, BF1"),
         ({"multilabel": True, "metrics": ["mIoU"], "ignore_index": 1}, "ignore_index"),
     ],
@@ -300,16 +261,13 @@ BATCH = samples.batch(0)
             ValueError,
             "gradient of the loss",
         ),
-        (lambda: gradient_scale(MIOU, [BATCH], lambda x, _: 0 * x.sum()), ValueError, "reference"),
         (lambda: gradient_scale(MIOU, [(BATCH[0] * np.nan, BATCH[1])]), ValueError, "nan"),
-        (lambda: gradient_scale(lambda x, _: x.sum(), [BATCH]), ValueError, "reference"),
         (lambda: SPEC.scaled(0.0), SpecError, "scale: "),
         (lambda: LossSpec.from_theta("a", SPACE, np.ones(6), pace=1), SpecError, "pace: "),
         (lambda: AutoSegLoss("miou"), TypeError, "load_loss('miou')"),  # type: ignore[arg-type]
         (lambda: register_metric(iou), TypeError, "Metric('Name', "),  # type: ignore[arg-type]
         (lambda: SPEC.save("nowhere/a.json"), FileNotFoundError, "'nowhere'"),
         (lambda: load_loss("nowhere.json"), FileNotFoundError, "nowhere.json"),
-        (lambda: load_loss(Path("voc-miou-bezier")), FileNotFoundError, "voc-miou-bezier"),
         (lambda: load_loss("voc-miou"), SpecError, "voc-miou-bezier"),
         (
             lambda: present_classes(
@@ -332,7 +290,6 @@ def test_other_calls(call: Call, kind: type[Exception], key: str) -> None:
         (plot.main, ["nowhere.json", "-o", "a.png"], "nowhere.json"),
         (plot.main, ["voc-macc-bezier", "-o", "nowhere/a.png"], "nowhere/a.png"),
         (plot.main, ["voc-macc-bezier", "-o", "a.xyz"], "xyz"),
-        (plot.main, ["voc-macc-bezier", "-o", "a.png", "--dpi", "0"], "--dpi"),
     ],
 )
 def test_commands(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from samples import term
 
@@ -72,25 +71,6 @@ def test_slopes_and_factors_are_what_autograd_finds(metric: str, surface: str) -
         np.testing.assert_allclose(slopes[name][kept, 1], by_p[kept], rtol=1e-6)
         np.testing.assert_allclose(factors[name][kept, 1], by_z[kept], rtol=1e-6, atol=1e-12)
         np.testing.assert_array_equal(factors[name][:, 0], INSIDE)
-
-
-@pytest.mark.parametrize(
-    ("metric", "kinds"),
-    [("mAcc", ["true"]), ("mIoU", ["true", "false"]), ("BF1", ["true", "false"])],
-)
-def test_factors_stand_against_those_of_cross_entropy(metric: str, kinds: list[str]) -> None:
-    lines = drawn(draw_losses([one(metric)]), 2)
-    found = {label: data for label, data in lines.items() if label.startswith("cross entropy")}
-    assert [label.split()[2] for label in found] == kinds
-    z = torch.logit(INSIDE).requires_grad_()
-    logits = torch.stack([z, torch.zeros_like(z)], dim=1)  # of two classes, p is the first's
-    true = F.cross_entropy(logits, torch.zeros_like(z, dtype=torch.long), reduction="sum")
-    false = F.cross_entropy(logits, torch.ones_like(z, dtype=torch.long), reduction="sum")
-    (toward,) = torch.autograd.grad(-true, z, retain_graph=True)
-    (away,) = torch.autograd.grad(false, z)
-    expected = {"true": toward, "false": away}
-    for label, data in found.items():
-        np.testing.assert_allclose(data[1:-1, 1], expected[label.split()[2]], atol=1e-12)
 
 
 def test_without_matplotlib_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from autoseg_core import (
     LossTerm,
     Provenance,
     SearchSpace,
-    search_space,
 )
 from autoseg_core.spec import FORMAT
 
@@ -71,28 +70,3 @@ def test_a_scale_round_trips_and_multiplies() -> None:
     assert scaled.scaled(6.0).scale == pytest.approx(2)
     assert scaled.scaled(6.0).terms == SPEC.terms
     assert scaled.scaled(6.0).provenance == SPEC.provenance
-
-
-@pytest.mark.parametrize(
-    ("objective", "metrics", "weights", "combine"),
-    [
-        ("mIoU", ["mIoU"], [1], "sum"),
-        ("mIoU+3*BF1", ["mIoU", "BF1"], [0.25, 0.75], "sum"),
-        ("mIoU*BF1", ["mIoU", "BF1"], [1, 1], "product"),
-        ("BIoU | mIoU>=0.5", ["BIoU"], [1], "sum"),
-    ],
-)
-def test_the_spec_at_a_theta_of_an_objective(
-    objective: str, metrics: list[str], weights: list[float], combine: str
-) -> None:
-    space = search_space(objective)
-    theta = np.random.default_rng(0).random(space.dim)
-    spec = LossSpec.from_theta("found", space, theta, tolerance=3)
-    assert [term.metric for term in spec.terms] == metrics
-    assert [term.weight for term in spec.terms] == weights
-    assert [term.tolerance for term in spec.terms] == [3] * len(metrics)
-    assert spec.combine == combine
-    points = [curve for term in spec.terms for curve in term.control_points]
-    for own, expected in zip(points, space.control_points(theta), strict=True):
-        np.testing.assert_array_equal(own, expected)
-    assert LossSpec.from_json(spec.to_json()) == spec

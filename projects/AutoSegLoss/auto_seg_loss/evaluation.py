@@ -20,7 +20,7 @@ from torch import nn
 from auto_seg_loss.data.labels import Palette, read_label
 from auto_seg_loss.data.mapper import build_mapper
 from autoseg_core import PAPER_METRICS, SegmentationScores
-from autoseg_core.metrics.evaluator import ProtocolName
+from autoseg_core.metrics.protocols import ProtocolName
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ TYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 WRONG = [  # of five classes
     (dtype, label)
     for dtype in TYPES
-    for label in (-1, 5, 255, 2**16, -(2**40), 2**63 - 1)
+    for label in (-1, 5, 2**16, 2**63 - 1)
     if torch.iinfo(dtype).min <= label <= torch.iinfo(dtype).max
 ]
 needs_kernels = pytest.mark.skipif(not native.CPU, reason="the C++ kernels are not built")
@@ -108,19 +108,6 @@ def test_all_integer_types(guess: torch.dtype, truth: torch.dtype, classes: int)
     assert_equal([prediction.to(guess), target.to(truth)], rules)
     strided = prediction.to(guess).repeat_interleave(2, 2)[:, ::2, ::2]
     assert_equal([strided, target.to(truth)[:, ::2]], rules)
-
-
-@needs_kernels
-@pytest.mark.parametrize(
-    ("dtype", "wrong", "classes"), [(TYPES[1], -128, 5), (TYPES[2], 5, 300)], ids=str
-)
-def test_what_strict_does_not_see_may_be_anything(
-    dtype: torch.dtype, wrong: int, classes: int
-) -> None:
-    prediction, target = (torch.from_numpy(x).to(dtype) for x in example(5, void=77))
-    rules = replace(RULES, num_classes=classes, void=(77,))
-    prediction = torch.where(target == 77, torch.tensor(wrong, dtype=dtype), prediction)
-    assert_equal([prediction, target], rules)
 
 
 @pytest.mark.parametrize(("dtype", "wrong"), WRONG)

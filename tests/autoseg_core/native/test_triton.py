@@ -161,14 +161,6 @@ def test_any_number_of_classes(run: Run, classes: int, sigmoid: bool) -> None:
     _assert_parity(run, _batch(3, classes, sigmoid=sigmoid), _points("bezier", 3))
 
 
-@pytest.mark.parametrize("label", [torch.uint8, torch.int8])
-def test_labels_of_any_width(run: Run, label: torch.dtype) -> None:
-    batch = _batch(4, 6)
-    void = -1 if label == torch.int8 else samples.VOID
-    target = torch.where(batch.valid, batch.target, void).to(label)
-    _assert_parity(run, _changed(batch, target=target, ignore_index=void), _points("bezier", 4))
-
-
 @pytest.mark.parametrize(
     ("layout", "sigmoid"),
     [
@@ -275,11 +267,6 @@ def test_labels_outside_the_classes_are_noticed(interpreter: ProcessPoolExecutor
         interpreter.submit(*given).result()
 
 
-def test_without_triton_it_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
-    assert not kernels.available()
-
-
 def _compiled(
     kernel: Any,
     dtype: str,
@@ -322,7 +309,6 @@ def _compiled(
     ("name", "build"),
     [
         ("sums_kernel", partial(_compiled, dtype="fp16", label="i32", classes=2, upsampled=True)),
-        ("gradient_kernel", partial(_compiled, dtype="bf16", label="u8", classes=256)),
         (
             "gradient_kernel",
             partial(_compiled, dtype="bf16", label="i16", classes=32, upsampled=True, sigmoid=True),

@@ -106,40 +106,6 @@ def test_void_labels_are_whole_numbers_or_several(metric: str, void: Any) -> Non
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize("metric", ["BIoU", "BF1"])
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_a_tolerance_beyond_the_image_costs_what_its_sides_cost(metric: str, backend: Any) -> None:
-    logits, target = samples.batch(0)
-    near, far = (
-        AutoSegLoss(samples.loss_of(samples.term(metric, tolerance=r)).spec, backend=backend)
-        for r in (max(target.shape[-2:]), 1000)
-    )
-    assert torch.equal(far(logits, target), near(logits, target))
-
-
-def test_control_points_are_buffers_that_move_and_nothing_is_trained() -> None:
-    assert list(LOSS.parameters()) == [] and not LOSS.state_dict()
-    for term, points in zip(LOSS.spec.terms, LOSS.buffers(), strict=True):
-        assert torch.equal(points, torch.tensor(term.control_points, dtype=torch.float64))
-    moved = copy.deepcopy(LOSS).to("meta")
-    assert all(b.device.type == "meta" for b in moved.buffers())
-
-
-@pytest.mark.parametrize("prefix", ["", "0."], ids=["alone", "within a network"])
-def test_control_points_of_older_checkpoints_are_passed_over(prefix: str) -> None:
-    """They may be of another loss, with more terms."""
-    loss = samples.loss_of(samples.term("mIoU", seed=5))
-    before, points = loss(*samples.batch(2)), loss.get_buffer("points_0").clone()
-    state = {prefix + name: b.float() for name, b in LOSS.named_buffers()}
-    keys = list(state)
-    for assign in (False, True):
-        module = torch.nn.Sequential(loss) if prefix else loss
-        module.load_state_dict(state, strict=True, assign=assign)
-        assert loss(*samples.batch(2)) == before
-        assert torch.equal(loss.get_buffer("points_0"), points)
-    assert list(state) == keys  # the caller's is left alone
-
-
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, copy.copy, lambda loss: pickle.loads(pickle.dumps(loss))]
 )
