@@ -171,7 +171,6 @@ def test_files_that_are_no_object(text: str) -> None:
 
 LOGITS, TARGET = torch.zeros(2, 3, 4, 5), torch.zeros(2, 4, 5, dtype=torch.int64)
 MIOU, EDGES = soft_loss("mIoU"), soft_loss("BoundaryIoU(radius=2)")
-UP = soft_loss("mIoU", upsample="bilinear")
 
 
 @pytest.mark.parametrize(

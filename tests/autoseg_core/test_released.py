@@ -107,13 +107,3 @@ def test_at_one_hot_predictions_void_is_what_it_is_to_the_evaluator(
     (exact,) = scores.counts.values()
     for soft, integers in zip(counts.tensors(), exact.tensors(), strict=True):
         torch.testing.assert_close(soft.long(), integers, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("metric", LOOK_AT_EDGES)
-def test_what_is_predicted_inside_void_matters_only_where_void_makes_edges(metric: str) -> None:
-    logits, target = samples.batch(0)
-    noise = torch.randn_like(logits) * (target == samples.VOID)[:, None]
-    for void_edges in (False, True):
-        loss = samples.loss_of(samples.term(metric, void_edges=void_edges))
-        same = bool(loss(logits, target) == loss(logits + noise, target))
-        assert same == (not void_edges or metric == "BIoU"), "a trimap is of the truth alone"

@@ -70,14 +70,6 @@ def test_the_published_definition(name: str, width: int) -> None:
     assert values == pytest.approx([(a & b).sum() / (a | b).sum() for a, b in bands])
 
 
-def test_void_is_no_edge_but_does_not_hide_what_is_behind_it() -> None:
-    labels = torch.tensor([[[0, 0, 255, 1, 1]]])
-    bands = [
-        in_own_band(labels, labels != 255, d, border=False)[0, 0].int().tolist() for d in (1, 2)
-    ]
-    assert bands == [[0, 0, 0, 0, 0], [0, 1, 0, 1, 0]]
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("radius", [1, 5])
 @BORDER

@@ -76,15 +76,6 @@ def test_what_a_masked_array_masks_is_void(which: int, dtype: Any) -> None:
     assert scores.compute() == expected.compute()
 
 
-@pytest.mark.parametrize("protocol", ["strict", "paper"])
-@pytest.mark.parametrize("shape", [(1, 1, 30), (1, 30, 1), (2, 2, 2), (1, 1, 1)])
-def test_thin_images(protocol: Any, shape: tuple[int, int, int]) -> None:
-    prediction, target = images(3, 3, shape)
-    scores = SegmentationScores(3, tolerance=2, protocol=protocol)
-    scores.update(prediction, target)
-    assert_same(scores, references.exact(prediction, target, 3, tolerance=2, protocol=protocol))
-
-
 @pytest.mark.parametrize("ignore_index", [-1, 0, 3, 11, 255])
 def test_any_void_label(ignore_index: int) -> None:
     prediction, target = images(4)

@@ -98,6 +98,3 @@ def test_nothing_valid_gives_nan(protocol: Any) -> None:
     assert all(math.isnan(v) for v in scores_of(void * 0, void, protocol=protocol).values())
     nothing = np.zeros((0, 4, 4), dtype=np.int64)
     assert all(math.isnan(v) for v in scores_of(nothing, nothing, protocol=protocol).values())
-
-
-LABELS = np.zeros((4, 5), dtype=np.int64)

@@ -13,7 +13,7 @@ import torch
 
 from autoseg_core import native
 from autoseg_core.metrics import label_maps
-from autoseg_core.metrics.label_maps import FAR, MOST_CLASSES, Rules, label_counts, plain_counts
+from autoseg_core.metrics.label_maps import FAR, Rules, label_counts, plain_counts
 from autoseg_core.scores import BoundaryBand
 
 Array = np.ndarray[Any, Any]
@@ -87,14 +87,6 @@ def test_kernels_count_like_pytorch(
 ) -> None:
     rules = Rules(5, (255,), tolerance, edges_see_void, drop_background)
     assert_equal([torch.from_numpy(x) for x in example(5, shape=shape)], rules)
-
-
-@needs_kernels
-@pytest.mark.parametrize("classes", [1, 65, 254, MOST_CLASSES])
-@pytest.mark.parametrize("noise", [False, True])
-def test_any_number_of_classes(classes: int, noise: bool) -> None:
-    maps = [torch.from_numpy(x) for x in example(classes, noise, (1, 120, 40), void=-7)]
-    assert_equal(maps, replace(RULES, num_classes=classes, void=(-7,)))
 
 
 @needs_kernels

@@ -48,13 +48,6 @@ def test_one_class_needs_no_axis_of_its_own() -> None:
     assert 0 < short.compute()["mIoU"] < 1
 
 
-def test_no_void_label_comes_around() -> None:
-    maps = np.full((1, 1, 2, 2), 1, np.uint8)
-    scores = SegmentationScores(1, ignore_index=257, metrics=["mIoU"], multilabel=True)
-    scores.update(maps, maps)
-    assert scores.compute() == {"mIoU": 1.0}
-
-
 def test_what_a_masked_array_masks_is_void_and_so_are_several_labels() -> None:
     truth = np.array([[[[0, 1, 1, 0]]]])
     masked = np.ma.array(truth, mask=[[[[False, False, True, False]]]])

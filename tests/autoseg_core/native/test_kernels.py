@@ -92,15 +92,6 @@ def test_any_number_of_classes(metric: str, classes: int) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
-def test_labels_of_any_width(metric: str, dtype: torch.dtype) -> None:
-    logits, target = samples.batch(4)
-    loss = loss_of(samples.term(metric), backend="native")
-    narrow = samples.value_and_gradient(loss, logits, target.to(dtype))
-    assert all(map(torch.equal, narrow, samples.value_and_gradient(loss, logits, target)))
-
-
-@ONE_OF_EACH
 @pytest.mark.parametrize(
     "layout",
     [
@@ -208,13 +199,3 @@ def test_void_labels_that_the_labels_type_cannot_hold(metric: str, void: Any) ->
         for b in ("native", "reference")
     )
     torch.testing.assert_close(kernel, plain, rtol=1e-9, atol=1e-12)
-
-
-def test_operations_refuse_what_does_not_fit() -> None:
-    logits, target = samples.batch(18)
-    table = torch.zeros(1, 8, dtype=torch.float64)
-    sums = torch.ops.autoseg.region_sums
-    with pytest.raises(RuntimeError, match="does not fit the logits"):
-        sums(logits, target[:, :3], [table], 255, False)
-    with pytest.raises(RuntimeError, match=r"table of shape \(P, 8\), got \[1, 7\]"):
-        sums(logits, target, [table[:, :7]], 255, False)

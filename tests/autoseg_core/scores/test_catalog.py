@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from autoseg_core import SearchSpace
 from autoseg_core.counts import BoundaryCounts, RegionCounts
@@ -19,7 +17,7 @@ from autoseg_core.scores import (
     present_classes,
     register_metric,
 )
-from autoseg_core.scores.ratios import boundary_f1, iou, recall
+from autoseg_core.scores.ratios import boundary_f1, recall
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +27,6 @@ def _as_before() -> Iterator[None]:
     yield
     METRICS.clear()
     METRICS.update(before)
-
-
-def score_of_one(counts: Any, present: Tensor) -> Tensor:
-    return torch.ones(())
 
 
 def counts(*target: float) -> RegionCounts:
@@ -56,22 +50,12 @@ def test_a_cell_of_a_notebook_may_run_again() -> None:
         register_metric(Metric("mine", lambda c: recall(c) ** 3))
 
 
-def test_a_score_without_a_value_per_class() -> None:
-    row = register_metric(Metric("Mine", score=score_of_one))
-    assert row.per_class is None
-    assert row.score(counts(1), torch.tensor([True])) == 1
-
-
 def test_defaults_of_a_boundary_metric() -> None:
     row = register_metric(Metric("Mine", boundary_f1, region="boundary"))
     assert SearchSpace("Mine").dim == 8
     zero, some = torch.zeros(2), torch.tensor([0, 1])
     assert row.defined(BoundaryCounts(zero, zero, some, zero)).tolist() == [False, False]
     assert row.defined(BoundaryCounts(some, zero, zero, zero)).tolist() == [False, True]
-
-
-def test_a_column_may_be_shared_by_metrics_that_fill_it_alike() -> None:
-    register_metric(Metric("Mine", iou, score_of_one, column="IoU"))
 
 
 def test_chosen_classes() -> None:

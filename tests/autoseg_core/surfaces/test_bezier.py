@@ -63,10 +63,3 @@ def test_one_curve_below_the_floor_of_the_root(
     torch.testing.assert_close(slope.double()[exact], expected[exact], rtol=8 * eps**0.5, atol=0)
     assert (slope[~exact] >= 0.99 * eps**-0.5).all()
     assert (slope <= 4.01 * eps**-0.5).all()
-
-
-def test_the_floor_of_the_root_by_hand() -> None:
-    """a = 0, y = s = x far below eps: r = sqrt(eps) / 2, v = 2t = 4 x / sqrt(eps)."""
-    points, x = tensor((0, 0), (0, 1), (1, 1)), tensor(1e-30)
-    torch.testing.assert_close(bezier.value(points, x), 4 * x * 2**26, rtol=1e-7, atol=0)
-    torch.testing.assert_close(bezier.slope(points, x), tensor(2.0**28), rtol=1e-7, atol=0)

@@ -13,7 +13,7 @@ from autoseg_core import SearchSpace, load_spec
 from autoseg_core.surfaces import SURFACES, evaluate_curve
 from autoseg_core.surfaces.operations import XOR as FREE_CURVES
 from autoseg_core.surfaces.operations import XOR_DIFFERENCE as DIFFERENCE
-from autoseg_core.surfaces.operations import Curve, difference_xor
+from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.boundaries import erode, soft_bands, soft_edges
 from autoseg_core.surrogates.regions import soft_region_counts
 
@@ -67,24 +67,6 @@ def test_free_curves_see_edges_in_flat_areas() -> None:
 def test_a_difference_sees_none(surface: str, value: float) -> None:
     for seed in range(5):
         assert flat_edge(random_curves(surface, seed, DIFFERENCE), value) == 0
-
-
-def unit_square() -> tuple[torch.Tensor, torch.Tensor]:
-    """(p, e) on a grid of [0, 1]^2, p by rows; the half e <= p is what erosion can give."""
-    line = torch.linspace(0, 1, 41, dtype=torch.float64)
-    p, e = torch.meshgrid(line, line, indexing="ij")
-    return p, e
-
-
-@pytest.mark.parametrize("surface", SURFACES)
-@pytest.mark.parametrize("seed", range(2))
-def test_a_difference_is_monotone_and_never_negative(surface: str, seed: int) -> None:
-    p, e = unit_square()
-    xor = difference_xor(random_curves(surface, seed, DIFFERENCE), p, e)
-    assert xor[-1, 0] == 1
-    assert xor[e <= p].min() >= -1e-15
-    assert xor.diff(dim=0).min() >= -1e-15
-    assert xor.diff(dim=1).max() <= 1e-15
 
 
 @pytest.mark.parametrize("surface", SURFACES)

@@ -81,18 +81,6 @@ def test_only_scores_of_a_run_with_the_vector_are_reported(
     assert provenance.reported == ({"VOC val, released log": log} if log else {})
 
 
-@pytest.mark.parametrize(
-    ("name", "absent"),
-    [
-        (name, "zero" if name.split("-")[1] in ("miou", "macc", "biou") else None)
-        for name in PUBLISHED
-    ],
-)
-def test_released_semantics_of_absent_classes(name: str, absent: str | None) -> None:
-    (term,) = load_spec(name).terms
-    assert absent is None or term.absent == absent
-
-
 @EVERY
 def test_the_loss_equals_the_slow_twin(name: str) -> None:
     loss = load_loss(name)
