@@ -34,6 +34,7 @@ ALONE = {
     "autoseg_core/zoo/table.py": {"tabulate"},
     # Imported at its first use, where there is a GPU.
     "autoseg_core/native/triton_kernels.py": {"triton"},
+    "autoseg_core/native/triton_pixels.py": {"triton"},
 }
 PROJECT = ROOT / "projects" / "AutoSegLoss"
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} | {

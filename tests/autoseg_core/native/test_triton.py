@@ -23,6 +23,7 @@ from torch import Tensor
 
 from autoseg_core import SearchSpace, native
 from autoseg_core.native import triton as kernels
+from autoseg_core.native import triton_launch
 from autoseg_core.native.tables import curve_tables
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs Trito
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 # Few programs, so that tiny images have more tiles than programs.
-FEW_PROGRAMS = "import autoseg_core.native.triton as t\nt.MAX_WARPS = 6"
+FEW_PROGRAMS = "import autoseg_core.native.triton_launch as t\nt.MAX_WARPS = 6"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
     if request.param == "interpreter":
         pool = request.getfixturevalue("interpreter")
         return lambda function, *arguments: pool.submit(function, *arguments).result()
-    monkeypatch.setattr(kernels, "MAX_WARPS", 6)
+    monkeypatch.setattr(triton_launch, "MAX_WARPS", 6)
     return lambda function, *arguments: function(*map(_on_cuda, arguments)).cpu()
 
 
@@ -278,10 +279,10 @@ def _compiled(
     """Machine code for compute capability 9.0, of logits whose rows follow each other."""
     triton = pytest.importorskip("triton")
     gpu = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
-    tiling, strides = kernels._TILINGS[classes], ("i32", "i32", "i32", "i32")
-    problem: Any = kernels.Problem(
-        logits=kernels.Map(f"*{dtype}", strides),  # type: ignore[arg-type]
-        target=kernels.Map(f"*{label}", strides),  # type: ignore[arg-type]
+    tiling, strides = triton_launch._TILINGS[classes], ("i32", "i32", "i32", "i32")
+    problem: Any = triton_launch.Problem(
+        logits=triton_launch.Map(f"*{dtype}", strides),  # type: ignore[arg-type]
+        target=triton_launch.Map(f"*{label}", strides),  # type: ignore[arg-type]
         tables=("*fp32", "*fp32"),  # type: ignore[arg-type]
         places=("*i32", "*fp32") * 2 if upsampled else "constexpr",  # type: ignore[arg-type]
         shape=("i32",) * 5,  # type: ignore[arg-type]
@@ -291,7 +292,7 @@ def _compiled(
     )
     types: dict[str, Any] = {
         "problem": problem,
-        "out": kernels.Map("*fp32" if upsampled else f"*{dtype}", strides),  # type: ignore[arg-type]
+        "out": triton_launch.Map("*fp32" if upsampled else f"*{dtype}", strides),  # type: ignore[arg-type]
         **dict.fromkeys(("partial", "upstream"), "*fp32"),
     }
     constants: dict[Any, Any] = {
@@ -299,7 +300,7 @@ def _compiled(
     }
     signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
     if not upsampled:
-        constants[0, kernels.Problem._fields.index("places")] = None
+        constants[0, triton_launch.Problem._fields.index("places")] = None
     source = triton.compiler.ASTSource(kernel, signature, constants)
     code = triton.compile(source, target=gpu, options={"num_warps": tiling.warps})
     return bytes(code.asm["cubin"])
