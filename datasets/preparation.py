@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from auto_seg_loss.data.builtin_datasets import voc_colours
 from auto_seg_loss.data.catalog import LISTED, some
-from auto_seg_loss.data.sets import voc_colours
 from autoseg_core.files import replacing, user_path
 
 WRITTEN, KEPT = "written", "right already"

@@ -1,6 +1,9 @@
 """Scores: every metric is a function of counts, written once; the catalog gives it a name."""
 
-from autoseg_core.scores.catalog import (
+from autoseg_core.scores.builtin_metrics import PAPER_METRICS
+from autoseg_core.scores.families import get_metric
+from autoseg_core.scores.grammar import canonical_name
+from autoseg_core.scores.metric import (
     AbsentRule,
     BoundaryBand,
     Metric,
@@ -8,10 +11,7 @@ from autoseg_core.scores.catalog import (
     present_classes,
     seen_classes,
 )
-from autoseg_core.scores.families import get_metric
-from autoseg_core.scores.grammar import canonical_name
 from autoseg_core.scores.registry import FAMILIES, METRICS, register_family, register_metric
-from autoseg_core.scores.shipped import PAPER_METRICS
 
 __all__ = [
     "FAMILIES",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 
-from autoseg_core.scores.catalog import Metric
 from autoseg_core.scores.grammar import as_known, parse, read_call, shortened
+from autoseg_core.scores.metric import Metric
 from autoseg_core.scores.registry import FAMILIES, METRICS
 
 # Metrics by their names as given. Not functools.cache: torch.compile would look through it into the

@@ -4,7 +4,7 @@ C: classes. The same function scores exact counts (evaluation) and soft counts (
 metric and its surrogate cannot drift apart. Two kinds:
 - per class, ``counts -> (C,)`` in [0, 1], where 0/0 is 0 unless said otherwise;
 - over classes, ``counts, present -> scalar`` in [0, 1]; ``present`` (C,) bool says which classes
-  take part (``catalog.present_classes``), and without any the score is 0.
+  take part (``metric.present_classes``), and without any the score is 0.
 With T target, I intersection, U union and N pixels of a class: false positives are U - T, false
 negatives T - I, true negatives N - U.
 """

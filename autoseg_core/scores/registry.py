@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from autoseg_core.counts import BoundaryCounts, RegionCounts
-from autoseg_core.scores.catalog import Metric
 from autoseg_core.scores.grammar import as_known
+from autoseg_core.scores.metric import Metric
 
 Maker = Callable[..., Metric]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rl.agents import truncated_normal
 from rl.agents.base import Vector
-from rl.agents.objective import advantage_over_mean, clipped_objective, logit, lr_at, sigma_at
+from rl.agents.ppo_objective import advantage_over_mean, clipped_objective, logit, lr_at, sigma_at
 
 _CHOICES = {
     "baseline": ("mean", "mu"),

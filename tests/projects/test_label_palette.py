@@ -8,7 +8,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from auto_seg_loss.data.sets import SETS
+from auto_seg_loss.data.builtin_datasets import SETS
 
 PALETTE = [[*colour, index] for index, colour in enumerate(SETS["shapes"].classes.values())]
 PALETTE.append([224, 224, 192, 255])  # void in VOC's palette

@@ -18,7 +18,7 @@ from detectron2.data import MetadataCatalog
 from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
-from auto_seg_loss.data.looks import Seen
+from auto_seg_loss.data.file_scan import Seen
 from auto_seg_loss.runtime.checks import check_data, check_train_data
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser

@@ -16,11 +16,11 @@ from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from auto_seg_loss.candidate_scale import reference_batches
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.features.stacked import evaluate_stacked
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.search_setup import build_sets, build_space, check_problem, reward_objective

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.class_weights import WEIGHT_RULES, count_pixels
-from auto_seg_loss.data.looks import look_at_labels
+from auto_seg_loss.data.file_scan import look_at_labels
 
 # Two images of 8 pixels, three classes and void: class 0 in both, 1 in the first, 2 in none.
 LABELS = ([[0, 0, 0, 0], [1, 1, 9, 9]], [[0, 0, 0, 0], [0, 0, 0, 0]])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rl.agents import PPO, Agent
-from rl.agents.objective import LOGIT_MARGIN, logit
+from rl.agents.ppo_objective import LOGIT_MARGIN, logit
 from rl.proxies import Quadratic
 
 IDENTITY = np.array([1 / 4, 1 / 4, 1 / 3, 1 / 3, 1 / 2, 1 / 2])

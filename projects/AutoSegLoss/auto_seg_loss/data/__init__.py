@@ -3,18 +3,18 @@
 images.py   image file -> pixels             labels.py              label file -> class indices
 lists.py    list of images -> rows           catalog.py             pairs of files -> catalogs
 splits.py   search set and hold-out set      mapper.py              dict -> tensors
-looks.py    every file looked at once        verify.py              checks before training starts
+file_scan.py every file looked at once       verify.py              checks before training starts
 train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
 neighbours.py frames of films in two parts   report.py              what data sets hold, as text
-sets.py    VOC, Cityscapes, ADE20K, CamVid, shapes
+builtin_datasets.py VOC, Cityscapes, ADE20K, CamVid, shapes
 """
 
 from __future__ import annotations
 
 from detectron2.data.detection_utils import SizeMismatchError
 
-from . import sets  # noqa: F401  (registration)
+from . import builtin_datasets  # noqa: F401  (registration)
 from .images import read_image
 from .labels import LabelError, read_label
 from .mapper import SemSegMapper

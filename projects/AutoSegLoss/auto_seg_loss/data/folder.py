@@ -12,6 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils.logger import log_first_n
 
+from .builtin_datasets import voc_colours
 from .catalog import (
     Pairs,
     datasets_root,
@@ -23,10 +24,9 @@ from .catalog import (
     unpaired,
 )
 from .cutting import cut, groups_of
+from .file_scan import Seen, count_values, look_at_labels
 from .labels import LabelError, Palette, check_palette
 from .lists import read_text
-from .looks import Seen, count_values, look_at_labels
-from .sets import voc_colours
 from .splits import SplitError
 from .verify import check_masks
 

@@ -13,8 +13,8 @@ from tabulate import tabulate
 from auto_seg_loss.runtime.checks import look_at_data
 
 from .catalog import files_by_stem, some, unpaired
+from .file_scan import count_values
 from .folder import PARTS, Folder
-from .looks import count_values
 from .neighbours import alike_neighbours
 from .verify import Labels
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .catalog import LISTED, Pairs
+from .file_scan import Seen, count_values, look_at_images, look_at_labels
 from .images import read_image
 from .labels import REMEDY, Palette, unfit_values
-from .looks import Seen, count_values, look_at_images, look_at_labels
 
 Labels = dict[str, Seen]
 DARK = 16  # the levels below are those of images of 12 bits and less that lie in files of 16
@@ -24,7 +24,7 @@ class DatasetError(ValueError):
 def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     """Looks at every image and label: it exists, opens, is complete, and the two are of equal size.
 
-    Labels are decoded, of images only headers and file ends are read. See looks.py.
+    Labels are decoded, of images only headers and file ends are read. See file_scan.py.
 
     Args:
         name: of the data set, for the message.

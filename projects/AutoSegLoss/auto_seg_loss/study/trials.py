@@ -14,11 +14,11 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine.hooks import CallbackHook
 
+from auto_seg_loss.candidate_scale import reference_batches
 from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import proxy_config, starting_network
-from auto_seg_loss.reference import reference_batches
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.search_setup import records_of, without

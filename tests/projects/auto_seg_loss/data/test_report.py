@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auto_seg_loss.data.looks import Seen
+from auto_seg_loss.data.file_scan import Seen
 from auto_seg_loss.data.report import summary
 
 LABELS = {"a": Seen(2, 4, {0: 6, 9: 2}), "b": Seen(4, 4, {0: 3, 2: 6, 7: 1, 9: 6})}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl.agents.objective import (
+from rl.agents.ppo_objective import (
     LOGIT_MARGIN,
     advantage_over_mean,
     clipped_objective,

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from autoseg_core.scores import ratios
-from autoseg_core.scores.catalog import BoundaryBand, Metric
 from autoseg_core.scores.grammar import canonical_name
+from autoseg_core.scores.metric import BoundaryBand, Metric
 from autoseg_core.scores.registry import METRICS, register_family, register_metric
 
 PAPER_METRICS = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")

@@ -1,4 +1,4 @@
-"""auto_seg_loss.data.sets: each set as registered, on trees in its true layout."""
+"""auto_seg_loss.data.builtin_datasets: each set as registered, on trees in its true layout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trees import (
 
 from auto_seg_loss.config import add_auto_seg_loss_config
 from auto_seg_loss.data import SemSegMapper, verify_dataset
-from auto_seg_loss.data.sets import SETS, voc_colours
+from auto_seg_loss.data.builtin_datasets import SETS, voc_colours
 from auto_seg_loss.evaluation import build_evaluator, build_test_loader
 
 NAMES = [f"{name}_sem_seg_{split}" for name, one in SETS.items() for split in one.splits]

@@ -1,4 +1,4 @@
-"""auto_seg_loss.data.looks: what files hold, and when they are looked at again."""
+"""auto_seg_loss.data.file_scan: what files hold, and when they are looked at again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auto_seg_loss.data.looks import Seen, look_at_images, look_at_labels
+from auto_seg_loss.data.file_scan import Seen, look_at_images, look_at_labels
 
 PALETTE = [[0, 0, 0, 7], [1, 1, 1, 8]]
 
