@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         figure = draw_losses([load_spec(loss) for loss in known.losses])
         figure.savefig(known.output, dpi=known.dpi)
-    except (PlotError, ValueError, OSError) as error:  # of a name, a folder, a format
+    except (PlotError, ValueError, OSError, MemoryError) as error:  # a name, folder, format, dpi
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
 
 

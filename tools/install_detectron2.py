@@ -11,6 +11,7 @@ No line of Detectron2 is kept here, only what to replace in it.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import re
@@ -178,4 +179,5 @@ def _run(
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help; refuses all else
     sys.exit(main())

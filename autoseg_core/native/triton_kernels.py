@@ -7,7 +7,7 @@ lie between the same four logits. It holds all classes of a tile's pixels, so on
 is enough for probabilities, curves and sums. Arithmetic is float32 whatever the logits are. The
 curves' coefficients and formulas are those of ``tables``.
 
-Both are given a ``triton.Problem``. SIGMOID: its target is (N, C, R, Q). PIECES: of a curve.
+Both are given a ``triton_launch.Problem``. SIGMOID: its target is (N, C, R, Q). PIECES: of a curve.
 """
 
 # Triton has no types of its own; a kernel is not called as the function that it is written as.

@@ -102,9 +102,8 @@ class Job(NamedTuple):
 
         kernel: Any = getattr(triton_kernels, name)
         if self.programs:
-            with torch.cuda.device_of(
-                self.problem.logits.pointer
-            ):  # Triton launches on the current
+            # Triton launches on the current device.
+            with torch.cuda.device_of(self.problem.logits.pointer):
                 kernel[(self.programs,)](self.problem, *others, **self.options)
 
 

@@ -99,7 +99,7 @@ def _try(metric: Metric) -> None:
 
 
 def _in_unit(value: Tensor) -> bool:
-    return bool(((value >= 0) & (value <= 1)).all())  # NaN is neither
+    return bool(((value >= 0) & (value <= 1 + 1e-6)).all())  # NaN is neither
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -110,10 +110,15 @@ def _same(one: Any, other: Any) -> bool:
         parts = ((f.func, f.args, f.keywords) for f in (one, other))
         return _same(*parts)
     if isinstance(one, FunctionType) and isinstance(other, FunctionType):
-        cells = [[cell.cell_contents for cell in f.__closure__ or ()] for f in (one, other)]
-        return one.__code__ == other.__code__ and _same(*cells)
+        read = [
+            [f.__defaults__, *(cell.cell_contents for cell in f.__closure__ or ())]
+            for f in (one, other)
+        ]
+        return one.__code__ == other.__code__ and _same(*read)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one, other)
     return bool(one == other)
 
 

@@ -46,8 +46,8 @@ def soft_counts(term: LossTerm, points: Tensor, batch: Batch, backend: Backend =
 
     points: (G, K, 2), on the device of the logits. Returns (C,) counts, float64 for float64 logits
     and float32 for others; those of several batches or processes may be added before they are
-    scored. Raises ``ValueError`` for
-    labels outside the classes, ``RuntimeError`` for a backend that is not there.
+    scored. Raises ``ValueError`` for labels outside the classes, ``RuntimeError`` for a backend
+    that is not there.
     """
     if points.requires_grad:
         backend = "reference"

@@ -6,10 +6,10 @@ and columns of logits that are yet to be upsampled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add, mul
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from autoseg_core.surrogates.counting import Backend, soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import check_choices, check_input, known_backend
 from autoseg_core.void import IgnoreIndex, void_labels
+
+Self = TypeVar("Self", bound="AutoSegLoss")
 
 _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
@@ -54,9 +56,9 @@ class AutoSegLoss(nn.Module):
             never hold the full size; metrics of edges and bands, which need erosions, do.
         align_corners: of that interpolation.
 
-    Control points are float64 whatever ``.to()`` makes of a network with the loss inside, and on
-    the device of the logits. No ``state_dict`` holds them: the spec says what the loss is, and a
-    checkpoint, of another loss maybe, must not change it.
+    Control points are float64 buffers. ``.to()`` moves them but does not round them; logits on
+    another device get a copy in each call. No ``state_dict`` holds them: the spec says what the
+    loss is, and a checkpoint, of another loss maybe, must not change it.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class AutoSegLoss(nn.Module):
         self.backend = known_backend(backend)
         self.upsample = upsample
         self.align_corners = align_corners
-        self._points: dict[torch.device, list[Tensor]] = {}
-        self.points(torch.device("cpu"))
+        for index, term in enumerate(spec.terms):
+            points = _points(term).to(torch.get_default_device())
+            self.register_buffer(f"points_{index}", points, persistent=False)
+        self.register_load_state_dict_pre_hook(_own_points)  # type: ignore[no-untyped-call]
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar in float32 (float64 for float64 logits).
@@ -127,19 +131,12 @@ class AutoSegLoss(nn.Module):
         labels = check_input(metrics, *given)
         return Batch(logits, labels, self.ignore_index, self.activation, self.align_corners)
 
-    def points(self, device: torch.device) -> list[Tensor]:
-        """Control points of every term, (G, K, 2) float64; made once for each device."""
-        if device not in self._points:
-            curves = [term.control_points for term in self.spec.terms]
-            made = [torch.tensor(c, dtype=torch.float64, device="cpu") for c in curves]
-            # Without waiting for the copy: the loss must not stall a CUDA stream.
-            self._points[device] = [points.to(device, non_blocking=True) for points in made]
-        return self._points[device]
-
     def counts(self, batch: Batch) -> list[Counts]:
         """Soft counts of every term, of the whole batch under ``sync``."""
-        pairs = zip(self.spec.terms, self.points(batch.logits.device), strict=True)
-        found = [soft_counts(term, points, batch, self.backend) for term, points in pairs]
+        found = []
+        for index, term in enumerate(self.spec.terms):
+            points = self.get_buffer(f"points_{index}").to(batch.logits.device, non_blocking=True)
+            found.append(soft_counts(term, points, batch, self.backend))
         return [sum_over_processes(counts) for counts in found] if self.sync else found
 
     def scores(self, counts: Sequence[Counts]) -> list[Tensor]:
@@ -158,6 +155,18 @@ class AutoSegLoss(nn.Module):
         terms = join.join(f"{t.weight:g} {t.target}" for t in self.spec.terms)
         scaled = terms if self.spec.scale == 1 else f"{self.spec.scale:g} * ({terms})"
         return f"{self.spec.name}: {scaled}, ignore_index={self.ignore_index}"
+
+    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What ``.to()``, ``.half()``, ``.cuda()`` and ``.to_empty()`` do: here, move the points.
+
+        Points rounded to bfloat16 with the network, or left empty, would be another loss.
+        """
+        kept = {f"points_{i}": _points(term) for i, term in enumerate(self.spec.terms)}
+        kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, points in kept.items():
+            self._buffers[name] = points.to(self.get_buffer(name).device)
+        return self
 
 
 def combined_loss(spec: LossSpec, scores: Sequence[Tensor]) -> Tensor:
@@ -178,3 +187,20 @@ def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:
     seen = present_classes(metric, counts, "target", term.drop_background).any()
     score = metric.score(counts, present)
     return torch.where(seen, score, torch.ones_like(score)), seen
+
+
+def _own_points(loss: AutoSegLoss, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Control points are the spec's, whatever a state holds (older checkpoints do).
+
+    On the device meta, where loading would have given them values, they get them here.
+    """
+    for key in [key for key in state if key.startswith(f"{prefix}points_")]:
+        del state[key]
+    for index, term in enumerate(loss.spec.terms):
+        if loss.get_buffer(f"points_{index}").is_meta:
+            loss._buffers[f"points_{index}"] = _points(term)
+
+
+def _points(term: LossTerm) -> Tensor:
+    """Control points as the spec has them, (G, K, 2) float64 on the host."""
+    return torch.tensor(term.control_points, dtype=torch.float64, device="cpu")

@@ -14,9 +14,9 @@ from autoseg_core.void import IgnoreIndex
 
 RECOMMENDED = {
     "mIoU": "idd-miou-bezier",
-    "FWIoU": "voc-fwiou-bezier",
+    "FWIoU": "idd-miou-bezier",
     "mAcc": "voc-macc-bezier",
-    "gAcc": "voc-gacc-bezier",
+    "gAcc": "idd-miou-bezier",
     "BIoU": "idd-miou-bezier",
     "BF1": "idd-miou-bezier",
 }

@@ -52,6 +52,7 @@ class Shapes:
         self.score_names = self.space.objective.reported
         self._network = empty_network()
         self._seed: int | None = None
+        self._progress, self._reason = 0.0, ""
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (D,) in [0, 1]; ValueError when it is not of the space.

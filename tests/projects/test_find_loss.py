@@ -75,15 +75,15 @@ def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
     script, *arguments = stopped.interruption()
     assert script == "find_loss.py" and "BF1" in arguments
     again = scripts.run("find_loss.py", *[a if a != "BF1" else "mIoU" for a in arguments])
-    assert 'SEARCH.METRIC: "BF1" -> "mIoU"' in again.refusal()
+    assert '--metric: "BF1" -> "mIoU"' in again.refusal()
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (("--metric", "mIou2"), "mIou2"),
-        (("--groups", "("), r"^error: .*GROUPS '\('"),
-        (("--images", "nowhere"), "IMAGES .*nowhere"),
+        (("--groups", "("), r"^error: --groups '\('"),
+        (("--images", "nowhere"), "--images .*nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(scripts, folder, weights, options, named):

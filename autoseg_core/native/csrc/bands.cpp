@@ -1,4 +1,4 @@
-// Soft counts on the bands of Boundary IoU: the C++ form of surrogates/bands.py.
+// Soft counts on the bands of Boundary IoU: the C++ form of surrogates/regions.py.
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>

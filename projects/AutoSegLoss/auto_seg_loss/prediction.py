@@ -5,6 +5,7 @@ H, W: pixels; C: classes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -81,8 +82,8 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
             f"images ({', '.join(IMAGE_SUFFIXES)}) or a quoted pattern."
         )
     images = list(dict.fromkeys(path for paths in found.values() for path in paths))
-    stems = [path.stem for path in images]
-    if twice := [str(path) for path in images if stems.count(path.stem) > 1]:
+    stems = Counter(path.stem for path in images)
+    if twice := [str(path) for path in images if stems[path.stem] > 1]:
         raise FileExistsError(
             f"{', '.join(twice)} would become the same files; predict them into different "
             "directories."

@@ -18,10 +18,11 @@ EVERY = pytest.mark.parametrize(("metric", "surface"), samples.COUNTED)
 @EVERY
 def test_no_host_sync_on_fake_cuda_tensors(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface, drop_background=True))
-    with FakeTensorMode():
+    with FakeTensorMode() as mode:
+        state = {name: mode.from_tensor(b).to("cuda") for name, b in loss.named_buffers()}
         logits = torch.empty(2, 5, 14, 18, device="cuda", dtype=torch.float16, requires_grad=True)
         target = torch.empty(2, 14, 18, device="cuda", dtype=torch.int64)
-        value = loss(logits, target)
+        value = torch.func.functional_call(loss, state, (logits, target))
     assert value.device.type == "cuda"
     assert value.dtype == torch.float32
     assert value.shape == ()
@@ -44,7 +45,7 @@ def test_no_host_sync_on_a_gpu(metric: str, surface: str) -> None:
     loss = samples.loss_of(samples.term(metric, surface))
     logits, target = samples.batch(0)
     expected = loss(logits, target)
-    logits, target = logits.cuda().requires_grad_(), target.cuda()
+    loss, logits, target = loss.cuda(), logits.cuda().requires_grad_(), target.cuda()
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:

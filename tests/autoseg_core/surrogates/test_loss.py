@@ -106,6 +106,21 @@ def test_void_labels_are_whole_numbers_or_several(metric: str, void: Any) -> Non
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize("prefix", ["", "0."], ids=["alone", "within a network"])
+def test_control_points_of_older_checkpoints_are_passed_over(prefix: str) -> None:
+    """They may be of another loss, with more terms."""
+    loss = samples.loss_of(samples.term("mIoU", seed=5))
+    before, points = loss(*samples.batch(2)), loss.get_buffer("points_0").clone()
+    state = {prefix + name: b.float() for name, b in LOSS.named_buffers()}
+    keys = list(state)
+    for assign in (False, True):
+        module = torch.nn.Sequential(loss) if prefix else loss
+        module.load_state_dict(state, strict=True, assign=assign)
+        assert loss(*samples.batch(2)) == before
+        assert torch.equal(loss.get_buffer("points_0"), points)
+    assert list(state) == keys  # the caller's is left alone
+
+
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, copy.copy, lambda loss: pickle.loads(pickle.dumps(loss))]
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from auto_seg_loss.study.inspection import BORDER_METRICS, gallery
+from auto_seg_loss.study.inspection import BORDER_METRICS, gallery, prediction_file, shown_records
 from auto_seg_loss.study.matrix import Study
 from auto_seg_loss.study.results import Summary
 from auto_seg_loss.visualize import Image as Picture
@@ -60,7 +60,12 @@ def borders(study: Study) -> tuple[list[str], list[list[Picture]]]:
     """Losses, and a row for each image that is shown: the image, the borders of the truth, and
     those that the networks of the first seed draw. A loss that diverged anywhere is left out."""
     cells = [cell for cell in study.cells if cell.seed == study.config.STUDY.SEEDS[0]]
-    lost = {cell.loss for cell in cells if not cell.predictions.is_dir()}
+    lost = {
+        cell.loss
+        for cell in cells
+        for record in shown_records(cell.config)
+        if not prediction_file(cell.predictions, record).is_file()
+    }
     rows = []
     for setting in study.settings:
         own = [cell for cell in cells if cell.setting is setting and cell.loss not in lost]

@@ -19,7 +19,7 @@ from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_report import Found, write_report
-from auto_seg_loss.study.finding_setup import Wish, prepared
+from auto_seg_loss.study.finding_setup import Wish, options_named, prepared
 from auto_seg_loss.study.trials import SOFT
 from autoseg_core import Objective
 from autoseg_core.files import read_json, replacing
@@ -39,17 +39,18 @@ SEARCHED = 0.5
 
 
 def find_loss(wish: Wish) -> str:
-    """Do what find_loss.py says; returns the report."""
+    """Do what find_loss.py says; returns the report. Errors name its options, not the keys."""
     if wish.minutes <= 0:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     began = time.monotonic()
     # Threads of one process wait for each other; processes, and other programs, do not.
     torch.set_num_threads(1)
-    with config_errors():
-        cfg = prepared(wish)
-    hide_detectron2_lines()
-    with sole_run(cfg, "find_loss"):
-        return _find(cfg, wish, began)
+    with options_named():
+        with config_errors():
+            cfg = prepared(wish)
+        hide_detectron2_lines()
+        with sole_run(cfg, "find_loss"):
+            return _find(cfg, wish, began)
 
 
 def _find(cfg: CfgNode, wish: Wish, began: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.features.store import image_size
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
@@ -25,6 +28,18 @@ PARTS = ("train", "holdout", "test")
 _CUT = {part: f"cut_sem_seg_{part}" for part in PARTS}
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
+
+OPTIONS = {
+    "DATASETS.FOLDER.IMAGES": "--images",
+    "DATASETS.FOLDER.LABELS": "--labels",
+    "DATASETS.FOLDER.CLASSES": "--classes",
+    "DATASETS.FOLDER.VOID": "--void",
+    "DATASETS.FOLDER.GROUPS": "--groups",
+    "DATASETS.FOLDER": "--images, --labels, --classes, --void, --groups",
+    "SEARCH.METRIC": "--metric",
+    "OUTPUT_DIR": "--output",
+}
+"""What errors call a key of the config -> what the user of find_loss.py has typed."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,20 @@ class Wish:
     groups: str = ""
     workers: int = 1
     opts: Sequence[str] = ()
+
+
+@contextmanager
+def options_named() -> Iterator[None]:
+    """Errors of the ring name keys of a config that the user of find_loss.py never sees."""
+    try:
+        yield
+    except (ConfigError, OSError, SplitError, *DATA_ERRORS) as error:
+        text = str(error)
+        for key, option in OPTIONS.items():
+            text = re.sub(rf"\b{key}\b", option, text)
+        if text == str(error):
+            raise
+        raise ConfigError(text) from error
 
 
 def prepared(wish: Wish) -> CfgNode:

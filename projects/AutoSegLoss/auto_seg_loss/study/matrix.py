@@ -16,7 +16,7 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.inspection import build_evaluators
 from auto_seg_loss.study.record import RECORD, Record, Trial
-from auto_seg_loss.study.settings import Setting, read_settings
+from auto_seg_loss.study.settings import RESERVED, Setting, read_settings
 from auto_seg_loss.study.trials import (
     file_digest,
     images_digest,
@@ -105,6 +105,8 @@ def read_study(config_file: str, opts: Sequence[str]) -> Study:
     """The study of a config file and KEY VALUE options; ``ConfigError`` for what cannot be read."""
     cfg, settings = read_settings(config_file, opts)
     journal = cfg.STUDY.JOURNAL
+    if journal and not Path(journal).is_file():
+        raise ConfigError(f"STUDY.JOURNAL {journal} is no file; give the journal of a search.")
     candidates = pick_candidates(Path(journal), cfg.STUDY.CANDIDATES) if journal else []
     return Study(cfg, settings, candidates)
 
@@ -142,8 +144,17 @@ def check_study(study: Study) -> None:
         check_executor(study.config)
     if not study.cells:
         raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
+    node = study.config.STUDY
+    if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
+        raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
+    if taken := sorted(study.losses.keys() & set(RESERVED)):
+        raise ConfigError(f"No loss of a study may be called {taken[0]!r}; give it another name.")
     for setting in study.settings:
-        _check_setting([cell for cell in study.cells if cell.setting is setting])
+        try:
+            _check_setting([cell for cell in study.cells if cell.setting is setting])
+        except ValueError as error:
+            where = ", ".join(setting.labels) + ": " * bool(setting.labels)
+            raise ConfigError(f"{where}{error}") from error
     found = {one.spec.name for one in study.candidates}  # whose files are not there yet
     for cell in study.cells:
         if cell.loss not in found:

@@ -98,9 +98,14 @@ def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Pat
     """
     try:
         with only_warnings():
-            model = trained(cfg, trial, settings)
-            save_predictions(cfg, model, shown)
-            return {"scores": {cfg.DATASETS.TEST[0]: measure(cfg, model)}}
+            trainer = trained(cfg, trial, settings)
+            save_predictions(cfg, trainer.model, shown)
+            scores = {name: score / 100 for name, score in trainer.results["sem_seg"].items()}
+            if not scores.keys() >= set(measures(cfg)):
+                scores = measure(cfg, trainer.model)
+            return {
+                "scores": {cfg.DATASETS.TEST[0]: {name: scores[name] for name in measures(cfg)}}
+            }
     except FloatingPointError as error:  # an outcome of this loss, not of the study
         logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).partition("\n")[0])
         return {"scores": {}}
@@ -110,8 +115,11 @@ def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Pat
         return {"failed": one_line(error), "trace": traceback.format_exc()}
 
 
-def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Any:
-    """The network of a cell; goes on from the checkpoint in its folder, if it is of this trial."""
+def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Trainer:
+    """The training of a cell, done and scored.
+
+    It goes on from the checkpoint in its folder, if that is of this trial.
+    """
     folder = Path(cfg.OUTPUT_DIR)
     resume = any(folder.glob("*.pth")) and _is_of(folder / BEGUN, trial, settings)
     if not resume:
@@ -126,7 +134,7 @@ def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Any:
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume)
     trainer.train()
-    return trainer.model
+    return trainer
 
 
 def _is_of(path: Path, trial: Trial, settings: Mapping[str, Any]) -> bool:

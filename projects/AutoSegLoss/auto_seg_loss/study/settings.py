@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import expanduser
@@ -14,6 +15,11 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import expand_homes, register_names
 from auto_seg_loss.runtime.configs import load_config, read_yaml
 from auto_seg_loss.runtime.errors import ConfigError
+
+RESERVED = ("tensorboard", "losses")
+"""Folders below OUTPUT_DIR, events and specs of candidates: no label or loss is called so."""
+
+_LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +66,16 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str,
     axis: dict[str, dict[str, Any]] = {}
     for entry in entries:
         # YAML reads an entry without quotes as a mapping.
-        (parts,) = entry.items() if isinstance(entry, Mapping) else [str(entry).split(":", 1)]
-        label, path = parts[0].strip(), expanduser(parts[-1].strip())
-        if len(parts) != 2 or label in axis or "/" in label:
+        pairs = list(entry.items()) if isinstance(entry, Mapping) else [str(entry).split(":", 1)]
+        label, path = (str(part).strip() for part in (pairs[0][0], pairs[0][-1]))
+        named = _LABEL.fullmatch(label) and label not in (*axis, *RESERVED)
+        if len(pairs) != 1 or len(pairs[0]) != 2 or not named:
             raise ConfigError(
                 f'{key} expects entries "label: config.yaml" with different labels, which name '
-                f"folders; got {entry!r}."
+                f"folders: letters, digits and _.+- only, none of {', '.join(RESERVED)}; got "
+                f"{entry!r}."
             )
-        axis[label] = read_yaml(folder / path)
+        axis[label] = read_yaml(folder / expanduser(path))
     return axis or {"": {}}
 
 

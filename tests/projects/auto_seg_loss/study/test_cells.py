@@ -51,7 +51,7 @@ def run(cell, trial=None, settings=SETTINGS):
 
 def test_a_network_is_measured_and_its_predictions_are_kept(cell):
     result = run(cell)
-    model = trained(cell.config, cell.trial, SETTINGS).eval()
+    model = trained(cell.config, cell.trial, SETTINGS).model.eval()
     shown = result["scores"][TEST]
     evaluator = build_evaluator(cell.config, DatasetCatalog.get(TEST), TEST)
     scores = evaluate(cell.config, model, [evaluator])["sem_seg"]
