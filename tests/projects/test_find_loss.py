@@ -9,6 +9,7 @@ import signal
 
 import pytest
 import yaml
+from PIL import Image
 
 from autoseg_core import load_loss
 
@@ -89,4 +90,14 @@ def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
 def test_a_mistake_is_one_line_and_nothing_is_written(scripts, folder, weights, options, named):
     text = find(scripts, folder, *options, *TINY, "FEATURES.WEIGHTS", weights).refusal()
     assert re.search(named, text), text
+    assert not (folder / "found").exists()
+
+
+def test_labels_of_one_class_are_refused_before_features(scripts, folder, weights):
+    for path in (folder / "labels").iterdir():
+        with Image.open(path) as label:
+            size = label.size
+        Image.new("L", size).save(path)
+    text = find(scripts, folder, *TINY, "FEATURES.WEIGHTS", weights).refusal()
+    assert "hold one class" in text and "--classes" in text
     assert not (folder / "found").exists()

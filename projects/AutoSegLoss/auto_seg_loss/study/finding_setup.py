@@ -109,6 +109,11 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> int:
     options = [str(text) for pair in keys.items() for text in pair]
     cfg = load_config(str(CONFIGS / BASE), [*options, *wish.opts])
     classes = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
+    if classes < 2:
+        raise ConfigError(
+            f"The labels in {wish.labels} hold one class, and a segmentation needs two: give "
+            "background a number of its own, or name all classes with --classes."
+        )
     cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = classes
     check_search(cfg)
     return classes
