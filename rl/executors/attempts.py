@@ -13,7 +13,6 @@ import errno
 import math
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate, ExecutorError
@@ -50,12 +49,11 @@ def evaluate(
     candidate: Candidate,
     policy: AttemptPolicy,
     log: Callable[[str], None],
-    limit: Callable[[float | None], AbstractContextManager[None]] = time_limit,
 ) -> ProxyResult:
     """The task's result, or a lost one; ``log`` is told of every attempt that failed.
 
-    ``limit`` ends an attempt after so many seconds. Raises ExecutorError for a theta of another
-    dimension than the task's space: no further attempt and no other candidate would do better.
+    Raises ExecutorError for a theta of another dimension than the task's space: no further attempt
+    and no other candidate would do better.
     """
     space = space_of(task)
     if space is not None and candidate.theta.shape != (space.dim,):
@@ -66,7 +64,7 @@ def evaluate(
     attempts = 1 + policy.max_retries
     for number in range(1, attempts + 1):
         try:
-            with limit(policy.timeout):
+            with time_limit(policy.timeout):
                 # A copy: a task that writes into its argument must not change the candidate.
                 result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
             return check_result(task, result)

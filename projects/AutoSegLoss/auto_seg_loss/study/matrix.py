@@ -16,7 +16,7 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.inspection import build_evaluators
 from auto_seg_loss.study.record import RECORD, Record, Trial
-from auto_seg_loss.study.settings import RESERVED, Setting, read_settings
+from auto_seg_loss.study.settings import CANDIDATES, RESERVED, Setting, read_settings
 from auto_seg_loss.study.trials import (
     file_digest,
     images_digest,
@@ -75,7 +75,7 @@ class Study:
     @property
     def candidates_folder(self) -> Path:
         """Where the specs of the candidates are kept."""
-        return self.output / "losses"
+        return self.output / CANDIDATES
 
     @cached_property
     def losses(self) -> dict[str, str]:

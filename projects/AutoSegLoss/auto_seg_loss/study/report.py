@@ -15,6 +15,7 @@ from auto_seg_loss.study.inspection import measures
 from auto_seg_loss.study.matrix import Cell, Study
 from auto_seg_loss.study.record import Result
 from auto_seg_loss.study.results import Summary, Table, correlations, summaries, table_of
+from auto_seg_loss.study.settings import TENSORBOARD
 from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread, note_if_equal
 from autoseg_core.files import replacing
 
@@ -83,7 +84,7 @@ def _write_csv(path: Path, table: Table) -> None:
 
 def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
     """Apart from the events of the trainings: each scalar of a run is a column of HPARAMS."""
-    folder = study.output / "tensorboard"
+    folder = study.output / TENSORBOARD
     shutil.rmtree(folder, ignore_errors=True)
     for cell, row in zip(study.cells, table, strict=True):
         solver = cell.config.SOLVER

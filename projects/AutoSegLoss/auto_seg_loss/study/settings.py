@@ -16,7 +16,7 @@ from auto_seg_loss.config import expand_homes, register_names
 from auto_seg_loss.runtime.configs import load_config, read_yaml
 from auto_seg_loss.runtime.errors import ConfigError
 
-RESERVED = ("tensorboard", "losses")
+TENSORBOARD, CANDIDATES = RESERVED = ("tensorboard", "losses")
 """Folders below OUTPUT_DIR, events and specs of candidates: no label or loss is called so."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
