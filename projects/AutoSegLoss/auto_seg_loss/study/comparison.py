@@ -1,6 +1,6 @@
 """A comparison of losses: each at the learning rate that the hold-out chooses, with several seeds.
 
-R: learning rates; S: seeds.
+R: learning rates; S: seeds of the trainings that are reported.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from detectron2.config import CfgNode
 from tqdm import tqdm
 
@@ -35,8 +36,10 @@ from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
-RATE_SEED = 101
-"""Seed of the trainings that choose a rate; those that are reported have others, 1 to S."""
+RATE_SEEDS = (101, 102, 103)
+"""Seeds of the trainings that choose rates; those that are reported have others, 1 to S."""
+LEADING = 2
+"""Rates of a loss that are trained with all of these seeds; the others with the first alone."""
 
 
 @dataclass(eq=False)
@@ -44,9 +47,10 @@ class Comparison:
     """What is compared with, and the record of all trainings, OUTPUT_DIR/trials.jsonl.
 
     cfg: of the data, the network and the solver. iterations: of every training. rates: (R,) the
-    grid. seeds: S. workers: processes. predictions: where those of the first seed are kept, see
-    ``save_predictions``; None for nowhere. every: ``repeat`` scores the hold-out after every so
-    many iterations too; 0 for the last alone.
+    grid. seeds: S, from 1 on. workers: processes. predictions: where those of the first seed are
+    kept, see ``save_predictions``; None for nowhere. every: ``repeat`` scores the hold-out after
+    every so many iterations too; 0 for the last alone. rate_seeds: of the trainings that choose a
+    rate.
 
     A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC.
     ``ConfigError`` without SEARCH.HOLDOUT.DATASETS.
@@ -59,6 +63,7 @@ class Comparison:
     workers: int = 1
     predictions: Path | None = None
     every: int = 0
+    rate_seeds: Sequence[int] = RATE_SEEDS
     record: Record = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,22 +78,35 @@ class Comparison:
                 left.unlink()
         self._specs: dict[str, tuple[str, str]] = {}
 
-    def choose(self, losses: Iterable[str]) -> None:
-        """Train each loss once at every rate, and score it on the hold-out."""
-        trials = [self._trial(loss, rate, RATE_SEED) for loss in losses for rate in self.rates]
+    def choose(self, losses: Sequence[str], metrics: Sequence[str]) -> None:
+        """Train each loss at every rate, and score it on the hold-out; then again, with the other
+        seeds, at the rates that lead for a metric: one seed may flatter an unstable loss."""
+        first, *others = self.rate_seeds
+        trials = [self._trial(loss, rate, first) for loss in losses for rate in self.rates]
         self._run(trials, (self.holdout,), "learning rates")
+        made = ((a, rate) for a in losses for metric in metrics for rate in self._lead(a, metric))
+        pairs = list(dict.fromkeys(made))
+        trials = [self._trial(*pair, seed) for seed in others for pair in pairs]
+        self._run(trials, (self.holdout,), "learning rates, other seeds")
 
     def rate(self, loss: str, metric: str) -> float:
-        """The rate with the best score on the hold-out; of equals the smallest."""
-        return max(sorted(self.rates), key=lambda rate: self.at_rate(loss, rate, metric))
+        """Of the leading rates the one with the best mean on the hold-out; of equals the
+        smallest."""
+        leading = sorted(self._lead(loss, metric))
+        return max(leading, key=lambda rate: np.mean(self.at_rate(loss, rate, metric)))
 
-    def at_rate(self, loss: str, rate: float, metric: str) -> float:
-        """The score in [0, 1] on the hold-out of the training that ``choose`` made."""
-        return self._score(self._trial(loss, rate, RATE_SEED), self.holdout, metric)
+    def at_rate(self, loss: str, rate: float, metric: str) -> list[float]:
+        """Scores in percent on the hold-out of the trainings that ``choose`` made: one for each of
+        ``rate_seeds`` at a leading rate, one at the others."""
+        leads = rate in self._lead(loss, metric)
+        seeds = self.rate_seeds if leads else self.rate_seeds[:1]
+        return [self._held_out(loss, rate, seed, metric) for seed in seeds]
 
     def best(self, losses: Sequence[str], metric: str) -> str:
-        """The loss with the best score on the hold-out at its rate; of equals the first."""
-        return max(losses, key=lambda loss: self.at_rate(loss, self.rate(loss, metric), metric))
+        """The loss with the best mean on the hold-out at its rate; of equals the first."""
+        return max(
+            losses, key=lambda loss: np.mean(self.at_rate(loss, self.rate(loss, metric), metric))
+        )
 
     def repeat(self, losses: Iterable[str], metrics: Sequence[str]) -> None:
         """Train each loss with every seed, at its rate for each metric; score on the test."""
@@ -118,13 +136,24 @@ class Comparison:
     def _settings(self) -> dict[str, Any]:
         """Those of the record: beside the config also images, and the weights of each seed."""
         cfg, start = self.cfg, self.cfg.MODEL.WEIGHTS
-        seeds = map(str, (RATE_SEED, *range(1, self.seeds + 1)))
+        seeds = map(str, (*self.rate_seeds, *range(1, self.seeds + 1)))
         return {
             **pinned_settings(cfg),
             "images": images_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
             "weights": {seed: weights_digest(start.replace("{seed}", seed)) for seed in seeds},
             "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
         }
+
+    def _lead(self, loss: str, metric: str) -> list[float]:
+        """(min(R, LEADING),) rates, the best by the first seed."""
+        first = self.rate_seeds[0]
+        ranked = sorted(
+            sorted(self.rates), key=lambda rate: -self._held_out(loss, rate, first, metric)
+        )
+        return ranked[:LEADING]
+
+    def _held_out(self, loss: str, rate: float, seed: int, metric: str) -> float:
+        return 100 * self._score(self._trial(loss, rate, seed), self.holdout, metric)
 
     def _repeated(self, loss: str, metric: str) -> list[Trial]:
         rate = self.rate(loss, metric)

@@ -17,7 +17,7 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
-from auto_seg_loss.study.comparison import Comparison
+from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_report import Found, write_report
 from auto_seg_loss.study.finding_setup import Wish, options_named, prepared
 from auto_seg_loss.study.trials import SOFT
@@ -67,13 +67,15 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     baselines = [*BASELINES, *surrogates]
     iterations, minutes = _plan(cfg, wish, began, len(surrogates))
     shown = wish.output / "predictions"
-    comparison = Comparison(cfg, iterations, RATES, workers=wish.workers, predictions=shown)
+    comparison = Comparison(
+        cfg, iterations, RATES, workers=wish.workers, predictions=shown, rate_seeds=RATE_SEEDS[:1]
+    )
     _say(f"Baselines, {iterations} iterations each: {', '.join(baselines)}")
-    comparison.choose(baselines)
+    comparison.choose(baselines, [metric])
     _say("Search")
     spec = _search(cfg, iterations, comparison.rate(searched, metric), minutes)
     _say("Comparison on the test part")
-    comparison.choose([spec])
+    comparison.choose([spec], [metric])
     best = comparison.best(baselines, metric)
     final = tuple(dict.fromkeys(["cross_entropy", best, *surrogates, spec]))
     comparison.repeat(final, [metric])
@@ -105,7 +107,8 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
 def _seconds_each(cfg: CfgNode) -> float:
     """Of an iteration, in a training that is too short to be of use."""
     begin = time.monotonic()
-    Comparison(cfg, PROBE, rates=RATES[:1]).choose(BASELINES[:1])
+    probe = Comparison(cfg, PROBE, rates=RATES[:1], rate_seeds=RATE_SEEDS[:1])
+    probe.choose(BASELINES[:1], [cfg.SEARCH.METRIC])
     return (time.monotonic() - begin) / PROBE
 
 

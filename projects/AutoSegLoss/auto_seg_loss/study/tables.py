@@ -35,7 +35,7 @@ def compare(
 
     found: the one of ``losses`` whose gains over the others are told too.
     """
-    comparison.choose(losses)
+    comparison.choose(losses, metrics)
     parts = [rate_table(comparison, losses, metric) for metric in metrics]
     if comparison.seeds:
         comparison.repeat(losses, metrics)
@@ -46,12 +46,18 @@ def compare(
 
 
 def rate_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
-    """The score of each loss in percent on the hold-out at every rate."""
+    """The score of each loss in percent on the hold-out at every rate, of one seed; with a spread
+    where it is the mean of several."""
     rates = sorted(comparison.rates)
-    scores = [[100 * comparison.at_rate(a, rate, metric) for rate in rates] for a in losses]
-    rows = [[a, *map("{:.1f}".format, own)] for a, own in zip(losses, scores, strict=True)]
+    scores = [[comparison.at_rate(loss, rate, metric) for rate in rates] for loss in losses]
+    rows = [[a, *map(_one_decimal, own)] for a, own in zip(losses, scores, strict=True)]
     table = markdown(rows, [f"{metric} on the hold-out", *map("{:g}".format, rates)])
-    return table + note_if_equal(np.ravel(scores))
+    return table + note_if_equal(np.concatenate([one for own in scores for one in own]))
+
+
+def _one_decimal(scores: Sequence[float]) -> str:
+    spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
+    return f"{np.mean(scores):.1f}{spread}"
 
 
 def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:

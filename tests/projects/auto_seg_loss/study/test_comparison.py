@@ -8,13 +8,24 @@ import shutil
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.comparison import RATE_SEED, Comparison, canonical_loss, canonical_metric
+from auto_seg_loss.study.comparison import (
+    RATE_SEEDS,
+    Comparison,
+    canonical_loss,
+    canonical_metric,
+)
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.record import Trial
 from auto_seg_loss.study.tables import curve_table, gains, rate_table, score_table
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
 SEEDS = (1, 2, 3)
+
+
+def hold_out(made, loss, rate, *scores):
+    """One score, or one for each of the seeds that choose a rate."""
+    for seed, score in zip(RATE_SEEDS, scores * (3 // len(scores)), strict=True):
+        made.record.add(Trial(loss, rate, 10, seed), {"scores": {HOLDOUT: {"mIoU": score}}})
 
 
 @pytest.fixture
@@ -25,9 +36,7 @@ def comparison(make_cfg, shapes, tmp_path):
     made = Comparison(cfg, 10, rates=(1.0, 0.1), seeds=3)
     for loss, scores in {"a": {0.1: 0.2, 1.0: 0.4}, "b": {0.1: 0.5, 1.0: 0.5}}.items():
         for rate, score in scores.items():
-            made.record.add(
-                Trial(loss, rate, 10, RATE_SEED), {"scores": {HOLDOUT: {"mIoU": score}}}
-            )
+            hold_out(made, loss, rate, score)
     for seed in SEEDS:
         for loss, rate, gain in (("a", 1.0, 0.0), ("b", 0.1, 0.01)):
             scores = {TEST: {"mIoU": 0.1 * seed + gain}}
@@ -41,8 +50,30 @@ def test_the_rate_is_the_best_on_the_holdout_and_of_equals_the_smallest(comparis
     assert comparison.best(["a", "b"], "mIoU") == "b"
 
 
+def test_a_rate_that_leads_by_one_seed_is_tried_with_others(comparison):
+    comparison.rates = (0.1, 0.3, 1.0)
+    hold_out(comparison, "a", 0.1, 0.5, 0.3, 0.1)
+    hold_out(comparison, "a", 0.3, 0.45, 0.9, 0.9)
+    hold_out(comparison, "a", 1.0, 0.48, 0.47, 0.49)
+    assert comparison.rate("a", "mIoU") == 1.0  # 0.3 does not lead with the first seed
+    assert comparison.at_rate("a", 0.3, "mIoU") == [45.0]
+    row = rate_table(comparison, ["a"], "mIoU").splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["30.0 ± 20.0", "45.0", "48.0 ± 1.0"]
+
+
+def test_only_leading_rates_are_trained_with_all_seeds(make_cfg, shapes, weights):
+    cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", weights)
+    made = Comparison(cfg, 2, rates=(0.1, 0.2, 0.3), seeds=1)
+    made.choose(["dice"], ["mIoU"])
+    trained = [(trial.rate, trial.seed) for trial in made.record.results]
+    assert trained[:3] == [(0.1, 101), (0.2, 101), (0.3, 101)]
+    assert sorted(seed for _, seed in trained[3:]) == [102, 102, 103, 103]
+    assert len({rate for rate, _ in trained[3:]}) == 2
+
+
 def test_a_training_that_diverged_scores_nothing(comparison):
-    comparison.record.add(Trial("b", 0.1, 10, RATE_SEED), {"scores": {}})
+    for seed in RATE_SEEDS:
+        comparison.record.add(Trial("b", 0.1, 10, seed), {"scores": {}})
     assert comparison.rate("b", "mIoU") == 1.0
 
 
@@ -62,7 +93,7 @@ def test_iterations_to_the_final_score_of_the_first_loss(comparison):
         ("c", 0.1): [(50, 60, 70), (10, 20, 30), (60, 60, 60)],
     }
     for rate in made.rates:
-        made.record.add(Trial("c", rate, 10, RATE_SEED), {"scores": {HOLDOUT: {"mIoU": 0.5}}})
+        hold_out(made, "c", rate, 0.5)
     for (loss, rate), of_seeds in curves.items():
         for seed, (first, second, last) in zip(SEEDS, of_seeds, strict=True):
             points = [(4, first), (6, 99), (8, second)]  # 6: of an earlier, finer grid
@@ -83,10 +114,11 @@ def test_a_curve_is_recorded_and_changes_no_score(make_cfg, shapes, weights):
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", weights)
     for every, points in ((0, [5]), (9, [5]), (2, [2, 4, 5]), (4, [4, 5])):  # only 2 asks for more
         made = Comparison(cfg, 5, rates=(0.1,), seeds=1, every=every)
-        made.choose(["dice"])
+        made.choose(["dice"], ["mIoU"])
         made.repeat(["dice"], ["mIoU"])
         assert [iteration for iteration, _ in made.curves("dice", "mIoU")[0]] == points
-    chosen, plain, curved = [json.loads(x) for x in made.record.path.read_text().splitlines()[1:]]
+    lines = made.record.path.read_text().splitlines()[1:]
+    chosen, *_, plain, curved = map(json.loads, lines)
     assert "curve" not in chosen and "curve" not in plain
     assert [iteration for iteration, _ in curved["curve"]] == [2, 4]
     assert {key: curved[key] for key in plain} == plain
@@ -109,7 +141,7 @@ def test_equal_scores_are_said_to_show_nothing(comparison):
         comparison.record.add(Trial("b", 0.1, 10, seed), {"scores": {TEST: {"mIoU": 0.5}}})
         comparison.record.add(Trial("a", 1.0, 10, seed), {"scores": {TEST: {"mIoU": 0.5}}})
     assert "All 6 scores are equal" in score_table(comparison, ["a", "b"], "mIoU")
-    assert "All 2 scores are equal" in rate_table(comparison, ["b"], "mIoU")
+    assert "All 6 scores are equal" in rate_table(comparison, ["b"], "mIoU")
     assert "equal" not in rate_table(comparison, ["a"], "mIoU")
 
 
@@ -125,9 +157,7 @@ def test_verdicts_of_a_table_hold_together(comparison):
     """Twice p = 0.047."""
     for loss in "bcd":
         for rate in (0.1, 1.0):
-            comparison.record.add(
-                Trial(loss, rate, 10, RATE_SEED), {"scores": {HOLDOUT: {"mIoU": 0.5}}}
-            )
+            hold_out(comparison, loss, rate, 0.5)
         for seed, gain in zip(SEEDS, (1.9, 4.4, 3.3), strict=True):
             scores = {TEST: {"mIoU": 0.1 * seed + gain / 100}}
             comparison.record.add(Trial(loss, 0.1, 10, seed), {"scores": scores})
@@ -139,7 +169,7 @@ def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "STUDY.IMAGES", 2)
     made = Comparison(cfg, 1, rates=(0.1,), seeds=1, predictions=tmp_path / "predictions")
     losses = ["cross_entropy", "dice"]
-    made.choose(losses)
+    made.choose(losses, ["mIoU"])
     made.repeat(losses, ["mIoU"])
     columns, rows = predictions(made, Found("mIoU", tuple(losses), "dice", "dice"))
     assert columns == ["image", "truth", "cross_entropy", "the searched loss"]
@@ -153,7 +183,7 @@ def test_a_record_is_of_its_files(make_cfg, shapes, tmp_path, monkeypatch, what)
     monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
     start.write_bytes(b"1")
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", start)
-    Comparison(cfg, 10).record.add(Trial("a", 1.0, 10, RATE_SEED), {"scores": {}})
+    Comparison(cfg, 10).record.add(Trial("a", 1.0, 10, RATE_SEEDS[0]), {"scores": {}})
     assert Comparison(cfg, 10, seeds=9).record.results
     changed = next((copy / "shapes").rglob("test_*.png")) if what == "images" else start
     changed.write_bytes(changed.read_bytes() + b"longer")
