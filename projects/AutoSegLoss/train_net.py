@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
+import torch
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
@@ -42,6 +43,11 @@ def main() -> None:
     if not arguments.eval_only:
         checks += [check_train_data, *([check_resume] if arguments.resume else [])]
     with explain_user_errors():
+        if arguments.num_gpus > max(1, torch.cuda.device_count()):
+            raise ConfigError(
+                f"--num-gpus {arguments.num_gpus}: PyTorch finds {torch.cuda.device_count()} GPUs "
+                "on this machine; leave the option out to train in one process."
+            )
         cfg = checked_config(arguments.config_file, arguments.opts, *checks)
         # One lock for all processes, those of other machines too: the first machine's.
         sole = not arguments.eval_only and arguments.machine_rank == 0

@@ -101,3 +101,13 @@ def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
     assert before["sem_seg"][0] == ",".join(PAPER_METRICS)
     assert not (tmp_path / "strict" / "model_final.pth").exists()
     assert not (tmp_path / "strict" / "run.json").exists()
+
+
+# --- refusals ---
+
+
+def test_more_processes_than_gpus_are_refused_in_one_line(train, tmp_path):
+    gpus = torch.cuda.device_count()
+    text = train(tmp_path / "run", "--num-gpus", max(2, gpus + 1)).refusal()
+    assert f"PyTorch finds {gpus} GPUs" in text and text.count("\n") == 1
+    assert not (tmp_path / "run").exists()

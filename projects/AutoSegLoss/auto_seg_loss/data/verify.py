@@ -39,6 +39,11 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     """
     if not dicts:
         raise DatasetError(f"data set {name!r} has no images")
+    if lacking := sum("sem_seg_file_name" not in item for item in dicts):
+        raise DatasetError(
+            f"data set {name!r}: {lacking} of {len(dicts)} records have no sem_seg_file_name, the "
+            "file of the label; take a data set for semantic segmentation"
+        )
     images = look_at_images([item["file_name"] for item in dicts])
     labels = look_at_labels([item["sem_seg_file_name"] for item in dicts], palette)
     _refuse(name, len(dicts), [p for item in dicts for p in _problems(item, images, labels)])

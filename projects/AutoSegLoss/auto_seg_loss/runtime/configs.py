@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from detectron2.config import CfgNode
+from fvcore.common.config import CfgNode as LocalCfgNode
 
 from auto_seg_loss.config import expand_homes, flat, project_defaults, register_names
 from auto_seg_loss.runtime.errors import ConfigError
@@ -44,13 +45,13 @@ def _nearest_key(words: str) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The keys of a YAML config over those of its ``_BASE_`` files.
+    """The keys of a YAML config over those of its ``_BASE_`` files, which are local.
 
-    Raises ``ConfigError`` for a file that is missing or is not plain YAML, such as one with the
-    tags ``!!python/...``, which Detectron2 would execute.
+    Raises ``ConfigError`` for a file that is missing, an address such as https://, which Detectron2
+    would fetch, and what is not plain YAML, such as the tags ``!!python/...``, which it would run.
     """
-    try:
-        return dict(CfgNode.load_yaml_with_base(str(user_path(path)), allow_unsafe=False))
+    try:  # fvcore's reader opens local files only, Detectron2's remote ones too
+        return dict(LocalCfgNode.load_yaml_with_base(str(user_path(path)), allow_unsafe=False))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no config file {error.filename or path}") from None
     except (

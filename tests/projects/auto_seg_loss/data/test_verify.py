@@ -54,6 +54,12 @@ def test_all_problems_come_in_one_error(pair):
     assert words.count("no such file") == 10 and words.endswith("and 3 more")
 
 
+def test_records_without_a_label_file_are_refused(pair):
+    boxes = {"file_name": pair()["file_name"], "annotations": []}  # as of a set for detection
+    with pytest.raises(DatasetError, match=r"'d': 1 of 2 records have no sem_seg_file_name"):
+        verify_dataset("d", [pair(), boxes])
+
+
 @pytest.mark.parametrize(
     ("kind", "channels", "highest", "read"),
     [

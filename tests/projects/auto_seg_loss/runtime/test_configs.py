@@ -55,6 +55,11 @@ def test_nothing_is_executed(write, tmp_path, place):
     assert not (tmp_path / "executed").exists()
 
 
+def test_bases_are_local(write):
+    with pytest.raises(ConfigError, match="there is no config file http:/+127.0.0.1:1/base.yaml"):
+        read_yaml(write("_BASE_: http://127.0.0.1:1/base.yaml\n"))
+
+
 @pytest.mark.parametrize(
     "text",
     ["SOLVER: [\n", "", "- 1\n", "_BASE_: 3\n", "_BASE_: mine.yaml\n", b"A: \xff\xfe"],

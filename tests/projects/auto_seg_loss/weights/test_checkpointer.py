@@ -115,6 +115,14 @@ def test_a_start_may_lack_the_head(tmp_path, source):
     assert torch.equal(network.sem_seg_head.weight, head)
 
 
+def test_what_a_start_lacks_is_said(tmp_path, caplog):
+    torch.save({**Network(4).state_dict(), "other": torch.ones(1)}, tmp_path / "weights.pth")
+    Checkpointer(Network()).load(str(tmp_path / "weights.pth"))
+    assert "'sem_seg_head.weight' to the model due to incompatible shapes: (4, 2)" in caplog.text
+    assert "not found in the checkpoint:\nsem_seg_head.{bias, weight}" in caplog.text
+    assert "not used by the model:\n  other" in caplog.text
+
+
 @pytest.mark.parametrize(
     "source, words",
     [
