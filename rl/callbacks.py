@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import NoReturn, TextIO
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
 from rl.events import CandidateEvent, RoundEvent, SearchResult, SearchStart, SelectionEvent
+from rl.signals import uninterrupted
 
 
 class Callback:
@@ -33,6 +34,17 @@ class Callback:
 
     def close(self) -> None:
         """At the very end, also after an error; release what is held."""
+
+
+def tell_all(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
+    """Call this method of each, with the event; a signal that asks to stop waits for the last.
+
+    Writers of files have threads and locks of their own: an exception before a lock is given back
+    would leave them waiting for ever.
+    """
+    with uninterrupted():
+        for callback in callbacks:
+            getattr(callback, name)(*event)
 
 
 class ProgressBar(Callback):

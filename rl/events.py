@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rl.estimates import Finalist
 from rl.executors.base import Candidate
 from rl.halving import evaluations
 from rl.proxy import ProxyResult
-from rl.selection import Finalist, Selection
+from rl.selection import Selection
 
 Stage = Literal["search", "rung", "selection"]
 

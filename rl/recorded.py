@@ -6,7 +6,7 @@ Shapes: N candidates of a round, D search coordinates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rl.executors.base import Candidate, Executor
 from rl.journal import EVALUATIONS, Journal, JournalError, Record
 from rl.proxy import ProxyResult, result_from_json
+from rl.settings_diff import differences
 
 MAX_LOST = 0.25
 """The share of a round's evaluations that may be lost, and of the final's; more end a search."""
@@ -44,6 +45,14 @@ def candidates_of_round(seed: int, index: int, thetas: NDArray[np.float64]) -> l
     return [Candidate(f"r{index:02d}c{i:02d}", theta, own) for i, theta in enumerate(thetas)]
 
 
+def candidates_of_final(
+    seed: int, index: int, thetas: Mapping[int, NDArray[np.float64]]
+) -> list[Candidate]:
+    """Those of fresh seed `index`: the theta (D,) of each finalist, by its number."""
+    own = candidate_seed(seed, "selection", index)
+    return [Candidate(f"s00c{i:02d}m{index}", theta, own) for i, theta in thetas.items()]
+
+
 class Recorded:
     """What evaluates and what remembers, as one; it counts what came.
 
@@ -60,9 +69,12 @@ class Recorded:
     def __init__(self, executor: Executor, journal: Journal, max_lost: float) -> None:
         self.executor, self.journal, self.max_lost = executor, journal, max_lost
         self.known: dict[str, Record] = {}
+        self._written: dict[tuple[str, int | None], Record] = {}  # rounds and result, once each
         for record in journal.records:
             if record["kind"] in EVALUATIONS:
                 self.known[record["id"]] = record
+            else:
+                self._written[record["kind"], record.get("round")] = record
             for again in record["ids"] if record["kind"] == "again" else ():
                 self.known.pop(again, None)
         self.counts: Counter[str] = Counter()
@@ -88,21 +100,35 @@ class Recorded:
             result = result_from_json(record)
             yield candidate, result, replayed
             self.counts[result.status] += 1
-            if result.status == "failed":
+            if result.status != "ok":
                 self._reason = result.reason
             if result.status == "lost":
                 self._lost.append(candidate.id)
-                self._check_lost(result.reason)
+                self._check_lost()
+
+    def write_once(self, record: Record) -> Record:
+        """The record of this kind and round: that of the journal, or else this one, written."""
+        key = record["kind"], record.get("round")
+        if key not in self._written:
+            self._written[key] = self.journal.append(record)
+        return self._written[key]
 
     def check_hope(self) -> None:
         """SearchError when there was nothing but failures, of eight evaluations or more."""
-        failures = self.counts["failed"]
-        if failures >= _HOPELESS and not self.counts["ok"]:
-            raise SearchError(
-                f"all of the first {failures} evaluations failed, so there is nothing to learn "
-                f"from; the last: {self._reason}. The journal {self.journal.path} holds every "
-                "reason: mend it, and start again in another output directory"
-            )
+        if self.counts["failed"] >= _HOPELESS and not self.counts["ok"]:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """SearchError, since no candidate has a reward."""
+        self.let_again()
+        failed, lost = self.counts["failed"], self.counts["lost"]
+        raise SearchError(
+            f"no candidate has a reward: of the first {self.counts.total()} evaluations {failed} "
+            f"failed and {lost} were lost, the last one because of this: {self._reason}. Against "
+            "failures a smaller learning rate, or a better start, often helps. The journal "
+            f"{self.journal.path} holds every reason: mend it, and start again in another output "
+            "directory"
+        )
 
     def let_again(self) -> None:
         """The search stops over what was lost in this stage: resuming it evaluates that again."""
@@ -114,11 +140,12 @@ class Recorded:
         record, asked = self.known[candidate.id], _name(candidate)
         recorded = {key: record.get(key) for key in asked}
         if asked != recorded:
+            rows = differences(_by_coordinate(recorded), _by_coordinate(asked))
             raise JournalError(
-                f"{self.journal.path}: candidate {candidate.id} was recorded with {recorded}, this "
-                f"search asks for {asked}. The journal was changed, or code or libraries differ "
-                "from those it was written with: resume with those, or start in another output "
-                "directory"
+                f"{self.journal.path}: candidate {candidate.id} is recorded with other values than "
+                f"this search asks for (recorded -> asked): {rows[0]}; in all {len(rows)} differ. "
+                "The journal was changed, or code or libraries differ from those it was written "
+                "with: resume with those, or start in another output directory"
             )
         return record
 
@@ -127,13 +154,13 @@ class Recorded:
             raise RuntimeError(f"expected the executor's result of {expected.id}, got {came.id}")
         return self.journal.append({**_name(expected), **asdict(result)})
 
-    def _check_lost(self, reason: str) -> None:
+    def _check_lost(self) -> None:
         lost = len(self._lost)
         if lost > self.max_lost * self._size:
             self.let_again()
             raise SearchError(
                 f"{lost} of {self._size} evaluations were lost, more than the share "
-                f"{self.max_lost:g} that may be; the last: {reason}. The journal "
+                f"{self.max_lost:g} that may be; the last: {self._reason}. The journal "
                 f"{self.journal.path} holds every reason: mend it and resume the search, which "
                 "evaluates them again"
             )
@@ -145,3 +172,7 @@ def _name(candidate: Candidate) -> Record:
     if candidate.budget < 1.0:
         name |= {"kind": "rung", "budget": candidate.budget}
     return {**name, "theta": candidate.theta.tolist()}
+
+
+def _by_coordinate(name: Record) -> Record:
+    return {**name, "theta": dict(enumerate(name["theta"]))}

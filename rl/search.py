@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl.agents.base import Agent
 from rl.agents.guarded import Guarded
-from rl.callbacks import Callback
+from rl.callbacks import Callback, tell_all
 from rl.events import (
     CandidateEvent,
     RoundEvent,
@@ -36,14 +35,19 @@ from rl.executors.base import Candidate, Executor
 from rl.halving import climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult
-from rl.recorded import MAX_LOST, Recorded, SearchError, candidate_seed, candidates_of_round
+from rl.recorded import (
+    MAX_LOST,
+    Recorded,
+    SearchError,
+    candidate_seed,
+    candidates_of_final,
+    candidates_of_round,
+)
 from rl.selection import NoVerdictError, Selection, choose_finalists, race
-from rl.signals import uninterrupted
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
 Evaluated = tuple[Candidate, ProxyResult]
-Told = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def run_search(
@@ -86,21 +90,19 @@ def run_search(
         ValueError: what the agent gave has another shape, or leaves [0, 1].
         Whatever an executor or callback raises: the journal stays resumable.
     """
-    told = partial(_tell, callbacks)
+    tell = partial(tell_all, callbacks)
     try:
-        guarded = Guarded(agent, None if identity is None else len(identity))
-        start = guarded.mean if identity is None else np.array(identity, dtype=np.float64)
-        if settings.paired:
-            guarded = Guarded(agent, start.size, reference=start)
+        start = Guarded(agent).mean if identity is None else np.array(identity, dtype=np.float64)
+        guarded = Guarded(agent, start.size, start if settings.paired else None)
         recorded = Recorded(executor, journal, max_lost)
-        return _Search(guarded, recorded, settings, told, start, clock).run()
+        return _Search(guarded, recorded, settings, tell, start, clock).run()
     finally:
-        told("close")
+        tell("close")
 
 
 @dataclass
 class _Search:
-    """The state of one run: what the journal knew, and what has been seen so far."""
+    """The state of one run: what has been seen so far, and how long it took."""
 
     agent: Guarded
     recorded: Recorded
@@ -112,12 +114,6 @@ class _Search:
     seen: list[tuple[str, NDArray[np.float64], float]] = field(default_factory=list)
     best: Evaluated | None = None
 
-    def __post_init__(self) -> None:
-        # Of each round and of the end there is one record.
-        self.written = {
-            (one["kind"], one.get("round")): one for one in self.recorded.journal.records
-        }
-
     def run(self) -> SearchResult:
         agent, known = self.agent, len(self.recorded.known)
         start = SearchStart(self.settings, self.identity, agent.mean, agent.spread, known)
@@ -126,81 +122,68 @@ class _Search:
             self._round(index)
             if self.settings.time_is_over(index + 1, self.seconds):
                 break
+        if not self.seen:
+            self.recorded.give_up()
         return self._finish(self._select(index + 1))
 
     def _round(self, index: int) -> None:
-        begin = self.clock()
-        thetas = self.agent.ask(self.settings.samples)
-        candidates = candidates_of_round(self.settings.seed, index, thetas)
-        self.recorded.begin_stage(self.settings.samples)
-        paired = self.settings.paired
-        ends = climb(candidates, self.settings.rungs, self._evaluate, never_stopped=int(paired))
+        begin, settings = self.clock(), self.settings
+        thetas = self.agent.ask(settings.samples)
+        candidates = candidates_of_round(settings.seed, index, thetas)
+        self.recorded.begin_stage(settings.samples)
+        ends = climb(candidates, settings.rungs, self._evaluate, int(settings.paired))
         rewards = np.array(told_rewards(ends))
         told = ~np.isnan(rewards)
         if told.any():
             self.agent.tell(thetas[told], rewards[told])
-        gains = rewards - rewards[0] if paired else rewards
+        gains = rewards - rewards[0] if settings.paired else rewards
+        ended = list(zip(candidates, ends, gains.tolist(), strict=True))
         self.seen += [
-            (one.id, one.theta, float(gain))
-            for one, end, gain in zip(candidates, ends, gains, strict=True)
+            (one.id, one.theta, gain)
+            for one, end, gain in ended[int(settings.paired) :]  # without the reference
             if end.status == "ok" and not math.isnan(gain)
         ]
+        self._write_round(index, begin)
         counts = Counter(end.status for end in ends)
-        self._end_round(index, begin, (thetas[told], rewards[told]), counts)
-
-    def _end_round(self, index: int, begin: float, told: Told, counts: Counter[str]) -> None:
-        """Write down what the agent continues with; `begin` is when the round began."""
-        written = self.written.get(("round", index), {})
-        self.seconds = written.get("seconds", self.seconds + self.clock() - begin)
         mean, spread = self.agent.mean, self.agent.spread
-        record: Record = {"kind": "round", "round": index, "mean": mean, "sigma": spread}
-        if self.settings.minutes:  # equally seeded searches without a limit write equal journals
-            record["seconds"] = self.seconds
-        self._write_once(record)
-        event = RoundEvent(index, mean, spread, *told, counts, self.best, self.seconds)
-        self.tell("on_round", event)
+        rows = thetas[told], rewards[told]
+        self.tell(
+            "on_round", RoundEvent(index, mean, spread, *rows, counts, self.best, self.seconds)
+        )
         self.recorded.check_hope()
 
-    def _select(self, rounds: int) -> Selection:
-        finalists = choose_finalists(self.agent.mean, self.identity, self.seen, self.settings.top_k)
-        self.tell("on_selection", SelectionEvent(tuple(finalists), rounds))
-        self.recorded.begin_stage(len(finalists) * self.settings.reseeds)
+    def _write_round(self, index: int, begin: float) -> None:
+        """Write down what the agent continues with; `begin` is when the round began."""
+        mean, spread = self.agent.mean, self.agent.spread
+        record: Record = {"kind": "round", "round": index, "mean": mean, "sigma": spread}
+        seconds = self.seconds + self.clock() - begin
+        if self.settings.minutes:  # equally seeded searches without a limit write equal journals
+            record["seconds"] = seconds
+        self.seconds = self.recorded.write_once(record).get("seconds", seconds)
 
-        def evaluate(seed: int, running: Sequence[int]) -> list[ProxyResult]:
-            own = candidate_seed(self.settings.seed, "selection", seed)
-            candidates = [
-                Candidate(f"s00c{i:02d}m{seed}", finalists[i].theta, own) for i in running
-            ]
+    def _select(self, rounds: int) -> Selection:
+        settings = self.settings
+        finalists = choose_finalists(self.agent.mean, self.identity, self.seen, settings.top_k)
+        self.tell("on_selection", SelectionEvent(tuple(finalists), rounds))
+        self.recorded.begin_stage(len(finalists) * settings.reseeds)
+
+        def evaluate(index: int, running: Sequence[int]) -> list[ProxyResult]:
+            thetas = {i: finalists[i].theta for i in running}
+            candidates = candidates_of_final(settings.seed, index, thetas)
             return [result for _, result in self._evaluate(candidates, final=True)]
 
         try:
-            return race(finalists, self.settings.reseeds, evaluate)
+            return race(finalists, settings.reseeds, evaluate)
         except NoVerdictError:
             self.recorded.let_again()
             raise
 
     def _finish(self, selection: Selection) -> SearchResult:
         winner, counts = selection.winner, self.recorded.counts
-        result = SearchResult(
-            winner.finalist.theta,
-            winner.mean,
-            self.agent.mean,
-            selection,
-            evaluations=counts.total(),
-            failures=counts["failed"],
-            lost=counts["lost"],
-        )
-        self._write_once(
-            {
-                "kind": "result",
-                "winner": winner.finalist.name,
-                "theta": result.theta,
-                "reward": result.reward,
-                "finalists": {one.finalist.name: one.rewards for one in selection.estimates},
-                "ending": selection.ending,
-                "statement": selection.statement,
-            }
-        )
+        self.recorded.write_once({"kind": "result", **selection.record()})
+        found = winner.finalist.theta, winner.mean, self.agent.mean, selection
+        numbers = counts.total(), counts["failed"], counts["lost"]
+        result = SearchResult(*found, *numbers)
         self.tell("on_finish", result)
         return result
 
@@ -209,8 +192,8 @@ class _Search:
     ) -> Iterator[Evaluated]:
         """Each candidate with its result, in order; callbacks are told."""
         for candidate, result, replayed in self.recorded.results(candidates):
-            stage: Stage = "search" if candidate.budget == 1.0 else "rung"
-            stage = "selection" if final else stage
+            of_round: Stage = "search" if candidate.budget == 1.0 else "rung"
+            stage: Stage = "selection" if final else of_round
             is_best = self.best is None or result.reward > self.best[1].reward
             if stage == "search" and result.status == "ok" and is_best:
                 self.best = candidate, result
@@ -218,16 +201,3 @@ class _Search:
             event = CandidateEvent(stage, step, candidate, result, replayed, self.best)
             self.tell("on_candidate", event)
             yield candidate, result
-
-    def _write_once(self, record: Record) -> None:
-        key = record["kind"], record.get("round")
-        if key not in self.written:
-            self.written[key] = self.recorded.journal.append(record)
-
-
-def _tell(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
-    # A signal that asks to stop waits for the last: writers of files have threads and locks of
-    # their own, and an exception before a lock is given back would leave them waiting for ever.
-    with uninterrupted():
-        for callback in callbacks:
-            getattr(callback, name)(*event)

@@ -25,7 +25,7 @@ from benchmarks.agents.regret import (
     measure_reach,
     offered_values,
 )
-from rl.selection import mean_and_error
+from rl.estimates import mean_and_error
 
 _Array = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rl.agents.base import Agent, Vector
+from rl.arrays import checked_array
 
 
 class Guarded:
@@ -61,14 +62,4 @@ class Guarded:
         return self._checked(f"ask({n})", self._agent.ask(n), (n, self._dim), 1.0)
 
     def _checked(self, what: str, values: Vector, shape: tuple[int, ...], most: float) -> Vector:
-        array: Vector = np.array(values, dtype=np.float64)
-        if array.shape != shape:
-            raise ValueError(
-                f"{self._name}.{what}: expected an array of shape {shape}, got {array.shape}"
-            )
-        wrong = array[~((array >= 0.0) & (array <= most))]  # NaN is wrong
-        if wrong.size:
-            raise ValueError(
-                f"{self._name}.{what}: expected numbers in [0, {most:g}], got {wrong.tolist()}"
-            )
-        return array
+        return checked_array(f"{self._name}.{what}", values, shape, 0.0, most)

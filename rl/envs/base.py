@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace, search_space
+from rl.arrays import checked_array
 from rl.figures import draw_curves, figure_to_image
 from rl.proxy import ProxyResult
 
@@ -133,14 +134,9 @@ class LossEnv(gymnasium.Env[Observation, Any]):
 
         Raises gymnasium.error.InvalidAction.
         """
-        values, shape = np.array(action, dtype=np.float64), self.action_space.shape
         low, high = float(self.action_space.low[0]), 1.0
-        if values.shape != shape or not np.all((values >= low) & (values <= high)):  # NaN is not
-            raise InvalidAction(
-                f"an action must have shape {shape} and lie in [{low:g}, {high:g}], got shape "
-                f"{values.shape} and {values.tolist()}; clip what an agent's distribution samples "
-                "beyond"
-            )
+        shape = (self.space.dim,)
+        values = checked_array("the action", action, shape, low, high, InvalidAction)
         theta: Theta = (values - low) / (high - low)
         return theta
 

@@ -94,6 +94,10 @@ class LossSearchVectorEnv(SyncVectorEnv):
     ) -> None:
         # First, for `close`, which the library also calls when the rest of this fails.
         self._owned: Executor | None = None
+        if num_envs < 1:
+            raise ValueError(
+                f"expected num_envs >= 1, one candidate a step or more; got {num_envs}"
+            )
         asked = asked_space(metric, surface, pieces)
         task, space = make_task(proxy, proxy_kwargs, asked)
         self._answers = _Answers(space, score_names_of(task))

@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rl.estimates import Estimate, Finalist, mean_and_error
 from rl.proxy import ProxyResult, failed, lost
-from rl.selection import (
-    ERROR,
-    Estimate,
-    Finalist,
-    NoVerdictError,
-    Selection,
-    choose_finalists,
-    mean_and_error,
-    race,
-)
+from rl.selection import ERROR, NoVerdictError, Selection, choose_finalists, race
 
 NAN = math.nan
 
@@ -102,6 +94,12 @@ def test_what_is_no_verdict(rewards: dict[str, tuple[float, ...]]) -> None:
     """Fewer than two pairs, or nobody that ever trained."""
     with pytest.raises(NoVerdictError, match=r"identity .* seeds"):
         _race(**rewards)
+
+
+def test_rewards_that_tell_nothing_are_told() -> None:
+    selection = _race(identity=(0.0, 0.0, NAN), mean=(0.0, -1, 0.0))
+    assert selection.winner.finalist.name == "identity" and not selection.beyond_noise
+    assert "All 5 rewards of the final are 0, so that they do not tell" in selection.report()
 
 
 def _noisy(rng: np.random.Generator, values: Sequence[float], seeds: int) -> Selection:

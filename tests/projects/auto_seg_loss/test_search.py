@@ -23,10 +23,11 @@ from auto_seg_loss.search import (
 from auto_seg_loss.search_setup import build_space
 from autoseg_core import LossSpec
 from rl.agents import agent_class
+from rl.estimates import Finalist
 from rl.events import SearchResult
 from rl.journal import Journal, JournalError, read_journal
 from rl.proxy import ProxyResult
-from rl.selection import Finalist, race
+from rl.selection import race
 from rl.settings_diff import differences
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))

@@ -64,10 +64,14 @@ def test_a_reckless_agent_spoils_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("mean", np.array([0.5, np.nan]), r": expected numbers in \[0, 1\], got \[nan\]"),
+        ("mean", np.array([0.5, np.nan]), r": expected .* in \[0, 1\], got nan at \[1\]; 1 of 2"),
         ("spread", 0.1, r": expected an array of shape \(2,\), got \(\)"),
         ("ask", lambda n: np.zeros((n, 3)), r"\(4\): expected .* shape \(4, 2\), got \(4, 3\)"),
-        ("ask", lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]]), r"\(4\): expected .*, got \[7"),
+        (
+            "ask",
+            lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]]),
+            r"\(4\): expected .*, got 7 at \[3, 0\]; 1 of 8",
+        ),
     ],
 )
 def test_what_is_not_as_promised_is_refused_by_name(

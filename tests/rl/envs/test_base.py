@@ -35,9 +35,17 @@ def test_normalized_actions() -> None:
     np.testing.assert_array_equal(theta, [0, 0.5, 1, 0, 0.5, 1])
 
 
-@pytest.mark.parametrize("action", [[0.5], [[0.5] * 6], [0.5] * 5 + [1.01], [math.nan] * 6])
-def test_actions_that_are_none(action: ArrayLike) -> None:
-    with pytest.raises(InvalidAction, match=r"shape \(6,\) and lie in \[0, 1\]"):
+@pytest.mark.parametrize(
+    ("action", "got"),
+    [
+        ([0.5], r"\(1,\)"),
+        ([[0.5] * 6], r"\(1, 6\)"),
+        ([0.5] * 5 + [1.01], r"1\.01 at \[5\]; 1 of 6"),
+        ([math.nan] * 6, r"nan at \[0\]; 6 of 6"),
+    ],
+)
+def test_actions_that_are_none(action: ArrayLike, got: str) -> None:
+    with pytest.raises(InvalidAction, match=rf"of shape \(6,\).*, got {got}"):
         _env().theta_of(action)
 
 

@@ -134,7 +134,7 @@ def test_a_refused_action_changes_nothing() -> None:
     env.reset(seed=4), separate.reset(seed=4)
     bad = np.full((N, DIM), 0.5)
     bad[-1, 0] = np.nan
-    with pytest.raises(InvalidAction, match=r"lie in \[0, 1\]"):
+    with pytest.raises(InvalidAction, match=r"in \[0, 1\], got nan at \[0\]"):
         env.step(bad)
     with pytest.raises(InvalidAction, match="expected 3 actions, one a row; got 2"):
         env.step(bad[:2])
@@ -171,3 +171,8 @@ def test_an_evaluation_without_a_reward_gives_none_and_changes_nothing(
     with pytest.raises(kind, match=str(errors[0])):
         env.step(actions)
     _same(env.step(actions), separate.step(actions))
+
+
+def test_no_environments_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected num_envs >= 1, .* got 0"):
+        gymnasium.make_vec(ID, num_envs=0)

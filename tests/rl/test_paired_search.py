@@ -1,0 +1,81 @@
+"""Gains over the identity in the place of rewards."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_searches import IDENTITY, SETTINGS, Counting, Log, Told, assert_same
+
+from rl.events import SelectionEvent
+from rl.executors import SerialExecutor
+from rl.journal import Journal, read_journal
+from rl.proxy import ProxyResult, failed
+from rl.search import SearchError, SearchSettings, candidate_seed, run_search
+
+PAIRED = dataclasses.replace(SETTINGS, paired=True)
+
+
+class _Lucky(Counting):
+    """The first round's seed is worth 0.4 to all."""
+
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+        result = super().evaluate(theta, seed, budget)
+        luck = 0.4 if seed == candidate_seed(3, "search", 0) else 0.0
+        return ProxyResult(0.6 * result.reward + luck)
+
+
+def _paired(path: Path, task: _Lucky, settings: SearchSettings = PAIRED, callbacks=()):
+    agent = Told()
+    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
+        executor = SerialExecutor(task, max_retries=0)
+        return agent, run_search(agent, executor, journal, settings, callbacks)
+
+
+def test_an_agent_is_told_gains_and_the_journal_keeps_rewards(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    agent, _ = _paired(path, _Lucky())
+    records = {r["id"]: r for r in read_journal(path) if r["kind"] == "candidate"}
+    for index in range(3):
+        own = [records[f"r{index:02d}c{i:02d}"] for i in range(4)]
+        assert own[0]["theta"] == IDENTITY.tolist()
+        rewards = np.array([one["reward"] for one in own])
+        np.testing.assert_array_equal(agent.told[index][1], rewards[1:] - rewards[0])
+        assert (rewards[0] > 0.6) == (index == 0)
+
+
+def test_the_best_by_gain_enter_the_final(tmp_path: Path) -> None:
+    """Not those of the lucky round, which have the best rewards."""
+    settings = dataclasses.replace(PAIRED, rounds=8)
+    entered = []
+    for paired in (True, False):
+        log = Log()
+        own = dataclasses.replace(settings, paired=paired)
+        _paired(tmp_path / f"{paired}.jsonl", _Lucky(), own, [log])
+        names = [one.name for one in log.of(SelectionEvent)[0].finalists]
+        entered.append(any(name.startswith("r00") for name in names))
+    assert entered == [False, True]
+
+
+@pytest.mark.parametrize("rungs", [0, 1])
+def test_a_paired_search_resumes(tmp_path: Path, rungs: int) -> None:
+    path, settings = tmp_path / "journal.jsonl", dataclasses.replace(PAIRED, rungs=rungs)
+    _, whole = _paired(path, _Lucky(), settings)
+    kept = path.read_bytes()
+    path.write_bytes(b"".join(kept.splitlines(keepends=True)[:14]))
+    assert_same(_paired(path, _Lucky(), settings)[1], whole)
+    assert path.read_bytes() == kept
+    ids = [r["id"] for r in read_journal(path) if r["kind"] == "candidate"]
+    assert {f"r{index:02d}c00" for index in range(3)} <= set(ids)  # the reference is never stopped
+
+
+def test_a_reward_of_the_identity_alone_is_nothing_found(tmp_path: Path) -> None:
+    class OnlyIdentity(_Lucky):
+        def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+            whole = np.array_equal(theta, IDENTITY)
+            return super().evaluate(theta, seed, budget) if whole else failed("the loss is nan")
+
+    with pytest.raises(SearchError, match=r"no candidate has a reward: .* the loss is nan"):
+        _paired(tmp_path / "journal.jsonl", OnlyIdentity())
