@@ -1,9 +1,23 @@
-"""Numerical guards: the only home of eps, safe division and working precision."""
+"""Numerical guards: the only home of eps, safe division, working precision, whole numbers."""
 
 from __future__ import annotations
 
+import operator
+from typing import Any
+
 import torch
 from torch import Tensor
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """``value`` as an int, NumPy's among them; ``ValueError`` for another, bools, and below."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise ValueError(f"{name}: expected a whole number from {least} on, got {value!r}.")
+    return number
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:

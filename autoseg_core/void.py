@@ -32,6 +32,11 @@ def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
     return labels
 
 
+def void_text(void: tuple[int, ...]) -> str:
+    """The labels for a message: ``254 or 255``."""
+    return " or ".join(map(str, void))
+
+
 def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
     """The target with the first void label in place of the others.
 

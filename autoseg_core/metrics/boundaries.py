@@ -1,23 +1,44 @@
-"""Exact boundary counts from label maps, without one-hot maps.
+"""Edges and bands of label maps, and what lies near them: without one-hot maps, on any device.
 
-N: images; H, W: pixels; C: classes; M = ceil(C / 62) words of class bits. A pixel has one label, so
-the C binary edge maps fit into one set of classes per pixel, kept as bits of integers; dilating
-such sets is a running OR. Integers only: the result equals the one-hot, max-pool form to the last.
+N: images; H, W: pixels; C: classes; M = ceil(C / 62) words of class bits.
 
-An edge pixel differs from the 3x3 erosion of its own class's map (inner, one pixel wide): one of
-its eight neighbours has another label. The image border is not an edge.
+The band of a class, d pixels wide, is those of its pixels that lie within d of a pixel of another
+class, in the maximum norm: the class's map less its (2d+1) x (2d+1) erosion (Cheng et al. 2021,
+arXiv 2103.16562, sec. 4). A pixel has one label, so all bands together are one map: a pixel is in
+its own class's band if and only if its window holds two different labels. An edge is a band of one
+pixel. What lies outside the image is a label of its own, as in the published code of bands
+(``BoundaryBand.border``), or none: the image border is not an edge.
+
+As a pixel has one label, the C binary edge maps fit into one set of classes per pixel, kept as bits
+of integers; dilating such sets is a running OR. Integers only: the result equals the one-hot,
+max-pool form to the last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from autoseg_core.counts import BoundaryCounts
-from autoseg_core.metrics.bands import in_own_band
-from autoseg_core.metrics.windows import window
 
 BITS = 62  # class bits of a word; stays clear of the sign bit of int64
+
+
+def in_own_band(labels: Tensor, seen: Tensor, radius: int, border: bool) -> Tensor:
+    """Pixels in the band of their own label, (N, H, W) bool.
+
+    labels: (N, H, W) int64. seen: (N, H, W) bool, pixels that take part; the others neither are in
+    a band nor make one. radius: d >= 1, pixels. border: whether the image border is an edge.
+    """
+    kind = torch.iinfo(torch.int32)
+    known = labels.to(torch.int32)
+    outside = kind.max if border else kind.min
+    most = _window(known.masked_fill(~seen, kind.min), radius, torch.maximum, outside)
+    least = _window(known.masked_fill(~seen, kind.max), radius, torch.minimum, kind.max)
+    return (most != least) & seen
 
 
 def label_edges(labels: Tensor, seen: Tensor, num_classes: int) -> Tensor:
@@ -77,4 +98,24 @@ def class_sets(labels: Tensor, mask: Tensor, num_classes: int) -> Tensor:
 
 def dilate(sets: Tensor, radius: int) -> Tensor:
     """Union over the (2r+1) x (2r+1) window around each pixel of (..., H, W) integers or bool."""
-    return window(sets, radius, torch.bitwise_or, outside=0)
+    return _window(sets, radius, torch.bitwise_or, outside=0)
+
+
+def _window(
+    maps: Tensor, radius: int, join: Callable[[Tensor, Tensor], Tensor], outside: int
+) -> Tensor:
+    """``join`` over the (2r+1) x (2r+1) window around each pixel of (..., H, W) integers or bool.
+
+    join: a function of two tensors that may join a number twice (maximum, minimum, OR). outside:
+    what lies around the image. Along each side the window doubles until it is 2r + 1 wide.
+    """
+    for axis, pad in ((-1, [radius, radius]), (-2, [0, 0, radius, radius])):
+        size, width = maps.shape[axis], 2 * radius + 1
+        maps, have = F.pad(maps, pad, value=outside), 1
+        while have < width:
+            step = min(have, width - have)
+            rest = maps.shape[axis] - step
+            maps = join(maps.narrow(axis, 0, rest), maps.narrow(axis, step, rest))
+            have += step
+        maps = maps.narrow(axis, 0, size)
+    return maps

@@ -10,8 +10,7 @@ all, as released.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -19,16 +18,10 @@ from torch import Tensor
 
 from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.inputs import (
-    Labels,
-    check_shapes,
-    device_of,
-    label_batch,
-    one_array,
-)
-from autoseg_core.metrics.label_maps import Rules, label_counts
-from autoseg_core.metrics.multilabel import class_maps, multilabel_counts
+from autoseg_core.metrics.inputs import Labels, class_maps, label_maps
+from autoseg_core.metrics.label_maps import Rules, label_counts, multilabel_counts
 from autoseg_core.metrics.protocols import PROTOCOLS, ProtocolName
+from autoseg_core.numerics import whole_number
 from autoseg_core.scores import (
     PAPER_METRICS,
     Metric,
@@ -37,7 +30,7 @@ from autoseg_core.scores import (
     present_classes,
     seen_classes,
 )
-from autoseg_core.void import IgnoreIndex, valid_pixels, void_labels
+from autoseg_core.void import IgnoreIndex, void_labels, void_text
 
 
 class SegmentationScores:
@@ -66,13 +59,8 @@ class SegmentationScores:
         if protocol not in PROTOCOLS:
             known = ", ".join(PROTOCOLS)
             raise ValueError(f"Unknown protocol {protocol!r}; known protocols: {known}.")
-        self.num_classes = operator.index(num_classes)
-        self.tolerance = operator.index(tolerance)
-        if num_classes < 1 or tolerance < 0:
-            raise ValueError(
-                "Expected num_classes >= 1 and tolerance >= 0; "
-                f"got num_classes={num_classes}, tolerance={tolerance}."
-            )
+        self.num_classes = whole_number("num_classes", num_classes, least=1)
+        self.tolerance = whole_number("tolerance", tolerance, least=0)
         self.void = void_labels(ignore_index)
         self.ignore_index = self.void[0]
         self.protocol = protocol
@@ -84,7 +72,7 @@ class SegmentationScores:
             if {0, 1}.intersection(self.void):
                 raise ValueError(
                     "0 and 1 are the values of multi-label maps: void needs another ignore_index, "
-                    f"got {self._void_text}."
+                    f"got {void_text(self.void)}."
                 )
         regions = (get_metric(name).region for name in self.metrics)
         self._regions: tuple[Region, ...] = tuple(dict.fromkeys(regions))
@@ -118,45 +106,26 @@ class SegmentationScores:
         (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
         Raises ``ValueError`` for other shapes, types or labels.
         """
-        prediction, target = one_array(prediction), one_array(target)
-        if device_of(prediction) != device_of(target):
-            raise ValueError(
-                "Expected prediction and target on one device, got "
-                f"{device_of(prediction)} and {device_of(target)}."
-            )
-        counted = self._count_multilabel if self.multilabel else self._count
-        found = counted(prediction, target)
+        found = (self._count_multilabel if self.multilabel else self._count)(prediction, target)
         fields = [field for region in self._regions for field in found[region].tensors()]
         self._sums = self._sums + torch.stack(fields).view_as(self._sums)
 
     def _count_multilabel(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
-        guess, truth = (
-            class_maps(labels, name, self.num_classes)
-            for labels, name in ((prediction, "prediction"), (target, "target"))
-        )
-        check_shapes(tuple(guess.shape), tuple(truth.shape))
-        valid = valid_pixels(truth, self.void, prediction, target)
-        return {"image": multilabel_counts(guess, truth, valid, self._void_text).cpu()}
+        maps = class_maps(prediction, target, self.void, self.num_classes)
+        return {"image": multilabel_counts(*maps, self.void)}
 
     def _count(self, prediction: Labels, target: Labels) -> dict[Region, Counts]:
-        shapes = [tuple(np.shape(labels)) for labels in (prediction, target)]
-        if len(shapes[1]) == 4:
-            self._check_whole_images(f"Volumes (N, D, H, W), such as these {shapes[1]},")
-        guess, truth = label_batch(prediction, "prediction"), label_batch(target, "target")
-        volumes = any(len(shape) == 4 for shape in shapes)
-        if guess.shape != truth.shape or volumes:  # an image may come as (H, W) and (1, H, W)
-            check_shapes(*shapes)
-        if len(self.void) > 1 or any(np.ma.isMaskedArray(x) for x in (prediction, target)):
-            valid = valid_pixels(truth.long(), self.void, prediction, target)
-            truth = truth.long().masked_fill(~valid, self.ignore_index)
+        if np.ndim(target) == 4:
+            self._check_whole_images(f"Volumes (N, D, H, W), such as these {np.shape(target)},")
+        maps = label_maps(prediction, target, self.void, self.num_classes)
         rules = Rules(
             self.num_classes,
             self.void,
-            min(self.tolerance, max(truth.shape[-2:])),  # no pixel is further away
+            self.tolerance,
             PROTOCOLS[self.protocol].edges_see_void,
             self.drop_background,
         )
-        return label_counts(guess, truth, self._regions, rules)
+        return label_counts(*maps, self._regions, rules)
 
     def _check_whole_images(self, what: str) -> None:
         others = [name for name in self.metrics if get_metric(name).region != "image"]
@@ -169,6 +138,8 @@ class SegmentationScores:
 
     def merge(self, other: SegmentationScores) -> SegmentationScores:
         """Add the counts of ``other`` (same settings) to this one, and return this one."""
+        if not isinstance(other, SegmentationScores):
+            raise TypeError(f"Expected SegmentationScores to merge with, got {other!r:.200}.")
         if self._settings() != other._settings():
             raise ValueError(
                 f"Cannot merge scores with different settings: {self._settings()} and "
@@ -205,16 +176,13 @@ class SegmentationScores:
         counts = self._by_region(self._sums.double())
         return [(m, counts[m.region]) for m in map(get_metric, self.metrics)]
 
-    @property
-    def _void_text(self) -> str:
-        return " or ".join(map(str, self.void))
-
     def _settings(self) -> dict[str, object]:
-        return {k: v for k, v in vars(self).items() if k != "_sums"}
+        return {name: value for name, value in vars(self).items() if name[0] != "_"}
 
 
 def _names(metrics: Sequence[str]) -> tuple[str, ...]:
     """Canonical names, each once; ``ValueError`` for unknown ones and for none at all."""
-    if isinstance(metrics, str) or not metrics:
+    several = isinstance(metrics, Collection) and not isinstance(metrics, str) and len(metrics) > 0
+    if not several or not all(isinstance(name, str) for name in metrics):
         raise ValueError(f"Expected a list of metric names such as ['mIoU'], got {metrics!r}.")
     return tuple(dict.fromkeys(get_metric(name).name for name in metrics))

@@ -1,22 +1,21 @@
 """Label maps -> counts of every region that a metric looks at, by the C++ kernels or in PyTorch.
 
-N: images; H, W: pixels; C: classes.
+N: images; H, W: pixels; C: classes; "...": pixels, of two or three sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.bands import band_counts
-from autoseg_core.metrics.boundaries import boundary_counts, near_boundary
-from autoseg_core.metrics.regions import region_counts
+from autoseg_core.metrics.boundaries import boundary_counts, in_own_band, near_boundary
 from autoseg_core.scores import BoundaryBand, Region
+from autoseg_core.void import void_text
 
 MOST_CLASSES = 2**15 - 3
 """Of the kernels, which keep labels in 16 bits."""
@@ -46,6 +45,8 @@ def label_counts(
     void, the prediction in [0, C) where the target is valid or ``edges_see_void``. Raises
     ``ValueError`` for other labels.
     """
+    largest = max(target.shape[-2:])  # no pixel is further away
+    rules = replace(rules, tolerance=min(rules.tolerance, largest))
     has_kernel = _has_kernel(target, rules)
     quick = [region for region in regions if has_kernel and not isinstance(region, BoundaryBand)]
     others = [region for region in regions if region not in quick]
@@ -98,16 +99,68 @@ def plain_counts(
     classes, tolerance = rules.num_classes, rules.tolerance
 
     def count(region: Region) -> Counts:
-        if isinstance(region, BoundaryBand):
-            return band_counts(prediction, target, seen, valid, classes, region)
         if region == "boundary":
             return boundary_counts(prediction, target, seen, classes, tolerance)
-        where = valid
+        in_prediction = in_target = pixels = valid
         if region == "trimap":
-            where = valid & near_boundary(target, seen, classes, tolerance, rules.drop_background)
-        return region_counts(prediction, target, where, where, where, classes)
+            near = near_boundary(target, seen, classes, tolerance, rules.drop_background)
+            in_prediction = in_target = pixels = valid & near
+        if isinstance(region, BoundaryBand):
+            width = region.pixels(*target.shape[-2:])
+            in_prediction = in_own_band(prediction, seen, width, region.border) & valid
+            in_target = in_own_band(target, seen, width, region.border) & valid
+        return region_counts(prediction, target, in_prediction, in_target, pixels, classes)
 
     return {region: count(region).cpu() for region in regions}
+
+
+def region_counts(
+    prediction: Tensor,
+    target: Tensor,
+    in_prediction: Tensor,
+    in_target: Tensor,
+    pixels: Tensor,
+    num_classes: int,
+) -> RegionCounts:
+    """Count target, intersection and union of every class, and all pixels: (C,) int64.
+
+    prediction, target: (N, H, W) int64 labels. in_prediction, in_target: bool of that shape, where
+    they count; there they are in [0, C). pixels: bool of that shape, all that are looked at.
+    """
+
+    def count(labels: Tensor, mask: Tensor) -> Tensor:
+        return torch.bincount(labels[mask], minlength=num_classes)
+
+    truth = count(target, in_target)
+    both = count(target, in_target & in_prediction & (target == prediction))
+    union = truth + count(prediction, in_prediction) - both
+    return RegionCounts(truth, both, union, pixels.sum().repeat(num_classes))
+
+
+def multilabel_counts(
+    prediction: Tensor, target: Tensor, valid: Tensor, void: tuple[int, ...]
+) -> RegionCounts:
+    """Count target, intersection and union pixels of every class: (C,) int64 on the CPU.
+
+    prediction, target: (N, C, ...), 1 where a pixel is of the class, else 0. valid: of that shape,
+    bool; where it is false the pixel does not count for that class, and both may be anything. void:
+    the labels of such pixels, for errors. Raises ``ValueError`` for other values than 0 and 1.
+    """
+    for name, values in (("target", target), ("prediction", prediction)):
+        wrong = valid & (values != 0) & (values != 1)
+        if bool(wrong.any()):
+            raise ValueError(
+                f"The {name} of a multi-label map must hold 0 and 1 (void is {void_text(void)} in "
+                f"the target), got {sorted(set(values[wrong].tolist()))[:10]}."
+            )
+    truth, guess = valid & (target == 1), valid & (prediction == 1)
+
+    def count(pixels: Tensor) -> Tensor:
+        return pixels.transpose(0, 1).flatten(1).sum(1)
+
+    return RegionCounts(
+        count(truth), count(truth & guess), count(truth | guess), count(valid)
+    ).cpu()
 
 
 def _checked(
@@ -117,8 +170,8 @@ def _checked(
     prediction, target = prediction.long(), target.long()
     valid = target != rules.void[0]
     seen = torch.ones_like(valid) if rules.edges_see_void else valid
-    void = " or ".join(map(str, rules.void))
-    _check_labels(target, valid, rules.num_classes, f"target (void is {void})")
+    name = f"target (void is {void_text(rules.void)})"
+    _check_labels(target, valid, rules.num_classes, name)
     _check_labels(prediction, seen, rules.num_classes, "prediction")
     return prediction, torch.where(valid, target, rules.num_classes), seen, valid
 

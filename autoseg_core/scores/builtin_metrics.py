@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from autoseg_core.numerics import whole_number
 from autoseg_core.scores import ratios
 from autoseg_core.scores.grammar import canonical_name
 from autoseg_core.scores.metric import BoundaryBand, Metric
@@ -47,7 +48,7 @@ def iou_of(classes: list[int]) -> Metric:
     """Mean IoU of chosen classes, given by index."""
     if not isinstance(classes, list) or not classes:
         raise ValueError(f"classes must be a list of one or more indices, got {classes!r}.")
-    chosen = [_count("classes", index, least=0) for index in classes]
+    chosen = [whole_number("classes", index, least=0) for index in classes]
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"classes must differ, got {chosen}.")
     name = canonical_name("IoU", classes=sorted(chosen))
@@ -82,7 +83,7 @@ def boundary_iou(
     if radius is not None and diagonal is not None:
         raise ValueError("give radius (pixels) or diagonal (share of the image's), not both.")
     if radius is not None:
-        pixels = _count("radius", radius, least=1)
+        pixels = whole_number("radius", radius, least=1)
         band = BoundaryBand(radius=pixels, border=bool(border))
         name = canonical_name("BoundaryIoU", radius=pixels, **option)
     else:
@@ -100,12 +101,6 @@ def _number(name: str, value: Any) -> float:
     if not 0 <= value <= LARGEST:
         raise ValueError(f"{name} must lie in [0, {LARGEST}], got {value}.")
     return float(value)
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: expected whole numbers from {least} on, got {value!r}.")
-    return value
 
 
 _PAPER = (

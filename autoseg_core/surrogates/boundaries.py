@@ -11,7 +11,7 @@ the edges of the thresholded map, which is what the metric counts.
 Target edges stay exact, dilation is max-pooling, the ANDs inside precision and recall are products.
 
 The band of Boundary IoU is b = p - e with a wider erosion. ``soft_region_counts`` takes it in place
-of p. Where p is 0 or 1 everywhere, b is the exact band of ``metrics.bands``.
+of p. Where p is 0 or 1 everywhere, b is the exact band of ``metrics.boundaries``.
 """
 
 from __future__ import annotations

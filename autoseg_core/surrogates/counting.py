@@ -23,8 +23,7 @@ from torch import Tensor
 
 from autoseg_core import native
 from autoseg_core.counts import BoundaryCounts, Counts, RegionCounts
-from autoseg_core.metrics.bands import in_own_band
-from autoseg_core.metrics.boundaries import label_edges, near_boundary
+from autoseg_core.metrics.boundaries import in_own_band, label_edges, near_boundary
 from autoseg_core.native import operations, triton
 from autoseg_core.native.tables import curve_tables
 from autoseg_core.numerics import working_dtype

@@ -55,11 +55,18 @@ def test_scores_equal_the_one_hot_twin(
 @pytest.mark.parametrize("void", [np.int64(255), [255, 7, -1]], ids=str)
 def test_void_labels_are_whole_numbers_or_several(protocol: Any, void: Any) -> None:
     prediction, target = images(0)
-    expected, scores = SegmentationScores(5, 255, protocol=protocol), SegmentationScores(5, void)
-    scores.protocol = protocol
+    expected, scores = (SegmentationScores(5, each, protocol=protocol) for each in (255, void))
     expected.update(prediction, target)
     others = np.where(np.indices(target.shape).sum(0) % 2, np.ravel(void)[-1], 255)
     scores.update(prediction, np.where(target == 255, others, target))
+    assert scores.compute() == expected.compute()
+
+
+def test_bools_are_labels_of_two_classes() -> None:
+    masks = [labels == 1 for labels in images(2, 3)]
+    expected, scores = SegmentationScores(2), SegmentationScores(2)
+    expected.update(*(mask.astype(int) for mask in masks))
+    scores.update(*masks)
     assert scores.compute() == expected.compute()
 
 

@@ -114,7 +114,7 @@ def test_labels_outside_the_classes_are_named(dtype: torch.dtype, which: str, wr
 
 @needs_kernels
 def test_what_the_kernels_do_not_do_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    maps = [torch.from_numpy(x) for x in example(5)]
+    maps = [torch.from_numpy(x) for x in example(5, shape=(1, 4, 2 * FAR))]
     band: Any = BoundaryBand(radius=2)
     expected = integers(plain_counts, maps, RULES, ["image", band])
     assert integers(label_counts, maps, RULES, ["image", band]) == expected
