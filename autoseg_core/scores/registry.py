@@ -5,8 +5,8 @@
     register_metric(Metric("mIoU2", jaccard_squared))
 
 From then on its name works wherever a metric is named: exact scores, surrogate losses, search
-spaces, loss files and configs. Other processes know it once they have imported the module that
-registers it.
+spaces, loss files and configs; a loss needs a score with a gradient. Other processes know it once
+they have imported the module that registers it.
 """
 
 from __future__ import annotations

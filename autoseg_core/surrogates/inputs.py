@@ -1,4 +1,4 @@
-"""What a loss accepts: checks in words.
+"""What a loss accepts, checked, as a ``Batch``.
 
 N: images; C: classes; H, W (and D): pixels; h, w: rows and columns of logits
 that are yet to be upsampled.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoseg_core.scores import Metric
-from autoseg_core.surrogates.batch import ACTIVATIONS
+from autoseg_core.surrogates.batch import ACTIVATIONS, Activation, Batch
 from autoseg_core.surrogates.counting import BACKENDS, Backend
 from autoseg_core.void import with_one_void
 
@@ -59,15 +59,16 @@ def check_choices(
         )
 
 
-def check_input(
+def checked_batch(
     metrics: Sequence[Metric],
     logits: Tensor,
     target: Tensor,
-    activation: str,
+    activation: Activation,
     void: tuple[int, ...],
     upsample: str | None = None,
-) -> Tensor:
-    """The target, its void labels as the first one, with a dimension for C = 1 under "sigmoid".
+    align_corners: bool = False,
+) -> Batch:
+    """The first void label in place of the others; C = 1 has its dimension under "sigmoid".
 
     ValueError as ``AutoSegLoss``.
     """
@@ -95,7 +96,7 @@ def check_input(
             "convert by target.long(); target.squeeze(1) drops a channel, target.argmax(1) turns "
             "one-hot maps into labels; soft labels are not supported."
         )
-    return with_one_void(target, void)
+    return Batch(logits, with_one_void(target, void), void[0], activation, align_corners)
 
 
 def _check_tensors(logits: Any, target: Any) -> None:

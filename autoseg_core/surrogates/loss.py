@@ -7,8 +7,6 @@ and columns of logits that are yet to be upsampled.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import add, mul
 from typing import Literal, TypeVar
 
 import torch
@@ -16,18 +14,16 @@ from torch import Tensor, nn
 
 from autoseg_core import native
 from autoseg_core.counts import Counts
-from autoseg_core.numerics import safe_divide
-from autoseg_core.scores import AbsentRule, get_metric, present_classes
+from autoseg_core.scores import get_metric
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surrogates.batch import Activation, Batch
 from autoseg_core.surrogates.counting import Backend, soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
-from autoseg_core.surrogates.inputs import check_choices, check_input, known_backend
+from autoseg_core.surrogates.inputs import check_choices, checked_batch, known_backend
+from autoseg_core.surrogates.scoring import combined_loss, mean_scores, term_scores
 from autoseg_core.void import IgnoreIndex, void_labels
 
 Self = TypeVar("Self", bound="AutoSegLoss")
-
-_ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
 
 class AutoSegLoss(nn.Module):
@@ -109,27 +105,22 @@ class AutoSegLoss(nn.Module):
         ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; what holds for the logits of a
         pixel then holds for those interpolated, so a NaN counts unless all that read it are void. A
         batch of void pixels alone gives 0 with a graph and zero gradients, as does one without
-        images. Raises ``ValueError`` for what is no tensor, for images without a pixel, for C = 0,
-        and C = 1 under "softmax", whose probability is always 1, for two devices, for other shapes
-        or dtypes, soft labels among them, and for labels outside the classes (on CUDA, where
-        looking would stall the stream, an assertion on the device).
+        images. Raises ``ValueError`` for other types, shapes and devices, for C = 1 under
+        "softmax", whose probability is always 1, for labels outside the classes (on CUDA, where
+        looking would stall the stream, an assertion on the device), and for a score of a metric
+        that has no gradient.
         """
         batch = self.batch(logits, target)
         if not self.per_image or len(logits) == 0:
             return combined_loss(self.spec, self.scores(self.counts(batch)))
-        scored = [self._scored(self.counts(image)) for image in batch.images()]
-        scores, seen = (
-            torch.stack([torch.stack(parts) for parts in p]) for p in zip(*scored, strict=True)
-        )
-        mean = safe_divide((scores * seen).sum(0), seen.sum(0).to(scores.dtype))
-        return combined_loss(self.spec, torch.where(seen.any(0), mean, 1.0).unbind())
+        images = [term_scores(self.spec, self.counts(image)) for image in batch.images()]
+        return combined_loss(self.spec, mean_scores(images))
 
     def batch(self, logits: Tensor, target: Tensor) -> Batch:
         """Arguments of ``forward``, checked."""
         metrics = [get_metric(term.metric) for term in self.spec.terms]
-        given = (logits, target, self.activation, self.void, self.upsample)
-        labels = check_input(metrics, *given)
-        return Batch(logits, labels, self.ignore_index, self.activation, self.align_corners)
+        options = (self.activation, self.void, self.upsample, self.align_corners)
+        return checked_batch(metrics, logits, target, *options)
 
     def counts(self, batch: Batch) -> list[Counts]:
         """Soft counts of every term, of the whole batch under ``sync``."""
@@ -141,13 +132,7 @@ class AutoSegLoss(nn.Module):
 
     def scores(self, counts: Sequence[Counts]) -> list[Tensor]:
         """Surrogate score of every term: scalars, 1 where no class is seen."""
-        return self._scored(counts)[0]
-
-    def _scored(self, counts: Sequence[Counts]) -> tuple[list[Tensor], list[Tensor]]:
-        """The scores, and whether each term found a class to look at."""
-        pairs = [_score(*pair) for pair in zip(self.spec.terms, counts, strict=True)]
-        scores, seen = zip(*pairs, strict=True)
-        return list(scores), list(seen)
+        return term_scores(self.spec, counts)[0]
 
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
@@ -167,26 +152,6 @@ class AutoSegLoss(nn.Module):
         for name, points in kept.items():
             self._buffers[name] = points.to(self.get_buffer(name).device)
         return self
-
-
-def combined_loss(spec: LossSpec, scores: Sequence[Tensor]) -> Tensor:
-    """What is to be minimised, given the terms' scores, scalars in [0, 1].
-
-    ``spec.scale`` times the sum of ``weight * (1 - score)``, or times 1 - the product of scores.
-    """
-    if spec.combine == "product":  # the backward of torch.prod looks for zeros on the host
-        return spec.scale * (1 - reduce(mul, scores))
-    parts = (t.weight * (1 - s) for t, s in zip(spec.terms, scores, strict=True))
-    return spec.scale * reduce(add, parts)
-
-
-def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:
-    """The score, 1 where no class is seen, and whether one is."""
-    metric = get_metric(term.metric)
-    present = present_classes(metric, counts, _ABSENT[term.absent], term.drop_background)
-    seen = present_classes(metric, counts, "target", term.drop_background).any()
-    score = metric.score(counts, present)
-    return torch.where(seen, score, torch.ones_like(score)), seen
 
 
 def _own_points(loss: AutoSegLoss, state: dict[str, Tensor], prefix: str, *_: object) -> None:

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from autoseg_core.objective import Objective
-from autoseg_core.scores import get_metric
 from autoseg_core.space import SearchSpace
 from autoseg_core.spec import LossSpec
 from autoseg_core.surrogates.loss import AutoSegLoss
@@ -20,9 +19,7 @@ def soft_spec(objective: str | Objective, **settings: Any) -> LossSpec:
     return LossSpec.from_theta(name, space, space.identity(), **settings)
 
 
-def soft_loss(
-    objective: str | Objective, *, tolerance: int | None = None, **options: Any
-) -> AutoSegLoss:
+def soft_loss(objective: str | Objective, *, tolerance: int = 5, **options: Any) -> AutoSegLoss:
     """The surrogate of a metric or objective before any search: all its curves are the identity.
 
     So ``soft_loss("mIoU")`` is the soft Jaccard loss, ``soft_loss("Dice")`` the soft Dice loss, and
@@ -30,19 +27,15 @@ def soft_loss(
 
     Args:
         objective: as ``Objective.parse`` takes it, without constraints.
-        tolerance: pixels, of BIoU and BF1; None = 5.
+        tolerance: pixels, of BIoU and BF1; other metrics have none.
         options: of ``AutoSegLoss``, ``ignore_index`` among them.
 
-    Raises ``ValueError`` for an unknown metric or option value, for constraints, which are no part
-    of a loss, and for a tolerance where no metric has one.
+    Raises ``ValueError`` for an unknown metric or option value, and for constraints, which are no
+    part of a loss.
     """
-    spec = soft_spec(objective, **({} if tolerance is None else {"tolerance": tolerance}))
     parsed = Objective.parse(str(objective))
     if parsed.constraints:
         raise ValueError(
             f"A loss has no constraints: leave out what follows the bar in {str(parsed)!r}."
         )
-    regions = {get_metric(term.metric).region for term in spec.terms}
-    if tolerance is not None and not regions & {"trimap", "boundary"}:
-        raise ValueError(f"{parsed} has no tolerance, got tolerance={tolerance}.")
-    return AutoSegLoss(spec, **options)
+    return AutoSegLoss(soft_spec(objective, tolerance=tolerance), **options)

@@ -42,9 +42,9 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
         path = user_path(name_or_path)
         if not path.is_file():
             raise FileNotFoundError(f"No loss file at {path}; names in the zoo: {_known()}.")
-        return LossSpec.from_json(
-            path.read_text(encoding="utf-8", errors="replace"), origin=str(path)
-        )
+        # Editors on Windows begin a file with a byte order mark, which utf-8-sig passes over.
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        return LossSpec.from_json(text, origin=str(path))
     name = RECOMMENDED.get(as_known(text, RECOMMENDED), as_known(text, zoo_names()))
     if name not in zoo_names():
         raise SpecError(

@@ -110,7 +110,6 @@ SPACE = SearchSpace("mAcc")
         (lambda: operations_of(["and", "nand"]), "nand"),
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
         (lambda: plot.draw_losses([]), "at least one loss"),
-        (lambda: soft_loss("mIoU", tolerance=3), "mIoU has no tolerance"),
         (lambda: soft_loss("BIoU | mIoU>=0.6"), "no constraints"),
     ],
 )
@@ -215,6 +214,7 @@ MAPS = torch.zeros(1, 3, 2, 2).long()
     ("settings", "prediction", "target", "key"),
     [
         ({}, LABELS.astype(float), LABELS, "prediction must hold integer labels"),
+        ({}, LABELS, LABELS > 0, "multilabel=True"),
         ({}, LABELS, LABELS + 7, "target (void is 255) holds labels [7]"),
         ({"protocol": "paper"}, [[0, 255]], [[0, 255]], "prediction holds labels [255]"),
         ({}, LABELS, torch.zeros(2, 4, 5).long().to("meta"), "cpu and meta"),
@@ -233,7 +233,10 @@ def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> No
     ("settings", "key"),
     [
         ({"protocol": "released"}, "strict, paper"),
+        ({"num_classes": "3"}, "num_classes: expected a whole number from 1 on, got '3'"),
+        ({"tolerance": 0.5}, "tolerance"),
         ({"metrics": "mIoU"}, "['mIoU']"),
+        ({"metrics": [3]}, "['mIoU']"),
         ({"multilabel": True}, "BIoU, BF1"),
         ({"multilabel": True, "metrics": ["mIoU"], "ignore_index": 1}, "ignore_index"),
     ],
@@ -265,6 +268,7 @@ BATCH = samples.batch(0)
         (lambda: LossSpec.from_theta("a", SPACE, np.ones(6), pace=1), SpecError, "pace: "),
         (lambda: AutoSegLoss("miou"), TypeError, "load_loss('miou')"),  # type: ignore[arg-type]
         (lambda: register_metric(iou), TypeError, "Metric('Name', "),  # type: ignore[arg-type]
+        (lambda: SegmentationScores(3).merge({}), TypeError, "{}"),  # type: ignore[arg-type]
         (lambda: SPEC.save("nowhere/a.json"), FileNotFoundError, "'nowhere'"),
         (lambda: load_loss("nowhere.json"), FileNotFoundError, "nowhere.json"),
         (lambda: load_loss("voc-miou"), SpecError, "voc-miou-bezier"),

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, native
 from autoseg_core.spec import LossTerm
+from autoseg_core.surrogates.inputs import LABELS
 
 pytestmark = pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels")
 
@@ -185,6 +186,16 @@ def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
     known = reference[1].isfinite()
     torch.testing.assert_close(kernel[1][known], reference[1][known], rtol=1e-6, atol=1e-12)
     assert known[:, :4].all()
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("dtype", LABELS[1:])
+def test_labels_of_any_integer_type(metric: str, dtype: torch.dtype) -> None:
+    logits, target = samples.batch(5)
+    target[target == samples.VOID], loss = 7, loss_of(samples.term(metric), ignore_index=7)
+    found = samples.value_and_gradient(loss, logits, target.to(dtype))
+    expected = samples.value_and_gradient(loss, logits, target)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @ONE_OF_EACH

@@ -70,6 +70,21 @@ def test_torch_accepts_every_operation(case: str, dtype: torch.dtype) -> None:
     torch.library.opcheck(backward, (gradient, logits, *given))
 
 
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_what_does_not_fit_is_refused_and_never_read(case: str, which: int) -> None:
+    """Too few sides of the logits, too few pixels of the target, too few columns of a table."""
+    name, _, options = CASES[case]
+    logits, target, tables = arguments(case, torch.float32)
+    if which == 2:
+        tables = [table[:, :-1].contiguous() for table in tables]
+    given = [logits[0] if which == 0 else logits, target[..., 1:] if which == 1 else target, tables]
+    if case == "upsampled" and which == 1:
+        given[1] = target[..., :5]
+    with pytest.raises((RuntimeError, IndexError)):
+        getattr(torch.ops.autoseg, name)(*given, *options)
+
+
 @pytest.mark.parametrize("classes", [4, 300])
 def test_torch_accepts_the_trimap(classes: int) -> None:
     operation: Any = torch.ops.autoseg.trimap.default

@@ -24,8 +24,8 @@ from autoseg_core import (
     register_metric,
     soft_loss,
 )
-from autoseg_core.numerics import safe_divide
 from autoseg_core.scores import METRICS
+from autoseg_core.scores.ratios import iou
 from autoseg_core.surfaces import SURFACES
 
 REGIONS = pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1", "BoundaryIoU(radius=2)"])
@@ -164,20 +164,16 @@ def test_bools_are_labels_of_classes_that_do_not_exclude_each_other() -> None:
     assert loss(logits, logits > 0) == loss(logits, (logits > 0).long())
 
 
-@pytest.fixture
-def own_metric() -> Iterator[str]:
-    """Three lines of a user: a function, a row, its registration."""
-
-    def squared(counts: Any) -> Tensor:
-        return safe_divide(counts.intersection, counts.union) ** 2
-
-    name = register_metric(Metric("OwnMetric", squared)).name
-    yield name
-    del METRICS[name]
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Takes away what a test registers."""
+    yield
+    METRICS.pop("OwnMetric", None)
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-def test_a_registered_metric_has_everything(own_metric: str, surface: str, tmp_path: Any) -> None:
+def test_a_registered_metric_has_everything(surface: str, tmp_path: Any) -> None:
+    own_metric = register_metric(Metric("OwnMetric", lambda counts: iou(counts) ** 2)).name
     rng = np.random.default_rng(3)
     guess, target = samples.label_maps(rng, 5), samples.label_maps(rng, 5)
     scores = SegmentationScores(5, metrics=["mIoU", own_metric])
@@ -190,3 +186,14 @@ def test_a_registered_metric_has_everything(own_metric: str, surface: str, tmp_p
     loss = load_loss(tmp_path / "own.json")
     sure = loss(samples.sure_logits(guess, 5), torch.from_numpy(target))
     assert 1 - float(sure) == pytest.approx(scores.compute()[own_metric], rel=1e-6)
+
+
+def test_a_score_without_a_gradient_is_only_evaluated() -> None:
+    register_metric(Metric("OwnMetric", lambda counts: (iou(counts) > 0.5).double()))
+    logits, target = samples.batch(0)
+    scores, loss = SegmentationScores(5, metrics=["OwnMetric"]), soft_loss("mIoU+OwnMetric")
+    scores.update(logits.argmax(1), target)
+    assert scores.compute()["OwnMetric"] == 0
+    assert loss(logits, target) > 0
+    with pytest.raises(ValueError, match="OwnMetric has no gradient"):
+        loss(logits.requires_grad_(), target)

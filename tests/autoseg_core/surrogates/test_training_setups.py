@@ -155,6 +155,17 @@ def test_forward_mode_is_refused_elsewhere() -> None:
         loss_of("BF1")(forward_ad.make_dual(LOGITS, LOGITS.sin()), TARGET)
 
 
+def test_transforms_of_torch_func_with_the_reference() -> None:
+    loss, logits = loss_of("BF1", backend="reference"), LOGITS.clone()
+    value, gradient = samples.value_and_gradient(loss, logits, TARGET)
+    torch.testing.assert_close(torch.func.grad(loss)(logits, TARGET), gradient)
+    ahead = torch.func.jvp(lambda x: loss(x, TARGET), (logits,), (gradient,))[1]
+    torch.testing.assert_close(ahead, gradient.square().sum())
+    networks = torch.stack([logits, -logits])
+    values = torch.func.vmap(lambda x: loss(x, TARGET))(networks)
+    torch.testing.assert_close(values, torch.stack([value, loss(-logits, TARGET)]))
+
+
 # Repeatability
 
 

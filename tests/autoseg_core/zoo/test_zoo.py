@@ -117,6 +117,12 @@ def test_a_metric_stands_for_its_recommended_loss(metric: str, spelled: Any) -> 
     assert spec == load_spec(spelled(RECOMMENDED[metric])) == load_loss(spelled(metric)).spec
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    own = load_spec("voc-macc-bezier")
+    (tmp_path / "own.json").write_text(own.to_json(), encoding="utf-8-sig")
+    assert load_spec(tmp_path / "own.json") == own
+
+
 def test_a_file_called_as_a_metric_is_taken_only_as_a_path(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
