@@ -11,15 +11,15 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from autoseg_core.files import checked, naming, parse_json
-from rl.locks import FileLock, LockedError
 from rl.settings_diff import differences
 from rl.signals import uninterrupted
 
@@ -63,8 +63,7 @@ class Journal(AbstractContextManager["Journal"]):
         self.path, self.records, self._lock = path, list(records[1:]), lock
         self._file = path.open("ab")
         if not records:
-            with uninterrupted():
-                self._write(_line({"format": FORMAT, "kind": "header", **header}))
+            self._write(_line({"format": FORMAT, "kind": "header", **header}))
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -111,13 +110,12 @@ class Journal(AbstractContextManager["Journal"]):
         """
         line = _line(record)
         plain = _record(line, is_first=False)
-        with uninterrupted():
-            self._write(line)
-            self.records.append(plain)
+        self.records.append(plain)
+        self._write(line)
         return plain
 
     def _write(self, line: bytes) -> None:
-        with naming(self.path):
+        with uninterrupted(), naming(self.path):
             self._file.write(line + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -145,18 +143,17 @@ def read_journal(path: str | Path) -> list[Record]:
 def _locked(path: Path) -> Iterator[FileLock]:
     """The lock of a journal, which an exception in here lets go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(path.with_name(path.name + ".lock"))
-    except LockedError as error:
-        raise JournalError(
-            f"another search is running in {path.parent} ({error}); wait for it, stop it, or "
-            "choose another output directory"
-        ) from None
-    try:
+    lock = FileLock(f"{path}.lock", blocking=False)  # of this process: it dies with it
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock)
+        except Timeout:
+            raise JournalError(
+                f"another search is running in {path.parent}; wait for it, stop it, or choose "
+                "another output directory"
+            ) from None
         yield lock
-    except BaseException:
-        lock.release()
-        raise
+        held.pop_all()
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -168,13 +165,8 @@ def _parse(path: Path) -> tuple[list[Record], int]:
     content = path.read_bytes() if path.exists() else b""
     *lines, torn = content.split(b"\n")
     if torn:
-        _logger.warning(
-            "%s: line %d is torn (%d bytes without an end, written as the search was killed); "
-            "it is left out, and what it held is evaluated again",
-            path,
-            len(lines) + 1,
-            len(torn),
-        )
+        words = "%s: line %d is torn, as when a search is killed; what it held is evaluated again"
+        _logger.warning(words, path, len(lines) + 1)
     records = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -95,7 +95,10 @@ class Recorded:
         fresh = self.executor.run([one for one in candidates if one.id not in self.known])
         for candidate in candidates:
             replayed = candidate.id in self.known
-            record = self._replay(candidate) if replayed else self._take(candidate, *next(fresh))
+            if replayed:
+                record = self._replay(candidate)
+            else:
+                record = self.journal.append({**_name(candidate), **asdict(next(fresh))})
             # What was written is what is used: nothing may differ between a run and its replay.
             result = result_from_json(record)
             yield candidate, result, replayed
@@ -148,11 +151,6 @@ class Recorded:
                 "with: resume with those, or start in another output directory"
             )
         return record
-
-    def _take(self, expected: Candidate, came: Candidate, result: ProxyResult) -> Record:
-        if came.id != expected.id:
-            raise RuntimeError(f"expected the executor's result of {expected.id}, got {came.id}")
-        return self.journal.append({**_name(expected), **asdict(result)})
 
     def _check_lost(self) -> None:
         lost = len(self._lost)

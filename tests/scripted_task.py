@@ -101,7 +101,7 @@ def candidates(acts: Iterable[Act]) -> list[Candidate]:
 
 def results(executor: Executor, *acts: Act) -> list[ProxyResult]:
     """What they come to."""
-    return [result for _, result in executor.run(candidates(acts))]
+    return list(executor.run(candidates(acts)))
 
 
 @contextmanager

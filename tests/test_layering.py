@@ -20,6 +20,7 @@ LIBRARIES = {
     "gymnasium",
     "scipy",
     "cmaes",
+    "filelock",
     "tqdm",
     "tabulate",
     "tensorboard",

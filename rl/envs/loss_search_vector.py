@@ -142,7 +142,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
             for index, candidate in enumerate(candidates)
         ]
         self._steps += 1
-        return [check_result(self._executor, result) for _, result in self._executor.run(named)]
+        return [check_result(self._executor, result) for result in self._executor.run(named)]
 
 
 def task_of(

@@ -2,9 +2,9 @@
 
 An exception says nothing of theta: it is logged, and the candidate tried again; when all its
 attempts failed, its evaluation is lost. One that exceeds the timeout is lost at once, since it
-would take as long again; in a worker that must be ended for it, it counts as a loss of the worker,
-which is tried again. ``failed(...)`` from the task itself is an answer, and no reason to try
-again. A data error is raised: every other candidate would meet it too.
+would take as long again; one for which its worker must be ended is tried again.
+``failed(...)`` from the task itself is an answer, and no reason to try again. A data error is
+raised: every other candidate would meet it too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import errno
 import math
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate, ExecutorError
@@ -49,8 +50,11 @@ def evaluate(
     candidate: Candidate,
     policy: AttemptPolicy,
     log: Callable[[str], None],
+    limit: Callable[[float | None], AbstractContextManager[None]] = time_limit,
 ) -> ProxyResult:
     """The task's result, or a lost one; ``log`` is told of every attempt that failed.
+
+    ``limit`` stops an attempt that exceeds the timeout, by TimeLimitExceeded.
 
     Raises ExecutorError for a theta of another dimension than the task's space: no further attempt
     and no other candidate would do better.
@@ -64,7 +68,7 @@ def evaluate(
     attempts = 1 + policy.max_retries
     for number in range(1, attempts + 1):
         try:
-            with time_limit(policy.timeout):
+            with limit(policy.timeout):
                 # A copy: a task that writes into its argument must not change the candidate.
                 result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
             return check_result(task, result)

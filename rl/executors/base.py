@@ -31,11 +31,11 @@ class Candidate:
 
 
 class Executor(AbstractContextManager["Executor"]):
-    """A map over candidates. Use it in a with statement, or close it."""
+    """A map from candidates to results. Use it in a with statement, or close it."""
 
     @abstractmethod
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
-        """Yield (candidate, result) in order, each as soon as it and all before it are known.
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
+        """Yield the results in order, each as soon as it and all before it are known.
 
         Lazily: whoever iterates writes one result down before asking for the next. May be called
         again and again. An evaluation that raised or took too long gives a lost result, see

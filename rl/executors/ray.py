@@ -14,15 +14,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from contextlib import ExitStack
 from threading import Event
 from typing import Any
 
 import torch
 
-from rl.executors.attempts import AttemptPolicy, evaluate, lost_after, one_line
-from rl.executors.base import Candidate, Executor, ExecutorError
-from rl.proxy import ProxyResult, ProxyTask, lost
+from rl.executors.attempts import AttemptPolicy, lost_after, one_line
+from rl.executors.base import Candidate, Executor
+from rl.executors.worker import Worker
+from rl.proxy import ProxyResult, ProxyTask
 
 try:
     import ray
@@ -33,36 +34,7 @@ except ImportError as error:
 
 from rl.executors.ray_cluster import connect, fitting
 
-_SLOW_START = 60.0
-"""Seconds without a worker after which a line says so: Ray waits for resources without a word."""
-
 _logger = logging.getLogger(__name__)
-
-
-class _Worker:
-    """Runs in an actor's process; makes the task once."""
-
-    def __init__(self, make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
-        # Sums in another order differ in the last bits: results on a CPU depend on the number of
-        # threads, so every worker has as many as the driver would use itself.
-        torch.set_num_threads(threads)
-        self._make, self._policy = make, policy
-
-    @cached_property
-    def _task(self) -> ProxyTask:
-        return self._make()
-
-    def prepare(self) -> None:
-        """Make the task, which no timeout limits."""
-        self._task  # noqa: B018
-
-    def evaluate(self, candidate: Candidate) -> tuple[ProxyResult | BaseException, list[str]]:
-        """The result, or what ends the run; and what is to be logged."""
-        said: list[str] = []
-        try:
-            return evaluate(self._task, candidate, self._policy, said.append), said
-        except (Exception, SystemExit) as error:  # Ray would wrap it, and end the actor
-            return error, said
 
 
 class RayExecutor(Executor):
@@ -79,8 +51,7 @@ class RayExecutor(Executor):
         gpus: of its GPUs: 0.5 puts two workers on each. A worker sees only the GPUs it was given.
         max_retries: further attempts after an exception, and after the loss of the worker.
         timeout: seconds that one attempt may take, from its start in the worker; None = any. Code
-            that never returns to the interpreter is ended with its worker after twice the time of
-            all attempts, and its candidate is lost.
+            that never returns to the interpreter is ended with its worker after twice this time.
         address: of a cluster; None = the environment's RAY_ADDRESS, or one of this machine's own.
         threads: of torch in each worker; None = as many as here, since CPU results depend on it.
     """
@@ -98,20 +69,17 @@ class RayExecutor(Executor):
         threads: int | None = None,
     ) -> None:
         self.policy = AttemptPolicy(max_retries, timeout)
-        # For a candidate: time limits act only where code returns to the interpreter.
-        self._patience = None if timeout is None else 2.0 * (1 + max_retries) * timeout
-        self._make, self._address, self._wanted = make, address, workers
-        self._cpus, self._gpus = cpus, gpus
+        self._make, self._address = make, address
+        self._wanted: dict[str, Any] = {"workers": workers, "cpus": cpus, "gpus": gpus}
         self._threads = threads or torch.get_num_threads()
         self._size = 0  # of the pool; 0 until Ray is there
-        self._idle: list[Any] = []
-        self._busy: set[Any] = set()
-        self._waiters = ThreadPoolExecutor(1)
-        self._left = Event()
+        self._workers: set[Any] = set()
+        self._idle: list[Any] = []  # those of them that wait for a candidate
+        self._run = ExitStack()  # ends the run under way
         self._ours = False
 
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
-        """Yield (candidate, result) in order; see `Executor.run`.
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
+        """Yield their results in order; see `Executor.run`.
 
         Raises ExecutorError: no cluster at the address, no room on it, a task that cannot be made.
         """
@@ -119,65 +87,44 @@ class RayExecutor(Executor):
             return
         if not self._size:
             self._ours = connect(self._address)
-            self._size = fitting(self._wanted, self._cpus, self._gpus)
-        self._leave()
-        self._waiters, self._left = ThreadPoolExecutor(self._size), (left := Event())
-        results = [self._waiters.submit(self._evaluate, one) for one in candidates]
-        try:
-            for candidate, result in zip(candidates, results, strict=True):
-                yield candidate, result.result()
-        finally:
-            if self._left is left:  # no other run has begun
-                self._leave()
+            self._size = fitting(**self._wanted)
+        self._run.close()
+        threads, left, self._run = ThreadPoolExecutor(self._size), Event(), (run := ExitStack())
+        run.callback(self._leave, threads, left)
+        with run:
+            results = [threads.submit(self._evaluate, one, left) for one in candidates]
+            for result in results:
+                yield result.result()
 
-    def _leave(self) -> None:
+    def _leave(self, threads: ThreadPoolExecutor, left: Event) -> None:
         """End what is under way, in a run that is left: it would keep its workers busy."""
-        self._waiters.shutdown(wait=False, cancel_futures=True)
-        self._left.set()
-        ended = list(self._busy)
-        for worker in ended:
-            ray.kill(worker)
-        self._waiters.shutdown()
+        threads.shutdown(wait=False, cancel_futures=True)
+        left.set()
+        for worker in self._workers - set(self._idle):
+            self._end(worker)
+        threads.shutdown()
         # One of them may have been put back just before.
-        self._idle = [worker for worker in self._idle if worker not in ended]
+        self._idle = [worker for worker in self._idle if worker in self._workers]
 
-    def _evaluate(self, candidate: Candidate) -> ProxyResult:
+    def _evaluate(self, candidate: Candidate, left: Event) -> ProxyResult:
         """In a thread of its own; tried again with a new worker when one dies."""
         attempts = 1 + self.policy.max_retries
         for _ in range(attempts):
             worker = self._take_worker()
             try:
-                if self._left.is_set():
-                    break
-                return self._evaluate_on(worker, candidate)
-            except ray.exceptions.GetTimeoutError:
-                ray.kill(worker)
-                return lost(f"did not return within {self._patience:g} s; its worker was ended")
+                if not left.is_set():
+                    return self._evaluate_on(worker, candidate)
+                self._idle.append(worker)
             except ray.exceptions.RayError as error:
-                ray.kill(worker)
-                if self._left.is_set():
-                    break
-                _logger.warning("candidate %s: %s", candidate.id, error)
-            finally:
-                self._busy.discard(worker)
+                self._end(worker)
+                if not left.is_set():
+                    _logger.warning("candidate %s: %s", candidate.id, error)
         return lost_after(attempts, "the worker's process died")
 
     def _evaluate_on(self, worker: Any, candidate: Candidate) -> ProxyResult:
-        """Raises what ends the run; GetTimeoutError and other RayErrors when the worker is lost."""
-        if not ray.wait([worker.__ray_ready__.remote()], timeout=_SLOW_START)[0]:
-            _logger.warning(
-                "no worker is ready yet: each needs %g CPUs and %g GPUs, which other jobs of the "
-                "cluster may hold; `ray status` tells what is free",
-                self._cpus,
-                self._gpus,
-            )
+        """Raises what ends the run; RayError when the worker is lost."""
         try:
-            ray.get(worker.prepare.remote())
-        except ray.exceptions.RayTaskError as error:
-            reason = one_line(error.cause or error)
-            raise ExecutorError(f"a worker could not make its task: {reason}\n{error}") from None
-        try:
-            outcome, said = ray.get(worker.evaluate.remote(candidate), timeout=self._patience)
+            outcome, said = ray.get(worker.evaluate.remote(candidate))
         except ray.exceptions.RayTaskError as error:  # what it gave cannot be pickled
             outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
         self._idle.append(worker)
@@ -191,29 +138,30 @@ class RayExecutor(Executor):
     def _take_worker(self) -> Any:
         """One that is idle, or a new one; there are as many threads as workers may be."""
         try:
-            worker = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            worker = self._new_worker()
-        self._busy.add(worker)
-        return worker
-
-    def _new_worker(self) -> Any:
+            pass
         environment = {
             # It finds the modules that the driver finds, also those next to a script.
             "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
             "OMP_NUM_THREADS": str(self._threads),
         }
-        actor_class: Any = ray.remote(_Worker)
-        return actor_class.options(
-            num_cpus=self._cpus, num_gpus=self._gpus, runtime_env={"env_vars": environment}
-        ).remote(self._make, self.policy, self._threads)
+        options = {f"num_{kind}": self._wanted[kind] for kind in ("cpus", "gpus")}
+        actor: Any = ray.remote(Worker).options(**options, runtime_env={"env_vars": environment})
+        worker = actor.remote(self._make, self.policy, self._threads)
+        self._workers.add(worker)
+        return worker
+
+    def _end(self, worker: Any) -> None:
+        ray.kill(worker)
+        self._workers.discard(worker)
 
     def close(self) -> None:
         """End the workers, and Ray if it was started here; a second call does nothing."""
-        self._leave()
+        self._run.close()
         if ray.is_initialized():
-            for worker in self._idle:
-                ray.kill(worker)
+            for worker in list(self._workers):
+                self._end(worker)
         if self._ours:
             ray.shutdown()
-        self._idle, self._size, self._ours = [], 0, False
+        self._workers, self._idle, self._size, self._ours = set(), [], 0, False

@@ -14,6 +14,8 @@ import ray
 
 from rl.executors.base import ExecutorError
 
+_logger = logging.getLogger(__name__)
+
 
 def connect(address: str | None = None) -> bool:
     """Make Ray ready in this process; whether it was not before, and so is ours to shut down.
@@ -79,4 +81,7 @@ def fitting(workers: int | None, cpus: float, gpus: float) -> int:
             f"{workers or 1} workers of {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
             f"cluster has room for {room}; ask for fewer or smaller ones"
         )
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    if any(free.get(name, 0.0) < share for name, share in wanted.items()):
+        _logger.warning("other jobs hold what a worker needs, %s: waiting for them", wanted)
     return workers or room

@@ -27,10 +27,10 @@ class SerialExecutor(Executor):
         self.task = task
         self.policy = AttemptPolicy(max_retries, timeout)
 
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
-        """Yield (candidate, result) in order."""
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
+        """Yield their results in order."""
         for candidate in candidates:
-            yield candidate, evaluate(self.task, candidate, self.policy, _logger.warning)
+            yield evaluate(self.task, candidate, self.policy, _logger.warning)
 
 
 def make_serial(make: Callable[[], ProxyTask], **options: Any) -> SerialExecutor:

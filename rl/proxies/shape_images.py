@@ -102,13 +102,6 @@ class Frame(NamedTuple):
     v: Array
 
 
-class Thing(NamedTuple):
-    """One drawn object: where it is, and what its pixels look like before light and noise."""
-
-    mask: Array
-    colour: Array  # (H, W, 3) or (3,)
-
-
 def _frame(rng: np.random.Generator, height: int, width: int) -> Frame:
     cy, cx = _uniform(rng, 0, height), _uniform(rng, 0, width)
     ax, ay = _direction(rng)
@@ -116,97 +109,98 @@ def _frame(rng: np.random.Generator, height: int, width: int) -> Frame:
     return Frame(ax * x + ay * y, ax * y - ay * x)
 
 
+def _ellipse(rng: np.random.Generator, f: Frame) -> Array:
+    a, b = _uniform(rng, 16, 30), _uniform(rng, 11, 20)
+    return (f.u / a) ** 2 + (f.v / b) ** 2 <= 1
+
+
+def _polygon(rng: np.random.Generator, f: Frame) -> Array:
+    """Cut by 5 half planes."""
+    mask = np.abs(f.u) + np.abs(f.v) <= 40
+    for _ in range(5):
+        nx, ny = _direction(rng)
+        mask &= nx * f.u + ny * f.v <= _uniform(rng, 10, 24)
+    return mask
+
+
+def _square(rng: np.random.Generator, f: Frame) -> Array:
+    a, b = _uniform(rng, 6, 11), _uniform(rng, 6, 11)
+    return (np.abs(f.u) <= a) & (np.abs(f.v) <= b)
+
+
+def _bar(rng: np.random.Generator, f: Frame) -> Array:
+    """2-3 px thin, 24-70 px long."""
+    half, length = _uniform(rng, 1.0, 1.6), _uniform(rng, 12, 35)
+    return (np.abs(f.v) <= half) & (np.abs(f.u) <= length)
+
+
+def _disc(rng: np.random.Generator, f: Frame) -> Array:
+    """4-8 px across."""
+    r = _uniform(rng, 2, 4)
+    mask: Array = f.u * f.u + f.v * f.v <= r * r
+    return mask
+
+
+def _triangle(rng: np.random.Generator, f: Frame) -> Array:
+    """14-22 px sides: equilateral, of inscribed radius r."""
+    r, root3 = _uniform(rng, 4, 6.5), math.sqrt(3)
+    return (f.v <= r) & (root3 * f.u - f.v <= 2 * r) & (-root3 * f.u - f.v <= 2 * r)
+
+
+def _stripes(rng: np.random.Generator, f: Frame) -> Array:
+    return _wave(f.u / _uniform(rng, 5, 9))
+
+
+def _checks(rng: np.random.Generator, f: Frame) -> Array:
+    period = _uniform(rng, 6, 10)
+    return _wave(f.u / period) * _wave(f.v / period)
+
+
+Draw = Callable[[np.random.Generator, Frame], Array]
+
+
+class Kind(NamedTuple):
+    """How a class looks, and how often it appears: in `share` of the images, then so many times.
+
+    `shape` gives the mask (H, W) of an object, `texture` (H, W) in [-1, 1] what is added to its
+    colour, at a strength of [0, `strength`].
+    """
+
+    label: int
+    shape: Draw
+    family: tuple[int, int, int]
+    texture: Draw | None
+    strength: float
+    share: float
+    times: tuple[int, int]
+    rim: int  # width of the void rim in px, where the object wears one
+
+
+ELLIPSE = Kind(1, _ellipse, EARTH, _stripes, 30, 0.75, (1, 2), rim=2)
+POLYGON = Kind(2, _polygon, EARTH, _checks, 40, 0.55, (1, 2), rim=2)
+SQUARE = Kind(3, _square, SEA, lambda rng, f: _noise(rng, f.u.shape), 16, 0.55, (1, 2), rim=1)
+BAR = Kind(4, _bar, SAND, None, 0, 0.60, (1, 3), rim=1)
+DISC = Kind(5, _disc, SAND, None, 0, 0.50, (3, 7), rim=1)
+TRIANGLE = Kind(6, _triangle, SEA, lambda rng, f: _wave(f.u / 4), 20, 0.14, (1, 2), rim=1)
+# In drawing order: small things on top, or the large ones would swallow them.
+KINDS = (ELLIPSE, POLYGON, SQUARE, TRIANGLE, BAR, DISC)
+MARKS = (SQUARE, BAR, DISC, DISC, TRIANGLE)  # unlabelled look-alikes
+RIM_SHARE = 0.5
+
+
 def _base(rng: np.random.Generator, family: tuple[int, int, int], spread: float = 28) -> Array:
     """A colour of the family, (3,): brightness varies more than hue."""
     return np.array(family) + _uniform(rng, -spread, spread) + _noise(rng, (3,)) * (spread / 4)
 
 
-def _textured(base: Array, texture: Array, strength: float) -> Array:
-    return base + strength * texture[:, :, None]
-
-
-def _ellipse(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Large; stripes. Shares its colours with the polygon."""
+def _draw(rng: np.random.Generator, kind: Kind, height: int, width: int) -> tuple[Array, Array]:
+    """An object's mask (H, W), and its colours before light and noise, (H, W, 3) or (3,)."""
     f = _frame(rng, height, width)
-    a, b = _uniform(rng, 16, 30), _uniform(rng, 11, 20)
-    stripes = _wave(f.u / _uniform(rng, 5, 9))
-    return Thing(
-        (f.u / a) ** 2 + (f.v / b) ** 2 <= 1,
-        _textured(_base(rng, EARTH), stripes, _uniform(rng, 0, 30)),
-    )
-
-
-def _polygon(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Large; cut by 5 half planes; checks. Shares its colours with the ellipse."""
-    f = _frame(rng, height, width)
-    mask = np.abs(f.u) + np.abs(f.v) <= 40
-    for _ in range(5):
-        nx, ny = _direction(rng)
-        mask &= nx * f.u + ny * f.v <= _uniform(rng, 10, 24)
-    period = _uniform(rng, 6, 10)
-    checks = _wave(f.u / period) * _wave(f.v / period)
-    return Thing(mask, _textured(_base(rng, EARTH), checks, _uniform(rng, 0, 40)))
-
-
-def _square(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Medium; grain. Shares its colours with the triangle."""
-    f = _frame(rng, height, width)
-    a, b = _uniform(rng, 6, 11), _uniform(rng, 6, 11)
-    grain = _noise(rng, (height, width))
-    return Thing(
-        (np.abs(f.u) <= a) & (np.abs(f.v) <= b),
-        _textured(_base(rng, SEA), grain, _uniform(rng, 0, 16)),
-    )
-
-
-def _bar(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """2-3 px thin, 24-70 px long; light. Shares its colours with the disc."""
-    f = _frame(rng, height, width)
-    half, length = _uniform(rng, 1.0, 1.6), _uniform(rng, 12, 35)
-    return Thing((np.abs(f.v) <= half) & (np.abs(f.u) <= length), _base(rng, SAND))
-
-
-def _disc(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Tiny: 4-8 px across; light. Shares its colours with the bar."""
-    f = _frame(rng, height, width)
-    r = _uniform(rng, 2, 4)
-    return Thing(f.u * f.u + f.v * f.v <= r * r, _base(rng, SAND))
-
-
-def _triangle(rng: np.random.Generator, height: int, width: int) -> Thing:
-    """Rare and small: 14-22 px sides; weak stripes. Shares its colours with the square."""
-    f = _frame(rng, height, width)
-    r = _uniform(rng, 4, 6.5)
-    root3 = math.sqrt(3)  # the sides of an equilateral triangle of inscribed radius r
-    mask = (f.v <= r) & (root3 * f.u - f.v <= 2 * r) & (-root3 * f.u - f.v <= 2 * r)
-    return Thing(mask, _textured(_base(rng, SEA), _wave(f.u / 4), _uniform(rng, 0, 20)))
-
-
-Draw = Callable[[np.random.Generator, int, int], Thing]
-
-
-class Kind(NamedTuple):
-    """How often a class appears: in `share` of the images, then `fewest` to `most` times."""
-
-    label: int
-    draw: Draw
-    share: float
-    fewest: int
-    most: int
-    rim: int  # width of the void rim in px, where the object wears one
-
-
-# In drawing order: small things on top, or the large ones would swallow them.
-KINDS = (
-    Kind(1, _ellipse, 0.75, 1, 2, 2),
-    Kind(2, _polygon, 0.55, 1, 2, 2),
-    Kind(3, _square, 0.55, 1, 2, 1),
-    Kind(6, _triangle, 0.14, 1, 2, 1),
-    Kind(4, _bar, 0.60, 1, 3, 1),
-    Kind(5, _disc, 0.50, 3, 7, 1),
-)
-RIM_SHARE = 0.5
-MARKS: tuple[Draw, ...] = (_square, _bar, _disc, _disc, _triangle)  # unlabelled look-alikes
+    mask = kind.shape(rng, f)
+    if kind.texture is None:
+        return mask, _base(rng, kind.family)
+    texture, base = kind.texture(rng, f), _base(rng, kind.family)
+    return mask, base + _uniform(rng, 0, kind.strength) * texture[:, :, None]
 
 
 # --- an image -----------------------------------------------------------------------------------
@@ -215,14 +209,12 @@ MARKS: tuple[Draw, ...] = (_square, _bar, _disc, _disc, _triangle)  # unlabelled
 def _background(rng: np.random.Generator, height: int, width: int) -> Array:
     """(H, W, 3): clouds, fine grain, and faint marks that look like objects but are none."""
     clouds = 16 * _smooth(rng, height, width, 24) + 9 * _smooth(rng, height, width, 6)
-    image: Array = _textured(_base(rng, (125, 130, 115), 35), clouds, 1)
+    image: Array = _base(rng, (125, 130, 115), 35) + clouds[:, :, None]
     image = image + 5 * _noise(rng, (height, width, 1))
-    for draw in MARKS:
-        thing = draw(rng, height, width)
+    for kind in MARKS:
+        mask, colour = _draw(rng, kind, height, width)
         strength = _uniform(rng, 0.1, 0.5)
-        image = np.where(
-            thing.mask[:, :, None], (1 - strength) * image + strength * thing.colour, image
-        )
+        image = np.where(mask[:, :, None], (1 - strength) * image + strength * colour, image)
     return image
 
 
@@ -253,11 +245,12 @@ def draw_sample(height: int, width: int, seed: Sequence[int]) -> tuple[Array, Ar
     for kind in KINDS:
         if rng.random() >= kind.share:
             continue
-        for _ in range(int(rng.integers(kind.fewest, kind.most + 1))):
-            thing = kind.draw(rng, height, width)
-            image = np.where(thing.mask[:, :, None], thing.colour, image)
+        fewest, most = kind.times
+        for _ in range(int(rng.integers(fewest, most + 1))):
+            mask, colour = _draw(rng, kind, height, width)
+            image = np.where(mask[:, :, None], colour, image)
             # The rim lies outside the object: inside, it would leave nothing of a thin bar.
             if rng.random() < RIM_SHARE:
-                label[_dilate(thing.mask, kind.rim)] = VOID
-            label[thing.mask] = kind.label
+                label[_dilate(mask, kind.rim)] = VOID
+            label[mask] = kind.label
     return _camera(rng, image), label

@@ -44,8 +44,8 @@ class StackedExecutor(Executor):
     def __init__(self, proxy: DetectronProxy, size: int) -> None:
         self.proxy, self.size = proxy, size
 
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
-        """Yield (candidate, result) in order."""
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
+        """Yield their results in order."""
         for (seed, budget), group in groupby(candidates, lambda one: (one.seed, one.budget)):
             while stack := list(islice(group, self.size)):
                 thetas = [one.theta for one in stack]
@@ -56,7 +56,7 @@ class StackedExecutor(Executor):
                         f"The GPU has no memory for {len(stack)} candidates at once; begin anew, "
                         f"with a lower SEARCH.PROXY.STACK: {error}"
                     ) from error
-                yield from zip(stack, results, strict=True)
+                yield from results
 
 
 def check_executor(cfg: CfgNode) -> None:

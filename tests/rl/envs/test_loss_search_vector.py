@@ -95,7 +95,7 @@ class _Backwards:
         self.asked: list[str] = []
         self.closed = False
 
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, ProxyResult]]:
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
         self.asked += [candidate.id for candidate in candidates]
         results = list(self.serial.run(candidates[::-1]))
         return iter(results[::-1])

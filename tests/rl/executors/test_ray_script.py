@@ -97,7 +97,7 @@ def _workers(pid: int) -> set[int]:
         except OSError:  # it ended meanwhile
             continue
         parents[int(folder.name)] = int(fields[1])
-        if name.startswith("ray::_Worker"):
+        if name.startswith("ray::Worker"):
             actors.add(int(folder.name))
     return {actor for actor in actors if pid in _line(actor, parents)}
 

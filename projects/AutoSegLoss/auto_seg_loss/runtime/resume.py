@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from auto_seg_loss.config import flat, plain, project_defaults
@@ -17,7 +18,6 @@ from auto_seg_loss.runtime.checkpoints import LAST, RUN_FILE
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import naming, read_json, replacing
-from rl.locks import FileLock, LockedError
 from rl.settings_diff import differences
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
     path.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held, naming(path):
         try:
-            held.callback(FileLock(path / f"{kind}.lock").release)
-        except LockedError:
+            held.enter_context(FileLock(path / f"{kind}.lock", blocking=False))
+        except Timeout:
             raise ConfigError(
                 f"Another {kind} is running in {path}; wait for it, stop it, or choose another "
                 "OUTPUT_DIR."

@@ -86,8 +86,7 @@ def test_the_executor_stacks_candidates_of_one_seed_and_budget(make_proxy):
     candidates = [Candidate(f"c{i}", theta, *own) for i, (theta, own) in enumerate(pairs)]
     with open_executor(proxy.cfg, proxy) as executor:
         found = list(executor.run(candidates))
-    assert [candidate.id for candidate, _ in found] == [one.id for one in candidates]
-    for one, result in found:
+    for one, result in zip(candidates, found, strict=True):
         expected = proxy.evaluate(one.theta, one.seed, one.budget)
         assert result.status == "ok"
         assert result.scores == pytest.approx(expected.scores, abs=1e-3)
