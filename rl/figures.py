@@ -1,12 +1,12 @@
 """Pictures of the curves that thetas stand for.
 
-Shapes: C curves of a space, D search coordinates.
+Shapes: C curves of a space, D search coordinates, H x W pixels of a picture.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 from autoseg_core import SearchSpace
 from autoseg_core.plot import draw_curve, frame_curves, new_figure
+
+Image = NDArray[np.uint8]
+Course = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""label -> (x, y), a line of a frame's last panel; y is a score in [0, 1]."""
 
 
 def draw_curves(
@@ -35,10 +39,31 @@ def draw_curves(
     return figure
 
 
-def figure_to_image(figure: Figure) -> NDArray[np.uint8]:
+def figure_to_image(figure: Figure) -> Image:
     """Render a figure of this module: (H, W, 3) uint8 RGB."""
     width, height = figure.canvas.get_width_height()
     pixels = io.BytesIO()
     figure.savefig(pixels, format="rgba", dpi=figure.dpi)
     image = np.frombuffer(pixels.getvalue(), dtype=np.uint8).reshape(height, width, 4)
     return image[..., :3].copy()
+
+
+def draw_frame(
+    space: SearchSpace, thetas: Mapping[str, NDArray[np.float64]], course: Course, xlabel: str
+) -> Image:
+    """(H, W, 3) uint8 RGB; H and W depend on the space's number of curves only.
+
+    Args:
+        space: whose curves are drawn, one panel each.
+        thetas: label -> theta (D,), one line per panel.
+        course: lines of the last panel.
+        xlabel: what its x is.
+    """
+    curves = draw_curves(space, list(thetas.values()), list(thetas))
+    figure = Figure(figsize=(3.2, 3.4), layout="constrained")  # as a panel of draw_curves
+    panel = figure.subplots()
+    for label, (x, y) in course.items():
+        panel.plot(x, y, marker="o", markersize=2, linewidth=1, label=label)
+    panel.set(xlabel=xlabel, ylabel="score", ylim=(-0.02, 1.02))
+    panel.legend(loc="lower right", fontsize="small")
+    return np.concatenate([figure_to_image(one) for one in (curves, figure)], axis=1)

@@ -7,29 +7,25 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Box
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace, search_space
 from rl.arrays import checked_array
-from rl.figures import draw_curves, figure_to_image
+from rl.figures import Course, Image, draw_frame
 from rl.proxy import ProxyResult
 
 Observation = NDArray[np.float32]
 Theta = NDArray[np.float64]
-Frame = NDArray[np.uint8]
 Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
-Course = Mapping[str, tuple[Sequence[float], Sequence[float]]]
-"""label -> (x, y), a line of a frame's last panel; y is a score in [0, 1]."""
-
 UNKNOWN = -1.0
 """Stands for a score or loss that was not measured, or not yet."""
 
@@ -107,6 +103,11 @@ class LossEnv(gymnasium.Env[Observation, Any]):
             raise ResetNeeded("no episode was begun; call reset() first")
         return self._episode
 
+    @property
+    def progress(self) -> float:
+        """Share of the episode's steps that are done, in [0, 1]."""
+        return self.episode.step / self.length
+
     def is_over(self) -> bool:
         """Whether the episode has had all its steps."""
         return self.episode.step >= self.length
@@ -116,6 +117,21 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         if self.is_over():
             raise ResetNeeded("the episode is over; call reset() before step()")
         return self.episode
+
+    def episode_state(self) -> dict[str, Any]:
+        """Where the episode and the generator stand, in plain values."""
+        return {
+            "episode": asdict(self.episode),
+            "np_random": self.np_random.bit_generator.state,
+            "np_random_seed": self.np_random_seed,
+        }
+
+    def set_episode_state(self, state: Mapping[str, Any]) -> None:
+        """Go on where the environment was that gave `state`."""
+        self._episode = Episode(**deepcopy(state["episode"]))
+        self.np_random = np.random.Generator(np.random.PCG64())
+        self.np_random.bit_generator.state = state["np_random"]
+        self._np_random_seed = state["np_random_seed"]
 
     def info(self) -> dict[str, Any]:
         """What every step tells of the episode."""
@@ -154,7 +170,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
     def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
         """What a frame shows: label -> theta; the course of the scores; what its x axis is."""
 
-    def render(self) -> Frame | None:
+    def render(self) -> Image | None:
         """(H, W, 3) uint8, always of one size; None, and a warning, without a render_mode."""
         if self.render_mode is None:
             gymnasium.logger.warn(
@@ -176,24 +192,3 @@ def asked_space(
     if metric is None and surface is None and pieces is None:
         return None
     return search_space(metric or "mIoU", surface or "bezier", pieces)
-
-
-def draw_frame(
-    space: SearchSpace, thetas: Mapping[str, Theta], course: Course, xlabel: str
-) -> Frame:
-    """(H, W, 3) uint8 RGB; H and W depend on the space's number of curves only.
-
-    Args:
-        space: whose curves are drawn, one panel each.
-        thetas: label -> theta (D,), one line per panel.
-        course: lines of the last panel.
-        xlabel: what its x is.
-    """
-    curves = draw_curves(space, list(thetas.values()), list(thetas))
-    figure = Figure(figsize=(3.2, 3.4), layout="constrained")  # as a panel of draw_curves
-    panel = figure.subplots()
-    for label, (x, y) in course.items():
-        panel.plot(x, y, marker="o", markersize=2, linewidth=1, label=label)
-    panel.set(xlabel=xlabel, ylabel="score", ylim=(-0.02, 1.02))
-    panel.legend(loc="lower right", fontsize="small")
-    return np.concatenate([figure_to_image(one) for one in (curves, figure)], axis=1)

@@ -7,24 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rl.envs.base import (
-    UNKNOWN,
-    Course,
-    Episode,
-    LossEnv,
-    Observation,
-    Step,
-    Theta,
-    asked_space,
-    measured,
-)
+from rl.envs import base
+from rl.envs.base import UNKNOWN, LossEnv, Observation, Step, Theta
+from rl.figures import Course
 from rl.proxies import make_task, training_of
 from rl.proxy import ProxyTask, TrainingTask, score_names_of
 from rl.settings_diff import differences
@@ -127,8 +117,7 @@ class LossScheduleEnv(LossEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.steps = steps
-        task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
+        task, space = make_task(proxy, proxy_kwargs, base.asked_space(metric, surface, pieces))
         self.training = training_of(task)
         names = score_names_of(self.training)
         fields = {
@@ -152,7 +141,7 @@ class LossScheduleEnv(LossEnv):
         """Train on with the theta of an action, for 1/steps of the whole training."""
         episode, theta = self.episode_to_step(), self.theta_of(action)
         before = episode.values[-1] if episode.step > 0 else 0.0
-        done = self.training.advance(theta.copy(), 1.0 / self.steps)
+        done = self.training.advance(theta.copy(), 1.0 / self.length)
         episode.theta, episode.step = theta.tolist(), episode.step + 1
         episode.take(done.result, done.loss)
         reward = episode.values[-1] - before
@@ -166,7 +155,7 @@ class LossScheduleEnv(LossEnv):
         """What the agent sees now; ResetNeeded before the first reset."""
         episode = self.episode
         return self.pack(
-            progress=episode.step / self.steps,
+            progress=self.progress,
             scores=self.score_vector(episode.scores),
             loss=max(episode.loss, 0.0) if math.isfinite(episode.loss) else UNKNOWN,
             theta=episode.theta,
@@ -174,18 +163,13 @@ class LossScheduleEnv(LossEnv):
 
     def info(self) -> dict[str, Any]:
         """That of every environment, and the loss of the last step."""
-        return {**super().info(), "losses": measured({"training": self.episode.loss})}
+        return {**super().info(), "losses": base.measured({"training": self.episode.loss})}
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists, dicts and tensors; ResetNeeded before the first reset."""
-        episode = self.episode
-        return {
-            "settings": self._settings(),
-            "training": self.training.state_dict(),
-            "episode": asdict(episode),
-            "np_random": self.np_random.bit_generator.state,
-            "np_random_seed": self.np_random_seed,
-        }
+        episode = self.episode_state()
+        training = self.training.state_dict()
+        return {"settings": self._settings(), "training": training, **episode}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where the environment that gave `state` was; ValueError for other settings."""
@@ -196,14 +180,11 @@ class LossScheduleEnv(LossEnv):
                 f"-> this one: {'; '.join(unlike)}"
             )
         self.training.load_state_dict(state["training"])
-        self._episode = Episode(**deepcopy(state["episode"]))
-        self.np_random = np.random.Generator(np.random.PCG64())
-        self.np_random.bit_generator.state = state["np_random"]
-        self._np_random_seed = state["np_random_seed"]
+        self.set_episode_state(state)
 
     def _settings(self) -> dict[str, Any]:
         names = list(self.score_names)
-        return {"space": self.space.to_dict(), "steps": self.steps, "score_names": names}
+        return {"space": self.space.to_dict(), "steps": self.length, "score_names": names}
 
     def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
         thetas = {"identity": self.space.identity()}
@@ -211,5 +192,5 @@ class LossScheduleEnv(LossEnv):
         if self._episode is not None:
             values = self._episode.values
             thetas["current"] = np.array(self._episode.theta)
-        progress = [step / self.steps for step in range(len(values))]
+        progress = [step / self.length for step in range(len(values))]
         return thetas, {"score": (progress, values)}, "progress"

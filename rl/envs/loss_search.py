@@ -11,16 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rl.envs.base import (
-    UNKNOWN,
-    Course,
-    LossEnv,
-    Observation,
-    Step,
-    Theta,
-    asked_space,
-)
+from rl.envs.base import UNKNOWN, LossEnv, Observation, Step, Theta, asked_space
 from rl.executors import Candidate
+from rl.figures import Course
 from rl.proxies import make_task
 from rl.proxy import ProxyTask, check_result, score_names_of
 
@@ -141,7 +134,6 @@ class LossSearchEnv(LossEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.horizon = horizon
         self.task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         names = score_names_of(self.task)
         fields = {
@@ -202,5 +194,5 @@ class LossSearchEnv(LossEnv):
             last_action=episode.theta,
             last_scores=self.score_vector(episode.scores),
             best=max(*episode.values, 0.0) if episode.values else UNKNOWN,
-            budget_used=episode.step / self.horizon,
+            budget_used=self.progress,
         )

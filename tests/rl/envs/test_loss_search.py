@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autoseg_core import SearchSpace
 from rl.envs import LossSearchEnv
-from rl.envs.base import draw_frame
+from rl.figures import draw_frame
 from rl.proxies import Quadratic
 
 SPACE = SearchSpace("mAcc")
@@ -104,7 +104,7 @@ def test_step_needs_an_episode_under_way() -> None:
 
 
 def _play(env: LossSearchEnv, seed: int, episodes: int = 3) -> list[Any]:
-    actions = np.random.default_rng(7).random((episodes, env.horizon, env.space.dim))
+    actions = np.random.default_rng(7).random((episodes, env.length, env.space.dim))
     played: list[Any] = []
     for number, episode in enumerate(actions):
         played.append(env.reset(seed=seed if number == 0 else None))
