@@ -29,7 +29,8 @@ from auto_seg_loss.runtime.scripts import (
     script_parser,
     start_run,
 )
-from auto_seg_loss.study.comparison import RATES, Comparison, canonical_loss, canonical_metric
+from auto_seg_loss.study.comparison import RATES, Comparison
+from auto_seg_loss.study.losses import canonical_loss, canonical_metric
 from auto_seg_loss.study.tables import compare
 
 

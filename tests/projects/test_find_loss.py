@@ -48,7 +48,13 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     options = ("--metric", "dice", "--minutes", "0.02", *TINY, *own)
     first = find(scripts, folder, *options).assert_ok()
     found = folder / "found"
-    assert "cross_entropy" in first.stdout and "images" in first.stdout
+    assert "cross_entropy" in first.stdout and "Features of 13 images" in first.stdout
+    assert re.search(
+        r"--minutes 0\.02 is too short for these images, which need \d+:", first.stdout
+    )
+    assert re.search(r"^learning rates: 15/15, ", first.stderr, re.MULTILINE), "no terminal"
+    few = r"scored on \d \(hold-out\) and \d \(test\) images: with fewer than 20"
+    assert len(re.findall(few, first.stdout)) == 2  # at once, and below the verdict
     assert (found / "report.md").read_text() in first.stdout
     assert "<table>" in (found / "report.html").read_text()
     assert "(predictions.png)" in first.stdout and (found / "predictions.png").is_file()
@@ -90,6 +96,14 @@ def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
 def test_a_mistake_is_one_line_and_nothing_is_written(scripts, folder, weights, options, named):
     text = find(scripts, folder, *options, *TINY, "FEATURES.WEIGHTS", weights).refusal()
     assert re.search(named, text), text
+    assert not (folder / "found").exists()
+
+
+def test_parts_of_one_image_are_refused(scripts, folder, weights):
+    for path in sorted((folder / "images").iterdir())[3:]:
+        path.unlink()
+    text = find(scripts, folder, *TINY, "FEATURES.WEIGHTS", weights).refusal()
+    assert "The 3 images make parts of train 1, holdout 1, test 1, and each needs 2" in text
     assert not (folder / "found").exists()
 
 

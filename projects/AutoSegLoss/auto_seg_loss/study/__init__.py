@@ -1,15 +1,15 @@
 """Losses compared over seeds, by the rules of docs/protocol.md.
 
+losses.py        names of losses, unsearched surrogates, candidates of a search -> specs
 record.py        trials and their results: the file that a second call adds to
-trials.py        one training of a loss, and what its result depends on
-pool.py          many trainings: here, in processes, on Ray
-inspection.py, borders.py    what a network shows beside its scores
+trials.py        one trial: a training of a loss with a rate and a seed, scored
+jobs.py          many trials: here, in processes, on Ray
+inspection.py    what a network shows beside its scores
 statistics.py    differences, verdicts, correlations
 
 study_net.py: whole trainings, data sets x networks x losses x seeds
-settings.py      data sets x networks           matrix.py    settings -> cells
-candidates.py    losses of a journal            run.py       one cell, and all of them
-results.py       one table, and what follows    report.py, figures.py    tables, pictures
+settings.py      data sets x networks           matrix.py    settings -> cells, each a trial
+run.py           all cells                      report.py, figures.py    tables, pictures
 
 compare_losses.py and find_loss.py: each loss at its own learning rate
 comparison.py    rates by the hold-out, then seeds

@@ -12,26 +12,22 @@ from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from tqdm import tqdm
 
-from auto_seg_loss.losses import loss_names
-from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.study.record import RECORD, Record, Trial
-from auto_seg_loss.study.statistics import Difference, paired_difference
-from auto_seg_loss.study.trials import (
-    SOFT,
-    SOFT_FILES,
-    Job,
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.jobs import Job, run_jobs, told
+from auto_seg_loss.study.losses import SOFT, SOFT_FILES, soft_file
+from auto_seg_loss.study.record import (
+    RECORD,
+    Record,
+    Trial,
     file_digest,
     images_digest,
-    in_registry,
     pinned_settings,
-    run_jobs,
-    run_trial,
-    soft_file,
     weights_digest,
 )
-from autoseg_core import Objective, load_spec, search_space
+from auto_seg_loss.study.statistics import Difference, paired_difference
+from auto_seg_loss.study.trials import run_trial
+from autoseg_core import Objective
 from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -115,10 +111,10 @@ class Comparison:
         trials = [self._trial(*pair, seed) for seed in seeds for pair in sorted(pairs)]
         self._run(trials, (self.holdout, self.test), "seeds", self.every)
 
-    def scores(self, loss: str, metric: str) -> list[float]:
-        """(S,) scores in percent on the test, at the loss's rate for this metric."""
+    def scores(self, loss: str, metric: str) -> dict[int, float]:
+        """Seed -> score in percent on the test, at the loss's rate for this metric."""
         trials = self._repeated(loss, metric)
-        return [100 * self._score(trial, self.test, metric) for trial in trials]
+        return {trial.seed: 100 * self._score(trial, self.test, metric) for trial in trials}
 
     def curves(self, loss: str, metric: str) -> list[list[tuple[int, float]]]:
         """(S,) curves at the loss's rate for this metric: iterations and scores in percent on the
@@ -173,23 +169,26 @@ class Comparison:
     def _run(
         self, trials: Iterable[Trial], score_on: Sequence[str], label: str, every: int = 0
     ) -> None:
-        """Make the trials that the record does not hold; a bar on a terminal."""
+        """Make the trials that the record does not hold."""
         new = [trial for trial in dict.fromkeys(trials) if not self._made(trial, every)]
-        arguments = [(trial, score_on, self._shown(trial), every) for trial in new]
-        jobs = [Job(self.record, one[0], self.cfg, one) for one in arguments]
-        made = run_jobs(run_trial, jobs, self.workers)
-        for _ in tqdm(made, label, len(jobs), disable=None, dynamic_ncols=True):
+        jobs = [
+            Job(self.record, trial, self.cfg, (score_on, self._shown(trial), every))
+            for trial in new
+        ]
+        for _ in told(run_jobs(run_trial, jobs, self.workers), label, len(jobs)):
             pass
-        if lost := [trial for trial in new if not self._made(trial)]:
-            reason = self.record.results[lost[0]]["failed"]
-            raise ExecutorError(f"{len(lost)} trainings failed ({reason}); run it again for them.")
+        results = [self.record.results[trial] for trial in new]
+        if reasons := [result["failed"] for result in results if "failed" in result]:
+            raise ExecutorError(
+                f"{len(reasons)} trainings failed ({reasons[0]}); run it again for them."
+            )
 
     def _made(self, trial: Trial, every: int = 0) -> bool:
         result = self.record.results.get(trial, {})
-        if not every or not result.get("scores"):
-            return "scores" in result
-        known = {iteration for iteration, _ in result.get("curve", [])}
-        return known >= set(range(every, trial.iterations, every))
+        if "failed" in result or "scores" not in result:
+            return False
+        asked = range(every, trial.iterations, every) if every and result["scores"] else ()
+        return {iteration for iteration, _ in result.get("curve", [])} >= set(asked)
 
     def _curve(self, trial: Trial, metric: str) -> list[tuple[int, float]]:
         result, objective = self.record.results[trial], Objective.parse(metric)
@@ -201,20 +200,3 @@ class Comparison:
         """0 for a training that diverged."""
         scores = self.record.results[trial]["scores"]
         return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
-
-
-def canonical_metric(metric: str) -> str:
-    """So written that equal ones are equal texts; ``ConfigError`` for one that does not exist."""
-    with config_errors("--metrics"):
-        return str(Objective.parse(metric))
-
-
-def canonical_loss(loss: str) -> str:
-    """The same for the name of a loss."""
-    with config_errors(f"--losses, of {', '.join(loss_names())}, {SOFT}METRIC or a spec"):
-        if loss.startswith(SOFT):
-            return f"{SOFT}{search_space(loss.removeprefix(SOFT)).objective}"
-        name = in_registry(loss)
-        if name not in loss_names():
-            load_spec(name)
-        return name

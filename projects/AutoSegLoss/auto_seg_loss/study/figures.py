@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from auto_seg_loss.study.inspection import BORDER_METRICS, gallery, prediction_file, shown_records
+from auto_seg_loss.study.inspection import BORDER_METRICS, gallery, has_predictions
 from auto_seg_loss.study.matrix import Study
-from auto_seg_loss.study.results import Summary
 from auto_seg_loss.visualize import Image as Picture
 from auto_seg_loss.visualize import boundary_overlay, grid
 from autoseg_core.files import replacing
@@ -18,16 +18,16 @@ from autoseg_core.plot import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Columns = dict[str, list[Summary]]
-"""Score -> a summary for each loss of each setting."""
+Means = Mapping[str, Mapping[tuple[tuple[str, ...], str], float]]
+"""Score -> labels of a setting, loss -> mean over seeds."""
 
 
-def write_figures(study: Study, columns: Columns) -> list[str]:
+def write_figures(study: Study, means: Means) -> list[str]:
     """Draw what there is to draw into OUTPUT_DIR; Markdown that shows it."""
     found = []
     if study.config.STUDY.TOLERANCES:
         with replacing(study.output / "tolerances.png") as partial:
-            over_tolerances(study, columns).savefig(partial, format="png", dpi=120)
+            over_tolerances(study, means).savefig(partial, format="png", dpi=120)
         found.append("![tolerances](tolerances.png)")
     losses, rows = borders(study)
     if rows:
@@ -37,7 +37,7 @@ def write_figures(study: Study, columns: Columns) -> list[str]:
     return found
 
 
-def over_tolerances(study: Study, columns: Columns) -> Figure:
+def over_tolerances(study: Study, means: Means) -> Figure:
     """One panel per setting and score of borders, one line per loss, over tolerances."""
     settings = study.settings
     figure = new_figure(4.2 * len(BORDER_METRICS), 3.6 * len(settings), layout="constrained")
@@ -48,9 +48,9 @@ def over_tolerances(study: Study, columns: Columns) -> Figure:
         radii = sorted({own, *setting.config.STUDY.TOLERANCES})
         for panel, metric in zip(line, BORDER_METRICS, strict=True):
             names = [metric if radius == own else f"{metric}@{radius}" for radius in radii]
-            for row in zip(*(columns[name] for name in names), strict=True):
-                if row[0].setting == setting.labels:
-                    panel.plot(radii, [one.mean for one in row], "o-", label=row[0].loss)
+            for loss in study.losses:
+                drawn = [means[name][setting.labels, loss] for name in names]
+                panel.plot(radii, drawn, "o-", label=loss)
             panel.set(title=", ".join(setting.labels), xlabel="tolerance, pixels", ylabel=metric)
     panels[0][0].legend(fontsize="x-small")
     return figure
@@ -60,12 +60,7 @@ def borders(study: Study) -> tuple[list[str], list[list[Picture]]]:
     """Losses, and a row for each image that is shown: the image, the borders of the truth, and
     those that the networks of the first seed draw. A loss that diverged anywhere is left out."""
     cells = [cell for cell in study.cells if cell.seed == study.config.STUDY.SEEDS[0]]
-    lost = {
-        cell.loss
-        for cell in cells
-        for record in shown_records(cell.config)
-        if not prediction_file(cell.predictions, record).is_file()
-    }
+    lost = {cell.loss for cell in cells if not has_predictions(cell.config, cell.predictions)}
     rows = []
     for setting in study.settings:
         own = [cell for cell in cells if cell.setting is setting and cell.loss not in lost]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.data.report import data_report, data_sets
 from auto_seg_loss.features.store import feature_store
@@ -17,10 +17,11 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
+from auto_seg_loss.search_setup import records_of
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_report import Found, write_report
-from auto_seg_loss.study.finding_setup import Wish, options_named, prepared
-from auto_seg_loss.study.trials import SOFT
+from auto_seg_loss.study.finding_setup import Wish, few_images, options_named, prepared
+from auto_seg_loss.study.losses import SOFT
 from autoseg_core import Objective
 from autoseg_core.files import read_json, replacing
 
@@ -54,13 +55,7 @@ def find_loss(wish: Wish) -> str:
 
 
 def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
-    _say("Data")
-    print(data_report(cfg), flush=True)
-    for name in data_sets(cfg):
-        check_data(cfg, name)
-    records = [record for name in data_sets(cfg) for record in DatasetCatalog.get(name)]
-    _say(f"Features of {len(records)} images")
-    feature_store(cfg).prepare([record["file_name"] for record in records])
+    _prepare_data(cfg)
     metric = str(Objective.parse(wish.metric))
     searched = f"{SOFT}{Objective.parse(cfg.SEARCH.SURROGATE or metric)}"
     surrogates = list(dict.fromkeys([f"{SOFT}{metric}", searched]))
@@ -80,6 +75,17 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     final = tuple(dict.fromkeys(["cross_entropy", best, *surrogates, spec]))
     comparison.repeat(final, [metric])
     return write_report(wish.output, comparison, Found(metric, final, best, spec))
+
+
+def _prepare_data(cfg: CfgNode) -> None:
+    """Show what the parts hold, check them, and compute the features of their images."""
+    _say("Data")
+    print(data_report(cfg), few_images(cfg), sep="", flush=True)
+    for name in data_sets(cfg):
+        check_data(cfg, name)
+    records = records_of(data_sets(cfg))
+    _say(f"Features of {len(records)} images")
+    feature_store(cfg).prepare([record["file_name"] for record in records])
 
 
 def _say(what: str) -> None:
@@ -119,9 +125,9 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str
     trials = losses * len(RATES) + (FINALISTS + surrogates) * Comparison.seeds
     cost = trials * each / wish.workers / (1 - SEARCHED)  # of an iteration of all trainings
     if rest < LEAST * cost:
+        needed = math.ceil((LEAST * cost + spent) / 60)
         _say(
-            f"{wish.minutes:g} minutes are too few for these images, "
-            f"{(LEAST * cost + spent) / 60:.0f} are needed: "
+            f"--minutes {wish.minutes:g} is too short for these images, which need {needed}: "
             f"trainings have {LEAST} iterations all the same, and the end comes later"
         )
     minutes = max(0.01, round(SEARCHED * rest / 60, 2))  # 0 would be no limit

@@ -11,8 +11,9 @@ from detectron2.data import MetadataCatalog
 from PIL import Image
 
 from auto_seg_loss.study.comparison import Comparison
+from auto_seg_loss.study.finding_setup import few_images
 from auto_seg_loss.study.inspection import gallery
-from auto_seg_loss.study.statistics import verdicts
+from auto_seg_loss.study.statistics import judged
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
 from auto_seg_loss.visualize import class_colours, grid, overlay
@@ -41,13 +42,14 @@ class Found:
 
 def verdict(comparison: Comparison, found: Found) -> str:
     """One sentence: whether to take the searched loss."""
-    gain = comparison.difference(found.spec, found.best, found.metric)
+    claim = comparison.difference(found.spec, found.best, found.metric)
+    gain = judged({found.spec: claim})[found.spec]
     over = f"{gain.numbers} points of {found.metric} over {found.best}, the best baseline"
     return {
         "better": f"Use the searched loss: {over}.",
         "worse": f"Keep {found.best}: the searched loss has {over}.",
         "": f"{found.best} is as good, keep it: the searched loss has {over}, within the noise.",
-    }[verdicts([gain])[0]]
+    }[gain.verdict]
 
 
 def predictions(comparison: Comparison, found: Found) -> tuple[list[str], list[list[Picture]]]:
@@ -71,7 +73,7 @@ def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) ->
     pictures = f"Test images: {', '.join(columns)}.\n\n![Test images](predictions.png)\n\n"
     return f"""# The loss for {found.metric}
 
-{verdict(comparison, found)}
+{verdict(comparison, found)}{few_images(comparison.cfg)}
 
 {score_table(comparison, found.losses, found.metric)}
 

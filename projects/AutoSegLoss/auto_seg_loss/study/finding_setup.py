@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
+from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.features.store import image_size
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
@@ -24,10 +25,13 @@ from rl.settings_diff import differences
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
-PARTS = ("train", "holdout", "test")
 _CUT = {part: f"cut_sem_seg_{part}" for part in PARTS}
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
+
+LEAST, ENOUGH = 2, 20
+"""Images in each part: without LEAST nothing can be compared; with fewer than ENOUGH in the parts
+that score losses, differences may be those of the images."""
 
 OPTIONS = {
     "DATASETS.FOLDER.IMAGES": "--images",
@@ -87,6 +91,7 @@ def prepared(wish: Wish) -> CfgNode:
     parts = {
         part: [Path(one["file_name"]) for one in DatasetCatalog.get(_CUT[part])] for part in PARTS
     }
+    _check_parts({part: len(paths) for part, paths in parts.items()})
     size = _size({image_size(str(path)) for paths in parts.values() for path in paths})
     configs = _configs(wish, folder, size, classes)
     _check_output(wish.output, configs["find.yaml"])
@@ -99,6 +104,29 @@ def prepared(wish: Wish) -> CfgNode:
     cfg = load_config(str(wish.output / "find.yaml"), list(wish.opts))
     cfg.freeze()
     return cfg
+
+
+def _check_parts(sizes: Mapping[str, int]) -> None:
+    """``ConfigError`` for a part of fewer than LEAST images."""
+    if min(sizes.values()) < LEAST:
+        shown = ", ".join(f"{part} {size}" for part, size in sizes.items())
+        raise ConfigError(
+            f"The {sum(sizes.values())} images make parts of {shown}, and each needs {LEAST} at "
+            f"least, {ENOUGH} for numbers to rely on: give more images, or smaller --groups."
+        )
+
+
+def few_images(cfg: CfgNode) -> str:
+    """A paragraph where losses are scored on fewer than ENOUGH images; else ""."""
+    names = {"hold-out": cfg.SEARCH.HOLDOUT.DATASETS[0], "test": cfg.DATASETS.TEST[0]}
+    sizes = {part: len(DatasetCatalog.get(name)) for part, name in names.items()}
+    few = " and ".join(f"{n} ({part})" for part, n in sizes.items() if n < ENOUGH)
+    if not few:
+        return ""
+    return (
+        f"\n\nLosses are scored on {few} images: with fewer than {ENOUGH} in a part, other images "
+        "may rank the losses differently."
+    )
 
 
 def _check_cut(wish: Wish, folder: dict[str, Any]) -> int:

@@ -1,6 +1,22 @@
 """What a trained network shows beside its scores: its borders, and predictions to look at.
 
 H, W: pixels, of pictures at most LONGEST on the longer side.
+
+How long and how jagged predicted borders are follows from the boundary counts of BF1 over a data
+set: edge pixels of the prediction and of the truth (inner, one pixel wide, void left out), and
+those of either within r of the other's, in the maximum norm, class by class; r: TEST.TOLERANCE. The
+mean over the classes that have a value; NaN when none has.
+
+border_length  edge pixels of the prediction / edge pixels of the truth. 1: as long as the true
+               border; more when it is jagged, and also when there are false islands.
+jaggedness     edge pixels of the prediction within r of a true edge / edge pixels of the truth
+               within r of a predicted one: how much border is drawn for each pixel of border that
+               is found. A shifted copy of a straight border has 1; a zigzag, or a hatching, that
+               stays inside the band has more, and BF1 at that tolerance does not mind. False
+               islands away from the truth do not count.
+
+The borders of a class that the truth lacks have neither, nor has jaggedness one of which nothing is
+found.
 """
 
 from __future__ import annotations
@@ -13,6 +29,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
+from torch import Tensor
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.evaluation import (
@@ -23,7 +40,6 @@ from auto_seg_loss.evaluation import (
     metrics_of,
 )
 from auto_seg_loss.hooks.pictures import evenly_spread
-from auto_seg_loss.study.borders import BORDERS
 from auto_seg_loss.visualize import Image as Picture
 from auto_seg_loss.visualize import Labels, shrunk
 from autoseg_core import PAPER_METRICS
@@ -34,6 +50,24 @@ from autoseg_core.scores import get_metric
 LONGEST = 512
 BORDER_METRICS = tuple(name for name in PAPER_METRICS if get_metric(name).region != "image")
 """Those of the six whose score depends on a tolerance."""
+
+
+def border_length(counts: BoundaryCounts) -> float:
+    """A ratio >= 0."""
+    return _mean_ratio(counts.prediction, counts.target)
+
+
+def jaggedness(counts: BoundaryCounts) -> float:
+    """A ratio > 0."""
+    return _mean_ratio(counts.matched_prediction, counts.matched_target)
+
+
+def _mean_ratio(over: Tensor, under: Tensor) -> float:
+    return float(torch.where(under > 0, over.double() / under, torch.nan).nanmean())
+
+
+BORDERS = {"border_length": border_length, "jaggedness": jaggedness}
+"""Name -> measure."""
 
 
 def measures(cfg: CfgNode) -> tuple[str, ...]:
@@ -110,6 +144,11 @@ def gallery(
         image, truth, *guesses = (shrunk(one, LONGEST) for one in (image, truth, *guesses))
         rows.append([image, *(draw(image, labels, truth) for labels in (truth, *guesses))])
     return rows
+
+
+def has_predictions(cfg: CfgNode, folder: Path) -> bool:
+    """Whether those of all images that are shown are in a folder."""
+    return all(prediction_file(folder, record).is_file() for record in shown_records(cfg))
 
 
 def prediction_file(folder: Path, record: dict[str, Any]) -> Path:

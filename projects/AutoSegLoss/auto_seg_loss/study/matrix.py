@@ -10,23 +10,23 @@ from pathlib import Path
 from detectron2.config import CfgNode
 
 from auto_seg_loss.executor import check_executor
-from auto_seg_loss.losses import build_loss, loss_names
+from auto_seg_loss.losses import build_loss
 from auto_seg_loss.runtime.checks import check_config, check_train_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.study.candidates import CandidateLoss, pick_candidates
 from auto_seg_loss.study.inspection import build_evaluators
-from auto_seg_loss.study.record import RECORD, Record, Trial
-from auto_seg_loss.study.settings import CANDIDATES, RESERVED, Setting, read_settings
-from auto_seg_loss.study.trials import (
+from auto_seg_loss.study.losses import CandidateLoss, in_registry, loss_label, pick_candidates
+from auto_seg_loss.study.record import (
+    RECORD,
+    Record,
+    Trial,
     file_digest,
     images_digest,
-    in_registry,
     pinned_settings,
-    trial_config,
     weights_digest,
 )
+from auto_seg_loss.study.settings import CANDIDATES, RESERVED, Setting, read_settings
+from auto_seg_loss.study.trials import trial_config
 from auto_seg_loss.weights import local_weights
-from autoseg_core import load_spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +72,13 @@ class Study:
         """OUTPUT_DIR."""
         return Path(self.config.OUTPUT_DIR)
 
-    @property
-    def candidates_folder(self) -> Path:
-        """Where the specs of the candidates are kept."""
-        return self.output / CANDIDATES
-
     @cached_property
     def losses(self) -> dict[str, str]:
         """Label -> loss: those of STUDY.LOSSES, and files of the candidates. ``ConfigError``."""
         names = [(loss_label(loss), in_registry(loss)) for loss in self.config.STUDY.LOSSES]
-        files = {one.spec.name: one.file_in(self.candidates_folder) for one in self.candidates}
-        names += [(name, str(path)) for name, path in files.items()]
+        names += [(one.spec.name, str(one.path)) for one in self.candidates]
+        if taken := dict(names).keys() & set(RESERVED):
+            raise ConfigError(f"No loss of a study may be called {taken.pop()!r}: rename it.")
         if len(dict(names)) < len(names):
             raise ConfigError(
                 f"STUDY.LOSSES must name different losses, got {[label for label, _ in names]}; "
@@ -107,8 +103,8 @@ def read_study(config_file: str, opts: Sequence[str]) -> Study:
     journal = cfg.STUDY.JOURNAL
     if journal and not Path(journal).is_file():
         raise ConfigError(f"STUDY.JOURNAL {journal} is no file; give the journal of a search.")
-    candidates = pick_candidates(Path(journal), cfg.STUDY.CANDIDATES) if journal else []
-    return Study(cfg, settings, candidates)
+    picked = (Path(journal), cfg.STUDY.CANDIDATES, Path(cfg.OUTPUT_DIR, CANDIDATES))
+    return Study(cfg, settings, pick_candidates(*picked) if journal else ())
 
 
 def cell_config(cfg: CfgNode, label: str, loss: str, seed: int) -> CfgNode:
@@ -118,12 +114,6 @@ def cell_config(cfg: CfgNode, label: str, loss: str, seed: int) -> CfgNode:
     cell.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, label, f"seed{seed}"))
     cell.freeze()
     return cell
-
-
-def loss_label(loss: str) -> str:
-    """Name of a loss in tables and directories: registry name, or the spec's own name."""
-    name = in_registry(loss)
-    return name if name in loss_names() else load_spec(loss).name
 
 
 def open_record(setting: Setting) -> Record:
@@ -144,26 +134,21 @@ def check_study(study: Study) -> None:
         check_executor(study.config)
     if not study.cells:
         raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
-    node = study.config.STUDY
-    if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
-        raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
-    if taken := sorted(study.losses.keys() & set(RESERVED)):
-        raise ConfigError(f"No loss of a study may be called {taken[0]!r}; give it another name.")
+    found = {one.spec.name for one in study.candidates}  # whose files are not there yet
     for setting in study.settings:
+        own = [cell for cell in study.cells if cell.setting is setting]
         try:
-            _check_setting([cell for cell in study.cells if cell.setting is setting])
+            _check_setting(setting.config, own)
+            with config_errors("STUDY.LOSSES"):
+                for cell in own:
+                    if cell.loss not in found:
+                        build_loss(cell.config)
         except ValueError as error:
             where = ", ".join(setting.labels) + ": " * bool(setting.labels)
             raise ConfigError(f"{where}{error}") from error
-    found = {one.spec.name for one in study.candidates}  # whose files are not there yet
-    for cell in study.cells:
-        if cell.loss not in found:
-            with config_errors("STUDY.LOSSES"):
-                build_loss(cell.config)
 
 
-def _check_setting(cells: Sequence[Cell]) -> None:
-    cfg = cells[0].setting.config
+def _check_setting(cfg: CfgNode, cells: Sequence[Cell]) -> None:
     if len(cfg.DATASETS.TEST) != 1:
         raise ConfigError(f"A study scores one data set, DATASETS.TEST names {cfg.DATASETS.TEST}.")
     # MODEL.DEVICE is that of workers, or of nobody: ``run_study`` looks before it trains here.

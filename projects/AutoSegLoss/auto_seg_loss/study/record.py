@@ -1,15 +1,23 @@
-"""The record of trainings: each is a line of a file, and none is made twice."""
+"""The record of trainings: each is a line of a file, and none is made twice while what its result
+depends on is the same."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from detectron2.config import CfgNode
+
+from auto_seg_loss.data.splits import files_digest
+from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import records_of, reward_objective, without
+from auto_seg_loss.weights import local_weights
 from autoseg_core.files import DamagedFileError, parse_json, replacing
 from rl.settings_diff import differences
 
@@ -18,8 +26,9 @@ RECORD = "trials.jsonl"
 
 Result = dict[str, Any]
 """What a trial gave. "scores": data set -> name -> value, metrics in [0, 1]; {} for a training
-that diverged. A study's cell that failed has "failed", the reason, in its place. "curve", where it
-was asked for: pairs of an iteration and the scores on the hold-out after it, the last left out."""
+that diverged. "failed": why a study's cell failed; scores beside it were known before. "curve",
+where it was asked for: pairs of an iteration and the scores on the hold-out after it, the last left
+out."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,17 @@ class Record:
             with replacing(path) as partial:
                 partial.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
 
-    def add(self, trial: Trial, result: Result) -> None:
-        """Keep a result, in memory and at the end of the file."""
+    def add(self, trial: Trial, result: Result) -> Result:
+        """Keep a result, in memory and at the end of the file; returns what is kept.
+
+        A failure keeps the scores that were known before.
+        """
+        if "failed" in result:
+            result = {**self.results.get(trial, {}), **result}
         self.results[trial] = result
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**asdict(trial), **result}) + "\n")
+        return result
 
 
 def changed_settings(kept: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -94,3 +109,44 @@ def _parse(values: dict[str, Any]) -> tuple[Trial, Result]:
     names = Trial.__dataclass_fields__
     trial = Trial(**{key: value for key, value in values.items() if key in names})
     return trial, {key: value for key, value in values.items() if key not in names}
+
+
+def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
+    """What the result of a trial depends on beside what the trial states; plain JSON.
+
+    free: further keys that it does not depend on.
+    """
+    solver, head = ("SOLVER.BASE_LR", "SOLVER.MAX_ITER"), "MODEL.SEM_SEG_HEAD."
+    stated = (*solver, "SEED", head + "LOSS_TYPE", head + "LOSS_SPEC")
+    config = without(cfg, "OUTPUT_DIR", "STUDY", "VIS_PERIOD", *stated, *free)
+    config["SEARCH"] = {"TOLERANCE": cfg.SEARCH.TOLERANCE, "scores": list(reported(cfg))}
+    return config
+
+
+def reported(cfg: CfgNode) -> tuple[str, ...]:
+    """Names of the scores of a trial: those of a test, and those of SEARCH.METRIC."""
+    return tuple(dict.fromkeys((*metrics_of(cfg), *reward_objective(cfg).metrics)))
+
+
+def file_digest(path: Path) -> str:
+    """Of the content of a file; "" where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+
+def images_digest(names: Iterable[str]) -> str:
+    """Of the names and lengths of the files of data sets."""
+    return files_digest(records_of(names))
+
+
+def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
+    """Of the content of what ``local_weights`` finds; "" for no name."""
+    if not name:
+        return ""
+    path = local_weights(name, key)
+    return _digest_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _digest_at(path: Path, time: int) -> str:
+    """Once for all trials that start from the file as it was at this time."""
+    return file_digest(path)

@@ -1,78 +1,169 @@
-"""What shows a study's results: summary.md, cells.csv, pictures, and a row of HPARAMS per cell."""
+"""What a study says: one table of its cells, and what follows from it for each loss."""
 
 from __future__ import annotations
 
 import csv
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from torch.utils.tensorboard.summary import hparams, scalar
 from torch.utils.tensorboard.writer import FileWriter
 
-from auto_seg_loss.study.figures import Columns, write_figures
-from auto_seg_loss.study.inspection import measures
+from auto_seg_loss.study.figures import write_figures
+from auto_seg_loss.study.inspection import BORDERS, measures
 from auto_seg_loss.study.matrix import Cell, Study
 from auto_seg_loss.study.record import Result
-from auto_seg_loss.study.results import Summary, Table, correlations, summaries, table_of
 from auto_seg_loss.study.settings import TENSORBOARD
-from auto_seg_loss.study.statistics import in_words, markdown, mean_and_spread, note_if_equal
+from auto_seg_loss.study.statistics import (
+    Difference,
+    judged,
+    markdown,
+    mean_and_spread,
+    note_if_equal,
+    paired_difference,
+    rank_correlations,
+)
 from autoseg_core.files import replacing
+
+Table = list[dict[str, Any]]
+"""A row for each cell: dataset, network, loss, seed, failed (the reason), reward (of a candidate in
+its search, else NaN), and what was measured: scores in percent, measures of borders as ratios; NaN
+for what a training that diverged or failed has not, and what its setting does not measure."""
 
 _NOTE = """\
 Mean ± sample standard deviation over seeds, in percent. Differences are paired by seed, with \
 Student's 95 % interval of their mean. "better" and "worse" hold for all differences of a column \
 together, by Holm's method; there is no verdict where fewer than two seeds are in common. Runs \
-that failed are in no number. Measures of borders (auto_seg_loss/study/borders.py) are ratios, 1 \
-for the truth."""
+that failed count with the scores, if any, that they had before. Measures of borders \
+(auto_seg_loss/study/inspection.py) are ratios, 1 for the truth."""
 
 
-def write_reports(study: Study, results: Sequence[tuple[Cell, Result]]) -> str:
-    """Write them below OUTPUT_DIR; returns what is printed: the table of scores, and a line on the
-    target for each loss but the first."""
-    table = table_of(study, results)
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What a loss has of one score in one setting, and how much more than the first loss there.
+
+    setting: labels of data set and network. values: of the seeds that did not fail.
+    """
+
+    setting: tuple[str, ...]
+    loss: str
+    reward: float
+    values: dict[int, float]
+    gain: Difference
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds; NaN for none."""
+        return float(np.mean([*self.values.values()])) if self.values else math.nan
+
+
+def table_of(
+    study: Study, results: Iterable[tuple[Cell, Result]], failures: Mapping[Cell, str]
+) -> Table:
+    """The results of cells as a table; failures: why cells are not complete."""
+    names = dict.fromkeys(name for one in study.settings for name in measures(one.config))
+    rewards = {one.spec.name: one.reward for one in study.candidates}
+    table = []
+    for cell, result in results:
+        row: dict[str, Any] = {"dataset": cell.setting.dataset, "network": cell.setting.network}
+        row |= {"loss": cell.loss, "seed": cell.seed, "failed": failures.get(cell, "")}
+        row["reward"] = rewards.get(cell.loss, math.nan)
+        scores = result.get("scores", {}).get(cell.config.DATASETS.TEST[0], {})
+        row |= {n: scores.get(n, math.nan) * (1 if n in BORDERS else 100) for n in names}
+        table.append(row)
+    return table
+
+
+def summaries(table: Table, score: str) -> list[Summary]:
+    """One for each loss of each setting, in the order of the table; verdicts hold together.
+
+    Measures of borders get none, for more of them is neither better nor worse.
+    """
+    first = table[0]["loss"]
+    groups: dict[tuple[tuple[str, ...], str, float], dict[int, float]] = {}
+    for row in table:
+        setting = tuple(filter(None, (row["dataset"], row["network"])))
+        values = groups.setdefault((setting, row["loss"], row["reward"]), {})
+        if not (row["failed"] and math.isnan(row[score])):
+            values[row["seed"]] = row[score]
+    of = {setting: values for (setting, loss, _), values in groups.items() if loss == first}
+    gains = {key: paired_difference(values, of[key[0]]) for key, values in groups.items()}
+    if score not in BORDERS:
+        gains |= judged({key: gain for key, gain in gains.items() if key[1] != first})
+    return [Summary(*key, groups[key], gains[key]) for key in groups]
+
+
+def correlations(targets: list[Summary], score: str) -> list[str]:
+    """How well rewards foretell mean scores: a sentence for each setting with candidates."""
+    found = []
+    for setting in dict.fromkeys(one.setting for one in targets):
+        pairs = [(one.reward, one.mean) for one in targets if one.setting == setting]
+        known = [pair for pair in pairs if np.isfinite(pair).all()]
+        if len(known) > 2:
+            found.append(
+                f"{_prefix(setting)}rank correlation of proxy reward and {score} over {len(known)} "
+                f"losses: {rank_correlations(*np.transpose(known))} (95 % bootstrap intervals)"
+            )
+    return found
+
+
+def write_reports(
+    study: Study, results: Sequence[tuple[Cell, Result]], failures: Mapping[Cell, str]
+) -> str:
+    """Write summary.md, cells.csv, pictures, and a row of HPARAMS per cell below OUTPUT_DIR.
+
+    Returns what is printed: the table of scores, and a line on the target for each loss but the
+    first.
+    """
+    table = table_of(study, results, failures)
     target, *others = measures(study.settings[0].config)
     columns = {name: summaries(table, name) for name in (target, *others)}
+    means = {n: {(s.setting, s.loss): s.mean for s in own} for n, own in columns.items()}
     ranks = correlations(columns[target], target)
     _write_csv(study.output / "cells.csv", table)
     _write_events(study, table, list(columns))
-    scores = score_table(study, columns) + note_if_equal([row[target] for row in table])
-    parts = [scores, _NOTE, difference_table(study, columns), *ranks]
-    if failures := [f"- {cell}: {r['failed']}" for cell, r in results if "failed" in r]:
-        parts.append("\n".join(["Failed (trials.jsonl holds why; --retry-failed):", *failures]))
-    parts += write_figures(study, columns)
+    scores, differences = _tables(study, columns)
+    scores += note_if_equal([row[target] for row in table])
+    parts = [scores, _NOTE, differences, *ranks]
+    if lines := [f"- {cell}: {reason}" for cell, reason in failures.items()]:
+        parts.append("\n".join(["Failed (trials.jsonl holds why; --retry-failed):", *lines]))
+    parts += write_figures(study, means)
     with replacing(study.output / "summary.md") as partial:
         partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     first, *_ = study.losses
-    lines = [_line(one, first, target) for one in columns[target] if one.loss != first]
-    return "\n".join([scores, *lines, *ranks])
+    told = [
+        f"{_prefix(one.setting)}{one.loss} - {first}: {target} {one.gain.words}"
+        for one in columns[target]
+        if one.loss != first
+    ]
+    return "\n".join([scores, *told, *ranks])
 
 
-def score_table(study: Study, columns: Columns) -> str:
-    """Markdown: one row per loss, the target first: mean ± sample deviation over seeds, in percent.
-
-    A run that diverged makes its row NaN.
-    """
-    body = []
+def _tables(study: Study, columns: Mapping[str, Sequence[Summary]]) -> tuple[str, str]:
+    """Markdown with one row per loss: mean ± sample deviation over seeds, in percent, the target
+    first; and each loss less the first of its setting. A run that diverged makes its row NaN."""
+    node, (first, *_) = study.config.STUDY, study.losses
+    axes = ["dataset"] * bool(node.DATASETS) + ["network"] * bool(node.NETWORKS)
+    scores, differences = [], []
     for row in zip(*columns.values(), strict=True):
-        spreads = [mean_and_spread([*one.values.values()]) for one in row]
-        body.append([*row[0].setting, row[0].loss, len(row[0].values), *spreads])
-    return markdown(body, [*_axes(study), "loss", "seeds", *columns])
+        setting, loss, seeds = row[0].setting, row[0].loss, len(row[0].values)
+        spreads = [mean_and_spread(one.values.values()) for one in row]
+        scores.append([*setting, loss, seeds, *spreads])
+        gains = [f"{one.gain.numbers} {one.gain.verdict}" for one in row]
+        differences += [[*setting, loss, first, *gains]] if loss != first else []
+    return (
+        markdown(scores, [*axes, "loss", "seeds", *columns]),
+        markdown(differences, [*axes, "loss", "minus", *columns]),
+    )
 
 
-def difference_table(study: Study, columns: Columns) -> str:
-    """Markdown: each loss less the first of its setting, with interval and verdict."""
-    first, body = next(iter(study.losses)), []
-    for row in zip(*columns.values(), strict=True):
-        if row[0].loss != first:
-            gains = [f"{one.difference.numbers} {one.verdict}" for one in row]
-            body.append([*row[0].setting, row[0].loss, first, *gains])
-    return markdown(body, [*_axes(study), "loss", "minus", *columns])
-
-
-def _line(one: Summary, first: str, score: str) -> str:
-    where = ", ".join(one.setting) + ": " * bool(one.setting)
-    return f"{where}{one.loss} - {first}: {score} {in_words(one.difference, one.verdict)}"
+def _prefix(setting: Sequence[str]) -> str:
+    return ", ".join(setting) + ": " * bool(setting)
 
 
 def _write_csv(path: Path, table: Table) -> None:
@@ -97,8 +188,3 @@ def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
         for summary in (*rows, *(scalar(*score) for score in scores.items())):
             writer.add_summary(summary, solver.MAX_ITER)
         writer.close()
-
-
-def _axes(study: Study) -> list[str]:
-    node = study.config.STUDY
-    return ["dataset"] * bool(node.DATASETS) + ["network"] * bool(node.NETWORKS)

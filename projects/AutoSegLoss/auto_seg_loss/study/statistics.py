@@ -1,15 +1,15 @@
 """What runs of several seeds say, by SciPy: pure functions.
 
-n: seeds that two losses share; K: losses of a rank correlation.
+n: seeds that two losses share; L: losses of a rank correlation.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,14 +19,16 @@ from tabulate import tabulate
 LEVEL = 0.05
 """Of tests; intervals hold with a probability of 1 - LEVEL."""
 
-Verdict = Literal["better", "worse", ""]
+K = TypeVar("K", bound=Hashable)
+BySeed = Mapping[int, float]
+"""Seed -> value."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """Mean of n paired differences, its 95 % interval, and the p-value of "there is none".
 
-    low, high, p: NaN with a single pair. pairs: n.
+    low, high, p: NaN with a single pair. pairs: n. verdict: of ``judged``; "" for none.
     """
 
     mean: float
@@ -34,6 +36,7 @@ class Difference:
     high: float
     p: float
     pairs: int
+    verdict: Literal["better", "worse", ""] = ""
 
     @property
     def numbers(self) -> str:
@@ -43,15 +46,24 @@ class Difference:
         known = not math.isnan(self.low)
         return f"{self.mean:+.2f}" + f" [{self.low:+.2f}, {self.high:+.2f}]" * known
 
+    @property
+    def words(self) -> str:
+        """Numbers and verdict, or why there can be none."""
+        reason = ""
+        if self.pairs < 2:
+            reason = "(no verdict: fewer than two seeds in common)"
+        elif math.isnan(self.mean):
+            reason = "(no verdict: a training diverged)"
+        return f"{self.numbers} {self.verdict or reason}".strip()
 
-def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
-    """Values (n,) less reference (n,), pair by pair, by Student's t.
+
+def paired_difference(values: BySeed, reference: BySeed) -> Difference:
+    """Values less reference, paired by the n seeds that both have, by Student's t.
 
     For equal differences, which SciPy leaves open, the interval is a point, and p is 0 or, for
-    differences of 0, 1. NaN, a run that diverged, makes all NaN. ValueError for sequences of
-    different length.
+    differences of 0, 1. NaN, a run that diverged, makes all NaN.
     """
-    differences = np.array([a - b for a, b in zip(values, reference, strict=True)])
+    differences = np.array([values[s] - reference[s] for s in values if s in reference])
     count = len(differences)
     mean = float(differences.mean()) if count else math.nan
     if count < 2 or math.isnan(mean):
@@ -63,25 +75,15 @@ def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Di
     return Difference(mean, float(low), float(high), float(test.pvalue), count)
 
 
-def verdicts(claims: Sequence[Difference]) -> list[Verdict]:
-    """ "better" or "worse" for the claims that hold together at LEVEL, by Holm's method."""
-    found: list[Verdict] = [""] * len(claims)
-    order = sorted((i for i, one in enumerate(claims) if one.p >= 0), key=lambda i: claims[i].p)
-    for rank, i in enumerate(order):
-        if claims[i].p * (len(order) - rank) >= LEVEL:
+def judged(claims: Mapping[K, Difference]) -> dict[K, Difference]:
+    """The claims with verdicts that hold together at LEVEL, by Holm's method."""
+    found = dict(claims)
+    order = sorted((key for key in claims if claims[key].p >= 0), key=lambda key: claims[key].p)
+    for rank, key in enumerate(order):
+        if claims[key].p * (len(order) - rank) >= LEVEL:
             break
-        found[i] = "better" if claims[i].mean > 0 else "worse"
+        found[key] = replace(claims[key], verdict="better" if claims[key].mean > 0 else "worse")
     return found
-
-
-def in_words(claim: Difference, verdict: Verdict) -> str:
-    """Numbers and verdict, or why there can be none."""
-    reason = ""
-    if claim.pairs < 2:
-        reason = "(no verdict: fewer than two seeds in common)"
-    elif math.isnan(claim.mean):
-        reason = "(no verdict: a training diverged)"
-    return f"{claim.numbers} {verdict or reason}".strip()
 
 
 def note_if_equal(scores: ArrayLike) -> str:
@@ -100,15 +102,15 @@ def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
+def mean_and_spread(values: Collection[float], digits: int = 2) -> str:
     """``mean ± sample standard deviation``; the mean alone for a single value; "-" for none."""
-    if len(values) < 2:
-        return f"{values[0]:.2f}" if values else "-"
-    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    found = [*values]
+    spread = f" ± {np.std(found, ddof=1):.{digits}f}" if len(found) > 1 else ""
+    return f"{np.mean(found):.{digits}f}{spread}" if found else "-"
 
 
 def rank_correlations(x: ArrayLike, y: ArrayLike, resamples: int = 2000) -> str:
-    """Spearman's and Kendall's correlation of x (K,) and y (K,), each with its 95 % interval.
+    """Spearman's and Kendall's correlation of x (L,) and y (L,), each with its 95 % interval.
 
     The interval is the percentile bootstrap's; draws whose x or y are all equal have no ranks and
     are left out. Of few pairs, less than ten, it is too narrow. Equal arguments give equal texts.

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from auto_seg_loss.study.comparison import Comparison
+from auto_seg_loss.study.losses import SOFT
 from auto_seg_loss.study.statistics import (
     Difference,
-    Verdict,
-    in_words,
+    judged,
     markdown,
     mean_and_spread,
     note_if_equal,
-    verdicts,
 )
-from auto_seg_loss.study.trials import SOFT
 
-
-class Claim(NamedTuple):
-    """What the found loss gains over another one on the test."""
-
-    loss: str
-    gain: Difference
-    verdict: Verdict
+RIVALS = {"first": "", "best": ", the best other loss", "unsearched": ", the unsearched surrogate"}
+"""What a found loss is measured against -> how a sentence calls it."""
 
 
 def compare(
@@ -50,30 +42,27 @@ def rate_table(comparison: Comparison, losses: Sequence[str], metric: str) -> st
     where it is the mean of several."""
     rates = sorted(comparison.rates)
     scores = [[comparison.at_rate(loss, rate, metric) for rate in rates] for loss in losses]
-    rows = [[a, *map(_one_decimal, own)] for a, own in zip(losses, scores, strict=True)]
+    rows = [
+        [loss, *(mean_and_spread(one, digits=1) for one in own)]
+        for loss, own in zip(losses, scores, strict=True)
+    ]
     table = markdown(rows, [f"{metric} on the hold-out", *map("{:g}".format, rates)])
     return table + note_if_equal(np.concatenate([one for own in scores for one in own]))
-
-
-def _one_decimal(scores: Sequence[float]) -> str:
-    spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
-    return f"{np.mean(scores):.1f}{spread}"
 
 
 def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
     """The best loss first: its rate, its score on the test, and how much more than the first loss
     of ``losses`` that is; the verdicts hold together."""
     first, *others = losses
-    claims = [comparison.difference(loss, first, metric) for loss in others]
-    words = map(in_words, claims, verdicts(claims))
-    gains = {first: "", **dict(zip(others, words, strict=True))}
-    scores = {loss: comparison.scores(loss, metric) for loss in losses}
+    values = {loss: [*comparison.scores(loss, metric).values()] for loss in losses}
+    gains = judged({loss: comparison.difference(loss, first, metric) for loss in others})
+    words = {first: "", **{loss: gain.words for loss, gain in gains.items()}}
     rows = [
-        [loss, f"{comparison.rate(loss, metric):g}", mean_and_spread(scores[loss]), gains[loss]]
-        for loss in sorted(losses, key=lambda one: -np.mean(scores[one]))
+        [loss, f"{comparison.rate(loss, metric):g}", mean_and_spread(values[loss]), words[loss]]
+        for loss in sorted(losses, key=lambda one: -np.mean(values[one]))
     ]
     table = markdown(rows, [f"{metric} on the test", "rate", "score", f"less {first}"])
-    return table + note_if_equal(np.ravel([*scores.values()]))
+    return table + note_if_equal(np.ravel([*values.values()]))
 
 
 def curve_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
@@ -111,49 +100,47 @@ def gains(
     surrogates are no candidates for the best, unless one is the first. The verdicts of the table
     hold together, by Holm's method.
     """
-    made = _claims(comparison, losses, metrics, found)
-    first = made[metrics[0]][0].loss
+    rivals = {metric: _rivals(comparison, losses, metric, found) for metric in metrics}
+    pairs = {(metric, kind): loss for metric in metrics for kind, loss in rivals[metric].items()}
+    claims = judged({key: comparison.difference(found, pairs[key], key[0]) for key in pairs})
+    first = pairs[metrics[0], "first"]
     headers = [
         *("metric", first, "best other", "unsearched", "found"),
         *(f"less {first}", "less best other", "less unsearched"),
     ]
-    rows = [_row(comparison, found, *item) for item in made.items()]
-    return [markdown(rows, headers), *(_sentence(*item) for item in made.items())]
+    rows = []
+    for metric, own in rivals.items():
+        means = {kind: _mean(comparison, loss, metric) for kind, loss in own.items()}
+        words = [claims[metric, kind].words if kind in own else "" for kind in RIVALS]
+        best, unsearched = f"{own['best']} {means['best']}", means.get("unsearched", "")
+        mean = _mean(comparison, found, metric)
+        rows.append([metric, means["first"], best, unsearched, mean, *words])
+    sentences = (_sentence(metric, own, claims) for metric, own in rivals.items())
+    return [markdown(rows, headers), *sentences]
 
 
-def _claims(
-    comparison: Comparison, losses: Sequence[str], metrics: Sequence[str], found: str
-) -> dict[str, list[Claim]]:
-    """Of each metric: over the first loss, over the best other, over the unsearched surrogate."""
+def _rivals(
+    comparison: Comparison, losses: Sequence[str], metric: str, found: str
+) -> dict[str, str]:
+    """Kind -> the loss, of those of ``RIVALS`` that are compared."""
     first, *rest = (loss for loss in losses if loss != found)
-    rivals = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
-    others = {m: [first, comparison.best(rivals, m), f"{SOFT}{m}"] for m in metrics}
-    pairs = [(metric, one) for metric in metrics for one in others[metric] if one in losses]
-    claims = [comparison.difference(found, one, metric) for metric, one in pairs]
-    made: dict[str, list[Claim]] = {metric: [] for metric in metrics}
-    for (metric, one), gain, verdict in zip(pairs, claims, verdicts(claims), strict=True):
-        made[metric].append(Claim(one, gain, verdict))
-    return made
+    known = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
+    made = {"first": first, "best": comparison.best(known, metric), "unsearched": SOFT + metric}
+    return {kind: loss for kind, loss in made.items() if loss in losses}
 
 
-def _row(comparison: Comparison, found: str, metric: str, claims: Sequence[Claim]) -> list[str]:
-    own, *means = (
-        f"{np.mean(comparison.scores(loss, metric)):.2f}"
-        for loss in (found, *(one.loss for one in claims))
-    )
-    words = [in_words(one.gain, one.verdict) for one in claims]
-    if len(claims) < 3:
-        means, words = [*means, ""], [*words, ""]
-    first, best, unsearched = means
-    return [metric, first, f"{claims[1].loss} {best}", unsearched, own, *words]
+def _mean(comparison: Comparison, loss: str, metric: str) -> str:
+    return f"{np.mean([*comparison.scores(loss, metric).values()]):.2f}"
 
 
-def _sentence(metric: str, claims: Sequence[Claim]) -> str:
-    kinds = ("", ", the best other loss", ", the unsearched surrogate")
-    told = [
-        f"{one.gain.numbers} over {one.loss}{kind}" + " (not beyond the noise)" * (not one.verdict)
-        for one, kind in zip(claims, kinds, strict=False)
-    ]
+def _sentence(
+    metric: str, rivals: Mapping[str, str], claims: Mapping[tuple[str, str], Difference]
+) -> str:
+    told = []
+    for kind, loss in rivals.items():
+        gain = claims[metric, kind]
+        noise = " (not beyond the noise)" * (not gain.verdict)
+        told.append(f"{gain.numbers} over {loss}{RIVALS[kind]}{noise}")
     return (
         f"On the test the found loss gains, in points of {metric} with 95 % intervals, "
         f"{'; '.join(told)}."

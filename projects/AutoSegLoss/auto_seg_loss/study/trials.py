@@ -1,57 +1,39 @@
-"""Trainings of losses on one data set, and what their results depend on."""
+"""How a trial is made: in memory, by ``run_trial``, or in a folder of its own, by ``complete``."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import json
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine.hooks import CallbackHook
+from detectron2.utils.env import seed_all_rng
 
-from auto_seg_loss.candidate_scale import reference_batches
-from auto_seg_loss.data.splits import files_digest
-from auto_seg_loss.evaluation import metrics_of
+from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.losses import loss_names
-from auto_seg_loss.proxy import proxy_config, starting_network
-from auto_seg_loss.runtime.log_levels import logs_off
+from auto_seg_loss.proxy import starting_network
+from auto_seg_loss.runtime.checkpoints import LAST, latest_checkpoint
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.log_levels import logs_off, only_warnings
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.search_setup import records_of, without
-from auto_seg_loss.study.inspection import save_predictions
-from auto_seg_loss.study.pool import map_jobs
-from auto_seg_loss.study.record import Record, Result, Trial
-from auto_seg_loss.training import scaled, score, train
-from auto_seg_loss.weights import local_weights
-from autoseg_core import Objective
-from autoseg_core.surrogates.soft import soft_spec
+from auto_seg_loss.runtime.resume import begin_training
+from auto_seg_loss.search_setup import records_of
+from auto_seg_loss.study.inspection import measure, measures, save_predictions
+from auto_seg_loss.study.record import Result, Trial, changed_settings, reported
+from auto_seg_loss.trainer import Trainer
+from auto_seg_loss.training import score, train
+from autoseg_core.files import DamagedFileError, read_json, replacing
+from rl.executors.attempts import is_data_error, one_line
 
-SOFT = "soft:"
-"""How the name of an unsearched surrogate begins, as soft:mIoU."""
-SOFT_FILES = "soft-*.json"
-"""Those that ``soft_file`` makes in OUTPUT_DIR."""
+CONFIG, BEGUN = "config.yaml", "trained.json"
+"""Beside the checkpoints of a cell: its config, for train_net.py, and of which trial they are."""
 
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A trial to make: ``function(cfg, *arguments)`` gives its result, which the record keeps."""
-
-    record: Record
-    trial: Trial
-    cfg: CfgNode
-    arguments: tuple[Any, ...] = ()
-
-
-def run_jobs(function: Any, jobs: Sequence[Job], workers: int = 1) -> Iterator[tuple[Job, Result]]:
-    """Make the trials of jobs, and record each as it comes; see ``map_jobs``."""
-    calls = [(job.cfg, *job.arguments) for job in jobs]
-    for place, result in map_jobs(function, calls, workers):
-        jobs[place].record.add(jobs[place].trial, result)
-        yield jobs[place], result
+logger = logging.getLogger(__name__)
 
 
 def run_trial(
@@ -103,63 +85,62 @@ def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
     return own
 
 
-def soft_file(cfg: CfgNode, metric: str) -> Path:
-    """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
+def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Path) -> Result:
+    """Train a cell, as far as that is not done yet, measure it and keep predictions in ``shown``.
 
-    The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
+    Any exception of the training is a failure of this cell alone, with its reason and traceback,
+    unless it tells of a file, which ends the study.
     """
-    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
-    path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
+    try:
+        with only_warnings():
+            trainer = trained(cfg, trial, settings)
+            save_predictions(cfg, trainer.model, shown)
+            scores = {name: score / 100 for name, score in trainer.results["sem_seg"].items()}
+            if not scores.keys() >= set(measures(cfg)):
+                scores = measure(cfg, trainer.model)
+            return {
+                "scores": {cfg.DATASETS.TEST[0]: {name: scores[name] for name in measures(cfg)}}
+            }
+    except FloatingPointError as error:  # an outcome of this loss, not of the study
+        logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).partition("\n")[0])
+        return {"scores": {}}
+    except Exception as error:
+        if is_data_error(error, DATA_ERRORS):
+            raise
+        return {"failed": one_line(error), "trace": traceback.format_exc()}
+
+
+def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Trainer:
+    """The training of a cell, done and scored.
+
+    It goes on from the checkpoint in its folder, if that is whole and of this trial.
+    """
+    folder = Path(cfg.OUTPUT_DIR)
+    resume = _can_go_on(folder, trial, settings)
+    if not resume:
+        for left in (folder / BEGUN, folder / LAST, *folder.glob("events.out.*")):
+            left.unlink(missing_ok=True)
+    begin_training(cfg, resume)
+    with replacing(folder / BEGUN) as partial:
+        text = json.dumps({"trial": trial.name, "settings": settings})
+        partial.write_text(text, encoding="utf-8")
+    (folder / CONFIG).write_text(cfg.dump(), encoding="utf-8")
+    seed_all_rng(cfg.SEED)
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume)
+    trainer.train()
+    return trainer
+
+
+def _can_go_on(folder: Path, trial: Trial, settings: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint of this trial is in a folder; one that is damaged counts as none."""
+    path = folder / BEGUN
     if not path.is_file():
-        spec = soft_spec(metric, tolerance=cfg.SEARCH.TOLERANCE)
-        own = proxy_config(cfg)
-        model, records = starting_network(own), records_of(own.DATASETS.TRAIN)
-        reference = reference_batches(own, model, model.state_dict(), records)
-        scaled(spec, reference, cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE).save(path)
-    return path
-
-
-def in_registry(loss: str) -> str:
-    """The registry's spelling of a loss, however it is written; other names as they are."""
-    return {name.lower(): name for name in loss_names()}.get(loss.strip().lower(), loss.strip())
-
-
-def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
-    """What the result of a trial depends on beside what the trial states; plain JSON.
-
-    free: further keys that it does not depend on.
-    """
-    solver, head = ("SOLVER.BASE_LR", "SOLVER.MAX_ITER"), "MODEL.SEM_SEG_HEAD."
-    stated = (*solver, "SEED", head + "LOSS_TYPE", head + "LOSS_SPEC")
-    config = without(cfg, "OUTPUT_DIR", "STUDY", "VIS_PERIOD", *stated, *free)
-    config["SEARCH"] = {"TOLERANCE": cfg.SEARCH.TOLERANCE, "scores": list(reported(cfg))}
-    return config
-
-
-def reported(cfg: CfgNode) -> tuple[str, ...]:
-    """Names of the scores of a trial: those of a test, and those of SEARCH.METRIC."""
-    return tuple(dict.fromkeys((*metrics_of(cfg), *Objective.parse(cfg.SEARCH.METRIC).metrics)))
-
-
-def file_digest(path: Path) -> str:
-    """Of the content of a file; "" where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
-
-
-def images_digest(names: Iterable[str]) -> str:
-    """Of the names and lengths of the files of data sets."""
-    return files_digest(records_of(names))
-
-
-def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
-    """Of the content of what ``local_weights`` finds; "" for no name."""
-    if not name:
-        return ""
-    path = local_weights(name, key)
-    return _digest_at(path, path.stat().st_mtime_ns)
-
-
-@lru_cache
-def _digest_at(path: Path, time: int) -> str:
-    """Once for all trials that start from the file as it was at this time."""
-    return file_digest(path)
+        return False
+    try:
+        kept = read_json(path, dict[str, Any], "delete it")
+        ours = kept["trial"] == trial.name and not changed_settings(kept["settings"], settings)
+        return ours and latest_checkpoint(folder) is not None
+    except (ConfigError, DamagedFileError):
+        logger.warning("The checkpoints in %s are damaged: this cell is trained anew.", folder)
+        return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from auto_seg_loss.study import run
+from auto_seg_loss.study import trials
 from auto_seg_loss.study.inspection import measures
 from auto_seg_loss.study.matrix import Study, read_study
 from auto_seg_loss.study.run import Outcome, run_study
@@ -62,6 +62,6 @@ class FakeStudy:
 def study(make_study, monkeypatch) -> FakeStudy:
     """A study whose trainings take no time."""
     fake = FakeStudy(make_study)
-    monkeypatch.setattr(run, "trained", fake.train)
-    monkeypatch.setattr(run, "measure", fake.measure)
+    monkeypatch.setattr(trials, "trained", fake.train)
+    monkeypatch.setattr(trials, "measure", fake.measure)
     return fake

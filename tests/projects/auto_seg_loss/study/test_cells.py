@@ -1,4 +1,4 @@
-"""run.py and inspection.py: a cell is trained once, and what is seen of its network."""
+"""A cell of a study is trained once, and what is seen of its network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ import torch
 from detectron2.data import DatasetCatalog
 from PIL import Image
 
-from auto_seg_loss.evaluation import build_evaluator, build_test_loader, evaluate
-from auto_seg_loss.study import run as module
-from auto_seg_loss.study.borders import BORDERS
-from auto_seg_loss.study.inspection import gallery, shown_records
-from auto_seg_loss.study.run import complete, is_complete, trained
+from auto_seg_loss.evaluation import (
+    SegmentationScoresEvaluator,
+    build_evaluator,
+    build_test_loader,
+    evaluate,
+)
+from auto_seg_loss.study import trials as module
+from auto_seg_loss.study.inspection import BORDERS, gallery, shown_records
+from auto_seg_loss.study.run import is_complete
+from auto_seg_loss.study.trials import complete, trained
 
 TEST = "shapes_sem_seg_test"
 SETTINGS = {"SOLVER": {"MOMENTUM": 0.9}}
@@ -105,6 +110,29 @@ def test_a_training_that_was_cut_off_goes_on(cell, make_study, weights, steps):
     run(cell, other, {"SOLVER": {"MOMENTUM": 0.8}})
     assert steps == [0, 2, 0, 0]
     assert is_complete(cell, whole), "its predictions are kept"
+
+
+def test_a_damaged_checkpoint_begins_its_cell_anew_and_says_so(cell, steps, caplog):
+    whole, folder = run(cell), Path(cell.config.OUTPUT_DIR)
+    for path in folder.glob("*.pth"):
+        path.write_bytes(path.read_bytes()[:-100])
+    shutil.rmtree(folder / "predictions")
+    assert run(cell) == whole and steps == [0, 0]
+    (warning,) = [r.getMessage() for r in caplog.records if "damaged" in r.getMessage()]
+    assert str(folder) in warning and "anew" in warning
+
+
+def test_each_test_image_is_scored_once(make_study, monkeypatch):
+    """By the training's own last evaluation, unless a study asks for more than it measures."""
+    scored, original = [], SegmentationScoresEvaluator.process
+
+    def process(self, inputs, outputs):
+        scored.extend(one["file_name"] for one in inputs)
+        original(self, inputs, outputs)
+
+    monkeypatch.setattr(SegmentationScoresEvaluator, "process", process)
+    run(make_study().cells[0])
+    assert sorted(scored) == sorted(one["file_name"] for one in DatasetCatalog.get(TEST))
 
 
 def test_a_training_that_diverges_has_no_scores(make_study):

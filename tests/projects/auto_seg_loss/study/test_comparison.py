@@ -8,12 +8,7 @@ import shutil
 import pytest
 
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.comparison import (
-    RATE_SEEDS,
-    Comparison,
-    canonical_loss,
-    canonical_metric,
-)
+from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
 from auto_seg_loss.study.record import Trial
 from auto_seg_loss.study.tables import curve_table, gains, rate_table, score_table
@@ -197,22 +192,3 @@ def test_a_new_record_begins_without_surrogates_of_other_settings(make_cfg, shap
     left.write_text("{}")
     Comparison(make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,)), 10)
     assert not left.exists()
-
-
-@pytest.mark.parametrize(
-    ("canonical", "name", "words"),
-    [
-        (canonical_loss, "crossentropy", r"--losses.* cross_entropy,.*'crossentropy'"),
-        (canonical_loss, "soft:mIuo", "--losses.*mIuo"),
-        (canonical_metric, "mIuo", "--metrics.*mIuo"),
-    ],
-)
-def test_a_name_that_does_not_exist_is_refused(canonical, name, words):
-    with pytest.raises(ConfigError, match=words):
-        canonical(name)
-
-
-def test_equal_names_become_equal_texts():
-    assert canonical_metric("miou + BF1") == "mIoU+BF1"
-    assert canonical_loss("soft:miou + BF1") == "soft:mIoU+BF1"
-    assert canonical_loss("Dice") == canonical_loss(" dice") == "dice"

@@ -30,6 +30,15 @@ def test_a_line_that_was_cut_off_is_forgotten_and_the_last_of_two_counts(path):
     assert len(Record(path, SETTINGS).results) == 2
 
 
+def test_a_failure_keeps_the_scores_that_were_known_before(path):
+    record = Record(path, SETTINGS)
+    for result in (SCORED, {"failed": "no memory"}, {"failed": "no disk"}):
+        record.add(TRIAL, result)
+    assert Record(path, SETTINGS).results == {TRIAL: {**SCORED, "failed": "no disk"}}
+    record.add(TRIAL, SCORED)
+    assert Record(path, SETTINGS).results == {TRIAL: SCORED}
+
+
 def test_a_file_of_the_first_version_is_read(path):
     path.write_text(
         '{"settings": {"SOLVER": {"IMS_PER_BATCH": 8, "GONE": 1}}}\n'

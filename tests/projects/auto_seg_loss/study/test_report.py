@@ -1,4 +1,4 @@
-"""results.py, report.py, figures.py: what is made of invented scores."""
+"""report.py, figures.py: what is made of invented scores."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from auto_seg_loss.study.inspection import measures, prediction_file, shown_records
 from auto_seg_loss.study.matrix import Study
-from auto_seg_loss.study.report import write_reports
-from auto_seg_loss.study.results import correlations, summaries
+from auto_seg_loss.study.report import correlations, summaries, write_reports
 from autoseg_core import PAPER_METRICS
 
 SPEC = "voc-miou-bezier"
@@ -31,7 +30,7 @@ def results(study: Study, **more: float):
 
 
 def report(study: Study, found=None) -> list[str]:
-    return write_reports(study, list(results(study)) if found is None else found).splitlines()
+    return write_reports(study, found or list(results(study)), {}).splitlines()
 
 
 def test_the_summary_holds_both_tables_and_links_to_pictures_that_exist(make_study):

@@ -84,6 +84,21 @@ def test_a_failed_cell_is_reported_and_left_alone_until_it_is_asked_for(study, t
     assert study.trained[4:] == [(SPEC, 1)]
 
 
+def test_a_cell_that_fails_keeps_the_scores_that_it_had(study, tmp_path):
+    known = rows(study().text)
+    more = ("STUDY.BORDERS", True)
+    study.raising[SPEC, 1] = RuntimeError("no memory")
+    for retry in (False, True):
+        outcome = study(*more, retry_failed=retry)
+        assert outcome.failures == (f"{SPEC}, seed 1: RuntimeError: no memory",)
+        found = rows(outcome.text)
+        assert [row[: len(known[0])] for row in found] == known
+        assert [row[-1] for row in found[1:]] == ["0.00 ± 0.00", "0.00"]
+    assert study().failures == (), "what is asked for here is known"
+    study.raising.clear()
+    assert rows(study(*more, retry_failed=True).text)[2][-1] == "0.00 ± 0.00"
+
+
 def test_damaged_data_ends_a_study_at_once_and_leaves_no_failed_cell(study):
     study.raising[SPEC, 1] = LabelError("7.png holds colours")
     with pytest.raises(LabelError, match=r"7\.png holds colours"):

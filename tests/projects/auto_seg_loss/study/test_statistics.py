@@ -11,10 +11,9 @@ from scipy import stats
 
 from auto_seg_loss.study.statistics import (
     Difference,
-    in_words,
+    judged,
     paired_difference,
     rank_correlations,
-    verdicts,
 )
 
 NAN = math.nan
@@ -23,7 +22,7 @@ NAN = math.nan
 @pytest.mark.parametrize("count", [2, 3, 20])
 def test_a_difference_is_that_of_the_paired_t_test(count):
     values, reference = np.random.default_rng(count).normal(size=(2, count))
-    found = paired_difference(values, reference)
+    found = paired_difference(dict(enumerate(values)), dict(enumerate(reference)))
     gains = values - reference
     error = gains.std(ddof=1) / count**0.5
     half = stats.t.ppf(0.975, count - 1) * error
@@ -36,16 +35,16 @@ def test_a_difference_is_that_of_the_paired_t_test(count):
     "values, reference, text",
     [
         ([11.0, 21.0, 31.5], [10.0, 20.0, 30.0], "+1.17 [+0.45, +1.88] better"),  # paired
-        ([50.0], [40.0], "+10.00 (no verdict: fewer than two seeds in common)"),
-        ([], [], "- (no verdict: fewer than two seeds in common)"),
+        ([50.0, 1.0], [40.0], "+10.00 (no verdict: fewer than two seeds in common)"),
+        ([], [1.0], "- (no verdict: fewer than two seeds in common)"),
         ([NAN, 2.0], [1.0, 1.0], "+nan (no verdict: a training diverged)"),
         ([2.0, 3.0], [1.0, 2.0], "+1.00 [+1.00, +1.00] better"),
         ([2.0, 3.0], [2.0, 3.0], "+0.00 [+0.00, +0.00]"),
     ],
 )
 def test_differences_in_words(values, reference, text):
-    found = paired_difference(values, reference)
-    assert in_words(found, verdicts([found])[0]) == text
+    found = paired_difference(dict(enumerate(values)), dict(enumerate(reference)))
+    assert judged({"it": found})["it"].words == text
 
 
 @pytest.mark.parametrize(
@@ -61,9 +60,9 @@ def test_differences_in_words(values, reference, text):
     ],
 )
 def test_claims_hold_together(pvalues, held):
-    claims = [Difference((-1.0) ** i, 0.0, 0.0, p, 5) for i, p in enumerate(pvalues)]
+    claims = {i: Difference((-1.0) ** i, 0.0, 0.0, p, 5) for i, p in enumerate(pvalues)}
     words = [("better", "worse")[i % 2] if one else "" for i, one in enumerate(held)]
-    assert verdicts(claims) == words
+    assert [one.verdict for one in judged(claims).values()] == words
 
 
 def test_rank_correlations_by_hand():

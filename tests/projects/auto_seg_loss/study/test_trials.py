@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from auto_seg_loss.study.record import Record, Trial
-from auto_seg_loss.study.trials import (
-    Job,
-    pinned_settings,
-    run_jobs,
-    run_trial,
-    trial_config,
-)
+from auto_seg_loss.study.jobs import Job, run_jobs
+from auto_seg_loss.study.record import Record, Trial, pinned_settings
+from auto_seg_loss.study.trials import run_trial, trial_config
 
 TEST = "shapes_sem_seg_test"
 SETTINGS = {"SOLVER": {"IMS_PER_BATCH": 8}}
@@ -23,7 +18,7 @@ def test_a_trial_in_another_process_scores_the_same_and_is_kept(make_cfg, shapes
     record = Record(tmp_path / "trials.jsonl", SETTINGS)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    ((_, made),) = run_jobs(run_trial, [Job(record, TRIAL, cfg, (TRIAL, [TEST]))], workers=2)
+    ((_, made),) = run_jobs(run_trial, [Job(record, TRIAL, cfg, ([TEST],))], workers=2)
     assert made == run_trial(cfg, TRIAL, [TEST], tmp_path / "shown")
     torch.set_num_threads(threads)
     assert "Dice" in made["scores"][TEST]

@@ -1,4 +1,4 @@
-"""candidates.py: which losses of a journal are taken."""
+"""losses.py: which losses are known, and which of a journal are taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search import pinned_config
 from auto_seg_loss.search_setup import build_sets
-from auto_seg_loss.study.candidates import pick_candidates, save_candidates
+from auto_seg_loss.study.losses import (
+    canonical_loss,
+    canonical_metric,
+    pick_candidates,
+    save_candidates,
+)
 from autoseg_core import SearchSpace, load_spec
 from rl.journal import Journal, JournalError
 
@@ -44,15 +49,15 @@ def journal(tmp_path) -> Path:
 
 
 def test_they_are_spread_over_the_ranks_of_the_rewards(journal):
-    found = pick_candidates(journal, 6)
+    found = pick_candidates(journal, 6, journal.parent)
     assert [one.reward for one in found] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    everything = pick_candidates(journal, 11)
+    everything = pick_candidates(journal, 11, journal.parent)
     assert len({one.spec.name for one in everything}) == 11
     assert {one.spec.name for one in everything} == {f"r00c{i:02d}" for i in range(11)}
 
 
 def test_a_loss_is_the_one_that_was_rewarded(journal):
-    best = pick_candidates(journal, 3)[-1]
+    best = pick_candidates(journal, 3, journal.parent)[-1]
     index = int(best.spec.name[-2:])
     (term,) = best.spec.terms
     expected = SPACE.control_points(thetas(11)[index])
@@ -63,7 +68,7 @@ def test_a_loss_is_the_one_that_was_rewarded(journal):
 @pytest.mark.parametrize("count", [2, 12])
 def test_too_few_and_too_many_are_refused(journal, count):
     with pytest.raises(ConfigError, match=r"STUDY\.CANDIDATES"):
-        pick_candidates(journal, count)
+        pick_candidates(journal, count, journal.parent)
 
 
 def test_a_saved_loss_is_scaled_as_in_the_search(make_cfg, shapes, tmp_path):
@@ -74,20 +79,39 @@ def test_a_saved_loss_is_scaled_as_in_the_search(make_cfg, shapes, tmp_path):
         for i, theta in enumerate(points):
             record = {"id": f"r00c{i:02d}", "theta": theta, "reward": i / 10}
             book.append({"kind": "candidate", "status": "ok", **record})
-    picked, folder = pick_candidates(path, 3), tmp_path / "losses"
-    save_candidates(path, picked, folder)
+    picked = pick_candidates(path, 3, tmp_path / "losses")
+    save_candidates(path, picked)
     proxy = build_proxy(cfg, *build_sets(cfg))
     for theta, one in zip(points, picked, strict=True):
         proxy.evaluate(theta, seed=1)
         scale = proxy.model.sem_seg_head.loss.spec.scale
-        saved = load_spec(folder / f"{one.spec.name}.json")
+        saved = load_spec(tmp_path / "losses" / f"{one.spec.name}.json")
         assert scale != 1.0 and saved == one.spec.scaled(scale)
-    one.spec.scaled(7.0).save(folder / f"{one.spec.name}.json")
-    save_candidates(path, picked, folder)
-    assert load_spec(folder / f"{one.spec.name}.json").scale == 7.0
+    one.spec.scaled(7.0).save(one.path)
+    save_candidates(path, picked)
+    assert load_spec(one.path).scale == 7.0
 
 
 def test_a_journal_of_something_else_is_refused(tmp_path):
     Journal.create(tmp_path / "journal.jsonl", {"agent": "mine"}).close()
     with pytest.raises(JournalError, match=r"journal\.jsonl"):
-        pick_candidates(tmp_path / "journal.jsonl", 3)
+        pick_candidates(tmp_path / "journal.jsonl", 3, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "canonical, name, words",
+    [
+        (canonical_loss, "crossentropy", r"--losses.* cross_entropy,.*'crossentropy'"),
+        (canonical_loss, "soft:mIuo", "--losses.*mIuo"),
+        (canonical_metric, "mIuo", "--metrics.*mIuo"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused(canonical, name, words):
+    with pytest.raises(ConfigError, match=words):
+        canonical(name)
+
+
+def test_equal_names_become_equal_texts():
+    assert canonical_metric("miou + BF1") == "mIoU+BF1"
+    assert canonical_loss("soft:miou + BF1") == "soft:mIoU+BF1"
+    assert canonical_loss("Dice") == canonical_loss(" dice") == "dice"

@@ -1,4 +1,4 @@
-"""borders.py on borders that can be counted."""
+"""Borders that can be counted. What is seen of a network: test_trials.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from auto_seg_loss.study.borders import border_length, jaggedness
+from auto_seg_loss.study.inspection import border_length, jaggedness
 from autoseg_core import SegmentationScores
 
 HEIGHT, WIDTH, MIDDLE = 24, 32, 12

@@ -1,0 +1,157 @@
+"""Trainings to make: one after the other, in processes of this machine, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from detectron2.config import CfgNode
+from tqdm import tqdm
+
+from auto_seg_loss.config import register_names
+from auto_seg_loss.data.catalog import datasets_root
+from auto_seg_loss.executor import worker_sizes
+from auto_seg_loss.study.record import Record, Result, Trial
+from rl.executors.attempts import one_line
+
+T = TypeVar("T")
+Call = tuple[Any, ...]
+"""A config, and further arguments, of a function."""
+Submit = Callable[[Callable[..., Result], Call], "Future[Result]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial to make: ``function(cfg, trial, *arguments)`` gives its result for the record."""
+
+    record: Record
+    trial: Trial
+    cfg: CfgNode
+    arguments: Call = ()
+
+    @property
+    def call(self) -> Call:
+        """The arguments of the function."""
+        return (self.cfg, self.trial, *self.arguments)
+
+
+def run_jobs(
+    function: Callable[..., Result], jobs: Sequence[Job], workers: int = 1
+) -> Iterator[tuple[Job, Result]]:
+    """Make the trials of jobs, and record each as it comes. An exception of ``function`` ends it.
+
+    SEARCH.EXECUTOR of the first job's config chooses Ray, with its workers, CPUs and GPUs; a
+    worker that dies is replaced MAX_RETRIES times for each job, which then gives {"failed": the
+    reason}. ``ExecutorError`` for workers that do not fit. Otherwise ``workers`` is 1 for
+    this process, with its threads, or the number of processes, of one thread each. With equal
+    threads equal jobs give equal results, whichever process makes them.
+    """
+    for job, result in _results(function, jobs, workers):
+        yield job, job.record.add(job.trial, result)
+
+
+def _results(
+    function: Callable[..., Result], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[Job, Result]]:
+    on_ray = bool(jobs) and jobs[0].cfg.SEARCH.EXECUTOR.NAME == "ray"
+    if not on_ray and workers == 1:
+        yield from ((job, function(*job.call)) for job in jobs)
+        return
+    with _on_ray(jobs[0].cfg, len(jobs)) if on_ray else _in_processes(workers) as submit:
+        submitted = {submit(function, job.call): job for job in jobs}
+        for future in as_completed(submitted):
+            yield submitted[future], future.result()
+
+
+def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iterator[T]:
+    """The same, with a bar on a terminal and elsewhere a line every so many seconds, on stderr."""
+    began = said = time.monotonic()
+    for number, one in enumerate(tqdm(made, label, total, disable=None, dynamic_ncols=True), 1):
+        now = time.monotonic()
+        if not sys.stderr.isatty() and (now - said >= every or number == total):
+            left = tqdm.format_interval((now - began) / number * (total - number))
+            print(f"{label}: {number}/{total}, {left} left", file=sys.stderr, flush=True)
+            said = now
+        yield one
+
+
+@contextmanager
+def _in_processes(workers: int) -> Iterator[Submit]:
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        try:
+            yield lambda *job: pool.submit(_elsewhere, *job)
+        finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _on_ray(cfg: CfgNode, jobs: int) -> Iterator[Submit]:
+    """A thread waits for each worker, so that signals, which come to this one, find it outside
+    Ray: Ray breaks when a handler raises inside it."""
+    import ray
+
+    from rl.executors.ray_cluster import connect, fitting
+
+    sizes, retries = worker_sizes(cfg), cfg.SEARCH.EXECUTOR.MAX_RETRIES
+    place = (torch.get_num_threads(), str(datasets_root().absolute()), str(Path.cwd()))
+    task = ray.remote(_on_cluster).options(
+        num_cpus=sizes["cpus"], num_gpus=sizes["gpus"], max_retries=retries
+    )
+    running = set()
+
+    def result(function: Callable[..., Result], call: Call) -> Result:
+        running.add(reference := task.remote(function, call, *place))
+        try:
+            made: Result = ray.get(reference)
+            return made
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            return {"failed": f"its worker died: {one_line(error)}", "trace": str(error)}
+        finally:
+            running.discard(reference)
+
+    ours = connect()
+    try:
+        fitting(**sizes)
+        # Without WORKERS all jobs wait at once, so that nodes which join later get some.
+        with ThreadPoolExecutor(sizes["workers"] or jobs) as pool:
+            try:
+                yield lambda *job: pool.submit(result, *job)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for reference in list(running):
+                    ray.cancel(reference, force=True)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _on_cluster(
+    function: Callable[..., Result], call: Call, threads: int, datasets: str, directory: str
+) -> Result:
+    """In the same directory as the driver, which relative paths of configs start from."""
+    torch.set_num_threads(threads)
+    os.environ["DETECTRON2_DATASETS"] = datasets
+    os.chdir(directory)
+    own = call[0].clone()
+    own.defrost()
+    # A worker sees only the GPUs that it was given, numbered from 0.
+    own.MODEL.DEVICE = torch.device(own.MODEL.DEVICE).type
+    own.freeze()
+    return _elsewhere(function, (own, *call[1:]))
+
+
+def _elsewhere(function: Callable[..., Result], call: Call) -> Result:
+    register_names(call[0])
+    return function(*call)
