@@ -20,9 +20,10 @@ def test_a_second_call_makes_new_trainings_only(scripts, tiny_config, tmp_path):
         run = compare(scripts, tiny_config, tmp_path, *options, *usual).assert_ok()
         assert (tmp_path / "out" / "comparison.md").read_text() in run.stdout
         made.append((tmp_path / "out" / "trials.jsonl").read_text().splitlines())
-    # The settings; of each loss 2 rates and 2 seeds; the seeds of two again, with their curves.
-    assert [len(lines) for lines in made] == [9, 13, 17]
-    assert made[2][:13] == made[1] and made[1][:9] == made[0]
+    # The settings; of each loss 2 rates with 3 seeds and its own rate with 2; the last again, with
+    # curves, of two losses.
+    assert [len(lines) for lines in made] == [17, 25, 29]
+    assert made[2][:25] == made[1] and made[1][:17] == made[0]
     rows = [line.split("|")[1].strip() for line in run.stdout.splitlines() if line.startswith("|")]
     assert rows.count("dice") == 3  # in the tables of rates, scores and iterations
 

@@ -66,7 +66,9 @@ def test_it_ends_with_a_table_a_sentence_and_files_and_goes_on_where_it_stopped(
 
     (record,) = tmp_path.rglob("comparison/trials.jsonl")
     trials = record.read_text()
-    assert len(trials.splitlines()) == 1 + 4 * (1 + 2)  # settings; per loss one rate, two seeds
+    assert len(trials.splitlines()) == 1 + 4 * (
+        3 + 2
+    )  # settings; per loss one rate, then two seeds
     demo.main()
     again = capfd.readouterr().out
     without_time = re.compile(r"Done in \d+ s")
