@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,31 +57,33 @@ class Journal(AbstractContextManager["Journal"]):
     Make one with `create` or `resume`; close it, or use it in a with statement.
     """
 
-    def __init__(
-        self, path: Path, lock: FileLock, header: Mapping[str, Any], records: Sequence[Record]
-    ) -> None:
-        self.path, self.records, self._lock = path, list(records[1:]), lock
-        self._file = path.open("ab")
-        if not records:
-            self._write(_line({"format": FORMAT, "kind": "header", **header}))
+    def __init__(self, path: Path, header: Mapping[str, Any], resume: bool) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = {"format": FORMAT, "kind": "header", **header}
+        with ExitStack() as held:
+            held.enter_context(_sole_use(path))
+            records, whole_bytes = _parse(path)
+            if resume and records:
+                _check_same(path, records[0], header)
+                os.truncate(path, whole_bytes)
+            else:
+                _check_unused(path, records)
+                records = []
+                path.unlink(missing_ok=True)
+            self._file, self.records = held.enter_context(path.open("ab")), records
+            if not records:
+                self.append(header)
+            del self.records[0]  # the header
+            self._held = held.pop_all()
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
         """Start a new journal in a directory made when missing.
 
-        JournalError: there is one with evaluations already, or a search runs there. One without
-        has nothing to lose and is replaced.
+        JournalError: a search runs there, or one has left evaluations; one without is replaced.
         """
-        path = Path(path)
-        with _locked(path) as lock:
-            if any(record["kind"] in EVALUATIONS for record in _parse(path)[0]):
-                raise JournalError(
-                    f"{path} holds a search already and is not overwritten: add --resume to the "
-                    "command that began it (in Python: Journal.resume), or choose another output "
-                    "directory"
-                )
-            path.unlink(missing_ok=True)
-            return cls(path, lock, header, [])
+        return cls(Path(path), header, resume=False)
 
     @classmethod
     def resume(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -91,16 +93,10 @@ class Journal(AbstractContextManager["Journal"]):
         JournalError: the header differs (which keys, old -> new), a malformed line, or a search
         that still runs there.
         """
-        path = Path(path)
-        with _locked(path) as lock:
-            records, whole_bytes = _parse(path)
-            if records:
-                _check_same(path, records[0], header)
-                os.truncate(path, whole_bytes)
-            else:
-                _logger.warning("%s holds nothing to resume; the search starts anew", path)
-                path.unlink(missing_ok=True)
-            return cls(path, lock, header, records)
+        journal = cls(Path(path), header, resume=True)
+        if not journal.records:
+            _logger.warning("%s held nothing to resume; the search starts anew", path)
+        return journal
 
     def append(self, record: Mapping[str, Any]) -> Record:
         """Write one record through to the disk; returns it as a reader will see it.
@@ -109,21 +105,17 @@ class Journal(AbstractContextManager["Journal"]):
         ValueError for a record that a reader would refuse, such as of a reward outside [0, 1].
         """
         line = _line(record)
-        plain = _record(line, is_first=False)
+        plain = _record(line, is_first=self._file.tell() == 0)
         self.records.append(plain)
-        self._write(line)
-        return plain
-
-    def _write(self, line: bytes) -> None:
         with uninterrupted(), naming(self.path):
             self._file.write(line + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+        return plain
 
     def close(self) -> None:
         """Close the file and let the next search in."""
-        self._file.close()
-        self._lock.release()
+        self._held.close()
 
     def __exit__(self, *error: object) -> None:
         self.close()
@@ -139,21 +131,23 @@ def read_journal(path: str | Path) -> list[Record]:
     return _parse(Path(path))[0]
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[FileLock]:
-    """The lock of a journal, which an exception in here lets go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{path}.lock", blocking=False)  # of this process: it dies with it
-    with ExitStack() as held:
-        try:
-            held.enter_context(lock)
-        except Timeout:
-            raise JournalError(
-                f"another search is running in {path.parent}; wait for it, stop it, or choose "
-                "another output directory"
-            ) from None
-        yield lock
-        held.pop_all()
+def _sole_use(path: Path) -> AbstractContextManager[Any]:
+    """Keeps a second search out, in this process and others; the lock dies with its process."""
+    try:
+        return FileLock(f"{path}.lock").acquire(blocking=False)
+    except Timeout:
+        raise JournalError(
+            f"another search is running in {path.parent}; wait for it, stop it, or choose another "
+            "output directory"
+        ) from None
+
+
+def _check_unused(path: Path, records: Sequence[Record]) -> None:
+    if any(record["kind"] in EVALUATIONS for record in records):
+        raise JournalError(
+            f"{path} holds a search already and is not overwritten: add --resume to the command "
+            "that began it (in Python: Journal.resume), or choose another output directory"
+        )
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -195,10 +189,9 @@ def _record(line: bytes, is_first: bool) -> Record:
 
 
 def _check_same(path: Path, old: Record, header: Mapping[str, Any]) -> None:
-    # Through JSON and back, so that it compares equal with what a reader gets.
-    new = json.loads(_line({"format": FORMAT, "kind": "header", **header}))
-    # What is absent is not taken as a default: the meaning of the records can have changed with it.
-    if rows := differences(old, new):
+    # Through JSON and back, so that it compares equal with what a reader gets. What is absent is
+    # not taken as a default: the meaning of the records can have changed with it.
+    if rows := differences(old, json.loads(_line(header))):
         raise JournalError(
             f"{path} belongs to a search with other settings (old -> new):\n  "
             + "\n  ".join(rows)

@@ -1,8 +1,5 @@
 """A proxy made of what searches have measured: agents compared in milliseconds on real rewards.
 
-scikit-learn's Gaussian process expects the reward of any theta from those of the journals
-(Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5).
-
 Shapes: N evaluations, D search coordinates.
 """
 
@@ -10,38 +7,21 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-from sklearn.model_selection import GroupKFold
-from threadpoolctl import threadpool_limits
 
 from autoseg_core import SearchSpace
 from autoseg_core.files import user_path
+from benchmarks.agents.regression import FOLDS, Array, held_out, regression
 from rl.journal import Record, read_journal
 from rl.proxies.blend import Blend
 from rl.proxies.known import normal_error
 from rl.proxy import ProxyResult
-
-Array = NDArray[np.float64]
-
-FOLDS = 5
-"""Parts of the cross-validation."""
-
-_LENGTHS = (0.05, 20.0)
-"""Bounds of a length scale, in edges of the cube; at the upper one a coordinate hardly counts."""
-_NOISE = (1e-4, 2.0)
-"""Bounds of the noise's share of the variance of the rewards."""
 
 _logger = logging.getLogger(__name__)
 
@@ -149,35 +129,6 @@ class Replay:
 
     def _mean(self, theta: Array) -> float:
         return float(self._model.predict(np.asarray(theta, dtype=np.float64)[None])[0])
-
-
-def regression(thetas: Array, rewards: Array) -> Any:
-    """The Gaussian process of rewards (N,) at thetas (N, D).
-
-    The kernel, amplitude * Matern-5/2(lengths (D,)) + noise on the diagonal, is that of highest
-    marginal likelihood; both variances are relative to that of the rewards.
-    """
-    smooth = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.ones(thetas.shape[1]), _LENGTHS, nu=2.5)
-    model = GaussianProcessRegressor(smooth + WhiteKernel(0.1, _NOISE), normalize_y=True)
-    # One thread: every process of a machine gets the same bits.
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        # It warns of each value at a bound, as a coordinate that does not matter has; whether the
-        # fit is any good is what `held_out` measures.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(thetas, rewards)
-
-
-def held_out(thetas: Array, rewards: Array) -> Array:
-    """(N,): what is expected of each evaluation by a regression that has not seen its theta.
-
-    Cross-validation in 5 parts, kernel and all: one fitted to the held-out rewards too would
-    flatter. Evaluations of one theta stay together: a repeat would give the answer away.
-    """
-    expected = np.empty_like(rewards)
-    _, groups = np.unique(thetas, axis=0, return_inverse=True)
-    for seen, unseen in GroupKFold(FOLDS).split(thetas, groups=groups.ravel()):
-        expected[unseen] = regression(thetas[seen], rewards[seen]).predict(thetas[unseen])
-    return expected
 
 
 def from_journals(

@@ -71,8 +71,8 @@ class _InHalves:
 
 
 class _SlowJournal(Journal):
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, path: Path, header: dict[str, Any], resume: bool) -> None:
+        super().__init__(path, header, resume)
         self._file: Any = _InHalves(self._file)
 
 

@@ -73,7 +73,7 @@ def test_a_journal_killed_before_its_header_starts_afresh(path: Path, content, c
         path.write_bytes(content)
     with caplog.at_level(logging.WARNING), Journal.resume(path, HEADER) as journal:
         assert journal.records == []
-    assert "nothing to resume" in caplog.text
+    assert "held nothing to resume" in caplog.text
     assert [record["kind"] for record in read_journal(path)] == ["header"]
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 2
+KILLS = 1
 ROOT = Path(__file__).parents[2]
 
 

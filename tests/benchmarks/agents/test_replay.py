@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from autoseg_core import SearchSpace
-from benchmarks.agents.replay import Replay, from_journals, held_out
+from benchmarks.agents.regression import held_out
+from benchmarks.agents.replay import Replay, from_journals
 from rl.journal import JournalError
 
 SPACE = SearchSpace("mAcc")

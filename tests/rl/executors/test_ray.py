@@ -15,6 +15,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+import torch
 
 ray = pytest.importorskip("ray")
 
@@ -31,8 +32,10 @@ from scripted_task import (  # noqa: E402
 
 from rl.agents import PPO  # noqa: E402
 from rl.executors import ExecutorError, SerialExecutor  # noqa: E402
+from rl.executors.attempts import AttemptPolicy  # noqa: E402
 from rl.executors.ray import RayExecutor  # noqa: E402
 from rl.executors.ray_cluster import check_reachable, fitting  # noqa: E402
+from rl.executors.worker import Worker  # noqa: E402
 from rl.journal import Journal  # noqa: E402
 from rl.proxy import ProxyTask  # noqa: E402
 from rl.search import SearchSettings, run_search  # noqa: E402
@@ -64,11 +67,6 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture
-def task(tmp_path: Path) -> Scripted:
-    return Scripted(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def shared_task(tmp_path_factory: pytest.TempPathFactory) -> Scripted:
     home = tmp_path_factory.mktemp("shared")
@@ -81,14 +79,6 @@ def shared(cluster: None, shared_task: Scripted) -> Iterator[RayExecutor]:
     with torch_threads(3):
         executor = RayExecutor(shared_task, workers=2, max_retries=1)
     with executor:
-        yield executor
-
-
-@pytest.fixture(scope="module")
-def impatient(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayExecutor]:
-    """An executor with a timeout of 2 s and one worker, of two threads."""
-    task = Scripted(tmp_path_factory.mktemp("impatient"))
-    with RayExecutor(task, workers=1, timeout=2.0, threads=2) as executor:
         yield executor
 
 
@@ -134,13 +124,6 @@ def test_results_come_in_order_and_nobody_waits(shared: RayExecutor) -> None:
     assert ends[0] > min(ends[1:])  # the other worker went on meanwhile
 
 
-def test_a_run_that_is_left_is_ended(shared: RayExecutor) -> None:
-    left = shared.run(candidates([act.is_fine, act.hangs]))
-    next(left)
-    left.close()  # type: ignore[attr-defined]
-    assert results(shared, act.is_fine, act.is_fine) == [OK, OK]  # under the same ids, c0 and c1
-
-
 def test_a_worker_that_is_ended_is_not_used_again(shared: RayExecutor) -> None:
     results(shared, act.is_fine)
     worker = shared._idle.pop()  # as while its thread puts it back
@@ -164,7 +147,7 @@ def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scri
     with pytest.raises(Interrupted), interruptible():
         results(shared, act.hangs)
     thread.join()
-    assert results(shared, act.is_fine) == [OK]
+    assert results(shared, act.is_fine) == [OK]  # under the same id, in the place of what was left
 
 
 # Room.
@@ -209,17 +192,15 @@ def test_what_becomes_of_a_candidate(
     what: Act,
     reason: str,
     attempts: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     first, found, last = results(shared, act.is_fine, what, act.is_fine)
     assert first == last == OK  # nobody else is touched
     assert found.status == "lost" and re.fullmatch(reason, found.reason)
     assert shared_task.marks(what) == attempts
-
-
-def test_failed_attempts_are_logged(shared: RayExecutor, caplog: pytest.LogCaptureFixture) -> None:
-    results(shared, act.always_fails)
-    assert "candidate c0: attempt 1 of 2 failed\nTraceback" in caplog.text
-    assert caplog.text.count("ValueError: no good\nat all") == 2
+    if what is act.always_fails:
+        assert "candidate c1: attempt 1 of 2 failed\nTraceback" in caplog.text
+        assert caplog.text.count("ValueError: no good\nat all") == 2
 
 
 def test_a_data_error_ends_the_run_at_once(shared: RayExecutor, shared_task: Scripted) -> None:
@@ -229,33 +210,25 @@ def test_a_data_error_ends_the_run_at_once(shared: RayExecutor, shared_task: Scr
     assert results(shared, act.is_fine) == [OK]
 
 
-def _impossible() -> ProxyTask:
-    raise FileNotFoundError("there is no data set")
-
-
-def test_timeouts(impatient: RayExecutor) -> None:
-    # That the worker takes longer than this to begin is not being late, nor is waiting.
-    slow, stopped, last = results(impatient, act.is_slow, act.hangs, act.counts_threads)
-    assert slow.status == "ok"
+def test_timeouts(cluster: None, tmp_path: Path) -> None:
+    """A worker that takes longer than this to begin is not late, nor is a candidate that waits."""
+    acts = [act.is_slow, act.hangs, act.counts_threads, act.never_returns]
+    task = Scripted(tmp_path)
+    with RayExecutor(task, workers=1, max_retries=0, timeout=2.0, threads=2) as executor:
+        slow, stopped, counted, stuck = results(executor, *acts)
+    assert (slow.status, counted.reward) == ("ok", 2.0)
     assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, its timeout")
-    assert last.reward == 2.0
+    assert stuck.reason == "1 attempt failed: the worker's process died"
 
 
-def test_code_that_no_signal_reaches_is_ended_with_its_process(
-    cluster: None, task: Scripted
-) -> None:
-    with RayExecutor(task, workers=1, max_retries=0, timeout=0.5) as executor:
-        stuck, last = results(executor, act.never_returns, act.is_fine)
-    assert (stuck.reason, last) == ("1 attempt failed: the worker's process died", OK)
+def test_a_worker_that_cannot_make_its_task() -> None:
+    def impossible() -> ProxyTask:
+        raise FileNotFoundError("there is no data set")
 
-
-def test_a_worker_that_cannot_be_made() -> None:
-    words = "could not make its task: FileNotFoundError: there is no data set"
-    with (
-        RayExecutor(_impossible, workers=1, max_retries=0) as executor,
-        pytest.raises(ExecutorError, match=words),
-    ):
-        results(executor, act.is_fine)
+    worker = Worker(impossible, AttemptPolicy(), torch.get_num_threads())
+    error, _ = worker.evaluate(*candidates([act.is_fine]))
+    assert isinstance(error, ExecutorError)
+    assert "could not make its task: FileNotFoundError: there is no data set" in str(error)
 
 
 def test_an_address_where_nobody_listens() -> None:
