@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -15,17 +17,45 @@ from rl.executors import ExecutorError
 TEST = "shapes_sem_seg_test"
 
 
-@pytest.fixture
-def ray():
-    module = pytest.importorskip("ray")
+@pytest.fixture(scope="module")
+def cluster():
+    """One node with one CPU, which this process is connected to."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
     from rl.executors.ray_cluster import connect
 
-    connect(None)
-    yield module
-    module.shutdown()
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    connect(nodes.address)
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
 
 
-def test_trials_on_ray(ray, make_cfg, shapes, tmp_path):
+def test_a_node_that_joins_later_gets_trials(cluster, make_cfg, tmp_path):
+    """Each of two trials waits for the other, and there is room for one at the beginning."""
+
+    def wait_for(number):
+        end = time.monotonic() + 60
+        while len(list(tmp_path.glob("[12]"))) < number and time.monotonic() < end:
+            time.sleep(0.05)
+        return time.monotonic() < end
+
+    def call(cfg, trial):
+        (tmp_path / str(trial.seed)).touch()
+        return {"scores": {}} if wait_for(2) else {"failed": "it was alone"}
+
+    cfg = make_cfg("SEARCH.EXECUTOR.NAME", "ray", "SEARCH.EXECUTOR.CPUS", 1.0)
+    record = Record(tmp_path / "trials.jsonl", {})
+    jobs = [Job(record, Trial("dice", 0.05, 3, seed), cfg) for seed in (1, 2)]
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(lambda: [result for _, result in run_jobs(call, jobs)])
+        assert wait_for(1)
+        cluster.add_node(num_cpus=1)  # needs the main thread
+        assert made.result() == [{"scores": {}}] * 2
+
+
+def test_trials_on_ray(cluster, make_cfg, shapes, tmp_path):
     """A training scores the same; a dead worker costs its trial; too many workers are refused."""
 
     def call(cfg, trial):
