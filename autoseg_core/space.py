@@ -133,8 +133,10 @@ class SearchSpace:
             raise ValueError(
                 f"Expected {self.dim} coordinates for {self.objective}, got shape {flat.shape}."
             )
-        if not ((flat >= 0) & (flat <= 1)).all():  # NaN is neither
-            raise ValueError(f"Coordinates must lie in [0, 1]; got {flat.tolist()}.")
+        wrong = np.flatnonzero(~((flat >= 0) & (flat <= 1)))  # NaN is neither
+        if wrong.size:
+            first, name = flat[wrong[0]], self.names[wrong[0]]
+            raise ValueError(f"Coordinates must lie in [0, 1]; got {first:g} for {name}.")
         sizes = [len(coordinate_names(inner, self.constraints)) for inner in self._inner]
         curves = np.split(flat, np.cumsum(sizes)[:-1])
         return [control_points_at(curve, self.constraints) for curve in curves]

@@ -48,6 +48,7 @@ from rl.selection import NoVerdictError, Selection, choose_finalists, race
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
 
 Evaluated = tuple[Candidate, ProxyResult]
+Told = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def run_search(
@@ -115,9 +116,8 @@ class _Search:
     best: Evaluated | None = None
 
     def run(self) -> SearchResult:
-        agent, known = self.agent, len(self.recorded.known)
-        start = SearchStart(self.settings, self.identity, agent.mean, agent.spread, known)
-        self.tell("on_start", start)
+        policy, known = (self.agent.mean, self.agent.spread), len(self.recorded.known)
+        self.tell("on_start", SearchStart(self.settings, self.identity, *policy, known))
         for index in range(self.settings.rounds):
             self._round(index)
             if self.settings.time_is_over(index + 1, self.seconds):
@@ -128,31 +128,25 @@ class _Search:
 
     def _round(self, index: int) -> None:
         begin, settings = self.clock(), self.settings
+        first = int(settings.paired)  # row 0 is the reference then, which is no candidate
         thetas = self.agent.ask(settings.samples)
-        candidates = candidates_of_round(settings.seed, index, thetas)
         self.recorded.begin_stage(settings.samples)
-        ends = climb(candidates, settings.rungs, self._evaluate, int(settings.paired))
+        candidates = candidates_of_round(settings.seed, index, thetas)
+        ends = climb(candidates, settings.rungs, self._evaluate, never_stopped=first)
         rewards = np.array(told_rewards(ends))
         told = ~np.isnan(rewards)
         if told.any():
             self.agent.tell(thetas[told], rewards[told])
         gains = rewards - rewards[0] if settings.paired else rewards
-        ended = list(zip(candidates, ends, gains.tolist(), strict=True))
         self.seen += [
-            (one.id, one.theta, gain)
-            for one, end, gain in ended[int(settings.paired) :]  # without the reference
+            (end.evaluation.id, end.evaluation.theta, float(gain))
+            for end, gain in list(zip(ends, gains, strict=True))[first:]
             if end.status == "ok" and not math.isnan(gain)
         ]
-        self._write_round(index, begin)
         counts = Counter(end.status for end in ends)
-        mean, spread = self.agent.mean, self.agent.spread
-        rows = thetas[told], rewards[told]
-        self.tell(
-            "on_round", RoundEvent(index, mean, spread, *rows, counts, self.best, self.seconds)
-        )
-        self.recorded.check_hope()
+        self._end_round(index, begin, (thetas[told], rewards[told]), counts)
 
-    def _write_round(self, index: int, begin: float) -> None:
+    def _end_round(self, index: int, begin: float, told: Told, counts: Counter[str]) -> None:
         """Write down what the agent continues with; `begin` is when the round began."""
         mean, spread = self.agent.mean, self.agent.spread
         record: Record = {"kind": "round", "round": index, "mean": mean, "sigma": spread}
@@ -160,6 +154,9 @@ class _Search:
         if self.settings.minutes:  # equally seeded searches without a limit write equal journals
             record["seconds"] = seconds
         self.seconds = self.recorded.write_once(record).get("seconds", seconds)
+        event = RoundEvent(index, mean, spread, *told, counts, self.best, self.seconds)
+        self.tell("on_round", event)
+        self.recorded.check_hope()
 
     def _select(self, rounds: int) -> Selection:
         settings = self.settings
@@ -179,11 +176,10 @@ class _Search:
             raise
 
     def _finish(self, selection: Selection) -> SearchResult:
-        winner, counts = selection.winner, self.recorded.counts
         self.recorded.write_once({"kind": "result", **selection.record()})
+        counts, winner = self.recorded.counts, selection.winner
         found = winner.finalist.theta, winner.mean, self.agent.mean, selection
-        numbers = counts.total(), counts["failed"], counts["lost"]
-        result = SearchResult(*found, *numbers)
+        result = SearchResult(*found, counts.total(), counts["failed"], counts["lost"])
         self.tell("on_finish", result)
         return result
 

@@ -106,6 +106,7 @@ SPACE = SearchSpace("mAcc")
         (lambda: SearchSpace("mIoU+BF1", "linear", 1), "linear curve of 1 pieces"),
         (lambda: SearchSpace("mIoU+BF1", pieces=[2]), "mIoU, BF1"),
         (lambda: SPACE.control_points([0.5] * 5), "6 coordinates for mAcc"),
+        (lambda: SPACE.control_points([0.5, 0.5, 2, 0.5, 0.5, 3]), f"got 2 for {SPACE.names[2]}"),
         (lambda: SPACE.theta([np.zeros((4, 2))]), "5 control points"),
         (lambda: operations_of(["and", "nand"]), "nand"),
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
