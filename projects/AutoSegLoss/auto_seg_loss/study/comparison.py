@@ -142,11 +142,8 @@ class Comparison:
 
     def _lead(self, loss: str, metric: str) -> list[float]:
         """(min(R, LEADING),) rates, the best by the first seed."""
-        first = self.rate_seeds[0]
-        ranked = sorted(
-            sorted(self.rates), key=lambda rate: -self._held_out(loss, rate, first, metric)
-        )
-        return ranked[:LEADING]
+        scores = {r: self._held_out(loss, r, self.rate_seeds[0], metric) for r in self.rates}
+        return sorted(sorted(scores), key=lambda rate: -scores[rate])[:LEADING]
 
     def _held_out(self, loss: str, rate: float, seed: int, metric: str) -> float:
         return 100 * self._score(self._trial(loss, rate, seed), self.holdout, metric)

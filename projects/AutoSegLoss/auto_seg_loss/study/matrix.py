@@ -134,6 +134,9 @@ def check_study(study: Study) -> None:
         check_executor(study.config)
     if not study.cells:
         raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
+    node = study.config.STUDY
+    if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
+        raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
     found = {one.spec.name for one in study.candidates}  # whose files are not there yet
     for setting in study.settings:
         own = [cell for cell in study.cells if cell.setting is setting]

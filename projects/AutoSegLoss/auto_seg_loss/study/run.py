@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from auto_seg_loss.study.inspection import has_predictions, measures
 from auto_seg_loss.study.jobs import Job, run_jobs
 from auto_seg_loss.study.losses import save_candidates
 from auto_seg_loss.study.matrix import Cell, Study, open_record
-from auto_seg_loss.study.record import Result
+from auto_seg_loss.study.record import Record, Result
 from auto_seg_loss.study.report import write_reports
+from auto_seg_loss.study.settings import Setting
 from auto_seg_loss.study.trials import complete
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,19 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
     """
     save_candidates(Path(study.config.STUDY.JOURNAL), study.candidates)
     records = {setting: open_record(setting) for setting in study.settings}
+    _make_cells(study, records, retry_failed)
+    results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]
+    failures = {
+        cell: result["failed"]
+        for cell, result in results
+        if "failed" in result and not is_complete(cell, result)
+    }
+    text = write_reports(study, results, failures)
+    return Outcome(text, tuple(f"{cell}: {reason}" for cell, reason in failures.items()))
+
+
+def _make_cells(study: Study, records: Mapping[Setting, Record], retry_failed: bool) -> None:
+    """Those that are not complete, one line of the log each."""
     jobs = {}
     for cell in study.cells:
         record = records[cell.setting]
@@ -49,14 +64,6 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
             check_device(job.cfg)
     for number, (job, result) in enumerate(run_jobs(complete, list(jobs)), start=1):
         logger.info("%d/%d  %s: %s", number, len(jobs), jobs[job], _told(job.cfg, result))
-    results = [(cell, records[cell.setting].results[cell.trial]) for cell in study.cells]
-    failures = {
-        cell: result["failed"]
-        for cell, result in results
-        if "failed" in result and not is_complete(cell, result)
-    }
-    text = write_reports(study, results, failures)
-    return Outcome(text, tuple(f"{cell}: {reason}" for cell, reason in failures.items()))
 
 
 def _told(cfg: CfgNode, result: Result) -> str:
