@@ -112,7 +112,7 @@ def weights(tiny_config: Path, shapes_root: Path, tmp_path_factory: pytest.TempP
     from detectron2.modeling import build_model
 
     from auto_seg_loss.runtime.configs import load_config
-    from auto_seg_loss.training import train
+    from auto_seg_loss.train_loop import train
 
     cfg = load_config(str(tiny_config), ["SOLVER.MAX_ITER", "100"])
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ N: images; C: classes; H, W: pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,11 +18,16 @@ import torch
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.training import Batches, train
+from auto_seg_loss.train_loop import train
+from autoseg_core import AutoSegLoss, LossSpec, gradient_scale
+
+Batches = Sequence[tuple[Tensor, Tensor]]
+"""Logits (N, C, H, W) and targets (N, H, W)."""
 
 BATCHES = 4
 """How many the gradients are averaged over."""
@@ -34,10 +40,7 @@ def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts:
     """
     if not cfg.SEARCH.SCALE_ITERS:
         return ()
-    short = cfg.clone()
-    short.defrost()
-    short.SOLVER.MAX_ITER = cfg.SEARCH.SCALE_ITERS
-    short.freeze()
+    short = changed(cfg, {"SOLVER.MAX_ITER": cfg.SEARCH.SCALE_ITERS})
     model.load_state_dict(start)
     listener = _Listener()
     with logs_off(), undisturbed(cfg.MODEL.DEVICE):
@@ -48,6 +51,16 @@ def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts:
                 model(batch)
         model.sem_seg_head.loss = loss
     return listener.heard
+
+
+def scaled(spec: LossSpec, batches: Batches, ignore_value: int) -> LossSpec:
+    """The spec with cross entropy's mean gradient on ``batches``; as it is without any.
+
+    ``ValueError`` for a loss that is flat there.
+    """
+    if not batches:
+        return spec
+    return spec.scaled(gradient_scale(AutoSegLoss(spec, ignore_value), batches))
 
 
 class _Listener(nn.Module):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,17 @@ def _with_home(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_with_home(item) for item in value)
     return expanduser(value) if isinstance(value, str) else value
+
+
+def changed(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
+    """A frozen copy of a config with other values, by full name: {"SOLVER.MAX_ITER": 9}."""
+    own = cfg.clone()
+    own.defrost()
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        reduce(getitem, sections, own)[name] = value
+    own.freeze()
+    return own
 
 
 def plain(cfg: CfgNode) -> dict[str, Any]:

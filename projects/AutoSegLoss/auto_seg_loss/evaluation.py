@@ -184,6 +184,20 @@ def evaluate(
     return next(iter(results.values())) if len(results) == 1 else results
 
 
+def score(
+    cfg: CfgNode,
+    model: nn.Module,
+    dicts: Dicts,
+    dataset_name: str,
+    metrics: Sequence[str] = PAPER_METRICS,
+) -> dict[str, float]:
+    """The exact scores of ``model`` on ``dicts``, or on their centre crops, in [0, 1]."""
+    evaluator = build_evaluator(cfg, dicts, dataset_name, metrics)
+    loader = build_test_loader(cfg, dicts, cfg.SEARCH.HOLDOUT.CROP)
+    inference_on_dataset(model, loader, evaluator)
+    return evaluator.scores.compute()
+
+
 def evaluate_by_all_protocols(cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
     """The scores on DATASETS.TEST by every protocol, from one pass over the images.
 

@@ -13,7 +13,7 @@ import torch
 from detectron2.config import CfgNode
 from torch import Tensor
 
-from auto_seg_loss.config import project_defaults, register_names
+from auto_seg_loss.config import changed, project_defaults, register_names
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.data.splits import FILE_KEYS
 from auto_seg_loss.evaluation import Dicts
@@ -121,10 +121,8 @@ def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], Detectron
     It carries the weights and the records of the images, so that all workers have those of the
     driver; they need the image files, under the same paths.
     """
-    elsewhere = cfg.clone()
-    elsewhere.defrost()
     # Without the driver's index: a worker sees only the GPUs it was given, numbered from 0.
-    elsewhere.MODEL.DEVICE = torch.device(cfg.MODEL.DEVICE).type
+    elsewhere = changed(cfg, {"MODEL.DEVICE": torch.device(cfg.MODEL.DEVICE).type})
     start = {name: tensor.cpu() for name, tensor in proxy.start.items()}
     sets = tuple([_with_whole_paths(one) for one in own] for own in (proxy.search, proxy.holdout))
     return partial(proxy_in_worker, elsewhere.dump(), str(datasets_root().absolute()), start, *sets)

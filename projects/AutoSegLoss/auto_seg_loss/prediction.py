@@ -18,6 +18,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.verify import check_num_classes
@@ -35,10 +36,8 @@ class Predictor:
 
     def __init__(self, cfg: CfgNode) -> None:
         self.colours = class_colours(_metadata(cfg))
-        once = cfg.clone()
-        once.defrost()
-        once.INPUT.CACHE = False  # each image is read once; a folder of them may not fit in memory
-        self._mapper = SemSegMapper(once, False)
+        # Each image is read once; a folder of them may not fit in memory.
+        self._mapper = SemSegMapper(changed(cfg, {"INPUT.CACHE": False}), False)
         self._model = build_model(cfg).eval()
         WholeCheckpointer(self._model).load(str(local_weights(cfg.MODEL.WEIGHTS)))
 

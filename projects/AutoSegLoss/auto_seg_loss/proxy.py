@@ -7,61 +7,36 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from auto_seg_loss.candidate_scale import reference_batches
+from auto_seg_loss.config import changed
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.features.stacked import evaluate_stacked
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.search_setup import build_sets, build_space, check_problem, reward_objective
-from auto_seg_loss.training import Batches, DetectronTraining
+from auto_seg_loss.search_setup import build_sets, check_problem
+from auto_seg_loss.training import DetectronTraining, TrainingSetup
 from auto_seg_loss.warm_start import warm_start
 from auto_seg_loss.weights import Checkpointer
-from autoseg_core import SearchSpace
 from rl.proxy import ProxyResult, check_budget
 
 
-@dataclass(eq=False)
-class DetectronProxy:
+class DetectronProxy(TrainingSetup):
     """``ProxyTask``: theta, seed -> exact score of a network trained briefly with that loss.
 
     Every evaluation starts from the same weights; equal seeds give equal crops, flips and order
-    of images, and on a CPU equal results.
-
-    Args:
-        cfg: of ``proxy_config``. SOLVER, INPUT and MODEL describe the training.
-        model: its loss and weights are replaced.
-        start: the model's state dict to start from.
-        search, holdout: records to train on and to score, with the metadata of DATASETS.TRAIN.
+    of images, and on a CPU equal results. Arguments: those of ``TrainingSetup``.
     """
 
-    cfg: CfgNode
-    model: Any
-    start: dict[str, Tensor]
-    search: Dicts
-    holdout: Dicts
-
-    data_errors: ClassVar = DATA_ERRORS
-
-    def __post_init__(self) -> None:
-        self.space: SearchSpace = build_space(self.cfg)
-        # Batches on which every loss gets cross entropy's gradient; () leaves it as it is.
-        self.reference: Batches = reference_batches(self.cfg, self.model, self.start, self.search)
-
-    @property
-    def score_names(self) -> tuple[str, ...]:
-        """Names of the scores of a result."""
-        return reward_objective(self.cfg).reported
+    data_errors = DATA_ERRORS
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason.
@@ -110,12 +85,8 @@ def build_proxy(
 def proxy_config(cfg: CfgNode) -> CfgNode:
     """A search's config as its proxies see it: as long as one, and with cross entropy for a loss,
     whose place the candidate takes."""
-    proxy_cfg = cfg.clone()
-    proxy_cfg.defrost()
-    proxy_cfg.SOLVER.MAX_ITER = cfg.SEARCH.PROXY.MAX_ITER
-    proxy_cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
-    proxy_cfg.freeze()
-    return proxy_cfg
+    length, loss = cfg.SEARCH.PROXY.MAX_ITER, "cross_entropy"
+    return changed(cfg, {"SOLVER.MAX_ITER": length, "MODEL.SEM_SEG_HEAD.LOSS_TYPE": loss})
 
 
 def build_network(cfg: CfgNode) -> Any:

@@ -13,6 +13,7 @@ from detectron2.config import CfgNode
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from auto_seg_loss.candidate_scale import Batches, scaled
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import split_record
 from auto_seg_loss.data.splits import split_lists
@@ -28,7 +29,6 @@ from auto_seg_loss.search_setup import (
     reward_objective,
     without,
 )
-from auto_seg_loss.training import Batches, scaled
 from auto_seg_loss.warm_start import state_digest
 from autoseg_core import LossSpec, Provenance, SearchSpace, __version__
 from rl.agents import AGENTS, agent_class

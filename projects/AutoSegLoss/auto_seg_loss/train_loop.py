@@ -1,4 +1,4 @@
-"""One optimiser step from several batches, in mixed precision if asked for."""
+"""The one loop of all trainings: optimiser, schedule, accumulation and mixed precision."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import SimpleTrainer, hooks
+from detectron2.engine import HookBase, SimpleTrainer, hooks
 from detectron2.projects.deeplab import build_lr_scheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from detectron2.utils.env import seed_all_rng
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from auto_seg_loss.data import build_train_loader
 
 # What mixed precision computes in, by device: float16 needs its gradients scaled, and bfloat16,
 # taken on all others, does not.
@@ -85,6 +88,27 @@ class TrainLoop(SimpleTrainer):
         if not last and isinstance(self.model, DistributedDataParallel):
             return self.model.no_sync()
         return nullcontext()
+
+
+def seeded_loop(
+    cfg: CfgNode, model: nn.Module, dicts: list[dict[str, Any]], seed: int
+) -> TrainLoop:
+    """A training of ``model`` on records, before its first step; seeds the global generators."""
+    seed_all_rng(seed)
+    return TrainLoop(cfg, model, build_train_loader(cfg, dicts))
+
+
+def train(
+    cfg: CfgNode, model: nn.Module, dicts: list[dict[str, Any]], seed: int, *also: HookBase
+) -> None:
+    """Train ``model`` in place for SOLVER.MAX_ITER iterations on records.
+
+    also: hooks beside that of the learning rate, which comes first. Raises ``FloatingPointError``
+    when the loss turns non-finite.
+    """
+    loop = seeded_loop(cfg, model, dicts, seed)
+    loop.register_hooks(also)
+    loop.train(0, cfg.SOLVER.MAX_ITER)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -14,13 +14,13 @@ from typing import Any
 from detectron2.config import CfgNode
 from torch import Tensor, nn
 
-from auto_seg_loss.config import plain
+from auto_seg_loss.config import changed, plain
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.runtime.resume import changed_keys
-from auto_seg_loss.training import train
+from auto_seg_loss.train_loop import train
 from auto_seg_loss.weights import read_checkpoint
 from autoseg_core.files import save_whole
 
@@ -51,7 +51,8 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
     if cfg.SEARCH.WARM_START.MAX_ITER == 0:
         return {key: value.detach().clone() for key, value in model.state_dict().items()}
     path = Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
-    training = _training_config(cfg)
+    node = cfg.SEARCH.WARM_START
+    training = changed(cfg, {"SOLVER.MAX_ITER": node.MAX_ITER, "SOLVER.BASE_LR": node.BASE_LR})
     config = {key: value for key, value in plain(training).items() if key in _SECTIONS}
     settings = {"config": config, "images": [Path(item["file_name"]).name for item in dicts]}
     if not path.is_file():
@@ -91,15 +92,6 @@ def _train(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> None:
             f"The warm start diverged: {reason} Lower "
             f"SEARCH.WARM_START.BASE_LR, which is {cfg.SOLVER.BASE_LR:g}."
         ) from error
-
-
-def _training_config(cfg: CfgNode) -> CfgNode:
-    warm = cfg.clone()
-    warm.defrost()
-    warm.SOLVER.MAX_ITER = cfg.SEARCH.WARM_START.MAX_ITER
-    warm.SOLVER.BASE_LR = cfg.SEARCH.WARM_START.BASE_LR
-    warm.freeze()
-    return warm
 
 
 def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:

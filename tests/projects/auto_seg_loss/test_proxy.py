@@ -12,14 +12,15 @@ from detectron2.modeling import build_model
 from detectron2.utils.env import seed_all_rng
 from torch import nn
 
+from auto_seg_loss import evaluation, train_loop
 from auto_seg_loss import training as training_module
 from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.evaluation import score
 from auto_seg_loss.proxy import DetectronProxy, build_proxy
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.train_loop import TrainLoop
 from auto_seg_loss.trainer import build_train_loader
-from auto_seg_loss.training import score
 from autoseg_core import PAPER_METRICS, Objective, SegmentationScores
 
 
@@ -100,14 +101,14 @@ def test_the_reward_can_be_that_of_centre_crops(make_proxy):
 def test_only_the_hold_out_is_scored_and_only_the_search_set_trained(make_proxy, monkeypatch):
     proxy = make_proxy()
     read = []
-    for name in ("build_train_loader", "build_test_loader"):
-        build = getattr(training_module, name)
+    for module, name in ((train_loop, "build_train_loader"), (evaluation, "build_test_loader")):
+        build = getattr(module, name)
 
         def spy(cfg, dicts, *crop, name=name, build=build):
             read.append((name, dicts))
             return build(cfg, dicts, *crop)
 
-        monkeypatch.setattr(training_module, name, spy)
+        monkeypatch.setattr(module, name, spy)
     proxy.evaluate(proxy.space.identity(), 5)
     assert read == [("build_train_loader", proxy.search), ("build_test_loader", proxy.holdout)]
 

@@ -13,25 +13,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.modeling.any_loss import AnyLoss, Features, loss_at
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.train_loop import TrainLoop
-from auto_seg_loss.training import candidate_loss, iterations_of, scored
+from auto_seg_loss.train_loop import seeded_loop
+from auto_seg_loss.training import TrainingSetup
 from rl.proxy import ProxyResult, failed
-
-if TYPE_CHECKING:
-    from auto_seg_loss.proxy import DetectronProxy
 
 
 class StackedHeads(nn.Module):
@@ -95,9 +90,9 @@ def _repeat(network: nn.Module, times: int) -> None:
 
 
 def evaluate_stacked(
-    proxy: DetectronProxy, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
+    setup: TrainingSetup, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
 ) -> list[ProxyResult]:
-    """What ``proxy.evaluate`` gives for each of S thetas (d,), up to rounding.
+    """What ``DetectronProxy.evaluate`` gives for each of S thetas (d,), up to rounding.
 
     A head with dropout drops other activations in a stack, so its results differ by chance.
     """
@@ -105,35 +100,33 @@ def evaluate_stacked(
     losses: dict[int, nn.Module] = {}
     for number, theta in enumerate(thetas):
         try:
-            losses[number] = candidate_loss(proxy, theta)
+            losses[number] = setup.loss(theta)
         except ValueError as error:  # flat where training begins
             results[number] = failed(str(error))
     if losses:
-        heads = train_stacked(proxy, list(losses.values()), seed, iterations_of(proxy.cfg, budget))
-        results |= zip(losses, _scores(proxy, heads), strict=True)
+        heads = train_stacked(setup, list(losses.values()), seed, setup.iterations(budget))
+        results |= zip(losses, _scores(setup, heads), strict=True)
     return [results[number] for number in range(len(thetas))]
 
 
 def train_stacked(
-    proxy: DetectronProxy, losses: Sequence[nn.Module], seed: int, iterations: int
+    setup: TrainingSetup, losses: Sequence[nn.Module], seed: int, iterations: int
 ) -> StackedHeads:
-    """Heads from the start of ``proxy``, each trained for so many iterations with its loss."""
-    proxy.model.load_state_dict(proxy.start)
-    network: Any = copy.deepcopy(proxy.model)
-    network.sem_seg_head = heads = StackedHeads(proxy.model.sem_seg_head, losses)
-    with logs_off(), undisturbed(proxy.cfg.MODEL.DEVICE):
-        seed_all_rng(seed)
-        loader = build_train_loader(proxy.cfg, proxy.search)
-        TrainLoop(proxy.cfg, network, loader).train(0, iterations)
+    """Heads from the start of ``setup``, each trained for so many iterations with its loss."""
+    setup.model.load_state_dict(setup.start)
+    network: Any = copy.deepcopy(setup.model)
+    network.sem_seg_head = heads = StackedHeads(setup.model.sem_seg_head, losses)
+    with logs_off(), undisturbed(setup.cfg.MODEL.DEVICE):
+        seeded_loop(setup.cfg, network, setup.search, seed).train(0, iterations)
     return heads
 
 
-def _scores(proxy: DetectronProxy, heads: StackedHeads) -> list[ProxyResult]:
+def _scores(setup: TrainingSetup, heads: StackedHeads) -> list[ProxyResult]:
     results = []
     for number, broken in enumerate(heads.failed.tolist()):
         if broken:
             results.append(failed("the loss became infinite or NaN"))
             continue
-        proxy.model.sem_seg_head.load_state_dict(heads.state(number))
-        results.append(scored(proxy, proxy.model))
+        setup.model.sem_seg_head.load_state_dict(heads.state(number))
+        results.append(setup.result(setup.model))
     return results

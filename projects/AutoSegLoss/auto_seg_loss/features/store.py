@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data.images import check_image, read_image
 from auto_seg_loss.features.backbone import features_digest, image_digest, trained_backbone
 from auto_seg_loss.features.geometry import Window, window_of
@@ -168,9 +169,9 @@ def _store(text: str) -> FeatureStore:
 def feature_store(cfg: CfgNode) -> FeatureStore:
     """The store of a config, one per process, whatever a head is trained with."""
     own = CfgNode({name: cfg[name].clone() for name in ("MODEL", "FEATURES", "INPUT")})
-    own.defrost()
-    own.MODEL.SEM_SEG_HEAD.LOSS_TYPE, own.MODEL.SEM_SEG_HEAD.LOSS_SPEC = "cross_entropy", ""
-    return _store(own.dump())
+    head = "MODEL.SEM_SEG_HEAD."
+    alike = {head + "LOSS_TYPE": "cross_entropy", head + "LOSS_SPEC": ""}
+    return _store(changed(own, alike).dump())
 
 
 @cache

@@ -11,9 +11,11 @@ from detectron2.config import CfgNode
 from detectron2.projects.deeplab import DeepLabV3Head, DeepLabV3PlusHead
 from torch import nn
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss
 from auto_seg_loss.runtime.errors import ConfigError
 
+LOSS_TYPE = "MODEL.SEM_SEG_HEAD.LOSS_TYPE"
 # Heads of Detectron2 whose `loss` can be replaced, and the loss types that are their own.
 STOCK = (DeepLabV3PlusHead, DeepLabV3Head)
 THEIRS = ("cross_entropy", "hard_pixel_mining")
@@ -28,7 +30,7 @@ def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_m
     """
     replaced = replaces_loss(cfg)
     try:
-        model: Any = build(with_loss(cfg, THEIRS[0]) if replaced else cfg)
+        model: Any = build(changed(cfg, {LOSS_TYPE: THEIRS[0]}) if replaced else cfg)
     except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # How Detectron2, timm and torch refuse.
         reason = error.args[0] if error.args else type(error).__name__
@@ -63,15 +65,6 @@ def replaces_loss(cfg: CfgNode) -> bool:
 
 def network_on_meta(cfg: CfgNode) -> nn.Module:
     """The network of a config without values, downloads and time: its names, and their shapes."""
-    trial = with_loss(cfg, THEIRS[0])
-    trial.MODEL.DEVICE, trial.MODEL.TIMM.PRETRAINED = "meta", False
+    keys = {LOSS_TYPE: THEIRS[0], "MODEL.DEVICE": "meta", "MODEL.TIMM.PRETRAINED": False}
     with torch.device("meta"):
-        return build_model(trial)
-
-
-def with_loss(cfg: CfgNode, loss: str) -> CfgNode:
-    """A copy of a config, not frozen, with another LOSS_TYPE."""
-    other = cfg.clone()
-    other.defrost()
-    other.MODEL.SEM_SEG_HEAD.LOSS_TYPE = loss
-    return other
+        return build_model(changed(cfg, keys))

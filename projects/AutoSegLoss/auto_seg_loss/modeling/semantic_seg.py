@@ -15,8 +15,8 @@ from detectron2.modeling.meta_arch.semantic_seg import SemSegFPNHead
 from detectron2.projects.deeplab.semantic_seg import DeepLabV3Head, DeepLabV3PlusHead
 from torch import Tensor, nn
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.modeling.any_loss import AnyLoss, Features, Shapes, training_keywords
-from auto_seg_loss.modeling.build import with_loss
 
 
 class Detectron2Head(AnyLoss):
@@ -24,9 +24,9 @@ class Detectron2Head(AnyLoss):
 
     def __init__(self, cfg: CfgNode, input_shape: Shapes) -> None:
         training = training_keywords(cfg, input_shape)
-        theirs = with_loss(cfg, "cross_entropy")
-        theirs.INPUT.CROP.ENABLED = False  # else ASPP pools over windows of the crop
-        super().__init__(theirs, input_shape)
+        # With crops, ASPP would pool over windows of their size.
+        theirs = {"MODEL.SEM_SEG_HEAD.LOSS_TYPE": "cross_entropy", "INPUT.CROP.ENABLED": False}
+        super().__init__(changed(cfg, theirs), input_shape)
         self.train_with(**training)
 
 
@@ -49,11 +49,9 @@ class AnyLossDeepLabV3Head(Detectron2Head, DeepLabV3Head):
     predictor: nn.Module
 
     def __init__(self, cfg: CfgNode, input_shape: Shapes) -> None:
-        own = cfg.clone()
-        own.defrost()
         # The classifier comes right after ASPP; Detectron2 wants two keys to agree.
-        own.MODEL.SEM_SEG_HEAD.CONVS_DIM = cfg.MODEL.SEM_SEG_HEAD.ASPP_CHANNELS
-        super().__init__(own, input_shape)
+        channels = cfg.MODEL.SEM_SEG_HEAD.ASPP_CHANNELS
+        super().__init__(changed(cfg, {"MODEL.SEM_SEG_HEAD.CONVS_DIM": channels}), input_shape)
 
     def layers(self, features: Features) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""

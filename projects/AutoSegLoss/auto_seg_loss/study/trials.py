@@ -15,6 +15,7 @@ from detectron2.engine.hooks import CallbackHook
 from detectron2.utils.env import seed_all_rng
 
 from auto_seg_loss.data import DATA_ERRORS
+from auto_seg_loss.evaluation import score
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import starting_network
 from auto_seg_loss.runtime.checkpoints import LAST, latest_checkpoint
@@ -25,8 +26,8 @@ from auto_seg_loss.runtime.resume import begin_training
 from auto_seg_loss.search_setup import records_of
 from auto_seg_loss.study.inspection import measure, measures, save_predictions
 from auto_seg_loss.study.record import Result, Trial, changed_settings, reported
+from auto_seg_loss.train_loop import train
 from auto_seg_loss.trainer import Trainer
-from auto_seg_loss.training import score, train
 from autoseg_core.files import DamagedFileError, read_json, replacing
 from rl.executors.attempts import is_data_error, one_line
 

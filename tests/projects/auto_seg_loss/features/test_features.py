@@ -12,6 +12,7 @@ from PIL import Image
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.mapper import build_mapper
+from auto_seg_loss.evaluation import score
 from auto_seg_loss.features.geometry import Window
 from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.features.store import FeatureStore, feature_store
@@ -19,7 +20,7 @@ from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
-from auto_seg_loss.training import score, train
+from auto_seg_loss.train_loop import train
 from autoseg_core import gradient_scale
 
 TRAIN = "shapes_sem_seg_train"

@@ -14,7 +14,6 @@ from auto_seg_loss.features.stacked import train_stacked
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
-from auto_seg_loss.training import candidate_loss
 from rl.executors import Candidate, ExecutorError
 
 ITERATIONS = 4
@@ -54,7 +53,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 )
 def test_each_of_a_stack_gets_the_weights_that_it_gets_alone(make_proxy, options):
     proxy = make_proxy(*options)
-    losses = [candidate_loss(proxy, theta) for theta in thetas(proxy, 3)]
+    losses = [proxy.loss(theta) for theta in thetas(proxy, 3)]
     heads = train_stacked(proxy, losses, 5, ITERATIONS)
     assert not heads.failed.any()
     for number, theta in enumerate(thetas(proxy, 3)):
@@ -71,7 +70,7 @@ class NotANumber(nn.Module):
 
 def test_a_loss_of_nan_ends_its_own_training_alone(make_proxy):
     proxy = make_proxy()
-    good = [candidate_loss(proxy, theta) for theta in thetas(proxy, 2)]
+    good = [proxy.loss(theta) for theta in thetas(proxy, 2)]
     heads = train_stacked(proxy, [good[0], NotANumber(), good[1]], 5, ITERATIONS)
     assert heads.failed.tolist() == [False, True, False]
     alone = train_stacked(proxy, good, 5, ITERATIONS)
