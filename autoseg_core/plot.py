@@ -101,18 +101,15 @@ def draw_losses(specs: Sequence[LossSpec]) -> Figure:
     rows = len(_LINES) + max(len(operations_of(term.curves)) for _, term in columns)
     figure = new_figure(3.4 * len(columns) + 0.6, 3.2 * rows, layout="constrained")
     grid = figure.add_gridspec(rows, len(columns))
-    left: list[Axes | None] = [None] * len(_LINES)  # rows share a scale
     for index, (title, term) in enumerate(columns):
-        panels = [
-            figure.add_subplot(grid[row, index], sharey=shared) for row, shared in enumerate(left)
-        ]
+        first = figure.axes if index else [None] * rows  # rows of lines share a scale
+        panels = [figure.add_subplot(grid[r, index], sharey=first[r]) for r in range(len(_LINES))]
         _draw_lines(panels, title, term)
         for row, operation in enumerate(operations_of(term.curves), len(_LINES)):
             panel = figure.add_subplot(grid[row, index], projection="3d")
             _draw_surface(panel, operation, _curves(term))
-        left = left if index else [*panels]
-    for first, label in zip(figure.axes, _LINES, strict=False):  # of the first column
-        first.set_ylabel(label)
+    for panel, label in zip(figure.axes, _LINES, strict=False):  # of the first column
+        panel.set_ylabel(label)
     return figure
 
 
@@ -160,18 +157,15 @@ def _draw_cross_entropy(panel: Axes, drawn: Sequence[Operation]) -> None:
         formula, factor, style = _CROSS_ENTROPY[kind]
         label = f"cross entropy, {kind} class: {formula}"
         lines += panel.plot(_P, factor, style, color="0.4", linewidth=1, label=label)
-    legend = panel.legend(
-        handles=lines, fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0)
-    )
-    legend.set_frame_on(False)
+    where: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    panel.legend(handles=lines, fontsize="x-small", frameon=False, **where)
 
 
 def _draw_surface(panel: Any, operation: Operation, curves: Curves) -> None:
     """On ``panel``: three-dimensional axes, for which matplotlib has no annotations."""
     a, b = torch.meshgrid(_SIDE, _SIDE, indexing="ij")
     height = operation.value(curves, a, b)
-    grid = (a.numpy(), b.numpy(), height.numpy())
-    panel.plot_surface(*grid, cmap="viridis", vmin=0, vmax=1, rstride=2, cstride=2)
+    panel.plot_surface(a, b, height, cmap="viridis", vmin=0, vmax=1, rstride=2, cstride=2)
     panel.set(title=str(operation), xlabel=operation.axes[0], ylabel=operation.axes[1])
     panel.set(xticks=_TICKS, yticks=_TICKS, zticks=_TICKS)
     panel.set_zlim(min(0.0, float(height.min())), max(1.0, float(height.max())))

@@ -170,7 +170,8 @@ def main() -> None:
     runs = []
     for setting in chosen:
         print(f"bm_loss: {setting.name}", file=sys.stderr, flush=True)
-        runs.append(run(setting, shapes, options.device, options.repeats))
+        images = 1 if options.quick else 8
+        runs.append(run(setting, shapes, options.device, options.repeats, images))
     for paragraph in paragraphs(runs, options.device):
         print(f"\n{paragraph}", flush=True)
 

@@ -72,11 +72,14 @@ def settings(device: str, cores: int) -> list[Setting]:
     return [*quiet, Setting(counts[0], busy=True)]
 
 
-def run(setting: Setting, shapes: Sequence[str], device: str, repeats: int) -> Run:
-    """Measure everything in a setting; the training only where Detectron2 is installed."""
+def run(setting: Setting, shapes: Sequence[str], device: str, repeats: int, images: int) -> Run:
+    """Measure everything in a setting; the training, of so many images an iteration, only where
+    Detectron2 is installed.
+    """
     options = ["--device", device, "--repeats", str(repeats)]
     slow = ["--slow"] if setting.calm else []
     figures = _printed(setting, "steps", [*options, *slow, *shapes])
+    options += ["--images", str(images)]
     training = _printed(setting, "training", options) if find_spec("detectron2") else {}
     return Run(setting, figures, training)
 

@@ -24,11 +24,10 @@ from auto_seg_loss.train_loop import TrainLoop
 from benchmarks.timing import median_seconds
 
 CONFIGS = Path(__file__).parents[1] / "projects" / "AutoSegLoss" / "configs" / "camvid"
-BATCH = 8
 LOSSES = {"cross entropy": "train-ce.yaml", "mIoU": "train-miou.yaml"}
 
 
-def training(config: str, device: str) -> TrainLoop:
+def training(config: str, device: str, images: int) -> TrainLoop:
     """The training of a config, ready to step, on one batch of noise in 16 x 16 blocks."""
     torch.manual_seed(0)
     cfg = load_config(str(CONFIGS / config), ["MODEL.DEVICE", device])
@@ -39,7 +38,7 @@ def training(config: str, device: str) -> TrainLoop:
         "image": torch.randint(256, (3, height, width), dtype=torch.uint8),
         "sem_seg": labels.repeat_interleave(16, 0).repeat_interleave(16, 1),
     }
-    batches = itertools.repeat([image] * BATCH)
+    batches = itertools.repeat([image] * images)
     return TrainLoop(cfg, model, batches)
 
 
@@ -49,16 +48,19 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--images", type=int, default=8, help="of an iteration")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    loops = {name: training(config, options.device) for name, config in LOSSES.items()}
+    loops = {
+        name: training(config, options.device, options.images) for name, config in LOSSES.items()
+    }
     with EventStorage() as storage:
         for loop in loops.values():
             loop.storage = storage
         steps = {name: partial(TrainLoop.run_step, loop) for name, loop in loops.items()}
         # A bar of 3 % wants more rounds than the others.
         seconds = median_seconds(steps, 3 * options.repeats, warmups=2)
-    print(json.dumps({name: BATCH / value for name, value in seconds.items()}))
+    print(json.dumps({name: options.images / value for name, value in seconds.items()}))
 
 
 if __name__ == "__main__":
