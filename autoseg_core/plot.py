@@ -164,11 +164,11 @@ def _draw_cross_entropy(panel: Axes, drawn: Sequence[Operation]) -> None:
 def _draw_surface(panel: Any, operation: Operation, curves: Curves) -> None:
     """On ``panel``: three-dimensional axes, for which matplotlib has no annotations."""
     a, b = torch.meshgrid(_SIDE, _SIDE, indexing="ij")
-    height = operation.value(curves, a, b)
-    panel.plot_surface(a, b, height, cmap="viridis", vmin=0, vmax=1, rstride=2, cstride=2)
+    grid = [values.numpy() for values in (a, b, operation.value(curves, a, b))]
+    panel.plot_surface(*grid, cmap="viridis", vmin=0, vmax=1, rstride=2, cstride=2)
     panel.set(title=str(operation), xlabel=operation.axes[0], ylabel=operation.axes[1])
     panel.set(xticks=_TICKS, yticks=_TICKS, zticks=_TICKS)
-    panel.set_zlim(min(0.0, float(height.min())), max(1.0, float(height.max())))
+    panel.set_zlim(min(0.0, grid[2].min()), max(1.0, grid[2].max()))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,8 @@ import pytest
 SCRIPT = Path(__file__).parents[3] / "docs" / "figures" / "bf1_xor.py"
 
 
+# NumPy's, where matplotlib is given tensors.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_figure_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "xor.png"
