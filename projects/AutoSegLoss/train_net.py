@@ -12,16 +12,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, get_args
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from auto_seg_loss.evaluation import evaluate_by_all_protocols
+from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import latest_checkpoint
 from auto_seg_loss.runtime.checks import check_loss, check_train_data, checked_config
@@ -30,6 +31,7 @@ from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
 from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on, start_run
 from auto_seg_loss.trainer import Trainer
 from auto_seg_loss.weights import WholeCheckpointer
+from autoseg_core.metrics.protocols import ProtocolName
 
 
 def main() -> None:
@@ -82,7 +84,10 @@ def train(cfg: CfgNode, resume: bool) -> dict[str, Any]:
 
 
 def score(cfg: CfgNode, resume: bool) -> dict[str, Any]:
-    """Score MODEL.WEIGHTS, or the last checkpoint, by both protocols."""
+    """Score MODEL.WEIGHTS, or the last checkpoint, by every protocol in one pass.
+
+    The scores of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
+    """
     weights = latest_checkpoint(cfg.OUTPUT_DIR) if resume else None
     if not (weights or cfg.MODEL.WEIGHTS):
         raise ConfigError(
@@ -91,7 +96,13 @@ def score(cfg: CfgNode, resume: bool) -> dict[str, Any]:
         )
     model = build_model(cfg)
     WholeCheckpointer(model).load(str(weights or cfg.MODEL.WEIGHTS))
-    results = evaluate_by_all_protocols(cfg, model)
+    evaluators = [
+        build_evaluator(
+            cfg, DatasetCatalog.get(name), name, metrics_of(cfg), get_args(ProtocolName)
+        )
+        for name in cfg.DATASETS.TEST
+    ]
+    results = evaluate(cfg, model, evaluators)
     if comm.is_main_process():
         verify_results(cfg, results)
     return results

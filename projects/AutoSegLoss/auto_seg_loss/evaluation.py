@@ -6,7 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import reduce
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -196,16 +196,3 @@ def score(
     loader = build_test_loader(cfg, dicts, cfg.SEARCH.HOLDOUT.CROP)
     inference_on_dataset(model, loader, evaluator)
     return evaluator.scores.compute()
-
-
-def evaluate_by_all_protocols(cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
-    """The scores on DATASETS.TEST by every protocol, from one pass over the images.
-
-    Those of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
-    """
-    protocols = get_args(ProtocolName)
-    evaluators = [
-        build_evaluator(cfg, DatasetCatalog.get(name), name, metrics_of(cfg), protocols)
-        for name in cfg.DATASETS.TEST
-    ]
-    return evaluate(cfg, model, evaluators)

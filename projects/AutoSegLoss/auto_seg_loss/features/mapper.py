@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from auto_seg_loss.data.labels import Palette, read_label
 from auto_seg_loss.data.mapper import labels_of
 from auto_seg_loss.features.store import feature_store, image_size
+from auto_seg_loss.features.whitening import whitening_of
 from auto_seg_loss.runtime.errors import ConfigError
 
 
@@ -47,7 +48,7 @@ class FeatureMapper:
         self._scales = tuple(cfg.FEATURES.SCALES) if is_train else (1.0,)
         self._store.prepare([record["file_name"] for record in dicts], self._scales)
         records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
-        self._whitening = self._store.whitening([record["file_name"] for record in records])
+        self._whitening = whitening_of(self._store, [r["file_name"] for r in records])
         self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
         names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE

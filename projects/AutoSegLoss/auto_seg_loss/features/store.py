@@ -33,14 +33,10 @@ from auto_seg_loss.data.images import check_image, read_image
 from auto_seg_loss.features.backbone import features_digest, image_digest, trained_backbone
 from auto_seg_loss.features.geometry import Window, window_of
 from auto_seg_loss.features.network import feature_shapes
-from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
-
-SAMPLE = 64
-"""Images of the training set that whitening looks at."""
 
 GPU_IMAGES = 8
 """Images, each with its mirror image, in a pass of the backbone on a GPU."""
@@ -102,10 +98,6 @@ class FeatureStore:
             found[name] = feature.view(shape.channels, height, width)
             start = end
         return found
-
-    def whitening(self, paths: Sequence[str]) -> dict[str, Whitening]:
-        """Of each feature, from SAMPLE images evenly spaced among ``paths``."""
-        return _whitening(self, tuple(paths[:: max(1, len(paths) // SAMPLE)]))
 
     def pixels(self, path: str, scale: float) -> Tensor:
         """(V, 3, H, W) float32, what the backbone sees of an image."""
@@ -184,20 +176,6 @@ def _mapped(file: Path) -> NDArray[np.float16]:
     # Not kept: each holds an open file, of which a process may have as few as 1024.
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features
-
-
-@lru_cache(maxsize=8)
-def _whitening(store: FeatureStore, paths: tuple[str, ...]) -> dict[str, Whitening]:
-    store.prepare(paths)
-    pixels: dict[str, list[Tensor]] = {name: [] for name in store.shapes}
-    for path in paths:
-        rows, columns = store.window(path).size
-        for name, feature in store.read(path, False).items():
-            part = store.shapes[name].stride // store.finest
-            own = feature[:, : -(-rows // part), : -(-columns // part)]
-            pixels[name].append(own.flatten(1))
-    channels = store.channels
-    return {name: Whitening.of(torch.cat(own, 1), channels) for name, own in pixels.items()}
 
 
 def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:

@@ -9,10 +9,17 @@ K: channels of a feature; P: of the whitened one; M: pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from auto_seg_loss.features.store import FeatureStore
+
+SAMPLE = 64
+"""Images of a training set that whitening looks at."""
 
 _FLOOR = 0.05
 """Share of the greatest variance that is added to each: directions of little variance are noise."""
@@ -42,3 +49,22 @@ class Whitening:
         """Feature (K, h, w) of any float type -> (P, h, w) float32."""
         flat = self.matrix @ (feature.flatten(1).float() - self.mean)
         return flat.view(-1, *feature.shape[1:])
+
+
+def whitening_of(store: FeatureStore, paths: Sequence[str]) -> dict[str, Whitening]:
+    """Of each feature of a store, from SAMPLE images evenly spaced among ``paths``."""
+    return _of_sample(store, tuple(paths[:: max(1, len(paths) // SAMPLE)]))
+
+
+@lru_cache(maxsize=8)
+def _of_sample(store: FeatureStore, paths: tuple[str, ...]) -> dict[str, Whitening]:
+    store.prepare(paths)
+    pixels: dict[str, list[Tensor]] = {name: [] for name in store.shapes}
+    for path in paths:
+        rows, columns = store.window(path).size
+        for name, feature in store.read(path, False).items():
+            part = store.shapes[name].stride // store.finest
+            own = feature[:, : -(-rows // part), : -(-columns // part)]
+            pixels[name].append(own.flatten(1))
+    channels = store.channels
+    return {name: Whitening.of(torch.cat(own, 1), channels) for name, own in pixels.items()}
