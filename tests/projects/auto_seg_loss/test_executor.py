@@ -16,13 +16,14 @@ from auto_seg_loss.search_setup import build_sets
 from rl.executors import SerialExecutor
 
 THETA = np.full(12, 0.4)
+SHORT = ("SEARCH.WARM_START.MAX_ITER", 2)
 
 
 def test_a_worker_scores_as_the_driver_does(shapes, make_cfg, weights, monkeypatch, tmp_path):
     """In another process: elsewhere, with generators anywhere; relative paths are sent whole."""
     monkeypatch.chdir(shapes)
     monkeypatch.setenv("DETECTRON2_DATASETS", ".")
-    cfg = make_cfg("SEARCH.SCALE_ITERS", 1, "MODEL.WEIGHTS", weights)
+    cfg = make_cfg("SEARCH.SCALE_ITERS", 1, "MODEL.WEIGHTS", weights, *SHORT)
     proxy = build_proxy(cfg, *build_sets(cfg))
     sent = pickle.dumps(worker_recipe(cfg, proxy))
     expected = proxy.evaluate(THETA, 5)

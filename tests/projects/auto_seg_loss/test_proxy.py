@@ -172,20 +172,21 @@ def test_proxies_start_from_the_weights_of_the_config(shapes, make_cfg, weights)
 
 
 def test_gymnasium_finds_the_proxy_by_its_search_config(shapes, tiny_config, make_cfg, tmp_path):
+    short = ("SEARCH.WARM_START.MAX_ITER", "2")
     torch.manual_seed(77)  # whatever was drawn before
     env = gymnasium.make(
         "rl:autoseg/LossSearch-v0",
         proxy="auto_seg_loss.proxy:from_config",
         proxy_kwargs={
             "config_file": str(tiny_config),
-            "opts": ["OUTPUT_DIR", str(tmp_path / "output")],
+            "opts": ["OUTPUT_DIR", str(tmp_path / "output"), *short],
         },
     )
     _, reset_info = env.reset(seed=3)
     action = np.full(12, 0.4)
     _, reward, terminated, _, info = env.step(action)
     assert terminated and info["status"] == "ok" and 0 <= reward <= 1
-    cfg = make_cfg()
+    cfg = make_cfg(*short)
     (tmp_path / "output" / "warm_start.pth").unlink()
     searched = build_proxy(cfg, *build_sets(cfg))
     result = searched.evaluate(action, reset_info["seed"])

@@ -33,7 +33,7 @@ def start(shapes, make_cfg):
     """``start(KEY, VALUE, ...)``: the weights proxies of that config would start from."""
 
     def make(*options):
-        cfg = make_cfg(*options)
+        cfg = make_cfg("SEARCH.WARM_START.MAX_ITER", 2, *options)
         torch.manual_seed(0)
         return warm_start(cfg, build_model(cfg), build_sets(cfg)[0])
 
