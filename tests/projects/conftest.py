@@ -44,6 +44,7 @@ SOLVER:
   MAX_ITER: 4
 SEARCH:
   ROUNDS: 2
+  AGENT: ppo
   SAMPLES: 2
   PROXY:
     MAX_ITER: 3
