@@ -106,11 +106,11 @@ class Journal(AbstractContextManager["Journal"]):
         """
         line = _line(record)
         plain = _record(line, is_first=self._file.tell() == 0)
-        self.records.append(plain)
         with uninterrupted(), naming(self.path):
             self._file.write(line + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+            self.records.append(plain)
         return plain
 
     def close(self) -> None:

@@ -122,15 +122,15 @@ class Recorded:
             self.give_up()
 
     def give_up(self) -> None:
-        """SearchError, since no candidate has a reward."""
+        """SearchError, since no candidate has a reward, or with PAIRED a gain."""
         self.let_again()
         failed, lost = self.counts["failed"], self.counts["lost"]
         raise SearchError(
-            f"no candidate has a reward: of the first {self.counts.total()} evaluations {failed} "
-            f"failed and {lost} were lost, the last one because of this: {self._reason}. Against "
-            "failures a smaller learning rate, or a better start, often helps. The journal "
-            f"{self.journal.path} holds every reason: mend it, and start again in another output "
-            "directory"
+            f"no candidate can be compared: of the first {self.counts.total()} evaluations "
+            f"{failed} failed and {lost} were lost, the last one because of this: {self._reason}. "
+            f"The journal {self.journal.path} holds every reason. What was lost is evaluated again "
+            "when the search is resumed. Against failures a smaller learning rate, or a better "
+            "start, often helps, in another output directory"
         )
 
     def let_again(self) -> None:

@@ -10,7 +10,7 @@ all, as released.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -180,9 +180,10 @@ class SegmentationScores:
         return {name: value for name, value in vars(self).items() if name[0] != "_"}
 
 
-def _names(metrics: Sequence[str]) -> tuple[str, ...]:
+def _names(metrics: Iterable[str]) -> tuple[str, ...]:
     """Canonical names, each once; ``ValueError`` for unknown ones and for none at all."""
-    several = isinstance(metrics, Collection) and not isinstance(metrics, str) and len(metrics) > 0
-    if not several or not all(isinstance(name, str) for name in metrics):
+    several = isinstance(metrics, Iterable) and not isinstance(metrics, str)
+    names = tuple(metrics) if several else ()
+    if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"Expected a list of metric names such as ['mIoU'], got {metrics!r}.")
-    return tuple(dict.fromkeys(get_metric(name).name for name in metrics))
+    return tuple(dict.fromkeys(get_metric(name).name for name in names))

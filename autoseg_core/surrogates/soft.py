@@ -19,7 +19,9 @@ def soft_spec(objective: str | Objective, **settings: Any) -> LossSpec:
     return LossSpec.from_theta(name, space, space.identity(), **settings)
 
 
-def soft_loss(objective: str | Objective, *, tolerance: int = 5, **options: Any) -> AutoSegLoss:
+def soft_loss(
+    objective: str | Objective, *, tolerance: int | None = None, **options: Any
+) -> AutoSegLoss:
     """The surrogate of a metric or objective before any search: all its curves are the identity.
 
     So ``soft_loss("mIoU")`` is the soft Jaccard loss, ``soft_loss("Dice")`` the soft Dice loss, and
@@ -27,7 +29,7 @@ def soft_loss(objective: str | Objective, *, tolerance: int = 5, **options: Any)
 
     Args:
         objective: as ``Objective.parse`` takes it, without constraints.
-        tolerance: pixels, of BIoU and BF1; other metrics have none.
+        tolerance: pixels, of BIoU and BF1; other metrics have none. None = 5.
         options: of ``AutoSegLoss``, ``ignore_index`` among them.
 
     Raises ``ValueError`` for an unknown metric or option value, and for constraints, which are no
@@ -38,4 +40,6 @@ def soft_loss(objective: str | Objective, *, tolerance: int = 5, **options: Any)
         raise ValueError(
             f"A loss has no constraints: leave out what follows the bar in {str(parsed)!r}."
         )
-    return AutoSegLoss(soft_spec(objective, tolerance=tolerance), **options)
+    return AutoSegLoss(
+        soft_spec(objective, tolerance=5 if tolerance is None else tolerance), **options
+    )

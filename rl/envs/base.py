@@ -152,7 +152,8 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         """
         low, high = float(self.action_space.low[0]), 1.0
         shape = (self.space.dim,)
-        values = checked_array("the action", action, shape, low, high, InvalidAction)
+        what = "the action (clip what an agent samples beyond)"
+        values = checked_array(what, action, shape, low, high, InvalidAction)
         theta: Theta = (values - low) / (high - low)
         return theta
 

@@ -115,10 +115,13 @@ class RayExecutor(Executor):
                 if not left.is_set():
                     return self._evaluate_on(worker, candidate)
                 self._idle.append(worker)
+                break
             except ray.exceptions.RayError as error:
                 self._end(worker)
                 if not left.is_set():
                     _logger.warning("candidate %s: %s", candidate.id, error)
+                else:  # a new worker would only be ended
+                    break
         return lost_after(attempts, "the worker's process died")
 
     def _evaluate_on(self, worker: Any, candidate: Candidate) -> ProxyResult:

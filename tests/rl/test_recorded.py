@@ -24,7 +24,7 @@ def test_a_search_stops_when_nothing_but_failures_came(
     """After the round of the eighth failure, or at the end of three rounds of two."""
     task = Quadratic([0.5, 0.5, 0.5], fails=lambda theta: True)
     settings, path = dataclasses.replace(SETTINGS, samples=samples), tmp_path / "journal.jsonl"
-    words = f"no candidate has a reward: of the first {tried} .* {tried} failed .* configured to"
+    words = f"no candidate can be compared: of the first {tried} .* {tried} failed .* configured to"
     for _ in range(2):  # resuming it does not help, and says the same
         with Journal.resume(path, {}) as journal, pytest.raises(SearchError, match=words):
             run_search(Told(), SerialExecutor(task), journal, settings)

@@ -142,6 +142,6 @@ def _can_go_on(folder: Path, trial: Trial, settings: Mapping[str, Any]) -> bool:
         kept = read_json(path, dict[str, Any], "delete it")
         ours = kept["trial"] == trial.name and not changed_settings(kept["settings"], settings)
         return ours and latest_checkpoint(folder) is not None
-    except (ConfigError, DamagedFileError):
-        logger.warning("The checkpoints in %s are damaged: this cell is trained anew.", folder)
+    except (ConfigError, DamagedFileError) as error:
+        logger.warning("%s is trained anew: %s", folder, error)
         return False
