@@ -75,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+    numbers = [float(part) for part in text.split(",")]
+    if min(numbers) <= 0:
+        raise argparse.ArgumentTypeError(f"expected numbers > 0, got {text}")
+    return numbers
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def compare(scripts, tiny_config, tmp_path, *options):
     hold = ("SEARCH.HOLDOUT.DATASETS", "('shapes_sem_seg_val',)", "OUTPUT_DIR", tmp_path / "out")
@@ -28,6 +30,10 @@ def test_a_second_call_makes_new_trainings_only(scripts, tiny_config, tmp_path):
     assert rows.count("dice") == 3  # in the tables of rates, scores and iterations
 
 
-def test_an_unknown_loss_is_one_line(scripts, tiny_config, tmp_path):
-    run = compare(scripts, tiny_config, tmp_path, "--losses", "cross_entropie", "--iterations", "1")
-    assert "cross_entropie" in run.refusal()
+@pytest.mark.parametrize(
+    ("losses", "rates", "named"),
+    [("cross_entropie", "1", "cross_entropie"), ("dice", "0.1,0", "--rates: expected numbers > 0")],
+)
+def test_a_mistake_is_one_line(scripts, tiny_config, tmp_path, losses, rates, named):
+    run = compare(scripts, tiny_config, tmp_path, "--losses", losses, "--rates", rates)
+    assert named in run.refusal()

@@ -43,6 +43,8 @@ def find_loss(wish: Wish) -> str:
     """Do what find_loss.py says; returns the report. Errors name its options, not the keys."""
     if wish.minutes <= 0:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
+    if len(wish.opts) % 2:
+        raise ConfigError(f"Expected pairs of KEY VALUE after the options, got {[*wish.opts]}.")
     began = time.monotonic()
     # Threads of one process wait for each other; processes, and other programs, do not.
     torch.set_num_threads(1)
@@ -127,8 +129,9 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str
     if rest < LEAST * cost:
         needed = math.ceil((LEAST * cost + spent) / 60)
         _say(
-            f"--minutes {wish.minutes:g} is too short for these images, which need {needed}: "
-            f"trainings have {LEAST} iterations all the same, and the end comes later"
+            f"--minutes {wish.minutes:g} is too short for these images, which need {needed} by a "
+            f"first timing here: trainings have {LEAST} iterations all the same, and the end comes "
+            "later"
         )
     minutes = max(0.01, round(SEARCHED * rest / 60, 2))  # 0 would be no limit
     return {"iterations": max(LEAST, int(rest / cost)), "search_minutes": minutes}

@@ -100,7 +100,8 @@ Its learning rate here was {rate:g}, that of cross entropy \
 {comparison.rate("cross_entropy", found.metric):g}.
 
 - `find.yaml`: the data and the features; `compare_losses.py` and `search_net.py` take it.
-- `train.yaml`: a training of the whole network with this loss, for `train_net.py`.
+- `train.yaml`: a training of the whole network with this loss, for `train_net.py`; from random
+  weights, unless `MODEL.WEIGHTS` names others (configs/README.md).
 - `trials.jsonl`, `journal.jsonl`: every training that was made.
 """
 
