@@ -178,8 +178,15 @@ class _Search:
     def _finish(self, selection: Selection) -> SearchResult:
         self.recorded.write_once({"kind": "result", **selection.record()})
         counts, winner = self.recorded.counts, selection.winner
-        found = winner.finalist.theta, winner.mean, self.agent.mean, selection
-        result = SearchResult(*found, counts.total(), counts["failed"], counts["lost"])
+        result = SearchResult(
+            theta=winner.finalist.theta,
+            reward=winner.mean,
+            mean=self.agent.mean,
+            selection=selection,
+            evaluations=counts.total(),
+            failures=counts["failed"],
+            lost=counts["lost"],
+        )
         self.tell("on_finish", result)
         return result
 

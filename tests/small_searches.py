@@ -85,8 +85,8 @@ def assert_same(one: SearchResult, other: SearchResult) -> None:
 class Told(RandomSearch):
     """Keeps what it was told."""
 
-    def __init__(self) -> None:
-        super().__init__(IDENTITY, seed=1)
+    def __init__(self, mean: np.ndarray = IDENTITY, seed: int = 1) -> None:
+        super().__init__(mean, seed=seed)
         self.told: list[tuple[np.ndarray, np.ndarray]] = []
 
     def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:

@@ -106,7 +106,8 @@ class SegmentationScores:
         (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
         Raises ``ValueError`` for other shapes, types or labels.
         """
-        found = (self._count_multilabel if self.multilabel else self._count)(prediction, target)
+        count = self._count_multilabel if self.multilabel else self._count
+        found = count(prediction, target)
         fields = [field for region in self._regions for field in found[region].tensors()]
         self._sums = self._sums + torch.stack(fields).view_as(self._sums)
 

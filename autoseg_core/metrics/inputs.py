@@ -70,11 +70,14 @@ def _one_array(labels: Any) -> Any:
 
 
 def _check_pair(prediction: Tensor, target: Tensor) -> None:
-    for what in ("device", "shape"):
-        pair = getattr(prediction, what), getattr(target, what)
-        if pair[0] != pair[1]:
+    of_both = {
+        "device": (prediction.device, target.device),
+        "shape": (tuple(prediction.shape), tuple(target.shape)),
+    }
+    for what, (ours, theirs) in of_both.items():
+        if ours != theirs:
             raise ValueError(
-                f"Expected prediction and target of one {what}, got {pair[0]} and {pair[1]}."
+                f"Expected prediction and target of one {what}, got {ours} and {theirs}."
             )
 
 

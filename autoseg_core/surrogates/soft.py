@@ -40,6 +40,5 @@ def soft_loss(
         raise ValueError(
             f"A loss has no constraints: leave out what follows the bar in {str(parsed)!r}."
         )
-    return AutoSegLoss(
-        soft_spec(objective, tolerance=5 if tolerance is None else tolerance), **options
-    )
+    settings = {} if tolerance is None else {"tolerance": tolerance}
+    return AutoSegLoss(soft_spec(objective, **settings), **options)

@@ -111,17 +111,16 @@ class RayExecutor(Executor):
         attempts = 1 + self.policy.max_retries
         for _ in range(attempts):
             worker = self._take_worker()
-            try:
-                if not left.is_set():
-                    return self._evaluate_on(worker, candidate)
+            if left.is_set():
                 self._idle.append(worker)
                 break
+            try:
+                return self._evaluate_on(worker, candidate)
             except ray.exceptions.RayError as error:
                 self._end(worker)
-                if not left.is_set():
-                    _logger.warning("candidate %s: %s", candidate.id, error)
-                else:  # a new worker would only be ended
+                if left.is_set():  # a new worker would only be ended
                     break
+                _logger.warning("candidate %s: %s", candidate.id, error)
         return lost_after(attempts, "the worker's process died")
 
     def _evaluate_on(self, worker: Any, candidate: Candidate) -> ProxyResult:

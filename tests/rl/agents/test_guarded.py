@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_searches import Told
 
 from rl.agents import PPO, Agent, RandomSearch
 from rl.agents.guarded import Guarded
@@ -92,18 +93,8 @@ def test_what_is_not_as_promised_is_refused_by_name(
 IDENTITY = np.array([0.2, 0.8, 0.5])
 
 
-class _Told(RandomSearch):
-    def __init__(self) -> None:
-        super().__init__(IDENTITY, seed=0)
-        self.told: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:
-        self.told.append((thetas, scores))
-        super().tell(thetas, scores)
-
-
 def test_the_identity_leads_the_round_and_the_agent_is_told_gains() -> None:
-    inner = _Told()
+    inner = Told(IDENTITY, seed=0)
     agent = Guarded(inner, reference=IDENTITY)
     thetas = agent.ask(4)
     np.testing.assert_array_equal(thetas[0], IDENTITY)
@@ -118,7 +109,7 @@ def test_the_identity_leads_the_round_and_the_agent_is_told_gains() -> None:
 def test_nothing_is_told_of_a_round_without_the_identity_or_with_nothing_else(
     rows: list[int],
 ) -> None:
-    inner = _Told()
+    inner = Told(IDENTITY, seed=0)
     agent = Guarded(inner, reference=IDENTITY)
     thetas = agent.ask(4)
     agent.tell(thetas[rows], np.full(len(rows), 0.5))

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from detectron2.config import CfgNode
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data.report import data_report, data_sets
 from auto_seg_loss.features.store import feature_store
 from auto_seg_loss.runtime.checks import check_data
@@ -139,13 +140,17 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str
 
 def _search(cfg: CfgNode, iterations: int, rate: float, minutes: float) -> str:
     """Search at the rate of the unsearched surrogate, scaled as candidates are; the spec's path."""
-    own = cfg.clone()
-    own.defrost()
-    own.SEARCH.PROXY.MAX_ITER, own.SOLVER.BASE_LR = iterations, rate
-    own.SEARCH.ROUNDS, own.SEARCH.MINUTES = ROUNDS, minutes
-    # A short final, of at most five finalists: the comparison on the test part is the long one.
-    own.SEARCH.SELECTION.RESEEDS = 2
-    own.freeze()
+    own = changed(
+        cfg,
+        {
+            "SEARCH.PROXY.MAX_ITER": iterations,
+            "SOLVER.BASE_LR": rate,
+            "SEARCH.ROUNDS": ROUNDS,
+            "SEARCH.MINUTES": minutes,
+            # A short final, of five finalists at most: the comparison on the test part is longer.
+            "SEARCH.SELECTION.RESEEDS": 2,
+        },
+    )
     output = Path(own.OUTPUT_DIR)
     path = output / "searched_loss.json"
     if not path.is_file():

@@ -31,6 +31,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 from torch import Tensor
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.evaluation import (
     Dicts,
@@ -98,9 +99,7 @@ def build_evaluators(cfg: CfgNode) -> dict[str, SegmentationScoresEvaluator]:
     """One per tolerance, by the suffix of its scores' names; ``ValueError`` for what has none."""
     evaluators = {}
     for suffix, (radius, metrics) in _by_radius(cfg).items():
-        own = cfg.clone()
-        own.defrost()
-        own.TEST.TOLERANCE = radius
+        own = changed(cfg, {"TEST.TOLERANCE": radius})
         test = cfg.DATASETS.TEST[0]
         evaluators[suffix] = build_evaluator(own, scored_set(cfg), test, metrics)
     return evaluators

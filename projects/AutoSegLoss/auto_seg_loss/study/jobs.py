@@ -17,7 +17,7 @@ import torch
 from detectron2.config import CfgNode
 from tqdm import tqdm
 
-from auto_seg_loss.config import register_names
+from auto_seg_loss.config import changed, register_names
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
@@ -144,11 +144,8 @@ def _on_cluster(
     torch.set_num_threads(threads)
     os.environ["DETECTRON2_DATASETS"] = datasets
     os.chdir(directory)
-    own = call[0].clone()
-    own.defrost()
     # A worker sees only the GPUs that it was given, numbered from 0.
-    own.MODEL.DEVICE = torch.device(own.MODEL.DEVICE).type
-    own.freeze()
+    own = changed(call[0], {"MODEL.DEVICE": torch.device(call[0].MODEL.DEVICE).type})
     return _elsewhere(function, (own, *call[1:]))
 
 

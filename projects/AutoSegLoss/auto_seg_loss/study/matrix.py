@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detectron2.config import CfgNode
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.runtime.checks import check_config, check_train_data
@@ -110,10 +111,7 @@ def read_study(config_file: str, opts: Sequence[str]) -> Study:
 def cell_config(cfg: CfgNode, label: str, loss: str, seed: int) -> CfgNode:
     """A setting's config with a loss and a seed; frozen."""
     cell = trial_config(cfg, Trial(loss, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER, seed))
-    cell.defrost()
-    cell.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, label, f"seed{seed}"))
-    cell.freeze()
-    return cell
+    return changed(cell, {"OUTPUT_DIR": str(Path(cfg.OUTPUT_DIR, label, f"seed{seed}"))})
 
 
 def open_record(setting: Setting) -> Record:
@@ -156,9 +154,7 @@ def _check_setting(cfg: CfgNode, cells: Sequence[Cell]) -> None:
         raise ConfigError(f"A study scores one data set, DATASETS.TEST names {cfg.DATASETS.TEST}.")
     # MODEL.DEVICE is that of workers, or of nobody: ``run_study`` looks before it trains here.
     first = cell_config(cfg, "", "cross_entropy", cells[0].seed)
-    first.defrost()
-    first.MODEL.DEVICE = "cpu"
-    check_config(first, check_train_data)
+    check_config(changed(first, {"MODEL.DEVICE": "cpu"}), check_train_data)
     for weights in {cell.config.MODEL.WEIGHTS for cell in cells} - {""}:
         local_weights(weights)
     with config_errors("STUDY.TARGET, STUDY.TOLERANCES and TEST.METRICS"):

@@ -14,6 +14,7 @@ from detectron2.data import DatasetCatalog
 from detectron2.engine.hooks import CallbackHook
 from detectron2.utils.env import seed_all_rng
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.evaluation import score
 from auto_seg_loss.losses import loss_names
@@ -73,17 +74,18 @@ def run_trial(
 
 def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
     """The config of a trial's training; "{seed}" in MODEL.WEIGHTS stands for its seed."""
-    own = cfg.clone()
-    own.defrost()
-    own.SEED = trial.seed
-    own.SOLVER.BASE_LR = trial.rate
-    own.SOLVER.MAX_ITER = trial.iterations
-    own.MODEL.WEIGHTS = own.MODEL.WEIGHTS.replace("{seed}", str(trial.seed))
-    head = own.MODEL.SEM_SEG_HEAD
     named = trial.loss in loss_names()
-    head.LOSS_TYPE, head.LOSS_SPEC = (trial.loss, "") if named else ("auto_seg_loss", trial.loss)
-    own.freeze()
-    return own
+    return changed(
+        cfg,
+        {
+            "SEED": trial.seed,
+            "SOLVER.BASE_LR": trial.rate,
+            "SOLVER.MAX_ITER": trial.iterations,
+            "MODEL.WEIGHTS": cfg.MODEL.WEIGHTS.replace("{seed}", str(trial.seed)),
+            "MODEL.SEM_SEG_HEAD.LOSS_TYPE": trial.loss if named else "auto_seg_loss",
+            "MODEL.SEM_SEG_HEAD.LOSS_SPEC": "" if named else trial.loss,
+        },
+    )
 
 
 def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Path) -> Result:
