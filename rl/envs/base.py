@@ -6,6 +6,7 @@ Shapes: D search coordinates, S scores, L numbers of an observation, H x W pixel
 from __future__ import annotations
 
 import math
+import operator
 from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
@@ -75,7 +76,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         render_mode: str | None,
         length: int,
     ) -> None:
-        if length < 1:
+        if operator.index(length) < 1:
             raise ValueError(f"expected an episode of one step or more, got {length!r}")
         self.space, self.score_names, self.render_mode = space, score_names, render_mode
         self.length = length

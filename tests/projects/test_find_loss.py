@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -108,11 +109,13 @@ def test_parts_of_one_image_are_refused(scripts, folder, weights):
     assert not (folder / "found").exists()
 
 
-def test_labels_of_one_class_are_refused_before_features(scripts, folder, weights):
+@pytest.mark.parametrize("void", ["255", "1"])
+def test_labels_of_one_class_are_refused_before_features(scripts, folder, weights, void):
     for path in (folder / "labels").iterdir():
         with Image.open(path) as label:
-            size = label.size
-        Image.new("L", size).save(path)
-    text = find(scripts, folder, *TINY, "FEATURES.WEIGHTS", weights).refusal()
-    assert "hold one class" in text and "--classes" in text
+            values = np.asarray(label) > 0 if void == "1" else np.zeros(label.size[::-1], bool)
+        Image.fromarray(values.astype(np.uint8)).save(path)
+    options = ("--void", void, *TINY, "FEATURES.WEIGHTS", weights)
+    text = find(scripts, folder, *options).refusal()
+    assert "hold one class beside void" in text and "--void" in text
     assert not (folder / "found").exists()

@@ -82,6 +82,8 @@ class Trainer(TrainLoop):
         """
         path = latest_checkpoint(self.cfg.OUTPUT_DIR) if resume else None
         if path is None:
+            if resume:
+                logger.info("%s holds no checkpoint: the training begins", self.cfg.OUTPUT_DIR)
             self.checkpointer.load(self.cfg.MODEL.WEIGHTS, checkpointables=[])
             return
         rest = self.checkpointer.load(str(path))

@@ -121,12 +121,25 @@ class Folder:
         """CLASSES, else the lines of classes.txt beside labels or images, else "0", "1", … up to
         the highest value of the labels or of INPUT.LABEL_PALETTE.
 
-        LabelError: the labels are to tell, and one cannot be read. ValueError: a name twice.
+        LabelError: the labels are to tell, and one cannot be read. ValueError: a name twice, or
+        without names most values up to the highest never occur.
         """
         names = [*map(str, self.keys.CLASSES)] or self._names_in_file()
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"classes must have different names, got twice: {some(twice)}")
-        return names or [str(value) for value in range(1 + max(self._values(), default=0))]
+        return names or [str(value) for value in range(self._count_classes())]
+
+    def _count_classes(self) -> int:
+        """One more than the highest value; a stray one would make classes that never occur."""
+        values = self._values()
+        count = 1 + max(values, default=0)
+        if count > 2 * max(len(values), 1):
+            raise ValueError(
+                f"the labels hold {some(sorted(values))}, so most of the classes 0..{count - 1} "
+                "never occur: number classes from 0 on, say which value is void "
+                "(DATASETS.FOLDER.VOID), or name all classes (DATASETS.FOLDER.CLASSES)"
+            )
+        return count
 
     def _names_in_file(self) -> list[str]:
         images, labels = self.places

@@ -106,7 +106,7 @@ def _refuse(name: str, count: int, problems: Sequence[str]) -> None:
     if problems:
         more = f"\n  and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
         raise DatasetError(
-            f"data set {name!r}: {len(problems)} problems in {count} images:\n  "
+            f"data set {name!r}, {count} images, problems: {len(problems)}\n  "
             + "\n  ".join(problems[:LISTED])
             + more
         )

@@ -86,7 +86,7 @@ a head on frozen features.
 
 {pictures * bool(columns)}![The searched curves beside the identity](curves.png)
 
-## Use it
+## The searched loss in a loop of your own
 
 ```python
 from autoseg_core import load_loss

@@ -14,8 +14,10 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
+from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.features.store import image_size
+from auto_seg_loss.runtime.checks import look_at_data
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search import check_search
@@ -39,7 +41,7 @@ OPTIONS = {
     "DATASETS.FOLDER.CLASSES": "--classes",
     "DATASETS.FOLDER.VOID": "--void",
     "DATASETS.FOLDER.GROUPS": "--groups",
-    "DATASETS.FOLDER": "--images, --labels, --classes, --void, --groups",
+    "DATASETS.FOLDER: ": "",
     "SEARCH.METRIC": "--metric",
     "OUTPUT_DIR": "--output",
 }
@@ -70,7 +72,7 @@ def options_named() -> Iterator[None]:
     except (ConfigError, OSError, SplitError, *DATA_ERRORS) as error:
         text = str(error)
         for key, option in OPTIONS.items():
-            text = re.sub(rf"\b{key}\b", option, text)
+            text = re.sub(rf"\b{key}(?!\w)", option, text)
         if text == str(error):
             raise
         raise ConfigError(text) from error
@@ -137,12 +139,15 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> int:
     options = [str(text) for pair in keys.items() for text in pair]
     cfg = load_config(str(CONFIGS / BASE), [*options, *wish.opts])
     classes = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
-    if classes < 2:
-        raise ConfigError(
-            f"The labels in {wish.labels} hold one class, and a segmentation needs two: give "
-            "background a number of its own, or name all classes with --classes."
-        )
     cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = classes
+    for part, name in _CUT.items():
+        seen = count_values(look_at_data(cfg, name).values()).keys() - {wish.void}
+        if len(seen) < 2:
+            raise ConfigError(
+                f"The labels of the {part} part of {wish.labels} hold one class beside void, "
+                f"{wish.void}, and a segmentation needs two: give background a number of its own, "
+                "or another --void."
+            )
     check_search(cfg)
     return classes
 

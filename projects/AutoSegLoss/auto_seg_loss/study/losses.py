@@ -31,15 +31,20 @@ SOFT_FILES = "soft-*.json"
 """Those that ``soft_file`` makes in OUTPUT_DIR."""
 
 
+def baselines() -> list[str]:
+    """The registry's losses without the one that a spec describes."""
+    return [name for name in loss_names() if name != "auto_seg_loss"]
+
+
 def in_registry(loss: str) -> str:
     """The registry's spelling of a loss, however it is written; other names as they are."""
-    return {name.lower(): name for name in loss_names()}.get(loss.strip().lower(), loss.strip())
+    return {name.lower(): name for name in baselines()}.get(loss.strip().lower(), loss.strip())
 
 
 def loss_label(loss: str) -> str:
     """Name of a loss in tables and directories: registry name, or the spec's own name."""
     name = in_registry(loss)
-    return name if name in loss_names() else load_spec(loss).name
+    return name if name in baselines() else load_spec(loss).name
 
 
 def canonical_metric(metric: str) -> str:
@@ -50,11 +55,11 @@ def canonical_metric(metric: str) -> str:
 
 def canonical_loss(loss: str) -> str:
     """The same for a loss."""
-    with config_errors(f"--losses, of {', '.join(loss_names())}, {SOFT}METRIC or a spec"):
+    with config_errors(f"--losses, of {', '.join(baselines())}, {SOFT}METRIC or a spec"):
         if loss.startswith(SOFT):
             return f"{SOFT}{search_space(loss.removeprefix(SOFT)).objective}"
         name = in_registry(loss)
-        if name not in loss_names():
+        if name not in baselines():
             load_spec(name)
         return name
 

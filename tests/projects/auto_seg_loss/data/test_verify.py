@@ -48,7 +48,7 @@ def test_a_truncated_image_is_named(pair, suffix):
 
 def test_all_problems_come_in_one_error(pair):
     items = [{**pair(), "file_name": f"gone/{k}.jpg"} for k in range(13)]
-    with pytest.raises(DatasetError, match=r"13 problems in 14 images") as caught:
+    with pytest.raises(DatasetError, match=r"14 images, problems: 13") as caught:
         verify_dataset("d", [*items, pair()])
     words = str(caught.value)
     assert words.count("no such file") == 10 and words.endswith("and 3 more")

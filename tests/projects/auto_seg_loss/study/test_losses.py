@@ -103,6 +103,7 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
     [
         (canonical_loss, "crossentropy", r"--losses.* cross_entropy,.*'crossentropy'"),
         (canonical_loss, "soft:mIuo", "--losses.*mIuo"),
+        (canonical_loss, "auto_seg_loss", "--losses.* cross_entropy,.*'auto_seg_loss'"),
         (canonical_metric, "mIuo", "--metrics.*mIuo"),
     ],
 )
