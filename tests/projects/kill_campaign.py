@@ -104,10 +104,12 @@ class Campaign:
             for _ in range(min(3, least)):
                 run = self.struck(case, directory, *signums)
                 if run is not None and run.status:
-                    # As a shell says it, also of one that is past its own handlers, ending.
+                    # As a shell says it.
                     statuses[run.status if run.status > 0 else 128 - run.status] += 1
-                    places[place(directory)] += 1
-                    tracebacks += "Traceback" in run.stderr
+                    where = place(directory)
+                    places[where] += 1
+                    # One that is past its own handlers, ending, leaves signals to Python.
+                    tracebacks += "Traceback" in run.stderr and where != "after the training"
             self.begun(case, directory)[0].assert_ok()
             identical += equal(final(directory), self.whole[case])
             trainings += 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-KILLS, STOPS = 2, 1
+KILLS, STOPS = 1, 1
 ROOT = Path(__file__).parents[2]
 
 

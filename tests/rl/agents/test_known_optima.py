@@ -91,13 +91,6 @@ def test_who_follows_the_slope_ends_on_the_wrong_peak() -> None:
     assert np.all((ours > 0.295) & (ours < 0.335))
 
 
-def test_gp_needs_a_fifth_of_the_evaluations() -> None:
-    """Regret 0.0003 after 40, where TPE has 0.0007 after 192."""
-    pytest.importorskip("optuna")
-    task, identity = _task("quadratic", "mAcc")
-    assert 1.0 - _play(_make("gp", identity, 0), task, 5, 8) < 0.0007
-
-
 def test_cma_es_repairs_it_by_restarts_given_time_to_converge() -> None:
     task, identity = _task("two_peaks", "mAcc")
     agents = [CMAES(identity, seed=seed) for seed in SEEDS]
