@@ -19,7 +19,8 @@ from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
 from auto_seg_loss.data.file_scan import Seen
-from auto_seg_loss.runtime.checks import check_data, check_train_data
+from auto_seg_loss.data.verify import check_data
+from auto_seg_loss.runtime.checks import check_train_data
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 

@@ -23,7 +23,7 @@ from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.runtime.errors import ConfigError, config_errors
+from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.visualize import class_colours
 from auto_seg_loss.weights import WholeCheckpointer, local_weights
 
@@ -61,10 +61,8 @@ def _metadata(cfg: CfgNode) -> Any:
             "DATASETS.TEST must name a known data set, for its classes and colours; got "
             f"{tuple(cfg.DATASETS.TEST)}."
         )
-    metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-    with config_errors():
-        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metadata, cfg.DATASETS.TEST[0])
-    return metadata
+    check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, cfg.DATASETS.TEST[0])
+    return MetadataCatalog.get(cfg.DATASETS.TEST[0])
 
 
 def find_images(inputs: Sequence[str]) -> list[Path]:

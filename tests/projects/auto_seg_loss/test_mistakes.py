@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError
+from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.checks import (
     check_config,
-    check_data,
     check_device,
     check_evaluation,
     check_loss,

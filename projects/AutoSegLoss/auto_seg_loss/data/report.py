@@ -10,13 +10,11 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tabulate import tabulate
 
-from auto_seg_loss.runtime.checks import look_at_data
-
 from .catalog import files_by_stem, some, unpaired
 from .file_scan import count_values
 from .folder import PARTS, Folder
 from .neighbours import alike_neighbours
-from .verify import Labels
+from .verify import Labels, look_at_data
 
 
 def data_sets(cfg: CfgNode) -> list[str]:

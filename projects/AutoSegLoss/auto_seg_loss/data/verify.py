@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
+
 from .catalog import LISTED, Pairs
 from .file_scan import Seen, count_values, look_at_images, look_at_labels
 from .images import read_image
-from .labels import REMEDY, Palette, unfit_values
+from .labels import REMEDY, Palette, check_palette, unfit_values
 
 Labels = dict[str, Seen]
 DARK = 16  # the levels below are those of images of 12 bits and less that lie in files of 16
@@ -50,18 +55,47 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     return {path: seen for path, seen in labels.items() if isinstance(seen, Seen)}
 
 
-def check_values(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
-    """Refuses labels with values that are neither a class nor void, and sets that are all void.
+def check_data(cfg: CfgNode, name: str) -> Labels:
+    """Looks at every file of a data set and at the values of its labels.
 
-    Args:
-        name: of the data set, for the message.
-        labels: see `verify_dataset`.
-        num_classes: C; classes are 0 .. C-1.
-        ignore_label: the value that means "void" in the files.
+    Returns:
+        What the labels hold, by path.
 
     Raises:
-        DatasetError: naming the first ten files and their values.
+        ConfigError: of `look_at_data`; INPUT.LABEL_PALETTE gives values that are no class.
+        DatasetError: of `verify_dataset`; values that are neither a class nor void, nothing but
+            void, or black images.
     """
+    labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    ignore_label = MetadataCatalog.get(name).get("ignore_label", 255)
+    palette = cfg.INPUT.LABEL_PALETTE
+    if words := unfit_values({row[3] for row in palette}, classes, ignore_label):
+        raise ConfigError(f"INPUT.LABEL_PALETTE, data set {name!r}: {words}.")
+    _check_values(name, labels, classes, ignore_label)
+    if not palette:
+        check_masks(name, labels, classes, ignore_label)
+    check_brightness(name, DatasetCatalog.get(name))
+    return labels
+
+
+def look_at_data(cfg: CfgNode, name: str) -> Labels:
+    """The same for labels of any values.
+
+    Raises:
+        ConfigError: an unknown data set, one of another number of classes, an unfit palette.
+        DatasetError: of `verify_dataset`.
+    """
+    if name not in DatasetCatalog.list():
+        ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
+        raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
+    check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, name)
+    with config_errors():
+        check_palette(cfg.INPUT.LABEL_PALETTE)
+        dicts = DatasetCatalog.get(name)
+    return verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)
+
+
+def _check_values(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
     values = count_values(labels.values()).keys()
     if labels and values <= {ignore_label}:
         raise DatasetError(
@@ -112,12 +146,12 @@ def _refuse(name: str, count: int, problems: Sequence[str]) -> None:
         )
 
 
-def check_num_classes(num_classes: int, metadata: Any, dataset_name: str) -> None:
+def check_num_classes(num_classes: int, name: str) -> None:
     """Refuses a head, of MODEL.SEM_SEG_HEAD.NUM_CLASSES, for another number than the data set's."""
-    classes = metadata.stuff_classes
+    classes = MetadataCatalog.get(name).stuff_classes
     if len(classes) != num_classes:
-        raise ValueError(
-            f"the head has {num_classes} classes, data set {dataset_name!r} has {len(classes)} "
+        raise ConfigError(
+            f"The head has {num_classes} classes, data set {name!r} has {len(classes)} "
             f"({', '.join(classes)}); set MODEL.SEM_SEG_HEAD.NUM_CLASSES to {len(classes)}"
         )
 

@@ -10,17 +10,11 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog
 
-from auto_seg_loss.data import SemSegMapper, verify_dataset
-from auto_seg_loss.data.labels import check_ignore_value, check_palette, unfit_values
-from auto_seg_loss.data.verify import (
-    Labels,
-    check_brightness,
-    check_masks,
-    check_num_classes,
-    check_values,
-)
+from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.data.labels import check_ignore_value
+from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.modeling.build import STOCK, network_on_meta, replaces_loss
 from auto_seg_loss.runtime.configs import load_config
@@ -136,29 +130,3 @@ def _check_all(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
         raise ConfigError(f"{key} must name a data set.")
     for name in dict.fromkeys(names):
         check_data(cfg, name)
-
-
-def check_data(cfg: CfgNode, name: str) -> Labels:
-    """Look at every file of a data set and at the values of its labels; what the labels hold."""
-    labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    ignore_label = MetadataCatalog.get(name).get("ignore_label", 255)
-    palette = cfg.INPUT.LABEL_PALETTE
-    if words := unfit_values({row[3] for row in palette}, classes, ignore_label):
-        raise ConfigError(f"INPUT.LABEL_PALETTE, data set {name!r}: {words}.")
-    check_values(name, labels, classes, ignore_label)
-    if not palette:
-        check_masks(name, labels, classes, ignore_label)
-    check_brightness(name, DatasetCatalog.get(name))
-    return labels
-
-
-def look_at_data(cfg: CfgNode, name: str) -> Labels:
-    """The same, with any values: refuse files that are missing, damaged or of unequal sizes."""
-    if name not in DatasetCatalog.list():
-        ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
-        raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
-    with config_errors():
-        check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, MetadataCatalog.get(name), name)
-        check_palette(cfg.INPUT.LABEL_PALETTE)
-        dicts = DatasetCatalog.get(name)
-    return verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)

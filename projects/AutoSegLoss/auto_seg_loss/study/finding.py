@@ -12,8 +12,8 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data.report import data_report, data_sets
+from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.features.store import feature_store
-from auto_seg_loss.runtime.checks import check_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from auto_seg_loss.runtime.resume import sole_run

@@ -16,8 +16,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
+from auto_seg_loss.data.verify import look_at_data
 from auto_seg_loss.features.store import image_size
-from auto_seg_loss.runtime.checks import look_at_data
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search import check_search
