@@ -75,7 +75,8 @@ def _results(
 def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iterator[T]:
     """The same, with a bar on a terminal and elsewhere a line every so many seconds, on stderr."""
     began = said = time.monotonic()
-    for number, one in enumerate(tqdm(made, label, total, disable=None, dynamic_ncols=True), 1):
+    bar = tqdm(made, label, total, disable=None if total else True, dynamic_ncols=True)
+    for number, one in enumerate(bar, 1):
         now = time.monotonic()
         if not sys.stderr.isatty() and (now - said >= every or number == total):
             left = tqdm.format_interval((now - began) / number * (total - number))
