@@ -73,7 +73,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     half a file. Of several that write the same file the last one wins. Errors of the disk name it;
     ``FileNotFoundError`` names a folder that is not there.
     """
-    target = Path(path)
+    target = user_path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such folder", str(target.parent))
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")

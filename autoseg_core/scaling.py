@@ -88,9 +88,10 @@ def _cross_entropy(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> Tensor:
 
 def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
     """L2 norm of the gradient in the logits; in half precision small gradients would be 0."""
-    leaf = logits.detach().to(working_dtype(logits.dtype)).requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(loss(leaf, target), leaf)
+    with torch.inference_mode(False), torch.enable_grad():
+        # Copies: tensors of the inference mode take part in no graph.
+        leaf = logits.detach().to(working_dtype(logits.dtype), copy=True).requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(leaf, target.clone()), leaf)
     return float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
 
 

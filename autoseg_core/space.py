@@ -6,7 +6,7 @@ which may differ from target to target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from autoseg_core.curve_space import (
     coordinate_names,
     theta_of,
 )
+from autoseg_core.numerics import whole_number
 from autoseg_core.objective import Objective
 from autoseg_core.surfaces import get_surface
 from autoseg_core.targets import Target
@@ -53,14 +54,15 @@ class SearchSpace:
         targets = [Target.named(name) for name in objective.targets]
         if pieces is None:
             pieces = [family.pieces_for(target.inner_points) for target in targets]
-        pieces = tuple(pieces) if isinstance(pieces, Sequence) else (pieces,) * len(targets)
+        pieces = tuple(pieces) if isinstance(pieces, Iterable) else (pieces,) * len(targets)
+        pieces = tuple(whole_number("pieces", count, least=1) for count in pieces)
         if len(pieces) != len(targets):
             raise ValueError(
                 f"Expected a number of pieces for each of {', '.join(objective.targets)}, got "
                 f"{list(pieces)}."
             )
         for count in pieces:
-            if count < 1 or family.inner_points(count) < 1:
+            if family.inner_points(count) < 1:
                 raise ValueError(
                     f"A {surface} curve of {count} pieces has nothing to search; take more."
                 )

@@ -37,6 +37,15 @@ def void_text(void: tuple[int, ...]) -> str:
     return " or ".join(map(str, void))
 
 
+def check_map_void(void: tuple[int, ...]) -> None:
+    """``ValueError`` for a label that is a value of multi-label maps."""
+    if {0, 1}.intersection(void):
+        raise ValueError(
+            "0 and 1 are the values of multi-label maps: void needs another ignore_index, got "
+            f"{void_text(void)}."
+        )
+
+
 def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
     """The target with the first void label in place of the others.
 

@@ -28,7 +28,8 @@ class SearchSettings:
 
     Args:
         rounds: how often the agent is asked and told; >= 1.
-        samples: candidates a round; >= 1 (with PPO's baseline "mu" one of them is the mean).
+        samples: candidates a round; >= 1, with `paired` 2 (with PPO's baseline "mu" one of them is
+            the mean).
         seed: root of every candidate's seed; the agent has its own.
         top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
         minutes: wall-clock limit of the rounds; 0 = none. A round begins if it would end in time
@@ -49,7 +50,7 @@ class SearchSettings:
     rungs: int = 0
 
     def __post_init__(self) -> None:
-        least = {"rounds": 1, "samples": 1, "reseeds": 2}
+        least = {"rounds": 1, "samples": 1 + self.paired, "reseeds": 2}
         for name, value in asdict(self).items():
             if value < least.get(name, 0):
                 raise ValueError(f"{name} must be >= {least.get(name, 0)}, got {value}")
@@ -61,8 +62,7 @@ class SearchSettings:
     @property
     def search_evaluations(self) -> int:
         """Evaluations of all rounds, those on rungs counted one each, if none fails."""
-        reference = self.rungs if self.paired else 0  # at most: it may be among the better half
-        return self.rounds * (evaluations(self.samples, self.rungs) + reference)
+        return self.rounds * evaluations(self.samples, self.rungs, int(self.paired))
 
     @property
     def max_evaluations(self) -> int:

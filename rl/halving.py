@@ -37,9 +37,16 @@ class Ended:
         return "stopped" if beaten else self.result.status
 
 
-def evaluations(samples: int, rungs: int) -> int:
-    """Evaluations of one round when none fails: N + N/2 + N/4 + …, R + 1 terms rounded up."""
-    return sum(math.ceil(samples / 2**level) for level in range(rungs + 1))
+def evaluations(samples: int, rungs: int, never_stopped: int = 0) -> int:
+    """Evaluations of one round when none fails: N + N/2 + N/4 + …, R + 1 terms rounded up.
+
+    With candidates that are never stopped, the most there may be: each rung has all of them.
+    """
+    alive, total = samples, 0
+    for _ in range(rungs + 1):
+        total += alive
+        alive = min(alive, math.ceil(alive / 2) + never_stopped)
+    return total
 
 
 def climb(
@@ -92,7 +99,7 @@ def told_rewards(ends: Sequence[Ended]) -> list[float]:
 
     A stopped candidate is told with what it would have earned at the full budget: its own reward
     and what those that went further gained from there on average; but never more than the worst
-    of them, which beat it at equal budgets. Those that failed later count in neither.
+    of those that beat it at equal budgets. Those that failed later count in neither.
     """
     told = [end.result.reward for end in ends]
     for i in sorted(range(len(ends)), key=lambda i: -len(ends[i].results)):
@@ -105,5 +112,7 @@ def told_rewards(ends: Sequence[Ended]) -> list[float]:
         if ends[i].result.status == "ok" and further:
             gains = [told[j] - ends[j].results[passed - 1].reward for j in further]
             growth = math.fsum(gains) / len(gains)
-            told[i] = max(0.0, min(told[i] + growth, *(told[j] for j in further)))
+            own = ends[i].result.reward
+            beat = [told[j] for j in further if ends[j].results[passed - 1].reward >= own]
+            told[i] = max(0.0, min([own + growth, *beat]))
     return told

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from autoseg_core.files import checked, naming, parse_json
+from autoseg_core.files import checked, naming, parse_json, user_path
 from rl.settings_diff import differences
 from rl.signals import uninterrupted
 
@@ -83,7 +83,7 @@ class Journal(AbstractContextManager["Journal"]):
 
         JournalError: a search runs there, or one has left evaluations; one without is replaced.
         """
-        return cls(Path(path), header, resume=False)
+        return cls(user_path(path), header, resume=False)
 
     @classmethod
     def resume(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
@@ -93,7 +93,7 @@ class Journal(AbstractContextManager["Journal"]):
         JournalError: the header differs (which keys, old -> new), a malformed line, or a search
         that still runs there.
         """
-        journal = cls(Path(path), header, resume=True)
+        journal = cls(user_path(path), header, resume=True)
         if not journal.records:
             _logger.warning("%s held nothing to resume; the search starts anew", path)
         return journal

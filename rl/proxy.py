@@ -147,14 +147,21 @@ def check_budget(budget: float) -> float:
 
 
 def check_result(task: object, result: object) -> ProxyResult:
-    """result, as task.evaluate gave it; TypeError for another type, LostError for a lost one."""
+    """result, as a task gave it.
+
+    TypeError for another type, LostError for a lost one, ValueError for a reward outside [0, 1].
+    """
     if not isinstance(result, ProxyResult):
         raise TypeError(
-            f"{type(task).__name__}.evaluate must return a ProxyResult, gave "
-            f"{type(result).__name__}"
+            f"{type(task).__name__} must return a ProxyResult, gave {type(result).__name__}"
         )
     if result.status == "lost":
         raise LostError(result.reason)
+    if not 0.0 <= result.reward <= 1.0 + 1e-9:
+        raise ValueError(
+            f"{type(task).__name__} gave the reward {result.reward:g}; rewards lie in [0, 1]: "
+            "divide percent by 100"
+        )
     return result
 
 

@@ -92,7 +92,7 @@ class Recorded:
 
         SearchError, after the last one that was given, when too many of a stage were lost.
         """
-        fresh = self.executor.run([one for one in candidates if one.id not in self.known])
+        fresh = iter(self.executor.run([one for one in candidates if one.id not in self.known]))
         for candidate in candidates:
             replayed = candidate.id in self.known
             if replayed:

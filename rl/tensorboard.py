@@ -136,4 +136,5 @@ class TensorBoard(Callback):
             self._writer.add_scalar(tag, value, step)
 
     def _histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
-        self._writer.add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)
+        if values.size:  # a round may be lost as a whole
+            self._writer.add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)

@@ -30,7 +30,7 @@ from autoseg_core.scores import (
     present_classes,
     seen_classes,
 )
-from autoseg_core.void import IgnoreIndex, void_labels, void_text
+from autoseg_core.void import IgnoreIndex, check_map_void, void_labels
 
 
 class SegmentationScores:
@@ -69,11 +69,7 @@ class SegmentationScores:
         self.multilabel = multilabel
         if multilabel:
             self._check_whole_images("Multi-label maps")
-            if {0, 1}.intersection(self.void):
-                raise ValueError(
-                    "0 and 1 are the values of multi-label maps: void needs another ignore_index, "
-                    f"got {void_text(self.void)}."
-                )
+            check_map_void(self.void)
         regions = (get_metric(name).region for name in self.metrics)
         self._regions: tuple[Region, ...] = tuple(dict.fromkeys(regions))
         self.reset()

@@ -10,11 +10,7 @@ import inspect
 
 from autoseg_core.scores.grammar import as_known, parse, read_call, shortened
 from autoseg_core.scores.metric import Metric
-from autoseg_core.scores.registry import FAMILIES, METRICS
-
-# Metrics by their names as given. Not functools.cache: torch.compile would look through it into the
-# grammar, which it cannot trace.
-_MADE: dict[str, Metric] = {}
+from autoseg_core.scores.registry import FAMILIES, MADE, METRICS
 
 
 def get_metric(name: str) -> Metric:
@@ -24,12 +20,12 @@ def get_metric(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    if name not in _MADE:
+    if name not in MADE:
         metric = _from_text(name)
         if metric.name in METRICS:  # not kept: another may be registered in its place
             return metric
-        _MADE[name] = metric
-    return _MADE[name]
+        MADE[name] = metric
+    return MADE[name]
 
 
 def _from_text(text: str) -> Metric:
@@ -53,7 +49,7 @@ def _from_text(text: str) -> Metric:
         raise ValueError(f"Metric {shortened(text)}: expected {_shown(word)}; {error}.") from None
     except ValueError as error:
         raise ValueError(f"Metric {shortened(text)}: {error}") from None
-    return _MADE.setdefault(metric.name, metric)  # one row for all spellings
+    return MADE.setdefault(metric.name, metric)  # one row for all spellings
 
 
 def _shown(family: str) -> str:

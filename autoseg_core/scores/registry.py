@@ -32,6 +32,10 @@ METRICS: dict[str, Metric] = {}
 FAMILIES: dict[str, Maker] = {}
 """Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
 
+MADE: dict[str, Metric] = {}
+"""Metrics of families by their names as given. Not functools.cache: torch.compile would look
+through it into the grammar, which it cannot trace."""
+
 
 def register_metric(metric: Metric) -> Metric:
     """Add a row to ``METRICS`` and return it; the same row may be added again.
@@ -60,12 +64,14 @@ def register_metric(metric: Metric) -> Metric:
 
 
 def register_family(name: str, make: Maker) -> Maker:
-    """Add a family and return its maker.
+    """Add a family and return its maker; the same one may be added again.
 
     make: keyword arguments, numbers and lists of them -> ``Metric``, named by ``canonical_name``;
     raises ``ValueError`` for arguments out of range. Its signature says which there are.
     """
-    check_word(name)
+    if not _same(FAMILIES.get(name), make):
+        check_word(name)
+    MADE.clear()
     FAMILIES[name] = make
     return make
 
@@ -89,7 +95,13 @@ def _try(metric: Metric) -> None:
         ):
             if call is None:
                 continue
-            value = call(counts)
+            try:
+                value = call(counts)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"Metric {metric.name!r}: {name} fails with {number} classes ({error}); a "
+                    "metric of a fixed number of classes names them: classes=tuple(range(C))."
+                ) from error
             if not isinstance(value, Tensor) or value.shape != shape or not _in_unit(value):
                 raise ValueError(
                     f"Metric {metric.name!r}: {name} must give a tensor of shape {shape} in [0, 1] "

@@ -21,7 +21,7 @@ from autoseg_core.surrogates.counting import Backend, soft_counts
 from autoseg_core.surrogates.distributed import sum_over_processes
 from autoseg_core.surrogates.inputs import check_choices, checked_batch, known_backend
 from autoseg_core.surrogates.scoring import combined_loss, mean_scores, term_scores
-from autoseg_core.void import IgnoreIndex, void_labels
+from autoseg_core.void import IgnoreIndex, check_map_void, void_labels, void_text
 
 Self = TypeVar("Self", bound="AutoSegLoss")
 
@@ -52,9 +52,10 @@ class AutoSegLoss(nn.Module):
             never hold the full size; metrics of edges and bands, which need erosions, do.
         align_corners: of that interpolation.
 
-    Control points are float64 buffers. ``.to()`` moves them but does not round them; logits on
-    another device get a copy in each call. No ``state_dict`` holds them: the spec says what the
-    loss is, and a checkpoint, of another loss maybe, must not change it.
+    Control points are float32 buffers, from the spec anew for float64 logits. ``.to()`` moves them
+    but does not round them; logits on another device get a copy in each call. No ``state_dict``
+    holds them: the spec says what the loss is, and a checkpoint, of another loss maybe, must not
+    change it.
     """
 
     def __init__(
@@ -84,7 +85,8 @@ class AutoSegLoss(nn.Module):
             )
         self.spec = spec
         self.void = void_labels(ignore_index)
-        self.ignore_index = self.void[0]  # which ``forward`` puts in place of the others
+        if activation == "sigmoid":
+            check_map_void(self.void)
         self.activation = activation
         self.per_image = per_image
         self.sync = sync
@@ -92,7 +94,7 @@ class AutoSegLoss(nn.Module):
         self.upsample = upsample
         self.align_corners = align_corners
         for index, term in enumerate(spec.terms):
-            points = _points(term).to(torch.get_default_device())
+            points = _points(term).float().to(torch.get_default_device())
             self.register_buffer(f"points_{index}", points, persistent=False)
         self.register_load_state_dict_pre_hook(_own_points)  # type: ignore[no-untyped-call]
 
@@ -125,8 +127,10 @@ class AutoSegLoss(nn.Module):
     def counts(self, batch: Batch) -> list[Counts]:
         """Soft counts of every term, of the whole batch under ``sync``."""
         found = []
+        exact = batch.logits.dtype == torch.float64  # which not every device has
         for index, term in enumerate(self.spec.terms):
-            points = self.get_buffer(f"points_{index}").to(batch.logits.device, non_blocking=True)
+            points = _points(term) if exact else self.get_buffer(f"points_{index}")
+            points = points.to(batch.logits.device, non_blocking=True)
             found.append(soft_counts(term, points, batch, self.backend))
         return [sum_over_processes(counts) for counts in found] if self.sync else found
 
@@ -134,19 +138,24 @@ class AutoSegLoss(nn.Module):
         """Surrogate score of every term: scalars, 1 where no class is seen."""
         return term_scores(self.spec, counts)[0]
 
+    @property
+    def ignore_index(self) -> int:
+        """The first void label, which ``forward`` puts in place of the others."""
+        return self.void[0]
+
     def extra_repr(self) -> str:
         """The spec's name and metrics, for ``print(loss)``."""
         join = " + " if self.spec.combine == "sum" else " * "
         terms = join.join(f"{t.weight:g} {t.target}" for t in self.spec.terms)
         scaled = terms if self.spec.scale == 1 else f"{self.spec.scale:g} * ({terms})"
-        return f"{self.spec.name}: {scaled}, ignore_index={self.ignore_index}"
+        return f"{self.spec.name}: {scaled}, ignore_index={void_text(self.void)}"
 
     def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """What ``.to()``, ``.half()``, ``.cuda()`` and ``.to_empty()`` do: here, move the points.
 
         Points rounded to bfloat16 with the network, or left empty, would be another loss.
         """
-        kept = {f"points_{i}": _points(term) for i, term in enumerate(self.spec.terms)}
+        kept = {f"points_{i}": _points(term).float() for i, term in enumerate(self.spec.terms)}
         kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, points in kept.items():
@@ -163,7 +172,7 @@ def _own_points(loss: AutoSegLoss, state: dict[str, Tensor], prefix: str, *_: ob
         del state[key]
     for index, term in enumerate(loss.spec.terms):
         if loss.get_buffer(f"points_{index}").is_meta:
-            loss._buffers[f"points_{index}"] = _points(term)
+            loss._buffers[f"points_{index}"] = _points(term).float()
 
 
 def _points(term: LossTerm) -> Tensor:

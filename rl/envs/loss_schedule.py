@@ -16,7 +16,7 @@ from rl.envs import base
 from rl.envs.base import UNKNOWN, LossEnv, Observation, Step, Theta
 from rl.figures import Course
 from rl.proxies import make_task, training_of
-from rl.proxy import ProxyTask, TrainingTask, score_names_of
+from rl.proxy import ProxyTask, TrainingTask, check_result, score_names_of
 from rl.settings_diff import differences
 
 HIGHEST_LOSS = 2.0
@@ -134,7 +134,7 @@ class LossScheduleEnv(LossEnv):
         """Begin a training anew."""
         super().reset(seed=seed)
         episode = self.begin()
-        episode.take(self.training.start(episode.seed))
+        episode.take(check_result(self.training, self.training.start(episode.seed)))
         return self.observation(), self.info()
 
     def step(self, action: ArrayLike) -> Step:
@@ -143,7 +143,7 @@ class LossScheduleEnv(LossEnv):
         before = episode.values[-1] if episode.step > 0 else 0.0
         done = self.training.advance(theta.copy(), 1.0 / self.length)
         episode.theta, episode.step = theta.tolist(), episode.step + 1
-        episode.take(done.result, done.loss)
+        episode.take(check_result(self.training, done.result), done.loss)
         reward = episode.values[-1] - before
         return self.observation(), reward, self.is_over(), False, self.info()
 

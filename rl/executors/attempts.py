@@ -38,7 +38,8 @@ class AttemptPolicy:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0 or not 0.0 < (self.timeout or 1.0) < math.inf:
+        timeout = 1.0 if self.timeout is None else self.timeout
+        if self.max_retries < 0 or not 0.0 < timeout < math.inf:
             raise ValueError(
                 "expected max_retries >= 0 and a timeout of > 0 seconds, or None for no limit; got "
                 f"{self.max_retries!r} and {self.timeout!r}"

@@ -66,8 +66,14 @@ def check_reachable(address: str) -> None:
 def fitting(workers: int | None, cpus: float, gpus: float) -> int:
     """As many workers of this size as are wanted; None: as the living nodes can hold together.
 
-    Raises ExecutorError when they do not fit: Ray would wait for ever, without a word.
+    Raises ExecutorError when they do not fit: Ray would wait for ever, without a word. ValueError
+    for workers of no size, or fewer than none.
     """
+    if (workers or 0) < 0 or min(cpus, gpus) < 0 or cpus + gpus == 0:
+        raise ValueError(
+            f"expected workers >= 0, cpus and gpus >= 0 and one of them > 0; got {workers}, "
+            f"{cpus:g} and {gpus:g}"
+        )
     wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0}
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     room = sum(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace
+from rl.arrays import checked_array
 from rl.proxies.known import KnownOptimum, mean_square
 
 
@@ -27,4 +28,5 @@ def from_space(
     space = space or SearchSpace("mIoU")
     if optimum is None:
         optimum = np.linspace(0.2, 0.8, space.dim)
+    optimum = checked_array("optimum", optimum, (space.dim,), 0.0, 1.0)
     return Quadratic(optimum, noise=noise, space=space)

@@ -88,6 +88,7 @@ def test_objectives(text: str, key: str) -> None:
         (lambda: Metric("Mine", recall, column="IoU"), "'IoU'"),
         (lambda: Metric("Mine", lambda c: c.union.sum()), "per_class"),
         (lambda: Metric("Mine", lambda c: c.intersection / c.union), "safe_divide"),
+        (lambda: Metric("Mine", lambda c: iou(c) * torch.ones(19)), "classes=tuple(range(C))"),
     ],
 )
 def test_metrics_that_are_registered(make: Callable[[], Metric], key: str) -> None:
@@ -105,6 +106,7 @@ SPACE = SearchSpace("mAcc")
         (lambda: SearchSpace("mIoU", "cubic"), "bezier, linear"),
         (lambda: SearchSpace("mIoU+BF1", "linear", 1), "linear curve of 1 pieces"),
         (lambda: SearchSpace("mIoU+BF1", pieces=[2]), "mIoU, BF1"),
+        (lambda: SearchSpace("mIoU", pieces=2.5), "pieces: expected a whole number"),  # type: ignore[arg-type]
         (lambda: SPACE.control_points([0.5] * 5), "6 coordinates for mAcc"),
         (lambda: SPACE.control_points([0.5, 0.5, 2, 0.5, 0.5, 3]), f"got 2 for {SPACE.names[2]}"),
         (lambda: SPACE.theta([np.zeros((4, 2))]), "5 control points"),
@@ -205,6 +207,11 @@ def test_what_a_loss_is_given(loss: AutoSegLoss, logits: Any, target: Any, key: 
 )
 def test_options_of_a_loss(options: dict[str, Any], key: str) -> None:
     refuses(lambda: soft_loss("BF1", **options), ValueError, key)
+
+
+def test_void_of_multi_label_maps_is_no_value_of_theirs() -> None:
+    call = partial(soft_loss, "mIoU", activation="sigmoid", ignore_index=0)
+    refuses(call, ValueError, "another ignore_index, got 0")
 
 
 LABELS = np.zeros((2, 4, 5), dtype=int)

@@ -65,6 +65,14 @@ def test_the_mean_is_that_of_the_norms_of_the_batches() -> None:
     assert found == pytest.approx(math.sqrt(2) / 9, rel=1e-7)
 
 
+def test_logits_of_the_inference_mode() -> None:
+    loss, batch = soft_loss("mIoU"), samples.batch(1)
+    with torch.inference_mode():
+        made = [(batch[0] * 1, batch[1] * 1)]
+        inside = gradient_scale(loss, made)
+    assert gradient_scale(loss, made) == inside == gradient_scale(loss, [batch])
+
+
 def test_void_pixels_and_batches_have_no_part() -> None:
     logits, target = samples.batch(1)
     void = target == samples.VOID

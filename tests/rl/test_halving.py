@@ -11,7 +11,7 @@ import pytest
 
 from rl.agents import PPO
 from rl.executors import Candidate, SerialExecutor
-from rl.halving import Ended, climb, survivors, told_rewards
+from rl.halving import Ended, climb, evaluations, survivors, told_rewards
 from rl.journal import Journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, failed, lost
@@ -52,15 +52,23 @@ def _told(*rewards: tuple[float, ...]) -> tuple[list[float], list[str]]:
 
 def test_a_stopped_candidate_is_told_with_what_the_others_gained_but_below_them() -> None:
     told, statuses = _told(
-        (0.25, 0.375, 0.5),  # in full: +0.25 from the first rung, +0.125 from the second
-        (0.25, 0.25),  # 0.375
-        (0.1875, 0.4375),  # not 0.5625, but 0.5
-        (0.125,),  # (0.25 + 0.125 + 0.3125) / 3 = 0.22917 more
-        (0.3125,),  # not 0.54167, but the worst of the others: 0.375
+        (0.25, 0.4375, 0.5),  # in full: +0.25 from the first rung, +0.0625 from the second
+        (0.25, 0.5, 0.8125),  # +0.5625 and +0.3125: on average +0.1875 from the second
+        (0.25, 0.25),  # 0.4375
+        (0.1875, 0.4375),  # not 0.625, but 0.5
+        (0.125,),  # (0.25 + 0.5625 + 0.1875 + 0.3125) / 4 more, but not more than 0.4375
+        (0.0,),  # 0.328125
         (-1,),
     )
-    assert told == pytest.approx([0.5, 0.375, 0.5, 0.125 + 0.6875 / 3, 0.375, 0.0])
-    assert statuses == ["ok", "stopped", "stopped", "stopped", "stopped", "failed"]
+    assert told == pytest.approx([0.5, 0.8125, 0.4375, 0.5, 0.4375, 0.328125, 0.0])
+    assert statuses == ["ok", "ok", *["stopped"] * 4, "failed"]
+
+
+def test_a_reference_that_goes_on_although_it_was_beaten_is_no_bound() -> None:
+    told, _ = _told((0.125, 0.25, 0.25), (0.5, 0.5, 0.625), (0.375,))
+    assert told == pytest.approx([0.25, 0.625, 0.375 + 0.125])
+    assert evaluations(7, 2) == 7 + 4 + 2
+    assert evaluations(7, 2, never_stopped=1) == 7 + 5 + 4
 
 
 def test_what_was_lost_is_not_told_and_counts_for_nobody() -> None:

@@ -79,3 +79,8 @@ def test_a_reward_of_the_identity_alone_is_nothing_found(tmp_path: Path) -> None
 
     with pytest.raises(SearchError, match=r"no candidate can be compared: .* the loss is nan"):
         _paired(tmp_path / "journal.jsonl", OnlyIdentity())
+
+
+def test_a_pair_is_two() -> None:
+    with pytest.raises(ValueError, match="samples must be >= 2, got 1"):
+        SearchSettings(rounds=1, samples=1, paired=True)

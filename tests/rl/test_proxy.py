@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 from pydantic_core import to_json
 
-from rl.proxy import FLOOR_REWARD, ProxyResult, failed, lost, result_from_json
+from rl.proxy import FLOOR_REWARD, ProxyResult, check_result, failed, lost, result_from_json
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
@@ -23,6 +23,12 @@ def test_lost_has_no_reward() -> None:
     result = ProxyResult(0.9, {}, "lost", "no memory")
     assert math.isnan(result.reward)
     assert result == lost("no memory")
+
+
+@pytest.mark.parametrize("reward", [-0.3, 55.0])
+def test_a_reward_outside_the_unit_interval_is_refused(reward: float) -> None:
+    with pytest.raises(ValueError, match=r"object gave the reward .*divide percent by 100"):
+        check_result(object(), ProxyResult(reward))
 
 
 @pytest.mark.parametrize(

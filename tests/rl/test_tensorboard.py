@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,29 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("searched")
     _search(home)
     return home
+
+
+def test_a_round_that_is_lost_as_a_whole_is_a_gap(tmp_path: Path) -> None:
+    class Broken(Quadratic):
+        calls = 0
+
+        def evaluate(self, *arguments: Any) -> Any:
+            self.calls += 1
+            if self.calls <= SETTINGS.samples:
+                raise RuntimeError("no worker")
+            return super().evaluate(*arguments)
+
+    proxy = Broken(np.full(SPACE.dim, 0.6))
+    with Journal.create(tmp_path / "journal.jsonl", {}) as journal:
+        run_search(
+            PPO(SPACE.identity(), seed=0),
+            SerialExecutor(proxy, max_retries=0),
+            journal,
+            SETTINGS,
+            [TensorBoard(tmp_path / "events", SPACE, SCORES)],
+            max_lost=1.0,
+        )
+    assert list((tmp_path / "events").iterdir())
 
 
 # --- the search's own run ---

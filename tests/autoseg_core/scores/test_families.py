@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
+import torch
 
+from autoseg_core.counts import RegionCounts
 from autoseg_core.scores import FAMILIES, Metric, canonical_name, get_metric, register_family
 from autoseg_core.scores.ratios import iou
+from autoseg_core.scores.registry import Maker
 
 
 @pytest.mark.parametrize(
@@ -49,17 +50,22 @@ def test_a_name_is_never_executed(text: str) -> None:
     assert len(str(caught.value)) < 1000
 
 
-@pytest.fixture
-def own_family() -> Iterator[None]:
-    def power(exponent: int) -> Metric:
-        return Metric(
-            canonical_name("Power", exponent=exponent), lambda counts: iou(counts) ** exponent
-        )
+def _power(exponent: float) -> Maker:
+    def make(times: int) -> Metric:
+        name = canonical_name("Power", times=times)
+        return Metric(name, lambda counts: iou(counts) ** (exponent * times))
 
-    register_family("Power", power)
-    yield
+    return make
+
+
+def test_a_family_can_be_registered_again_and_replaced() -> None:
+    half = RegionCounts(*(torch.tensor([n]) for n in (4.0, 2.0, 4.0, 8.0)))
+    for _ in range(2):  # as a cell of a notebook that is run again
+        register_family("Power", _power(1.0))
+    value = get_metric("Power(times=2)").per_class(half).item()
+    with pytest.raises(ValueError, match="Power"):
+        register_family("Power", _power(2.0))
     del FAMILIES["Power"]
-
-
-def test_a_family_can_be_registered(own_family: None) -> None:
-    assert get_metric("Power(exponent=3)").name == "Power(exponent=3)"
+    register_family("Power", _power(2.0))
+    assert get_metric("Power(times=2)").per_class(half).item() == value**2 < value
+    del FAMILIES["Power"]

@@ -7,10 +7,14 @@ raises. Where a GPU is present, CUDA's own sync detector looks too.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import samples
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 EVERY = pytest.mark.parametrize(("metric", "surface"), samples.COUNTED)
 
@@ -37,6 +41,26 @@ def test_nothing_is_read_on_the_meta_device_there_and_back(metric: str, surface:
     value = loss(logits, target)
     (gradient,) = torch.autograd.grad(value, logits)
     assert value.device.type == gradient.device.type == "meta"
+
+
+class _WithoutFloat64(TorchDispatchMode):
+    """The device meta as one that has no float64, such as MPS."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for one in tree_leaves(found):
+            assert not (isinstance(one, torch.Tensor) and one.is_meta and one.dtype == torch.double)
+        return found
+
+
+@EVERY
+def test_a_device_without_float64(metric: str, surface: str) -> None:
+    with _WithoutFloat64():
+        loss = samples.loss_of(samples.term(metric, surface)).to("meta")
+        logits = torch.empty(2, 5, 14, 18, device="meta", requires_grad=True)
+        value = loss(logits, torch.empty(2, 14, 18, device="meta", dtype=torch.int64))
+        (gradient,) = torch.autograd.grad(value, logits)
+    assert gradient.shape == logits.shape
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

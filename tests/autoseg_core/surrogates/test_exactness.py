@@ -183,3 +183,14 @@ def test_a_term_takes_any_spelling_and_keeps_the_canonical_one() -> None:
     assert (difference.metric, difference.surrogate) == ("BF1", "difference")
     old = difference.model_dump(exclude={"surrogate"}) | {"metric": "BF1_difference"}
     assert LossTerm(**old) == difference
+
+
+def test_no_loss_is_better_than_that_of_a_perfect_prediction() -> None:
+    """Here XOR is negative for unsure pixels: their edges make the sum of all edges smaller."""
+    theta = [0.05, 0.9, 0.05, 0.9, 0.9, 0.05, 0.9, 0.05]
+    loss = AutoSegLoss(LossSpec.from_theta("x", search_space("BF1"), theta, tolerance=1))
+    target = torch.zeros(1, 32, 32, dtype=torch.int64)
+    target[:, 8:16, 8:16] = 1
+    logits = 40.0 * torch.stack([target == 0, target == 1], dim=1)
+    logits[..., -4:] = torch.tensor([1.56, 0.0]).view(1, 2, 1, 1)
+    assert loss(logits, target) >= 0

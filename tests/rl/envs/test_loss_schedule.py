@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autoseg_core import SearchSpace
 from rl.envs import LossScheduleEnv
 from rl.proxies import make_task
-from rl.proxy import ProxyResult, TrainingStep, failed
+from rl.proxy import LostError, ProxyResult, TrainingStep, failed, lost
 
 SPACE = SearchSpace("mAcc")
 HALF = np.full(6, 0.5)
@@ -106,6 +106,13 @@ def test_a_training_that_blows_up_loses_what_it_gained() -> None:
         env.step(HALF)
     env.reset()
     assert env.step(HALF)[4]["status"] == "ok"
+
+
+def test_a_lost_evaluation_has_no_reward() -> None:
+    env = LossScheduleEnv(_Scripted(ProxyResult(0.25), TrainingStep(lost("it broke"))), steps=5)
+    env.reset(seed=0)
+    with pytest.raises(LostError, match="it broke"):
+        env.step(HALF)
 
 
 def test_wrong_use() -> None:

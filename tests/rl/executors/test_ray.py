@@ -175,6 +175,12 @@ def test_a_cluster_without_room_is_named(workers: int | None, gpus: float) -> No
         fitting(workers, 1.0, gpus)
 
 
+@pytest.mark.parametrize(("workers", "cpus"), [(1, 0.0), (1, -1.0), (-1, 1.0)])
+def test_workers_of_no_size_are_refused(workers: int, cpus: float) -> None:
+    with pytest.raises(ValueError, match="expected workers >= 0"):
+        fitting(workers, cpus, 0.0)
+
+
 # What goes wrong. The reasons are those of test_serial.py.
 
 

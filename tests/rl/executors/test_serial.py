@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,12 @@ def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
     with pytest.raises(type(error)):
         _results(SerialExecutor(task), 0.1)
     assert task.seeds == [0]
+
+
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": -1.0}, {"max_retries": -1}])
+def test_settings_out_of_range(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected max_retries >= 0 and a timeout of > 0"):
+        SerialExecutor(_Recorder(), **options)
 
 
 def test_a_timeout_is_lost_at_once(caplog: pytest.LogCaptureFixture) -> None:
