@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -92,6 +93,11 @@ def save_whole(content: Any, path: str | Path) -> None:
             torch.save(content, file)
         except RuntimeError as error:  # the zip writer's, on its way out of what the disk refused
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of the content of a file, 16 digits; "" where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def user_path(text: str | Path) -> Path:

@@ -20,10 +20,12 @@ import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warn
 import argparse
 from pathlib import Path
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.scripts import (
+    at_least,
     explain_user_errors,
     say_how_to_go_on,
     script_parser,
@@ -31,7 +33,9 @@ from auto_seg_loss.runtime.scripts import (
 )
 from auto_seg_loss.study.comparison import RATES, Comparison
 from auto_seg_loss.study.losses import canonical_loss, canonical_metric
+from auto_seg_loss.study.record import reported
 from auto_seg_loss.study.tables import compare
+from autoseg_core import Objective
 
 
 def main() -> None:
@@ -41,6 +45,9 @@ def main() -> None:
         cfg = checked_config(arguments.config_file, arguments.opts, check_train_data)
         asked = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         metrics = [canonical_metric(metric) for metric in asked]
+        scores = {name: None for one in metrics for name in Objective.parse(one).metrics}
+        new = [name for name in scores if name not in reported(cfg)]
+        cfg = changed(cfg, {"TEST.METRICS": (*cfg.TEST.METRICS, *new)})
         found = arguments.found and canonical_loss(arguments.found)
         losses = [canonical_loss(loss) for loss in arguments.losses.split(",")]
         losses = list(dict.fromkeys([*losses, *([found] if found else [])]))
@@ -62,15 +69,31 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
-    add = parser.add_argument
+    add, count = parser.add_argument, at_least(0)
     add("--losses", required=True, metavar="A,B,...", help="what to compare, the reference first")
     add("--found", default="", metavar="LOSS", help="whose gains over the others are shown")
     add("--metrics", default="", metavar="A,B,...", help="what decides (default: the six)")
-    add("--iterations", type=int, default=0, help="of every training (default: SOLVER.MAX_ITER)")
+    add(
+        "--iterations",
+        type=count,
+        default=0,
+        help="of every training (default: SOLVER.MAX_ITER)",
+    )
     add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")
-    add("--seeds", type=int, default=5, help="trainings of every loss (default: %(default)s)")
-    add("--curve", type=int, default=0, metavar="N", help="score the hold-out every N iterations")
-    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add(
+        "--seeds",
+        type=count,
+        default=5,
+        help="trainings of every loss (default: %(default)s)",
+    )
+    add(
+        "--curve",
+        type=count,
+        default=0,
+        metavar="N",
+        help="score the hold-out every N iterations",
+    )
+    add("--workers", type=at_least(1), default=1, help="processes (default: %(default)s)")
     return parser
 
 

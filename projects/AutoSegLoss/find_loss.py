@@ -17,7 +17,7 @@ import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warn
 import argparse
 import os
 
-from auto_seg_loss.runtime.scripts import explain_user_errors, say_how_to_go_on
+from auto_seg_loss.runtime.scripts import at_least, explain_user_errors, say_how_to_go_on
 from auto_seg_loss.study.finding import find_loss
 from auto_seg_loss.study.finding_setup import Wish
 from autoseg_core.files import user_path
@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
     add("--groups", default="", metavar="REGEX", help="film or patient in an image's name")
     cores = len(os.sched_getaffinity(0))
-    add("--workers", type=int, default=cores, help="processes (default: %(default)s, the cores)")
+    text = "processes (default: %(default)s, the cores)"
+    add("--workers", type=at_least(1), default=cores, help=text)
     add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config")
     return parser
 

@@ -11,7 +11,7 @@ def compare(scripts, tiny_config, tmp_path, *options):
 
 
 def test_a_second_call_makes_new_trainings_only(scripts, tiny_config, tmp_path):
-    usual = ("--metrics", "mIoU", "--iterations", "2", "--rates", "0.05,0.1", "--seeds", "2")
+    usual = ("--metrics", "Dice", "--iterations", "2", "--rates", "0.05,0.1", "--seeds", "2")
     asked = [
         ("--losses", "cross_entropy,soft:mIoU"),
         ("--losses", "cross_entropy,soft:mIoU,dice"),

@@ -10,8 +10,10 @@ import signal
 import numpy as np
 import pytest
 import yaml
+from detectron2.config import CfgNode
 from PIL import Image
 
+from auto_seg_loss.config import project_defaults
 from autoseg_core import load_loss
 
 # A backbone of a few thousand weights in the place of EfficientNet-Lite0.
@@ -22,7 +24,7 @@ TINY = [
     *("MODEL.SEM_SEG_HEAD.IN_FEATURES", "['res2','res5']"),
     *("MODEL.SEM_SEG_HEAD.PROJECT_FEATURES", "['res2']", "INPUT.FORMAT", "RGB"),
     *("MODEL.SEM_SEG_HEAD.PROJECT_CHANNELS", "[4]", "MODEL.SEM_SEG_HEAD.ASPP_CHANNELS", "8"),
-    *("MODEL.SEM_SEG_HEAD.CONVS_DIM", "8", "SEARCH.SAMPLES", "4", "SEARCH.SELECTION.RESEEDS", "2"),
+    *("MODEL.SEM_SEG_HEAD.CONVS_DIM", "8", "SEARCH.SAMPLES", "4", "SEARCH.ROUNDS", "1"),
     *("SEARCH.SELECTION.TOP_K", "1", "SEARCH.SCALE_ITERS", "1", "SOLVER.MAX_ITER", "2"),
 ]
 
@@ -63,13 +65,24 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     rows = [line.split("|")[1].strip() for line in first.stdout.splitlines() if line[:1] == "|"]
     assert rows.count("soft:Dice") == rows.count("soft:mIoU") == 2  # rates and scores
     parts = [(found / f"{part}.txt").read_text().split() for part in ("train", "holdout", "test")]
-    assert len({stem for part in parts for stem in part}) == 13 == sum(map(len, parts))
+    assert len({name for part in parts for name in part}) == 13 == sum(map(len, parts))
     assert yaml.safe_load((found / "train.yaml").read_text())["MODEL"]["SEM_SEG_HEAD"]["LOSS_SPEC"]
     made = (found / "trials.jsonl").read_text()
     assert {json.loads(line).get("loss") for line in made.splitlines()} >= {"dice", "lovasz"}
     again = find(scripts, folder, *options).assert_ok()
     assert (found / "trials.jsonl").read_text() == made
     assert again.stdout.endswith(first.stdout[first.stdout.index("# The loss for Dice") :])
+
+    config = json.loads((found / "journal.jsonl").read_text().splitlines()[0])["config"]
+    project_defaults().merge_from_other_cfg(CfgNode(config))  # as workers and studies do
+    parts = [(found / f"{part}.txt").read_text() for part in ("train", "holdout", "test")]
+    other = find(scripts, folder, *options, "SEARCH.SURROGATE", "BIoU").refusal()
+    assert "SEARCH.SURROGATE" in other
+    for kind, suffix in ("images", ".jpg"), ("labels", ".png"):
+        some = next((folder / kind).iterdir())
+        shutil.copy(some, some.with_name("new" + suffix))
+    assert "other images" in find(scripts, folder, *options).refusal()
+    assert parts == [(found / f"{part}.txt").read_text() for part in ("train", "holdout", "test")]
 
 
 def test_a_folder_of_another_run_is_refused(scripts, folder, weights):

@@ -40,7 +40,8 @@ def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts:
     """
     if not cfg.SEARCH.SCALE_ITERS:
         return ()
-    short = changed(cfg, {"SOLVER.MAX_ITER": cfg.SEARCH.SCALE_ITERS})
+    rate = cfg.SEARCH.SCALE_LR or cfg.SOLVER.BASE_LR
+    short = changed(cfg, {"SOLVER.MAX_ITER": cfg.SEARCH.SCALE_ITERS, "SOLVER.BASE_LR": rate})
     model.load_state_dict(start)
     listener = _Listener()
     with logs_off(), undisturbed(cfg.MODEL.DEVICE):

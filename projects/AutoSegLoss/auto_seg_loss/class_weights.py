@@ -70,7 +70,7 @@ def class_weights(cfg: CfgNode, rule: str) -> list[float]:
         count_pixels(
             check_data(cfg, name).values(),
             cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
-            MetadataCatalog.get(name).ignore_label,
+            MetadataCatalog.get(name).get("ignore_label", 255),
         )
         for name in cfg.DATASETS.TRAIN
     )

@@ -160,7 +160,7 @@ def build_evaluator(
     return SegmentationScoresEvaluator(
         dicts,
         metadata.stuff_classes,
-        metadata.ignore_label,
+        metadata.get("ignore_label", 255),
         protocol=cfg.TEST.PROTOCOL,
         tolerance=cfg.TEST.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
@@ -190,9 +190,10 @@ def score(
     dicts: Dicts,
     dataset_name: str,
     metrics: Sequence[str] = PAPER_METRICS,
+    crop: int = 0,
 ) -> dict[str, float]:
     """The exact scores of ``model`` on ``dicts``, or on their centre crops, in [0, 1]."""
     evaluator = build_evaluator(cfg, dicts, dataset_name, metrics)
-    loader = build_test_loader(cfg, dicts, cfg.SEARCH.HOLDOUT.CROP)
+    loader = build_test_loader(cfg, dicts, crop)
     inference_on_dataset(model, loader, evaluator)
     return evaluator.scores.compute()

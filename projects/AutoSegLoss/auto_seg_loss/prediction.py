@@ -19,8 +19,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.config import changed
-from auto_seg_loss.data import SemSegMapper
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
+from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.errors import ConfigError
@@ -37,7 +37,7 @@ class Predictor:
     def __init__(self, cfg: CfgNode) -> None:
         self.colours = class_colours(_metadata(cfg))
         # Each image is read once; a folder of them may not fit in memory.
-        self._mapper = SemSegMapper(changed(cfg, {"INPUT.CACHE": False}), False)
+        self._mapper = build_mapper(changed(cfg, {"INPUT.CACHE": False}), False)
         self._model = build_model(cfg).eval()
         WholeCheckpointer(self._model).load(str(local_weights(cfg.MODEL.WEIGHTS)))
 

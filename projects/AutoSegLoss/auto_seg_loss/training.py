@@ -31,7 +31,7 @@ class TrainingSetup:
         cfg: of ``proxy_config``. SOLVER, INPUT and MODEL describe the training.
         model: its loss and weights are replaced.
         start: the model's state dict to start from.
-        search, holdout: records to train on and to score, with the metadata of DATASETS.TRAIN.
+        search, holdout: records to train on and to score.
     """
 
     cfg: CfgNode
@@ -67,8 +67,9 @@ class TrainingSetup:
         if broken:
             return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
         with logs_off(), undisturbed(self.cfg.MODEL.DEVICE):
-            name = self.cfg.DATASETS.TRAIN[0]
-            scores = score(self.cfg, model, self.holdout, name, self.score_names)
+            node = self.cfg.SEARCH.HOLDOUT
+            name, *_ = node.DATASETS or self.cfg.DATASETS.TRAIN
+            scores = score(self.cfg, model, self.holdout, name, self.score_names, node.CROP)
         return ProxyResult(reward_objective(self.cfg).score(scores), scores)
 
 

@@ -15,13 +15,14 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from auto_seg_loss.config import changed, plain
+from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.runtime.resume import changed_keys
 from auto_seg_loss.train_loop import train
-from auto_seg_loss.weights import read_checkpoint
+from auto_seg_loss.weights import read_checkpoint, weights_digest
 from autoseg_core.files import save_whole
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,11 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor
     node = cfg.SEARCH.WARM_START
     training = changed(cfg, {"SOLVER.MAX_ITER": node.MAX_ITER, "SOLVER.BASE_LR": node.BASE_LR})
     config = {key: value for key, value in plain(training).items() if key in _SECTIONS}
-    settings = {"config": config, "images": [Path(item["file_name"]).name for item in dicts]}
+    settings = {
+        "config": config,
+        "images": [Path(item["file_name"]).name for item in dicts],
+        "digests": [files_digest(dicts), weights_digest(cfg.MODEL.WEIGHTS)],
+    }
     if not path.is_file():
         logger.info("Training the shared warm start into %s", path)
         with logs_off(), undisturbed(cfg.MODEL.DEVICE):
@@ -95,11 +100,13 @@ def _train(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> None:
 
 
 def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
-    if made_with.keys() != settings.keys():
+    if not {"config", "images"} <= made_with.keys():
         return ["it is not a warm start made by search_net.py"]
     changes = changed_keys(made_with["config"], settings["config"], _FREE_KEYS)
     before, now = made_with["images"], settings["images"]
     if before != now:
         new = len(set(now) - set(before))
         changes.append(f"images (SEARCH.HOLDOUT): {len(before)} -> {len(now)}, {new} of them new")
+    elif made_with.get("digests", settings["digests"]) != settings["digests"]:
+        changes.append("the content of images, labels or MODEL.WEIGHTS")
     return changes

@@ -9,10 +9,13 @@ import random
 import numpy as np
 import pytest
 import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.modeling import build_model
+from PIL import Image
 from torch import nn
 
 from auto_seg_loss import training as training_module
+from auto_seg_loss.data.catalog import register, unregister
 from auto_seg_loss.proxy import DetectronProxy
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.training import DetectronTraining
@@ -152,3 +155,20 @@ def test_a_saved_training_goes_on_bit_for_bit(make_proxy):
     fresh.load_state_dict(through_a_file(state))
     assert [fresh.advance(theta(i), 1 / 3) for i in (1, 2)] == expected
     assert same(weights(fresh), weights(training))
+
+
+def test_a_holdout_is_scored_with_its_own_void_label(make_proxy, tmp_path):
+    val = "shapes_sem_seg_val"
+    pairs, metadata = DatasetCatalog.get(val), MetadataCatalog.get(val)
+    for pair in pairs:
+        label = np.array(Image.open(pair["sem_seg_file_name"]))
+        pair["sem_seg_file_name"] = str(tmp_path / f"{pair['image_id']}.png")
+        Image.fromarray(np.where(label == 255, 0, label)).save(pair["sem_seg_file_name"])
+    kept = {"classes": metadata.stuff_classes, "colours": metadata.stuff_colors}
+    register("void_sem_seg_val", lambda: pairs, **kept, ignore_label=0)
+    scores = []
+    for name, crop in ((val, 0), ("void_sem_seg_val", 0), ("void_sem_seg_val", 64)):
+        proxy = make_proxy("SEARCH.HOLDOUT.DATASETS", (name,), "SEARCH.HOLDOUT.CROP", crop)
+        scores.append(proxy.result(proxy.model).scores)
+    unregister("void_sem_seg_val")
+    assert scores[0] != scores[1] == scores[2]  # the crop is the whole image

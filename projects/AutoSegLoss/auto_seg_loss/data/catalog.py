@@ -145,7 +145,11 @@ def pairs_of_list(path: Path, images: Path, labels: Path, root: Path) -> Pairs:
     for image, label in read_rows(path, image_files):
         stem = stem_of(image)
         image_file = _file(image, ".jpg", images, image_files, root)
-        label_file = _file(label or stem, ".png", labels, label_files, root)
+        label_file = (
+            _file(label, ".png", labels, label_files, root)
+            if label
+            else label_files.get(stem, labels / f"{stem}.png")
+        )
         pairs.append(make_pair(stem, image_file, label_file))
     return pairs
 

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from os.path import realpath
 from pathlib import Path
 
 from detectron2.config import CfgNode
@@ -26,7 +27,7 @@ from .catalog import (
 from .cutting import cut, groups_of
 from .file_scan import Seen, count_values, look_at_labels
 from .labels import LabelError, Palette, check_palette
-from .lists import read_text
+from .lists import read_lines
 from .splits import SplitError
 from .verify import check_masks
 
@@ -88,9 +89,9 @@ class Folder:
             if self.keys[part.upper()]
         }
         if missing := [part for part in PARTS if part not in parts]:
-            named = {item["file_name"] for part in parts.values() for item in part}
+            named = {realpath(item["file_name"]) for part in parts.values() for item in part}
             pool = parts.get("train") or [
-                item for item in self.all_pairs() if item["file_name"] not in named
+                item for item in self.all_pairs() if realpath(item["file_name"]) not in named
             ]
             targets = list(dict.fromkeys(["train", *missing]))
             parts |= dict(zip(targets, self._cut(pool, targets), strict=True))
@@ -145,8 +146,7 @@ class Folder:
         images, labels = self.places
         for place in (labels, labels.parent, images, images.parent):
             if (place / CLASSES_FILE).is_file():
-                lines = read_text(place / CLASSES_FILE).split("\n")
-                return [line.strip() for line in lines if line.strip()]
+                return read_lines(place / CLASSES_FILE)
         return []
 
     def _values(self) -> set[int]:

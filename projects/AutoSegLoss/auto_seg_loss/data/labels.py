@@ -119,7 +119,8 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
                 f"has mode {picture.mode}; convert it to whole numbers of 8 or 16 bits, or give "
                 'the meaning of its colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
             )
-        return np.asarray(picture)
+        values = np.asarray(picture)
+        return values.astype(np.uint8) if values.dtype == bool else values
 
 
 @contextmanager

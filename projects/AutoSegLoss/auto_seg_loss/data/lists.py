@@ -80,6 +80,11 @@ def _row(text: str, known: Container[str]) -> Row | None:
     return Row(text) if is_known or len(text.split()) == 1 else None
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines that are not blank, without blanks at their ends; errors as of ``read_text``."""
+    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+
+
 def read_text(path: Path) -> str:
     """UTF-8, or UTF-16 with its mark, with "\\n" at the end of each line; ``ListError`` for
     other bytes."""

@@ -54,16 +54,19 @@ class SemSegMapper:
                 are compared on; 0 is none.
         """
         augmentations = build_augmentations(cfg, is_train, crop)
-        num_classes, ignore_label = labels_of(cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST)
         self._augmentations = T.AugmentationList(augmentations)
         self._format, self._cache, self._crop = cfg.INPUT.FORMAT, cfg.INPUT.CACHE, crop
         self._labelled = is_train or crop > 0
-        self._rule = {
-            "num_classes": num_classes,
-            "ignore_label": ignore_label,
-            "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255,
-            "palette": tuple(map(tuple, cfg.INPUT.LABEL_PALETTE)),
-        }
+        self._rule: dict[str, Any] = {}
+        if self._labelled:  # centre crops are of the hold-out
+            held_out = () if is_train else cfg.SEARCH.HOLDOUT.DATASETS
+            num_classes, ignore_label = labels_of(held_out or cfg.DATASETS.TRAIN)
+            self._rule = {
+                "num_classes": num_classes,
+                "ignore_label": ignore_label,
+                "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255,
+                "palette": tuple(map(tuple, cfg.INPUT.LABEL_PALETTE)),
+            }
         mode = "training" if is_train else "inference"
         logging.getLogger(__name__).info("Augmentations used in %s: %s", mode, augmentations)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from os.path import realpath
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -47,8 +48,9 @@ def _classes(name: str) -> tuple[tuple[str, ...], int]:
 def _left_out(cfg: CfgNode) -> str:
     """Files of DATASETS.FOLDER that are in none of its parts."""
     folder = Folder.of(cfg)
-    used = {item["file_name"] for part in PARTS for item in folder.part(part)}
-    unused = [i["file_name"] for i in folder.all_pairs() if i["file_name"] not in used]
+    used = {realpath(item["file_name"]) for part in PARTS for item in folder.part(part)}
+    files = [item["file_name"] for item in folder.all_pairs()]
+    unused = [file for file in files if realpath(file) not in used]
     alone = [str(path) for path in unpaired(*files_by_stem(*folder.places))]
     kinds = {"without partner": alone, "in no part": unused}
     return "\n".join(f"{len(fs)} files {words}: {some(fs)}" for words, fs in kinds.items() if fs)

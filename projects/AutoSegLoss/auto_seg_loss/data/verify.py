@@ -148,7 +148,12 @@ def _refuse(name: str, count: int, problems: Sequence[str]) -> None:
 
 def check_num_classes(num_classes: int, name: str) -> None:
     """Refuses a head, of MODEL.SEM_SEG_HEAD.NUM_CLASSES, for another number than the data set's."""
-    classes = MetadataCatalog.get(name).stuff_classes
+    classes = MetadataCatalog.get(name).get("stuff_classes")
+    if classes is None:
+        raise ConfigError(
+            f"Data set {name!r} has no class names: MetadataCatalog.get({name!r}).set("
+            "stuff_classes=[...]), and ignore_label unless void is 255."
+        )
     if len(classes) != num_classes:
         raise ConfigError(
             f"The head has {num_classes} classes, data set {name!r} has {len(classes)} "

@@ -50,10 +50,9 @@ class FeatureMapper:
         records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
         self._whitening = whitening_of(self._store, [r["file_name"] for r in records])
         self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
-        names = cfg.DATASETS.TRAIN if is_train else cfg.DATASETS.TEST
         ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
         palette = tuple(tuple(row) for row in cfg.INPUT.LABEL_PALETTE)
-        self._rule = (*labels_of(names), ignore_value, palette)
+        self._rule = (*labels_of(cfg.DATASETS.TRAIN), ignore_value, palette)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """See the class. OSError for a file that cannot be read."""

@@ -10,7 +10,7 @@ import argparse
 import multiprocessing
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os.path import expanduser
 
@@ -109,6 +109,17 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
         "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
     )
     return parser
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of a whole number on a command line."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
+        return int(text)
+
+    return number
 
 
 def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -> None:

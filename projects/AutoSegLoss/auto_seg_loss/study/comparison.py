@@ -14,20 +14,23 @@ import numpy as np
 from detectron2.config import CfgNode
 
 from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.study.jobs import Job, run_jobs, told
-from auto_seg_loss.study.losses import SOFT, SOFT_FILES, soft_file
+from auto_seg_loss.study.losses import SOFT, SOFT_FILES, UNSEARCHED, soft_file
 from auto_seg_loss.study.record import (
     RECORD,
     Record,
     Trial,
-    file_digest,
     images_digest,
+    labels_digest,
+    module_digest,
     pinned_settings,
-    weights_digest,
 )
 from auto_seg_loss.study.statistics import Difference, paired_difference
 from auto_seg_loss.study.trials import run_trial
+from auto_seg_loss.weights import weights_digest
 from autoseg_core import Objective
+from autoseg_core.files import file_digest
 from rl.executors.base import ExecutorError
 
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -49,7 +52,8 @@ class Comparison:
     rate.
 
     A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC.
-    ``ConfigError`` without SEARCH.HOLDOUT.DATASETS.
+    ``ConfigError`` unless SEARCH.HOLDOUT.DATASETS and DATASETS.TEST name one data set each,
+    ``SplitError`` for parts that share images.
     """
 
     cfg: CfgNode
@@ -63,10 +67,9 @@ class Comparison:
     record: Record = field(init=False)
 
     def __post_init__(self) -> None:
-        if not self.cfg.SEARCH.HOLDOUT.DATASETS:
-            raise ConfigError("SEARCH.HOLDOUT.DATASETS must name the data set that chooses rates.")
-        self.holdout: str = self.cfg.SEARCH.HOLDOUT.DATASETS[0]
-        self.test: str = self.cfg.DATASETS.TEST[0]
+        self.holdout = _sole("SEARCH.HOLDOUT.DATASETS", self.cfg.SEARCH.HOLDOUT.DATASETS)
+        self.test = _sole("DATASETS.TEST", self.cfg.DATASETS.TEST)
+        build_sets(self.cfg)  # which refuses parts that share images
         output = Path(self.cfg.OUTPUT_DIR)
         self.record = Record(output / RECORD, self._settings())
         if not self.record.results:  # of other settings, which its scale depends on
@@ -135,6 +138,13 @@ class Comparison:
         seeds = map(str, (*self.rate_seeds, *range(1, self.seeds + 1)))
         return {
             **pinned_settings(cfg),
+            "unsearched": {
+                "BASE_LR": cfg.SOLVER.BASE_LR,
+                "SEED": cfg.SEED,
+                **{key: cfg.SEARCH[key] for key in UNSEARCHED},
+            },
+            "labels": labels_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
+            "imports": {name: module_digest(name) for name in cfg.IMPORTS},
             "images": images_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
             "weights": {seed: weights_digest(start.replace("{seed}", seed)) for seed in seeds},
             "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
@@ -197,3 +207,9 @@ class Comparison:
         """0 for a training that diverged."""
         scores = self.record.results[trial]["scores"]
         return Objective.parse(metric).score(scores[dataset]) if scores else 0.0
+
+
+def _sole(key: str, names: Sequence[str]) -> str:
+    if len(names) != 1:
+        raise ConfigError(f"{key} must name one data set, for a comparison; got {list(names)}.")
+    return names[0]

@@ -71,7 +71,7 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     _say(f"Baselines, {iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines, [metric])
     _say("Search")
-    spec = _search(cfg, iterations, comparison.rate(searched, metric), minutes)
+    spec = _search(cfg, wish, iterations, comparison.rate(searched, metric), minutes)
     _say("Comparison on the test part")
     comparison.choose([spec], [metric])
     best = comparison.best(baselines, metric)
@@ -95,7 +95,7 @@ def _say(what: str) -> None:
     print(f"\n[{time.strftime('%H:%M:%S')}] {what}", flush=True)
 
 
-def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int, float]:
+def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int, int]:
     """What the time allows: iterations of every training, minutes of the search.
 
     surrogates: how many unsearched ones are compared.
@@ -107,10 +107,13 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
         each = _seconds_each(cfg)
         plan = _fitting(wish, time.monotonic() - began, each, surrogates)
         plan["iterations"] = min(plan["iterations"], cfg.SOLVER.MAX_ITER)
+        plan["minutes"] = wish.minutes
         with replacing(path) as partial:
             partial.write_text(json.dumps(plan), encoding="utf-8")
     kept = read_json(path, dict[str, float], "give another --output")
-    return int(kept["iterations"]), kept["search_minutes"]
+    if kept.get("minutes", wish.minutes) != wish.minutes:
+        _say(f"--minutes {kept['minutes']:g}, as this run was begun with: for others, --output")
+    return int(kept["iterations"]), int(kept["search_minutes"])
 
 
 def _seconds_each(cfg: CfgNode) -> float:
@@ -134,26 +137,26 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str
             f"first timing here: trainings have {LEAST} iterations all the same, and the end comes "
             "later"
         )
-    minutes = max(0.01, round(SEARCHED * rest / 60, 2))  # 0 would be no limit
+    minutes = max(1, round(SEARCHED * rest / 60))  # 0 would be no limit
     return {"iterations": max(LEAST, int(rest / cost)), "search_minutes": minutes}
 
 
-def _search(cfg: CfgNode, iterations: int, rate: float, minutes: float) -> str:
-    """Search at the rate of the unsearched surrogate, scaled as candidates are; the spec's path."""
-    own = changed(
-        cfg,
-        {
-            "SEARCH.PROXY.MAX_ITER": iterations,
-            "SOLVER.BASE_LR": rate,
-            "SEARCH.ROUNDS": ROUNDS,
-            "SEARCH.MINUTES": minutes,
-            # A short final, of five finalists at most: the comparison on the test part is longer.
-            "SEARCH.SELECTION.RESEEDS": 2,
-        },
-    )
+def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int) -> str:
+    """Search at the rate of the unsearched surrogate, scaled as it is; the path of the spec.
+
+    Keys that the command line gives stay. A search that is done is led through its journal again.
+    """
+    values = {
+        "SEARCH.PROXY.MAX_ITER": iterations,
+        "SEARCH.SCALE_LR": cfg.SOLVER.BASE_LR,
+        "SOLVER.BASE_LR": rate,
+        "SEARCH.ROUNDS": ROUNDS,
+        "SEARCH.MINUTES": minutes,
+        # A short final, of five finalists at most: the comparison on the test part is longer.
+        "SEARCH.SELECTION.RESEEDS": 2,
+    }
+    own = changed(cfg, {key: value for key, value in values.items() if key not in wish.opts})
     output = Path(own.OUTPUT_DIR)
-    path = output / "searched_loss.json"
-    if not path.is_file():
-        with open_journal(own, resume=(output / "journal.jsonl").is_file()) as journal:
-            search(own, journal)
-    return str(path)
+    with open_journal(own, resume=(output / "journal.jsonl").is_file()) as journal:
+        search(own, journal)
+    return str(output / "searched_loss.json")

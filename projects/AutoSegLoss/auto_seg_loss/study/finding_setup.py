@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from auto_seg_loss.config import plain
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
+from auto_seg_loss.data.lists import read_lines
 from auto_seg_loss.data.verify import look_at_data
 from auto_seg_loss.features.store import image_size
 from auto_seg_loss.runtime.configs import load_config
@@ -28,6 +32,7 @@ from rl.settings_diff import differences
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
 _CUT = {part: f"cut_sem_seg_{part}" for part in PARTS}
+LISTS = [f"{part}.txt" for part in PARTS]
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
 
@@ -88,22 +93,22 @@ def prepared(wish: Wish) -> CfgNode:
         "GROUPS": wish.groups,
     }
     if wish.classes:
-        folder["CLASSES"] = wish.classes.read_text(encoding="utf-8").splitlines()
-    classes = _check_cut(wish, folder)
+        folder["CLASSES"] = read_lines(wish.classes)
+    cut = _check_cut(wish, folder)
     parts = {
         part: [Path(one["file_name"]) for one in DatasetCatalog.get(_CUT[part])] for part in PARTS
     }
     _check_parts({part: len(paths) for part, paths in parts.items()})
     size = _size({image_size(str(path)) for paths in parts.values() for path in paths})
-    configs = _configs(wish, folder, size, classes)
-    _check_output(wish.output, configs["find.yaml"])
+    configs = _configs(wish, folder, size, cut)
     files = {name: yaml.safe_dump(keys) for name, keys in configs.items()}
-    files |= {f"{p}.txt": "".join(f"{path.stem}\n" for path in own) for p, own in parts.items()}
+    files |= {f"{p}.txt": "".join(f"{path.name}\n" for path in own) for p, own in parts.items()}
+    _check_output(wish.output, configs["find.yaml"], files)
     wish.output.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         with replacing(wish.output / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    cfg = load_config(str(wish.output / "find.yaml"), list(wish.opts))
+    cfg = load_config(str(wish.output / "find.yaml"), [])
     cfg.freeze()
     return cfg
 
@@ -131,15 +136,14 @@ def few_images(cfg: CfgNode) -> str:
     )
 
 
-def _check_cut(wish: Wish, folder: dict[str, Any]) -> int:
-    """The checks of a search on the folder, cut into its parts; the number of classes."""
+def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
+    """The checks of a search on the folder, cut into its parts; the config of it."""
     keys = {f"DATASETS.FOLDER.{key}": value for key, value in {**folder, "NAME": "cut"}.items()}
     keys |= {"DATASETS.TRAIN": (_CUT["train"],), "DATASETS.TEST": (_CUT["test"],)}
     keys |= {"SEARCH.HOLDOUT.DATASETS": (_CUT["holdout"],), "SEARCH.METRIC": wish.metric}
-    options = [str(text) for pair in keys.items() for text in pair]
+    options = [text for key, value in keys.items() for text in (key, repr(value))]
     cfg = load_config(str(CONFIGS / BASE), [*options, *wish.opts])
-    classes = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
-    cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = classes
+    cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
     for part, name in _CUT.items():
         seen = count_values(look_at_data(cfg, name).values()).keys() - {wish.void}
         if len(seen) < 2:
@@ -149,18 +153,21 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> int:
                 "or another --void."
             )
     check_search(cfg)
-    return classes
+    return cfg
 
 
 def _configs(
-    wish: Wish, folder: dict[str, Any], size: tuple[int, int], classes: int
+    wish: Wish, folder: dict[str, Any], size: tuple[int, int], cut: CfgNode
 ) -> dict[str, dict[str, Any]]:
-    """The config that finds a loss, and one that trains a whole network with it."""
+    """The config that finds a loss, and one that trains a whole network with it.
+
+    Both have the keys that the command line gives; the second those of the data and of the scores.
+    """
     output = wish.output.absolute()
     train, holdout, test = ([f"own_sem_seg_{part}"] for part in PARTS)
     lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
     data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
-    head = {"NUM_CLASSES": classes}
+    head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
     searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
     find = {
         "_BASE_": str(CONFIGS / BASE),
@@ -176,15 +183,28 @@ def _configs(
         "MODEL": {"WEIGHTS": "", "SEM_SEG_HEAD": {**head, **searched}},
         "OUTPUT_DIR": str(output / "train"),
     }
+    values = plain(cut)
+    for key in wish.opts[::2]:
+        value = reduce(getitem, key.split("."), values)
+        _set(find, key, value)
+        if key.startswith(("DATASETS.", "INPUT.", "TEST.")):
+            _set(whole, key, value)
     return {"find.yaml": find, "train.yaml": whole}
 
 
-def _check_output(output: Path, find: dict[str, Any]) -> None:
-    """``ConfigError`` for the folder of another run."""
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    reduce(lambda node, section: node.setdefault(section, {}), sections, config)[name] = value
+
+
+def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) -> None:
+    """``ConfigError`` for the folder of another run, or of other images."""
     if not (output / RECORD).is_file():
         return
-    kept = yaml.safe_load((output / "find.yaml").read_text(encoding="utf-8"))
-    if changed := differences(kept, find):
+    kept = {name: (output / name).read_text(encoding="utf-8") for name in files}
+    changed = differences(yaml.safe_load(kept["find.yaml"]), find)
+    changed += [f"{name}: other images" for name in LISTS if kept[name] != files[name]]
+    if changed:
         raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
 
 

@@ -132,7 +132,7 @@ def gallery(
     ``draw(image, labels, truth)`` for the truth (H, W), void as 255, and for what is kept in each
     of ``folders``."""
     classes = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    void = MetadataCatalog.get(cfg.DATASETS.TEST[0]).ignore_label
+    void = MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("ignore_label", 255)
     rows = []
     for record in shown_records(cfg):
         image, path = read_image(record["file_name"], "RGB"), record["sem_seg_file_name"]

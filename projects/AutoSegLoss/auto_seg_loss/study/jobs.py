@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
 from rl.executors.attempts import one_line
+from rl.executors.base import ExecutorError
 
 T = TypeVar("T")
 Call = tuple[Any, ...]
@@ -91,6 +93,11 @@ def _in_processes(workers: int) -> Iterator[Submit]:
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
         try:
             yield lambda *job: pool.submit(_elsewhere, *job)
+        except BrokenProcessPool:
+            raise ExecutorError(
+                "A worker process was killed, perhaps for want of memory: take fewer --workers. "
+                "The same command goes on."
+            ) from None
         finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
             pool.shutdown(cancel_futures=True)
 

@@ -27,6 +27,8 @@ from rl.journal import JournalError, Record, read_journal
 
 SOFT = "soft:"
 """How the name of an unsearched surrogate begins, as soft:mIoU."""
+UNSEARCHED = ("TOLERANCE", "ABSENT", "DROP_BACKGROUND", "VOID_EDGES", "SCALE_ITERS", "SCALE_LR")
+"""Keys of SEARCH that an unsearched surrogate shares with the candidates of the search."""
 SOFT_FILES = "soft-*.json"
 """Those that ``soft_file`` makes in OUTPUT_DIR."""
 
@@ -67,12 +69,19 @@ def canonical_loss(loss: str) -> str:
 def soft_file(cfg: CfgNode, metric: str) -> Path:
     """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
 
-    The twin of what a search of this config finds: identity curves, SEARCH.TOLERANCE.
+    The twin of what a search of this config finds: identity curves, and the keys ``UNSEARCHED``.
     """
     name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
     path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
     if not path.is_file():
-        spec = soft_spec(metric, tolerance=cfg.SEARCH.TOLERANCE)
+        node = cfg.SEARCH
+        spec = soft_spec(
+            metric,
+            tolerance=node.TOLERANCE,
+            absent=node.ABSENT,
+            drop_background=node.DROP_BACKGROUND,
+            void_edges=node.VOID_EDGES,
+        )
         own = proxy_config(cfg)
         model, records = starting_network(own), records_of(own.DATASETS.TRAIN)
         reference = reference_batches(own, model, model.state_dict(), records)

@@ -20,14 +20,13 @@ from auto_seg_loss.study.record import (
     RECORD,
     Record,
     Trial,
-    file_digest,
     images_digest,
     pinned_settings,
-    weights_digest,
 )
 from auto_seg_loss.study.settings import CANDIDATES, RESERVED, Setting, read_settings
 from auto_seg_loss.study.trials import trial_config
-from auto_seg_loss.weights import local_weights
+from auto_seg_loss.weights import local_weights, weights_digest
+from autoseg_core.files import file_digest
 
 
 @dataclass(frozen=True, eq=False)

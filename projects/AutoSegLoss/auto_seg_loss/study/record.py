@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import records_of, reward_objective, without
-from auto_seg_loss.weights import local_weights
-from autoseg_core.files import DamagedFileError, parse_json, replacing
+from autoseg_core.files import DamagedFileError, file_digest, parse_json, replacing
 from rl.settings_diff import differences
 
 RECORD = "trials.jsonl"
@@ -128,25 +127,19 @@ def reported(cfg: CfgNode) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*metrics_of(cfg), *reward_objective(cfg).metrics)))
 
 
-def file_digest(path: Path) -> str:
-    """Of the content of a file; "" where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
-
-
 def images_digest(names: Iterable[str]) -> str:
     """Of the names and lengths of the files of data sets."""
     return files_digest(records_of(names))
 
 
-def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
-    """Of the content of what ``local_weights`` finds; "" for no name."""
-    if not name:
-        return ""
-    path = local_weights(name, key)
-    return _digest_at(path, path.stat().st_mtime_ns)
+def labels_digest(names: Iterable[str]) -> str:
+    """Of the content of the label files of data sets."""
+    digest = hashlib.sha256()
+    for record in records_of(names):
+        digest.update(Path(record["sem_seg_file_name"]).read_bytes())
+    return digest.hexdigest()[:16]
 
 
-@lru_cache
-def _digest_at(path: Path, time: int) -> str:
-    """Once for all trials that start from the file as it was at this time."""
-    return file_digest(path)
+def module_digest(name: str) -> str:
+    """Of the content of a module of IMPORTS, without what it imports itself."""
+    return file_digest(Path(sys.modules[name].__file__ or ""))

@@ -102,7 +102,12 @@ def gains(
     """
     rivals = {metric: _rivals(comparison, losses, metric, found) for metric in metrics}
     pairs = {(metric, kind): loss for metric in metrics for kind, loss in rivals[metric].items()}
-    claims = judged({key: comparison.difference(found, pairs[key], key[0]) for key in pairs})
+    differences = {
+        (metric, loss): comparison.difference(found, loss, metric)
+        for (metric, _), loss in pairs.items()
+    }
+    verdicts = judged(differences)  # of each pair once: the first may be the best, too
+    claims = {(metric, kind): verdicts[metric, loss] for (metric, kind), loss in pairs.items()}
     first = pairs[metrics[0], "first"]
     headers = [
         *("metric", first, "best other", "unsearched", "found"),

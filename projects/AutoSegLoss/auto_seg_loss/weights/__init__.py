@@ -8,7 +8,7 @@ conversion.py    a backbone of another library -> the names of a network here
 
 from auto_seg_loss.weights.checkpointer import Checkpointer, WholeCheckpointer
 from auto_seg_loss.weights.conversion import converted
-from auto_seg_loss.weights.places import local_weights
+from auto_seg_loss.weights.places import local_weights, weights_digest
 from auto_seg_loss.weights.reading import is_whole, read_checkpoint
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "is_whole",
     "local_weights",
     "read_checkpoint",
+    "weights_digest",
 ]

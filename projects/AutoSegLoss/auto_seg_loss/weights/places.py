@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from detectron2.utils.file_io import PathManager
 from iopath.common.file_io import PathHandler
 
 from auto_seg_loss.runtime.errors import ConfigError
+from autoseg_core.files import file_digest
 
 _PACKAGE = "package://"
 
@@ -51,3 +53,17 @@ def local_weights(name: str, key: str = "MODEL.WEIGHTS") -> Path:
             "search_net.py, checkpoints by train_net.py."
         )
     return path
+
+
+def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
+    """Of the content of what ``local_weights`` finds; "" for no name."""
+    if not name:
+        return ""
+    path = local_weights(name, key)
+    return _digest_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _digest_at(path: Path, time: int) -> str:
+    """Once for all trainings that start from the file as it was at this time."""
+    return file_digest(path)

@@ -169,6 +169,24 @@ def test_parts_without_a_list_are_cut(root, make, listed, sizes, groups):
         assert sum(map(len, films)) == len(set.union(*films))
 
 
+def test_a_listed_image_is_known_under_any_path(root, make, monkeypatch):
+    make(same(ALL))
+    link = root.with_name(root.name + "-link")
+    link.symlink_to(root)
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(link))
+    rows = [f"{root}/d/images/{name}.jpg {root}/d/labels/{name}.png" for name in ALL[10:]]
+    load(**lists(root, test=rows))
+    assert [len(names(part)) for part in PARTS] == [8, 2, 10]
+    assert not set(names("test")) & set(names("train") + names("holdout"))
+
+
+def test_a_listed_name_may_end_like_two_files(root, make):
+    make(same(["a.jpg", "b.jpg", "c.jpg"]))
+    load(**lists(root, train=["a.jpg.jpg"], holdout=["b.jpg.jpg"], test=["c.jpg.jpg"]))
+    (item,) = DatasetCatalog.get("folder_sem_seg_train")
+    assert item["sem_seg_file_name"] == str(root / "d/labels/a.jpg.png")
+
+
 def test_lists_that_share_a_group_are_refused(root, make):
     make(same(ALL))
     load(GROUPS="(.)_", **lists(root, train=["p_0", "q_0"], holdout=["q_1"], test=["r_0"]))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import read_label
+from auto_seg_loss.data.labels import read_values
 
 INDICES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.uint8)
 
@@ -32,6 +33,12 @@ def test_sixteen_bit_files(tmp_path):
     Image.fromarray(np.array([[0, 2, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
     label = read_label(tmp_path / "a.png", num_classes=3, ignore_label=65535)
     np.testing.assert_array_equal(label, [[0, 2, 255]])
+
+
+def test_one_bit_files(tmp_path):
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "a.png")
+    label = read_values(tmp_path / "a.png")
+    assert label.tolist() == [[0, 1]] and label.dtype == np.uint8
 
 
 @pytest.mark.parametrize("value", [3, 255])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detectron2.config import get_cfg
+from detectron2.config import CfgNode, get_cfg
 from detectron2.data import MetadataCatalog
 from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.projects.deeplab import add_deeplab_config
@@ -55,6 +55,7 @@ def cfg():
     config.INPUT.MIN_SIZE_TRAIN, config.INPUT.RANDOM_FLIP = (0,), "none"
     config.INPUT.CROP.ENABLED = False
     config.INPUT.MIN_SIZE_TEST = 40
+    config.SEARCH = CfgNode({"HOLDOUT": {"DATASETS": ("mapper_test_val",)}})
     for name, classes in (("train", "abc"), ("val", "abc"), ("other", "abcd")):
         MetadataCatalog.get(f"mapper_test_{name}").set(stuff_classes=list(classes), ignore_label=3)
     yield config

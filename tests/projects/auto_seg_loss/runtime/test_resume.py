@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auto_seg_loss.runtime import resume
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
 from autoseg_core import load_spec
@@ -14,7 +15,7 @@ from autoseg_core.files import DamagedFileError
 
 
 @pytest.fixture
-def saved(make_cfg):
+def saved(make_cfg, shapes):
     """``saved(KEY, VALUE, ...)``: the config, recorded as a first run would have."""
 
     def save(*options):
@@ -34,6 +35,13 @@ def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
         '  MODEL.SEM_SEG_HEAD.LOSS_TYPE: "cross_entropy" -> "hard_pixel_mining"',
         "  SOLVER.MOMENTUM: 0.9 -> 0.5",
     ]
+
+
+def test_other_images_are_refused(saved, make_cfg, monkeypatch):
+    cfg = saved()
+    monkeypatch.setattr(resume, "files_digest", lambda dicts: f"of {len(dicts)} others")
+    with pytest.raises(ConfigError, match=r"DATASETS\.TRAIN: other images"):
+        check_resume(cfg)
 
 
 def test_free_keys_may_change(saved, make_cfg):

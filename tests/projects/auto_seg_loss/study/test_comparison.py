@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from auto_seg_loss.data import SplitError
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_report import Found, predictions, verdict
@@ -119,6 +120,23 @@ def test_a_curve_is_recorded_and_changes_no_score(make_cfg, shapes, weights):
     assert {key: curved[key] for key in plain} == plain
     ((two, four),) = [[score for _, score in curved["curve"]]]
     assert two != four != curved["scores"][HOLDOUT]
+
+
+def test_parts_that_share_images_and_further_sets_are_refused(make_cfg, shapes):
+    with pytest.raises(SplitError, match="share"):
+        Comparison(make_cfg("SEARCH.HOLDOUT.DATASETS", (TEST,)), 2)
+    with pytest.raises(ConfigError, match=r"DATASETS\.TEST must name one data set"):
+        sets = ("DATASETS.TEST", (TEST, "shapes_sem_seg_train"))
+        Comparison(make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), *sets), 2)
+
+
+def test_the_first_loss_that_is_the_best_is_one_claim(comparison):
+    for seed, gain in zip(SEEDS, (0.02, 0.03, 0.04), strict=True):
+        scores = {TEST: {"mIoU": 0.1 * seed + gain}}
+        comparison.record.add(Trial("b", 0.1, 10, seed), {"scores": scores})
+    assert 0.025 < comparison.difference("b", "a", "mIoU").p < 0.05  # two claims would be too many
+    table, _ = gains(comparison, ["a", "b"], ["mIoU"], "b")
+    assert table.count("better") == 2
 
 
 def test_the_gains_of_a_found_loss(comparison):

@@ -10,12 +10,13 @@ import pytest
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search import pinned_config
-from auto_seg_loss.search_setup import build_sets
+from auto_seg_loss.search_setup import build_sets, build_space, candidate_spec
 from auto_seg_loss.study.losses import (
     canonical_loss,
     canonical_metric,
     pick_candidates,
     save_candidates,
+    soft_file,
 )
 from autoseg_core import SearchSpace, load_spec
 from rl.journal import Journal, JournalError
@@ -90,6 +91,16 @@ def test_a_saved_loss_is_scaled_as_in_the_search(make_cfg, shapes, tmp_path):
     one.spec.scaled(7.0).save(one.path)
     save_candidates(path, picked)
     assert load_spec(one.path).scale == 7.0
+
+
+def test_an_unsearched_surrogate_has_the_settings_of_the_candidates(make_cfg, shapes, tmp_path):
+    keys = ("ABSENT", "zero", "DROP_BACKGROUND", True, "VOID_EDGES", True, "TOLERANCE", 2)
+    options = [f"SEARCH.{key}" if isinstance(key, str) and key.isupper() else key for key in keys]
+    cfg = make_cfg("OUTPUT_DIR", tmp_path, "SEARCH.METRIC", "BF1", *options)
+    space = build_space(cfg)
+    (term,) = load_spec(soft_file(cfg, "BF1")).terms
+    (twin,) = candidate_spec(cfg, space, space.identity()).terms
+    assert term == twin
 
 
 def test_a_journal_of_something_else_is_refused(tmp_path):
