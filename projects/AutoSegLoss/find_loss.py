@@ -19,7 +19,7 @@ import os
 
 from auto_seg_loss.runtime.scripts import at_least, explain_user_errors, say_how_to_go_on
 from auto_seg_loss.study.finding import find_loss
-from auto_seg_loss.study.finding_setup import Wish
+from auto_seg_loss.study.finding_configs import Wish
 from autoseg_core.files import user_path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -16,19 +15,15 @@ from detectron2.config import CfgNode
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.study.jobs import Job, run_jobs, told
-from auto_seg_loss.study.losses import SOFT, SOFT_FILES, UNSEARCHED, soft_file
+from auto_seg_loss.study.losses import SOFT, SOFT_FILES, soft_file
 from auto_seg_loss.study.record import (
     RECORD,
     Record,
     Trial,
-    images_digest,
-    labels_digest,
-    module_digest,
-    pinned_settings,
+    comparison_settings,
 )
 from auto_seg_loss.study.statistics import Difference, paired_difference
 from auto_seg_loss.study.trials import run_trial
-from auto_seg_loss.weights import weights_digest
 from autoseg_core import Objective
 from autoseg_core.files import file_digest
 from rl.executors.base import ExecutorError
@@ -71,7 +66,8 @@ class Comparison:
         self.test = _sole("DATASETS.TEST", self.cfg.DATASETS.TEST)
         build_sets(self.cfg)  # which refuses parts that share images
         output = Path(self.cfg.OUTPUT_DIR)
-        self.record = Record(output / RECORD, self._settings())
+        seeds = (*self.rate_seeds, *range(1, self.seeds + 1))
+        self.record = Record(output / RECORD, comparison_settings(self.cfg, seeds))
         if not self.record.results:  # of other settings, which its scale depends on
             for left in output.glob(SOFT_FILES):
                 left.unlink()
@@ -131,24 +127,6 @@ class Comparison:
     def shown(self, loss: str, metric: str) -> Path | None:
         """Where predictions of the loss at its rate for this metric are, if they are kept."""
         return self._shown(self._repeated(loss, metric)[0])
-
-    def _settings(self) -> dict[str, Any]:
-        """Those of the record: beside the config also images, and the weights of each seed."""
-        cfg, start = self.cfg, self.cfg.MODEL.WEIGHTS
-        seeds = map(str, (*self.rate_seeds, *range(1, self.seeds + 1)))
-        return {
-            **pinned_settings(cfg),
-            "unsearched": {
-                "BASE_LR": cfg.SOLVER.BASE_LR,
-                "SEED": cfg.SEED,
-                **{key: cfg.SEARCH[key] for key in UNSEARCHED},
-            },
-            "labels": labels_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
-            "imports": {name: module_digest(name) for name in cfg.IMPORTS},
-            "images": images_digest((*cfg.DATASETS.TRAIN, self.holdout, self.test)),
-            "weights": {seed: weights_digest(start.replace("{seed}", seed)) for seed in seeds},
-            "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
-        }
 
     def _lead(self, loss: str, metric: str) -> list[float]:
         """(min(R, LEADING),) rates, the best by the first seed."""

@@ -20,8 +20,9 @@ from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.search_setup import records_of
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
+from auto_seg_loss.study.finding_configs import Wish
 from auto_seg_loss.study.finding_report import Found, write_report
-from auto_seg_loss.study.finding_setup import Wish, few_images, options_named, prepared
+from auto_seg_loss.study.finding_setup import few_images, options_named, prepared
 from auto_seg_loss.study.losses import SOFT
 from autoseg_core import Objective
 from autoseg_core.files import read_json, replacing

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from auto_seg_loss.config import plain
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
@@ -25,17 +21,13 @@ from auto_seg_loss.features.store import image_size
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search import check_search
+from auto_seg_loss.study.finding_configs import BASE, CONFIGS, Wish, configs_of, feature_size
 from auto_seg_loss.study.record import RECORD
 from autoseg_core.files import replacing
 from rl.settings_diff import differences
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-BASE = "features/Base-Features.yaml"
 _CUT = {part: f"cut_sem_seg_{part}" for part in PARTS}
 LISTS = [f"{part}.txt" for part in PARTS]
-SIDE, STRIDE = 224, 16
-"""Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
-
 LEAST, ENOUGH = 2, 20
 """Images in each part: without LEAST nothing can be compared; with fewer than ENOUGH in the parts
 that score losses, differences may be those of the images."""
@@ -51,22 +43,6 @@ OPTIONS = {
     "OUTPUT_DIR": "--output",
 }
 """What errors call a key of the config -> what the user of find_loss.py has typed."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """The command line of find_loss.py."""
-
-    images: Path
-    labels: Path
-    metric: str
-    minutes: float
-    output: Path
-    classes: Path | None = None
-    void: int = 255
-    groups: str = ""
-    workers: int = 1
-    opts: Sequence[str] = ()
 
 
 @contextmanager
@@ -99,8 +75,8 @@ def prepared(wish: Wish) -> CfgNode:
         part: [Path(one["file_name"]) for one in DatasetCatalog.get(_CUT[part])] for part in PARTS
     }
     _check_parts({part: len(paths) for part, paths in parts.items()})
-    size = _size({image_size(str(path)) for paths in parts.values() for path in paths})
-    configs = _configs(wish, folder, size, cut)
+    size = feature_size({image_size(str(path)) for paths in parts.values() for path in paths})
+    configs = configs_of(wish, folder, size, cut)
     files = {name: yaml.safe_dump(keys) for name, keys in configs.items()}
     files |= {f"{p}.txt": "".join(f"{path.name}\n" for path in own) for p, own in parts.items()}
     _check_output(wish.output, configs["find.yaml"], files)
@@ -156,47 +132,6 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
     return cfg
 
 
-def _configs(
-    wish: Wish, folder: dict[str, Any], size: tuple[int, int], cut: CfgNode
-) -> dict[str, dict[str, Any]]:
-    """The config that finds a loss, and one that trains a whole network with it.
-
-    Both have the keys that the command line gives; the second those of the data and of the scores.
-    """
-    output = wish.output.absolute()
-    train, holdout, test = ([f"own_sem_seg_{part}"] for part in PARTS)
-    lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
-    data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
-    head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
-    searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
-    find = {
-        "_BASE_": str(CONFIGS / BASE),
-        "DATASETS": data,
-        "MODEL": {"SEM_SEG_HEAD": head},
-        "FEATURES": {"SIZE": list(size)},
-        "SEARCH": {"METRIC": wish.metric, "HOLDOUT": {"DATASETS": holdout}},
-        "OUTPUT_DIR": str(output),
-    }
-    whole = {
-        "_BASE_": str(CONFIGS / "Base-EfficientNetLite0.yaml"),
-        "DATASETS": data,
-        "MODEL": {"WEIGHTS": "", "SEM_SEG_HEAD": {**head, **searched}},
-        "OUTPUT_DIR": str(output / "train"),
-    }
-    values = plain(cut)
-    for key in wish.opts[::2]:
-        value = reduce(getitem, key.split("."), values)
-        _set(find, key, value)
-        if key.startswith(("DATASETS.", "INPUT.", "TEST.")):
-            _set(whole, key, value)
-    return {"find.yaml": find, "train.yaml": whole}
-
-
-def _set(config: dict[str, Any], key: str, value: Any) -> None:
-    *sections, name = key.split(".")
-    reduce(lambda node, section: node.setdefault(section, {}), sections, config)[name] = value
-
-
 def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) -> None:
     """``ConfigError`` for the folder of another run, or of other images."""
     if not (output / RECORD).is_file():
@@ -206,16 +141,3 @@ def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) 
     changed += [f"{name}: other images" for name in LISTS if kept[name] != files[name]]
     if changed:
         raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
-
-
-def _size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
-    """FEATURES.SIZE for images of these (height, width): as many pixels as SIDE x SIDE.
-
-    A square where some are wide and some are high.
-    """
-    shapes = {(height / (height * width) ** 0.5) for height, width in sizes}
-    if min(shapes) < 1 < max(shapes):
-        return SIDE, SIDE
-    tall = sorted(shapes)[len(shapes) // 2]
-    rows, columns = (max(1, round(SIDE * side / STRIDE)) for side in (tall, 1 / tall))
-    return rows * STRIDE, columns * STRIDE

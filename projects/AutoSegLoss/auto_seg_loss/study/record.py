@@ -17,6 +17,8 @@ from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import records_of, reward_objective, without
+from auto_seg_loss.study.losses import UNSEARCHED
+from auto_seg_loss.weights import weights_digest
 from autoseg_core.files import DamagedFileError, file_digest, parse_json, replacing
 from rl.settings_diff import differences
 
@@ -120,6 +122,22 @@ def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
     config = without(cfg, "OUTPUT_DIR", "STUDY", "VIS_PERIOD", *stated, *free)
     config["SEARCH"] = {"TOLERANCE": cfg.SEARCH.TOLERANCE, "scores": list(reported(cfg))}
     return config
+
+
+def comparison_settings(cfg: CfgNode, seeds: Iterable[int]) -> dict[str, Any]:
+    """What the trainings of a comparison depend on: beside the config the files that it names, the
+    start weights of each seed among them, and what unsearched surrogates are made of."""
+    sets = (*cfg.DATASETS.TRAIN, *cfg.SEARCH.HOLDOUT.DATASETS, *cfg.DATASETS.TEST)
+    start, unsearched = cfg.MODEL.WEIGHTS, {key: cfg.SEARCH[key] for key in UNSEARCHED}
+    return {
+        **pinned_settings(cfg),
+        "unsearched": {"BASE_LR": cfg.SOLVER.BASE_LR, "SEED": cfg.SEED, **unsearched},
+        "images": images_digest(sets),
+        "labels": labels_digest(sets),
+        "imports": {name: module_digest(name) for name in cfg.IMPORTS},
+        "weights": {str(n): weights_digest(start.replace("{seed}", str(n))) for n in seeds},
+        "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
+    }
 
 
 def reported(cfg: CfgNode) -> tuple[str, ...]:

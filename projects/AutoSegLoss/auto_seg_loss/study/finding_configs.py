@@ -1,0 +1,90 @@
+"""The configs that find_loss.py works with and leaves behind: plain dicts, for YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from auto_seg_loss.config import plain
+from auto_seg_loss.data.folder import PARTS
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+BASE = "features/Base-Features.yaml"
+SIDE, STRIDE = 224, 16
+"""Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The command line of find_loss.py."""
+
+    images: Path
+    labels: Path
+    metric: str
+    minutes: float
+    output: Path
+    classes: Path | None = None
+    void: int = 255
+    groups: str = ""
+    workers: int = 1
+    opts: Sequence[str] = ()
+
+
+def configs_of(
+    wish: Wish, folder: dict[str, Any], size: tuple[int, int], cut: CfgNode
+) -> dict[str, dict[str, Any]]:
+    """The config that finds a loss, and one that trains a whole network with it.
+
+    Both have the keys that the command line gives; the second those of the data and of the scores.
+    """
+    output = wish.output.absolute()
+    train, holdout, test = ([f"own_sem_seg_{part}"] for part in PARTS)
+    lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
+    data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
+    head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
+    searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
+    find = {
+        "_BASE_": str(CONFIGS / BASE),
+        "DATASETS": data,
+        "MODEL": {"SEM_SEG_HEAD": head},
+        "FEATURES": {"SIZE": list(size)},
+        "SEARCH": {"METRIC": wish.metric, "HOLDOUT": {"DATASETS": holdout}},
+        "OUTPUT_DIR": str(output),
+    }
+    whole = {
+        "_BASE_": str(CONFIGS / "Base-EfficientNetLite0.yaml"),
+        "DATASETS": data,
+        "MODEL": {"WEIGHTS": "", "SEM_SEG_HEAD": {**head, **searched}},
+        "OUTPUT_DIR": str(output / "train"),
+    }
+    values = plain(cut)
+    for key in wish.opts[::2]:
+        value = reduce(getitem, key.split("."), values)
+        _set(find, key, value)
+        if key.startswith(("DATASETS.", "INPUT.", "TEST.")):
+            _set(whole, key, value)
+    return {"find.yaml": find, "train.yaml": whole}
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    reduce(lambda node, section: node.setdefault(section, {}), sections, config)[name] = value
+
+
+def feature_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """FEATURES.SIZE for images of these (height, width): as many pixels as SIDE x SIDE.
+
+    A square where some are wide and some are high.
+    """
+    shapes = {(height / (height * width) ** 0.5) for height, width in sizes}
+    if min(shapes) < 1 < max(shapes):
+        return SIDE, SIDE
+    tall = sorted(shapes)[len(shapes) // 2]
+    rows, columns = (max(1, round(SIDE * side / STRIDE)) for side in (tall, 1 / tall))
+    return rows * STRIDE, columns * STRIDE
