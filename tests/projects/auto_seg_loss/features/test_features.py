@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from detectron2.data import DatasetCatalog
 from PIL import Image
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.evaluation import score
@@ -17,6 +19,7 @@ from auto_seg_loss.features.geometry import Window
 from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.features.store import FeatureStore, feature_store
 from auto_seg_loss.features.whitening import Whitening
+from auto_seg_loss.prediction import Predictor
 from auto_seg_loss.proxy import build_network, build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
@@ -163,7 +166,7 @@ def test_read_images_leave_no_file_open(make_frozen):
     assert len(found) > 1 and len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_search_and_a_training_run_on_features(make_frozen):
+def test_a_search_a_training_and_predictions_run_on_features(make_frozen, tmp_path):
     cfg = make_frozen("SOLVER.MAX_ITER", 3)
     proxy = build_proxy(cfg, *build_sets(cfg))
     theta = proxy.space.identity()
@@ -172,6 +175,9 @@ def test_a_search_and_a_training_run_on_features(make_frozen):
     network = build_network(cfg)
     train(cfg, network, DatasetCatalog.get(TRAIN), seed=1)
     assert set(score(cfg, network, DatasetCatalog.get(TRAIN), TRAIN)) >= {"mIoU", "BF1"}
+    torch.save({"model": network.state_dict()}, tmp_path / "head.pth")
+    predict = Predictor(changed(cfg, {"MODEL.WEIGHTS": str(tmp_path / "head.pth")}))
+    assert predict(Path(first()["file_name"])).shape == (48, 64)
 
 
 def test_candidates_train_with_the_gradient_of_cross_entropy(make_frozen):
