@@ -92,7 +92,7 @@ def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
         # Copies: tensors of the inference mode take part in no graph.
         leaf = logits.detach().to(working_dtype(logits.dtype), copy=True).requires_grad_()
         (gradient,) = torch.autograd.grad(loss(leaf, target.clone()), leaf)
-    return float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+    return float(torch.linalg.vector_norm(gradient.cpu(), dtype=torch.float64))
 
 
 def _check_norm(name: str, norm: float) -> None:

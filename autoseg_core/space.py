@@ -6,7 +6,7 @@ which may differ from target to target.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,8 @@ class SearchSpace:
         targets = [Target.named(name) for name in objective.targets]
         if pieces is None:
             pieces = [family.pieces_for(target.inner_points) for target in targets]
-        pieces = tuple(pieces) if isinstance(pieces, Iterable) else (pieces,) * len(targets)
-        pieces = tuple(whole_number("pieces", count, least=1) for count in pieces)
+        given = np.atleast_1d(pieces).tolist() * (len(targets) if np.ndim(pieces) == 0 else 1)
+        pieces = tuple(whole_number("pieces", count, least=1) for count in given)
         if len(pieces) != len(targets):
             raise ValueError(
                 f"Expected a number of pieces for each of {', '.join(objective.targets)}, got "

@@ -24,6 +24,10 @@ FLOOR_REWARD = 0.0
 Status = Literal["ok", "failed", "lost"]
 
 
+class RewardError(ValueError):
+    """A task gave a reward outside [0, 1], as it would for every theta."""
+
+
 class LostError(RuntimeError):
     """An evaluation was lost where a reward must follow."""
 
@@ -149,7 +153,7 @@ def check_budget(budget: float) -> float:
 def check_result(task: object, result: object) -> ProxyResult:
     """result, as a task gave it.
 
-    TypeError for another type, LostError for a lost one, ValueError for a reward outside [0, 1].
+    TypeError for another type, LostError for a lost one, RewardError for one outside [0, 1].
     """
     if not isinstance(result, ProxyResult):
         raise TypeError(
@@ -158,7 +162,7 @@ def check_result(task: object, result: object) -> ProxyResult:
     if result.status == "lost":
         raise LostError(result.reason)
     if not 0.0 <= result.reward <= 1.0 + 1e-9:
-        raise ValueError(
+        raise RewardError(
             f"{type(task).__name__} gave the reward {result.reward:g}; rewards lie in [0, 1]: "
             "divide percent by 100"
         )

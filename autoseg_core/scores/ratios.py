@@ -72,10 +72,10 @@ def boundary_f1(counts: BoundaryCounts) -> Tensor:
     A class that is not found at all scores 0. One without a target boundary has no recall, 0/0:
     ``target_seen`` leaves it out.
     """
-    # Soft edges of a searched curve may be negative, away from the boundary: more would be right
-    # than there is.
-    right = safe_divide(counts.matched_prediction, counts.prediction).clamp(max=1)
-    found = safe_divide(counts.matched_target, counts.target)
+    # Soft edges of a searched curve may be negative: their sums are no counts, and the ratios leave
+    # [0, 1].
+    right = safe_divide(counts.matched_prediction, counts.prediction).clamp(0, 1)
+    found = safe_divide(counts.matched_target, counts.target).clamp(0, 1)
     return safe_divide(2 * right * found, right + found)
 
 

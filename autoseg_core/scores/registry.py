@@ -71,8 +71,8 @@ def register_family(name: str, make: Maker) -> Maker:
     """
     if not _same(FAMILIES.get(name), make):
         check_word(name)
-    MADE.clear()
-    FAMILIES[name] = make
+        MADE.clear()
+        FAMILIES[name] = make
     return make
 
 
@@ -97,7 +97,7 @@ def _try(metric: Metric) -> None:
                 continue
             try:
                 value = call(counts)
-            except RuntimeError as error:
+            except (IndexError, RuntimeError) as error:
                 raise ValueError(
                     f"Metric {metric.name!r}: {name} fails with {number} classes ({error}); a "
                     "metric of a fixed number of classes names them: classes=tuple(range(C))."

@@ -33,7 +33,7 @@ from auto_seg_loss.runtime.scripts import (
 )
 from auto_seg_loss.study.comparison import RATES, Comparison
 from auto_seg_loss.study.losses import canonical_loss, canonical_metric
-from auto_seg_loss.study.record import reported
+from auto_seg_loss.study.record import RECORD, kept_metrics, reported
 from auto_seg_loss.study.tables import compare
 from autoseg_core import Objective
 
@@ -46,6 +46,7 @@ def main() -> None:
         asked = arguments.metrics.split(",") if arguments.metrics else metrics_of(cfg)
         metrics = [canonical_metric(metric) for metric in asked]
         scores = {name: None for one in metrics for name in Objective.parse(one).metrics}
+        scores |= dict.fromkeys(kept_metrics(Path(cfg.OUTPUT_DIR) / RECORD))
         new = [name for name in scores if name not in reported(cfg)]
         cfg = changed(cfg, {"TEST.METRICS": (*cfg.TEST.METRICS, *new)})
         found = arguments.found and canonical_loss(arguments.found)

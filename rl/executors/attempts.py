@@ -17,7 +17,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from rl.executors.base import Candidate, ExecutorError
-from rl.proxy import ProxyResult, ProxyTask, check_result, data_errors_of, lost, space_of
+from rl.proxy import (
+    ProxyResult,
+    ProxyTask,
+    RewardError,
+    check_result,
+    data_errors_of,
+    lost,
+    space_of,
+)
 from rl.signals import TimeLimitExceeded, time_limit
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -57,8 +65,8 @@ def evaluate(
 
     ``limit`` stops an attempt that exceeds the timeout, by TimeLimitExceeded.
 
-    Raises ExecutorError for a theta of another dimension than the task's space: no further attempt
-    and no other candidate would do better.
+    Raises ExecutorError for a theta of another dimension than the task's space, and for a reward
+    outside [0, 1]: no further attempt and no other candidate would do better.
     """
     space = space_of(task)
     if space is not None and candidate.theta.shape != (space.dim,):
@@ -77,6 +85,8 @@ def evaluate(
             reason = f"stopped after {policy.timeout:g} s, its timeout"
             log(f"candidate {candidate.id}: attempt {number} of {attempts} failed\n{reason}")
             return lost(reason)
+        except RewardError as error:
+            raise ExecutorError(str(error)) from error
         except Exception as error:
             if is_data_error(error, data_errors_of(task)):
                 raise

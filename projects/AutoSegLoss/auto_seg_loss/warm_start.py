@@ -108,5 +108,5 @@ def _changes(made_with: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         new = len(set(now) - set(before))
         changes.append(f"images (SEARCH.HOLDOUT): {len(before)} -> {len(now)}, {new} of them new")
     elif made_with.get("digests", settings["digests"]) != settings["digests"]:
-        changes.append("the content of images, labels or MODEL.WEIGHTS")
+        changes.append("lengths of images or labels, or the content of MODEL.WEIGHTS")
     return changes

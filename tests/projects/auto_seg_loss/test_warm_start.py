@@ -79,7 +79,7 @@ def test_one_made_with_other_settings_is_refused(start, trainings, path, options
 def test_one_made_from_other_files_of_the_same_names_is_refused(start, trainings, monkeypatch):
     start()
     monkeypatch.setattr(warm_start_module, "files_digest", lambda dicts: "others")
-    with pytest.raises(ConfigError, match="the content of images, labels"):
+    with pytest.raises(ConfigError, match="lengths of images or labels"):
         start()
 
 

@@ -120,6 +120,13 @@ def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
     assert task.seeds == [0]
 
 
+def test_a_reward_in_percent_ends_the_search_at_once() -> None:
+    task = _Recorder(lambda number: ProxyResult(55.0))
+    with pytest.raises(ExecutorError, match="divide percent by 100"):
+        _results(SerialExecutor(task), 0.1, 0.2)
+    assert len(task.seeds) == 1
+
+
 @pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": -1.0}, {"max_retries": -1}])
 def test_settings_out_of_range(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected max_retries >= 0 and a timeout of > 0"):

@@ -136,8 +136,8 @@ class Folder:
         count = 1 + max(values, default=0)
         if count > 2 * max(len(values), 1):
             raise ValueError(
-                f"the labels hold {some(sorted(values))}, so most of the classes 0..{count - 1} "
-                "never occur: number classes from 0 on, say which value is void "
+                f"the values of labels are {some(sorted(values))}, so most of the classes 0.."
+                f"{count - 1} never occur: number classes from 0 on, say which value is void "
                 "(DATASETS.FOLDER.VOID), or name all classes (DATASETS.FOLDER.CLASSES)"
             )
         return count

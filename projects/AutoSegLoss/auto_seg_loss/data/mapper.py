@@ -48,7 +48,8 @@ class SemSegMapper:
     def __init__(self, cfg: CfgNode, is_train: bool = True, crop: int = 0):
         """
         Args:
-            cfg: INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE are read.
+            cfg: INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE are read; for a crop
+                SEARCH.HOLDOUT.DATASETS, too.
             is_train: augment as in training, and read labels.
             crop: side of a centre crop in inference, which is what the model's output and the truth
                 are compared on; 0 is none.

@@ -20,7 +20,7 @@ from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.search_setup import records_of
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
-from auto_seg_loss.study.finding_configs import Wish
+from auto_seg_loss.study.finding_configs import OWN, Wish
 from auto_seg_loss.study.finding_report import Found, write_report
 from auto_seg_loss.study.finding_setup import few_images, options_named, prepared
 from auto_seg_loss.study.losses import SOFT
@@ -47,6 +47,8 @@ def find_loss(wish: Wish) -> str:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     if len(wish.opts) % 2:
         raise ConfigError(f"Expected pairs of KEY VALUE after the options, got {[*wish.opts]}.")
+    if taken := [key for key in wish.opts[::2] if key in OWN]:
+        raise ConfigError(f"{taken[0]} is what find_loss.py sets itself: leave it out.")
     began = time.monotonic()
     # Threads of one process wait for each other; processes, and other programs, do not.
     torch.set_num_threads(1)
@@ -114,7 +116,7 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
     kept = read_json(path, dict[str, float], "give another --output")
     if kept.get("minutes", wish.minutes) != wish.minutes:
         _say(f"--minutes {kept['minutes']:g}, as this run was begun with: for others, --output")
-    return int(kept["iterations"]), int(kept["search_minutes"])
+    return int(kept["iterations"]), max(1, round(kept["search_minutes"]))
 
 
 def _seconds_each(cfg: CfgNode) -> float:
@@ -145,19 +147,20 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str
 def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int) -> str:
     """Search at the rate of the unsearched surrogate, scaled as it is; the path of the spec.
 
-    Keys that the command line gives stay. A search that is done is led through its journal again.
+    Keys that the command line gives stay, but for the rate.
     """
     values = {
         "SEARCH.PROXY.MAX_ITER": iterations,
         "SEARCH.SCALE_LR": cfg.SOLVER.BASE_LR,
-        "SOLVER.BASE_LR": rate,
         "SEARCH.ROUNDS": ROUNDS,
         "SEARCH.MINUTES": minutes,
         # A short final, of five finalists at most: the comparison on the test part is longer.
         "SEARCH.SELECTION.RESEEDS": 2,
     }
-    own = changed(cfg, {key: value for key, value in values.items() if key not in wish.opts})
-    output = Path(own.OUTPUT_DIR)
-    with open_journal(own, resume=(output / "journal.jsonl").is_file()) as journal:
-        search(own, journal)
-    return str(output / "searched_loss.json")
+    values = {key: value for key, value in values.items() if key not in wish.opts}
+    own = changed(cfg, {**values, "SOLVER.BASE_LR": rate})
+    path = Path(own.OUTPUT_DIR) / "searched_loss.json"
+    if not path.is_file():
+        with open_journal(own, resume=path.with_name("journal.jsonl").is_file()) as journal:
+            search(own, journal)
+    return str(path)

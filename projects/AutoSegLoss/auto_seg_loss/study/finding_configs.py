@@ -16,6 +16,11 @@ from auto_seg_loss.data.folder import PARTS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
+OWN = (
+    *("DATASETS.TRAIN", "DATASETS.TEST", "DATASETS.FOLDER.NAME", "SEARCH.HOLDOUT.DATASETS"),
+    *("SEARCH.METRIC", "OUTPUT_DIR"),
+)
+"""Keys that no command line of find_loss.py may give."""
 SIDE, STRIDE = 224, 16
 """Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
 
@@ -64,7 +69,8 @@ def configs_of(
         "OUTPUT_DIR": str(output / "train"),
     }
     values = plain(cut)
-    for key in wish.opts[::2]:
+    cut_by = {f"DATASETS.FOLDER.{part.upper()}" for part in PARTS}  # in the lists here
+    for key in dict.fromkeys(key for key in wish.opts[::2] if key not in cut_by):
         value = reduce(getitem, key.split("."), values)
         _set(find, key, value)
         if key.startswith(("DATASETS.", "INPUT.", "TEST.")):

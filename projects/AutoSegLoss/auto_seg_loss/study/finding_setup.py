@@ -15,7 +15,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
-from auto_seg_loss.data.lists import read_lines
+from auto_seg_loss.data.lists import read_lines, stem_of
 from auto_seg_loss.data.verify import look_at_data
 from auto_seg_loss.features.store import image_size
 from auto_seg_loss.runtime.configs import load_config
@@ -38,7 +38,6 @@ OPTIONS = {
     "DATASETS.FOLDER.CLASSES": "--classes",
     "DATASETS.FOLDER.VOID": "--void",
     "DATASETS.FOLDER.GROUPS": "--groups",
-    "DATASETS.FOLDER: ": "",
     "SEARCH.METRIC": "--metric",
     "OUTPUT_DIR": "--output",
 }
@@ -51,9 +50,9 @@ def options_named() -> Iterator[None]:
     try:
         yield
     except (ConfigError, OSError, SplitError, *DATA_ERRORS) as error:
-        text = str(error)
+        text = str(error).removeprefix("DATASETS.FOLDER: ")
         for key, option in OPTIONS.items():
-            text = re.sub(rf"\b{key}(?!\w)", option, text)
+            text = re.sub(rf"\b{key}\b", option, text)
         if text == str(error):
             raise
         raise ConfigError(text) from error
@@ -138,6 +137,10 @@ def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) 
         return
     kept = {name: (output / name).read_text(encoding="utf-8") for name in files}
     changed = differences(yaml.safe_load(kept["find.yaml"]), find)
-    changed += [f"{name}: other images" for name in LISTS if kept[name] != files[name]]
+    changed += [f"{n}: other images" for n in LISTS if _stems(kept[n]) != _stems(files[n])]
     if changed:
         raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
+
+
+def _stems(rows: str) -> list[str]:
+    return [stem_of(row) for row in rows.splitlines()]

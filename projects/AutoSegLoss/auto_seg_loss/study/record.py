@@ -87,6 +87,12 @@ class Record:
         return result
 
 
+def kept_metrics(path: Path) -> list[str]:
+    """TEST.METRICS of a record's trials; [] where there is none."""
+    found: list[str] = _read(path)[0].get("TEST", {}).get("METRICS", [])
+    return found
+
+
 def changed_settings(kept: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """What differs; a key that only one has is of another version of this program."""
     return [one for one in differences(kept, settings) if "(absent)" not in one]
@@ -129,11 +135,14 @@ def comparison_settings(cfg: CfgNode, seeds: Iterable[int]) -> dict[str, Any]:
     start weights of each seed among them, and what unsearched surrogates are made of."""
     sets = (*cfg.DATASETS.TRAIN, *cfg.SEARCH.HOLDOUT.DATASETS, *cfg.DATASETS.TEST)
     start, unsearched = cfg.MODEL.WEIGHTS, {key: cfg.SEARCH[key] for key in UNSEARCHED}
+    if cfg.SEARCH.SCALE_ITERS:
+        unsearched |= {"BASE_LR": cfg.SOLVER.BASE_LR, "SEED": cfg.SEED}
+    records = records_of(sets)
     return {
         **pinned_settings(cfg),
-        "unsearched": {"BASE_LR": cfg.SOLVER.BASE_LR, "SEED": cfg.SEED, **unsearched},
-        "images": images_digest(sets),
-        "labels": labels_digest(sets),
+        "unsearched": unsearched,
+        "images": files_digest(records),
+        "labels": labels_digest(records),
         "imports": {name: module_digest(name) for name in cfg.IMPORTS},
         "weights": {str(n): weights_digest(start.replace("{seed}", str(n))) for n in seeds},
         "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
@@ -150,14 +159,14 @@ def images_digest(names: Iterable[str]) -> str:
     return files_digest(records_of(names))
 
 
-def labels_digest(names: Iterable[str]) -> str:
-    """Of the content of the label files of data sets."""
+def labels_digest(records: Iterable[Mapping[str, Any]]) -> str:
+    """Of the content of the label files of records."""
     digest = hashlib.sha256()
-    for record in records_of(names):
+    for record in records:
         digest.update(Path(record["sem_seg_file_name"]).read_bytes())
     return digest.hexdigest()[:16]
 
 
 def module_digest(name: str) -> str:
     """Of the content of a module of IMPORTS, without what it imports itself."""
-    return file_digest(Path(sys.modules[name].__file__ or ""))
+    return file_digest(Path(getattr(sys.modules[name], "__file__", None) or ""))

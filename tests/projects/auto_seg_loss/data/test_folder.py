@@ -87,7 +87,7 @@ def test_class_names_lie_beside_the_files_or_are_numbers(root, make, place, expe
 
 def test_a_stray_value_does_not_make_a_hundred_classes(make):
     make({"a": [0, 1], "b": [1, 128], "c": [0]})
-    with pytest.raises(ConfigError, match=r"0, 1, 128, so most of the classes 0\.\.128 never"):
+    with pytest.raises(ConfigError, match=r"labels are 0, 1, 128, so .* 0\.\.128 never"):
         load()
     load(VOID=128)
     assert classes() == ["0", "1"]
