@@ -26,6 +26,7 @@ def checked_array(
         first = tuple(wrong[0].tolist())
         raise error(
             f"{what}: expected an array of shape {shape} in [{low:g}, {high:g}], got "
-            f"{array[first]:g} at {list(first)}; {len(wrong)} of {array.size} numbers are outside"
+            f"{float(array[first])!r} at {list(first)}; {len(wrong)} of {array.size} numbers are "
+            "outside"
         )
     return array

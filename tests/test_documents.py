@@ -84,10 +84,14 @@ def test_the_programs_about_agents(
 ) -> None:
     pytest.importorskip("stable_baselines3")
     monkeypatch.chdir(tmp_path)
-    environment, baselines, cross_entropy, schedule, shrinking = programs(
+    environment, proxy, baselines, cross_entropy, schedule, shrinking = programs(
         ROOT / "docs" / "agents.md"
     )
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"train_and_score": lambda theta, seed: (0.5, float(theta[0]))}
+    exec(environment, names)
+    exec(proxy, names)
+    names["env"].reset(seed=0)
+    assert names["env"].step([0.75] * 12)[1] == 0.75
     exec(environment, names)
     assert names["reward"] == names["info"]["scores"]["mIoU"]
     assert names["terminated"] and names["picture"].ndim == 3

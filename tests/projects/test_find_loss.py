@@ -53,7 +53,7 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     found = folder / "found"
     assert "cross_entropy" in first.stdout and "Features of 13 images" in first.stdout
     assert re.search(
-        r"--minutes 0\.02 is too short for these images, which need \d+ ", first.stdout
+        r"--minutes 0\.02 is too short for these images, which need \d+ minutes ", first.stdout
     )
     assert re.search(r"^learning rates: 15/15, ", first.stderr, re.MULTILINE), "no terminal"
     few = r"scored on \d \(hold-out\) and \d \(test\) images: with fewer than 20"
@@ -106,6 +106,7 @@ def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
         (("--groups", "("), r"^error: --groups '\('"),
         (("--images", "nowhere"), "--images .*nowhere"),
         (("SOLVER.MAX_ITER",), "pairs of KEY VALUE"),
+        (("DATASETS.FOLDER.NAME", "mine"), r"DATASETS\.FOLDER\.NAME is what find_loss\.py sets"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(scripts, folder, weights, options, named):

@@ -71,7 +71,7 @@ def test_a_reckless_agent_spoils_nothing(tmp_path: Path) -> None:
         (
             "ask",
             lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]]),
-            r"\(4\): expected .*, got 7 at \[3, 0\]; 1 of 8",
+            r"\(4\): expected .*, got 7\.0 at \[3, 0\]; 1 of 8",
         ),
     ],
 )

@@ -108,8 +108,8 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
     if not path.is_file():
         _say("Timing a training")
         each = _seconds_each(cfg)
-        plan = _fitting(wish, time.monotonic() - began, each, surrogates)
-        plan["iterations"] = min(plan["iterations"], cfg.SOLVER.MAX_ITER)
+        spent = time.monotonic() - began
+        plan = _fitting(wish, spent, each, surrogates, cfg.SOLVER.MAX_ITER)
         plan["minutes"] = wish.minutes
         with replacing(path) as partial:
             partial.write_text(json.dumps(plan), encoding="utf-8")
@@ -127,21 +127,23 @@ def _seconds_each(cfg: CfgNode) -> float:
     return (time.monotonic() - begin) / PROBE
 
 
-def _fitting(wish: Wish, spent: float, each: float, surrogates: int) -> dict[str, float]:
-    """A plan for the rest of the time; LEAST iterations where it is too short. In seconds."""
+def _fitting(wish: Wish, spent: float, each: float, surrogates: int, most: int) -> dict[str, float]:
+    """A plan for the rest of the time; LEAST iterations where it is too short, and never more than
+    ``most``. In seconds."""
     rest = max(0.0, 60 * wish.minutes - spent)
     losses = len(BASELINES) + surrogates + 1
     trials = losses * len(RATES) + (FINALISTS + surrogates) * Comparison.seeds
     cost = trials * each / wish.workers / (1 - SEARCHED)  # of an iteration of all trainings
-    if rest < LEAST * cost:
-        needed = math.ceil((LEAST * cost + spent) / 60)
+    least = min(LEAST, most)
+    if rest < least * cost:
+        needed = math.ceil((least * cost + spent) / 60)
         _say(
-            f"--minutes {wish.minutes:g} is too short for these images, which need {needed} by a "
-            f"first timing here: trainings have {LEAST} iterations all the same, and the end comes "
-            "later"
+            f"--minutes {wish.minutes:g} is too short for these images, which need {needed} "
+            f"minutes by a first timing here: trainings have {least} iterations all the same, and "
+            "the end comes later"
         )
     minutes = max(1, round(SEARCHED * rest / 60))  # 0 would be no limit
-    return {"iterations": max(LEAST, int(rest / cost)), "search_minutes": minutes}
+    return {"iterations": min(most, max(least, int(rest / cost))), "search_minutes": minutes}
 
 
 def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int) -> str:

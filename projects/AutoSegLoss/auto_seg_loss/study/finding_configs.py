@@ -13,6 +13,7 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data.folder import PARTS
+from autoseg_core import Objective
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
@@ -42,30 +43,38 @@ class Wish:
 
 
 def configs_of(
-    wish: Wish, folder: dict[str, Any], size: tuple[int, int], cut: CfgNode
+    wish: Wish, folder: dict[str, Any], sizes: set[tuple[int, int]], cut: CfgNode
 ) -> dict[str, dict[str, Any]]:
     """The config that finds a loss, and one that trains a whole network with it.
 
     Both have the keys that the command line gives; the second those of the data and of the scores.
+    sizes: (height, width) of the images.
     """
     output = wish.output.absolute()
     train, holdout, test = ([f"own_sem_seg_{part}"] for part in PARTS)
     lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
     data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
+    metric, short = str(Objective.parse(wish.metric)), sorted(min(size) for size in sizes)
+    side = min(short[len(short) // 2], 800)  # as they are, but for large ones
     head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
     searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
     find = {
         "_BASE_": str(CONFIGS / BASE),
         "DATASETS": data,
         "MODEL": {"SEM_SEG_HEAD": head},
-        "FEATURES": {"SIZE": list(size)},
-        "SEARCH": {"METRIC": wish.metric, "HOLDOUT": {"DATASETS": holdout}},
-        "OUTPUT_DIR": str(output),
+        "FEATURES": {"SIZE": list(feature_size(sizes))},
+        "SEARCH": {"METRIC": metric, "HOLDOUT": {"DATASETS": holdout}},
+        "OUTPUT_DIR": str(output / "more"),
     }
     whole = {
         "_BASE_": str(CONFIGS / "Base-EfficientNetLite0.yaml"),
         "DATASETS": data,
-        "MODEL": {"WEIGHTS": "", "SEM_SEG_HEAD": {**head, **searched}},
+        "INPUT": {"MIN_SIZE_TRAIN": [side], "MIN_SIZE_TEST": side},
+        "MODEL": {
+            "DEVICE": cut.MODEL.DEVICE,
+            "WEIGHTS": "",
+            "SEM_SEG_HEAD": {**head, **searched},
+        },
         "OUTPUT_DIR": str(output / "train"),
     }
     values = plain(cut)

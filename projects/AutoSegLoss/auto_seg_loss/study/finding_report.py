@@ -42,6 +42,9 @@ class Found:
 
 def verdict(comparison: Comparison, found: Found) -> str:
     """One sentence: whether to take the searched loss."""
+    made = (comparison.scores(loss, found.metric).values() for loss in found.losses)
+    if len({score for scores in made for score in scores}) == 1:
+        return "No verdict: all losses have the same score; give it more --minutes."
     claim = comparison.difference(found.spec, found.best, found.metric)
     gain = judged({found.spec: claim})[found.spec]
     over = f"{gain.numbers} points of {found.metric} over {found.best}, the best baseline"

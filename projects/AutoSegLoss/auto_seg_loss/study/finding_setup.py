@@ -18,10 +18,11 @@ from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.data.lists import read_lines, stem_of
 from auto_seg_loss.data.verify import look_at_data
 from auto_seg_loss.features.store import image_size
+from auto_seg_loss.runtime.checks import check_schedule
 from auto_seg_loss.runtime.configs import load_config
-from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.search import check_search
-from auto_seg_loss.study.finding_configs import BASE, CONFIGS, Wish, configs_of, feature_size
+from auto_seg_loss.study.finding_configs import BASE, CONFIGS, Wish, configs_of
 from auto_seg_loss.study.record import RECORD
 from autoseg_core.files import replacing
 from rl.settings_diff import differences
@@ -74,8 +75,8 @@ def prepared(wish: Wish) -> CfgNode:
         part: [Path(one["file_name"]) for one in DatasetCatalog.get(_CUT[part])] for part in PARTS
     }
     _check_parts({part: len(paths) for part, paths in parts.items()})
-    size = feature_size({image_size(str(path)) for paths in parts.values() for path in paths})
-    configs = configs_of(wish, folder, size, cut)
+    sizes = {image_size(str(path)) for paths in parts.values() for path in paths}
+    configs = configs_of(wish, folder, sizes, cut)
     files = {name: yaml.safe_dump(keys) for name, keys in configs.items()}
     files |= {f"{p}.txt": "".join(f"{path.name}\n" for path in own) for p, own in parts.items()}
     _check_output(wish.output, configs["find.yaml"], files)
@@ -83,7 +84,7 @@ def prepared(wish: Wish) -> CfgNode:
     for name, text in files.items():
         with replacing(wish.output / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    cfg = load_config(str(wish.output / "find.yaml"), [])
+    cfg = load_config(str(wish.output / "find.yaml"), ["OUTPUT_DIR", str(wish.output.absolute())])
     cfg.freeze()
     return cfg
 
@@ -119,13 +120,20 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
     options = [text for key, value in keys.items() for text in (key, repr(value))]
     cfg = load_config(str(CONFIGS / BASE), [*options, *wish.opts])
     cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
+    with config_errors():
+        check_schedule(cfg)
     for part, name in _CUT.items():
         seen = count_values(look_at_data(cfg, name).values()).keys() - {wish.void}
         if len(seen) < 2:
             raise ConfigError(
-                f"The labels of the {part} part of {wish.labels} hold one class beside void, "
-                f"{wish.void}, and a segmentation needs two: give background a number of its own, "
-                "or another --void."
+                f"The labels of the {part} part of {wish.labels} hold one class beside void "
+                f"({wish.void}), and a segmentation needs two: give background a number of its "
+                "own, or another --void."
+            )
+        if wish.classes and max(seen) >= cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES:
+            raise ConfigError(
+                f"--classes names {cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES} classes, and labels of "
+                f"{wish.labels} go up to {max(seen)}: name all of them, or give --void."
             )
     check_search(cfg)
     return cfg
