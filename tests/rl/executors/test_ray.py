@@ -104,7 +104,7 @@ def test_serial_and_ray_write_the_same_journal(
 
 
 def test_workers_have_the_threads_that_this_process_had(shared: RayExecutor) -> None:
-    assert results(shared, act.counts_threads)[0].reward == 3.0
+    assert results(shared, act.counts_threads)[0].scores["threads"] == 3.0
 
 
 # One run after the other.
@@ -222,7 +222,7 @@ def test_timeouts(cluster: None, tmp_path: Path) -> None:
     task = Scripted(tmp_path)
     with RayExecutor(task, workers=1, max_retries=0, timeout=2.0, threads=2) as executor:
         slow, stopped, counted, stuck = results(executor, *acts)
-    assert (slow.status, counted.reward) == ("ok", 2.0)
+    assert (slow.status, counted.scores["threads"]) == ("ok", 2.0)
     assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, its timeout")
     assert stuck.reason == "1 attempt failed: the worker's process died"
 
