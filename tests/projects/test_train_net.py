@@ -67,7 +67,8 @@ def test_a_training_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config
     # It is kept to its last step, not only to the last period's checkpoint.
     kept = torch.load(output / last.read_text(), weights_only=False)["iteration"]
     rows = map(json.loads, (output / "metrics.json").read_text().splitlines())
-    assert kept >= max(row["iteration"] for row in rows)
+    # The log's estimate of the time left may be of the step that has not begun.
+    assert kept >= max(row["iteration"] for row in rows if "total_loss" in row)
 
 
 def test_resume_with_another_config_says_what_differs_and_changes_nothing(copy, train):
