@@ -76,14 +76,15 @@ def test_of_the_loss_the_content_counts_not_the_name(saved, make_cfg, tmp_path):
             check_resume(make_cfg(*SEARCHED, path))
 
 
-def test_a_fresh_training_leaves_no_older_checkpoint_to_resume(saved):
+def test_a_fresh_training_leaves_no_older_checkpoint_to_resume_and_says_so(saved, caplog):
     cfg = saved()
     last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
     last.write_text("model_final.pth")
     begin_training(cfg, resume=True)
     assert last.exists()
+    assert not caplog.text
     begin_training(cfg, resume=False)
-    assert not last.exists()
+    assert not last.exists() and "begins anew and replaces it" in caplog.text
 
 
 def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):
