@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from detectron2.data import DatasetCatalog
 
 from .catalog import Pairs, some
 
@@ -117,3 +118,8 @@ def files_digest(dicts: Pairs) -> str:
     paths = [item[key] for item in dicts for key in FILE_KEYS if item.get(key)]
     lines = [f"{os.path.basename(path)} {os.path.getsize(path)}" for path in paths]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def images_digest(names: Iterable[str]) -> str:
+    """``files_digest`` of data sets by name, one after the other."""
+    return files_digest([item for name in names for item in DatasetCatalog.get(name)])

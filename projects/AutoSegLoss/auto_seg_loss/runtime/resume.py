@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from auto_seg_loss.config import flat, plain, project_defaults
-from auto_seg_loss.data.splits import files_digest
+from auto_seg_loss.data.splits import images_digest
 from auto_seg_loss.runtime.checkpoints import LAST, RUN_FILE
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, load_spec
@@ -96,7 +95,11 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
         _replace_older(path.parent)
-    record = {"config": plain(cfg), "loss": loss_text(cfg), "images": _images(cfg)}
+    record = {
+        "config": plain(cfg),
+        "loss": loss_text(cfg),
+        "images": images_digest(cfg.DATASETS.TRAIN),
+    }
     with replacing(path) as partial:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
@@ -126,7 +129,7 @@ def check_resume(cfg: CfgNode) -> None:
     changes = changed_keys(record.config, plain(cfg), FREE_KEYS)
     if _content(record.loss) != _content(loss_text(cfg)):
         changes.append("MODEL.SEM_SEG_HEAD.LOSS_SPEC: names a loss with other content")
-    if record.images not in ("", _images(cfg)):
+    if record.images not in ("", images_digest(cfg.DATASETS.TRAIN)):
         changes.append("DATASETS.TRAIN: other images, by names and lengths of their files")
     if changes:
         raise ConfigError(
@@ -140,10 +143,6 @@ class _Record(BaseModel):
     config: dict[str, Any]
     loss: str | None
     images: str = ""
-
-
-def _images(cfg: CfgNode) -> str:
-    return files_digest([item for name in cfg.DATASETS.TRAIN for item in DatasetCatalog.get(name)])
 
 
 def _read(path: Path) -> _Record:

@@ -10,6 +10,7 @@ from pathlib import Path
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import changed
+from auto_seg_loss.data.splits import images_digest
 from auto_seg_loss.executor import check_executor
 from auto_seg_loss.losses import build_loss
 from auto_seg_loss.runtime.checks import check_config, check_train_data
@@ -20,7 +21,6 @@ from auto_seg_loss.study.record import (
     RECORD,
     Record,
     Trial,
-    images_digest,
     pinned_settings,
 )
 from auto_seg_loss.study.settings import CANDIDATES, RESERVED, Setting, read_settings

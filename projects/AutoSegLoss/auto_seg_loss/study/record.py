@@ -154,11 +154,6 @@ def reported(cfg: CfgNode) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*metrics_of(cfg), *reward_objective(cfg).metrics)))
 
 
-def images_digest(names: Iterable[str]) -> str:
-    """Of the names and lengths of the files of data sets."""
-    return files_digest(records_of(names))
-
-
 def labels_digest(records: Iterable[Mapping[str, Any]]) -> str:
     """Of the content of the label files of records."""
     digest = hashlib.sha256()

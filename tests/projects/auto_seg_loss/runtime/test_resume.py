@@ -39,7 +39,7 @@ def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
 
 def test_other_images_are_refused(saved, make_cfg, monkeypatch):
     cfg = saved()
-    monkeypatch.setattr(resume, "files_digest", lambda dicts: f"of {len(dicts)} others")
+    monkeypatch.setattr(resume, "images_digest", lambda names: f"of others than {names}")
     with pytest.raises(ConfigError, match=r"DATASETS\.TRAIN: other images"):
         check_resume(cfg)
 
