@@ -96,6 +96,11 @@ class Metric:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
+    @property
+    def has_tolerance(self) -> bool:
+        """Whether its value depends on the tolerance in pixels of scores and losses."""
+        return self.region in ("trimap", "boundary")
+
 
 def present_classes(
     metric: Metric, counts: Counts, rule: AbsentRule, drop_background: bool = False

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from autoseg_core.objective import Objective
+from autoseg_core.scores import METRICS, get_metric
 from autoseg_core.space import SearchSpace
 from autoseg_core.spec import LossSpec
 from autoseg_core.surrogates.loss import AutoSegLoss
@@ -29,11 +30,11 @@ def soft_loss(
 
     Args:
         objective: as ``Objective.parse`` takes it, without constraints.
-        tolerance: pixels, of BIoU and BF1; other metrics have none. None = 5.
+        tolerance: pixels, of metrics of trimap and boundaries such as BIoU and BF1. None = 5.
         options: of ``AutoSegLoss``, ``ignore_index`` among them.
 
-    Raises ``ValueError`` for an unknown metric or option value, and for constraints, which are no
-    part of a loss.
+    Raises ``ValueError`` for an unknown metric or option value, for a tolerance that no metric of
+    the objective has, and for constraints, which are no part of a loss.
     """
     parsed = Objective.parse(str(objective))
     if parsed.constraints:
@@ -41,4 +42,7 @@ def soft_loss(
             f"A loss has no constraints: leave out what follows the bar in {str(parsed)!r}."
         )
     settings = {} if tolerance is None else {"tolerance": tolerance}
+    if settings and not any(get_metric(name).has_tolerance for name in parsed.metrics):
+        known = ", ".join(metric.name for metric in METRICS.values() if metric.has_tolerance)
+        raise ValueError(f"{parsed} has no tolerance; leave it out. Metrics with one: {known}.")
     return AutoSegLoss(soft_spec(objective, **settings), **options)
