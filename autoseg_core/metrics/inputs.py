@@ -88,8 +88,9 @@ def _label_map(labels: Any, name: str, num_classes: int) -> Tensor:
         maps = maps.byte()
     if maps.dtype.is_floating_point or maps.dtype.is_complex or maps.dtype == torch.bool:
         raise ValueError(
-            f"The {name} must hold integer labels, got {maps.dtype}. Bools are labels of two "
-            "classes, num_classes=2; a map of bools for each class needs multilabel=True."
+            f"The {name} must hold integer labels, got {maps.dtype}. Logits become labels by "
+            "logits.argmax(1), floats by labels.long(). Bools are labels of two classes, "
+            "num_classes=2; a map of bools for each class needs multilabel=True."
         )
     if maps.ndim not in (2, 3, 4) or 0 in maps.shape[-2:]:
         raise ValueError(

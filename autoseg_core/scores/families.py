@@ -7,6 +7,7 @@ family's order, without spaces.
 from __future__ import annotations
 
 import inspect
+from difflib import get_close_matches
 
 from autoseg_core.scores.grammar import as_known, parse, read_call, shortened
 from autoseg_core.scores.metric import Metric
@@ -20,7 +21,7 @@ def get_metric(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    if name not in MADE:
+    if name not in MADE or MADE[name].name.partition("(")[0] not in FAMILIES:  # taken away
         metric = _from_text(name)
         if metric.name in METRICS:  # not kept: another may be registered in its place
             return metric
@@ -46,7 +47,10 @@ def _from_text(text: str) -> Metric:
         given = inspect.signature(FAMILIES[word]).bind(**(values or {}))
         metric = FAMILIES[word](**given.arguments)
     except TypeError as error:
-        raise ValueError(f"Metric {shortened(text)}: expected {_shown(word)}; {error}.") from None
+        near = [] if values else get_close_matches(word, METRICS, 1)
+        hint = f" Without parameters: {near[0]}." if near else ""
+        told = f"Metric {shortened(text)}: expected {_shown(word)}; {error}.{hint}"
+        raise ValueError(told) from None
     except ValueError as error:
         raise ValueError(f"Metric {shortened(text)}: {error}") from None
     return MADE.setdefault(metric.name, metric)  # one row for all spellings

@@ -51,6 +51,7 @@ def refuses(call: Call, kind: type[Exception], key: str) -> None:
         ("IoU2", "mIoU, FWIoU, mAcc"),
         ("mIoU+BIoU", "expected a name"),
         ("Fbeta(2)", "Fbeta(beta=2)"),
+        ("iou", "Without parameters: mIoU"),
         ("Fbeta(beta=2,beta=2)", "twice"),
         ("Fbeta(beta=1e999)", "beta must lie in"),
         ("IoU(classes=3)", "classes must be a list"),
@@ -114,6 +115,7 @@ SPACE = SearchSpace("mAcc")
         (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
         (lambda: plot.draw_losses([]), "at least one loss"),
         (lambda: soft_loss("BIoU | mIoU>=0.6"), "no constraints"),
+        (lambda: soft_loss("mIoU*BoundaryIoU", tolerance=3), "Metrics with one: BIoU, BF1"),
     ],
 )
 def test_spaces_and_what_is_shown(call: Call, key: str) -> None:
@@ -221,7 +223,7 @@ MAPS = torch.zeros(1, 3, 2, 2).long()
 @pytest.mark.parametrize(
     ("settings", "prediction", "target", "key"),
     [
-        ({}, LABELS.astype(float), LABELS, "prediction must hold integer labels"),
+        ({}, torch.zeros(2, 3, 4, 5), LABELS, "labels by logits.argmax(1)"),
         ({}, LABELS, LABELS > 0, "multilabel=True"),
         ({}, LABELS, LABELS + 7, "target (void is 255) holds labels [7]"),
         ({"protocol": "paper"}, [[0, 255]], [[0, 255]], "prediction holds labels [255]"),

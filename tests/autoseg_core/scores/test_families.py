@@ -66,6 +66,8 @@ def test_a_family_can_be_registered_again_and_replaced() -> None:
     with pytest.raises(ValueError, match="Power"):
         register_family("Power", _power(2.0))
     del FAMILIES["Power"]
+    with pytest.raises(ValueError, match="Unknown metric"):
+        get_metric("Power(times=2)")
     register_family("Power", _power(2.0))
     assert get_metric("Power(times=2)").per_class(half).item() == value**2 < value
     del FAMILIES["Power"]
