@@ -25,7 +25,7 @@ Status = Literal["ok", "failed", "lost"]
 
 
 class RewardError(ValueError):
-    """A task gave a reward outside [0, 1], as it would for every theta."""
+    """A task gave no `ProxyResult`, or a reward outside [0, 1], as it would for every theta."""
 
 
 class LostError(RuntimeError):
@@ -43,7 +43,8 @@ class ProxyResult:
 
     Args:
         reward: the score to maximise, in [0, 1] for a metric; see above.
-        scores: every score that was measured, by name; NaN = not measurable.
+        scores: every score that was measured, by name; NaN = not measurable. They are recorded as
+            they are, percent or losses too, and observed clipped to [0, 1]; the reward decides.
         status: "ok", "failed" or "lost".
         reason: why it failed or was lost; empty when ok.
     """
@@ -153,10 +154,10 @@ def check_budget(budget: float) -> float:
 def check_result(task: object, result: object) -> ProxyResult:
     """result, as a task gave it.
 
-    TypeError for another type, LostError for a lost one, RewardError for one outside [0, 1].
+    RewardError for another type or a reward outside [0, 1], LostError for a lost one.
     """
     if not isinstance(result, ProxyResult):
-        raise TypeError(
+        raise RewardError(
             f"{type(task).__name__} must return a ProxyResult, gave {type(result).__name__}"
         )
     if result.status == "lost":

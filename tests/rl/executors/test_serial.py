@@ -120,9 +120,13 @@ def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
     assert task.seeds == [0]
 
 
-def test_a_reward_in_percent_ends_the_search_at_once() -> None:
-    task = _Recorder(lambda number: ProxyResult(55.0))
-    with pytest.raises(ExecutorError, match="divide percent by 100"):
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(ProxyResult(55.0), "divide percent by 100"), (0.5, "must return a ProxyResult, gave float")],
+)
+def test_what_is_no_reward_ends_the_search_at_once(given: Any, words: str) -> None:
+    task = _Recorder(lambda number: given)
+    with pytest.raises(ExecutorError, match=words):
         _results(SerialExecutor(task), 0.1, 0.2)
     assert len(task.seeds) == 1
 
