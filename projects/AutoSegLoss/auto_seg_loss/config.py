@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from functools import cache, reduce
 from operator import getitem
 from os.path import expanduser
@@ -53,15 +54,16 @@ def project_defaults() -> CfgNode:
 def register_names(cfg: CfgNode) -> None:
     """Make known what a config names: the modules of IMPORTS, the data set of DATASETS.FOLDER.
 
-    ``ConfigError`` for a module that is not on the path, and for an unfit DATASETS.FOLDER.
+    ``ConfigError`` for a module that is not on the path, for one that raises, with its traceback,
+    and for an unfit DATASETS.FOLDER.
     """
-    try:
-        for module in cfg.IMPORTS:
+    for module in cfg.IMPORTS:
+        try:
             importlib.import_module(module)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"IMPORTS {list(cfg.IMPORTS)}: {error}; is it on the PYTHONPATH?"
-        ) from None
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"IMPORTS {module!r}: {error}; is it on the PYTHONPATH?") from None
+        except Exception:
+            raise ConfigError(f"IMPORTS {module!r} raised:\n{traceback.format_exc()}") from None
     with config_errors("DATASETS.FOLDER"):
         register_folder(cfg)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from detectron2.data import DatasetCatalog
 from PIL import Image
 
 from auto_seg_loss.data import DatasetError
@@ -59,6 +60,25 @@ def own_shapes(shapes, tmp_path, monkeypatch) -> Path:
 def test_options(tiny_config, options, named):
     with pytest.raises(ConfigError, match=named):
         load_config(str(tiny_config), options)
+
+
+@pytest.mark.parametrize("line", ["def broken(:", "{}['mine']", "float('mine')"])
+def test_a_module_of_the_user_that_raises_keeps_its_traceback(
+    make_cfg, tmp_path, monkeypatch, line
+):
+    (tmp_path / "raises.py").write_text(line)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        make_cfg("IMPORTS", "['raises']")
+    first, *trace = str(caught.value).splitlines()
+    assert first == "IMPORTS 'raises' raised:"
+    assert trace[0].startswith("Traceback") and f"    {line}" in trace
+
+
+def test_a_loader_of_the_user_that_raises_is_named(shapes, make_cfg, monkeypatch):
+    monkeypatch.setitem(DatasetCatalog.data, "shapes_sem_seg_test", lambda: [float("mine")])
+    with pytest.raises(ConfigError, match="data set 'shapes_sem_seg_test': could not convert"):
+        check_test_data(make_cfg())
 
 
 @pytest.mark.parametrize(

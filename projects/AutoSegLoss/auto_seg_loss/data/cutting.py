@@ -12,6 +12,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from auto_seg_loss.runtime.errors import ConfigError
+
 from .catalog import Pairs, some
 
 
@@ -105,16 +107,16 @@ def groups_of(dicts: Pairs, groups: str) -> list[str]:
     """The group of each image: what the first bracket of the regular expression finds in its name
     without folder, or the whole expression if it has none.
 
-    ValueError: an image in whose name nothing is found, or no regular expression.
+    ConfigError: an image in whose name nothing is found, or no regular expression.
     """
     try:
         found = [re.search(groups, os.path.basename(_file_name(item))) for item in dicts]
     except re.error as error:
         words = f"DATASETS.FOLDER.GROUPS {groups!r} is no regular expression: {error}"
-        raise ValueError(words) from None
+        raise ConfigError(words) from None
     if lonely := [_file_name(item) for item, match in zip(dicts, found, strict=True) if not match]:
         words = f"DATASETS.FOLDER.GROUPS {groups!r} finds no group in {len(lonely)} names"
-        raise ValueError(f"{words}: {some(lonely)}")
+        raise ConfigError(f"{words}: {some(lonely)}")
     return [match[1 if match.re.groups else 0] or "" for match in found if match]
 
 

@@ -91,6 +91,7 @@ def look_at_data(cfg: CfgNode, name: str) -> Labels:
     check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, name)
     with config_errors():
         check_palette(cfg.INPUT.LABEL_PALETTE)
+    with config_errors(f"data set {name!r}"):  # whose loader may be the user's
         dicts = DatasetCatalog.get(name)
     return verify_dataset(name, dicts, cfg.INPUT.LABEL_PALETTE)
 
