@@ -16,6 +16,7 @@ import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warn
 
 import argparse
 import os
+from pathlib import Path
 
 from auto_seg_loss.runtime.scripts import at_least, explain_user_errors, say_how_to_go_on
 from auto_seg_loss.study.finding import find_loss
@@ -28,6 +29,18 @@ def main() -> None:
     arguments = _parser().parse_args()
     with explain_user_errors(), say_how_to_go_on():
         print(find_loss(Wish(**vars(arguments))))
+
+
+def _file(text: str) -> Path:
+    if not (path := user_path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return path
+
+
+def _folder(text: str) -> Path:
+    if (path := user_path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"expected a folder, new or of this run; {path} is a file")
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         default=30.0,
         help="for all of it; says so if they are too few (default: %(default)s)",
     )
-    add("--output", required=True, type=user_path, metavar="DIR")
+    add("--output", required=True, type=_folder, metavar="DIR")
     add(
         "--classes",
-        type=user_path,
+        type=_file,
         metavar="FILE",
         help="names, one per line (default: classes.txt)",
     )
