@@ -98,6 +98,7 @@ def test_a_loader_of_the_user_that_raises_is_named(shapes, make_cfg, monkeypatch
         (check_test_size, (HEAD + "NAME", "DeepLabV3PlusHead"), r"cannot score .*test_00000\.jpg"),
         (check_loss, weights([1.0] * 6 + [-1.0]), "LOSS_CLASS_WEIGHTS"),
         (check_loss, (HEAD + "LOSS_SPEC", "miou"), r"LOSS_SPEC 'miou' is not used"),
+        (check_loss, (HEAD + "LOSS_CLASS_WEIGHTS", [1.0] * 7), "WEIGHTS is not used .*weighted_"),
         (check_loss, (HEAD + "LOSS_TYPE", "dyce"), r"LOSS_TYPE 'dyce'; known .*cross_entropy"),
         (check_loss, (HEAD + "LOSS_TYPE", "auto_seg_loss"), r"LOSS_SPEC"),
         (network_on_meta, (HEAD + "NAME", "NoHead"), "NoHead"),

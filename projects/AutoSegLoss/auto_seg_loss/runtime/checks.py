@@ -79,7 +79,7 @@ def check_weights(cfg: CfgNode) -> None:
 
 
 def check_loss(cfg: CfgNode) -> None:
-    """Refuse an unknown loss, an unusable spec, a spec or a loss that would not be used."""
+    """Refuse an unknown loss, an unusable spec; a spec, weights or a loss that are not used."""
     build_loss(cfg)
     replaces_loss(cfg)
     head = cfg.MODEL.SEM_SEG_HEAD
@@ -87,6 +87,11 @@ def check_loss(cfg: CfgNode) -> None:
         raise ConfigError(
             f"MODEL.SEM_SEG_HEAD.LOSS_SPEC {head.LOSS_SPEC!r} is not used by LOSS_TYPE "
             f'{head.LOSS_TYPE!r}; set LOSS_TYPE to "auto_seg_loss", or LOSS_SPEC to "".'
+        )
+    if head.LOSS_CLASS_WEIGHTS and head.LOSS_TYPE == "cross_entropy":  # a loss of your own may
+        raise ConfigError(
+            "MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS is not used by LOSS_TYPE 'cross_entropy'; set "
+            'LOSS_TYPE to "weighted_cross_entropy", or LOSS_CLASS_WEIGHTS to [].'
         )
 
 
