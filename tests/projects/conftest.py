@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,22 @@ def shapes(shapes_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny data set, known to this process."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(shapes_root))
     return shapes_root
+
+
+@pytest.fixture
+def own_shapes(
+    shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """``own_shapes("train")``: makes an image longer, of a copy of the data set that is known to
+    this process."""
+    copy = shutil.copytree(shapes_root, tmp_path / "datasets")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+
+    def lengthen(part: str) -> None:
+        first = min((copy / "shapes" / "JPEGImages").glob(f"{part}_*"))
+        first.write_bytes(first.read_bytes() + b"longer")
+
+    return lengthen
 
 
 @pytest.fixture(scope="session")

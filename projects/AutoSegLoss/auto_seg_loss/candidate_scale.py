@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import build_train_loader
-from auto_seg_loss.evaluation import Dicts
+from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.train_loop import train
@@ -33,7 +33,7 @@ BATCHES = 4
 """How many the gradients are averaged over."""
 
 
-def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts: Dicts) -> Batches:
+def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts: Pairs) -> Batches:
     """Batches of ``dicts`` as ``model``, trained for SEARCH.SCALE_ITERS from ``start``, sees them.
 
     () where that is 0: candidates are then not scaled. The weights of ``model`` change.

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
+from auto_seg_loss.data.facts import ignore_label_of
 from auto_seg_loss.data.file_scan import Seen
 from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.runtime.checks import check_train_data
@@ -70,7 +70,7 @@ def class_weights(cfg: CfgNode, rule: str) -> list[float]:
         count_pixels(
             check_data(cfg, name).values(),
             cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
-            MetadataCatalog.get(name).get("ignore_label", 255),
+            ignore_label_of(name),
         )
         for name in cfg.DATASETS.TRAIN
     )

@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 from torch import nn
 
+from auto_seg_loss.data.catalog import Pairs
+from auto_seg_loss.data.facts import ignore_label_of
 from auto_seg_loss.data.labels import Palette, read_label
 from auto_seg_loss.data.mapper import build_mapper
 from autoseg_core import PAPER_METRICS, SegmentationScores
 from autoseg_core.metrics.protocols import ProtocolName
 
 logger = logging.getLogger(__name__)
-
-Dicts = list[dict[str, Any]]
-"""Records of a data set, as Detectron2's catalog gives them."""
 
 
 class SegmentationScoresEvaluator(DatasetEvaluator):
@@ -42,7 +41,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
 
     def __init__(
         self,
-        dicts: list[dict[str, Any]],
+        dicts: Pairs,
         class_names: list[str],
         ignore_label: int,
         *,
@@ -138,7 +137,7 @@ def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
     return (*PAPER_METRICS, *cfg.TEST.METRICS)
 
 
-def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any]:
+def build_test_loader(cfg: CfgNode, dicts: Pairs, crop: int = 0) -> Iterable[Any]:
     """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
     mapper = build_mapper(cfg, False, crop, dicts)
     workers = cfg.DATALOADER.NUM_WORKERS
@@ -147,7 +146,7 @@ def build_test_loader(cfg: CfgNode, dicts: Dicts, crop: int = 0) -> Iterable[Any
 
 def build_evaluator(
     cfg: CfgNode,
-    dicts: Dicts,
+    dicts: Pairs,
     dataset_name: str,
     metrics: Sequence[str] = PAPER_METRICS,
     protocols: Sequence[ProtocolName] = (),
@@ -156,11 +155,10 @@ def build_evaluator(
 
     protocols: those to report beside TEST.PROTOCOL.
     """
-    metadata = MetadataCatalog.get(dataset_name)
     return SegmentationScoresEvaluator(
         dicts,
-        metadata.stuff_classes,
-        metadata.get("ignore_label", 255),
+        MetadataCatalog.get(dataset_name).stuff_classes,
+        ignore_label_of(dataset_name),
         protocol=cfg.TEST.PROTOCOL,
         tolerance=cfg.TEST.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
@@ -187,7 +185,7 @@ def evaluate(
 def score(
     cfg: CfgNode,
     model: nn.Module,
-    dicts: Dicts,
+    dicts: Pairs,
     dataset_name: str,
     metrics: Sequence[str] = PAPER_METRICS,
     crop: int = 0,

@@ -14,9 +14,8 @@ from detectron2.config import CfgNode
 from torch import Tensor
 
 from auto_seg_loss.config import changed, project_defaults, register_names
-from auto_seg_loss.data.catalog import datasets_root
+from auto_seg_loss.data.catalog import Pairs, datasets_root
 from auto_seg_loss.data.splits import FILE_KEYS
-from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_config
 from auto_seg_loss.runtime.errors import ConfigError
 from rl.executors import EXECUTORS, Candidate, Executor, ExecutorError, make_executor
@@ -129,7 +128,7 @@ def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], Detectron
 
 
 def proxy_in_worker(
-    config: str, datasets: str, start: dict[str, Tensor], search: Dicts, holdout: Dicts
+    config: str, datasets: str, start: dict[str, Tensor], search: Pairs, holdout: Pairs
 ) -> DetectronProxy:
     """The proxy of a search's config, as YAML, on images and from weights that the driver has sent.
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import DATA_ERRORS
-from auto_seg_loss.evaluation import Dicts
+from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.features.stacked import evaluate_stacked
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
@@ -70,7 +70,7 @@ def from_config(config_file: str, opts: Sequence[Any] = ()) -> DetectronProxy:
 
 
 def build_proxy(
-    cfg: CfgNode, train_dicts: Dicts, holdout: Dicts, network: nn.Module | None = None
+    cfg: CfgNode, train_dicts: Pairs, holdout: Pairs, network: nn.Module | None = None
 ) -> DetectronProxy:
     """The proxy of a search's config at its warm start, which is made when its file is missing.
 

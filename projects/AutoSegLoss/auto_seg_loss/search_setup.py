@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import reduce
 from operator import getitem
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import assert_disjoint, carve
-from auto_seg_loss.evaluation import Dicts
+from auto_seg_loss.data.catalog import Pairs
+from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from autoseg_core import (
     Constraints,
@@ -65,7 +64,7 @@ def loss_name(cfg: CfgNode) -> str:
     return cfg.SEARCH.NAME or "-".join([*parts, cfg.SEARCH.SURFACE])
 
 
-def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
+def build_sets(cfg: CfgNode) -> tuple[Pairs, Pairs]:
     """Images to train proxies on and to score them on; both kept apart from DATASETS.TEST."""
     train_dicts = records_of(cfg.DATASETS.TRAIN)
     hold = cfg.SEARCH.HOLDOUT
@@ -75,8 +74,9 @@ def build_sets(cfg: CfgNode) -> tuple[Dicts, Dicts]:
         with config_errors("SEARCH.HOLDOUT"):
             train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
     assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
-    assert_disjoint(holdout, records_of(cfg.DATASETS.TEST))
-    assert_disjoint(train_dicts, records_of(cfg.DATASETS.TEST), "the search set")
+    test = records_of(cfg.DATASETS.TEST)
+    assert_disjoint(holdout, test)
+    assert_disjoint(train_dicts, test, "the search set")
     return train_dicts, holdout
 
 
@@ -90,11 +90,6 @@ def check_problem(cfg: CfgNode) -> None:
     metrics = reward_objective(cfg).reported
     SegmentationScores(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, metrics=metrics)
     build_sets(cfg)
-
-
-def records_of(names: Iterable[str]) -> Dicts:
-    """The records of data sets, one after the other."""
-    return [record for name in names for record in DatasetCatalog.get(name)]
 
 
 def without(cfg: CfgNode, *keys: str) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog
 from detectron2.engine import DefaultTrainer, create_ddp_model
 from detectron2.evaluation import DatasetEvaluators, verify_results
 from detectron2.utils import comm
 
 from auto_seg_loss.data import build_train_loader
+from auto_seg_loss.data.facts import label_rule
 from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
 from auto_seg_loss.hooks import SamplePictures, WholeSteps, build_hooks, build_writers
 from auto_seg_loss.modeling import build_model
@@ -65,9 +66,8 @@ class Trainer(TrainLoop):
         """The scores on DATASETS.TEST; pictures of TEST.SAMPLES images go to the event storage."""
         evaluators = []
         for name in self.cfg.DATASETS.TEST:
-            dicts, metadata = DatasetCatalog.get(name), MetadataCatalog.get(name)
-            palette = self.cfg.INPUT.LABEL_PALETTE
-            pictures = SamplePictures(dicts, metadata, name, self.cfg.TEST.SAMPLES, palette)
+            dicts, rule = DatasetCatalog.get(name), label_rule(self.cfg, [name])
+            pictures = SamplePictures(dicts, name, self.cfg.TEST.SAMPLES, rule)
             scores = build_evaluator(self.cfg, dicts, name, metrics_of(self.cfg))
             evaluators.append(DatasetEvaluators([scores, pictures]))
         with undisturbed(self.cfg.MODEL.DEVICE):  # a checkpoint comes before its evaluation

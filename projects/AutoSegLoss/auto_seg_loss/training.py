@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auto_seg_loss.candidate_scale import reference_batches, scaled
-from auto_seg_loss.evaluation import Dicts, score
+from auto_seg_loss.data.catalog import Pairs
+from auto_seg_loss.evaluation import score
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 from auto_seg_loss.search_setup import build_space, candidate_spec, reward_objective
@@ -37,8 +38,8 @@ class TrainingSetup:
     cfg: CfgNode
     model: Any
     start: dict[str, Tensor]
-    search: Dicts
-    holdout: Dicts
+    search: Pairs
+    holdout: Pairs
 
     def __post_init__(self) -> None:
         self.space = build_space(self.cfg)

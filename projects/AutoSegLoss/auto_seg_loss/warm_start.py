@@ -15,8 +15,8 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from auto_seg_loss.config import changed, plain
+from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.data.splits import files_digest
-from auto_seg_loss.evaluation import Dicts
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
@@ -42,7 +42,7 @@ _FREE_KEYS = (
 )
 
 
-def warm_start(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> dict[str, Tensor]:
+def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor]:
     """State dict that proxies start from.
 
     Trains ``model``, whose loss is cross entropy, for SEARCH.WARM_START.MAX_ITER iterations on
@@ -88,7 +88,7 @@ def state_digest(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _train(cfg: CfgNode, model: nn.Module, dicts: Dicts) -> None:
+def _train(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> None:
     try:
         train(cfg, model, dicts, cfg.SEED)
     except FloatingPointError as error:

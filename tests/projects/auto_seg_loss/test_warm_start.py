@@ -76,11 +76,11 @@ def test_one_made_with_other_settings_is_refused(start, trainings, path, options
     assert len(trainings) == 1 and path.is_file()
 
 
-def test_one_made_from_other_files_of_the_same_names_is_refused(start, trainings, monkeypatch):
-    start()
-    monkeypatch.setattr(warm_start_module, "files_digest", lambda dicts: "others")
+def test_one_made_from_other_files_of_the_same_names_is_refused(start, own_shapes):
+    start("SEARCH.HOLDOUT.DATASETS", ("shapes_sem_seg_val",))
+    own_shapes("train")
     with pytest.raises(ConfigError, match="lengths of images or labels"):
-        start()
+        start("SEARCH.HOLDOUT.DATASETS", ("shapes_sem_seg_val",))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ file_scan.py every file looked at once       verify.py              checks befor
 train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
 neighbours.py frames of films in two parts   report.py              what data sets hold, as text
+facts.py    what the catalogs know of a data set
 builtin_datasets.py VOC, Cityscapes, ADE20K, CamVid, shapes
 """
 

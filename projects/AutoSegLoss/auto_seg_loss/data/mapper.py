@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
+from .facts import label_rule
 from .images import read_image
 from .labels import read_label
 
@@ -61,13 +61,8 @@ class SemSegMapper:
         self._rule: dict[str, Any] = {}
         if self._labelled:  # centre crops are of the hold-out
             held_out = () if is_train else cfg.SEARCH.HOLDOUT.DATASETS
-            num_classes, ignore_label = labels_of(held_out or cfg.DATASETS.TRAIN)
-            self._rule = {
-                "num_classes": num_classes,
-                "ignore_label": ignore_label,
-                "ignore_value": cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255,
-                "palette": tuple(map(tuple, cfg.INPUT.LABEL_PALETTE)),
-            }
+            void = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255
+            self._rule = label_rule(cfg, held_out or cfg.DATASETS.TRAIN, void)
         mode = "training" if is_train else "inference"
         logging.getLogger(__name__).info("Augmentations used in %s: %s", mode, augmentations)
 
@@ -129,19 +124,6 @@ def build_augmentations(cfg: CfgNode, is_train: bool, crop: int = 0) -> list[T.A
         )
         augmentations.insert(1, random_crop)
     return [*augmentations, CenterCrop(crop)] if crop and not is_train else augmentations
-
-
-def labels_of(names: tuple[str, ...]) -> tuple[int, int]:
-    """(number of classes, ignore label) that all named data sets share."""
-    found = {}
-    for name in names:
-        metadata = MetadataCatalog.get(name)
-        found[name] = (len(metadata.stuff_classes), metadata.get("ignore_label", 255))
-    if len(set(found.values())) > 1:
-        raise ValueError(
-            f"data sets used together must agree in (number of classes, ignore label), got {found}"
-        )
-    return found[names[0]]
 
 
 def build_mapper(

@@ -12,16 +12,11 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from tabulate import tabulate
 
 from .catalog import files_by_stem, some, unpaired
+from .facts import data_sets, ignore_label_of
 from .file_scan import count_values
 from .folder import PARTS, Folder
 from .neighbours import alike_neighbours
 from .verify import Labels, look_at_data
-
-
-def data_sets(cfg: CfgNode) -> list[str]:
-    """The names in DATASETS.TRAIN, SEARCH.HOLDOUT.DATASETS and DATASETS.TEST, each once."""
-    names = (*cfg.DATASETS.TRAIN, *cfg.SEARCH.HOLDOUT.DATASETS, *cfg.DATASETS.TEST)
-    return list(dict.fromkeys(names))
 
 
 def data_report(cfg: CfgNode) -> str:
@@ -41,8 +36,7 @@ def data_report(cfg: CfgNode) -> str:
 
 
 def _classes(name: str) -> tuple[tuple[str, ...], int]:
-    metadata = MetadataCatalog.get(name)
-    return tuple(metadata.stuff_classes), metadata.get("ignore_label", 255)
+    return tuple(MetadataCatalog.get(name).stuff_classes), ignore_label_of(name)
 
 
 def _left_out(cfg: CfgNode) -> str:

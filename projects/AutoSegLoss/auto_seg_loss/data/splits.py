@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from detectron2.data import DatasetCatalog
 
 from .catalog import Pairs, some
+from .facts import records_of
 
 FILE_KEYS = ("file_name", "sem_seg_file_name")
 
@@ -122,4 +122,4 @@ def files_digest(dicts: Pairs) -> str:
 
 def images_digest(names: Iterable[str]) -> str:
     """``files_digest`` of data sets by name, one after the other."""
-    return files_digest([item for name in names for item in DatasetCatalog.get(name)])
+    return files_digest(records_of(names))

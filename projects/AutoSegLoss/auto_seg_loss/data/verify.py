@@ -14,6 +14,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 
 from .catalog import LISTED, Pairs
+from .facts import ignore_label_of
 from .file_scan import Seen, count_values, look_at_images, look_at_labels
 from .images import read_image
 from .labels import REMEDY, Palette, check_palette, unfit_values
@@ -67,7 +68,7 @@ def check_data(cfg: CfgNode, name: str) -> Labels:
             void, or black images.
     """
     labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    ignore_label = MetadataCatalog.get(name).get("ignore_label", 255)
+    ignore_label = ignore_label_of(name)
     palette = cfg.INPUT.LABEL_PALETTE
     if words := unfit_values({row[3] for row in palette}, classes, ignore_label):
         raise ConfigError(f"INPUT.LABEL_PALETTE, data set {name!r}: {words}.")

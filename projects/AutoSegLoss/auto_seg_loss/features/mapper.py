@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
-from auto_seg_loss.data.labels import Palette, read_label
-from auto_seg_loss.data.mapper import labels_of
+from auto_seg_loss.data.facts import label_rule, records_of
+from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.features.store import feature_store, image_size
 from auto_seg_loss.features.whitening import whitening_of
 from auto_seg_loss.runtime.errors import ConfigError
@@ -47,12 +46,11 @@ class FeatureMapper:
         self._store = feature_store(cfg)
         self._scales = tuple(cfg.FEATURES.SCALES) if is_train else (1.0,)
         self._store.prepare([record["file_name"] for record in dicts], self._scales)
-        records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
-        self._whitening = whitening_of(self._store, [r["file_name"] for r in records])
+        paths = [record["file_name"] for record in records_of(cfg.DATASETS.TRAIN)]
+        self._whitening = whitening_of(self._store, paths)
         self._flips = is_train and cfg.INPUT.RANDOM_FLIP == "horizontal"
-        ignore_value = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
-        palette = tuple(tuple(row) for row in cfg.INPUT.LABEL_PALETTE)
-        self._rule = (*labels_of(cfg.DATASETS.TRAIN), ignore_value, palette)
+        void = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE
+        self._rule = label_rule(cfg, cfg.DATASETS.TRAIN, void)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """See the class. OSError for a file that cannot be read."""
@@ -65,27 +63,18 @@ class FeatureMapper:
         result["size"] = window.size
         if self.is_train:
             height, width = (side // self._store.finest for side in self._store.size)
-            whole = _small_label(result["sem_seg_file_name"], window.cells, self._rule)
+            whole = _small_label(result["sem_seg_file_name"], window.cells, **self._rule)
             small = whole[window.shown]
-            label = np.full((height, width), self._rule[2], dtype=np.int64)
+            label = np.full((height, width), self._rule["ignore_value"], dtype=np.int64)
             label[: small.shape[0], : small.shape[1]] = small[:, ::-1] if mirrored else small
             result["sem_seg"] = torch.from_numpy(label)
         return result
 
 
 @cache  # a search reads each label thousands of times
-def _small_label(
-    path: str, size: tuple[int, int], rule: tuple[int, int, int, Palette]
-) -> NDArray[np.uint8]:
-    """The label at the centres of (rows, columns) equal cells."""
-    num_classes, ignore_label, ignore_value, palette = rule
-    label = read_label(
-        path,
-        num_classes=num_classes,
-        ignore_label=ignore_label,
-        ignore_value=ignore_value,
-        palette=palette,
-    )
+def _small_label(path: str, size: tuple[int, int], **rule: Any) -> NDArray[np.uint8]:
+    """The label, read by a ``label_rule``, at the centres of (rows, columns) equal cells."""
+    label = read_label(path, **rule)
     rows, columns = (
         ((np.arange(cells) + 0.5) * side / cells).astype(np.int64)
         for cells, side in zip(size, label.shape, strict=True)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from detectron2.data import MetadataCatalog
 from detectron2.engine import HookBase
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
 from auto_seg_loss.data import read_image, read_label
-from auto_seg_loss.data.labels import Palette
+from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.visualize import (
     Image,
     Labels,
@@ -29,8 +30,6 @@ from autoseg_core.plot import draw_losses
 from rl.figures import figure_to_image
 
 from .counts import searched_loss
-
-VOID = 255
 
 
 class Surfaces(HookBase):
@@ -54,26 +53,23 @@ class SamplePictures(DatasetEvaluator):
 
     Args:
         dicts: the data set's records with "file_name" and "sem_seg_file_name".
-        metadata: the data set's; stuff_classes, stuff_colors and ignore_label are read.
-        name: of the data set.
+        name: of the data set, whose colours are those of its metadata.
         count: how many images, evenly spread over ``dicts``.
-        palette: INPUT.LABEL_PALETTE.
+        rule: the data set's ``label_rule``.
         longest: pixels; larger images are shown smaller.
     """
 
     def __init__(
         self,
-        dicts: list[dict[str, Any]],
-        metadata: Any,
+        dicts: Pairs,
         name: str,
         count: int,
-        palette: Palette = (),
+        rule: dict[str, Any],
         longest: int = 320,
     ) -> None:
         self._chosen = {item["file_name"]: item for item in evenly_spread(dicts, count)}
-        self._colours = class_colours(metadata)
-        self._ignore_label = metadata.get("ignore_label", VOID)
-        self._name, self._palette, self._longest = name, palette, longest
+        self._colours = class_colours(MetadataCatalog.get(name))
+        self._name, self._rule, self._longest = name, rule, longest
         self.reset()
 
     def reset(self) -> None:
@@ -98,17 +94,10 @@ class SamplePictures(DatasetEvaluator):
                 put_image(tag, self._draw(item, predictions[path]))
 
     def _draw(self, item: dict[str, Any], prediction: Labels) -> Image:
-        classes = len(self._colours)
         image = shrunk(read_image(item["file_name"], "RGB"), self._longest)
-        target = read_label(
-            item["sem_seg_file_name"],
-            num_classes=classes,
-            ignore_label=self._ignore_label,
-            palette=self._palette,
-        )
-        target = shrunk(target, self._longest)
+        target = shrunk(read_label(item["sem_seg_file_name"], **self._rule), self._longest)
         row = [image, *(overlay(image, labels, self._colours) for labels in (target, prediction))]
-        return grid([[*row, boundary_overlay(image, prediction, target, classes)]])
+        return grid([[*row, boundary_overlay(image, prediction, target, len(self._colours))]])
 
 
 def evenly_spread(items: list[Any], count: int) -> list[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from detectron2.config import CfgNode
 
+from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.study.jobs import Job, run_jobs, told
@@ -64,10 +65,10 @@ class Comparison:
     def __post_init__(self) -> None:
         self.holdout = _sole("SEARCH.HOLDOUT.DATASETS", self.cfg.SEARCH.HOLDOUT.DATASETS)
         self.test = _sole("DATASETS.TEST", self.cfg.DATASETS.TEST)
-        build_sets(self.cfg)  # which refuses parts that share images
-        output = Path(self.cfg.OUTPUT_DIR)
+        train, holdout = build_sets(self.cfg)  # which refuses parts that share images
+        output, records = Path(self.cfg.OUTPUT_DIR), [*train, *holdout, *records_of([self.test])]
         seeds = (*self.rate_seeds, *range(1, self.seeds + 1))
-        self.record = Record(output / RECORD, comparison_settings(self.cfg, seeds))
+        self.record = Record(output / RECORD, comparison_settings(self.cfg, records, seeds))
         if not self.record.results:  # of other settings, which its scale depends on
             for left in output.glob(SOFT_FILES):
                 left.unlink()

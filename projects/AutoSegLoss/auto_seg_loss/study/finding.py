@@ -11,14 +11,14 @@ import torch
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import changed
-from auto_seg_loss.data.report import data_report, data_sets
+from auto_seg_loss.data.facts import data_sets, records_of
+from auto_seg_loss.data.report import data_report
 from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.features.store import feature_store
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
-from auto_seg_loss.search_setup import records_of
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_configs import OWN, Wish
 from auto_seg_loss.study.finding_report import Found, write_report

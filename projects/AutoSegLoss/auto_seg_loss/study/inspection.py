@@ -27,14 +27,16 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog
 from PIL import Image
 from torch import Tensor
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import read_image, read_label
+from auto_seg_loss.data.catalog import Pairs
+from auto_seg_loss.data.facts import label_rule
+from auto_seg_loss.data.labels import read_values
 from auto_seg_loss.evaluation import (
-    Dicts,
     SegmentationScoresEvaluator,
     build_evaluator,
     build_test_loader,
@@ -120,7 +122,7 @@ def save_predictions(cfg: CfgNode, model: torch.nn.Module, folder: Path) -> None
             Image.fromarray(labels).save(partial, "PNG")
 
 
-def shown_records(cfg: CfgNode) -> Dicts:
+def shown_records(cfg: CfgNode) -> Pairs:
     """The records of STUDY.IMAGES images, evenly spread over the test set."""
     return evenly_spread(scored_set(cfg), cfg.STUDY.IMAGES)
 
@@ -131,15 +133,12 @@ def gallery(
     """Rows of pictures, one for each image that is shown: the image (H, W, 3), and
     ``draw(image, labels, truth)`` for the truth (H, W), void as 255, and for what is kept in each
     of ``folders``."""
-    classes = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
-    void = MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("ignore_label", 255)
-    rows = []
+    rule, rows = label_rule(cfg, cfg.DATASETS.TEST[:1]), []
     for record in shown_records(cfg):
-        image, path = read_image(record["file_name"], "RGB"), record["sem_seg_file_name"]
-        palette = cfg.INPUT.LABEL_PALETTE
-        truth = read_label(path, num_classes=classes, ignore_label=void, palette=palette)
+        image = read_image(record["file_name"], "RGB")
+        truth = read_label(record["sem_seg_file_name"], **rule)
         files = [str(prediction_file(folder, record)) for folder in folders]
-        guesses = [read_label(one, num_classes=classes, ignore_label=255) for one in files]
+        guesses = [read_values(file) for file in files]
         image, truth, *guesses = (shrunk(one, LONGEST) for one in (image, truth, *guesses))
         rows.append([image, *(draw(image, labels, truth) for labels in (truth, *guesses))])
     return rows
@@ -155,13 +154,13 @@ def prediction_file(folder: Path, record: dict[str, Any]) -> Path:
     return folder / f"{Path(record['file_name']).stem}.png"
 
 
-def scored_set(cfg: CfgNode) -> Dicts:
+def scored_set(cfg: CfgNode) -> Pairs:
     """The records of the first of DATASETS.TEST."""
     return DatasetCatalog.get(cfg.DATASETS.TEST[0])
 
 
 def _predicted(
-    cfg: CfgNode, model: torch.nn.Module, records: Dicts
+    cfg: CfgNode, model: torch.nn.Module, records: Pairs
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each record as the network gets it, and what it makes of it."""
     if not records:

@@ -17,10 +17,11 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.candidate_scale import Batches, reference_batches, scaled
 from auto_seg_loss.config import project_defaults, register_names
+from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import build_proxy, proxy_config, starting_network
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.search_setup import build_sets, records_of
+from auto_seg_loss.search_setup import build_sets
 from autoseg_core import LossSpec, Objective, SearchSpace, load_spec, search_space
 from autoseg_core.surrogates.soft import soft_spec
 from rl.journal import JournalError, Record, read_journal

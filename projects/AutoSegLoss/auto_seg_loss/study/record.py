@@ -13,10 +13,11 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
+from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.search_setup import records_of, reward_objective, without
+from auto_seg_loss.search_setup import reward_objective, without
 from auto_seg_loss.study.losses import UNSEARCHED
 from auto_seg_loss.weights import weights_digest
 from autoseg_core.files import DamagedFileError, file_digest, parse_json, replacing
@@ -130,14 +131,15 @@ def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
     return config
 
 
-def comparison_settings(cfg: CfgNode, seeds: Iterable[int]) -> dict[str, Any]:
+def comparison_settings(cfg: CfgNode, records: Pairs, seeds: Iterable[int]) -> dict[str, Any]:
     """What the trainings of a comparison depend on: beside the config the files that it names, the
-    start weights of each seed among them, and what unsearched surrogates are made of."""
-    sets = (*cfg.DATASETS.TRAIN, *cfg.SEARCH.HOLDOUT.DATASETS, *cfg.DATASETS.TEST)
+    start weights of each seed among them, and what unsearched surrogates are made of.
+
+    records: those of the data sets for training, hold-out and test, in this order.
+    """
     start, unsearched = cfg.MODEL.WEIGHTS, {key: cfg.SEARCH[key] for key in UNSEARCHED}
     if cfg.SEARCH.SCALE_ITERS:
         unsearched |= {"BASE_LR": cfg.SOLVER.BASE_LR, "SEED": cfg.SEED}
-    records = records_of(sets)
     return {
         **pinned_settings(cfg),
         "unsearched": unsearched,

@@ -16,6 +16,7 @@ from detectron2.utils.env import seed_all_rng
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import DATA_ERRORS
+from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.evaluation import score
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import starting_network
@@ -24,7 +25,6 @@ from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.log_levels import logs_off, only_warnings
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.runtime.resume import begin_training
-from auto_seg_loss.search_setup import records_of
 from auto_seg_loss.study.inspection import measure, measures, save_predictions
 from auto_seg_loss.study.record import Result, Trial, changed_settings, reported
 from auto_seg_loss.train_loop import train

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.data.catalog import folder_pairs, listed_pairs
+from auto_seg_loss.data.catalog import (
+    datasets_root,
+    folder_pairs,
+    listed_pairs,
+    register,
+    unregister,
+)
+from auto_seg_loss.data.facts import ignore_label_of, records_of
 
 
 def touch(folder, *names):
@@ -64,3 +71,22 @@ A = ("JPEGImages/a.jpg", "SegmentationClass/a.png")
 )
 def test_rows_of_a_list(voc_list, row, pair):
     assert voc_list(f"{row}\n") == [pair]
+
+
+def test_a_set_is_read_once_for_each_root_and_cannot_be_spoilt(monkeypatch):
+    places = []
+
+    def load():
+        places.append(datasets_root())
+        return [{"file_name": "a.jpg"}]
+
+    register("read_once", load, classes=["a"], colours=[(0, 0, 0)], ignore_label=7)
+    try:
+        for root in ("one", "one", "two"):
+            monkeypatch.setenv("DETECTRON2_DATASETS", root)
+            for record in records_of(["read_once", "read_once"]):
+                assert record.pop("file_name") == "a.jpg"
+        assert places == [Path("one"), Path("two")]
+        assert ignore_label_of("read_once") == 7
+    finally:
+        unregister("read_once")

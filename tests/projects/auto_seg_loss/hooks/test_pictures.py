@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from detectron2.data import Metadata
+from detectron2.data import MetadataCatalog
 from detectron2.utils.events import EventStorage
 from PIL import Image
 
@@ -14,7 +14,14 @@ from auto_seg_loss.visualize import BOTH, overlay
 from autoseg_core import load_loss
 
 COLOURS = [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
-METADATA = Metadata(stuff_classes=["a", "b", "c"], stuff_colors=COLOURS, ignore_label=9)
+RULE = {"num_classes": 3, "ignore_label": 9}
+
+
+@pytest.fixture(autouse=True)
+def colours():
+    MetadataCatalog.get("set").set(stuff_colors=COLOURS)
+    yield
+    MetadataCatalog.remove("set")
 
 
 @pytest.fixture
@@ -45,13 +52,13 @@ def shown(evaluator, dicts, label=1):
 
 
 def test_the_same_images_every_time(dicts):
-    evaluator = SamplePictures(dicts, METADATA, "set", 3)
+    evaluator = SamplePictures(dicts, "set", 3, RULE)
     tags = ["samples/set/image0", "samples/set/image2", "samples/set/image4"]
     assert list(shown(evaluator, dicts)) == list(shown(evaluator, dicts[::-1])) == tags
 
 
 def test_a_picture_is_image_truth_prediction_and_edges(dicts):
-    (picture,) = shown(SamplePictures(dicts, METADATA, "set", 1), dicts).values()
+    (picture,) = shown(SamplePictures(dicts, "set", 1, RULE), dicts).values()
     image, truth, prediction, edges = (picture[:, i * 24 : i * 24 + 20] for i in range(4))
     assert picture.shape == (12, 4 * 20 + 3 * 4, 3)
     assert (image == 100).all()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.runtime import resume
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
 from autoseg_core import load_spec
@@ -37,9 +36,11 @@ def test_another_config_is_refused_with_exactly_what_differs(saved, make_cfg):
     ]
 
 
-def test_other_images_are_refused(saved, make_cfg, monkeypatch):
+def test_other_images_are_refused(saved, own_shapes):
     cfg = saved()
-    monkeypatch.setattr(resume, "images_digest", lambda names: f"of others than {names}")
+    own_shapes("test")
+    check_resume(cfg)
+    own_shapes("train")
     with pytest.raises(ConfigError, match=r"DATASETS\.TRAIN: other images"):
         check_resume(cfg)
 

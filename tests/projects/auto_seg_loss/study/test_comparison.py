@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
@@ -191,15 +190,16 @@ def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp
 
 
 @pytest.mark.parametrize("what", ["images", "weights"])
-def test_a_record_is_of_its_files(make_cfg, shapes, tmp_path, monkeypatch, what):
-    copy, start = shutil.copytree(shapes, tmp_path / "datasets"), tmp_path / "start.pth"
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+def test_a_record_is_of_its_files(make_cfg, own_shapes, tmp_path, what):
+    start = tmp_path / "start.pth"
     start.write_bytes(b"1")
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", start)
     Comparison(cfg, 10).record.add(Trial("a", 1.0, 10, RATE_SEEDS[0]), {"scores": {}})
     assert Comparison(cfg, 10, seeds=9).record.results
-    changed = next((copy / "shapes").rglob("test_*.png")) if what == "images" else start
-    changed.write_bytes(changed.read_bytes() + b"longer")
+    if what == "images":
+        own_shapes("test")
+    else:
+        start.write_bytes(b"12")
     with pytest.raises(ConfigError, match=rf"{what}.*another OUTPUT_DIR"):
         Comparison(cfg, 10)
 
