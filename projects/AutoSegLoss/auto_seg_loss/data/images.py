@@ -9,6 +9,7 @@ Letters: H, W size of the image in pixels.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import numpy as np
 from detectron2.data import detection_utils
@@ -58,6 +59,12 @@ def check_image(path: str) -> tuple[int, int]:
         if not _ends_well(path, picture.format):
             picture.load()  # raises if data is missing; bytes after the end are harmless
         return upright_size(picture)
+
+
+@cache
+def image_size(path: str) -> tuple[int, int]:
+    """The same once in a process: a search asks for it in each of its trainings."""
+    return check_image(path)
 
 
 def _check_levels(picture: Image.Image) -> None:

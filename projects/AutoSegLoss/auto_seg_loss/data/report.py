@@ -12,7 +12,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from tabulate import tabulate
 
 from .catalog import files_by_stem, some, unpaired
-from .facts import data_sets, ignore_label_of
+from .facts import data_sets, ignore_label_of, records_of
 from .file_scan import count_values
 from .folder import PARTS, Folder
 from .neighbours import alike_neighbours
@@ -42,7 +42,8 @@ def _classes(name: str) -> tuple[tuple[str, ...], int]:
 def _left_out(cfg: CfgNode) -> str:
     """Files of DATASETS.FOLDER that are in none of its parts."""
     folder = Folder.of(cfg)
-    used = {realpath(item["file_name"]) for part in PARTS for item in folder.part(part)}
+    parts = records_of(f"{folder.keys.NAME}_sem_seg_{part}" for part in PARTS)
+    used = {realpath(item["file_name"]) for item in parts}
     files = [item["file_name"] for item in folder.all_pairs()]
     unused = [file for file in files if realpath(file) not in used]
     alone = [str(path) for path in unpaired(*files_by_stem(*folder.places))]

@@ -82,8 +82,7 @@ def split_lists(search: Pairs, holdout: Pairs, rule: dict[str, Any]) -> dict[str
         search, holdout: the two sets.
         rule: what they were carved by, plain JSON types; kept as it is.
     """
-    lists = {"search_names": _names(search), "holdout_names": _names(holdout)}
-    return {"rule": rule, **split_record(search, holdout), **lists}
+    return {"rule": rule, **split_record(search, holdout), "search_names": _names(search)}
 
 
 def assert_disjoint(

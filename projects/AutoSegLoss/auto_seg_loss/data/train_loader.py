@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -15,10 +14,9 @@ from detectron2.data import DatasetFromList, MapDataset, get_detection_dataset_d
 from detectron2.data.samplers import GroupedBatchSampler, TrainingSampler
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
-from PIL import Image
 from torch.utils.data import BatchSampler, DataLoader, Dataset, get_worker_info
 
-from .images import upright_size
+from .images import image_size
 from .mapper import build_mapper
 
 Place = tuple[int, int]
@@ -71,7 +69,8 @@ class TrainLoader:
         sampler = TrainingSampler(len(self.dicts), seed=self.seed)
         batches: Iterable[list[int]] = BatchSampler(sampler, self.batch_size, drop_last=True)
         if self.grouped:
-            kinds = [is_wide(record["file_name"]) for record in self.dicts]
+            sizes = (image_size(record["file_name"]) for record in self.dicts)
+            kinds = [width > height for height, width in sizes]
             batches = GroupedBatchSampler(sampler, kinds, self.batch_size)
         for number, batch in enumerate(batches):
             yield [(number * self.batch_size + i, index) for i, index in enumerate(batch)]
@@ -89,14 +88,6 @@ class _Placed(Dataset[Any]):
             (seed,) = np.random.SeedSequence((*self._key, number)).generate_state(1)
             seed_all_rng(int(seed))
         return self._dataset[index]
-
-
-@cache  # a search begins many trainings on the same files
-def is_wide(path: str) -> bool:
-    """Whether an image file is wider than high, turned as its EXIF tag says."""
-    with Image.open(path) as picture:
-        height, width = upright_size(picture)
-        return width > height
 
 
 def build_train_loader(cfg: CfgNode, dicts: list[dict[str, Any]] | None = None) -> TrainLoader:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,11 +58,7 @@ def features_digest(cfg: CfgNode, names: list[str]) -> str:
 
 @lru_cache
 def _content(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @cache

@@ -12,8 +12,9 @@ from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
 from auto_seg_loss.data.facts import label_rule, records_of
+from auto_seg_loss.data.images import image_size
 from auto_seg_loss.data.labels import read_label
-from auto_seg_loss.features.store import feature_store, image_size
+from auto_seg_loss.features.store import feature_store
 from auto_seg_loss.features.whitening import whitening_of
 from auto_seg_loss.runtime.errors import ConfigError
 

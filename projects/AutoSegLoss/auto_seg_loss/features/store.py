@@ -14,7 +14,7 @@ import logging
 import os
 import random
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from auto_seg_loss.config import changed
-from auto_seg_loss.data.images import check_image, read_image
+from auto_seg_loss.data.images import image_size, read_image
 from auto_seg_loss.features.backbone import features_digest, image_digest, trained_backbone
 from auto_seg_loss.features.geometry import Window, window_of
 from auto_seg_loss.features.network import feature_shapes
@@ -164,12 +164,6 @@ def feature_store(cfg: CfgNode) -> FeatureStore:
     head = "MODEL.SEM_SEG_HEAD."
     alike = {head + "LOSS_TYPE": "cross_entropy", head + "LOSS_SPEC": ""}
     return _store(changed(own, alike).dump())
-
-
-@cache
-def image_size(path: str) -> tuple[int, int]:
-    """(height, width) of an image file, turned as its EXIF tag says."""
-    return check_image(path)
 
 
 def _mapped(file: Path) -> NDArray[np.float16]:

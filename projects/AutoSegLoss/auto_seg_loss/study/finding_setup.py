@@ -15,9 +15,9 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
+from auto_seg_loss.data.images import image_size
 from auto_seg_loss.data.lists import read_lines, stem_of
 from auto_seg_loss.data.verify import look_at_data
-from auto_seg_loss.features.store import image_size
 from auto_seg_loss.runtime.checks import check_schedule
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
