@@ -73,10 +73,8 @@ def build_sets(cfg: CfgNode) -> tuple[Pairs, Pairs]:
     else:
         with config_errors("SEARCH.HOLDOUT"):
             train_dicts, holdout = carve(train_dicts, hold.FRACTION, hold.SEED, hold.BLOCK)
-    assert_disjoint(train_dicts, holdout, "the search set", "the hold-out set")
-    test = records_of(cfg.DATASETS.TEST)
-    assert_disjoint(holdout, test)
-    assert_disjoint(train_dicts, test, "the search set")
+    sets = {"the search set": train_dicts, "the hold-out set": holdout}
+    assert_disjoint({**sets, "the test set": records_of(cfg.DATASETS.TEST)})
     return train_dicts, holdout
 
 

@@ -49,7 +49,7 @@ def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (("DATASETS.TEST", f"('{TRAIN}',)"), "the hold-out set and the test set share 4 files"),
+        (("DATASETS.TEST", f"('{TRAIN}',)"), "the search set and the test set share 12 files"),
         (
             (HOLDOUT + "DATASETS", f"('{VAL}',)", "DATASETS.TEST", f"('{TRAIN}',)"),
             "the search set and the test set share 16 files",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -85,26 +86,22 @@ def split_lists(search: Pairs, holdout: Pairs, rule: dict[str, Any]) -> dict[str
     return {"rule": rule, **split_record(search, holdout), "search_names": _names(search)}
 
 
-def assert_disjoint(
-    first: Sequence[dict[str, Any]],
-    second: Sequence[dict[str, Any]],
-    first_name: str = "the hold-out set",
-    second_name: str = "the test set",
-) -> None:
-    """Refuses two sets that share an image or a label file, links followed.
+def assert_disjoint(sets: Mapping[str, Pairs]) -> None:
+    """Refuses sets, by what errors call them, that share an image or a label file, links followed.
 
     Raises:
-        SplitError: naming the shared files.
+        SplitError: naming two sets and the files that they share.
     """
-    shared = sorted(_real_files(first) & _real_files(second))
-    if shared:
-        raise SplitError(
-            f"{first_name} and {second_name} share {len(shared)} files: {some(shared)}; "
-            "scores on a test set that the search has seen mean nothing: use disjoint sets"
-        )
+    files = {name: _real_files(dicts) for name, dicts in sets.items()}
+    for first, second in combinations(files, 2):
+        if shared := sorted(files[first] & files[second]):
+            raise SplitError(
+                f"{first} and {second} share {len(shared)} files: {some(shared)}; "
+                "scores on a test set that the search has seen mean nothing: use disjoint sets"
+            )
 
 
-def _real_files(dicts: Sequence[dict[str, Any]]) -> set[str]:
+def _real_files(dicts: Pairs) -> set[str]:
     return {os.path.realpath(item[key]) for item in dicts for key in FILE_KEYS if item.get(key)}
 
 

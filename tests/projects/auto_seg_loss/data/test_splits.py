@@ -38,7 +38,7 @@ def test_halves_are_disjoint_complete_and_sorted(block):
     assert names(search) == sorted(names(search)) and names(holdout) == sorted(names(holdout))
     blocks = [{int(name[6:10]) // block for name in names(half)} for half in (search, holdout)]
     assert not set.intersection(*blocks)
-    assert_disjoint(holdout, search)
+    assert_disjoint({"search": search, "holdout": holdout})
 
 
 def test_equal_seeds_agree_in_any_order_and_others_differ():
@@ -66,13 +66,12 @@ def test_the_record_is_json_and_forgets_folders(tmp_path):
 
 
 def test_sets_that_meet_are_refused():
-    first, second = pairs(6)[:4], pairs(6)[2:]
-    words = r"the hold-out set and the test set share 4 files: .*0002\.jpg.*disjoint"
+    sets = {"the first": pairs(9)[6:], "the second": pairs(9)[:4], "the third": pairs(9)[2:6]}
+    words = r"the second and the third share 4 files: .*0002\.jpg.*disjoint"
     with pytest.raises(SplitError, match=words):
-        assert_disjoint(first, second)
-    with pytest.raises(ValueError, match="the reward set and camvid_val share"):
-        assert_disjoint(first, second, "the reward set", "camvid_val")
-    assert_disjoint(pairs(6)[:3], pairs(6)[3:])
+        assert_disjoint(sets)
+    sets["the third"] = pairs(9)[4:6]
+    assert_disjoint(sets)
 
 
 def test_links_are_followed(tmp_path):
@@ -82,4 +81,4 @@ def test_links_are_followed(tmp_path):
     first = [{"file_name": str(tmp_path / "train" / "a.jpg")}]
     second = [{"file_name": str(tmp_path / "test" / "a.jpg")}]
     with pytest.raises(SplitError, match=r"train/a\.jpg"):
-        assert_disjoint(first, second)
+        assert_disjoint({"the first": first, "the second": second})
