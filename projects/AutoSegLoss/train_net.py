@@ -17,7 +17,6 @@ from typing import Any, get_args
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from detectron2.engine import default_argument_parser, launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
@@ -97,9 +96,7 @@ def score(cfg: CfgNode, resume: bool) -> dict[str, Any]:
     model = build_model(cfg)
     WholeCheckpointer(model).load(str(weights or cfg.MODEL.WEIGHTS))
     evaluators = [
-        build_evaluator(
-            cfg, DatasetCatalog.get(name), name, metrics_of(cfg), get_args(ProtocolName)
-        )
+        build_evaluator(cfg, name, metrics_of(cfg), get_args(ProtocolName))
         for name in cfg.DATASETS.TEST
     ]
     results = evaluate(cfg, model, evaluators)

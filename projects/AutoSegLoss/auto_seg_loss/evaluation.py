@@ -8,18 +8,16 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any
 
-import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog, build_detection_test_loader
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, print_csv_format
 from detectron2.utils import comm
-from numpy.typing import NDArray
 from tabulate import tabulate
 from torch import nn
 
 from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import ignore_label_of
-from auto_seg_loss.data.labels import Palette, read_label
+from auto_seg_loss.data.facts import label_rule
+from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.data.mapper import build_mapper
 from autoseg_core import PAPER_METRICS, SegmentationScores
 from autoseg_core.metrics.protocols import ProtocolName
@@ -33,26 +31,20 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
     Counts are added image by image and no prediction is kept. In several processes each evaluates
     its share, and the counts, not the scores, are summed.
 
-    dicts: the data set's records with "file_name" and "sem_seg_file_name". class_names: length C.
-    ignore_label: void in the label files. protocol, settings: of
-    ``autoseg_core.SegmentationScores``. also: further protocols, scored in the same pass. palette:
-    INPUT.LABEL_PALETTE.
+    class_names: length C. rule: keywords of ``read_label`` for the label files. protocol, settings:
+    of ``autoseg_core.SegmentationScores``. also: further protocols, scored in the same pass.
     """
 
     def __init__(
         self,
-        dicts: Pairs,
-        class_names: list[str],
-        ignore_label: int,
+        class_names: Sequence[str],
+        rule: dict[str, Any],
         *,
         protocol: ProtocolName = "strict",
         also: Sequence[ProtocolName] = (),
-        palette: Palette = (),
         **settings: Any,
     ) -> None:
-        self._labels = {d["file_name"]: d["sem_seg_file_name"] for d in dicts}
-        self._class_names, self._ignore_label = list(class_names), ignore_label
-        self._palette = palette
+        self._class_names, self._rule = list(class_names), rule
         classes = len(self._class_names)
         self._all = [
             SegmentationScores(classes, ignore_index=255, protocol=one, **settings)
@@ -68,22 +60,16 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Add images: ``outputs[i]["sem_seg"]`` is (C, H, W), H and W those of the label.
 
-        The label is that of the input, "sem_seg", if it has one, as centre crops do, else the file.
+        The label is that of the input, "sem_seg", if it has one, as centre crops do, else that of
+        its file, "sem_seg_file_name".
         """
         for image, output in zip(inputs, outputs, strict=True):
-            target = image["sem_seg"] if "sem_seg" in image else self._label(image["file_name"])
+            target = image.get("sem_seg")
+            if target is None:
+                target = read_label(image["sem_seg_file_name"], **self._rule)
             prediction = output["sem_seg"].max(dim=0).indices.cpu()
             for scores in self._all:
                 scores.update(prediction, target)
-
-    def _label(self, file_name: str) -> NDArray[np.uint8]:
-        return read_label(
-            self._labels[file_name],
-            num_classes=len(self._class_names),
-            ignore_label=self._ignore_label,
-            ignore_value=self.scores.ignore_index,
-            palette=self._palette,
-        )
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
         """Return ``{"sem_seg": {score: percent}}`` on the main process, None on the others.
@@ -146,25 +132,22 @@ def build_test_loader(cfg: CfgNode, dicts: Pairs, crop: int = 0) -> Iterable[Any
 
 def build_evaluator(
     cfg: CfgNode,
-    dicts: Pairs,
     dataset_name: str,
     metrics: Sequence[str] = PAPER_METRICS,
     protocols: Sequence[ProtocolName] = (),
 ) -> SegmentationScoresEvaluator:
-    """Evaluator over ``dicts`` with the metadata of ``dataset_name`` and the settings of TEST.
+    """Evaluator of records like those of ``dataset_name``, with the settings of TEST.
 
     protocols: those to report beside TEST.PROTOCOL.
     """
     return SegmentationScoresEvaluator(
-        dicts,
         MetadataCatalog.get(dataset_name).stuff_classes,
-        ignore_label_of(dataset_name),
+        label_rule(cfg, [dataset_name]),
         protocol=cfg.TEST.PROTOCOL,
         tolerance=cfg.TEST.TOLERANCE,
         drop_background=cfg.TEST.DROP_BACKGROUND,
         metrics=metrics,
         also=[protocol for protocol in protocols if protocol != cfg.TEST.PROTOCOL],
-        palette=cfg.INPUT.LABEL_PALETTE,
     )
 
 
@@ -191,7 +174,7 @@ def score(
     crop: int = 0,
 ) -> dict[str, float]:
     """The exact scores of ``model`` on ``dicts``, or on their centre crops, in [0, 1]."""
-    evaluator = build_evaluator(cfg, dicts, dataset_name, metrics)
+    evaluator = build_evaluator(cfg, dataset_name, metrics)
     loader = build_test_loader(cfg, dicts, crop)
     inference_on_dataset(model, loader, evaluator)
     return evaluator.scores.compute()

@@ -68,7 +68,7 @@ class Trainer(TrainLoop):
         for name in self.cfg.DATASETS.TEST:
             dicts, rule = DatasetCatalog.get(name), label_rule(self.cfg, [name])
             pictures = SamplePictures(dicts, name, self.cfg.TEST.SAMPLES, rule)
-            scores = build_evaluator(self.cfg, dicts, name, metrics_of(self.cfg))
+            scores = build_evaluator(self.cfg, name, metrics_of(self.cfg))
             evaluators.append(DatasetEvaluators([scores, pictures]))
         with undisturbed(self.cfg.MODEL.DEVICE):  # a checkpoint comes before its evaluation
             self.results = evaluate(self.cfg, self.model, evaluators)

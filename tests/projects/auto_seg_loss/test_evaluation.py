@@ -15,7 +15,7 @@ from auto_seg_loss.evaluation import SegmentationScoresEvaluator
 from autoseg_core import PAPER_METRICS, SegmentationScores
 
 CLASSES = ["sky", "road", "car", "pole", "never"]
-IGNORE_LABEL = 11  # of the files; 255 in memory
+RULE = {"num_classes": 5, "ignore_label": 11}  # void is 255 in memory
 TWO_PROCESSES = Path(__file__).parents[1] / "helpers" / "two_processes.py"
 
 
@@ -28,7 +28,7 @@ class Case:
         for index, (height, width) in enumerate([(20, 24), (16, 30), (33, 21), (20, 24), (9, 9)]):
             label = with_void(rng, label_maps(rng, 4, (1, height, width)))[0]
             path = directory / f"{index}.png"
-            in_file = np.where(label == 255, IGNORE_LABEL, label).astype(np.uint8)
+            in_file = np.where(label == 255, RULE["ignore_label"], label).astype(np.uint8)
             Image.fromarray(in_file).save(path)
             self.dicts.append({"file_name": f"{index}.jpg", "sem_seg_file_name": str(path)})
             self.targets.append(label)
@@ -37,7 +37,7 @@ class Case:
             self.logits.append(logits + hint.movedim(-1, 0))
 
     def evaluator(self, **settings) -> SegmentationScoresEvaluator:
-        return SegmentationScoresEvaluator(self.dicts, CLASSES, IGNORE_LABEL, **settings)
+        return SegmentationScoresEvaluator(CLASSES, RULE, **settings)
 
     def process(self, evaluator: SegmentationScoresEvaluator, batch: int = 1) -> None:
         for start in range(0, len(self.dicts), batch):
@@ -94,7 +94,7 @@ def test_two_processes_give_the_result_of_one(case, tmp_path, scripts, share):
     content = {
         "dicts": case.dicts,
         "class_names": CLASSES,
-        "ignore_label": IGNORE_LABEL,
+        "rule": RULE,
         "also": ["paper"],
     }
     (tmp_path / "case.json").write_text(json.dumps(content))

@@ -22,9 +22,7 @@ def evaluate(rank: int, directory: Path, share: int) -> None:
         "gloo", init_method=f"file://{directory / 'meeting-point'}", rank=rank, world_size=2
     )
     case: dict[str, Any] = json.loads((directory / "case.json").read_text())
-    evaluator = SegmentationScoresEvaluator(
-        case["dicts"], case["class_names"], case["ignore_label"], also=case["also"]
-    )
+    evaluator = SegmentationScoresEvaluator(case["class_names"], case["rule"], also=case["also"])
     evaluator.reset()
     logits = torch.load(directory / "logits.pt", weights_only=True)
     for index in range(share) if rank == 0 else range(share, len(logits)):

@@ -102,8 +102,7 @@ def build_evaluators(cfg: CfgNode) -> dict[str, SegmentationScoresEvaluator]:
     evaluators = {}
     for suffix, (radius, metrics) in _by_radius(cfg).items():
         own = changed(cfg, {"TEST.TOLERANCE": radius})
-        test = cfg.DATASETS.TEST[0]
-        evaluators[suffix] = build_evaluator(own, scored_set(cfg), test, metrics)
+        evaluators[suffix] = build_evaluator(own, cfg.DATASETS.TEST[0], metrics)
     return evaluators
 
 

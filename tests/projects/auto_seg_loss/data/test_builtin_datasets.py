@@ -132,7 +132,7 @@ def cfg():
 def test_the_test_loader_and_the_evaluator_agree_on_turned_images(root, cfg):
     make_voc(root)
     dicts = DatasetCatalog.get("voc_2012_sem_seg_val")
-    evaluator = build_evaluator(cfg, dicts, "voc_2012_sem_seg_val")
+    evaluator = build_evaluator(cfg, "voc_2012_sem_seg_val")
     for batch in build_test_loader(cfg, dicts):
         (item,) = batch
         label = voc_label(item["image_id"])

@@ -58,7 +58,7 @@ def test_a_network_is_measured_and_its_predictions_are_kept(cell):
     result = run(cell)
     model = trained(cell.config, cell.trial, SETTINGS).model.eval()
     shown = result["scores"][TEST]
-    evaluator = build_evaluator(cell.config, DatasetCatalog.get(TEST), TEST)
+    evaluator = build_evaluator(cell.config, TEST)
     scores = evaluate(cell.config, model, [evaluator])["sem_seg"]
     for name in ("BF1", "BIoU"):
         assert 100 * shown[f"{name}@3"] == 100 * shown[name] == scores[name]
