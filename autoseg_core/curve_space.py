@@ -80,12 +80,12 @@ def check_curve(
     if constraints.truth_table and (v[0], v[-1]) != (0, 1):
         raise ValueError(
             f"{name}: the truth table needs v = 0 and 1 at the ends, got {v[0]} and {v[-1]}; "
-            "set truth_table to false if this is meant."
+            "set truth_table to false if this is intended."
         )
     for axis, values, needed in (("u", u, True), ("v", v, constraints.monotone)):
         if needed and list(values) != sorted(values):
-            hint = "; set monotone to false if this is meant" if axis == "v" else ""
-            raise ValueError(f"{name}: {axis} must not fall, got {list(values)}{hint}.")
+            hint = "; set monotone to false if this is intended" if axis == "v" else ""
+            raise ValueError(f"{name}: {axis} must not decrease, got {list(values)}{hint}.")
 
 
 def _accumulate(steps: Array, start: float) -> Array:

@@ -16,7 +16,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
     except TypeError:
         number = least - 1
     if isinstance(value, bool) or number < least:
-        raise ValueError(f"{name}: expected a whole number from {least} on, got {value!r}.")
+        raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}.")
     return number
 
 

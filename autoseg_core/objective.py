@@ -30,7 +30,7 @@ Combine = Literal["sum", "product"]
 LARGEST_WEIGHT = 1e6
 """Of a sum, and 1 over the smallest: beyond it a target would be all or nothing."""
 
-_FORMS = "metrics, sums 'a + 0.5*b' and products 'a * b' of them, then '| c >= 0.6' if wanted"
+_FORMS = "metrics, sums 'a + 0.5*b' and products 'a * b' of them, optionally '| c >= 0.6'"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Objective:
             pairs = [_weighted(factors) for factors in terms]
         weights, targets = zip(*pairs, strict=True)
         if len(set(targets)) != len(targets):
-            raise ValueError("a metric is named twice; give it a weight instead.")
+            raise ValueError("a metric is listed twice; give it a weight instead.")
         return cls(targets, weights, combine, constraints)
 
     @property
@@ -149,7 +149,7 @@ def _operands(tree: ast.expr, operator: type[ast.operator]) -> list[ast.expr]:
 
 def _target(tree: ast.expr) -> str:
     if not isinstance(tree, ast.Name | ast.Call):
-        raise ValueError(f"expected a metric, got {ast.unparse(tree)}; it is made of {_FORMS}.")
+        raise ValueError(f"expected a metric, got {ast.unparse(tree)}; objectives are {_FORMS}.")
     return str(Target.named(ast.unparse(tree)))
 
 

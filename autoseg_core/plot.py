@@ -178,10 +178,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("losses", nargs="+", metavar="LOSS", help="a name of the zoo, a metric, or a .json file")
-    written = "where to write; its ending says in which format (png, pdf, svg; without one png)"
+    add("losses", nargs="+", metavar="LOSS", help="a zoo name, a metric, or a .json file")
+    written = "output file; its suffix sets the format (png, pdf, svg; default: png)"
     add("-o", "--output", required=True, type=expanduser, metavar="PATH", help=written)
-    add("--dpi", type=int, default=120, help="pixels an inch (default: %(default)s)")
+    add("--dpi", type=int, default=120, help="pixels per inch (default: %(default)s)")
     return parser
 
 

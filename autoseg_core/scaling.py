@@ -67,8 +67,8 @@ def _cross_entropy_for(loss: Loss) -> Loss:
     if isinstance(loss, AutoSegLoss):
         return lambda logits, target: _cross_entropy(loss, logits, target)
     raise ValueError(
-        f"Expected a reference for {type(loss).__name__}, got None: void labels are known of an "
-        "AutoSegLoss only. Give torch.nn.CrossEntropyLoss(ignore_index=...)."
+        f"Expected a reference for {type(loss).__name__}, got None: only an AutoSegLoss states "
+        "its void labels. Pass torch.nn.CrossEntropyLoss(ignore_index=...)."
     )
 
 
@@ -98,7 +98,7 @@ def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
 def _check_norm(name: str, norm: float) -> None:
     if not 0 < norm < math.inf:
         raise ValueError(
-            f"Expected a positive finite gradient of the {name}, got the mean norm {norm}. Take "
-            "batches with valid pixels of several classes, and finite logits of a network that "
-            "cross entropy has trained for a while."
+            f"Expected a positive finite gradient of the {name}, got the mean norm {norm}. Use "
+            "batches with valid pixels of several classes, and finite logits of a network trained "
+            "with cross entropy for a while."
         )

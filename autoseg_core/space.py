@@ -58,13 +58,13 @@ class SearchSpace:
         pieces = tuple(whole_number("pieces", count, least=1) for count in given)
         if len(pieces) != len(targets):
             raise ValueError(
-                f"Expected a number of pieces for each of {', '.join(objective.targets)}, got "
+                f"Expected one number of pieces for each of {', '.join(objective.targets)}, got "
                 f"{list(pieces)}."
             )
         for count in pieces:
             if family.inner_points(count) < 1:
                 raise ValueError(
-                    f"A {surface} curve of {count} pieces has nothing to search; take more."
+                    f"A {surface} curve of {count} pieces has nothing to search; use more."
                 )
         values = (objective, surface, pieces, constraints or Constraints())
         for name, value in zip(self.__dataclass_fields__, values, strict=True):

@@ -32,7 +32,7 @@ class Target:
         if self.form not in get_args(Form):
             raise ValueError(f"Unknown form {self.form!r}; known forms: free, difference.")
         if self.form != "free" and get_metric(self.metric).region != "boundary":
-            raise ValueError(f"{self.metric} has the form 'free' alone, got {self.form!r}.")
+            raise ValueError(f"{self.metric} has only the form 'free', got {self.form!r}.")
 
     @classmethod
     def named(cls, name: str) -> Target:

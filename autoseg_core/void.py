@@ -26,8 +26,8 @@ def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
         labels, whole = (), False
     if not labels or not whole or any(abs(label) >= 2**63 for label in labels):
         raise ValueError(
-            f"ignore_index is one label or several, whole numbers of 64 bits; got {ignore_index!r}."
-            " Without void pixels take a label that never occurs, such as -1."
+            f"ignore_index must be one or several 64-bit integers; got {ignore_index!r}."
+            " Without void pixels use a label that never occurs, such as -1."
         )
     return labels
 
@@ -41,7 +41,7 @@ def check_map_void(void: tuple[int, ...]) -> None:
     """``ValueError`` for a label that is a value of multi-label maps."""
     if {0, 1}.intersection(void):
         raise ValueError(
-            "0 and 1 are the values of multi-label maps: void needs another ignore_index, got "
+            "0 and 1 are the values of multi-label maps: void needs a different ignore_index, got "
             f"{void_text(void)}."
         )
 

@@ -128,15 +128,15 @@ class SegmentationScores:
         others = [name for name in self.metrics if get_metric(name).region != "image"]
         if others:
             raise ValueError(
-                f"{what} have exact scores of metrics that look at whole images, not of "
-                f"{', '.join(others)}: name those you want, such as metrics=['mIoU', 'Dice']. "
+                f"{what} work with metrics of whole images only, not with "
+                f"{', '.join(others)}: choose metrics, such as metrics=['mIoU', 'Dice']. "
                 "Label maps are (N, H, W); maps of 0 and 1 for each class need multilabel=True."
             )
 
     def merge(self, other: SegmentationScores) -> SegmentationScores:
         """Add the counts of ``other`` (same settings) to this one, and return this one."""
         if not isinstance(other, SegmentationScores):
-            raise TypeError(f"Expected SegmentationScores to merge with, got {other!r:.200}.")
+            raise TypeError(f"Expected SegmentationScores to merge, got {other!r:.200}.")
         if self._settings() != other._settings():
             raise ValueError(
                 f"Cannot merge scores with different settings: {self._settings()} and "

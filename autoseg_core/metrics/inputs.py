@@ -77,7 +77,7 @@ def _check_pair(prediction: Tensor, target: Tensor) -> None:
     for what, (ours, theirs) in of_both.items():
         if ours != theirs:
             raise ValueError(
-                f"Expected prediction and target of one {what}, got {ours} and {theirs}."
+                f"Expected prediction and target of the same {what}, got {ours} and {theirs}."
             )
 
 
@@ -106,8 +106,8 @@ def _class_map(labels: Any, name: str, num_classes: int) -> Tensor:
     maps = as_tensor(labels)
     if maps.dtype.is_floating_point or maps.dtype.is_complex:
         raise ValueError(
-            f"The {name} must hold bools or integers 0 and 1, got {maps.dtype}; a probability "
-            "becomes a label by a threshold, such as p > 0.5."
+            f"The {name} must hold bools or integers 0 and 1, got {maps.dtype}; threshold "
+            "probabilities first, such as p > 0.5."
         )
     if num_classes == 1 and maps.ndim == 3:
         maps = maps[:, None]

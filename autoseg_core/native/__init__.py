@@ -33,14 +33,14 @@ def load(folder: Path) -> tuple[bool, str]:
     own = torch.backends.cpu.get_cpu_capability().lower()
     usable = SETS[SETS.index(own) :] if own in SETS else ("default",)
     names = [library(name) for name in usable]
-    why = f"they are not built from these sources for PyTorch {_VERSION}"
+    why = f"they were not built from these sources for PyTorch {_VERSION}"
     for name in (name for name in names if (folder / name).is_file()):
         try:
             torch.ops.load_library(folder / name)
         except OSError as error:
             why = f"they do not fit this PyTorch ({error.__cause__ or error})"
             continue
-        return True, "" if name == names[0] else f"{names[0]} cannot be used, {name} is slower"
+        return True, "" if name == names[0] else f"{names[0]} cannot be used, and {name} is slower"
     return False, why
 
 

@@ -30,7 +30,7 @@ def tversky(alpha: float, beta: float) -> Metric:
     """Mean Tversky index: false positives count alpha, false negatives beta, both >= 0."""
     alpha, beta = _number("alpha", alpha), _number("beta", beta)
     if alpha + beta == 0:
-        raise ValueError("one of alpha and beta must be above 0, or nothing is an error.")
+        raise ValueError("alpha or beta must be above 0, or nothing counts as an error.")
     index = partial(ratios.tversky, alpha=alpha, beta=beta)
     reads = ("intersection", "union") if alpha else ("intersection",)
     return Metric(canonical_name("Tversky", alpha=alpha, beta=beta), index, reads=reads)
@@ -58,11 +58,11 @@ def iou_of(classes: list[int]) -> Metric:
 def _weighted(family: str, of: str, weights: list[float]) -> Metric:
     """Mean of a metric's classes, each with its weight >= 0; those of weight 0 are left out."""
     if not isinstance(weights, list):
-        raise ValueError(f"weights must be a list with a number for each class, got {weights!r}.")
+        raise ValueError(f"weights must be a list with one number per class, got {weights!r}.")
     given = tuple(_number("weights", weight) for weight in weights)
     classes = tuple(index for index, weight in enumerate(given) if weight > 0)
     if not classes:
-        raise ValueError(f"one of the weights must be above 0, got {weights}.")
+        raise ValueError(f"at least one weight must be above 0, got {weights}.")
     mean = METRICS[of]
     assert mean.per_class is not None
     score = partial(ratios.weighted_mean_of, mean.per_class, given)
@@ -78,7 +78,7 @@ def boundary_iou(
     border: 1, the image border is an edge, as published; 0, it is none.
     """
     if border not in (0, 1):
-        raise ValueError(f"border is 1 (the image border is an edge) or 0, got {border!r}.")
+        raise ValueError(f"border must be 1 (the image border is an edge) or 0, got {border!r}.")
     option = {} if border else {"border": 0}
     if radius is not None and diagonal is not None:
         raise ValueError("give radius (pixels) or diagonal (share of the image's), not both.")
@@ -89,7 +89,7 @@ def boundary_iou(
     else:
         share = _number("diagonal", DIAGONAL if diagonal is None else diagonal)
         if not 0 < share < 1:
-            raise ValueError(f"diagonal is a share of the image's, in (0, 1), got {share:g}.")
+            raise ValueError(f"diagonal must be a share, in (0, 1), of the image's, got {share:g}.")
         band = BoundaryBand(diagonal=share, border=bool(border))
         name = canonical_name("BoundaryIoU", diagonal=share, **option)
     return Metric(name, ratios.iou, region=band)

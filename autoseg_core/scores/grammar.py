@@ -17,7 +17,7 @@ def parse(text: str) -> ast.expr:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = getattr(error, "msg", None) or error
-        raise ValueError(f"{shortened(text)} is no metric or objective: {reason}.") from None
+        raise ValueError(f"{shortened(text)} is not a metric or objective: {reason}.") from None
 
 
 def read_call(node: ast.expr) -> tuple[str, dict[str, Any] | None]:
@@ -30,7 +30,7 @@ def read_call(node: ast.expr) -> tuple[str, dict[str, Any] | None]:
         except (ValueError, TypeError, RecursionError, MemoryError):
             raise ValueError("expected values that are numbers or lists such as [1,2].") from None
         if len(values) < len(node.keywords):
-            raise ValueError("a parameter is given twice.")
+            raise ValueError("a parameter appears twice.")
         return node.func.id, values
     raise ValueError("expected a name, or one with name=value pairs such as Fbeta(beta=2).")
 

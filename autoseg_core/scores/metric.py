@@ -87,7 +87,7 @@ class Metric:
                 f"{', '.join(_REGIONS)}, got {self.region!r}."
             )
         if self.reads not in _READS:
-            raise ValueError(f"Metric {self.name!r}: reads is one of {_READS}, got {self.reads!r}.")
+            raise ValueError(f"Metric {self.name!r}: reads {self.reads!r} is not in {_READS}.")
         for name, value in {
             "score": self.per_class and partial(ratios.mean_of, self.per_class),
             "column": self.name,
@@ -136,7 +136,7 @@ def _chosen(metric: Metric, present: Tensor) -> Tensor:
     assert metric.classes is not None
     if max(metric.classes) >= number:
         raise ValueError(
-            f"{metric.name} looks at class {max(metric.classes)}, but there are only the classes "
+            f"{metric.name} looks at class {max(metric.classes)}, but there are only classes "
             f"0..{number - 1}."
         )
     chosen = torch.tensor([index in metric.classes for index in range(number)])

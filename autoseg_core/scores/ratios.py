@@ -92,7 +92,7 @@ def weighted_mean_of(
     values = per_class(counts)
     if len(weights) != len(values):
         raise ValueError(
-            f"Expected a weight for each of {len(values)} classes, got {len(weights)}: "
+            f"Expected one weight for each of {len(values)} classes, got {len(weights)}: "
             f"{list(weights)}."
         )
     # From the host without waiting for it: the loss must not stall a CUDA stream.

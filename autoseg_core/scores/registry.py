@@ -55,8 +55,8 @@ def register_metric(metric: Metric) -> Metric:
             fills_alike = _same(_fills(other), _fills(metric))
             if other.column == metric.column and not fills_alike:
                 raise ValueError(
-                    f"Metric {metric.name!r}: the column {metric.column!r} is that of "
-                    f"{other.name}, which fills it otherwise; name another column."
+                    f"Metric {metric.name!r}: the column {metric.column!r} belongs to "
+                    f"{other.name}, which computes it differently; name another column."
                 )
     _try(metric)
     METRICS[metric.name] = metric
@@ -104,8 +104,8 @@ def _try(metric: Metric) -> None:
                 ) from error
             if not isinstance(value, Tensor) or value.shape != shape or not _in_unit(value):
                 raise ValueError(
-                    f"Metric {metric.name!r}: {name} must give a tensor of shape {shape} in [0, 1] "
-                    f"for {counts}, gave {value!r}; divide with "
+                    f"Metric {metric.name!r}: {name} must return shape {shape} in [0, 1] "
+                    f"for {counts}, returned {value!r}; divide with "
                     "autoseg_core.numerics.safe_divide."
                 )
 
@@ -138,15 +138,15 @@ def check_word(name: str) -> None:
     """ValueError unless ``name`` is a word, and no metric's or family's yet, in any case."""
     if not (name.isascii() and name.isidentifier()) or iskeyword(name):
         raise ValueError(
-            f"A metric's name must be a word of letters, digits and underscores, got {name!r}: it "
-            "also stands in sums and products of metrics."
+            f"A metric's name must be a word of letters, digits and underscores, got {name!r}: "
+            "sums and products of metrics contain it."
         )
     known = as_known(name, (*METRICS, *FAMILIES))
     if known in METRICS or known in FAMILIES:
         table = "METRICS" if known in METRICS else "FAMILIES"
         raise ValueError(
-            f"The name {name!r} is taken by another metric: choose another, or take that one away "
-            f"before, autoseg_core.scores.{table}.pop({known!r})."
+            f"The name {name!r} is taken by another metric: choose another, or remove that one by "
+            f"autoseg_core.scores.{table}.pop({known!r})."
         )
 
 

@@ -75,7 +75,5 @@ def operations_of(curves: Collection[str]) -> list[Operation]:
     strange = sorted(set(curves).difference(*(operation.curves for operation in found)))
     if strange:
         known = "; ".join(f"{operation}: {', '.join(operation.curves)}" for operation in OPERATIONS)
-        raise ValueError(
-            f"The curves {', '.join(strange)} belong to no operation; known ones are {known}."
-        )
+        raise ValueError(f"The curves {', '.join(strange)} belong to no operation; known: {known}.")
     return found

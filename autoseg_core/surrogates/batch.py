@@ -70,5 +70,5 @@ class Batch:
             raise ValueError(
                 f"The target holds labels outside the classes 0..{count - 1}, such as "
                 f"{int(self.target[bad][0])}; void pixels must be {self.ignore_index} "
-                "(ignore_index). A binary mask with one logit per pixel wants activation='sigmoid'."
+                "(ignore_index). A binary mask with one logit per pixel needs activation='sigmoid'."
             )

@@ -69,7 +69,7 @@ def choose(batch: Batch, region: Region, backend: Backend) -> str:
     if backend == "native" and not (on_cpu and native.CPU):
         raise RuntimeError(
             "backend='native' needs logits on a CPU and the C++ kernels (see the log); got logits "
-            f"on {batch.logits.device}. Take backend='auto'."
+            f"on {batch.logits.device}. Use backend='auto'."
         )
     if not on_cpu or backend == "triton":
         fits = whole and triton.fits(batch.logits)
@@ -77,7 +77,7 @@ def choose(batch: Batch, region: Region, backend: Backend) -> str:
             raise RuntimeError(
                 "backend='triton' needs Triton, a CUDA GPU, at most "
                 f"{triton.MAX_CLASSES} classes and no float64; got {batch.logits.dtype} logits of "
-                f"shape {tuple(batch.logits.shape)} on {batch.logits.device}. Take backend='auto'."
+                f"shape {tuple(batch.logits.shape)} on {batch.logits.device}. Use backend='auto'."
             )
         return "triton" if fits else "reference"
     return "native" if on_cpu and native.CPU else "reference"

@@ -28,7 +28,7 @@ def known_backend(name: str) -> Backend:
     if name in RETIRED:
         warnings.warn(
             f"backend={name!r} (LOSS_BACKEND of a config) no longer exists and will be refused; "
-            "it is taken as 'auto', which has the C++ kernels.",
+            "using 'auto' instead, which has the C++ kernels.",
             FutureWarning,
             stacklevel=3,
         )
@@ -50,11 +50,11 @@ def check_choices(
     if upsample not in (None, "bilinear"):
         raise ValueError(f"Unknown upsample {upsample!r}; known: None, 'bilinear'.")
     if align_corners and upsample is None:
-        raise ValueError("align_corners=True says how to upsample: it needs upsample='bilinear'.")
+        raise ValueError("align_corners=True needs upsample='bilinear'.")
     flat = _of_label_maps(metrics)
     if activation == "sigmoid" and flat:
         raise ValueError(
-            f"{', '.join(flat)} looks at boundaries between classes that exclude each other: use "
+            f"{', '.join(flat)} looks at boundaries between mutually exclusive classes: use "
             "activation='softmax', or a region metric such as mIoU."
         )
 
@@ -80,7 +80,7 @@ def checked_batch(
             f"{tuple(logits.shape)}; volumes are for region metrics such as mIoU."
         )
     if logits.ndim == 5 and upsample:
-        raise ValueError("upsample is for images; upsample volumes before, with F.interpolate.")
+        raise ValueError("upsample is for images; upsample volumes beforehand, with F.interpolate.")
     if activation == "sigmoid":
         if logits.shape[1] == 1 and target.ndim == logits.ndim - 1:
             target = target[:, None]
@@ -89,11 +89,11 @@ def checked_batch(
     pixels = target.shape[-2:] if upsample and larger else logits.shape[2:]
     expected = (*logits.shape[: 1 if activation == "softmax" else 2], *pixels)
     if target.shape != expected or target.dtype not in LABELS:
-        hint = "" if upsample or not larger else "; for a larger target take upsample='bilinear'"
+        hint = "" if upsample or not larger else "; for a larger target use upsample='bilinear'"
         raise ValueError(
             f"Expected an integer target of shape {expected} for logits {tuple(logits.shape)} "
-            f"under {activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}. Labels "
-            "convert by target.long(); target.squeeze(1) drops a channel, target.argmax(1) turns "
+            f"under {activation}, got {target.dtype} of shape {tuple(target.shape)}{hint}. Convert "
+            "labels with target.long(); target.squeeze(1) drops a channel, target.argmax(1) turns "
             "one-hot maps into labels; soft labels are not supported."
         )
     return Batch(logits, with_one_void(target, void), void[0], activation, align_corners)
@@ -112,7 +112,7 @@ def _check_tensors(logits: Any, target: Any) -> None:
     if logits.device != target.device:
         raise ValueError(
             f"Expected logits and target on one device, got {logits.device} and {target.device}; "
-            "move the target by target.to(logits.device)."
+            "move the target with target.to(logits.device)."
         )
 
 
@@ -123,7 +123,7 @@ def _check_logits(logits: Tensor, activation: str) -> None:
         raise ValueError(
             "Expected float logits of shape (N, C, H, W) or (N, C, D, H, W) with at least one "
             f"pixel and C >= {least}, got {tuple(logits.shape)} and {logits.dtype}; one logit per "
-            "pixel wants activation='sigmoid'."
+            "pixel needs activation='sigmoid'."
         )
 
 

@@ -81,7 +81,7 @@ class AutoSegLoss(nn.Module):
         check_choices(activation, metrics, upsample, align_corners)
         if per_image and sync:
             raise ValueError(
-                "per_image=True scores every image by itself: there is nothing to sync."
+                "per_image=True scores every image separately: there is nothing to sync."
             )
         self.spec = spec
         self.void = void_labels(ignore_index)

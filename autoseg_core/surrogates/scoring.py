@@ -58,6 +58,6 @@ def _score(term: LossTerm, counts: Counts) -> tuple[Tensor, Tensor]:
     if not score.requires_grad and any(count.requires_grad for count in counts.tensors()):
         raise ValueError(
             f"The score of {term.metric} has no gradient, so nothing can be trained with it: it "
-            "must follow from the counts without comparisons, rounding and detach()."
+            "must be computed from the counts without comparisons, rounding or detach()."
         )
     return torch.where(seen, score, torch.ones_like(score)), seen

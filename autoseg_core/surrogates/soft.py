@@ -39,7 +39,7 @@ def soft_loss(
     parsed = Objective.parse(str(objective))
     if parsed.constraints:
         raise ValueError(
-            f"A loss has no constraints: leave out what follows the bar in {str(parsed)!r}."
+            f"A loss has no constraints: remove what follows the bar in {str(parsed)!r}."
         )
     settings = {} if tolerance is None else {"tolerance": tolerance}
     if settings and not any(get_metric(name).has_tolerance for name in parsed.metrics):

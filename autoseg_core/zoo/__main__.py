@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    named = "show this one in full: a name of the zoo, a metric, or the path of a .json file"
+    named = "show this loss in full: a zoo name, a metric, or the path of a .json file"
     parser.add_argument("loss", nargs="?", metavar="NAME", help=named)
     parser.add_argument("--format", choices=FORMS, default="plain", help="(default: %(default)s)")
     return parser
