@@ -78,7 +78,7 @@ class ProgressBar(Callback):
         self._bar.total = self._total = event.settings.max_evaluations
         self._bar.n = self._bar.initial = event.replayed
         if event.replayed:
-            self._say(f"resuming: {event.replayed} evaluations are in the journal already")
+            self._say(f"resuming: {event.replayed} evaluations are already in the journal")
 
     def on_candidate(self, event: CandidateEvent) -> None:
         self._done += 1

@@ -95,7 +95,7 @@ class Journal(AbstractContextManager["Journal"]):
         """
         journal = cls(user_path(path), header, resume=True)
         if not journal.records:
-            _logger.warning("%s held nothing to resume; the search starts anew", path)
+            _logger.warning("%s held nothing to resume; the search starts from the beginning", path)
         return journal
 
     def append(self, record: Mapping[str, Any]) -> Record:
@@ -145,8 +145,8 @@ def _sole_use(path: Path) -> AbstractContextManager[Any]:
 def _check_unused(path: Path, records: Sequence[Record]) -> None:
     if any(record["kind"] in EVALUATIONS for record in records):
         raise JournalError(
-            f"{path} holds a search already and is not overwritten: add --resume to the command "
-            "that began it (in Python: Journal.resume), or choose another output directory"
+            f"{path} already holds a search and is not overwritten: add --resume to the command "
+            "that started it (in Python: Journal.resume), or choose another output directory"
         )
 
 
@@ -159,7 +159,7 @@ def _parse(path: Path) -> tuple[list[Record], int]:
     content = path.read_bytes() if path.exists() else b""
     *lines, torn = content.split(b"\n")
     if torn:
-        words = "%s: line %d is torn, as when a search is killed; what it held is evaluated again"
+        words = "%s: line %d is torn, as after a kill; its evaluation is repeated"
         _logger.warning(words, path, len(lines) + 1)
     records = []
     for number, line in enumerate(lines, start=1):
@@ -168,7 +168,7 @@ def _parse(path: Path) -> tuple[list[Record], int]:
         except ValueError as error:
             raise JournalError(
                 f"{path}, line {number} is malformed: {error}. If something other than a search "
-                "changed the file, restore it, or start again in another output directory"
+                "changed the file, restore it; or start again in another output directory"
             ) from None
     return records, len(content) - len(torn)
 
@@ -193,7 +193,7 @@ def _check_same(path: Path, old: Record, header: Mapping[str, Any]) -> None:
     # not taken as a default: the meaning of the records can have changed with it.
     if rows := differences(old, json.loads(_line(header))):
         raise JournalError(
-            f"{path} belongs to a search with other settings (old -> new):\n  "
+            f"{path} belongs to a search with different settings (old -> new):\n  "
             + "\n  ".join(rows)
             + "\nResume with the old settings, or start the new ones in another output directory; "
             "where a setting is absent, resume with the version that began the search"

@@ -147,7 +147,7 @@ def data_errors_of(task: object) -> tuple[type[Exception], ...]:
 def check_budget(budget: float) -> float:
     """budget, a share of the full evaluation; ValueError unless in (0, 1]."""
     if not 0.0 < budget <= 1.0:
-        raise ValueError(f"budget is a share of the full evaluation, in (0, 1]; got {budget}")
+        raise ValueError(f"budget is a share and must lie in (0, 1], got {budget}")
     return budget
 
 

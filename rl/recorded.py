@@ -127,10 +127,10 @@ class Recorded:
         failed, lost = self.counts["failed"], self.counts["lost"]
         raise SearchError(
             f"no candidate can be compared: of the first {self.counts.total()} evaluations "
-            f"{failed} failed and {lost} were lost, the last one because of this: {self._reason}. "
-            f"The journal {self.journal.path} holds every reason. What was lost is evaluated again "
-            "when the search is resumed. Against failures a smaller learning rate, or a better "
-            "start, often helps, in another output directory"
+            f"{failed} failed and {lost} were lost; the last reason: {self._reason}. "
+            f"The journal {self.journal.path} holds all reasons. Resuming the search repeats lost "
+            "evaluations. If they failed, a lower learning rate or better start weights often "
+            "help, in another output directory"
         )
 
     def let_again(self) -> None:
@@ -145,10 +145,10 @@ class Recorded:
         if asked != recorded:
             rows = differences(_by_coordinate(recorded), _by_coordinate(asked))
             raise JournalError(
-                f"{self.journal.path}: candidate {candidate.id} is recorded with other values than "
-                f"this search asks for (recorded -> asked): {rows[0]}; in all {len(rows)} differ. "
-                "The journal was changed, or code or libraries differ from those it was written "
-                "with: resume with those, or start in another output directory"
+                f"{self.journal.path}: the record of candidate {candidate.id} differs from this "
+                f"search's values (recorded -> asked): {rows[0]}; {len(rows)} values differ. "
+                "The journal was changed, or code or libraries differ from those that wrote it: "
+                "resume with those, or start in another output directory"
             )
         return record
 
@@ -157,10 +157,10 @@ class Recorded:
         if lost > self.max_lost * self._size:
             self.let_again()
             raise SearchError(
-                f"{lost} of {self._size} evaluations were lost, more than the share "
-                f"{self.max_lost:g} that may be; the last: {self._reason}. The journal "
-                f"{self.journal.path} holds every reason: mend it and resume the search, which "
-                "evaluates them again"
+                f"{lost} of {self._size} evaluations were lost, more than the allowed share "
+                f"{self.max_lost:g}; the last reason: {self._reason}. The journal "
+                f"{self.journal.path} holds all reasons: fix the cause and resume the search, "
+                "which repeats them"
             )
 
 

@@ -140,9 +140,9 @@ def _check_verdict(estimates: Sequence[Estimate]) -> None:
     if trained and any(len(one.minus(estimates[0])) > 1 for one in estimates[1:]):
         return
     reason = (
-        "No verdict: it takes two fresh seeds under which the identity and another finalist both "
-        "have a reward, and one evaluation that did not fail. Against failures a smaller learning "
-        "rate often helps; resuming the search evaluates again what was lost."
+        "No verdict: it needs two fresh seeds with rewards for both the identity and another "
+        "finalist, and one evaluation that did not fail. If evaluations failed, a lower learning "
+        "rate often helps; resuming the search repeats lost evaluations."
     )
     raise NoVerdictError("\n".join([reason, *_listed(estimates)]))
 
@@ -159,8 +159,8 @@ def _statement(winner: Estimate, estimates: Sequence[Estimate], beyond: bool) ->
     rewards = [reward for one in estimates for reward in one.known]
     if min(rewards) == max(rewards):
         return (
-            f"All {len(rewards)} rewards of the final are {rewards[0]:g}, so that they do not tell "
-            "the losses apart: nothing was found. Train the candidates longer, or at higher "
+            f"All {len(rewards)} rewards of the final are {rewards[0]:g}, so they do not "
+            "distinguish the losses: nothing was found. Train the candidates longer, or at higher "
             "learning rates."
         )
     if winner is estimates[0]:

@@ -122,7 +122,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         return
     if not _in_main_thread():
         raise RuntimeError(
-            "a timeout needs the main thread, since a signal does it; evaluate there, leave the "
+            "a timeout uses a signal, which needs the main thread; evaluate there, leave the "
             "timeout out, or use the ray executor, whose workers can be stopped from any thread"
         )
     struck = TimeLimitExceeded(f"not finished after {seconds:g} s")

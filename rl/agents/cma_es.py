@@ -89,14 +89,14 @@ class CMAES:
         if self._cma is None:
             if n < _LEAST:
                 raise ValueError(
-                    f"CMA-ES learns from the better half of a round and needs {_LEAST} samples or "
-                    f"more (4 + 3 ln(D) is usual), got {n}"
+                    f"CMA-ES learns from the better half of a round and needs at least {_LEAST} "
+                    f"samples (4 + 3 ln(D) is usual), got {n}"
                 )
             self._cma = self._start(self._identity, n)
         if n != self._cma.population_size:
             raise ValueError(
                 f"CMA-ES has a fixed population: the first ask was for {self._cma.population_size} "
-                f"and every other must be, this one is for {n}"
+                f"samples and so must all others be, got {n}"
             )
         return np.array([self._cma.ask() for _ in range(n)])
 

@@ -110,8 +110,8 @@ class PPO:
         """(n, D) in [0, 1]; with baseline "mu" row 0 is the mean. ValueError unless n >= 2."""
         if n < 2:
             raise ValueError(
-                "PPO compares the rewards of a round with their baseline and needs 2 samples or "
-                f"more, got {n}"
+                "PPO compares the rewards of a round with their baseline and needs at least 2 "
+                f"samples, got {n}"
             )
         samples = n - 1 if self._asks_mean else n
         uniform = self._generator.random((samples, self._logits.shape[0]))

@@ -77,7 +77,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         length: int,
     ) -> None:
         if operator.index(length) < 1:
-            raise ValueError(f"expected an episode of one step or more, got {length!r}")
+            raise ValueError(f"expected an episode length >= 1, got {length!r}")
         self.space, self.score_names, self.render_mode = space, score_names, render_mode
         self.length = length
         self._episode: Episode | None = None
@@ -101,7 +101,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
     def episode(self) -> Episode:
         """The present one; ResetNeeded before the first reset."""
         if self._episode is None:
-            raise ResetNeeded("no episode was begun; call reset() first")
+            raise ResetNeeded("no episode has started; call reset() first")
         return self._episode
 
     @property
@@ -153,7 +153,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         """
         low, high = float(self.action_space.low[0]), 1.0
         shape = (self.space.dim,)
-        what = "the action (clip what an agent samples beyond)"
+        what = "the action (clip samples outside these bounds)"
         values = checked_array(what, action, shape, low, high, InvalidAction)
         theta: Theta = (values - low) / (high - low)
         return theta

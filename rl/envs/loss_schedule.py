@@ -176,8 +176,8 @@ class LossScheduleEnv(LossEnv):
         unlike = differences(state["settings"], self._settings())
         if unlike:
             raise ValueError(
-                "the state is of another environment; make this one with the same arguments. State "
-                f"-> this one: {'; '.join(unlike)}"
+                "the state is from another environment; make this one with the same arguments. "
+                f"State -> this one: {'; '.join(unlike)}"
             )
         self.training.load_state_dict(state["training"])
         self.set_episode_state(state)

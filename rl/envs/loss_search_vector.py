@@ -96,7 +96,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
         self._owned: Executor | None = None
         if num_envs < 1:
             raise ValueError(
-                f"expected num_envs >= 1, one candidate a step or more; got {num_envs}"
+                f"expected num_envs >= 1, at least one candidate per step; got {num_envs}"
             )
         asked = asked_space(metric, surface, pieces)
         task, space = make_task(proxy, proxy_kwargs, asked)
@@ -122,7 +122,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
         """
         batch = list(np.asarray(actions))
         if len(batch) != self.num_envs:
-            raise InvalidAction(f"expected {self.num_envs} actions, one a row; got {len(batch)}")
+            raise InvalidAction(f"expected {self.num_envs} actions, one per row; got {len(batch)}")
         candidates = [
             env.propose(action) for env, action in zip(self._searches, batch, strict=True)
         ]

@@ -82,7 +82,7 @@ def evaluate(
                 result = task.evaluate(candidate.theta.copy(), candidate.seed, candidate.budget)
             return check_result(task, result)
         except TimeLimitExceeded:
-            reason = f"stopped after {policy.timeout:g} s, its timeout"
+            reason = f"stopped after {policy.timeout:g} s, the timeout"
             log(f"candidate {candidate.id}: attempt {number} of {attempts} failed\n{reason}")
             return lost(reason)
         except RewardError as error:

@@ -44,9 +44,9 @@ def connect(address: str | None = None) -> bool:
         )
     except Exception as error:  # Ray has many kinds, and few of them say what to do
         raise ExecutorError(
-            f"cannot join the Ray cluster at {address!r}: {error}. Check the address (RAY_ADDRESS "
-            "of the environment), that its head runs and can be reached from this machine, that "
-            "RAY_AUTH_MODE and the token are those of the head, and that it has the same version "
+            f"cannot join the Ray cluster at {address!r}: {error}. Check the address "
+            "(RAY_ADDRESS), that its head runs and is reachable from this machine, that "
+            "RAY_AUTH_MODE and the token match the head's, and that it has the same version "
             f"of Ray, {ray.__version__}"
         ) from error
     finally:
@@ -71,7 +71,7 @@ def fitting(workers: int | None, cpus: float, gpus: float) -> int:
     """
     if (workers or 0) < 0 or min(cpus, gpus) < 0 or cpus + gpus == 0:
         raise ValueError(
-            f"expected workers >= 0, cpus and gpus >= 0 and one of them > 0; got {workers}, "
+            f"expected workers >= 0, and cpus and gpus >= 0 but not both 0; got {workers}, "
             f"{cpus:g} and {gpus:g}"
         )
     wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0}
@@ -84,10 +84,10 @@ def fitting(workers: int | None, cpus: float, gpus: float) -> int:
     )
     if room < (workers or 1):
         raise ExecutorError(
-            f"{workers or 1} workers of {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
-            f"cluster has room for {room}; ask for fewer or smaller ones"
+            f"{workers or 1} workers with {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
+            f"cluster has room for {room}; use fewer or smaller ones"
         )
     free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     if any(free.get(name, 0.0) < share for name, share in wanted.items()):
-        _logger.warning("other jobs hold what a worker needs, %s: waiting for them", wanted)
+        _logger.warning("other jobs hold the resources of a worker, %s: waiting for them", wanted)
     return workers or room

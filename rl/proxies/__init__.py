@@ -49,13 +49,13 @@ def make_task(
     ):
         raise TypeError(
             f"a proxy needs evaluate(theta, seed, budget) -> ProxyResult; {proxy!r} gave "
-            f"{type(task).__name__}, which has none"
+            f"{type(task).__name__}, which has no such method"
         )
     own = space_of(task)
     if own is not None and space is not None and own != space:
         raise ValueError(
-            f"the proxy scores thetas of {own}, asked for was {space}; leave metric, surface and "
-            "pieces out, or make the proxy for the space you want"
+            f"the proxy scores thetas of {own}, but {space} was requested; leave metric, surface "
+            "and pieces out, or make the proxy for the space you want"
         )
     return task, own or space or SearchSpace("mIoU")
 
@@ -69,7 +69,7 @@ def training_of(task: Any) -> TrainingTask:
         given: TrainingTask = task
         return given
     raise TypeError(
-        f"{type(task).__name__} cannot be led step by step: it has neither training() nor the "
+        f"{type(task).__name__} cannot train step by step: it has neither training() nor the "
         "methods of rl.proxy.TrainingTask. rl.proxies.blend.Blend(task) makes a model of a "
         "training from its scores"
     )
@@ -81,7 +81,7 @@ def _task(
     if not isinstance(proxy, str):
         if kwargs:
             raise ValueError(
-                f"proxy_kwargs {sorted(kwargs)} are for a factory; the proxy given is made already"
+                f"proxy_kwargs {sorted(kwargs)} are for a factory, but the proxy is an object"
             )
         return proxy
     if ":" in proxy:

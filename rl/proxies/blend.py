@@ -65,7 +65,7 @@ class Blend:
         """
         state = self._state
         if state.seed is None:
-            raise RuntimeError("this training has not begun; call start(seed) first")
+            raise RuntimeError("this training has not started; call start(seed) first")
         progress = add_share(state.progress, share)
         if state.reason:
             return TrainingStep(failed(state.reason))

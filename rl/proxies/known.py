@@ -54,7 +54,7 @@ class KnownOptimum(ABC):
     ) -> None:
         self.optimum = np.asarray(optimum, dtype=np.float64)
         if not 0.0 <= noise < np.inf:
-            raise ValueError(f"noise is a standard deviation, >= 0; got {noise}")
+            raise ValueError(f"noise is a standard deviation and must be >= 0, got {noise}")
         self.noise, self.fails, self.space = noise, fails, space
 
     @abstractmethod

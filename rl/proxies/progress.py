@@ -12,12 +12,12 @@ def add_share(progress: float, share: float) -> float:
     ValueError for a share outside (0, 1], or one that goes past the end of the training.
     """
     if not 0.0 < share <= 1.0:
-        raise ValueError(f"share is a part of the whole training, in (0, 1]; got {share}")
+        raise ValueError(f"share is a part of the training and must lie in (0, 1], got {share}")
     after = progress + share
     if after > 1.0 + _ROUNDING:
         raise ValueError(
             f"a share of {share} goes past the end: {progress:.6g} of the training is done; "
-            "start(seed) begins another"
+            "start(seed) starts another"
         )
     return 1.0 if after > 1.0 - _ROUNDING else after
 
@@ -26,6 +26,6 @@ def check_length(theirs: int, ours: int) -> None:
     """ValueError unless the run that a state is of has as many iterations as the one to go on."""
     if theirs != ours:
         raise ValueError(
-            f"the state is of a training of {theirs} iterations, this one has {ours}; make it with "
-            "the same settings"
+            f"the state is from a training of {theirs} iterations, this one has {ours}; make it "
+            "with the same settings"
         )

@@ -82,7 +82,7 @@ class Shapes:
         ValueError past the end of the training, and for a theta that is not of the space.
         """
         if self._seed is None:
-            raise RuntimeError("this training has not begun; call start(seed) first")
+            raise RuntimeError("this training has not started; call start(seed) first")
         spec = LossSpec.from_theta("candidate", self.space, theta, tolerance=TOLERANCE)
         loss, begin = AutoSegLoss(spec, VOID), self._progress
         self._progress = add_share(begin, share)

@@ -118,7 +118,7 @@ def test_a_lost_evaluation_has_no_reward() -> None:
 def test_wrong_use() -> None:
     env = LossScheduleEnv(steps=1)
     for call in (env.state_dict, env.observation, lambda: env.step(np.full(12, 0.5))):
-        with pytest.raises(ResetNeeded, match=r"no episode was begun; call reset\(\) first"):
+        with pytest.raises(ResetNeeded, match=r"no episode has started; call reset\(\) first"):
             call()
     env.reset(seed=0)
     with pytest.raises(InvalidAction):

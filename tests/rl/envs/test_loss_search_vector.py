@@ -136,7 +136,7 @@ def test_a_refused_action_changes_nothing() -> None:
     bad[-1, 0] = np.nan
     with pytest.raises(InvalidAction, match=r"in \[0, 1\], got nan at \[0\]"):
         env.step(bad)
-    with pytest.raises(InvalidAction, match="expected 3 actions, one a row; got 2"):
+    with pytest.raises(InvalidAction, match="expected 3 actions, one per row; got 2"):
         env.step(bad[:2])
     actions = next(_actions(1))
     _same(env.step(actions), separate.step(actions))
