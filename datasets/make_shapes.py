@@ -130,9 +130,9 @@ def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
         for key, value in asdict(parameters).items()
         if there.get(key) != value
     ]
-    words = ", ".join(other) or "that of another version"
+    words = ", ".join(other) or "from another version"
     raise ShapesError(
-        f"{folder} holds another set, {words}; give --force to replace it, or another --root"
+        f"{folder} holds another set, {words}; pass --force to replace it, or another --root"
     )
 
 

@@ -65,7 +65,7 @@ class Report:
         if lonely := sorted(images ^ jobs.keys()):
             names = some(lonely)
             self.problems.append(
-                f"{len(lonely)} images or labels of {split} have no other: {names}"
+                f"{len(lonely)} images or labels of {split} are unmatched: {names}"
             )
         found = do_all(split, [jobs[key] for key in sorted(images & jobs.keys())], self.workers)
         failed = [words for words in found if words not in (WRITTEN, KEPT)]
@@ -78,7 +78,7 @@ class Report:
         if len(found) != expected and not self.partial:
             self.problems.append(
                 f"{split}: {len(found)} images instead of {expected}; complete the download, or "
-                "give --partial if a part of the set is what you want"
+                "pass --partial if you want only a part of the set"
             )
 
 
@@ -141,9 +141,7 @@ def script_parser(name: str, description: str | None, folder: str) -> argparse.A
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="threads (default: one per core)"
     )
-    parser.add_argument(
-        "--partial", action="store_true", help="accept other numbers of images than the whole set"
-    )
+    parser.add_argument("--partial", action="store_true", help="accept an incomplete set of images")
     return parser
 
 
@@ -151,8 +149,8 @@ def existing(folder: Path, option: str) -> Path:
     """The folder, which must be a directory; `option` of the command line says where it is."""
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder.absolute()} is no directory; datasets/README.md shows the tree, and {option} "
-            "says where it is"
+            f"{folder.absolute()} is not a directory; datasets/README.md shows the tree, and "
+            f"{option} sets its place"
         )
     return folder
 
@@ -168,11 +166,11 @@ def run_script(
     try:
         prepare(options, report)
         if not report.labels:
-            report.problems.append("nothing to do was found; datasets/README.md shows the tree")
+            report.problems.append("found nothing to do; datasets/README.md shows the tree")
     except (OSError, ValueError) as error:
         report.problems.append(str(error))
     except KeyboardInterrupt:
-        words = "interrupted; what is finished is kept, run it again to go on"
+        words = "interrupted; finished files are kept, run it again to continue"
         print(f"{parser.prog}: {words}", file=sys.stderr)
         return 130
     for line in report.lines:

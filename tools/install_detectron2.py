@@ -85,7 +85,7 @@ def main() -> int:
     try:
         found = installed()
         if found is not None and not outdated(found):
-            print(f"detectron2 is installed already: {found}")
+            print(f"detectron2 is already installed: {found}")
             return 0
         print(f"detectron2 is now installed: {install()}")
     except InstallError as error:
@@ -107,7 +107,7 @@ def installed() -> str | None:
         return None
     raise InstallError(
         f"a Detectron2 is installed but its import fails:\n{probe.stderr}"
-        "Mend it, or remove it with `pip uninstall detectron2` and run this again."
+        "Repair it, or remove it with `pip uninstall detectron2` and run this again."
     )
 
 
@@ -128,7 +128,7 @@ def install() -> str:
         done = _run(["-m", "pip", "--no-input", "install", *options, str(source)])
     found = installed()
     if done.returncode or found is None:
-        raise InstallError(f"pip could not install the mended Detectron2:\n{done.stderr}")
+        raise InstallError(f"pip could not install the patched Detectron2:\n{done.stderr}")
     return found
 
 

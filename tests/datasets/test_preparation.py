@@ -37,7 +37,7 @@ def test_problems_of_files_are_collected_and_counted(tmp_path):
     report.make("all", {*jobs, "d", "e"}, {**jobs, "c": Job(tmp_path, broken)}, 14)
     assert report.lines == ["all: 1 written, 0 right already", "all: 14 of 14 images"]
     first, *files, last = report.problems
-    assert first == "3 images or labels of all have no other: c, d, e"
+    assert first == "3 images or labels of all are unmatched: c, d, e"
     assert files == [f"{tmp_path}/{i:02d}: '{i:02d}'" for i in range(10)]
     assert last == "all: 3 more files like these"
 

@@ -63,8 +63,8 @@ def test_what_is_missing_is_named(cityscapes, run):
     (cityscapes / "leftImg8bit/val/munster/munster_000000_000019_leftImg8bit.png").unlink()
     done = run("--workers", "1")
     assert done.status == 1
-    assert "of train have no other: aachen_000000_000019\n" in done.err
-    assert "of val have no other: munster_000000_000019\n" in done.err
+    assert "of train are unmatched: aachen_000000_000019\n" in done.err
+    assert "of val are unmatched: munster_000000_000019\n" in done.err
     assert "train: 2 images instead of 2975" in done.err
 
 
