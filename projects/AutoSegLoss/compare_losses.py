@@ -53,7 +53,7 @@ def main() -> None:
         losses = [canonical_loss(loss) for loss in arguments.losses.split(",")]
         losses = list(dict.fromkeys([*losses, *([found] if found else [])]))
         if losses == [found]:
-            raise ConfigError("--losses must name a loss beside that of --found.")
+            raise ConfigError("--losses must name a loss other than that of --found.")
         start_run(cfg, arguments, verbose=False)
         comparison = Comparison(
             cfg,
@@ -71,28 +71,28 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
     add, count = parser.add_argument, at_least(0)
-    add("--losses", required=True, metavar="A,B,...", help="what to compare, the reference first")
-    add("--found", default="", metavar="LOSS", help="whose gains over the others are shown")
-    add("--metrics", default="", metavar="A,B,...", help="what decides (default: the six)")
+    add("--losses", required=True, metavar="A,B,...", help="losses to compare, the reference first")
+    add("--found", default="", metavar="LOSS", help="show this loss's gains over the others")
+    add("--metrics", default="", metavar="A,B,...", help="metrics to compare by (default: the six)")
     add(
         "--iterations",
         type=count,
         default=0,
-        help="of every training (default: SOLVER.MAX_ITER)",
+        help="iterations of every training (default: SOLVER.MAX_ITER)",
     )
     add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")
     add(
         "--seeds",
         type=count,
         default=5,
-        help="trainings of every loss (default: %(default)s)",
+        help="seeds of every loss (default: %(default)s)",
     )
     add(
         "--curve",
         type=count,
         default=0,
         metavar="N",
-        help="score the hold-out every N iterations",
+        help="also score the hold-out every N iterations",
     )
     add("--workers", type=at_least(1), default=1, help="processes (default: %(default)s)")
     return parser

@@ -24,8 +24,8 @@ def main() -> None:
     """Convert one file, and say how."""
     parser = script_parser(__doc__)
     add = parser.add_argument
-    add("--input", required=True, type=user_path, metavar="FILE", help="weights")
-    add("--output", required=True, type=user_path, metavar="FILE", help="a .pth file")
+    add("--input", required=True, type=user_path, metavar="FILE", help="weight file")
+    add("--output", required=True, type=user_path, metavar="FILE", help=".pth file to write")
     arguments = parser.parse_args()
     with explain_user_errors():
         if arguments.output.exists():

@@ -33,9 +33,9 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--config-file", required=True, metavar="FILE", help="YAML config of the network")
     add("--input", required=True, nargs="+", help="files, directories, or quoted patterns")
-    add("--output", required=True, type=user_path, metavar="DIRECTORY", help="made if missing")
-    add("--alpha", type=float, default=0.5, help="share of the colours (default: %(default)s)")
-    add("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs, at the end")
+    add("--output", required=True, type=user_path, metavar="DIRECTORY", help="created if missing")
+    add("--alpha", type=float, default=0.5, help="opacity of the overlay (default: %(default)s)")
+    add("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs; must come last")
     return parser.parse_args()
 
 

@@ -43,10 +43,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    written = "where to write (output/demo[-small])"
+    written = "output folder (default: output/demo[-small])"
     add("--output", type=lambda text: Path(text).expanduser(), help=written)
     add("--budget", choices=BUDGETS, default="full")
-    add("--seed", type=int, default=1, help="of the images and of the search (%(default)s)")
+    add("--seed", type=int, default=1, help="of images and search (default: %(default)s)")
     arguments = parser.parse_args()
     name = "demo" if arguments.budget == "full" else "demo-small"
     output = arguments.output or Path("output", name)

@@ -55,21 +55,21 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes",
         type=float,
         default=30.0,
-        help="for all of it; says so if they are too few (default: %(default)s)",
+        help="total time; warns if it is too short (default: %(default)s)",
     )
     add("--output", required=True, type=_folder, metavar="DIR")
     add(
         "--classes",
         type=_file,
         metavar="FILE",
-        help="names, one per line (default: classes.txt)",
+        help="file of class names, one per line (default: classes.txt)",
     )
     add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
-    add("--groups", default="", metavar="REGEX", help="film or patient in an image's name")
+    add("--groups", default="", metavar="REGEX", help="matches the film or patient in a file name")
     cores = len(os.sched_getaffinity(0))
-    text = "processes (default: %(default)s, the cores)"
+    text = "processes (default: %(default)s, one per core)"
     add("--workers", type=at_least(1), default=cores, help=text)
-    add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config")
+    add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the config")
     return parser
 
 

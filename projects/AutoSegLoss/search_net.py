@@ -23,7 +23,7 @@ from auto_seg_loss.search import check_search, open_journal, search
 def main() -> None:
     """Run the search of a config."""
     parser = script_parser(__doc__)
-    parser.add_argument("--resume", action="store_true", help="go on with OUTPUT_DIR/journal.jsonl")
+    parser.add_argument("--resume", action="store_true", help="continue OUTPUT_DIR/journal.jsonl")
     arguments = parser.parse_args()
     with explain_user_errors():
         cfg = checked_config(arguments.config_file, arguments.opts, check_train_data, check_search)

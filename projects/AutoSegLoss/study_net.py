@@ -22,15 +22,15 @@ from auto_seg_loss.runtime.scripts import (
 from auto_seg_loss.study.matrix import check_study, read_study
 from auto_seg_loss.study.run import run_study
 
-FAILED = "failed (trials.jsonl in OUTPUT_DIR says where; --retry-failed trains them again):"
+FAILED = "failed (trials.jsonl in OUTPUT_DIR says where; --retry-failed repeats them):"
 
 
 def main() -> None:
     """Run the study of a config."""
     parser = script_parser(__doc__)
     add = parser.add_argument
-    add("--resume", action="store_true", help="changes nothing: a study always goes on")
-    add("--retry-failed", action="store_true", help="train those again that failed")
+    add("--resume", action="store_true", help="no effect: a study always resumes")
+    add("--retry-failed", action="store_true", help="retrain failed cells")
     add("--executor", metavar="NAME", help="serial or ray; short for SEARCH.EXECUTOR.NAME")
     arguments = parser.parse_args()
     chosen = ["SEARCH.EXECUTOR.NAME", arguments.executor] if arguments.executor else []

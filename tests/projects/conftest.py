@@ -187,8 +187,8 @@ class Run:
         """The arguments of the command that a user is told to go on with, script first."""
         assert "Traceback" not in self.stderr, self.stderr
         (line,) = [row for row in self.stderr.splitlines() if row.startswith("interrupted")]
-        what, _, command = line.partition("go on with: ")
-        assert what == "interrupted; what was saved, if anything, is kept; ", line
+        what, _, command = line.partition("continue with: ")
+        assert what == "interrupted; anything saved is kept; ", line
         _, script, *arguments = shlex.split(command)
         return [Path(script).name, *arguments]
 

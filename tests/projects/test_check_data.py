@@ -52,6 +52,6 @@ MODEL:
     ).assert_ok()
     rows = [line.split() for line in run.stdout.splitlines()]
     assert ["1", "crack", "50.000", "1", "0", "0", "100.000", "1"] in rows
-    assert f"1 files without partner: {tmp_path}/mine/images/d_1.jpg" in run.stdout
+    assert f"1 files without a counterpart: {tmp_path}/mine/images/d_1.jpg" in run.stdout
     assert f"1 files in no part: {tmp_path}/mine/images/b_1.jpg" in run.stdout
     assert "folder_sem_seg_holdout: classes that never occur: crack" in run.stdout

@@ -134,5 +134,5 @@ def test_labels_of_one_class_are_refused_before_features(scripts, folder, weight
         Image.fromarray(values.astype(np.uint8)).save(path)
     options = ("--void", void, *TINY, "FEATURES.WEIGHTS", weights)
     text = find(scripts, folder, *options).refusal()
-    assert "hold one class beside void" in text and "--void" in text
+    assert "hold one class besides void" in text and "--void" in text
     assert not (folder / "found").exists()

@@ -52,7 +52,7 @@ class StackedExecutor(Executor):
                     results = self.proxy.evaluate_together(thetas, seed, budget)
                 except torch.cuda.OutOfMemoryError as error:
                     raise ExecutorError(
-                        f"The GPU has no memory for {len(stack)} candidates at once; begin anew, "
+                        f"The GPU has no memory for {len(stack)} candidates at once; start again "
                         f"with a lower SEARCH.PROXY.STACK: {error}"
                     ) from error
                 yield from results

@@ -113,7 +113,7 @@ def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
         raise ValueError(
             f"MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS needs a weight for each of {head.NUM_CLASSES} "
             f"classes, none negative and not all 0, got {list(values)}; python -m "
-            "auto_seg_loss.class_weights --config-file CONFIG prints them for a training set."
+            "auto_seg_loss.class_weights --config-file CONFIG computes them for a training set."
         )
     weights = torch.tensor(values, dtype=torch.float32)
     return CrossEntropy(weight=weights, ignore_index=head.IGNORE_VALUE)
@@ -162,7 +162,7 @@ def auto_seg_loss(cfg: CfgNode) -> nn.Module:
     if not head.LOSS_SPEC:
         raise ValueError(
             'MODEL.SEM_SEG_HEAD.LOSS_TYPE "auto_seg_loss" needs MODEL.SEM_SEG_HEAD.LOSS_SPEC: '
-            "a name of the zoo, a metric or the path of a .json file."
+            "a zoo name, a metric or the path of a .json file."
         )
     return load_loss(
         head.LOSS_SPEC,

@@ -75,14 +75,14 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
     found = {name: _images(Path(name).expanduser()) for name in inputs}
     if lacking := [name for name, images in found.items() if not images]:
         raise FileNotFoundError(
-            f"no image is there for {', '.join(lacking)}; an input is a file, a directory of "
+            f"found no image for {', '.join(lacking)}; an input is a file, a directory of "
             f"images ({', '.join(IMAGE_SUFFIXES)}) or a quoted pattern."
         )
     images = list(dict.fromkeys(path for paths in found.values() for path in paths))
     stems = Counter(path.stem for path in images)
     if twice := [str(path) for path in images if stems[path.stem] > 1]:
         raise FileExistsError(
-            f"{', '.join(twice)} would become the same files; predict them into different "
+            f"{', '.join(twice)} would get the same output files; predict them into different "
             "directories."
         )
     return images

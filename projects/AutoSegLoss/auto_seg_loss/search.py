@@ -193,6 +193,6 @@ def pin_start(journal: Journal, start: dict[str, Tensor]) -> None:
         journal.append({"kind": "start", "weights": weights})
     elif known[0] != weights:
         raise JournalError(
-            f"{journal.path} was written with another warm start; put that file back, or start "
+            f"{journal.path} was written with another warm start; restore that file, or start "
             "again in another OUTPUT_DIR."
         )

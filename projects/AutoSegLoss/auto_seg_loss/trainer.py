@@ -83,7 +83,7 @@ class Trainer(TrainLoop):
         path = latest_checkpoint(self.cfg.OUTPUT_DIR) if resume else None
         if path is None:
             if resume:
-                logger.info("%s holds no checkpoint: the training begins", self.cfg.OUTPUT_DIR)
+                logger.info("%s holds no checkpoint: starting a training", self.cfg.OUTPUT_DIR)
             self.checkpointer.load(self.cfg.MODEL.WEIGHTS, checkpointables=[])
             return
         rest = self.checkpointer.load(str(path))
@@ -93,7 +93,7 @@ class Trainer(TrainLoop):
             set_random_states(states[comm.get_rank()], self.cfg.MODEL.DEVICE)
         else:
             logger.warning(
-                "%s has the random generators of %d processes, and these are %d: they begin anew",
+                "%s has the random generators of %d processes, and these are %d: they are reseeded",
                 *(path, len(states), processes),
             )
         if self.start_iter == self.max_iter and path.stem != _FINAL:  # no step is left to write it
@@ -112,8 +112,8 @@ class Trainer(TrainLoop):
         done = state_dict["iteration"] + 1
         if done > self.max_iter:
             raise ConfigError(
-                f"{done} iterations are done already, and SOLVER.MAX_ITER is {self.max_iter}; give "
-                "the number to end with, or choose another OUTPUT_DIR."
+                f"{done} iterations are done already, but SOLVER.MAX_ITER is {self.max_iter}; give "
+                "a larger one, or choose another OUTPUT_DIR."
             )
         hooks = {k: v for k, v in state_dict.get("hooks", {}).items() if k != "LRScheduler"}
         super().load_state_dict({**state_dict, "hooks": hooks})
@@ -128,7 +128,7 @@ class Trainer(TrainLoop):
             group["lr"] = rate
         if groups[0]["lr"] != before:
             logger.info(
-                "The schedule goes on as if SOLVER had always been as it is now, MAX_ITER %d: a "
+                "The schedule continues as if SOLVER had never changed, MAX_ITER %d: a "
                 "learning rate of %g at iteration %d, where it would have been %g",
                 *(self.max_iter, groups[0]["lr"], iteration, before),
             )

@@ -168,7 +168,7 @@ class DetectronTraining:
 
     def _begun(self) -> TrainLoop:
         if self._loop is None:
-            raise RuntimeError("this training has not begun; call start(seed) first")
+            raise RuntimeError("this training has not started; call start(seed) first")
         return self._loop
 
     def _score(self) -> ProxyResult:

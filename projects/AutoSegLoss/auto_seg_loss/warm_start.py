@@ -72,7 +72,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor
         raise ConfigError(
             f"The warm start {path} was made with other settings:\n"
             + "".join(f"  {change}\n" for change in changes)
-            + "Delete it to make it again, or set SEARCH.WARM_START.WEIGHTS to another file. To "
+            + "Delete it to remake it, or set SEARCH.WARM_START.WEIGHTS to another file. To "
             "start from a checkpoint of train_net.py: SEARCH.WARM_START.MAX_ITER 0, MODEL.WEIGHTS."
         )
     state: dict[str, Tensor] = content["model"]

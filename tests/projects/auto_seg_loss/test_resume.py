@@ -68,7 +68,7 @@ def test_another_number_of_processes_is_said(shapes, make_cfg, caplog):
     torch.save({**whole, "random": whole["random"] * 2}, path)
     with caplog.at_level("WARNING"):
         go(cfg, resume=True)
-    assert "the random generators of 2 processes, and these are 1: they begin anew" in caplog.text
+    assert "the random generators of 2 processes, and these are 1: they are reseeded" in caplog.text
 
 
 def test_at_its_end_it_writes_the_final_checkpoint_and_evaluates(shapes, make_cfg):

@@ -55,7 +55,7 @@ class DataSet:
         except FileNotFoundError as error:
             made = f", or make it: python datasets/{self.script} --root {root}"
             raise FileNotFoundError(
-                f"{error}. datasets/README.md shows the tree that is expected in "
+                f"{error}. datasets/README.md shows the tree expected in "
                 f"{(root / self.folder).absolute()} (its parent is DETECTRON2_DATASETS, else "
                 f"./datasets){made if self.script else ''}"
             ) from None

@@ -41,12 +41,12 @@ def cut(
         ValueError: fewer units than parts, an image of no group, or a share that is not above 0.
     """
     if min(shares) <= 0:
-        raise ValueError(f"each part needs a share above 0, and all together 1; got {shares}")
+        raise ValueError(f"each part needs a share above 0, and the sum must be 1; got {shares}")
     units = _units(dicts, groups)
     if len(units) < len(shares):
         raise ValueError(
             f"{len(dicts)} images make {len(units)} {'groups' if groups else 'units'}, which "
-            f"cannot be cut into {len(shares)} parts; give lists, or more images"
+            f"cannot be split into {len(shares)} parts; provide lists, or more images"
         )
     columns = {value: 1 + i for i, value in enumerate(sorted(set().union(*classes)))}
     sizes = np.zeros((len(units), 1 + len(columns)))

@@ -56,7 +56,7 @@ class Folder:
             path = self.keys[key]
             if not path or not (root / path).is_dir():
                 raise FileNotFoundError(
-                    f"DATASETS.FOLDER.{key} {path!r} must be a directory: absolute, or below "
+                    f"DATASETS.FOLDER.{key} {path!r} must be a directory: absolute, or in "
                     f"{root.absolute()} (DETECTRON2_DATASETS, else ./datasets)"
                 )
         return root / self.keys.IMAGES, root / self.keys.LABELS
@@ -72,7 +72,7 @@ class Folder:
                 f"{some(sorted(labels))}"
             )
         if lonely := [path.name for path in unpaired(images, labels)]:
-            words = f"{len(lonely)} files without partner are left out: {some(lonely)}"
+            words = f"{len(lonely)} files without a counterpart are left out: {some(lonely)}"
             log_first_n(logging.WARNING, f"{self.keys.IMAGES}: {words}", key="message")
         return pairs
 
@@ -115,7 +115,7 @@ class Folder:
             if shared := sorted(of_part[one] & of_part[other]):
                 raise SplitError(
                     f"DATASETS.FOLDER.GROUPS {self.keys.GROUPS!r}: the lists of {one} and {other} "
-                    f"share groups, so scores would be those of known images: {some(shared)}"
+                    f"share groups, so scores would be on known images: {some(shared)}"
                 )
 
     def class_names(self) -> list[str]:
@@ -127,7 +127,7 @@ class Folder:
         """
         names = [*map(str, self.keys.CLASSES)] or self._names_in_file()
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"classes must have different names, got twice: {some(twice)}")
+            raise ValueError(f"class names must be unique, got twice: {some(twice)}")
         return names or [str(value) for value in range(self._count_classes())]
 
     def _count_classes(self) -> int:
@@ -137,7 +137,7 @@ class Folder:
         if count > 2 * max(len(values), 1):
             raise ValueError(
                 f"the values of labels are {some(sorted(values))}, so most of the classes 0.."
-                f"{count - 1} never occur: number classes from 0 on, say which value is void "
+                f"{count - 1} never occur: number classes from 0, set the void value "
                 "(DATASETS.FOLDER.VOID), or name all classes (DATASETS.FOLDER.CLASSES)"
             )
         return count
@@ -174,8 +174,8 @@ def register_folder(cfg: CfgNode) -> None:
     if known := [name for name in names if name in DatasetCatalog.list()]:
         if any(MetadataCatalog.get(name).get("folder") != folder for name in known):
             raise ValueError(
-                f"a data set of NAME {folder.keys.NAME!r} with other keys is known in this "
-                "process; give each data set a DATASETS.FOLDER.NAME of its own"
+                f"a data set with NAME {folder.keys.NAME!r} and other keys exists in this process; "
+                "give each data set its own DATASETS.FOLDER.NAME"
             )
         return
     classes = folder.class_names()

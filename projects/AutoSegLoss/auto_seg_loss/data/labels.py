@@ -21,7 +21,7 @@ INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
 # Formats whose compression may change values: a class would turn into its neighbours by number.
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 REMEDY = (
-    "correct the file, the data set's stuff_classes or its ignore_label; for labels of colours, or "
+    "correct the file, the data set's stuff_classes or its ignore_label; for coloured labels, or "
     "masks of 0 and 255, set INPUT.LABEL_PALETTE"
 )
 Palette = Sequence[Sequence[int]]  # rows [R, G, B, value]
@@ -108,16 +108,16 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
     with named_errors("label", name), Image.open(path) as picture:
         if picture.format in LOSSY_FORMATS or picture.info.get("compression") == "jpeg":  # TIFF's
             raise LabelError(
-                f"{name}: a label must be of a lossless format such as PNG, this file is lossy "
+                f"{name}: a label must have a lossless format such as PNG, but this file is lossy "
                 f"({picture.format}), which changes values; export the labels again as PNG"
             )
         if palette:
             return _look_up(name, np.asarray(picture.convert("RGB")), *table)
         if picture.mode not in INDEX_MODES:
             raise LabelError(
-                f"{name}: a label file holds one class index per pixel (palette or grey), this one "
-                f"has mode {picture.mode}; convert it to whole numbers of 8 or 16 bits, or give "
-                'the meaning of its colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
+                f"{name}: a label file holds one class index per pixel (palette or grey), but this "
+                f"one has mode {picture.mode}; convert it to 8-bit or 16-bit integers, or define "
+                'its colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
             )
         values = np.asarray(picture)
         return values.astype(np.uint8) if values.dtype == bool else values

@@ -92,10 +92,10 @@ def read_text(path: Path) -> str:
     try:
         text = path.read_text("utf-16" if mark in _MARKS else "utf-8-sig")
         if "\0" in text:
-            raise UnicodeError("a character of value 0")
+            raise UnicodeError("a null character")
     except UnicodeError as error:
         raise ListError(
-            f"{path.absolute()} is no text of UTF-8, nor of UTF-16 with its mark ({error}); save "
+            f"{path.absolute()} is neither UTF-8 nor UTF-16 with a byte order mark ({error}); save "
             "the list as UTF-8"
         ) from None
     return text

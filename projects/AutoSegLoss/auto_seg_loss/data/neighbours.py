@@ -40,10 +40,10 @@ def alike_neighbours(parts: Mapping[str, Pairs]) -> str:
         return ""
     one, other = across[int(np.flatnonzero(near)[0])]
     return (
-        f"{near.sum()} of {len(near)} neighbours in file names that are in different parts look "
-        f"alike, as frames of a film do, such as {one} ({part_of[one]}) and {other} "
-        f"({part_of[other]}): scores will be too high. Cut by films or by blocks of frames, with "
-        "DATASETS.FOLDER.GROUPS or lists"
+        f"{near.sum()} of {len(near)} pairs of neighbouring files in different parts look "
+        f"alike, like frames of a film, such as {one} ({part_of[one]}) and {other} "
+        f"({part_of[other]}): scores will be too high. Split by films or by blocks of frames, "
+        "with DATASETS.FOLDER.GROUPS or lists"
     )
 
 

@@ -47,7 +47,7 @@ def _left_out(cfg: CfgNode) -> str:
     files = [item["file_name"] for item in folder.all_pairs()]
     unused = [file for file in files if realpath(file) not in used]
     alone = [str(path) for path in unpaired(*files_by_stem(*folder.places))]
-    kinds = {"without partner": alone, "in no part": unused}
+    kinds = {"without a counterpart": alone, "in no part": unused}
     return "\n".join(f"{len(fs)} files {words}: {some(fs)}" for words, fs in kinds.items() if fs)
 
 
@@ -105,4 +105,4 @@ class _Histogram:
             words = ", ".join(f"{value} (in {self._images[value]} files)" for value in odd)
             yield f"{self._name}: values that are neither a class nor void: {words}"
         if empty := sum(seen.counts.keys() <= {self._void} for seen in self._labels.values()):
-            yield f"{self._name}: {empty} labels hold nothing but void"
+            yield f"{self._name}: {empty} labels hold only void"

@@ -46,7 +46,7 @@ def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pai
     if not 0 < fraction < 1:
         raise ValueError(f"the fraction to hold out must lie in (0, 1), got {fraction}")
     if block < 1:
-        raise ValueError(f"a block holds 1 or more images, got {block}")
+        raise ValueError(f"a block must hold at least 1 image, got {block}")
     items = sorted(dicts, key=lambda item: str(item["file_name"]))
     blocks = [items[start : start + block] for start in range(0, len(items), block)]
     if len(blocks) < 2:

@@ -48,7 +48,7 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     if lacking := sum("sem_seg_file_name" not in item for item in dicts):
         raise DatasetError(
             f"data set {name!r}: {lacking} of {len(dicts)} records have no sem_seg_file_name, the "
-            "file of the label; take a data set for semantic segmentation"
+            "label file; use a data set for semantic segmentation"
         )
     images = look_at_images([item["file_name"] for item in dicts])
     labels = look_at_labels([item["sem_seg_file_name"] for item in dicts], palette)
@@ -132,9 +132,8 @@ def check_brightness(name: str, dicts: Pairs) -> None:
     if brightest < DARK:
         raise DatasetError(
             f"data set {name!r}: images are black, or nearly so: the highest level is {brightest} "
-            f"of 255 in {len(some)} of them, {some[0]['file_name']} first. Of 16 bits the upper 8 "
-            "are taken (level // 256); scale all images by the same factor to the whole range of "
-            "their bits"
+            f"of 255 in {len(some)} of them, {some[0]['file_name']} first. Only the upper 8 of 16 "
+            "bits are used (level // 256); scale all images by one factor to the full 16-bit range"
         )
 
 

@@ -55,7 +55,7 @@ def shape_of(shapes: dict[str, ShapeSpec], name: str, key: str) -> ShapeSpec:
     if name not in shapes:
         known = ", ".join(f"{n} (stride {shape.stride})" for n, shape in shapes.items())
         raise ValueError(
-            f"{key} {name!r} is not among the backbone's features: {known}. Which it gives is set "
-            "by MODEL.RESNETS.OUT_FEATURES, MODEL.TIMM.OUT_FEATURES or MODEL.FPN.IN_FEATURES."
+            f"{key} {name!r} is not among the backbone's features: {known}. They are set by "
+            "MODEL.RESNETS.OUT_FEATURES, MODEL.TIMM.OUT_FEATURES or MODEL.FPN.IN_FEATURES."
         )
     return shapes[name]

@@ -59,10 +59,10 @@ def latest_checkpoint(directory: str | Path) -> Path | None:
     if found is None and last.is_file():
         raise ConfigError(
             f"{order[0]}, which {last} names, is missing or damaged, and there is no other "
-            "checkpoint of this training; begin anew without --resume."
+            "checkpoint of this training; start again without --resume."
         )
     if found is not None and (found != order[0] or not last.is_file()):
-        logger.warning("%s names no whole checkpoint; going on from the newest, %s", last, found)
+        logger.warning("%s names no whole checkpoint; continuing from the newest, %s", last, found)
     return found
 
 

@@ -117,7 +117,7 @@ def check_test_size(cfg: CfgNode) -> None:
         except ValueError as error:
             raise ConfigError(
                 f"MODEL.SEM_SEG_HEAD.NAME {name!r} pools over windows of INPUT.CROP.SIZE "
-                f"{tuple(cfg.INPUT.CROP.SIZE)} and cannot score {first['file_name']}: {error} Take "
+                f"{tuple(cfg.INPUT.CROP.SIZE)} and cannot score {first['file_name']}: {error} Use "
                 "AnyLossDeepLabV3PlusHead, which loads the weights of DeepLabV3PlusHead, or set "
                 "INPUT.CROP.ENABLED False."
             ) from None

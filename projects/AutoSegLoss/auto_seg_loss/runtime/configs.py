@@ -22,7 +22,7 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
     """
     cfg = project_defaults()
     if late := [option for option in opts if option.startswith("--")]:
-        raise ConfigError(f"{late[0]} must stand before the KEY VALUE pairs.")
+        raise ConfigError(f"{late[0]} must come before the KEY VALUE pairs.")
     content = read_yaml(config_file) if config_file else {}
     try:
         cfg.merge_from_other_cfg(CfgNode(content))

@@ -76,7 +76,7 @@ def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
                 "OUTPUT_DIR."
             ) from None
         except OSError as error:
-            logger.warning("No lock keeps a second %s out of %s: %s", kind, path, error)
+            logger.warning("No lock prevents a second %s in %s: %s", kind, path, error)
         yield
 
 
@@ -90,7 +90,7 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
         left.unlink()
     if resume and path.is_file():
         for change in changed_keys(_read(path).config, plain(cfg), UNTRAINED_KEYS):
-            logger.info("The training goes on with another %s", change)
+            logger.info("The training continues with a changed %s", change)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -109,9 +109,9 @@ def _replace_older(directory: Path) -> None:
     (directory / "metrics.json").unlink(missing_ok=True)  # Detectron2 appends to it
     if last.is_file():
         logger.warning(
-            "%s holds a training that ended with %s: this one begins anew and replaces it "
+            "%s holds a training that ended with %s: this one starts over and replaces it "
             "(metrics.json, the curves in TensorBoard, checkpoints of the same names); --resume "
-            "would have gone on.",
+            "would have continued it.",
             *(directory, last.read_text(encoding="utf-8").strip()),
         )
         last.unlink()
@@ -135,7 +135,7 @@ def check_resume(cfg: CfgNode) -> None:
         raise ConfigError(
             f"{path.parent} holds a training with another config:\n"
             + "".join(f"  {change}\n" for change in changes)
-            + "Go on with the old values, or choose another OUTPUT_DIR."
+            + "Resume with the old values, or choose another OUTPUT_DIR."
         )
 
 

@@ -39,7 +39,7 @@ def explain_user_errors() -> Iterator[None]:
     SIGTERM end what is in here as an exception does, with status 130 or 143.
     """
     try:
-        with interruptible(), _stopping("nothing was begun"):
+        with interruptible(), _stopping("nothing was started"):
             yield
     except (
         ConfigError,
@@ -65,7 +65,7 @@ def say_how_to_go_on(*options: str) -> Iterator[None]:
     Inside ``explain_user_errors``, around the part that keeps what it has finished.
     """
     command = command_line([sys.orig_argv[0], *sys.argv], *options)
-    with _stopping(f"what was saved, if anything, is kept; go on with: {command}"):
+    with _stopping(f"anything saved is kept; continue with: {command}"):
         yield
 
 
@@ -106,7 +106,7 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config-file", required=True, type=expanduser, metavar="FILE", help="YAML config")
     parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, as in train_net.py"
+        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the config"
     )
     return parser
 

@@ -166,7 +166,7 @@ class Comparison:
         results = [self.record.results[trial] for trial in new]
         if reasons := [result["failed"] for result in results if "failed" in result]:
             raise ExecutorError(
-                f"{len(reasons)} trainings failed ({reasons[0]}); run it again for them."
+                f"{len(reasons)} trainings failed ({reasons[0]}); rerun the command to repeat them."
             )
 
     def _made(self, trial: Trial, every: int = 0) -> bool:

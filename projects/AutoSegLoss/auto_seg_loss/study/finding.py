@@ -48,7 +48,7 @@ def find_loss(wish: Wish) -> str:
     if len(wish.opts) % 2:
         raise ConfigError(f"Expected pairs of KEY VALUE after the options, got {[*wish.opts]}.")
     if taken := [key for key in wish.opts[::2] if key in OWN]:
-        raise ConfigError(f"{taken[0]} is what find_loss.py sets itself: leave it out.")
+        raise ConfigError(f"find_loss.py sets {taken[0]} itself: leave it out.")
     began = time.monotonic()
     # Threads of one process wait for each other; processes, and other programs, do not.
     torch.set_num_threads(1)
@@ -115,7 +115,7 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
             partial.write_text(json.dumps(plan), encoding="utf-8")
     kept = read_json(path, dict[str, float], "give another --output")
     if kept.get("minutes", wish.minutes) != wish.minutes:
-        _say(f"--minutes {kept['minutes']:g}, as this run was begun with: for others, --output")
+        _say(f"--minutes {kept['minutes']:g}, as at the start of this run: for others, --output")
     return int(kept["iterations"]), max(1, round(kept["search_minutes"]))
 
 
@@ -139,8 +139,8 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int, most: int) 
         needed = math.ceil((least * cost + spent) / 60)
         _say(
             f"--minutes {wish.minutes:g} is too short for these images, which need {needed} "
-            f"minutes by a first timing here: trainings have {least} iterations all the same, and "
-            "the end comes later"
+            f"minutes by a first timing: trainings have {least} iterations all the same, and the "
+            "run takes longer"
         )
     minutes = max(1, round(SEARCHED * rest / 60))  # 0 would be no limit
     return {"iterations": min(most, max(least, int(rest / cost))), "search_minutes": minutes}

@@ -44,7 +44,7 @@ def verdict(comparison: Comparison, found: Found) -> str:
     """One sentence: whether to take the searched loss."""
     made = (comparison.scores(loss, found.metric).values() for loss in found.losses)
     if len({score for scores in made for score in scores}) == 1:
-        return "No verdict: all losses have the same score; give it more --minutes."
+        return "No verdict: all losses have the same score; use more --minutes."
     claim = comparison.difference(found.spec, found.best, found.metric)
     gain = judged({found.spec: claim})[found.spec]
     over = f"{gain.numbers} points of {found.metric} over {found.best}, the best baseline"
@@ -80,16 +80,16 @@ def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) ->
 
 {score_table(comparison, found.losses, found.metric)}
 
-Mean and standard deviation over {comparison.seeds} seeds, in percent, on the test part, which
-nothing was chosen on; differences with 95 % intervals, paired by seed; "better" and "worse" hold
-for the table as a whole, by Holm's method. Every training has {comparison.iterations} iterations of
-a head on frozen features.
+Mean and standard deviation over {comparison.seeds} seeds, in percent, on the test part, on which
+nothing was chosen; differences with 95 % intervals, paired by seed; "better" and "worse" hold for
+the table as a whole, by Holm's method. Every training has {comparison.iterations} iterations of a
+head on frozen features.
 
 {rate_table(comparison, found.losses, found.metric)}
 
 {pictures * bool(columns)}![The searched curves beside the identity](curves.png)
 
-## The searched loss in a loop of your own
+## The searched loss in your own training loop
 
 ```python
 from autoseg_core import load_loss
@@ -103,9 +103,9 @@ Its learning rate here was {rate:g}, that of cross entropy \
 {comparison.rate("cross_entropy", found.metric):g}.
 
 - `find.yaml`: the data and the features; `compare_losses.py` and `search_net.py` take it.
-- `train.yaml`: a training of the whole network with this loss, for `train_net.py`; from random
-  weights, unless `MODEL.WEIGHTS` names others (configs/README.md).
-- `trials.jsonl`, `journal.jsonl`: every training that was made.
+- `train.yaml`: a training of the whole network with this loss, for `train_net.py`; it starts from
+  random weights unless `MODEL.WEIGHTS` is set (configs/README.md).
+- `trials.jsonl`, `journal.jsonl`: every training of this run.
 """
 
 

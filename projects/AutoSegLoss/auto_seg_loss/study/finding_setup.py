@@ -95,7 +95,7 @@ def _check_parts(sizes: Mapping[str, int]) -> None:
         shown = ", ".join(f"{part} {size}" for part, size in sizes.items())
         raise ConfigError(
             f"The {sum(sizes.values())} images make parts of {shown}, and each needs {LEAST} at "
-            f"least, {ENOUGH} for numbers to rely on: give more images, or smaller --groups."
+            f"least, {ENOUGH} for reliable numbers: use more images, or smaller --groups."
         )
 
 
@@ -126,14 +126,14 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
         seen = count_values(look_at_data(cfg, name).values()).keys() - {wish.void}
         if len(seen) < 2:
             raise ConfigError(
-                f"The labels of the {part} part of {wish.labels} hold one class beside void "
-                f"({wish.void}), and a segmentation needs two: give background a number of its "
-                "own, or another --void."
+                f"The labels of the {part} part of {wish.labels} hold one class besides void "
+                f"({wish.void}), but segmentation needs two: give background its own number, or "
+                "set another --void."
             )
         if wish.classes and max(seen) >= cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES:
             raise ConfigError(
                 f"--classes names {cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES} classes, and labels of "
-                f"{wish.labels} go up to {max(seen)}: name all of them, or give --void."
+                f"{wish.labels} go up to {max(seen)}: name all of them, or set --void."
             )
     check_search(cfg)
     return cfg
@@ -147,7 +147,7 @@ def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) 
     changed = differences(yaml.safe_load(kept["find.yaml"]), find)
     changed += [f"{n}: other images" for n in LISTS if _stems(kept[n]) != _stems(files[n])]
     if changed:
-        raise ConfigError(f"{output} is of another run ({'; '.join(changed)}): change --output.")
+        raise ConfigError(f"{output} has another run ({'; '.join(changed)}): change --output.")
 
 
 def _stems(rows: str) -> list[str]:

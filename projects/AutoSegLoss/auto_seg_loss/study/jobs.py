@@ -95,8 +95,8 @@ def _in_processes(workers: int) -> Iterator[Submit]:
             yield lambda *job: pool.submit(_elsewhere, *job)
         except BrokenProcessPool:
             raise ExecutorError(
-                "A worker process was killed, perhaps for want of memory: take fewer --workers. "
-                "The same command goes on."
+                "A worker process was killed, perhaps for lack of memory: use fewer --workers. "
+                "The same command continues the run."
             ) from None
         finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
             pool.shutdown(cancel_futures=True)

@@ -162,7 +162,7 @@ def _reference(config: dict[str, Any], folder: Path) -> Batches:
 def _read(journal: Path) -> list[Record]:
     records = read_journal(journal)
     if not records or not {"config", "space"} <= set(records[0]):
-        raise JournalError(f"{journal} is not (yet) the journal of a search of search_net.py")
+        raise JournalError(f"{journal} is not (yet) the journal of a search by search_net.py")
     return records
 
 

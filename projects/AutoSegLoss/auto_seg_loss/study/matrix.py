@@ -102,7 +102,7 @@ def read_study(config_file: str, opts: Sequence[str]) -> Study:
     cfg, settings = read_settings(config_file, opts)
     journal = cfg.STUDY.JOURNAL
     if journal and not Path(journal).is_file():
-        raise ConfigError(f"STUDY.JOURNAL {journal} is no file; give the journal of a search.")
+        raise ConfigError(f"STUDY.JOURNAL {journal} is not a file; set the journal of a search.")
     picked = (Path(journal), cfg.STUDY.CANDIDATES, Path(cfg.OUTPUT_DIR, CANDIDATES))
     return Study(cfg, settings, pick_candidates(*picked) if journal else ())
 
@@ -130,7 +130,7 @@ def check_study(study: Study) -> None:
     with config_errors():
         check_executor(study.config)
     if not study.cells:
-        raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name one loss and one seed at least.")
+        raise ConfigError("STUDY.LOSSES and STUDY.SEEDS must name at least one loss and one seed.")
     node = study.config.STUDY
     if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
         raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
@@ -150,7 +150,7 @@ def check_study(study: Study) -> None:
 
 def _check_setting(cfg: CfgNode, cells: Sequence[Cell]) -> None:
     if len(cfg.DATASETS.TEST) != 1:
-        raise ConfigError(f"A study scores one data set, DATASETS.TEST names {cfg.DATASETS.TEST}.")
+        raise ConfigError(f"A study scores one data set, but DATASETS.TEST is {cfg.DATASETS.TEST}.")
     # MODEL.DEVICE is that of workers, or of nobody: ``run_study`` looks before it trains here.
     first = cell_config(cfg, "", "cross_entropy", cells[0].seed)
     check_config(changed(first, {"MODEL.DEVICE": "cpu"}), check_train_data)

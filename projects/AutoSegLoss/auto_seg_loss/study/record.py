@@ -66,7 +66,7 @@ class Record:
         changed = changed_settings(kept, settings)
         if changed and any("scores" in result for result in self.results.values()):
             raise ConfigError(
-                f"{path} holds trainings with other settings ({'; '.join(changed[:5])}): give "
+                f"{path} holds trainings with other settings ({'; '.join(changed[:5])}): set "
                 "another OUTPUT_DIR."
             )
         if changed or not kept:
@@ -106,7 +106,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Trial, Result]]:
         head, *found = [parse_json(line, dict[str, Any]) for line in lines] or [{"settings": {}}]
         settings, results = head["settings"], dict(map(_parse, found))
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFileError(f"{path} is damaged ({error}); mend or delete it.") from None
+        raise DamagedFileError(f"{path} is damaged ({error}); repair or delete it.") from None
     if rest:
         with replacing(path) as partial:
             partial.write_bytes(b"".join(line + b"\n" for line in lines))

@@ -92,7 +92,7 @@ def note_if_equal(scores: ArrayLike) -> str:
     if count < 2 or np.ptp(scores) != 0:
         return ""
     return (
-        f"\n\nAll {count} scores are equal, so that they do not tell the losses apart. Train "
+        f"\n\nAll {count} scores are equal, so they do not distinguish the losses. Train "
         "longer, or at higher learning rates."
     )
 

@@ -145,5 +145,5 @@ def _can_go_on(folder: Path, trial: Trial, settings: Mapping[str, Any]) -> bool:
         ours = kept["trial"] == trial.name and not changed_settings(kept["settings"], settings)
         return ours and latest_checkpoint(folder) is not None
     except (ConfigError, DamagedFileError) as error:
-        logger.warning("%s is trained anew: %s", folder, error)
+        logger.warning("%s is trained from the start: %s", folder, error)
         return False

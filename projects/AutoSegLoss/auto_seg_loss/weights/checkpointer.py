@@ -61,9 +61,9 @@ class Checkpointer(DetectionCheckpointer):
             unused = [n for n in state if n not in ours or state[n].shape != ours[n].shape]
             raise ConfigError(
                 f"{self._file}: the weights are of another network: {len(body) - len(lacking)} of "
-                f"the {len(body)} tensors that are needed are in the file with that name and shape."
+                f"the {len(body)} required tensors are in the file with that name and shape."
                 f" The network needs {_some(lacking, ours)}; the file has "
-                f"{_some(unused, state) or 'nothing else'}. Give the config that they were trained "
+                f"{_some(unused, state) or 'nothing else'}. Use the config that they were trained "
                 "with, or convert them with convert_weights.py."
             )
 

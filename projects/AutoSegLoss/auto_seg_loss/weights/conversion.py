@@ -50,10 +50,10 @@ def converted(
             return way, {name: found[name] for name in body}
     place = len(ways["by order and shape"])
     raise ConfigError(
-        f"{len(body)} tensors of the backbone are needed, and the file's {len(plain)} are neither "
-        f"named nor ordered like them; in the order the first that differs is number {place + 1}: "
+        f"The {len(plain)} tensors of the file have neither the names nor the order of the "
+        f"{len(body)} of the backbone; in order, the first difference is number {place + 1}: "
         f"the backbone needs {_nth(body, place)}, the file has {_nth(_counted(plain), place)}. "
-        "Give a config with the network that they were trained with."
+        "Use a config with the network that they were trained with."
     )
 
 

@@ -49,7 +49,7 @@ def local_weights(name: str, key: str = "MODEL.WEIGHTS") -> Path:
         raise ConfigError(f"{key} {name} cannot be fetched: {error}.") from error
     if not path.is_file():
         raise ConfigError(
-            f"{key} {name} does not exist, or is no file. Warm starts are made by "
+            f"{key} {name} does not exist or is not a file. Warm starts are made by "
             "search_net.py, checkpoints by train_net.py."
         )
     return path

@@ -54,14 +54,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # half a file fails in every way
         raise ConfigError(
-            f"{path} is damaged, or no file of weights ({type(error).__name__}: {error}). Give a "
-            "file of torch.save(model.state_dict(), FILE), of safetensors, or a pickle of "
+            f"{path} is damaged or not a weight file ({type(error).__name__}: {error}). Use a "
+            "file of torch.save(model.state_dict(), FILE) or safetensors, or a pickle from "
             "Detectron2's model zoo."
         ) from None
     if broken := next((n for n, t in state.items() if not t.isfinite().all()), None):
         raise ConfigError(
             f"{path} holds NaN or infinity, first in {broken}: the training that wrote it "
-            "diverged; give an earlier checkpoint."
+            "diverged; use an earlier checkpoint."
         )
     others = {k: v for k, v in content.items() if isinstance(k, str) and k not in (*NESTS, *state)}
     return {**others, "model": state}
@@ -143,10 +143,10 @@ def _state_dict(content: Any) -> dict[str, Tensor]:
         nest = next((key for key in NESTS if isinstance(content, Mapping) and key in content), "")
         content = content[nest] if nest else content
     if not isinstance(content, Mapping):
-        raise ValueError(f"it holds no state dict, but {type(content).__name__}")
+        raise ValueError(f"it holds no state dict but {type(content).__name__}")
     state = {name: _tensor(value) for name, value in content.items() if _is_weight(name, value)}
     if not state:
-        raise ValueError(f"it holds no tensors, but {list(content)[:5]}")
+        raise ValueError(f"it holds no tensors but {list(content)[:5]}")
     return state
 
 

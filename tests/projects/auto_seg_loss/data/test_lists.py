@@ -53,5 +53,5 @@ def test_a_row_of_two_meanings_or_twice_is_refused_with_its_place(rows, line):
 
 @pytest.mark.parametrize("content", [b"\xe4", "a".encode("utf-16-le"), b"PNG\0"])
 def test_what_is_no_text_is_refused(rows, content):
-    with pytest.raises(ListError, match=r"list\.txt is no text of UTF-8.* as UTF-8"):
+    with pytest.raises(ListError, match=r"list\.txt is neither UTF-8 nor UTF-16.* as UTF-8"):
         rows(b"b\n" + content)

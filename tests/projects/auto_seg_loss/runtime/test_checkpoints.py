@@ -54,8 +54,8 @@ def test_else_the_newest_whole_one_of_this_training(tmp_path, text, caplog):
     if text is not None:
         (tmp_path / "last_checkpoint").write_bytes(text)
     assert latest_checkpoint(tmp_path) == tmp_path / "model_0000009.pth"
-    assert "names no whole checkpoint; going on from the newest" in caplog.text
+    assert "names no whole checkpoint; continuing from the newest" in caplog.text
     (tmp_path / "model_0000009.pth").unlink()  # that of an earlier training does not count
     (tmp_path / "last_checkpoint").write_text("model_0000009.pth")
-    with pytest.raises(ConfigError, match="there is no other checkpoint of this training; begin"):
+    with pytest.raises(ConfigError, match="there is no other checkpoint of this training; start"):
         latest_checkpoint(tmp_path)

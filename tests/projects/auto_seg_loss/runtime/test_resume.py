@@ -85,7 +85,7 @@ def test_a_fresh_training_leaves_no_older_checkpoint_to_resume_and_says_so(saved
     assert last.exists()
     assert not caplog.text
     begin_training(cfg, resume=False)
-    assert not last.exists() and "begins anew and replaces it" in caplog.text
+    assert not last.exists() and "starts over and replaces it" in caplog.text
 
 
 def test_two_trainings_of_a_directory_refuse_each_other(make_cfg):

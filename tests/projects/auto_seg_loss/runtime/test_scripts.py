@@ -58,6 +58,6 @@ def test_an_interruption_is_one_line_with_the_command_that_goes_on(
         os.kill(os.getpid(), signum)
     assert stop.value.code == status
     assert capsys.readouterr().err == (
-        "interrupted; what was saved, if anything, is kept; go on with: "
+        "interrupted; anything saved is kept; continue with: "
         ".venv/bin/python search_net.py --resume --config-file 'a b.yaml' SEED 1\n"
     )
