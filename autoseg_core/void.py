@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 IgnoreIndex: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-"""One label or several: ints, NumPy's among them."""
+"""One label or several: ints, including NumPy's."""
 
 
 def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
-    """The labels as ints, at least one; ``ValueError`` for anything but whole numbers of int64."""
+    """The labels as ints, at least one; ``ValueError`` for anything but int64 integers."""
     several = hasattr(ignore_index, "__iter__") and getattr(ignore_index, "ndim", 1) != 0
     given: Sequence[Any] = ignore_index if several else [ignore_index]  # type: ignore[assignment]
     try:
@@ -33,7 +33,7 @@ def void_labels(ignore_index: IgnoreIndex) -> tuple[int, ...]:
 
 
 def void_text(void: tuple[int, ...]) -> str:
-    """The labels for a message: ``254 or 255``."""
+    """The labels as text for messages: ``254 or 255``."""
     return " or ".join(map(str, void))
 
 
@@ -41,15 +41,15 @@ def check_map_void(void: tuple[int, ...]) -> None:
     """``ValueError`` for a label that is a value of multi-label maps."""
     if {0, 1}.intersection(void):
         raise ValueError(
-            "0 and 1 are the values of multi-label maps: void needs a different ignore_index, got "
+            "0 and 1 are the values of multi-label maps: void needs another ignore_index, got "
             f"{void_text(void)}."
         )
 
 
 def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
-    """The target with the first void label in place of the others.
+    """The target with all void labels replaced by the first.
 
-    As int64 where its own type cannot hold a void label: torch would compare with another number.
+    As int64 if its own dtype cannot hold a void label: torch would compare with another number.
     """
     kind = torch.iinfo(target.dtype)
     if not all(kind.min <= label <= kind.max for label in void):
@@ -60,10 +60,10 @@ def with_one_void(target: Tensor, void: tuple[int, ...]) -> Tensor:
 
 
 def valid_pixels(target: Tensor, void: tuple[int, ...], *given: Any) -> Tensor:
-    """Where the target, int64 or bool, is no void label, bool.
+    """Where the target, int64 or bool, is not void, bool.
 
-    given: what target and prediction were made of, as many pixels; what a masked array of NumPy
-    masks is void, too.
+    given: the originals of target and prediction, with as many pixels; masked pixels of NumPy
+    masked arrays are void, too.
     """
     valid = reduce(operator.and_, (target != label for label in void))
     for labels in given:

@@ -146,12 +146,12 @@ def curve(index: int, point: list[float]) -> list[list[float]]:
     [
         ("terms.0.absnt", 0, "terms.0.absnt: "),
         ("terms.0.metric", "dise", "Unknown metric 'dise'"),
-        ("terms.0.surrogate", "difference", "mIoU has the form 'free' alone"),
+        ("terms.0.surrogate", "difference", "mIoU has only the form 'free'"),
         ("terms.0.pieces", 3, "Curve 'and': expected 7"),
         ("scale", float("inf"), "scale: "),
         ("combine", "product", "set every weight to 1"),
         ("terms.0.control_points", [CURVE], "2 curves (and, or), got 1"),
-        ("terms.0.control_points.0", curve(2, [0.1, 0.4]), "u must not fall"),
+        ("terms.0.control_points.0", curve(2, [0.1, 0.4]), "u must not decrease"),
         ("terms.0.control_points.0", curve(2, [0.4, 0.1]), "monotone to false"),
         ("terms.0.control_points.1", curve(4, [1.0, 0.9]), "truth_table to false"),
         ("format", 2, "upgrade"),
@@ -243,7 +243,7 @@ def test_label_maps(settings: Any, prediction: Any, target: Any, key: str) -> No
     ("settings", "key"),
     [
         ({"protocol": "released"}, "strict, paper"),
-        ({"num_classes": "3"}, "num_classes: expected a whole number from 1 on, got '3'"),
+        ({"num_classes": "3"}, "num_classes: expected a whole number >= 1, got '3'"),
         ({"tolerance": 0.5}, "tolerance"),
         ({"metrics": "mIoU"}, "['mIoU']"),
         ({"metrics": [3]}, "['mIoU']"),

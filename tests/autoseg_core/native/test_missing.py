@@ -63,7 +63,7 @@ def test_losses_train_without_kernels(tmp_path: Path) -> None:
     ran = run_in_a_copy(tmp_path, PROGRAM, "*.so")
     (line,) = [line for line in ran.stderr.splitlines() if "kernels" in line]
     assert line.startswith(
-        "autoseg_core.native: The C++ kernels are not used: they are not built from"
+        "autoseg_core.native: The C++ kernels are not used: they were not built from"
     )
     assert "Build them with a C++ compiler" in line
     assert "backend='native' needs logits on a CPU and the C++ kernels" in ran.stdout
@@ -73,7 +73,7 @@ def test_a_library_that_cannot_be_loaded_is_passed_over(tmp_path: Path) -> None:
     version = ".".join(torch.__version__.split(".")[:2])
     (tmp_path / "kernels2_default_torch1_13.so").touch()  # of an environment with another PyTorch
     (tmp_path / native.library("default").replace("kernels2", "kernels1")).touch()  # older sources
-    why = f"they are not built from these sources for PyTorch {version}"
+    why = f"they were not built from these sources for PyTorch {version}"
     assert native.load(tmp_path) == (False, why)
     (tmp_path / native.library("default")).write_bytes(b"\x7fELF, cut off")
     found, why = native.load(tmp_path)
