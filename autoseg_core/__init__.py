@@ -1,8 +1,8 @@
 """Auto Seg-Loss: segmentation metrics as differentiable, parameterised losses.
 
-``load_loss("miou")`` gives a searched loss for a training loop, ``soft_loss("mIoU")`` the same
-without a search, ``gradient_scale`` the factor with which it trains at the learning rate of cross
-entropy; ``SegmentationScores`` the exact metrics; ``search_space`` the coordinates of a search.
+``load_loss("miou")`` returns a searched loss for a training loop, ``soft_loss("mIoU")`` an
+unsearched one. ``gradient_scale`` computes the factor with which a loss trains at cross entropy's
+learning rate, ``SegmentationScores`` the exact metrics, ``search_space`` the search coordinates.
 """
 
 from autoseg_core.curve_space import Constraints

@@ -1,4 +1,4 @@
-"""Counts: the one vocabulary of exact metrics and their surrogates.
+"""Counts: the common representation behind exact metrics and their surrogates.
 
 C: classes. Every field has shape (C,). Exact counts are int64 pixels; soft counts are floats that
 carry gradients. Counts of disjoint sets of pixels (batches, ranks, images) add up.
@@ -24,11 +24,11 @@ class Counts:
         return type(self)(*(a + b for a, b in zip(self.tensors(), other.tensors(), strict=True)))
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """The fields in their order of declaration, e.g. to sum them over processes."""
+        """The fields in declaration order, e.g. to sum them over processes."""
         return tuple(vars(self).values())
 
     def double(self: Self) -> Self:
-        """The same counts as float64, in which every score is computed."""
+        """The same counts in float64, the dtype in which scores are computed."""
         return type(self)(*(t.double() for t in self.tensors()))
 
     def cpu(self: Self) -> Self:
@@ -42,7 +42,7 @@ class RegionCounts(Counts):
 
     ``prediction = intersection + union - target``; false positives ``union - target``; false
     negatives ``target - intersection``; true negatives ``pixels - union``. ``pixels`` are those
-    that were looked at for a class: all valid ones, whatever their label.
+    considered for a class: all valid ones, whatever their label.
     """
 
     intersection: Tensor

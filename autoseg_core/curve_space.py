@@ -3,8 +3,8 @@
 K: control points of a curve, ends included; n = K - 2: inner ones; m: coordinates of a curve.
 
 Coordinate-wise, B_1 = theta_1 and B_i = B_{i-1} + theta_i (1 - B_{i-1}) (ASL, arXiv 2010.07930,
-sec. 3.3 and released code). With ends fixed at (0, 0) and (1, 1) this builds in both constraints of
-the paper: the truth table and monotonicity. Each can be lifted for its ablation.
+sec. 3.3 and released code). With ends fixed at (0, 0) and (1, 1) this enforces both constraints of
+the paper: the truth table and monotonicity. Each can be disabled for ablations.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a curve must obey.
+    """Constraints on a curve.
 
     ``truth_table``: v is 0 at x = 0 and 1 at x = 1; without it both ends are searched too.
-    ``monotone``: v never falls; without it each v is free. u is always in order.
+    ``monotone``: v never decreases; without it each v is free. u is always in order.
     """
 
     truth_table: bool = True
@@ -51,7 +51,7 @@ def control_points_at(theta: Array, constraints: Constraints) -> Array:
 def theta_of(curve: Array, constraints: Constraints) -> Array:
     """Inverse of ``control_points_at``.
 
-    Where an earlier point has reached 1 the coordinate does not matter and is given as 0.
+    If an earlier point has reached 1, the coordinate does not matter and is returned as 0.
     """
     (start, end), (u, v) = curve[[0, -1], 1], curve[1:-1].T
     if constraints.monotone:
@@ -64,9 +64,9 @@ def theta_of(curve: Array, constraints: Constraints) -> Array:
 def check_curve(
     name: str, curve: Sequence[Sequence[float]], constraints: Constraints, count: int
 ) -> None:
-    """Raise ``ValueError`` unless ``curve``, (K, 2) with both ends, is one of a search space.
+    """Raise ``ValueError`` unless ``curve``, (K, 2) with both ends, satisfies the constraints.
 
-    ``name`` begins the message; ``count`` is the K expected.
+    ``name`` starts the message; ``count`` is the expected K.
     """
     if len(curve) != count:
         raise ValueError(
@@ -98,7 +98,7 @@ def _accumulate(steps: Array, start: float) -> Array:
 
 
 def _differentiate(points: Array, start: float) -> Array:
-    """theta_i = (B_i - B_{i-1}) / (1 - B_{i-1}); 0 where nothing is left to climb."""
+    """theta_i = (B_i - B_{i-1}) / (1 - B_{i-1}); 0 where B_{i-1} = 1."""
     before = np.concatenate([[start], points[:-1]])
     room = 1 - before
     steps: Array = np.divide(points - before, room, out=np.zeros_like(points), where=room > 0)

@@ -1,4 +1,4 @@
-"""Paths as users write them, files that are there whole or not at all, and JSON that is sound."""
+"""User paths, atomically written files, and validated JSON."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _adapter = cache(TypeAdapter)
 
 
 class DamagedFileError(ValueError):
-    """A file that a program of ours keeps is not what was written; the message says what to do."""
+    """A file written by this project was damaged; the message says what to do."""
 
 
 def read_json(path: str | Path, kind: type[T], remedy: str) -> T:
-    """The JSON of a file as a type that pydantic knows, a model or ``dict[str, float]``.
+    """Read JSON from a file as a pydantic type, such as a model or ``dict[str, float]``.
 
-    ``DamagedFileError``, with ``remedy``, for anything else; ``OSError`` for no file.
+    Raises ``DamagedFileError``, with ``remedy``, for other content; ``OSError`` without a file.
     """
     try:
         return parse_json(Path(path).read_bytes(), kind)
@@ -36,7 +36,7 @@ def read_json(path: str | Path, kind: type[T], remedy: str) -> T:
 
 
 def parse_json(text: bytes, kind: type[T]) -> T:
-    """The same of JSON text in UTF-8; ``ValueError`` with one line for anything else."""
+    """The same for JSON text in UTF-8; a one-line ``ValueError`` for anything else."""
     try:
         value = json.loads(text.decode())
     except RecursionError:
@@ -45,7 +45,7 @@ def parse_json(text: bytes, kind: type[T]) -> T:
 
 
 def checked(value: Any, kind: type[T]) -> T:
-    """``value`` as a type that pydantic knows; ``ValueError`` with one line for another."""
+    """``value`` as a pydantic type; a one-line ``ValueError`` if it does not fit."""
     try:
         found: T = _adapter(kind).validate_python(value, strict=True)  # type: ignore[arg-type]
         return found
@@ -57,7 +57,7 @@ def checked(value: Any, kind: type[T]) -> T:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """An error of the disk in here, as when it is full, names ``path`` if it names no file."""
+    """Add ``path`` to disk errors raised in this block, such as a full disk, that name no file."""
     try:
         yield
     except OSError as error:
@@ -68,11 +68,11 @@ def naming(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to, which takes its place when the block ends without error.
+    """A temporary path next to ``path``, which replaces it when the block ends without error.
 
-    Until then ``path`` is as it was: a reader, or a program that goes on after a crash, never sees
-    half a file. Of several that write the same file the last one wins. Errors of the disk name it;
-    ``FileNotFoundError`` names a folder that is not there.
+    Until then ``path`` is unchanged: a reader, or a program restarted after a crash, never sees
+    half a file. If several write the same file, the last one wins. Disk errors name the file;
+    ``FileNotFoundError`` names a missing folder.
     """
     target = user_path(path)
     if not target.parent.is_dir():
@@ -87,19 +87,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def save_whole(content: Any, path: str | Path) -> None:
-    """``torch.save`` to a file that is there whole or not at all; ``OSError`` if it cannot be."""
+    """``torch.save`` atomically; ``OSError`` if the file cannot be written."""
     with replacing(path) as partial, partial.open("wb") as file:
         try:
             torch.save(content, file)
-        except RuntimeError as error:  # the zip writer's, on its way out of what the disk refused
+        except RuntimeError as error:  # from the zip writer, after a disk error
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of the content of a file, 16 digits; "" where there is none."""
+    """sha256 of a file's content, 16 digits; "" if there is no file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def user_path(text: str | Path) -> Path:
-    """A path of a command line, an environment or an argument, its ``~`` a home directory."""
+    """A path from a command line, environment variable or argument, with ``~`` expanded."""
     return Path(text).expanduser()

@@ -1,4 +1,4 @@
-"""Numerical guards: the only home of eps, safe division, working precision, whole numbers."""
+"""Numerical safeguards: eps (defined only here), safe division, working precision, integers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
-    """``value`` as an int, NumPy's among them; ``ValueError`` for another, bools, and below."""
+    """``value`` as an int, NumPy's included; ``ValueError`` for bools, others and < ``least``."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -21,7 +21,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Precision of probabilities and sums: float64 stays, everything else becomes float32.
+    """Precision of probabilities and sums: float64 is kept, everything else becomes float32.
 
     A batch has up to a few million pixels; bf16 and fp16 cannot count past 256 and 2048.
     """
@@ -41,9 +41,9 @@ def tiny(dtype: torch.dtype) -> float:
 def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Return ``numerator / denominator``, and 0 where the denominator is below ``tiny``.
 
-    A smaller positive one, the sum of a class that the network has given up, would make a quotient
-    whose slope overflows, and infinity times zero is a NaN gradient. Division by infinity makes
-    the value and both slopes 0. NaN operands stay NaN.
+    A smaller positive one (the sum of a class that the network no longer predicts) would give a
+    quotient whose slope overflows, and infinity times zero is a NaN gradient. Division by infinity
+    makes the value and both slopes 0. NaN operands stay NaN.
     """
     nothing = denominator < tiny(denominator.dtype)
     return numerator / denominator.masked_fill(nothing, float("inf"))

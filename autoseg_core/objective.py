@@ -1,4 +1,4 @@
-"""Objectives: what to maximise, as text: metrics, their sums, products and constraints.
+"""Objectives to maximise, as text: metrics, their sums, products and constraints.
 
     mIoU                      one metric
     0.7*mIoU + 0.3*BF1        a weighted mean: weights are divided by their sum
@@ -6,11 +6,11 @@
     BIoU | mIoU >= 0.6        the score of BIoU, subject to mIoU
 
 A score stays in [0, 1]. With constraints (several are separated by commas) it is ranked by Deb's
-rules (Deb 2000, "An efficient constraint handling method for genetic algorithms"): what meets them
-all scores (1 + value) / 2; what does not scores less than 1/2, half the mean over the constraints
-of min(1, score / bound). So every candidate that meets them beats every one that does not, and
-among the latter the nearer one wins. A constraint is no part of the loss: a loss that should serve
-it too is that of "mIoU + BIoU | mIoU >= 0.6".
+rules (Deb 2000, "An efficient constraint handling method for genetic algorithms"): a candidate that
+meets all constraints scores (1 + value) / 2; others score less than 1/2, half the mean over the
+constraints of min(1, score / bound). So every feasible candidate beats every infeasible one, and of
+the latter the nearer one wins. A constraint is not part of the loss: for a loss that also pursues
+it, write "mIoU + BIoU | mIoU >= 0.6".
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from autoseg_core.targets import Target
 Combine = Literal["sum", "product"]
 
 LARGEST_WEIGHT = 1e6
-"""Of a sum, and 1 over the smallest: beyond it a target would be all or nothing."""
+"""Largest weight of a sum, and 1 / the smallest: beyond it a target would be all or nothing."""
 
 _FORMS = "metrics, sums 'a + 0.5*b' and products 'a * b' of them, optionally '| c >= 0.6'"
 
@@ -48,9 +48,9 @@ class Constraint:
 class Objective:
     """A combination of metrics by name; ``parse`` reads one, ``str`` writes its canonical form.
 
-    targets: the metrics combined, canonical names (``Target.named``). weights: of a sum, positive,
-    one for each target; 1 in a product. combine: "sum" or "product". constraints: what a candidate
-    must reach.
+    targets: the combined metrics, canonical names (``Target.named``). weights: of a sum, positive,
+    one for each target; 1 in a product. combine: "sum" or "product". constraints: lower bounds on
+    scores.
     """
 
     targets: tuple[str, ...]
@@ -60,7 +60,7 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str) -> Objective:
-        """Read an objective; ``ValueError`` says what is wrong with it."""
+        """Parse an objective; ``ValueError`` says what is wrong with it."""
         try:
             return cls._read(text)
         except ValueError as error:
@@ -84,7 +84,7 @@ class Objective:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Every metric whose score it needs: those of the targets, then of the constraints."""
+        """All metrics whose scores it needs: those of the targets, then of the constraints."""
         constraints = (constraint.metric for constraint in self.constraints)
         return tuple(dict.fromkeys((*self._scored, *constraints)))
 
@@ -95,7 +95,7 @@ class Objective:
 
     @property
     def reported(self) -> tuple[str, ...]:
-        """What is scored along with it: the six metrics of the paper, and its own."""
+        """The metrics scored along with it: the paper's six, and its own."""
         return tuple(dict.fromkeys((*PAPER_METRICS, *self.metrics)))
 
     @property
@@ -105,9 +105,9 @@ class Objective:
         return tuple(weight / total for weight in self.weights)
 
     def score(self, scores: Mapping[str, float]) -> float:
-        """The score in [0, 1] given those of all ``metrics`` in [0, 1]; NaN when one of them is.
+        """The score in [0, 1], given those of all ``metrics`` in [0, 1]; NaN if any of them is.
 
-        Raises ``ValueError`` for a score that is missing.
+        Raises ``ValueError`` for a missing score.
         """
         missing = [name for name in self.metrics if name not in scores]
         if missing:
@@ -141,7 +141,7 @@ class Objective:
 
 
 def _operands(tree: ast.expr, operator: type[ast.operator]) -> list[ast.expr]:
-    """What the operator joins: of ``a + b + c`` under ``ast.Add`` the three."""
+    """The operands of the operator: a, b and c for ``a + b + c`` and ``ast.Add``."""
     if isinstance(tree, ast.BinOp) and isinstance(tree.op, operator):
         return [*_operands(tree.left, operator), *_operands(tree.right, operator)]
     return [tree]
@@ -154,7 +154,7 @@ def _target(tree: ast.expr) -> str:
 
 
 def _weighted(factors: list[ast.expr]) -> tuple[float, str]:
-    """Of ``0.3 * mIoU`` the weight, of ``mIoU`` alone 1; and the target."""
+    """The weight, 0.3 in ``0.3 * mIoU`` and 1 in ``mIoU``, and the target."""
     *given, target = factors
     weight = read_number(given[0]) if given else 1.0
     if len(given) > 1 or weight is None:
@@ -165,7 +165,7 @@ def _weighted(factors: list[ast.expr]) -> tuple[float, str]:
 
 
 def _constraints(text: str) -> tuple[Constraint, ...]:
-    """Of ``mIoU >= 0.6, mAcc >= 0.5``, sorted: their order makes no difference."""
+    """The constraints in ``mIoU >= 0.6, mAcc >= 0.5``, sorted: their order is irrelevant."""
     tree = parse(text)
     parts = tree.elts if isinstance(tree, ast.Tuple) else [tree]
     return tuple(sorted(map(_constraint, parts), key=str))

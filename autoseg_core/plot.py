@@ -1,23 +1,23 @@
-"""See a loss: its curves, their slopes, the pull on a logit, and the logic they stand in for.
+"""Draw a loss: its curves, their slopes, the gradient on a logit, and the logic they replace.
 
     python -m autoseg_core.plot voc-miou-bezier output/searched_loss.json -o losses.png
 
-A column a term, under the name of its spec. The rows are
+One column per term, under the name of its spec. The rows are
 
 1. the curves g(p), with their control points, and the identity as a thin line;
 2. their slopes g'(p); a slope of 1 is the identity's;
-3. p (1 - p) g'(p), what a curve makes of a pixel's own logit z: for softmax and sigmoid alike
+3. p (1 - p) g'(p), the effect of a curve on a pixel's own logit z: for softmax and sigmoid alike
    dp/dz = p (1 - p). For AND it is dI/dz, with z the logit of the true class, against cross
    entropy's -d(-log p)/dz = 1 - p. For OR it is dU/dz, with z the logit of a false class, against
    cross entropy's p. A curve of XOR acts on pixels of either kind, and is shown against both.
-   Compare shapes, not heights: the score, a ratio of sums over the batch, multiplies each curve's
-   factor by a number of its own;
-4. the surfaces: AND(y, p) = y g_and(p), OR(y, p) = y + g_or(p) (1 - y), between whose edges at
-   y = 0 and 1, the only ones a loss visits, y is interpolated; for a boundary metric XOR(p, e),
+   Compare shapes, not heights: the score, a ratio of sums over the batch, multiplies the factor of
+   each curve by a different number;
+4. the surfaces: AND(y, p) = y g_and(p), OR(y, p) = y + g_or(p) (1 - y), interpolated in y between
+   their edges y = 0 and 1, the only values in a loss; for a boundary metric XOR(p, e),
    of a probability and its erosion e <= p.
 
 Slopes and factors are drawn linearly up to 1 and logarithmically beyond: they reach hundreds where
-a curve starts almost vertically. Matplotlib is imported here alone, and draws without a display.
+a curve starts almost vertically. Only this module imports Matplotlib; it needs no display.
 
 Shapes: K control points of a curve, ends included; R positions along a curve; S along a surface.
 """
@@ -54,11 +54,11 @@ _LINES = ("curve g(p)", "slope g'(p)", "factor p (1 - p) g'(p)")
 
 
 class PlotError(RuntimeError):
-    """A picture cannot be drawn; the message says what to mend."""
+    """A picture cannot be drawn; the message says what to fix."""
 
 
 def logit_factor(slope: Tensor, p: Tensor) -> Tensor:
-    """p (1 - p) g'(p), the derivative of g(p) by the logit of p, from the slope g'(p)."""
+    """p (1 - p) g'(p), the derivative of g(p) with respect to the logit, from the slope g'(p)."""
     return p * (1 - p) * slope
 
 
@@ -77,23 +77,23 @@ def new_figure(
 
 
 def frame_curves(panel: Axes, title: str) -> None:
-    """The unit square that curves are drawn in, with the identity as a thin line."""
+    """Axes over the unit square for curves, with the identity as a thin line."""
     panel.plot([0, 1], [0, 1], color="0.85", linewidth=1)
     panel.set(title=title, xlabel="p", xlim=(0, 1), ylim=(-0.02, 1.02), aspect="equal")
 
 
 def draw_curve(panel: Axes, surface: str, points: Tensor, label: str) -> None:
-    """A line for the curve with control points (K, 2) float64, and dots for those."""
+    """Draw the curve with control points (K, 2) float64 as a line, and the points as dots."""
     height = evaluate_curve(surface, points, POSITIONS)
     (line,) = panel.plot(POSITIONS.numpy(), height.numpy(), label=label)
     panel.plot(*points.T.numpy(), "o", markersize=3, color=line.get_color())
 
 
 def draw_losses(specs: Sequence[LossSpec]) -> Figure:
-    """A column for each term of the specs, with the rows of this module's docstring.
+    """Draw a column for each term of the specs, with the rows of this module's docstring.
 
     Save it with ``figure.savefig(path)``; a notebook shows it after ``%matplotlib inline``. Raises
-    ``ValueError`` for no spec, ``PlotError`` without matplotlib.
+    ``ValueError`` without specs, ``PlotError`` without matplotlib.
     """
     if not specs:
         raise ValueError("expected at least one loss to draw, got none")
@@ -114,7 +114,7 @@ def draw_losses(specs: Sequence[LossSpec]) -> Figure:
 
 
 def _title(spec: LossSpec, index: int) -> str:
-    """The spec's name and its metric; of several terms also which one, and its weight."""
+    """The spec's name and its metric; with several terms also the term's number and weight."""
     term, count = spec.terms[index], len(spec.terms)
     which = f"term {index + 1} of {count}: {term.weight:g} × " if count > 1 else ""
     return f"{fill(spec.name, 32)}\n{fill(f'{which}{term.target}', 32)}"
@@ -151,7 +151,7 @@ def _draw_lines(panels: Sequence[Axes], title: str, term: LossTerm) -> None:
 
 
 def _draw_cross_entropy(panel: Axes, drawn: Sequence[Operation]) -> None:
-    """Its factors, named above the panel, where they hide no line."""
+    """Cross entropy's factors, labelled above the panel, where they hide no line."""
     lines = []
     for kind in dict.fromkeys(kind for operation in drawn for kind in operation.classes):
         formula, factor, style = _CROSS_ENTROPY[kind]
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw the losses of a command line; a mistake in it ends in one line and exit code 2."""
+    """Draw the losses on a command line; a mistake in it gives one line and exit code 2."""
     parser = _parser()
     known = parser.parse_args(arguments)
     try:

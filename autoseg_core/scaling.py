@@ -1,8 +1,8 @@
 """Scale a loss so that it trains at the learning rate of another one.
 
-A surrogate is a ratio of sums over the batch, so its gradient is some tens of times smaller than
-that of cross entropy, by a factor that differs from metric to metric and from curve to curve. At
-the learning rate of cross entropy it then hardly trains.
+A surrogate is a ratio of sums over the batch, so its gradient is tens of times smaller than that of
+cross entropy, by a factor that differs between metrics and between curves. At the learning rate of
+cross entropy it therefore hardly trains.
 
 N: images; C: classes; H, W: pixels; P: pixels that are not void.
 """
@@ -27,23 +27,23 @@ def gradient_scale(
 ) -> float:
     """The factor that makes the gradient of ``loss`` as large as that of ``reference``.
 
-    "Large" is the L2 norm of the gradient g in all logits of a batch, averaged over the batches.
-    The parameters get J^T g. J, the Jacobian of the network, is the same for both losses, so their
-    steps are as large as each other where g has no preferred direction in J. The largest entry of
-    g, in contrast, would be that of one pixel of a rare class. The mean is one of norms because the
-    optimiser steps batch by batch; in a mean of squares the largest would decide.
+    "Large" is the L2 norm of the gradient g with respect to all logits of a batch, averaged over
+    the batches. The parameters get J^T g. J, the Jacobian of the network, is the same for both
+    losses, so their steps are equally large if g has no preferred direction in J. The largest entry
+    of g, in contrast, would be that of one pixel of a rare class. Norms, not squares, are averaged
+    because the optimiser steps batch by batch; in a mean of squares the largest would dominate.
 
     The factor holds for the network that made the logits. A loss that is flatter there than later,
-    as curves with a small slope at the uncertain predictions of random weights are, gets a factor
-    that is too large for the rest of the training; take the logits after some iterations then.
+    such as one whose curves have a small slope at the uncertain predictions of random weights, gets
+    a factor too large for the rest of the training; use logits after some iterations then.
 
     Args:
-        loss: a loss; of an ``AutoSegLoss`` that has a scale already, the factor comes on top.
-        batches: (logits (N, C, H, W), target (N, H, W)), as ``loss`` takes them. Take the logits
-            of the network with which the training starts, on about ten batches of that training.
-            A network that upsamples its logits should give them before that, with a loss built
-            with ``upsample="bilinear"``: what reaches its parameters is the gradient there.
-        reference: what to compare with. None: the mean cross entropy of the valid pixels, binary
+        loss: a loss; for an ``AutoSegLoss`` with a scale, the factor multiplies that scale.
+        batches: (logits (N, C, H, W), target (N, H, W)), as ``loss`` takes them. Use the logits
+            of the network at the start of training, on about ten batches of that training. If the
+            network upsamples its logits, use those before upsampling, and build the loss with
+            ``upsample="bilinear"``: the gradient there is what reaches the parameters.
+        reference: the loss to match. None: the mean cross entropy of the valid pixels, binary
             under "sigmoid", with the void labels and upsampling of ``loss``, an ``AutoSegLoss``.
 
     Returns:
@@ -51,7 +51,7 @@ def gradient_scale(
         logits). ``loss.spec.scaled(factor)`` is the spec of the scaled loss.
 
     Raises ``ValueError`` without batches, for a gradient that is 0 on all of them or not finite,
-    and for another loss than an ``AutoSegLoss`` without a reference.
+    and without a reference if the loss is not an ``AutoSegLoss``.
     """
     other = _cross_entropy_for(loss) if reference is None else reference
     norms = [(_norm(loss, *batch), _norm(other, *batch)) for batch in batches]
@@ -87,9 +87,9 @@ def _cross_entropy(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _norm(loss: Loss, logits: Tensor, target: Tensor) -> float:
-    """L2 norm of the gradient in the logits; in half precision small gradients would be 0."""
+    """L2 norm of the gradient by the logits, not in half precision, where small ones would be 0."""
     with torch.inference_mode(False), torch.enable_grad():
-        # Copies: tensors of the inference mode take part in no graph.
+        # Copies: tensors made in inference mode cannot be part of a graph.
         leaf = logits.detach().to(working_dtype(logits.dtype), copy=True).requires_grad_()
         (gradient,) = torch.autograd.grad(loss(leaf, target.clone()), leaf)
     return float(torch.linalg.vector_norm(gradient.cpu(), dtype=torch.float64))

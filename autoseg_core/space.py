@@ -32,9 +32,9 @@ class SearchSpace:
     """Coordinates theta (d,) of the surrogates of an objective, each in [0, 1].
 
     objective: text or ``Objective``; each of its targets has curves, its constraints have none.
-    surface, constraints: of all curves. pieces: of all curves, or a number for each target; None =
-    as released. Two spaces are equal where every theta means the same curves, and the same
-    objective, in both. Raises ``ValueError`` for unknown names and for curves without an inner
+    surface, constraints: for all curves. pieces: for all curves, or a number for each target; None
+    = as released. Two spaces are equal if every theta gives the same curves, and they have the same
+    objective. Raises ``ValueError`` for unknown names and for curves without an inner
     point.
     """
 
@@ -75,7 +75,7 @@ class SearchSpace:
         return f"SearchSpace({described}, {self.constraints})"
 
     def to_dict(self) -> dict[str, Any]:
-        """What makes this space, in plain JSON values; ``from_dict`` makes it again."""
+        """The definition of this space in plain JSON values; ``from_dict`` is the inverse."""
         return {
             "objective": str(self.objective),
             "surface": self.surface,
@@ -86,9 +86,9 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SearchSpace:
-        """Inverse of ``to_dict``, also of older journals, which call a lone objective "metric".
+        """Inverse of ``to_dict``, also for older journals, which call a single objective "metric".
 
-        Raises ``KeyError`` for a missing value, ``ValueError``.
+        Raises ``KeyError`` for a missing value, and ``ValueError``.
         """
         objective = values["metric"] if "metric" in values else values["objective"]
         constraints = Constraints(values["truth_table"], values["monotone"])
@@ -96,7 +96,7 @@ class SearchSpace:
 
     @property
     def targets(self) -> list[Target]:
-        """Those of the objective."""
+        """The targets of the objective."""
         return [Target.named(name) for name in self.objective.targets]
 
     @property
@@ -107,14 +107,14 @@ class SearchSpace:
 
     @property
     def curves(self) -> tuple[str, ...]:
-        """A name for each curve: ``and``, of several targets ``mIoU.and``."""
+        """A name for each curve: ``and``, or with several targets ``mIoU.and``."""
         if len(self.targets) == 1:
             return self.targets[0].curves
         return tuple(f"{target}.{curve}" for target in self.targets for curve in target.curves)
 
     @property
     def names(self) -> list[str]:
-        """A name for each coordinate: ``and.B1.u``, of several targets ``mIoU.and.B1.u``."""
+        """A name for each coordinate: ``and.B1.u``, or with several targets ``mIoU.and.B1.u``."""
         pairs = zip(self.curves, self._inner, strict=True)
         return [f"{c}.{name}" for c, n in pairs for name in coordinate_names(n, self.constraints)]
 
@@ -144,7 +144,7 @@ class SearchSpace:
         return [control_points_at(curve, self.constraints) for curve in curves]
 
     def theta(self, control_points: Sequence[ArrayLike]) -> Array:
-        """Inverse of ``control_points``; ``ValueError`` for curves that are none of this space."""
+        """Inverse of ``control_points``; ``ValueError`` for curves outside this space."""
         if len(control_points) != len(self.curves):
             raise ValueError(
                 f"Expected the control points of {len(self.curves)} curves for {self.objective}, "
@@ -157,4 +157,4 @@ class SearchSpace:
 
 
 search_space = SearchSpace
-"""The search space of an objective or a metric: the class by the name of what it gives."""
+"""The search space of an objective or a metric: a function form of the class."""

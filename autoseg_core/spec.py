@@ -1,8 +1,8 @@
 """LossSpec: a searched loss as data.
 
-A spec is JSON: reading one executes nothing. It holds one or more terms and where they come from;
-numbers round-trip exactly. The file carries a format number: a reader refuses files that are newer
-than itself instead of guessing.
+A spec is JSON: reading one executes nothing. It holds one or more terms and their provenance;
+numbers round-trip exactly. The file has a format number: a reader refuses files with a newer format
+instead of guessing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ FORMAT: Literal[1] = 1
 
 
 class Provenance(SpecPart):
-    """Where a loss was found, with what, and how well it did. All fields are optional.
+    """Where and how a loss was found, and its scores. All fields are optional.
 
-    reward: score on the hold-out in [0, 1]. reported: scores in percent of trainings with this very
-    loss, ``{"VOC val, R101-DeepLabV3+": {"mIoU": 80.97}}``.
+    reward: score on the hold-out in [0, 1]. reported: scores in percent of trainings with exactly
+    this loss, ``{"VOC val, R101-DeepLabV3+": {"mIoU": 80.97}}``.
     """
 
     dataset: str | None = None
@@ -46,10 +46,10 @@ class LossSpec(SpecPart):
     """A loss: its terms, and its provenance. See ``load_spec`` to read one by name.
 
     name: letters, digits and ``_.+-``: it also names files and directories. combine: "sum", of
-    ``weight * (1 - score)`` over the terms, or "product", 1 - the product of their scores, which
-    has no weights: they must be 1. scale: in [1e-15, 1e6]; the loss is that sum, or 1 - that
-    product, times ``scale``, so that it trains at the learning rate of another loss
-    (``scaling.gradient_scale``). Scores and counts do not depend on it.
+    ``weight * (1 - score)`` over the terms, or "product", 1 - the product of their scores, where
+    all weights must be 1. scale: in [1e-15, 1e6], a factor of that value, so that the loss trains
+    at the learning rate of another loss (``scaling.gradient_scale``). Scores and counts do not
+    depend on it.
     """
 
     format: Literal[1] = FORMAT
@@ -75,16 +75,16 @@ class LossSpec(SpecPart):
 
     @classmethod
     def of_terms(cls, name: str, *terms: LossTerm, combine: Combine = "sum") -> LossSpec:
-        """``terms`` combined under a name; raises ``SpecError`` for an unfit name."""
+        """``terms`` combined under a name; raises ``SpecError`` for an invalid name."""
         return made(cls, name=name, terms=terms, combine=combine)
 
     @classmethod
     def from_theta(cls, name: str, space: SearchSpace, theta: Any, **settings: Any) -> LossSpec:
         """The loss at search coordinates theta (d,) of ``space``; ``settings`` go to every term.
 
-        A term for each target of the space's objective, with its share of the weights: where
-        predictions are one-hot, the loss is 1 - the objective's score, its constraints aside.
-        Raises ``SpecError`` for settings or a name that do not fit, ``ValueError`` for such theta.
+        One term per target of the space's objective, with its share of the weights: for one-hot
+        predictions the loss is 1 - the objective's score without its constraints.
+        Raises ``SpecError`` for invalid settings or names, ``ValueError`` for an invalid theta.
         """
         objective, rest = space.objective, iter(space.control_points(theta))
         common = {"surface": space.surface, **vars(space.constraints), **settings}
@@ -109,7 +109,7 @@ class LossSpec(SpecPart):
 
     def to_json(self) -> str:
         """JSON text; ``from_json(spec.to_json()) == spec`` exactly."""
-        # What is usual is written as it was before there was a choice: old readers know it.
+        # Defaults are written as before the option existed, so that old readers understand them.
         usual: dict[str, Any] = {"combine": self.combine == "sum", "scale": self.scale == 1}
         usual["terms"] = {
             i: {"void_edges": not t.void_edges, "surrogate": t.surrogate == "free"}
@@ -118,7 +118,7 @@ class LossSpec(SpecPart):
         return self.model_dump_json(indent=1, exclude_none=True, exclude=usual) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write ``to_json`` to ``path`` in one step: a reader never sees half a file."""
+        """Write ``to_json`` to ``path`` atomically: a reader never sees half a file."""
         with replacing(path) as partial:
             partial.write_text(self.to_json(), encoding="utf-8")
 

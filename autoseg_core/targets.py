@@ -1,4 +1,4 @@
-"""Targets: a metric, and the form of the surrogate that stands in for it in a loss.
+"""Targets: a metric, and the form of the surrogate that replaces it in a loss.
 
 A surrogate has a curve for each count that its metric reads: "and" for the intersection, "or" for
 the union. The edges of boundary metrics come in two forms (``surfaces.operations``): "free", four
@@ -23,7 +23,7 @@ _NAMED = {"BF1_difference": ("BF1", "difference")}
 
 @dataclass(frozen=True)
 class Target:
-    """A metric by its canonical name, and a form; ``ValueError`` where the metric has none such."""
+    """A metric's canonical name and a form; ``ValueError`` if the metric lacks that form."""
 
     metric: str
     form: Form = "free"
@@ -36,14 +36,14 @@ class Target:
 
     @classmethod
     def named(cls, name: str) -> Target:
-        """The target of a metric's name, or of ``BF1_difference``, in any case."""
+        """The target for a metric's name or ``BF1_difference``, ignoring case."""
         known = as_known(name, _NAMED)
         if known in _NAMED:
             return cls(*_NAMED[known])  # type: ignore[arg-type]
         return cls(get_metric(name).name)
 
     def __str__(self) -> str:
-        """The name that ``named`` knows, else the metric's with the form in brackets."""
+        """The name that ``named`` takes, else the metric's with the form in parentheses."""
         names = {pair: name for name, pair in _NAMED.items()}
         plain = self.metric if self.form == "free" else f"{self.metric} ({self.form})"
         return names.get((self.metric, self.form), plain)
@@ -58,5 +58,5 @@ class Target:
 
     @property
     def inner_points(self) -> int:
-        """Free control points of a curve by default: as released, and enough for an S of one."""
+        """Default free control points of a curve: as released; enough for an S with one curve."""
         return 1 if self.curves == XOR else 3

@@ -12,15 +12,15 @@ from autoseg_core.targets import Form, Target
 
 Point = tuple[float, float]
 Factor = Annotated[float, Field(ge=1e-15, le=1e6)]
-"""Of a term, or of a whole loss."""
+"""Bounds of the weight of a term or the scale of a loss."""
 
 
 class SpecError(ValueError):
-    """A loss file or spec that cannot be used; the message says what to mend."""
+    """A loss file or spec that cannot be used; the message says what to fix."""
 
 
 class SpecPart(BaseModel):
-    """Of a loss file: immutable, every field known, nothing converted, no NaN or infinity."""
+    """Part of a loss file: immutable, no unknown fields, no conversions, no NaN or infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -31,15 +31,15 @@ Part = TypeVar("Part", bound=SpecPart)
 class LossTerm(SpecPart):
     """One surrogate: ``weight * (1 - score)``.
 
-    metric, surface: names for ``scores.get_metric`` and of ``surfaces.SURFACES``. surrogate: the
-    form of the metric's surrogate (``targets``); the metric "BF1_difference" is BF1 of the form
-    "difference". pieces: of every curve. control_points: for each curve, its (u, v) points with
+    metric, surface: names for ``scores.get_metric`` and in ``surfaces.SURFACES``. surrogate: the
+    form of the metric's surrogate (``targets``); the metric "BF1_difference" is BF1 in the form
+    "difference". pieces: per curve. control_points: for each curve, its (u, v) points with
     both ends, in [0, 1], u in order from 0 to 1. weight: in [1e-15, 1e6]. absent: a class without
     target pixels in the batch is left out of the mean ("ignore") or scores 0 ("zero", as released).
     tolerance: pixels in [0, 1000], for BIoU and BF1. drop_background: see ``metrics.evaluator``.
-    void_edges: borders of void areas are edges of the target, and predictions inside void make
-    edges too ("paper" of ``metrics.protocols``, as released), or void makes none; metrics of
-    trimap, boundaries and bands see edges. truth_table, monotone: which constraints the curves keep
+    void_edges: whether borders of void areas are edges of the target and predictions inside void
+    cause edges too ("paper" in ``metrics.protocols``, as released); it affects metrics of trimap,
+    boundaries and bands. truth_table, monotone: the constraints that the curves satisfy
     (``curve_space.Constraints``); they are checked.
     """
 
@@ -59,7 +59,7 @@ class LossTerm(SpecPart):
     @model_validator(mode="before")
     @classmethod
     def _known_target(cls, values: Any) -> Any:
-        """The canonical name of the metric, and the form that comes with one."""
+        """The canonical name of the metric, and the form that the name implies."""
         name = values.get("metric") if isinstance(values, dict) else None
         if not isinstance(name, str):
             return values
@@ -74,7 +74,7 @@ class LossTerm(SpecPart):
     @field_validator("control_points", mode="before")
     @classmethod
     def _tuples(cls, curves: Any) -> Any:
-        """Accept lists in place of tuples, from Python as from JSON."""
+        """Accept lists instead of tuples, from Python and JSON."""
         return _as_tuple(curves)
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class LossTerm(SpecPart):
 
 
 def made(model: type[Part], **values: Any) -> Part:
-    """``model(**values)``; what does not fit is told as a ``SpecError``."""
+    """``model(**values)``; invalid values raise ``SpecError``."""
     try:
         return model(**values)
     except ValidationError as error:

@@ -1,17 +1,17 @@
-"""Edges and bands of label maps, and what lies near them: without one-hot maps, on any device.
+"""Edges and bands of label maps, and pixels near them: without one-hot maps, on any device.
 
 N: images; H, W: pixels; C: classes; M = ceil(C / 62) words of class bits.
 
-The band of a class, d pixels wide, is those of its pixels that lie within d of a pixel of another
-class, in the maximum norm: the class's map less its (2d+1) x (2d+1) erosion (Cheng et al. 2021,
-arXiv 2103.16562, sec. 4). A pixel has one label, so all bands together are one map: a pixel is in
-its own class's band if and only if its window holds two different labels. An edge is a band of one
-pixel. What lies outside the image is a label of its own, as in the published code of bands
-(``BoundaryBand.border``), or none: the image border is not an edge.
+The band of a class, d pixels wide, consists of its pixels within d of a pixel of another class, in
+the maximum norm: the class's map minus its (2d+1) x (2d+1) erosion (Cheng et al. 2021, arXiv
+2103.16562, sec. 4). A pixel has one label, so all bands together are one map: a pixel is in its own
+class's band if and only if its window holds two different labels. An edge is a band of one pixel.
+The outside of the image counts as a separate label, as in the published code for bands
+(``BoundaryBand.border``), or as no label: the image border is then not an edge.
 
-As a pixel has one label, the C binary edge maps fit into one set of classes per pixel, kept as bits
-of integers; dilating such sets is a running OR. Integers only: the result equals the one-hot,
-max-pool form to the last.
+Since a pixel has one label, the C binary edge maps fit into one set of classes per pixel, stored as
+bits of integers; dilating such sets is a running OR. The result equals the one-hot, max-pool form
+exactly.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ BITS = 62  # class bits of a word; stays clear of the sign bit of int64
 def in_own_band(labels: Tensor, seen: Tensor, radius: int, border: bool) -> Tensor:
     """Pixels in the band of their own label, (N, H, W) bool.
 
-    labels: (N, H, W) int64. seen: (N, H, W) bool, pixels that take part; the others neither are in
-    a band nor make one. radius: d >= 1, pixels. border: whether the image border is an edge.
+    labels: (N, H, W) int64. seen: (N, H, W) bool, pixels that take part; the others are not in a
+    band and do not cause one. radius: d >= 1, pixels. border: whether the image border is an edge.
     """
     kind = torch.iinfo(torch.int32)
     known = labels.to(torch.int32)
@@ -45,8 +45,8 @@ def label_edges(labels: Tensor, seen: Tensor, num_classes: int) -> Tensor:
     """Edge pixels of every class at once.
 
     labels: (N, H, W) int64 >= 0; a label >= C differs from its neighbours but has no edges itself.
-    seen: (N, H, W) bool, pixels that take part; the others neither are edges nor make their
-    neighbours edges. Returns (N, H, W) bool.
+    seen: (N, H, W) bool, pixels that take part; the others are not edges and do not turn their
+    neighbours into edges. Returns (N, H, W) bool.
     """
     return in_own_band(labels, seen, radius=1, border=False) & (labels < num_classes)
 
@@ -56,7 +56,7 @@ def near_boundary(
 ) -> Tensor:
     """Trimap: pixels within ``radius`` of an edge of the target, (N, H, W) bool.
 
-    ``drop_background`` leaves the edges of class 0 out, as the released code does on VOC.
+    ``drop_background`` ignores the edges of class 0, as the released code does on VOC.
     """
     edges = label_edges(target, seen, num_classes)
     if drop_background:
@@ -106,8 +106,8 @@ def _window(
 ) -> Tensor:
     """``join`` over the (2r+1) x (2r+1) window around each pixel of (..., H, W) integers or bool.
 
-    join: a function of two tensors that may join a number twice (maximum, minimum, OR). outside:
-    what lies around the image. Along each side the window doubles until it is 2r + 1 wide.
+    join: an idempotent function of two tensors (maximum, minimum, OR). outside: the padding value.
+    Along each side the window doubles until it is 2r + 1 wide.
     """
     for axis, pad in ((-1, [radius, radius]), (-2, [0, 0, radius, radius])):
         size, width = maps.shape[axis], 2 * radius + 1

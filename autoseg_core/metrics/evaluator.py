@@ -3,8 +3,8 @@
 N: images; H, W: pixels; C: classes. State: (C,) int64 counts for each region that a metric looks
 at, nothing else, so memory does not grow with the data set and two halves of it can be merged.
 
-With ``drop_background`` (the released rule on VOC, where class 0 is background) edges of class 0 do
-not enter the trimap, and BF1 averages the other classes, as does Boundary IoU; BIoU still averages
+With ``drop_background`` (the released rule on VOC, where class 0 is background) edges of class 0
+are not part of the trimap, and BF1 and Boundary IoU average the other classes; BIoU still averages
 all, as released.
 """
 
@@ -38,11 +38,11 @@ class SegmentationScores:
 
     num_classes: C. ignore_index: the target's void label, or several. tolerance: radius in pixels
     of trimap and boundary match, at the resolution of the label maps. protocol: "strict" or
-    "paper" (``protocols``). drop_background: see the module. metrics: names of what is computed
-    (``scores.get_metric``); what none of them looks at is not counted. multilabel: classes do not
-    exclude each other, as under the loss's activation="sigmoid"; metrics of the whole image only.
-    Raises ``ValueError`` for unknown metrics and for those that do not fit the classes or
-    ``multilabel``.
+    "paper" (``protocols``). drop_background: see the module. metrics: names of the metrics to
+    compute (``scores.get_metric``); only the counts they need are made. multilabel: classes are
+    not mutually exclusive, as with the loss's activation="sigmoid"; metrics of the whole image
+    only. Raises ``ValueError`` for unknown metrics, and for metrics that do not fit the classes
+    or ``multilabel``.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class SegmentationScores:
         regions = (get_metric(name).region for name in self.metrics)
         self._regions: tuple[Region, ...] = tuple(dict.fromkeys(regions))
         self.reset()
-        self.compute()  # a metric that does not fit the classes fails now
+        self.compute()  # fails now if a metric does not fit the classes
 
     def reset(self) -> None:
         """Forget everything seen."""
@@ -82,7 +82,7 @@ class SegmentationScores:
 
     @property
     def counts(self) -> dict[Region, Counts]:
-        """What was counted so far, (C,) int64, by the region that a metric looks at."""
+        """The counts so far, (C,) int64, by the region that a metric looks at."""
         return self._by_region(self._sums)
 
     def _by_region(self, sums: Tensor) -> dict[Region, Counts]:
@@ -95,12 +95,12 @@ class SegmentationScores:
         """Add images.
 
         prediction, target: integer label maps (H, W) or (N, H, W) of one shape, arrays or tensors
-        on one device; volumes (N, D, H, W) too, where all metrics look at whole images. Targets are
-        classes in [0, C) or ``ignore_index``, and what a masked array of NumPy masks, in either of
-        the two, is void; predictions are classes wherever the target is valid
-        (``strict``) or everywhere (``paper``). With ``multilabel``: 0 and 1 for each class,
-        (N, C, H, W) or (N, C, D, H, W), integer or bool; of one class also (N, H, W).
-        Raises ``ValueError`` for other shapes, types or labels.
+        on one device; also volumes (N, D, H, W), if all metrics look at whole images. Targets are
+        classes in [0, C) or ``ignore_index``; masked pixels of a NumPy masked array, in either of
+        the two, are void; predictions are classes wherever the target is valid (``strict``) or
+        everywhere (``paper``). With ``multilabel``: 0 and 1 for each class, (N, C, H, W) or (N, C,
+        D, H, W), integer or bool; of one class also (N, H, W). Raises ``ValueError`` for other
+        shapes, types or labels.
         """
         count = self._count_multilabel if self.multilabel else self._count
         found = count(prediction, target)
@@ -147,7 +147,7 @@ class SegmentationScores:
 
     @torch.inference_mode()
     def compute(self) -> dict[str, float]:
-        """The scores in [0, 1] by name; NaN for a score that no class takes part in."""
+        """The scores in [0, 1] by name; NaN for a score without a participating class."""
         scores, rule = {}, PROTOCOLS[self.protocol].absent
         for metric, counts in self._counted():
             present = present_classes(metric, counts, rule, self.drop_background)
@@ -169,7 +169,7 @@ class SegmentationScores:
         return columns
 
     def _counted(self) -> list[tuple[Metric, Counts]]:
-        """The metrics, each with the counts it looks at, in float64."""
+        """The metrics, each with its counts in float64."""
         counts = self._by_region(self._sums.double())
         return [(m, counts[m.region]) for m in map(get_metric, self.metrics)]
 
@@ -178,7 +178,7 @@ class SegmentationScores:
 
 
 def _names(metrics: Iterable[str]) -> tuple[str, ...]:
-    """Canonical names, each once; ``ValueError`` for unknown ones and for none at all."""
+    """Canonical names, without duplicates; ``ValueError`` for unknown names or an empty list."""
     several = isinstance(metrics, Iterable) and not isinstance(metrics, str)
     names = tuple(metrics) if several else ()
     if not names or not all(isinstance(name, str) for name in names):

@@ -1,4 +1,4 @@
-"""Label maps as users have them, arrays, tensors or lists, become tensors that can be counted.
+"""Convert users' label maps (arrays, tensors or lists) to tensors that can be counted.
 
 N: images; C: classes; H, W (and D): pixels; "...": pixels, of two or three sides.
 """
@@ -22,8 +22,8 @@ def label_maps(
 ) -> tuple[Tensor, Tensor]:
     """Both as (N, H, W) integers of the types that the kernels read; slices of volumes as images.
 
-    In the target ``void[0]`` stands for the other void labels, too, and for what is masked. Raises
-    ``ValueError`` for what ``SegmentationScores.update`` does not take, except for labels.
+    In the target ``void[0]`` replaces the other void labels and masked pixels. Raises
+    ``ValueError`` for inputs that ``SegmentationScores.update`` refuses, except for labels.
     """
     given = _one_array(prediction), _one_array(target)
     guess = _label_map(given[0], "prediction", num_classes)
@@ -51,10 +51,10 @@ def class_maps(
 
 
 def as_tensor(labels: Any) -> Tensor:
-    """A tensor of the labels, on their device; NumPy's memory is shared where torch can.
+    """A tensor of the labels, on their device; it shares NumPy's memory where torch can.
 
-    It refuses reversed views and other byte orders, and warns of read-only arrays: these are
-    copied.
+    torch refuses reversed views and foreign byte orders, and warns about read-only arrays: these
+    are copied.
     """
     if isinstance(labels, Tensor):
         return labels.detach()
@@ -116,5 +116,5 @@ def _class_map(labels: Any, name: str, num_classes: int) -> Tensor:
             f"The {name} must be (N, C, H, W) or (N, C, D, H, W) with 0 and 1 for each of C = "
             f"{num_classes} classes, got {tuple(maps.shape)}."
         )
-    # Wide enough for any ignore_index, which must not come around to a value of the maps.
+    # Wide enough for any ignore_index, which must not wrap around to a value of the maps.
     return maps if maps.dtype == torch.bool else maps.long()

@@ -1,4 +1,4 @@
-"""Label maps -> counts of every region that a metric looks at, by the C++ kernels or in PyTorch.
+"""Label maps -> counts of each region that a metric looks at, by C++ kernels or in PyTorch.
 
 N: images; H, W: pixels; C: classes; "...": pixels, of two or three sides.
 """
@@ -18,15 +18,15 @@ from autoseg_core.scores import BoundaryBand, Region
 from autoseg_core.void import void_text
 
 MOST_CLASSES = 2**15 - 3
-"""Of the kernels, which keep labels in 16 bits."""
+"""Largest number of classes of the kernels, which store labels in 16 bits."""
 FAR = 32
-"""Pixels of tolerance; the kernels' time grows with its square, PyTorch's with its logarithm."""
+"""Largest tolerance of the kernels: their time grows with its square, PyTorch's with its log."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is counted. void: the labels of void; the first stands for all of them in a target.
-    tolerance: pixels. edges_see_void: void is a label that makes edges.
+    """What is counted. void: the void labels; in a target the first one stands for all of them.
+    tolerance: pixels. edges_see_void: void is a label that causes edges.
     """
 
     num_classes: int
@@ -144,7 +144,7 @@ def multilabel_counts(
 
     prediction, target: (N, C, ...), 1 where a pixel is of the class, else 0. valid: of that shape,
     bool; where it is false the pixel does not count for that class, and both may be anything. void:
-    the labels of such pixels, for errors. Raises ``ValueError`` for other values than 0 and 1.
+    the labels of such pixels, for errors. Raises ``ValueError`` for values other than 0 and 1.
     """
     for name, values in (("target", target), ("prediction", prediction)):
         wrong = valid & (values != 0) & (values != 1)

@@ -1,4 +1,4 @@
-"""The same mathematics in C++ and in Triton, as operations that PyTorch knows.
+"""The same mathematics in C++ and in Triton, as PyTorch operators.
 
 ``operations`` has their schemas, derivatives and shapes; ``csrc/`` computes them on CPUs, the
 ``triton`` modules on CUDA. The readable forms, which they must equal, are in ``metrics`` and
@@ -16,9 +16,9 @@ import torch
 from autoseg_core.native import operations  # noqa: F401  defines what the kernels implement
 
 SETS = ("avx512", "avx2", "default")
-"""Instruction sets that there are kernels for, the fastest first."""
+"""Instruction sets with kernels, fastest first."""
 SCHEMAS = 2
-"""Of the operations' arguments, in the libraries' names: one of others is never loaded."""
+"""Version of the operations' arguments, in library names: other versions are not loaded."""
 _VERSION = ".".join(torch.__version__.split(".")[:2])
 _logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def library(name: str) -> str:
 
 
 def load(folder: Path) -> tuple[bool, str]:
-    """Load a folder's kernels for this machine: whether there are any, and what there is not."""
+    """Load a folder's kernels for this machine: whether there are any, and what is missing."""
     own = torch.backends.cpu.get_cpu_capability().lower()
     usable = SETS[SETS.index(own) :] if own in SETS else ("default",)
     names = [library(name) for name in usable]
@@ -45,12 +45,12 @@ def load(folder: Path) -> tuple[bool, str]:
 
 
 CPU, _MISSING = load(Path(__file__).parent)
-"""Whether C++ kernels can be used on this machine, and why they, or its best, cannot."""
+"""Whether C++ kernels work on this machine, and why they, or the fastest ones, do not."""
 
 
 @functools.cache
 def say_if_missing() -> None:
-    """One log line where C++ kernels are not there: what is missing, what it costs."""
+    """Log one line if C++ kernels are missing: the reason and the cost."""
     if _MISSING:
         cost = "" if CPU else "On a CPU losses take 20 to 50 times as long, exact metrics 15. "
         _logger.warning(

@@ -5,15 +5,14 @@ N: images; C: classes; H, W: pixels; h, w: logits yet to be upsampled; P: pieces
 Common arguments. logits: (N, C, H, W) of any float dtype and strides; sums are float32, or float64
 for float64. target: (N, H, W) integers of any width, read as they are: classes in [0, C) or
 ``ignore_index``, other labels raise ``ValueError`` on a CPU. tables: of each curve, (P, 8)
-(``tables.curve_tables``), on the logits' device. void_edges: void is a neighbour like another.
+(``tables.curve_tables``), on the logits' device. void_edges: void is a neighbour like any other.
 
 region_sums: (4, C) = sums of g_and(p_c) over pixels of class c and of g_or(p_c) over the others,
 pixels of class c, all pixels that count. g_or is the identity where ``tables`` holds one table.
-Under a target (N, C, H, W) of 0 and 1 classes do not exclude each other. Logits (N, C, h, w) that
-are smaller than the target are upsampled on the way, bilinearly; ``align_corners`` says how.
+With a target (N, C, H, W) of 0 and 1, classes are not mutually exclusive. Logits (N, C, h, w) that
+are smaller than the target are upsampled on the fly, bilinearly; ``align_corners`` sets how.
 boundary_sums: (4, C), the fields of ``BoundaryCounts``; four curves of XOR, or one.
-band_sums: as region_sums, on bands of a width of ``radius`` pixels. border: the image's border is
-an edge.
+band_sums: as region_sums, on bands ``radius`` pixels wide. border: the image border is an edge.
 trimap: the target, (N, H, W), C at void and further than ``tolerance`` pixels from its edges; those
 of class 0 make none under ``drop_background``.
 label_counts: (10, C) int64 of two label maps: target, intersection, union; the same on the trimap;
@@ -35,7 +34,7 @@ _FIRST_DERIVATIVES_ONLY = (
     "and transforms of torch.func build the loss with backend='reference'."
 )
 
-# Arguments after those that all have.
+# Arguments after the common ones.
 _SUMS = {
     "region_sums": "bool align_corners",
     "boundary_sums": "bool void_edges, int tolerance",
@@ -56,7 +55,7 @@ torch.library.define(
 
 
 def _trimap_like(target: Tensor, classes: int, *_: Any) -> Tensor:
-    # What holds a label outside the classes, too.
+    # Also holds a label outside the classes.
     small = torch.uint8 if classes <= torch.iinfo(torch.uint8).max - 2 else torch.int16
     return target.new_empty(target.shape, dtype=small)
 

@@ -1,4 +1,4 @@
-"""A curve as a table of coefficients: what every kernel reads.
+"""A curve as a table of coefficients, the input of every kernel.
 
 G: curves; K: control points of a curve; P: its pieces. A row of a table (P, 8) is one quadratic
 Bezier piece from (u0, v0) by (u1, v1) to (u2, v2), in the notation of ``surfaces.bezier``:

@@ -1,10 +1,10 @@
 """Soft region counts by Triton kernels: ``autoseg::region_sums`` and its backward on CUDA.
 
 N: images; C: classes; R, Q: rows and columns of pixels; h, w: of logits yet to be upsampled;
-P: pieces of a curve. ``operations`` says what arguments are.
+P: pieces of a curve. ``operations`` describes the arguments.
 Forward reads the logits once and keeps nothing; backward reads them once and writes their gradient.
 Sums are taken program by program and then in order, without atomics: equal runs are equal.
-Triton itself is imported at the first use, so that this module may be imported where there is none.
+Triton itself is imported at the first use, so this module can be imported without it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def region_sums_backward(
         job.launch("gradient_kernel", upstream, Map(out, out.stride()))
         return result
     images, classes, height, width = logits.shape
-    # What the logits above and below, left and right of each cell get from its pixels.
+    # Gradients of the logits above and below, left and right of each cell from its pixels.
     shares = logits.new_empty((2, 2, images, height, width, classes), dtype=torch.float32)
     strides = (shares.stride(2), shares.stride(5), shares.stride(4), shares.stride(1))
     job.launch("gradient_kernel", upstream, Map(shares, strides))
@@ -79,7 +79,7 @@ def trimap(
     drop_background: bool,
     void_edges: bool,
 ) -> Tensor:
-    """``autoseg::trimap``; labels outside the classes become C + 1, which is none either."""
+    """``autoseg::trimap``; labels outside the classes become C + 1, which is not a class either."""
     valid = target != ignore_index
     labels = torch.where(valid, target.long(), classes)
     seen = torch.ones_like(valid) if void_edges else valid

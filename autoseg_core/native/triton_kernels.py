@@ -1,4 +1,4 @@
-"""Soft region counts in Triton: what runs on the device. Only ``triton.py`` imports this module.
+"""Soft region counts in Triton: the device code. Only ``triton.py`` imports this module.
 
 N: images; C: classes; R, Q: rows and columns of pixels; h, w: of logits yet to be upsampled.
 BLOCK_C: the power of two from C on; BLOCK_P: pixels of a tile. A program strides over the
@@ -10,7 +10,7 @@ curves' coefficients and formulas are those of ``tables``.
 Both are given a ``triton_launch.Problem``. SIGMOID: its target is (N, C, R, Q). PIECES: of a curve.
 """
 
-# Triton has no types of its own; a kernel is not called as the function that it is written as.
+# Triton is untyped, and a kernel is not called with the signature that it is written with.
 # mypy: disable-error-code="import-untyped, import-not-found, no-untyped-def, no-untyped-call"
 # mypy: disallow-untyped-decorators=False
 
@@ -136,7 +136,7 @@ def gradient_kernel(
     BLOCK_C: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ):
-    """Gradient in the logits, from that of the sums (2, C); probabilities are computed anew.
+    """Gradient in the logits, from that of the sums (2, C); probabilities are recomputed.
 
     dp_c = dI_c g_and'(p_c) for a class's own pixels and dU'_c g_or'(p_c) for the others;
     dlogit_c = p_c (dp_c - sum_k p_k dp_k), or p_c (1 - p_c) dp_c, exactly 0 at masked pixels.

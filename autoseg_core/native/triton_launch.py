@@ -1,4 +1,4 @@
-"""How the Triton kernels are started: their arguments, tiles and programs.
+"""Launching the Triton kernels: their arguments, tiles and programs.
 
 N: images; C: classes; R, Q: rows and columns of pixels; h, w: of logits yet to be upsampled.
 """
@@ -23,7 +23,7 @@ class Map(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What both kernels are given.
+    """The inputs of both kernels.
 
     logits: (N, C, R, Q) or (N, C, h, w). target: (N, R, Q), or (N, C, R, Q) where classes do not
     exclude each other; four strides, that of C is 0 in the former case. tables: of g_and, and of
@@ -97,7 +97,7 @@ class Job(NamedTuple):
     options: dict[str, Any]
 
     def launch(self, name: str, *others: Any) -> None:
-        """Run a kernel, whose own arguments are ``others``; none for no pixels."""
+        """Run a kernel with its own arguments ``others``; does nothing without pixels."""
         from autoseg_core.native import triton_kernels  # imports Triton
 
         kernel: Any = getattr(triton_kernels, name)
@@ -110,7 +110,7 @@ class Job(NamedTuple):
 def make_job(
     logits: Tensor, target: Tensor, tables: Sequence[Tensor], ignore_index: int, align_corners: bool
 ) -> Job:
-    """What ``autoseg::region_sums`` is given, for the kernels."""
+    """The arguments of ``autoseg::region_sums``, for the kernels."""
     classes = logits.shape[1]
     block = max(2, 1 << (classes - 1).bit_length())
     tiling, between = _TILINGS[block], None

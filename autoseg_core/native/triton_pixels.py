@@ -1,9 +1,9 @@
-"""The pixels that the Triton kernels look at: tiles of logits, upsampled on the way, and labels.
+"""The pixels that the Triton kernels read: tiles of logits, upsampled on the fly, and labels.
 
-As ``triton_kernels``, which alone imports this module, except for what it does to a tile.
+Only ``triton_kernels`` imports this module; its letters hold here too, except within a tile.
 """
 
-# Triton has no types of its own; a kernel is not called as the function that it is written as.
+# Triton is untyped, and a kernel is not called with the signature that it is written with.
 # mypy: disable-error-code="import-untyped, import-not-found, no-untyped-def, no-untyped-call"
 # mypy: disallow-untyped-decorators=False
 
@@ -90,7 +90,7 @@ def read_tile(
         p = tl.div_rn(1.0, 1 + tl.exp(-x))
     else:
         power = tl.exp(x - tl.max(x, axis=0)[None, :])
-        # Rounded to nearest: a sum of 1 must give the probability 1, where the curve ends exactly.
+        # Rounded to nearest: a sum of 1 must give the probability 1, the exact end of the curve.
         p = power * tl.div_rn(1.0, tl.sum(power, axis=0))[None, :]
     label = tl.load(problem.target.pointer + place, mask=inside, other=0)
     valid = inside & (label.to(tl.int64) != problem.ignore)

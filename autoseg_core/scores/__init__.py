@@ -1,4 +1,4 @@
-"""Scores: every metric is a function of counts, written once; the catalog gives it a name."""
+"""Scores: every metric is a function of counts, written once and registered by name."""
 
 from autoseg_core.scores.builtin_metrics import PAPER_METRICS
 from autoseg_core.scores.families import get_metric

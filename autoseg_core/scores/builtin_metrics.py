@@ -1,4 +1,4 @@
-"""The metrics that ship: six of the paper, those of daily use, and families with parameters."""
+"""Built-in metrics: the paper's six, other common ones, and families with parameters."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from autoseg_core.scores.metric import BoundaryBand, Metric
 from autoseg_core.scores.registry import METRICS, register_family, register_metric
 
 PAPER_METRICS = ("mIoU", "FWIoU", "mAcc", "gAcc", "BIoU", "BF1")
-"""The metrics of the paper (ASL, arXiv 2010.07930): what is scored when nothing else is asked."""
+"""The metrics of the paper (ASL, arXiv 2010.07930), which are scored by default."""
 
 WEIGHTED = {"wIoU": "mIoU", "wAcc": "mAcc", "wDice": "Dice", "wBF1": "BF1"}
-"""Families with a weight for each class, and the metrics whose classes they weigh."""
+"""Families with a weight for each class -> the metrics whose classes they weight."""
 
 DIAGONAL = 0.02
 """Width of the band of Boundary IoU as a share of the image diagonal, as published."""
 
 
 LARGEST = 10**6
-"""Of a parameter; what is larger is a slip."""
+"""Largest value of a parameter; anything larger is a mistake."""
 
 
 def tversky(alpha: float, beta: float) -> Metric:
@@ -75,7 +75,7 @@ def boundary_iou(
 ) -> Metric:
     """Mean IoU of the classes' inner bands, ``radius`` pixels or ``diagonal`` of the image wide.
 
-    border: 1, the image border is an edge, as published; 0, it is none.
+    border: 1, the image border is an edge, as published; 0, it is not.
     """
     if border not in (0, 1):
         raise ValueError(f"border must be 1 (the image border is an edge) or 0, got {border!r}.")

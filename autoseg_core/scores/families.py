@@ -1,7 +1,7 @@
 """Families: metrics with parameters, made from their name, such as ``Fbeta(beta=2)``.
 
-Each metric has one canonical spelling, which ``get_metric(...).name`` gives: all parameters, in the
-family's order, without spaces.
+Each metric has one canonical name, ``get_metric(...).name``: all parameters, in the family's order,
+without spaces.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from autoseg_core.scores.registry import FAMILIES, MADE, METRICS
 def get_metric(name: str) -> Metric:
     """The metric of a name in any case: a row of ``METRICS``, or a family with its parameters.
 
-    Raises ``ValueError`` that lists the known ones, or says what is wrong with the parameters.
+    Raises ``ValueError``, which lists the known ones or says what is wrong with the parameters.
     """
     if name in METRICS:
         return METRICS[name]
     if name not in MADE or MADE[name].name.partition("(")[0] not in FAMILIES:  # taken away
         metric = _from_text(name)
-        if metric.name in METRICS:  # not kept: another may be registered in its place
+        if metric.name in METRICS:  # not cached: it may be replaced
             return metric
         MADE[name] = metric
     return MADE[name]
@@ -53,7 +53,7 @@ def _from_text(text: str) -> Metric:
         raise ValueError(told) from None
     except ValueError as error:
         raise ValueError(f"Metric {shortened(text)}: {error}") from None
-    return MADE.setdefault(metric.name, metric)  # one row for all spellings
+    return MADE.setdefault(metric.name, metric)  # one metric for all spellings
 
 
 def _shown(family: str) -> str:

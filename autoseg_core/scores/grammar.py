@@ -1,4 +1,4 @@
-"""Metrics and objectives as text: expressions in Python's syntax, read and never executed.
+"""Metrics and objectives as text: expressions in Python's syntax, parsed but never executed.
 
 A metric is a word, or a call of a family, ``Fbeta(beta=2)``, whose values are numbers and lists of
 them. ``objective`` combines metrics by ``+``, ``*`` and ``>=``.
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def parse(text: str) -> ast.expr:
-    """The expression that the text is; ``ValueError`` for what is none."""
+    """Parse the text as an expression; ``ValueError`` if it is not one."""
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -21,7 +21,7 @@ def parse(text: str) -> ast.expr:
 
 
 def read_call(node: ast.expr) -> tuple[str, dict[str, Any] | None]:
-    """A word and its keyword arguments, None without brackets; ``ValueError`` for anything else."""
+    """A word and its keyword arguments, None without parentheses; ``ValueError`` otherwise."""
     if isinstance(node, ast.Name):
         return node.id, None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
@@ -45,23 +45,23 @@ def read_number(node: ast.expr) -> float | None:
 
 
 def canonical_name(family: str, **values: float | Sequence[float]) -> str:
-    """The one spelling of a metric, such as ``Tversky(alpha=0.3,beta=0.7)``."""
+    """The canonical name of a metric, such as ``Tversky(alpha=0.3,beta=0.7)``."""
     pairs = (f"{key}={canonical_value(value)}" for key, value in values.items())
     return f"{family}({','.join(pairs)})"
 
 
 def canonical_value(value: float | Sequence[float]) -> str:
-    """A number, or a list of them, with every digit it needs: ``2``, ``0.3``, ``[1,2.5]``."""
+    """A number, or a list of them, in its shortest exact form: ``2``, ``0.3``, ``[1,2.5]``."""
     if isinstance(value, Sequence):
         return f"[{','.join(map(canonical_value, value))}]"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
 def as_known(name: str, known: Iterable[str]) -> str:
-    """The known name that is ``name`` in any case; where there is none, ``name`` itself."""
+    """The known name that equals ``name`` ignoring case; else ``name`` itself."""
     return {each.lower(): each for each in known}.get(name.lower(), name)
 
 
 def shortened(text: str) -> str:
-    """The text in quotes, cut where it is very long."""
+    """The text in quotes, truncated if it is very long."""
     return repr(text if len(text) <= 200 else text[:200] + "…")

@@ -1,6 +1,6 @@
-"""What a metric is: a row of the catalog, and the rules that hold for every row.
+"""The definition of a metric, and the rules that hold for all metrics.
 
-C: classes; H, W: pixels. ``registry`` adds rows.
+C: classes; H, W: pixels. ``registry`` registers metrics.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ AbsentRule = Literal["target", "defined", "none"]
 
 @dataclass(frozen=True)
 class BoundaryBand:
-    """A region: every class's inner band, the pixels within a distance of another class's.
+    """A region: the inner band of every class, its pixels within a distance of another class.
 
     The distance is in pixels (``radius`` >= 1) or a share of the image diagonal (``diagonal`` in
-    (0, 1), at least a pixel); the other one is None. border: what lies outside the image is of
+    (0, 1), at least one pixel); the other one is None. border: the outside of the image counts as
     another class, so that the image border is an edge (Boundary IoU, Cheng et al. 2021,
     arXiv 2103.16562, sec. 4, as its authors compute it).
     """
@@ -49,9 +49,9 @@ _READS = (("intersection", "union"), ("intersection",), ("union",))
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of the catalog. Give ``per_class``, or ``score``, or both.
+    """A metric. Give ``per_class``, or ``score``, or both.
 
-    name: a word; it is what losses, configs and tables call the metric.
+    name: a word; losses, configs and tables use it.
     per_class: counts -> (C,) in [0, 1]; None = no column in per-class tables.
     score: counts, present (C,) bool -> scalar in [0, 1]; None = the mean of ``per_class`` over the
     present classes.
@@ -62,11 +62,11 @@ class Metric:
     defined: counts -> (C,) bool, classes whose ratio is not 0/0; None = those in target or
     prediction, and for "boundary" those with a boundary in the target.
     reads: which of the intersection and the union, in this order, its value depends on; a surrogate
-    has a curve for each. Of no meaning for "boundary".
-    classes: indices of those it looks at; None = all.
+    has a curve for each. Unused for "boundary".
+    classes: indices of the classes it looks at; None = all.
 
     Counts may be 0, soft, and carry gradients: divide with ``numerics.safe_divide``. Raises
-    ``ValueError`` without a function, and for a region or counts that there are not.
+    ``ValueError`` without a function, and for an unknown region or unknown counts.
     """
 
     name: str
@@ -108,9 +108,9 @@ def present_classes(
     """Which classes the average runs over, (C,) bool.
 
     rule: "target" leaves out classes without a target pixel (strict evaluation and losses with
-    ``absent="ignore"``: the rule does not jump when a soft prediction reaches zero); "defined" only
-    those whose ratio is 0/0 (released evaluator, mmsegmentation); "none" leaves nothing
-    out, so an absent class scores 0 (the released losses).
+    ``absent="ignore"``: no jump when a soft prediction reaches zero); "defined" only those whose
+    ratio is 0/0 (released evaluator, mmsegmentation); "none" leaves none out, so an absent class
+    scores 0 (the released losses).
     drop_background: metrics of boundaries and bands leave class 0 out as well, as released on VOC.
     Raises ``ValueError`` when the metric looks at classes that the counts do not have.
     """
@@ -123,7 +123,7 @@ def present_classes(
 
 
 def seen_classes(metric: Metric, counts: Counts, rule: AbsentRule) -> Tensor:
-    """Which classes ``rule`` leaves in, (C,) bool, whether the metric looks at them or not."""
+    """Which classes ``rule`` keeps, (C,) bool, whether the metric looks at them or not."""
     if rule == "target":
         return counts.target > 0
     if rule == "defined":
@@ -140,5 +140,5 @@ def _chosen(metric: Metric, present: Tensor) -> Tensor:
             f"0..{number - 1}."
         )
     chosen = torch.tensor([index in metric.classes for index in range(number)])
-    # From the host without waiting for it: the loss must not stall a CUDA stream.
+    # A non-blocking copy from the host: the loss must not stall a CUDA stream.
     return chosen.to(present.device, non_blocking=True)

@@ -2,7 +2,7 @@
 
 C: classes. The same function scores exact counts (evaluation) and soft counts (training), so a
 metric and its surrogate cannot drift apart. Two kinds:
-- per class, ``counts -> (C,)`` in [0, 1], where 0/0 is 0 unless said otherwise;
+- per class, ``counts -> (C,)`` in [0, 1], where 0/0 is 0 unless stated otherwise;
 - over classes, ``counts, present -> scalar`` in [0, 1]; ``present`` (C,) bool says which classes
   take part (``metric.present_classes``), and without any the score is 0.
 With T target, I intersection, U union and N pixels of a class: false positives are U - T, false
@@ -34,14 +34,14 @@ def recall(counts: RegionCounts) -> Tensor:
 
 
 def precision(counts: RegionCounts) -> Tensor:
-    """Share of the pixels given to a class that are its own, I / (I + U - T)."""
+    """Share of the pixels predicted as a class that are correct, I / (I + U - T)."""
     return safe_divide(counts.intersection, _predicted(counts))
 
 
 def specificity(counts: RegionCounts) -> Tensor:
-    """Share of the other classes' pixels not given to a class, (N - U) / (N - T).
+    """Share of the other classes' pixels not predicted as a class, (N - U) / (N - T).
 
-    A class that fills the image leaves nothing to raise a false alarm on: 1.
+    1 for a class that fills the image, since no false positive is possible.
     """
     others = counts.pixels - counts.target
     return 1 - safe_divide(counts.union - counts.target, others)
@@ -69,7 +69,7 @@ def tversky(counts: RegionCounts, alpha: float, beta: float) -> Tensor:
 def boundary_f1(counts: BoundaryCounts) -> Tensor:
     """Harmonic mean of boundary precision and recall per class (Csurka et al. 2013).
 
-    A class that is not found at all scores 0. One without a target boundary has no recall, 0/0:
+    A class that is not found at all scores 0. The recall of one without a target boundary is 0/0:
     ``target_seen`` leaves it out.
     """
     # Soft edges of a searched curve may be negative: their sums are no counts, and the ratios leave
@@ -95,7 +95,7 @@ def weighted_mean_of(
             f"Expected one weight for each of {len(values)} classes, got {len(weights)}: "
             f"{list(weights)}."
         )
-    # From the host without waiting for it: the loss must not stall a CUDA stream.
+    # A non-blocking copy from the host: the loss must not stall a CUDA stream.
     given = torch.tensor(weights, dtype=values.dtype).to(values.device, non_blocking=True)
     kept = torch.where(present, given, torch.zeros_like(given))
     weighted = torch.where(present, given * values, torch.zeros_like(values))
@@ -103,7 +103,7 @@ def weighted_mean_of(
 
 
 def class_minimum(values: Tensor, present: Tensor) -> Tensor:
-    """The least of ``values`` (C,) over the present classes; ties share the gradient."""
+    """The minimum of ``values`` (C,) over the present classes; ties share the gradient."""
     least = torch.where(present, values, torch.ones_like(values)).amin()
     return torch.where(present.any(), least, torch.zeros_like(least))
 
@@ -114,12 +114,12 @@ def frequency_weighted_iou(counts: RegionCounts, present: Tensor) -> Tensor:
 
 
 def global_accuracy(counts: RegionCounts, present: Tensor) -> Tensor:
-    """gAcc: share of all pixels that are right."""
+    """gAcc: share of all pixels that are correct."""
     return safe_divide(counts.intersection.sum(), counts.target.sum())
 
 
 def worst_iou(counts: RegionCounts, present: Tensor) -> Tensor:
-    """IoU of the class that has the least."""
+    """The lowest IoU of a class."""
     return class_minimum(iou(counts), present)
 
 
@@ -134,7 +134,7 @@ def target_seen(counts: Counts) -> Tensor:
 
 
 def others_seen(counts: RegionCounts) -> Tensor:
-    """Classes that leave pixels to the others, whose specificity is not 0/0; (C,) bool."""
+    """Classes that do not fill the image, whose specificity is not 0/0; (C,) bool."""
     return counts.pixels > counts.target
 
 

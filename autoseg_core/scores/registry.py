@@ -4,9 +4,9 @@
         return safe_divide(counts.intersection, counts.union) ** 2
     register_metric(Metric("mIoU2", jaccard_squared))
 
-From then on its name works wherever a metric is named: exact scores, surrogate losses, search
-spaces, loss files and configs; a loss needs a score with a gradient. Other processes know it once
-they have imported the module that registers it.
+From then on its name works everywhere: in exact scores, surrogate losses, search spaces, loss files
+and configs; a loss needs a score with a gradient. Other processes must import the module that
+registers it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ METRICS: dict[str, Metric] = {}
 """Every registered metric by name."""
 
 FAMILIES: dict[str, Maker] = {}
-"""Metrics with parameters, such as "Fbeta(beta=2)": makers by the name of their family."""
+"""Metrics with parameters, such as "Fbeta(beta=2)": factories by family name."""
 
 MADE: dict[str, Metric] = {}
-"""Metrics of families by their names as given. Not functools.cache: torch.compile would look
+"""Metrics of families by their names as given. Not functools.cache: torch.compile would trace
 through it into the grammar, which it cannot trace."""
 
 
 def register_metric(metric: Metric) -> Metric:
-    """Add a row to ``METRICS`` and return it; the same row may be added again.
+    """Add a metric to ``METRICS`` and return it; the same metric may be added again.
 
-    Raises ``ValueError`` for a name that is taken by another metric or is not a word, for a column
-    that other metrics fill otherwise, and for functions that leave [0, 1]; ``TypeError`` for
-    anything but a ``Metric``.
+    Raises ``ValueError`` for a name that is taken or is not a word, for a column that other metrics
+    compute differently, and for functions that leave [0, 1]; ``TypeError`` for anything but a
+    ``Metric``.
     """
     if not isinstance(metric, Metric):
         raise TypeError(
@@ -64,10 +64,10 @@ def register_metric(metric: Metric) -> Metric:
 
 
 def register_family(name: str, make: Maker) -> Maker:
-    """Add a family and return its maker; the same one may be added again.
+    """Add a family and return its factory; the same one may be added again.
 
     make: keyword arguments, numbers and lists of them -> ``Metric``, named by ``canonical_name``;
-    raises ``ValueError`` for arguments out of range. Its signature says which there are.
+    raises ``ValueError`` for arguments out of range. Its signature defines the parameters.
     """
     if not _same(FAMILIES.get(name), make):
         check_word(name)
@@ -76,7 +76,7 @@ def register_family(name: str, make: Maker) -> Maker:
     return make
 
 
-# Of a class: no pixel, a perfect prediction, one with errors of both kinds.
+# For one class: no pixel, a perfect prediction, one with errors of both kinds.
 _TRIED = {
     RegionCounts: ((0, 0, 0, 0), (4, 4, 4, 12), (4, 3, 6, 12)),
     BoundaryCounts: ((0, 0, 0, 0), (4, 4, 4, 4), (4, 3, 6, 2)),
@@ -115,7 +115,7 @@ def _in_unit(value: Tensor) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two definitions do the same: a cell of a notebook run again makes new functions."""
+    """Whether two definitions do the same: rerunning a notebook cell makes new functions."""
     if isinstance(one, Metric) and isinstance(other, Metric):
         return _same([*vars(one).values()], [*vars(other).values()])
     if isinstance(one, partial) and isinstance(other, partial):
@@ -135,7 +135,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def check_word(name: str) -> None:
-    """ValueError unless ``name`` is a word, and no metric's or family's yet, in any case."""
+    """ValueError unless ``name`` is a word that no metric or family has yet, ignoring case."""
     if not (name.isascii() and name.isidentifier()) or iskeyword(name):
         raise ValueError(
             f"A metric's name must be a word of letters, digits and underscores, got {name!r}: "
@@ -151,5 +151,5 @@ def check_word(name: str) -> None:
 
 
 def _fills(metric: Metric) -> tuple[object, ...]:
-    """What decides the values of a metric's column."""
+    """What determines the values in a metric's column."""
     return metric.per_class, metric.region

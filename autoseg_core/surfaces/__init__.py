@@ -17,8 +17,8 @@ from autoseg_core.surfaces import bezier, linear
 class Surface:
     """A family of curves: how to evaluate one, and how many points it has between its ends.
 
-    ``pieces`` gives curves as quadratic Bezier pieces, (..., K, 2) -> start, middle and end,
-    (..., P, 2) each, which is all that fast kernels know of a surface.
+    ``pieces`` converts curves to quadratic Bezier pieces, (..., K, 2) -> start, middle and end,
+    (..., P, 2) each; fast kernels use nothing else of a surface.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Surface:
         return self.inner_points_per_piece * pieces - 1
 
     def pieces_for(self, inner_points: int) -> int:
-        """Pieces of a curve with so many free control points; they must make whole ones."""
+        """Pieces of a curve with this many free control points; they must make whole pieces."""
         return (inner_points + 1) // self.inner_points_per_piece
 
 
@@ -43,7 +43,7 @@ SURFACES: dict[str, Surface] = {
 
 
 def get_surface(name: str) -> Surface:
-    """Return the family, or raise ``ValueError`` that lists the known ones."""
+    """Return the family, or raise ``ValueError``, which lists the known ones."""
     if name not in SURFACES:
         raise ValueError(f"Unknown surface {name!r}; known surfaces: {', '.join(SURFACES)}.")
     return SURFACES[name]

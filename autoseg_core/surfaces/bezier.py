@@ -3,15 +3,15 @@
 P: pieces; K = 2P + 1 control points (u, v), ends included. Points with an even index are joints,
 those with an odd index pull the curve. Piece k runs through points 2k, 2k + 1, 2k + 2.
 
-For x = u(t) the parameter t solves a quadratic. Its textbook root divides by 2a - 1 and loses all
-digits near a = 1/2, which is exactly the identity curve; here the stable root is used:
+For x = u(t) the parameter t solves a quadratic. The textbook root divides by 2a - 1 and loses all
+digits near a = 1/2, which is exactly the identity curve; this module uses the stable root:
     s = (x - u0) / (u2 - u0),   a = (u1 - u0) / (u2 - u0),   t = s / (a + sqrt(y)),
     y = a^2 (1 - s) + (1 - a)^2 s   (= a^2 + (1 - 2a) s, as a sum of positive terms).
 Where y is below ``eps`` (the tangent is all but vertical: a = 0 at s = 0, a = 1 at s = 1) the root
 runs on along its tangent, r = (q + y / q) / 2 with q = sqrt(max(y, eps)), which is sqrt(y)
 elsewhere. So slopes are bounded and continuous, and
     dt/ds = (1 - t (1 - 2a) / (2q)) / (a + r)   (= 1 / (2 sqrt(y)) where y >= eps)
-is the derivative of what is computed. All backends have these formulas.
+is the derivative of the computed value. All backends use these formulas.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from autoseg_core.numerics import eps, tiny
 
 @dataclass(frozen=True)
 class _Piece:
-    """The piece that each x falls into: its points, its width, and the root's ingredients."""
+    """The piece that each x falls into: its points, its width, and the terms of the root."""
 
     start: Tensor
     middle: Tensor
@@ -51,7 +51,7 @@ def value(points: Tensor, x: Tensor) -> Tensor:
 def slope(points: Tensor, x: Tensor) -> Tensor:
     """Derivative dv/du of ``value`` at ``x``; 0 outside (0, 1). Same arguments and shape.
 
-    At most some 4 / sqrt(eps) times the height of the piece over its width.
+    At most about 4 / sqrt(eps) times the height of the piece over its width.
     """
     piece = _locate(points, x)
     rise = (1 - piece.t) * (piece.middle - piece.start) + piece.t * (piece.end - piece.middle)
@@ -72,7 +72,7 @@ def _locate(points: Tensor, x: Tensor) -> _Piece:
     u0, v0 = points[0:-2:2].unbind(1)
     u1, v1 = points[1:-1:2].unbind(1)
     u2, v2 = points[2::2].unbind(1)
-    # A piece of width zero is met only at its own joint; any positive width keeps it finite there.
+    # A piece of width zero is evaluated only at its own joint; any positive width is finite there.
     positive = (u2 - u0) > tiny(u0.dtype)
     width = torch.where(positive, u2 - u0, torch.ones_like(u0))
     a = torch.where(positive, (u1 - u0) / width, torch.full_like(u0, 0.5))[index]

@@ -25,7 +25,7 @@ def slope(points: Tensor, x: Tensor) -> Tensor:
 
 
 def pieces(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The pieces as quadratic Bezier ones, with their middles half way; as ``bezier.pieces``."""
+    """The pieces as quadratic Bezier pieces with midpoints in the middle; see ``bezier.pieces``."""
     start, end = points[..., :-1, :], points[..., 1:, :]
     return start, torch.lerp(start, end, 0.5), end
 

@@ -1,7 +1,7 @@
-"""Logic on [0, 1]^2: AND, OR and XOR as the surfaces that a metric's curves make up.
+"""Logic on [0, 1]^2: AND, OR and XOR as surfaces made of a metric's curves.
 
-A loss visits only part of a square: a truth y is 0 or 1, and an erosion e is at most p. What lies
-between is there to be looked at: y is interpolated. (ASL, arXiv 2010.07930, sec. 3.)
+A loss uses only part of the square: a truth y is 0 or 1, and an erosion e is at most p. The rest is
+for display: y is interpolated. (ASL, arXiv 2010.07930, sec. 3.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ XOR_DIFFERENCE = ("xor",)
 class Operation:
     """An operation over two ``axes``, values in [0, 1] of equal shape, and the curves it needs.
 
-    classes: which class its probabilities are of: a pixel's true one, a false one, or either.
+    classes: the class of its probabilities: a pixel's true class, a false class, or either.
     """
 
     name: str
@@ -70,7 +70,7 @@ OPERATIONS = (
 
 
 def operations_of(curves: Collection[str]) -> list[Operation]:
-    """Those that the named curves make up; ``ValueError`` if one of them belongs to none."""
+    """The operations made of the named curves; ``ValueError`` if a curve belongs to none."""
     found = [operation for operation in OPERATIONS if set(operation.curves) <= set(curves)]
     strange = sorted(set(curves).difference(*(operation.curves for operation in found)))
     if strange:

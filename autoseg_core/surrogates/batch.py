@@ -20,7 +20,7 @@ ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 @dataclass(frozen=True)
 class Batch:
-    """What the counts of every term are taken of.
+    """The input of the counts of every term.
 
     logits: (N, C, H, W) or (N, C, D, H, W) of any float dtype; (N, C, h, w) where the target is
     larger. target: integers (N, H, W) or (N, D, H, W) under "softmax", with C after N under
@@ -35,18 +35,18 @@ class Batch:
 
     @property
     def size(self) -> list[int] | None:
-        """Rows and columns that the logits are to be upsampled to, if they are."""
+        """Rows and columns to upsample the logits to, or None."""
         pixels = self.logits.ndim - 2
         same = self.logits.shape[2:] == self.target.shape[-pixels:]
         return None if same else list(self.target.shape[-2:])
 
     @property
     def valid(self) -> Tensor:
-        """Where the target is not void; bool, of its shape."""
+        """Where the target is not void, bool, of the target's shape."""
         return self.target != self.ignore_index
 
     def upsampled(self) -> Tensor:
-        """Logits of the target's size, in the dtype that is computed in."""
+        """Logits of the target's size, in the dtype of the computation."""
         values = self.logits.to(working_dtype(self.logits.dtype))
         if self.size is None:
             return values

@@ -1,14 +1,14 @@
 """Soft boundaries: probabilities -> edges, their counts, and bands; the readable reference.
 
 N: images; C: classes; H, W: pixels. The inner edge of a map p is XOR(p, e) with e its 3x3 erosion
-(min-pool). XOR = OR - AND has no truth to lean on. Two forms of it, both exact at 0/1 maps:
+(min-pool). XOR = OR - AND has no hard operand. Two forms of it, both exact at 0/1 maps:
     free curves (released code)  AND = g1(p) g2(e),   OR = g3(p) + g4(e) - g3(p) g4(e);
     difference                   XOR = g(p) - g(e).
-The first may see edges in flat areas, and negative ones. The second cannot: e <= p and g does not
-fall, so it is 0 where p = e, at least 0 elsewhere, 1 at (1, 0), and monotone in both. As erosion
-commutes with such a g, it is the edge of the map g(p): the steeper g is around 1/2, the closer to
-the edges of the thresholded map, which is what the metric counts.
-Target edges stay exact, dilation is max-pooling, the ANDs inside precision and recall are products.
+The first may find edges in flat areas, even negative ones. The second cannot: e <= p and g does not
+decrease, so it is 0 where p = e, at least 0 elsewhere, 1 at (1, 0), and monotone in both. As
+erosion commutes with such a g, it is the edge of the map g(p): the steeper g is around 1/2, the
+closer to the edges of the thresholded map, which is what the metric counts. Target edges stay
+exact, dilation is max-pooling, the ANDs inside precision and recall are products.
 
 The band of Boundary IoU is b = p - e with a wider erosion. ``soft_region_counts`` takes it in place
 of p. Where p is 0 or 1 everywhere, b is the exact band of ``metrics.boundaries``.
@@ -36,8 +36,8 @@ def dilate(maps: Tensor, radius: int) -> Tensor:
 def erode(probability: Tensor, seen: Tensor, radius: int = 1, border: bool = False) -> Tensor:
     """(2r+1) x (2r+1) minimum of (N, C, H, W) over the pixels of ``seen``; 1 where there are none.
 
-    seen: (N, 1, H, W) bool. border: outside the image every probability is 0; else what lies there
-    lowers no minimum.
+    seen: (N, 1, H, W) bool. border: outside the image every probability is 0; else the outside does
+    not affect the minimum.
     """
     # 1 is the largest probability: no unseen pixel lowers a minimum.
     kept = torch.where(seen, probability, torch.ones_like(probability))
@@ -57,7 +57,7 @@ def soft_bands(probability: Tensor, seen: Tensor, radius: int, border: bool) -> 
 def soft_edges(probability: Tensor, seen: Tensor, curves: Curves) -> Tensor:
     """XOR surrogate of each pixel with its erosion, (N, C, H, W); 0 outside ``seen``.
 
-    curves: those of one form of XOR, by name (``surfaces.operations``). Others as ``erode``.
+    curves: those of one form of XOR, by name (``surfaces.operations``). Other arguments: ``erode``.
     """
     edges = _XOR[tuple(curves)](curves, probability, erode(probability, seen))
     return torch.where(seen, edges, torch.zeros_like(edges))

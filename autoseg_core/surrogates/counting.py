@@ -1,14 +1,14 @@
-"""Counts of one term: labels and logits -> what its metric is a function of.
+"""Counts of one term: labels and logits -> the arguments of its metric.
 
 C: classes; G: curves of a term; K: control points of a curve.
 
-Backends, all of one result up to rounding:
+Backends, all with the same result up to rounding:
 - "native": C++ on CPUs; keeps nothing but the logits (``autoseg_core.native``);
 - "triton": the same on CUDA, for metrics of the whole image and of its trimap;
-- "reference": plain differentiable PyTorch, which the others must equal. It alone knows second
-  derivatives, forward mode and gradients in the control points;
-- "auto": a kernel where there is one, else the reference part by part, each computed again in the
-  backward pass, so that at no time much more than the logits is kept.
+- "reference": plain differentiable PyTorch, which the others must match. Only it supports second
+  derivatives, forward mode and gradients with respect to the control points;
+- "auto": a kernel where there is one, else the reference part by part, each recomputed in the
+  backward pass, so that never much more than the logits is kept.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def soft_counts(term: LossTerm, points: Tensor, batch: Batch, backend: Backend =
     """Counts of one term: the expensive part, before any ratio is taken.
 
     points: (G, K, 2), on the device of the logits. Returns (C,) counts, float64 for float64 logits
-    and float32 for others; those of several batches or processes may be added before they are
-    scored. Raises ``ValueError`` for labels outside the classes, ``RuntimeError`` for a backend
-    that is not there.
+    and float32 for others; counts of several batches or processes may be added before they are
+    scored. Raises ``ValueError`` for labels outside the classes, ``RuntimeError`` for an
+    unavailable backend.
     """
     if points.requires_grad:
         backend = "reference"
@@ -59,9 +59,9 @@ def soft_counts(term: LossTerm, points: Tensor, batch: Batch, backend: Backend =
 
 
 def choose(batch: Batch, region: Region, backend: Backend) -> str:
-    """What computes the counts of a region: "native", "triton" or "reference".
+    """The backend for the counts of a region: "native", "triton" or "reference".
 
-    Raises ``RuntimeError`` for a kernel that is asked for and not there.
+    Raises ``RuntimeError`` for a requested kernel that is unavailable.
     """
     on_cpu, whole = batch.logits.device.type == "cpu", region in ("image", "trimap")
     if backend == "reference":
@@ -157,7 +157,7 @@ def _reference_counts(
     if batch.activation == "sigmoid":
         p = torch.where(valid, logits, 0.0).sigmoid()
         return in_parts(of_pixels, p, valid & (batch.target == 1), valid)
-    # What makes edges: everything with void as one more label, or valid pixels alone.
+    # Pixels that cause edges: all, with void as one more label, or only valid ones.
     seen = torch.ones_like(valid) if term.void_edges else valid
     target, reach = torch.where(valid, batch.target.long(), classes), _reach(term, batch)
     if region == "trimap":

@@ -1,4 +1,4 @@
-"""Counts of all processes: what makes a surrogate that of the whole batch on several GPUs."""
+"""Counts summed over processes, so that a surrogate is that of the whole batch on all GPUs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ AnyCounts = TypeVar("AnyCounts", bound=Counts)
 
 
 def sum_over_processes(counts: AnyCounts) -> AnyCounts:
-    """Counts summed over the default process group, with gradients; the same where there is none.
+    """Counts summed over the default process group, with gradients; unchanged without a group.
 
-    Every process must call it, equally often and with vectors of one length, and every process
-    must call backward: the gradients of all are summed, each process's loss being one addend. So
-    where each process has the same loss, as here, logits get world-size times the gradient of that
-    loss; the mean over processes, which DistributedDataParallel takes of its parameters' gradients,
-    makes that the gradient of one process with the whole batch. ``torch.compile`` takes it into its
-    graph, as a collective.
+    Every process must call it, equally often and with vectors of equal length, and every process
+    must call backward: the gradients of all are summed, as if the loss were the sum over processes.
+    If each process has the same loss, as here, logits get world-size times the gradient of that
+    loss; averaged over processes, as DistributedDataParallel does with parameter gradients, this is
+    the gradient of one process with the whole batch. ``torch.compile`` includes it in its graph, as
+    a collective.
     """
-    # Not is_initialized(), which torch.compile takes for a constant: a step compiled before the
-    # group was made, or after it was left, would keep its counts to itself.
+    # Not is_initialized(), which torch.compile treats as a constant: a step compiled before the
+    # group was made, or after it was destroyed, would not sum its counts.
     if not dist.is_available() or dist.group.WORLD is None or dist.get_world_size() == 1:
         return counts
     vectors = counts.tensors()
@@ -41,7 +41,7 @@ class _AllReduce(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total: Tensor = _AllReduce.apply(gradients[0])  # again, for gradients of gradients
+        total: Tensor = _AllReduce.apply(gradients[0])  # differentiable itself
         return total
 
 

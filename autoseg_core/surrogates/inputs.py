@@ -1,4 +1,4 @@
-"""What a loss accepts, checked, as a ``Batch``.
+"""Check the inputs of a loss and make a ``Batch`` of them.
 
 N: images; C: classes; H, W (and D): pixels; h, w: rows and columns of logits
 that are yet to be upsampled.
@@ -19,12 +19,12 @@ from autoseg_core.surrogates.counting import BACKENDS, Backend
 from autoseg_core.void import with_one_void
 
 RETIRED = ("fused", "compiled")
-"""Backends of version 0.1, taken as "auto" for one more version."""
+"""Backends of version 0.1, treated as "auto" for one more version."""
 LABELS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def known_backend(name: str) -> Backend:
-    """The backend of this name, "auto" with a FutureWarning for a retired one; else ValueError."""
+    """The backend of this name; "auto" with a FutureWarning for a retired one; else ValueError."""
     if name in RETIRED:
         warnings.warn(
             f"backend={name!r} (LOSS_BACKEND of a config) no longer exists and will be refused; "
@@ -44,7 +44,7 @@ def check_choices(
     upsample: str | None = None,
     align_corners: bool = False,
 ) -> None:
-    """ValueError unless all are known, and the metrics can be had under the activation."""
+    """ValueError unless all are known and the metrics support the activation."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"Unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}.")
     if upsample not in (None, "bilinear"):
@@ -68,9 +68,9 @@ def checked_batch(
     upsample: str | None = None,
     align_corners: bool = False,
 ) -> Batch:
-    """The first void label in place of the others; C = 1 has its dimension under "sigmoid".
+    """Replace all void labels by the first; add the channel of C = 1 under "sigmoid".
 
-    ValueError as ``AutoSegLoss``.
+    Raises ``ValueError`` as ``AutoSegLoss`` does.
     """
     _check_tensors(logits, target)
     _check_logits(logits, activation)

@@ -29,20 +29,20 @@ Self = TypeVar("Self", bound="AutoSegLoss")
 class AutoSegLoss(nn.Module):
     """``scale`` times the sum over the terms of ``weight * (1 - surrogate score of the batch)``.
 
-    Of a product it is ``scale`` times 1 - the product of the scores.
+    For a product it is ``scale`` times 1 - the product of the scores.
 
-    At one-hot predictions each surrogate equals its exact metric, whatever the control points; with
+    For one-hot predictions each surrogate equals its exact metric for all control points; with
     identity curves mIoU is the soft Jaccard loss and mAcc is 1 - mean probability of the true
-    class. The score is a ratio of sums over the whole batch, not a mean over pixels: its gradient
-    depends on what else is in the batch. (ASL, arXiv 2010.07930.)
+    class. The score is a ratio of sums over the whole batch, not a mean over pixels: the gradient
+    of a pixel depends on the rest of the batch. (ASL, arXiv 2010.07930.)
 
     Args:
-        spec: what to compute.
-        ignore_index: target value of void pixels, or several; they change nothing.
-        activation: "softmax": a pixel has one class; "sigmoid": classes do not exclude each other
+        spec: the loss to compute.
+        ignore_index: target value of void pixels, or several; they have no effect.
+        activation: "softmax": a pixel has one class; "sigmoid": classes are not mutually exclusive
             (multi-label, or binary with C = 1), region metrics only.
-        per_image: a term's score is the mean of those of the images in which it sees a class; else
-            it is that of the batch as a whole.
+        per_image: a term's score is the mean over the images in which it has a class to score;
+            otherwise it is the score of the whole batch.
         sync: sum the counts over all processes, so that the loss is that of the whole batch
             (``distributed.sum_over_processes``); every process must then take part in every step.
         backend: "auto", "reference", "native" or "triton" (``counting``). Second derivatives,
@@ -50,12 +50,12 @@ class AutoSegLoss(nn.Module):
         upsample: "bilinear": logits may be smaller than the target and count as
             ``F.interpolate(logits, (H, W), mode="bilinear")`` would, but region and trimap metrics
             never hold the full size; metrics of edges and bands, which need erosions, do.
-        align_corners: of that interpolation.
+        align_corners: option of that interpolation.
 
-    Control points are float32 buffers, from the spec anew for float64 logits. ``.to()`` moves them
-    but does not round them; logits on another device get a copy in each call. No ``state_dict``
-    holds them: the spec says what the loss is, and a checkpoint, of another loss maybe, must not
-    change it.
+    Control points are float32 buffers (float64 ones, for float64 logits, come from the spec).
+    ``.to()`` moves them but does not round them; logits on another device get a copy in each call.
+    No ``state_dict`` holds them: the spec defines the loss, and a checkpoint, perhaps of another
+    loss, must not change it.
     """
 
     def __init__(
@@ -104,13 +104,12 @@ class AutoSegLoss(nn.Module):
         logits: (N, C, H, W) float of any precision; region metrics also take volumes
         (N, C, D, H, W). target: (N, H, W) integers, in [0, C) or ``ignore_index``; under "sigmoid"
         0, 1 or ``ignore_index`` for each class, or bool, (N, C, H, W), or (N, H, W) for C = 1. With
-        ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; what holds for the logits of a
-        pixel then holds for those interpolated, so a NaN counts unless all that read it are void. A
-        batch of void pixels alone gives 0 with a graph and zero gradients, as does one without
-        images. Raises ``ValueError`` for other types, shapes and devices, for C = 1 under
-        "softmax", whose probability is always 1, for labels outside the classes (on CUDA, where
-        looking would stall the stream, an assertion on the device), and for a score of a metric
-        that has no gradient.
+        ``upsample`` logits may be (N, C, h, w), h <= H and w <= W; the loss then uses interpolated
+        logits, so a NaN counts unless all pixels that use it are void. A batch of only void pixels
+        gives 0 with a graph and zero gradients, as does one without images. Raises ``ValueError``
+        for other types, shapes and devices, for C = 1 under "softmax", where the probability is
+        always 1, for labels outside the classes (on CUDA, where checking would stall the stream,
+        there is a device-side assertion), and for a score without a gradient.
         """
         batch = self.batch(logits, target)
         if not self.per_image or len(logits) == 0:
@@ -125,9 +124,9 @@ class AutoSegLoss(nn.Module):
         return checked_batch(metrics, logits, target, *options)
 
     def counts(self, batch: Batch) -> list[Counts]:
-        """Soft counts of every term, of the whole batch under ``sync``."""
+        """Soft counts of every term, with ``sync`` those of the whole batch."""
         found = []
-        exact = batch.logits.dtype == torch.float64  # which not every device has
+        exact = batch.logits.dtype == torch.float64  # not supported by every device
         for index, term in enumerate(self.spec.terms):
             points = _points(term) if exact else self.get_buffer(f"points_{index}")
             points = points.to(batch.logits.device, non_blocking=True)
@@ -135,12 +134,12 @@ class AutoSegLoss(nn.Module):
         return [sum_over_processes(counts) for counts in found] if self.sync else found
 
     def scores(self, counts: Sequence[Counts]) -> list[Tensor]:
-        """Surrogate score of every term: scalars, 1 where no class is seen."""
+        """Surrogate score of every term: scalars, 1 if there is no class to score."""
         return term_scores(self.spec, counts)[0]
 
     @property
     def ignore_index(self) -> int:
-        """The first void label, which ``forward`` puts in place of the others."""
+        """The first void label, which replaces the others in ``forward``."""
         return self.void[0]
 
     def extra_repr(self) -> str:
@@ -151,9 +150,9 @@ class AutoSegLoss(nn.Module):
         return f"{self.spec.name}: {scaled}, ignore_index={void_text(self.void)}"
 
     def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What ``.to()``, ``.half()``, ``.cuda()`` and ``.to_empty()`` do: here, move the points.
+        """Called by ``.to()``, ``.half()``, ``.cuda()`` and ``.to_empty()``; only moves the points.
 
-        Points rounded to bfloat16 with the network, or left empty, would be another loss.
+        Points rounded to bfloat16 with the network, or left empty, would define another loss.
         """
         kept = {f"points_{i}": _points(term).float() for i, term in enumerate(self.spec.terms)}
         kept |= {name: b for name, b in self.named_buffers() if name in kept and not b.is_meta}
@@ -164,9 +163,9 @@ class AutoSegLoss(nn.Module):
 
 
 def _own_points(loss: AutoSegLoss, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Control points are the spec's, whatever a state holds (older checkpoints do).
+    """Keep the spec's control points, whatever a state dict holds (older checkpoints have some).
 
-    On the device meta, where loading would have given them values, they get them here.
+    On the meta device, where loading would have given them values, they are set here.
     """
     for key in [key for key in state if key.startswith(f"{prefix}points_")]:
         del state[key]

@@ -1,9 +1,9 @@
-"""Counts part by part, each computed again in the backward pass instead of being kept.
+"""Counts part by part, each recomputed in the backward pass instead of being kept.
 
-N: images; C: classes; "...": pixels, of two or three sides. A part is some 1/32 of the
-probabilities (of small ones more: 2^16 numbers, on a GPU, where each operation is a launch, 2^22),
-but at least one class of one image. The readable reference holds 45 to 100 times as many numbers
-for the backward pass as it looks at.
+N: images; C: classes; "...": pixels, of two or three sides. A part is about 1/32 of the
+probabilities, but not less than 2^16 numbers (2^22 on a GPU, where each operation is a launch) or
+one class of one image. The readable reference keeps 45 to 100 times as many numbers for the
+backward pass as it reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Count = Callable[..., Counts]
 
 
 def recomputed(count: Count, *arguments: Any) -> Counts:
-    """``count(*arguments)``, of which nothing else is kept."""
+    """``count(*arguments)``, without keeping intermediate results."""
     result: Counts = checkpoint(count, *arguments, use_reentrant=False, preserve_rng_state=False)
     return result
 

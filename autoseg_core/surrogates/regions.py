@@ -1,7 +1,7 @@
 """Soft region counts: probabilities -> (T, I, U, pixels), the readable reference.
 
 N: images; C: classes; "...": pixels, of two or three sides. With y one-hot and p the softmax, the
-truth table leaves one free curve to each operation: AND(y, p) = g_and(p) y and
+truth table leaves each operation one free curve: AND(y, p) = g_and(p) y and
 OR(y, p) = y + g_or(p) (1 - y). Hence
     I_c = sum of g_and(p_c) over pixels of class c,
     U_c = T_c + sum of g_or(p_c) over the other pixels          (ASL, arXiv 2010.07930, sec. 3).
@@ -30,7 +30,7 @@ def soft_region_counts(
 
     probability: (N, C, ...) float in [0, 1]. own: bool of that shape, pixels of each class that
     count. counted: (N, C, ...) or (N, 1, ...) bool, all pixels that count. curves: "and" and "or";
-    one that is missing is the identity.
+    a missing one is the identity.
     """
     p, counted = probability, counted.expand_as(probability)
     found = curves["and"](p) if "and" in curves else p

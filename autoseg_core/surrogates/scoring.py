@@ -1,4 +1,4 @@
-"""Counts of the terms -> their scores -> the loss: what is left once the expensive part is done.
+"""Counts of the terms -> their scores -> the loss: the cheap part after counting.
 
 N: images; T: terms of a spec. Scores are scalars in [0, 1].
 """
@@ -21,9 +21,9 @@ _ABSENT: dict[str, AbsentRule] = {"ignore": "target", "zero": "none"}
 
 
 def term_scores(spec: LossSpec, counts: Sequence[Counts]) -> tuple[list[Tensor], list[Tensor]]:
-    """T scores, 1 where a term sees no class; and T bools, whether it sees one.
+    """T scores, 1 if a term has no class to score; and T bools, whether it has one.
 
-    Raises ``ValueError`` for a score of a metric that has no gradient.
+    Raises ``ValueError`` for a score without a gradient.
     """
     pairs = [_score(term, found) for term, found in zip(spec.terms, counts, strict=True)]
     scores, seen = zip(*pairs, strict=True)
@@ -31,7 +31,7 @@ def term_scores(spec: LossSpec, counts: Sequence[Counts]) -> tuple[list[Tensor],
 
 
 def mean_scores(images: Sequence[tuple[list[Tensor], list[Tensor]]]) -> Sequence[Tensor]:
-    """T means of the ``term_scores`` of N >= 1 images, over those in which a term sees a class."""
+    """T means of the ``term_scores`` of N >= 1 images, over images with a class to score."""
     scores, seen = (
         torch.stack([torch.stack(parts) for parts in p]) for p in zip(*images, strict=True)
     )
@@ -40,11 +40,11 @@ def mean_scores(images: Sequence[tuple[list[Tensor], list[Tensor]]]) -> Sequence
 
 
 def combined_loss(spec: LossSpec, scores: Sequence[Tensor]) -> Tensor:
-    """What is to be minimised, given T scores.
+    """The loss, given T scores.
 
     ``spec.scale`` times the sum of ``weight * (1 - score)``, or times 1 - the product of scores.
     """
-    if spec.combine == "product":  # the backward of torch.prod looks for zeros on the host
+    if spec.combine == "product":  # the backward of torch.prod searches for zeros on the host
         return spec.scale * (1 - reduce(mul, scores))
     parts = (t.weight * (1 - s) for t, s in zip(spec.terms, scores, strict=True))
     return spec.scale * reduce(add, parts)

@@ -13,17 +13,17 @@ from autoseg_core.surrogates.loss import AutoSegLoss
 
 
 def soft_spec(objective: str | Objective, **settings: Any) -> LossSpec:
-    """The spec of ``soft_loss``; ``settings`` are fields of ``LossTerm``, of every term."""
+    """The spec of ``soft_loss``; ``settings`` are fields of every ``LossTerm``."""
     space = SearchSpace(objective)
     named = "-".join(["soft", *space.objective.targets])
-    name = re.sub(r"[^\w.+-]+", "-", named).strip("-")  # "Fbeta(beta=2)" is no name of a spec
+    name = re.sub(r"[^\w.+-]+", "-", named).strip("-")  # "Fbeta(beta=2)" is not a valid spec name
     return LossSpec.from_theta(name, space, space.identity(), **settings)
 
 
 def soft_loss(
     objective: str | Objective, *, tolerance: int | None = None, **options: Any
 ) -> AutoSegLoss:
-    """The surrogate of a metric or objective before any search: all its curves are the identity.
+    """The unsearched surrogate of a metric or objective: all its curves are the identity.
 
     So ``soft_loss("mIoU")`` is the soft Jaccard loss, ``soft_loss("Dice")`` the soft Dice loss, and
     ``soft_loss("0.7*mIoU+0.3*BF1")`` a mean of two losses. Searches start here.

@@ -1,4 +1,4 @@
-"""The zoo: published and own searched losses, one JSON file each, by name."""
+"""The zoo: searched losses, published ones and ours, one JSON file each, by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECOMMENDED = {
     "BIoU": "idd-miou-bezier",
     "BF1": "idd-miou-bezier",
 }
-"""Metric -> the loss of the zoo to take for it. ``load_spec`` takes the metric in any case."""
+"""Metric -> the recommended zoo loss. ``load_spec`` ignores the case of the metric."""
 
 
 def zoo_names() -> list[str]:
@@ -33,16 +33,16 @@ def load_spec(name_or_path: str | Path) -> LossSpec:
     """Read a spec from the zoo by name or metric, or from a JSON file by path.
 
     "mIoU" is the recommended loss of that metric (``RECOMMENDED``). A ``Path``, and a string that
-    ends in ``.json`` or contains a slash, is a path; any other string is a name, in any case, also
-    where a file is called so. Raises ``SpecError`` for an unknown name (listing the known ones) and
-    for a file that is not a valid spec, and ``FileNotFoundError`` for a missing file.
+    ends in ``.json`` or contains a slash, is a path; any other string is a name, ignoring case,
+    even if a file has that name. Raises ``SpecError`` for an unknown name (listing the known ones)
+    and for a file that is not a valid spec, and ``FileNotFoundError`` for a missing file.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".json") or "/" in text:
         path = user_path(name_or_path)
         if not path.is_file():
             raise FileNotFoundError(f"No loss file at {path}; names in the zoo: {_known()}.")
-        # Editors on Windows begin a file with a byte order mark, which utf-8-sig passes over.
+        # Editors on Windows start a file with a byte order mark, which utf-8-sig skips.
         text = path.read_text(encoding="utf-8-sig", errors="replace")
         return LossSpec.from_json(text, origin=str(path))
     name = RECOMMENDED.get(as_known(text, RECOMMENDED), as_known(text, zoo_names()))

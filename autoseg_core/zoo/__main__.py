@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what a command line asks for; a mistake in it ends in one line and exit code 2."""
+    """Print what the command line selects; a mistake in it gives one line and exit code 2."""
     parser = _parser()
     known = parser.parse_args(arguments)
     try:

@@ -1,7 +1,7 @@
-"""Losses as text: many in three tables, or all of one.
+"""Losses as text: many in three tables, or one in full.
 
-Scores are in percent, as reported by whoever found the loss. Forms: "plain" is broken to be read in
-a window of 150 columns, "markdown" is not broken, "json" is for programs.
+Scores are in percent, as reported by those who found the loss. Forms: "plain" is wrapped for a
+window of 150 columns, "markdown" is not wrapped, "json" is for programs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SHOWN_APART = {"metric", "control_points"}  # of a term
 
 
 def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
-    """What the losses are and where they come from, notes, which one is recommended for a metric,
-    and what they scored; by ``form``. "json": a list of what their files hold.
+    """The losses with origins and notes, the recommended one for each metric, and their reported
+    scores, in this ``form``. "json": a list of the contents of their files.
     """
     if form == "json":
         return json.dumps([json.loads(spec.to_json()) for spec in specs], indent=1)
@@ -38,7 +38,7 @@ def list_losses(specs: Sequence[LossSpec], form: str = "plain") -> str:
 
 
 def show_loss(spec: LossSpec, form: str = "plain") -> str:
-    """All there is to a loss; arguments as ``list_losses``. "json": the text of its file."""
+    """One loss in full; arguments as for ``list_losses``. "json": the text of its file."""
     if form == "json":
         return spec.to_json().rstrip()
     origin = spec.provenance.model_dump(exclude_none=True, exclude={"reported"})
@@ -86,7 +86,7 @@ def _recommended(specs: Sequence[LossSpec], form: str) -> list[str]:
 
 
 def _scores(specs: Sequence[LossSpec], form: str) -> list[str]:
-    """A heading, and a row for each loss and setting it was scored in; nothing without scores."""
+    """A heading, and a row for each loss and setting with a score; nothing without scores."""
     reports = [(spec.name, *item) for spec in specs for item in spec.provenance.reported.items()]
     if not reports:
         return []
