@@ -1,18 +1,18 @@
-"""Searching a loss as a black box: agents ask and are told, proxies score, a journal remembers.
+"""Black-box search for a loss: ask/tell agents propose, proxies score, a journal records.
 
-Rooms: ``proxy`` (what is optimised), ``envs`` (the same as Gymnasium environments), ``agents``
-(who proposes), ``executors`` (who runs it), ``journal`` (what survives a kill), ``search`` (the
-loop), ``selection`` (the final choice).
+Modules: ``proxy`` (the problem), ``envs`` (the problem as Gymnasium environments), ``agents``
+(proposals), ``executors`` (evaluation), ``journal`` (the record that survives a kill), ``search``
+(the loop), ``selection`` (the final choice).
 
 Importing it registers the environments, so that ``gymnasium.make("rl:autoseg/LossSearch-v0")``
-finds them; they are imported when one is made.
+finds them; their modules are imported when an environment is made.
 """
 
 from __future__ import annotations
 
 import gymnasium
 
-if "autoseg/LossSearch-v0" not in gymnasium.registry:  # this module may be loaded again
+if "autoseg/LossSearch-v0" not in gymnasium.registry:  # this module may be reloaded
     gymnasium.register(
         "autoseg/LossSearch-v0",
         entry_point="rl.envs.loss_search:LossSearchEnv",

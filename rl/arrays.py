@@ -1,4 +1,4 @@
-"""The check of numbers that come from outside: of agents, and of who steps an environment."""
+"""A check of arrays from outside: from agents and users of environments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def checked_array(
 ) -> NDArray[np.float64]:
     """A copy of values, float64; ``error`` unless it has this shape and lies in [low, high].
 
-    The error names ``what`` and the first value that is wrong; NaN is.
+    The error names ``what`` and the first wrong value; NaN counts as wrong.
     """
     array: NDArray[np.float64] = np.array(values, dtype=np.float64)
     if array.shape != shape:

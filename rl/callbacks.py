@@ -15,13 +15,13 @@ from rl.signals import uninterrupted
 
 
 class Callback:
-    """Override what you need. Replayed candidates are told too: see `CandidateEvent.replayed`."""
+    """Override what you need. Replayed candidates cause calls too: `CandidateEvent.replayed`."""
 
     def on_start(self, event: SearchStart) -> None:
         """Before the first round."""
 
     def on_candidate(self, event: CandidateEvent) -> None:
-        """After each evaluation; a new one is on the disk already."""
+        """After each evaluation; a new one is already on disk."""
 
     def on_round(self, event: RoundEvent) -> None:
         """After the agent has been told a round."""
@@ -33,14 +33,14 @@ class Callback:
         """After the final."""
 
     def close(self) -> None:
-        """At the very end, also after an error; release what is held."""
+        """At the very end, also after an error; release resources."""
 
 
 def tell_all(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
-    """Call this method of each, with the event; a signal that asks to stop waits for the last.
+    """Call this method of each callback with the event; a signal to stop waits for the last.
 
-    Writers of files have threads and locks of their own: an exception before a lock is given back
-    would leave them waiting for ever.
+    File writers have their own threads and locks: an exception before a lock is released would
+    leave them waiting forever.
     """
     with uninterrupted():
         for callback in callbacks:
@@ -51,11 +51,11 @@ class ProgressBar(Callback):
     """One line per round, and on a terminal a tqdm bar below them.
 
     Lines show the best and the mean reward and the time left, final included, estimated from the
-    evaluations of this run alone: replayed ones took no time.
+    evaluations of this run only: replayed ones took no time.
 
     Args:
-        stream: where to; standard error by default.
-        clock: seconds, for the lines' estimate.
+        stream: output; standard error by default.
+        clock: seconds, for the estimate.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ProgressBar(Callback):
             unit="eval",
             file=self._stream,
             dynamic_ncols=True,
-            delay=1e-9,  # nothing is drawn before the search begins
+            delay=1e-9,  # nothing is drawn before the search starts
             disable=not self._stream.isatty(),
         )
 
@@ -99,7 +99,7 @@ class ProgressBar(Callback):
         )
 
     def on_selection(self, event: SelectionEvent) -> None:
-        # Fewer than planned: failures climb no rungs, and finalists may coincide.
+        # Fewer than planned: failed candidates leave the rungs, and finalists may coincide.
         self._bar.total = self._total = self._done + len(event.finalists) * self._settings.reseeds
         planned = self._settings.rounds
         made = f" after {event.rounds} of {planned} rounds" * (event.rounds < planned)
@@ -113,7 +113,7 @@ class ProgressBar(Callback):
         self._bar.close()
 
     def _eta(self, limit: float = math.inf) -> str:
-        """Time left at the pace of this run's own evaluations, of which rounds have `limit` s."""
+        """Time left at the pace of this run's own evaluations; rounds have at most `limit` s."""
         left = self._total - self._replayed - self._new
         if left <= 0:
             return "0 s left"

@@ -1,4 +1,4 @@
-"""Deprecated: `python -m rl.compare` is `python -m benchmarks.agents` now."""
+"""Deprecated: use `python -m benchmarks.agents` instead of `python -m rl.compare`."""
 
 import runpy
 import sys

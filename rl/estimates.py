@@ -1,4 +1,4 @@
-"""What repeated evaluations tell of a theta: mean, standard error, paired comparison.
+"""Statistics of repeated evaluations of a theta: mean, standard error, paired comparison.
 
 Shapes: M fresh seeds at most, D search coordinates.
 """
@@ -20,7 +20,7 @@ from rl.proxy import ProxyResult
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     """Mean of (M,) values, and s / sqrt(M) with s of M - 1 degrees of freedom.
 
-    NaN for what cannot be known: both of no value, the error of one.
+    NaN if unknown: both without values, the error of a single value.
     """
     if not values:
         return math.nan, math.nan
@@ -28,7 +28,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     if len(values) == 1:
         return mean, math.nan
     if min(values) == max(values):
-        return values[0], 0.0  # a mean that is off by one rounding must not look like noise
+        return values[0], 0.0  # rounding of the mean must not look like noise
     variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
     return mean, math.sqrt(variance / len(values))
 
@@ -43,32 +43,32 @@ class Finalist:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A finalist and its (M,) results, under the fresh seeds it had, in their order."""
+    """A finalist and its (M,) results under its fresh seeds, in order."""
 
     finalist: Finalist
     results: tuple[ProxyResult, ...] = ()
 
     @property
     def rewards(self) -> tuple[float, ...]:
-        """(M,): the floor for what failed, NaN for what was lost."""
+        """(M,): the floor for failed evaluations, NaN for lost ones."""
         return tuple(result.reward for result in self.results)
 
     @cached_property
     def known(self) -> list[float]:
-        """The rewards without those that were lost."""
+        """The rewards without lost ones."""
         return [one for one in self.rewards if not math.isnan(one)]
 
     @property
     def mean(self) -> float:
-        """Of the rewards that are known."""
+        """Mean and standard error of the known rewards."""
         return mean_and_error(self.known)[0]
 
     def count(self, status: str) -> int:
-        """How many of its results have this status."""
+        """Number of results with this status."""
         return sum(result.status == status for result in self.results)
 
     def minus(self, other: Estimate) -> list[float]:
-        """Differences of the rewards under each seed that both had and for which none was lost."""
+        """Differences of the rewards under the seeds for which both have one."""
         pairs = zip(self.rewards, other.rewards, strict=False)
         return [ours - theirs for ours, theirs in pairs if not math.isnan(ours - theirs)]
 
@@ -79,14 +79,14 @@ class Estimate:
         return len(differences) > 1 and mean > _quantile(level, len(differences) - 1) * error
 
     def gain_over(self, identity: Estimate) -> float:
-        """Mean difference; 0 of the identity itself, -infinity for fewer than two pairs."""
+        """Mean difference; 0 for the identity itself, -infinity for fewer than two pairs."""
         differences = self.minus(identity)
         if self is identity:
             return 0.0
         return mean_and_error(differences)[0] if len(differences) > 1 else -math.inf
 
     def __str__(self) -> str:
-        """Name, mean ± standard error, number of seeds, and how many of them gave no score."""
+        """Name, mean ± standard error, number of seeds, and how many gave no score."""
         mean, error = mean_and_error(self.known)
         shown = "-" if math.isnan(mean) else f"{mean:.4f}"
         shown += "" if math.isnan(error) else f" ± {error:.4f}"

@@ -1,4 +1,4 @@
-"""What a search tells its callbacks, and what it returns. Data only.
+"""The events that a search passes to its callbacks, and its result. Data only.
 
 Shapes: D search coordinates.
 """
@@ -24,19 +24,19 @@ Stage = Literal["search", "rung", "selection"]
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How long a search is, and how it ends; `dataclasses.asdict` of it belongs into the header.
+    """Length and final of a search; `dataclasses.asdict` of it belongs in the journal's header.
 
     Args:
         rounds: how often the agent is asked and told; >= 1.
-        samples: candidates a round; >= 1, with `paired` 2 (with PPO's baseline "mu" one of them is
-            the mean).
+        samples: candidates per round; >= 1, with `paired` >= 2 (with PPO's baseline "mu" one of
+            them is the mean).
         seed: root of every candidate's seed; the agent has its own.
-        top_k: how many of the best candidates enter the final, beside mean and identity; >= 0.
-        minutes: wall-clock limit of the rounds; 0 = none. A round begins if it would end in time
-            when it takes as long as those before on average; the first one always does.
-        reseeds: fresh seeds of the final race, at most; >= 2, as one pair allows no comparison.
+        top_k: how many of the best candidates enter the final, besides mean and identity; >= 0.
+        minutes: wall-clock limit of the rounds; 0 = none. A round starts if it would end in time
+            given the average of the earlier ones; the first one always starts.
+        reseeds: maximum number of fresh seeds in the final; >= 2, as one pair allows no comparison.
         paired: tell the agent gains over the identity, which is one of each round's samples, see
-            `rl.agents.guarded`. The final's candidates are then the best by gain, too.
+            `rl.agents.guarded`. The final's candidates are then also the best by gain.
         rungs: how often a round is halved, see `rl.halving`; 0 = all get the full budget.
     """
 
@@ -56,12 +56,12 @@ class SearchSettings:
                 raise ValueError(f"{name} must be >= {least.get(name, 0)}, got {value}")
 
     def time_is_over(self, rounds: int, seconds: float) -> bool:
-        """After so many rounds, which took so many seconds together."""
+        """Whether to stop after this many rounds, which took this many seconds in total."""
         return self.minutes > 0.0 and seconds * (rounds + 1) / rounds > 60.0 * self.minutes
 
     @property
     def search_evaluations(self) -> int:
-        """Evaluations of all rounds, those on rungs counted one each, if none fails."""
+        """Evaluations of all rounds, with those on rungs counted one each, if none fails."""
         return self.rounds * evaluations(self.samples, self.rungs, int(self.paired))
 
     @property
@@ -72,7 +72,7 @@ class SearchSettings:
 
 @dataclass(frozen=True, eq=False)
 class SearchStart:
-    """What lies ahead: `replayed` evaluations are in the journal and cost nothing."""
+    """The search ahead: `replayed` evaluations are in the journal and cost nothing."""
 
     settings: SearchSettings
     identity: NDArray[np.float64]
@@ -83,11 +83,11 @@ class SearchStart:
 
 @dataclass(frozen=True, eq=False)
 class CandidateEvent:
-    """One evaluation is known: new and on the disk, or replayed from the journal.
+    """One evaluation is done: new and on disk, or replayed from the journal.
 
-    `stage` is "rung" for an evaluation at a part of the budget. `step` counts the evaluations of
+    `stage` is "rung" for an evaluation at part of the budget. `step` counts the evaluations of
     the search from 0; `best` is the best ok candidate of the rounds so far, at full budget (None
-    before the first), which the final does not change.
+    before the first); the final does not change it.
     """
 
     stage: Stage
@@ -102,9 +102,9 @@ class CandidateEvent:
 class RoundEvent:
     """The agent has been told a round; mean and spread (D,) are those it continues with.
 
-    Told were thetas (N, D) and rewards (N,). `counts` has how many candidates of the round ended
-    "ok", "failed", were "stopped" at a rung, or "lost", and then not told. All rounds so far took
-    `seconds`, each in the run that made it.
+    It was told thetas (N, D) and rewards (N,). `counts` has the number of candidates of the round
+    that ended "ok", "failed", "stopped" at a rung, or "lost" (and so not told). All rounds so far
+    took `seconds`, each in the run that made it.
     """
 
     round: int
@@ -118,13 +118,13 @@ class RoundEvent:
 
     @property
     def reward_mean(self) -> float:
-        """Mean of the rewards told; NaN when all were lost."""
+        """Mean of the told rewards; NaN if all were lost."""
         return float(self.rewards.mean()) if self.rewards.size else math.nan
 
 
 @dataclass(frozen=True, eq=False)
 class SelectionEvent:
-    """So many rounds were made; these finalists race next, over `reseeds` seeds at most."""
+    """The rounds are over; these finalists race next, over `reseeds` seeds at most."""
 
     finalists: tuple[Finalist, ...]
     rounds: int

@@ -1,4 +1,4 @@
-"""Pictures of the curves that thetas stand for.
+"""Pictures of the curves of thetas.
 
 Shapes: C curves of a space, D search coordinates, H x W pixels of a picture.
 """
@@ -24,7 +24,7 @@ Course = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 def draw_curves(
     space: SearchSpace, thetas: Sequence[NDArray[np.float64]], labels: Sequence[str]
 ) -> Figure:
-    """One panel per curve of the space, in it one line per theta (D,), named by its label.
+    """One panel per curve of the space, with one line per theta (D,), named by its label.
 
     Control points are dots. Save it with ``figure.savefig(path)``.
     """

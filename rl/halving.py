@@ -1,8 +1,8 @@
-"""Successive halving within a round: the better half goes on to twice the budget.
+"""Successive halving within a round: the better half continues with twice the budget.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization"
-(AISTATS 2016), for the candidates of one round. Every rung is an evaluation of its own, from the
-start: no state is kept between rungs, so an executor may run it anywhere, and twice.
+(AISTATS 2016), for the candidates of one round. Every rung is a separate evaluation, from the
+start: no state is kept between rungs, so an executor may run it anywhere, even twice.
 
 Shapes: N candidates of a round, R rungs below the full budget: 2^-R, ..., 1/4, 1/2.
 """
@@ -20,7 +20,7 @@ from rl.proxy import ProxyResult
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """How a candidate's round ended: its last evaluation, and its results on all rungs so far."""
+    """The end of a candidate's round: its last evaluation, and its results on all rungs so far."""
 
     evaluation: Candidate
     results: tuple[ProxyResult, ...]
@@ -32,7 +32,7 @@ class Ended:
 
     @property
     def status(self) -> str:
-        """That of its last evaluation, at any budget; "stopped" when it was beaten at a rung."""
+        """Status of its last evaluation, at any budget; "stopped" if it was beaten at a rung."""
         beaten = self.evaluation.budget < 1.0 and self.result.status == "ok"
         return "stopped" if beaten else self.result.status
 
@@ -40,7 +40,7 @@ class Ended:
 def evaluations(samples: int, rungs: int, never_stopped: int = 0) -> int:
     """Evaluations of one round when none fails: N + N/2 + N/4 + …, R + 1 terms rounded up.
 
-    With candidates that are never stopped, the most there may be: each rung has all of them.
+    With candidates that are never stopped, this is the maximum: each rung has all of them.
     """
     alive, total = samples, 0
     for _ in range(rungs + 1):
@@ -57,8 +57,8 @@ def climb(
 ) -> list[Ended]:
     """Lead a round through its rungs to the full budget; one `Ended` per candidate, in order.
 
-    The evaluation of candidate "x" on rung k has the id "xk<k>", that at full budget "x". Of the
-    first `never_stopped` candidates, those that are ok go on in any case.
+    The evaluation of candidate "x" on rung k has the id "xk<k>", that at full budget "x". The
+    first `never_stopped` candidates always continue if they are ok.
     """
     protected = {one.id for one in candidates[:never_stopped]}
     ends = {one.id: Ended(one, ()) for one in candidates}
@@ -85,9 +85,9 @@ def _on_rung(candidate: Candidate, level: int, budget: float) -> Candidate:
 
 
 def survivors(results: Sequence[ProxyResult]) -> list[int]:
-    """Indices, rising, of the results (N,) that go on: the best half, rounded up, of all.
+    """Sorted indices of the results (N,) that continue: the best half of all, rounded up.
 
-    Of equal rewards the earlier goes first; one that failed or was lost never goes on.
+    Ties go to the earlier one; failed or lost ones never continue.
     """
     ok = [i for i, result in enumerate(results) if result.status == "ok"]
     ranked = sorted(ok, key=lambda i: -results[i].reward)
@@ -95,11 +95,11 @@ def survivors(results: Sequence[ProxyResult]) -> list[int]:
 
 
 def told_rewards(ends: Sequence[Ended]) -> list[float]:
-    """What the agent is told, (N,); NaN for those it is not told of, whose evaluation was lost.
+    """The rewards told to the agent, (N,); NaN for lost evaluations, which it is not told.
 
-    A stopped candidate is told with what it would have earned at the full budget: its own reward
-    and what those that went further gained from there on average; but never more than the worst
-    of those that beat it at equal budgets. Those that failed later count in neither.
+    For a stopped candidate it is an estimate of its reward at full budget: its own reward plus the
+    average gain from there of those that continued, but never more than the worst of those that
+    beat it at equal budgets. Those that failed later count in neither.
     """
     told = [end.result.reward for end in ends]
     for i in sorted(range(len(ends)), key=lambda i: -len(ends[i].results)):

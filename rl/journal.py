@@ -1,7 +1,7 @@
-"""What a search remembers: append-only JSON lines that survive SIGKILL at any instant.
+"""The record of a search: append-only JSON lines that survive SIGKILL at any moment.
 
 The first line is a header {"format": 1, "kind": "header", ...settings}; every other line is a
-record with a "kind". A record is on the disk before `append` returns. A file is data: reading one
+record with a "kind". A record is on disk before `append` returns. A file is data: reading one
 parses JSON and executes nothing.
 """
 
@@ -27,16 +27,16 @@ FORMAT = 1
 """Version of the files that this module writes and reads."""
 
 EVALUATIONS = ("candidate", "rung")
-"""Kinds of the records that cost an evaluation: what a journal is there to keep."""
+"""Kinds of the records that cost an evaluation."""
 
 Record = dict[str, Any]
 
 Share = Annotated[float, Field(ge=-1e-9, le=1 + 1e-9)]
-"""A number in [0, 1], up to the rounding of a weighted mean."""
+"""A number in [0, 1], up to the rounding error of a weighted mean."""
 
 
 class _Evaluation(BaseModel):
-    """What every reader of an evaluation's record counts on; it may hold more."""
+    """The fields of an evaluation's record that every reader needs; it may hold more."""
 
     id: str
     theta: list[Share]
@@ -52,7 +52,7 @@ class JournalError(RuntimeError):
 
 
 class Journal(AbstractContextManager["Journal"]):
-    """A journal open for appending, and the only one: a lock keeps a second search out.
+    """A journal open for appending; a lock keeps a second search out.
 
     Make one with `create` or `resume`; close it, or use it in a with statement.
     """
@@ -79,19 +79,19 @@ class Journal(AbstractContextManager["Journal"]):
 
     @classmethod
     def create(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
-        """Start a new journal in a directory made when missing.
+        """Start a new journal; the directory is made if missing.
 
-        JournalError: a search runs there, or one has left evaluations; one without is replaced.
+        JournalError: a search runs there or has left evaluations; one without any is replaced.
         """
         return cls(user_path(path), header, resume=False)
 
     @classmethod
     def resume(cls, path: str | Path, header: Mapping[str, Any]) -> Journal:
-        """Continue a journal; a torn last line is reported and cut off.
+        """Continue a journal; a torn last line is reported and removed.
 
-        A journal that was killed before its header was complete, or never begun, starts afresh.
+        A missing journal, or one killed before its header was complete, starts from scratch.
         JournalError: the header differs (which keys, old -> new), a malformed line, or a search
-        that still runs there.
+        that is still running there.
         """
         journal = cls(user_path(path), header, resume=True)
         if not journal.records:
@@ -99,10 +99,10 @@ class Journal(AbstractContextManager["Journal"]):
         return journal
 
     def append(self, record: Mapping[str, Any]) -> Record:
-        """Write one record through to the disk; returns it as a reader will see it.
+        """Write one record to disk; returns it as a reader will see it.
 
         Numbers round-trip exactly; NaN and infinity become null; numpy values become plain ones.
-        ValueError for a record that a reader would refuse, such as of a reward outside [0, 1].
+        ValueError for a record that readers would refuse, such as one with a reward outside [0, 1].
         """
         line = _line(record)
         plain = _record(line, is_first=self._file.tell() == 0)
@@ -114,7 +114,7 @@ class Journal(AbstractContextManager["Journal"]):
         return plain
 
     def close(self) -> None:
-        """Close the file and let the next search in."""
+        """Close the file and release the lock."""
         self._held.close()
 
     def __exit__(self, *error: object) -> None:
@@ -124,7 +124,7 @@ class Journal(AbstractContextManager["Journal"]):
 def read_journal(path: str | Path) -> list[Record]:
     """All records, the header first, for tools: takes no lock, changes nothing.
 
-    A torn last line is reported and left out; [] when not even the header is complete.
+    A torn last line is reported and left out; [] if the header is incomplete.
     Raises JournalError for a malformed line, FileNotFoundError.
     """
     Path(path).stat()
@@ -174,7 +174,7 @@ def _parse(path: Path) -> tuple[list[Record], int]:
 
 
 def _record(line: bytes, is_first: bool) -> Record:
-    """The record of a line; ValueError unless it holds what all readers of its kind count on."""
+    """The record of a line; ValueError unless it holds what all readers of its kind need."""
     record = parse_json(line, Record)
     kind = record.get("kind")
     if not isinstance(kind, str) or (kind == "header") != is_first:
@@ -189,8 +189,8 @@ def _record(line: bytes, is_first: bool) -> Record:
 
 
 def _check_same(path: Path, old: Record, header: Mapping[str, Any]) -> None:
-    # Through JSON and back, so that it compares equal with what a reader gets. What is absent is
-    # not taken as a default: the meaning of the records can have changed with it.
+    # Through JSON and back, so that it compares equal with what a reader gets. An absent key does
+    # not count as a default: the meaning of the records may have changed with it.
     if rows := differences(old, json.loads(_line(header))):
         raise JournalError(
             f"{path} belongs to a search with different settings (old -> new):\n  "

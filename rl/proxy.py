@@ -1,7 +1,7 @@
-"""The contracts between a search and what it optimises.
+"""The interfaces between a search and the problem that it optimises.
 
 `ProxyTask`: theta, seed, budget -> ProxyResult, one candidate at a time. `TrainingTask`: one
-training whose theta may change on the way.
+training whose theta may change during it.
 
 Shapes: D search coordinates.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from autoseg_core import PAPER_METRICS, SearchSpace
 
 FLOOR_REWARD = 0.0
-"""What a failed candidate earns: the lowest value a score in [0, 1] can take."""
+"""The reward of a failed candidate: the lowest value of a score in [0, 1]."""
 
 Status = Literal["ok", "failed", "lost"]
 
@@ -34,12 +34,12 @@ class LostError(RuntimeError):
 
 @dataclass(frozen=True)
 class ProxyResult:
-    """What one evaluation of one theta gave.
+    """The result of one evaluation of one theta.
 
-    - "ok": it has a reward. One of NaN or infinity makes it "failed".
-    - "failed", because of theta: loss or weights turned non-finite. It earns FLOOR_REWARD.
-    - "lost", in spite of theta: an exception, a lost worker, a timeout. It says nothing of theta
-      and has no reward: NaN, which no agent is told and no average or comparison contains.
+    - "ok": it has a reward. A reward of NaN or infinity makes it "failed".
+    - "failed", because of theta: loss or weights became non-finite. Its reward is FLOOR_REWARD.
+    - "lost", for other reasons: an exception, a lost worker, a timeout. It says nothing about theta
+      and has no reward: NaN, which is not told to agents and is in no average or comparison.
 
     Args:
         reward: the score to maximise, in [0, 1] for a metric; see above.
@@ -66,63 +66,62 @@ class ProxyResult:
 
 
 class ProxyTask(Protocol):
-    """A cheap stand-in for the real training: equal arguments give an equal result.
+    """A cheap substitute for the real training: equal arguments give an equal result.
 
-    A task may also have these attributes; functions of their names read them:
-        space: SearchSpace, the space that its thetas are coordinates of.
-        score_names: tuple of str, the names of the scores that it can give, in a fixed order.
-        data_errors: tuple of exception types that tell of a missing or wrong file, beside OSError.
+    A task may also have these attributes; functions with `_of` after the name read them:
+        space: SearchSpace, the space of its thetas.
+        score_names: tuple of str, the names of its scores, in a fixed order.
+        data_errors: tuple of exception types, besides OSError, for missing or wrong files.
     """
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta, (D,) float64 in [0, 1].
 
         budget, in (0, 1], is the share of the full evaluation to spend: the same training, stopped
-        there. A task that has no cheaper form ignores it.
+        there. A task without a cheaper form ignores it.
 
-        Numbers that blow up (a loss or weights turned non-finite) are an answer: return
-        ``failed(reason)``. Anything else that goes wrong is raised. An OSError, or one of
-        ``data_errors``, is to name the file, for every other evaluation would meet it: it ends the
-        search.
+        A non-finite loss or weight is a result: return ``failed(reason)``. Raise an exception for
+        any other problem. An OSError, or one of ``data_errors``, should name the file; it ends the
+        search, since every other evaluation would hit it too.
         """
         ...
 
 
 class TrainingTask(Protocol):
-    """One training run, led step by step; what LossSchedule-v0 makes an episode of.
+    """One training run, step by step: an episode of LossSchedule-v0.
 
-    Equal calls in an equal order give equal results. A run that has failed has failed for good:
-    each further step gives the same, until the next `start`. ``space`` and ``score_names`` as for
+    Equal calls in an equal order give equal results. A failed run stays failed: each further step
+    gives the same result, until the next `start`. ``space`` and ``score_names`` as for
     `ProxyTask`.
     """
 
     def start(self, seed: int) -> ProxyResult:
-        """Begin anew: untrained (or warm-started) weights, and the scores they have."""
+        """Restart from untrained (or warm-started) weights; returns their scores."""
         ...
 
     def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
-        """Train on with theta (D,) for this share, in (0, 1], of the whole training, and score.
+        """Continue with theta (D,) for this share, in (0, 1], of the whole training, and score.
 
         The network is not reset. RuntimeError before `start`.
         """
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of this run depends on: numbers, strings, lists, dicts and tensors."""
+        """Everything the rest of the run depends on: numbers, strings, lists, dicts and tensors."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the run that gave `state` was; ValueError for one unlike this."""
+        """Continue exactly from the `state` of another run; ValueError if it does not match."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What one step of a training gave.
+    """The result of one step of a training.
 
     Args:
-        result: the scores at its end; failed when the training blew up, which ends it.
-        loss: mean training loss over the step; NaN when there is none.
+        result: the scores at its end; failed if the training diverged, which ends it.
+        loss: mean training loss over the step; NaN if there is none.
     """
 
     result: ProxyResult
@@ -130,17 +129,17 @@ class TrainingStep:
 
 
 def space_of(task: object) -> SearchSpace | None:
-    """The task's own search space, or None when it does not say."""
+    """The task's own search space, or None if undefined."""
     return getattr(task, "space", None)
 
 
 def score_names_of(task: object) -> tuple[str, ...]:
-    """The scores a task gives; the six of the paper when it does not say."""
+    """The names of a task's scores; by default the paper's six."""
     return tuple(getattr(task, "score_names", PAPER_METRICS))
 
 
 def data_errors_of(task: object) -> tuple[type[Exception], ...]:
-    """The types by which a task says that its data is wrong, beside OSError; () by default."""
+    """The exception types, besides OSError, for wrong data of a task; () by default."""
     return tuple(getattr(task, "data_errors", ()))
 
 
@@ -152,7 +151,7 @@ def check_budget(budget: float) -> float:
 
 
 def check_result(task: object, result: object) -> ProxyResult:
-    """result, as a task gave it.
+    """A task's result, checked.
 
     RewardError for another type or a reward outside [0, 1], LostError for a lost one.
     """
@@ -171,17 +170,17 @@ def check_result(task: object, result: object) -> ProxyResult:
 
 
 def failed(reason: str) -> ProxyResult:
-    """The result of a candidate that blew up: FLOOR_REWARD, no scores, and why."""
+    """The result of a candidate that diverged: FLOOR_REWARD, no scores, and the reason."""
     return ProxyResult(FLOOR_REWARD, {}, "failed", reason)
 
 
 def lost(reason: str) -> ProxyResult:
-    """The result of an evaluation that gave none: no reward, no scores, and why."""
+    """The result of a lost evaluation: no reward, no scores, and the reason."""
     return ProxyResult(math.nan, {}, "lost", reason)
 
 
 def result_from_json(values: Mapping[str, Any]) -> ProxyResult:
-    """The result whose fields a JSON file holds; null, which stands for NaN there, becomes NaN."""
+    """The result with the fields from a JSON file; null, which stands for NaN, becomes NaN."""
 
     def number(value: float | None) -> float:
         return math.nan if value is None else float(value)

@@ -1,4 +1,4 @@
-"""From candidates to results: named and seeded here, taken from the journal or evaluated.
+"""From candidates to results: they get ids and seeds, and come from the journal or are evaluated.
 
 Shapes: N candidates of a round, D search coordinates.
 """
@@ -18,22 +18,22 @@ from rl.proxy import ProxyResult, result_from_json
 from rl.settings_diff import differences
 
 MAX_LOST = 0.25
-"""The share of a round's evaluations that may be lost, and of the final's; more end a search."""
+"""The share of a round's or the final's evaluations that may be lost; more end a search."""
 
 _HOPELESS = 8
-"""So many failures with nothing but failures before them end a search: it would learn nothing."""
+"""A search ends if its first evaluations, this many or more, all failed: it cannot learn."""
 
 _STAGES = {"search": 0, "selection": 1}
 
 
 class SearchError(RuntimeError):
-    """A search that cannot come to anything; the message says why and what to do."""
+    """A search that cannot succeed; the message says why and what to do."""
 
 
 def candidate_seed(seed: int, stage: str, index: int) -> int:
     """Seed in [0, 2^31) of round `index` ("search"), or of fresh seed `index` ("selection").
 
-    All candidates of a round share one, so they differ by theta only.
+    All candidates of a round share one, so they differ only in theta.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(_STAGES[stage], index))
     return int(sequence.generate_state(1)[0]) >> 1
@@ -54,15 +54,15 @@ def candidates_of_final(
 
 
 class Recorded:
-    """What evaluates and what remembers, as one; it counts what came.
+    """Executor and journal combined; it counts the results.
 
     The record of an evaluation is {"kind": "candidate", "id", "seed", "theta", "status", "reward",
     "scores", "reason"}; one at a part of the budget has the kind "rung", and its "budget".
     {"kind": "again", "ids"}: a search stopped over these lost evaluations, to be made again.
 
     Args:
-        executor: evaluates what the journal does not hold.
-        journal: open; every new result is written before it is given.
+        executor: evaluates candidates that are not in the journal.
+        journal: open; every new result is written before it is yielded.
         max_lost: the share of a stage's evaluations, in [0, 1], that may be lost.
     """
 
@@ -78,11 +78,11 @@ class Recorded:
             for again in record["ids"] if record["kind"] == "again" else ():
                 self.known.pop(again, None)
         self.counts: Counter[str] = Counter()
-        self._reason = ""  # of the last failure
+        self._reason = ""  # reason of the last failure
         self._lost: list[str] = []  # in this stage
 
     def begin_stage(self, evaluations: int) -> None:
-        """A round or the final, of so many evaluations at full budget."""
+        """Start a round or the final, with this many evaluations at full budget."""
         self._size, self._lost = evaluations, []
 
     def results(
@@ -90,7 +90,7 @@ class Recorded:
     ) -> Iterator[tuple[Candidate, ProxyResult, bool]]:
         """Each candidate with its result, in order, and whether the journal had it.
 
-        SearchError, after the last one that was given, when too many of a stage were lost.
+        SearchError, after the last one was yielded, if too many of a stage were lost.
         """
         fresh = iter(self.executor.run([one for one in candidates if one.id not in self.known]))
         for candidate in candidates:
@@ -99,7 +99,7 @@ class Recorded:
                 record = self._replay(candidate)
             else:
                 record = self.journal.append({**_name(candidate), **asdict(next(fresh))})
-            # What was written is what is used: nothing may differ between a run and its replay.
+            # Use what was written: nothing may differ between a run and its replay.
             result = result_from_json(record)
             yield candidate, result, replayed
             self.counts[result.status] += 1
@@ -110,19 +110,19 @@ class Recorded:
                 self._check_lost()
 
     def write_once(self, record: Record) -> Record:
-        """The record of this kind and round: that of the journal, or else this one, written."""
+        """The record of this kind and round: from the journal, or else this one, written to it."""
         key = record["kind"], record.get("round")
         if key not in self._written:
             self._written[key] = self.journal.append(record)
         return self._written[key]
 
     def check_hope(self) -> None:
-        """SearchError when there was nothing but failures, of eight evaluations or more."""
+        """SearchError if all evaluations so far failed, eight or more."""
         if self.counts["failed"] >= _HOPELESS and not self.counts["ok"]:
             self.give_up()
 
     def give_up(self) -> None:
-        """SearchError, since no candidate has a reward, or with PAIRED a gain."""
+        """Raise SearchError: no candidate has a reward, or with PAIRED a gain."""
         self.let_again()
         failed, lost = self.counts["failed"], self.counts["lost"]
         raise SearchError(
@@ -134,12 +134,12 @@ class Recorded:
         )
 
     def let_again(self) -> None:
-        """The search stops over what was lost in this stage: resuming it evaluates that again."""
+        """Record the lost evaluations of this stage, so that resuming repeats them."""
         if self._lost:
             self.journal.append({"kind": "again", "ids": self._lost})
 
     def _replay(self, candidate: Candidate) -> Record:
-        """The record; JournalError unless theta and seed are what this search asks for."""
+        """The record; JournalError unless theta and seed match this search."""
         record, asked = self.known[candidate.id], _name(candidate)
         recorded = {key: record.get(key) for key in asked}
         if asked != recorded:
@@ -165,7 +165,7 @@ class Recorded:
 
 
 def _name(candidate: Candidate) -> Record:
-    """What a record says of an evaluation before its result."""
+    """The fields of an evaluation's record before its result."""
     name = {"kind": "candidate", "id": candidate.id, "seed": candidate.seed}
     if candidate.budget < 1.0:
         name |= {"kind": "rung", "budget": candidate.budget}

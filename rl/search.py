@@ -1,8 +1,8 @@
 """The loop: agent x executor x journal. No side effect but the journal's; callbacks hold the rest.
 
 Resuming is replaying: the loop always runs from the start with the same seeded agent, and takes
-what the journal knows instead of evaluating it. So there is one path through the code, and a search
-killed at any instant ends as if it had never been.
+results from the journal where it has them. So there is one code path, and a search killed at any
+moment ends as if it had never been interrupted.
 
 Shapes: N candidates of a round, D search coordinates.
 """
@@ -62,34 +62,34 @@ def run_search(
     max_lost: float = MAX_LOST,
     clock: Callable[[], float] = time.monotonic,
 ) -> SearchResult:
-    """Search, then choose among mean, identity and the best by fresh seeds.
+    """Search, then choose among mean, identity and the best candidates with fresh seeds.
 
     A failed evaluation is told to the agent with the floor reward. A lost one is not told: the
-    agent gets fewer rows than it asked for, and nothing of a round without any. A search that stops
-    over lost evaluations makes those of its last round again when resumed.
+    agent gets fewer rows than it proposed, and none for a round without any. A search that stops
+    because of lost evaluations repeats those of its last round when resumed.
 
     Args:
-        agent: freshly made, also when resuming: it is led again through what the journal holds, so
-            equal scores must lead it to equal proposals.
-        executor: evaluates what the journal does not hold.
-        journal: open, new or resumed. Its header should pin all that the outcome depends on.
+        agent: newly made, also when resuming: the journal is replayed to it, so equal scores must
+            lead it to equal proposals.
+        executor: evaluates candidates that are not in the journal.
+        journal: open, new or resumed. Its header should hold everything the outcome depends on.
         settings: length, seed and final.
-        callbacks: told of everything, replayed or new; closed at the end, also after an error.
+        callbacks: get every event, replayed or new; closed at the end, also after an error.
         identity: (D,) theta of the identity surface; None = the agent's first mean.
         max_lost: the share, in [0, 1], of a round's `samples`, or of the final's evaluations, that
             may be lost.
-        clock: seconds, for the limit of `settings.minutes`. With one, the journal holds what the
-            rounds took, and a resumed search goes on from there. A round that was interrupted
-            counts from where it is taken up again.
+        clock: seconds, for the limit of `settings.minutes`. With a limit, the journal holds the
+            times of the rounds, and a resumed search continues from there. An interrupted round
+            counts from where it is resumed.
 
     Raises:
         JournalError: the journal holds another search's candidates.
-        SearchError: more than max_lost were lost, or every candidate failed, eight or more of
-            them, from the first on.
-        NoVerdictError: the final leaves nothing to compare, see `rl.selection.race`.
+        SearchError: more than max_lost were lost, or all candidates failed, eight or more of
+            them, from the first one on.
+        NoVerdictError: the final has nothing to compare, see `rl.selection.race`.
         OSError, or one of the task's `data_errors`: a file is missing or wrong.
-        ValueError: what the agent gave has another shape, or leaves [0, 1].
-        Whatever an executor or callback raises: the journal stays resumable.
+        ValueError: the agent's proposals have the wrong shape, or leave [0, 1].
+        Any exception of an executor or callback: the journal stays resumable.
     """
     tell = partial(tell_all, callbacks)
     try:
@@ -103,7 +103,7 @@ def run_search(
 
 @dataclass
 class _Search:
-    """The state of one run: what has been seen so far, and how long it took."""
+    """The state of one run: results and times so far."""
 
     agent: Guarded
     recorded: Recorded
@@ -128,7 +128,7 @@ class _Search:
 
     def _round(self, index: int) -> None:
         begin, settings = self.clock(), self.settings
-        first = int(settings.paired)  # row 0 is the reference then, which is no candidate
+        first = int(settings.paired)  # row 0 is then the reference, not a candidate
         thetas = self.agent.ask(settings.samples)
         self.recorded.begin_stage(settings.samples)
         candidates = candidates_of_round(settings.seed, index, thetas)
@@ -147,7 +147,7 @@ class _Search:
         self._end_round(index, begin, (thetas[told], rewards[told]), counts)
 
     def _end_round(self, index: int, begin: float, told: Told, counts: Counter[str]) -> None:
-        """Write down what the agent continues with; `begin` is when the round began."""
+        """Record the agent's state after a round, which started at `begin`."""
         mean, spread = self.agent.mean, self.agent.spread
         record: Record = {"kind": "round", "round": index, "mean": mean, "sigma": spread}
         seconds = self.seconds + self.clock() - begin
@@ -193,7 +193,7 @@ class _Search:
     def _evaluate(
         self, candidates: Sequence[Candidate], final: bool = False
     ) -> Iterator[Evaluated]:
-        """Each candidate with its result, in order; callbacks are told."""
+        """Each candidate with its result, in order; callbacks are called."""
         for candidate, result, replayed in self.recorded.results(candidates):
             of_round: Stage = "search" if candidate.budget == 1.0 else "rung"
             stage: Stage = "selection" if final else of_round

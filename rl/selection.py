@@ -1,9 +1,9 @@
-"""The final choice: who enters it, a race over fresh seeds, and the report.
+"""The final choice: the finalists, a race over fresh seeds, and the report.
 
-A reward seen during the search is the best of many noisy ones, and so too good. Finalists are
-evaluated again under seeds of their own, the same for each, so differences are paired; who falls
-behind by more than noise gets no further seed. Maron and Moore, "Hoeffding Races" (NeurIPS 1993),
-with paired t tests in the place of their bound.
+The best reward of the search is a maximum of noisy values, and so too optimistic. Finalists are
+evaluated again with fresh seeds, the same for each, so differences are paired; a finalist that
+falls behind by more than noise gets no further seeds. Maron and Moore, "Hoeffding Races" (NeurIPS
+1993), with paired t tests instead of their bound.
 
 Shapes: F finalists, M fresh seeds at most, D search coordinates.
 """
@@ -25,23 +25,23 @@ IDENTITY = "identity"
 MEAN = "mean"
 
 ERROR = 0.05
-"""The chance that a race drops its best finalist, and the chance that it calls a finalist better
-than the identity which is not: each at most this, over all its seeds and finalists."""
+"""Upper bound of the probability that a race drops its best finalist, and of the probability that
+it wrongly calls a finalist better than the identity, over all seeds and finalists."""
 
 _SAME = 1e-6
 """Thetas closer than this in every coordinate draw the same curves and count as one."""
 
 
 class NoVerdictError(RuntimeError):
-    """The finalists cannot be compared: the message says why, and lists what there is."""
+    """The finalists cannot be compared: the message says why, and lists the results."""
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
     """All estimates in the order of the finalists, the identity first, and the winner.
 
-    `ending` says how the race ended, `statement` what the winner gains over the identity, under the
-    seeds that both have, and whether that is `beyond_noise`.
+    `ending` says how the race ended, `statement` how much the winner gains over the identity with
+    the seeds that both have, and whether that is `beyond_noise`.
     """
 
     estimates: tuple[Estimate, ...]
@@ -55,7 +55,7 @@ class Selection:
         return "\n".join([*_listed(self.estimates, self.winner), self.ending, self.statement])
 
     def record(self) -> dict[str, Any]:
-        """What a journal keeps of it: plain values and theta (D,)."""
+        """Its content for the journal: plain values and theta (D,)."""
         return {
             "winner": self.winner.finalist.name,
             "theta": self.winner.finalist.theta,
@@ -74,7 +74,7 @@ def choose_finalists(
 ) -> list[Finalist]:
     """The identity, the mean, and the top_k best of seen, (id, theta (D,), score), all distinct.
 
-    The identity comes first, and so wins ties.
+    The identity comes first, so it wins ties.
     """
     finalists = [Finalist(IDENTITY, identity)]
 
@@ -97,10 +97,10 @@ def race(
 ) -> Selection:
     """Let finalists, identity first, race over at most ``seeds`` fresh seeds.
 
-    After each seed the leader is who gains most over the identity: by the mean difference over the
-    seeds under which both have a reward, two at least; of equals the first. Who is beyond noise
-    behind the leader drops out, and when one is left the race is over. The identity is
-    evaluated as long as any other, for all are measured by it.
+    After each seed the leader is the finalist with the largest gain over the identity, the mean
+    difference over the seeds, at least two, with rewards for both; ties go to the first. Finalists
+    behind the leader beyond noise drop out, and the race ends when one remains. The identity is
+    evaluated as long as any other, since all are compared with it.
 
     Beyond noise: one-sided paired t test, at the level ERROR over the number of tests in which one
     finalist can lose (Bonferroni): against F - 1 others, after each seed but the first.
@@ -108,9 +108,9 @@ def race(
     Args:
         finalists: F of them, distinct.
         seeds: M >= 2.
-        evaluate: number of a seed, indices of finalists -> their results.
+        evaluate: index of a seed, indices of finalists -> their results.
 
-    Raises NoVerdictError when no finalist has two seeds in common with the identity, or none was
+    Raises NoVerdictError if no finalist has two seeds in common with the identity, or none was
     trained at all.
     """
     if len(finalists) == 1:
@@ -175,7 +175,7 @@ def _statement(winner: Estimate, estimates: Sequence[Estimate], beyond: bool) ->
 
 
 def _listed(estimates: Iterable[Estimate], winner: Estimate | None = None) -> list[str]:
-    """One line each, those with the most seeds first and then the best; "*" marks the winner."""
+    """One line each, sorted by number of seeds and then reward; "*" marks the winner."""
 
     def rank(one: Estimate) -> tuple[int, float]:
         return -len(one.results), math.inf if math.isnan(one.mean) else -one.mean

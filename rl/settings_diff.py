@@ -1,4 +1,4 @@
-"""What differs between two sets of nested settings, key by key."""
+"""Differences between two sets of nested settings, key by key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ABSENT = object()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One "ppo.lr: 0.2 -> 0.1" for each key that differs, sorted; [] when nothing does."""
+    """One "ppo.lr: 0.2 -> 0.1" for each key that differs, sorted; [] if none does."""
     before, now = _flat(old), _flat(new)
     return [
         f"{key}: {_shown(before, key)} -> {_shown(now, key)}"
@@ -20,7 +20,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings -> {"ppo.lr": ...}, so that a difference is named exactly."""
+    """Flatten nested settings to {"ppo.lr": ...}, to name differences exactly."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

@@ -1,7 +1,7 @@
-"""Signals: a search asked to stop finishes what it writes, then stops; a call gets a time limit.
+"""Signals: a search asked to stop finishes its writes, then stops; a call gets a time limit.
 
-Python runs a handler between two steps of its main thread, wherever that happens to be; an
-exception raised there unwinds the program like any other, through every ``finally`` and ``with``.
+Python runs a handler between two bytecodes of its main thread; an exception raised there unwinds
+the program like any other, through every ``finally`` and ``with``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-"""What a terminal's Ctrl-C, and what `kill`, a batch system or a container's end send."""
+"""The signals of Ctrl-C, and of `kill`, batch systems and stopping containers."""
 
 
 class Interrupted(BaseException):
@@ -31,21 +31,21 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a process that a signal stopped."""
+        """The exit status that a shell expects of a process stopped by a signal."""
         return 128 + self.signum
 
 
 class TimeLimitExceeded(BaseException):
-    """`time_limit` struck. Not an Exception: the code it stops must not swallow it."""
+    """`time_limit` expired. Not an Exception: the code it stops must not swallow it."""
 
 
 @dataclass
 class _State:
-    """Of this process. Signals belong to a process, so there can be only one."""
+    """Signal state of this process. Signals belong to a process, so there is only one."""
 
-    previous: dict[int, Any] = field(default_factory=dict)  # handlers to put back; {} = not ours
+    previous: dict[int, Any] = field(default_factory=dict)  # handlers to restore; {} = not ours
     writing: int = 0  # depth of `uninterrupted`
-    patient: int = 0  # depth of those that a second signal does not end either
+    patient: int = 0  # depth of those that even a second signal does not end
     asked: int | None = None  # the signal that asked to stop
 
 
@@ -57,8 +57,8 @@ def interruptible() -> Iterator[None]:
     """SIGINT and SIGTERM raise `Interrupted` in here, but never inside `uninterrupted`.
 
     A second signal raises again, so it also ends a clean-up that hangs. A signal that was ignored
-    (SIGINT of a background job) stays ignored. Outside the main thread, which alone gets signals,
-    and inside another `interruptible`, this does nothing.
+    (SIGINT of a background job) stays ignored. Does nothing outside the main thread, the only one
+    that gets signals, and inside another `interruptible`.
     """
     if not _in_main_thread() or _state.previous:
         yield
@@ -74,24 +74,24 @@ def interruptible() -> Iterator[None]:
 
 
 def end_at_once() -> None:
-    """For a script that stops for `Interrupted`, before its last words: no signal is an exception
-    from here on, but ends the process with the status that belongs to it.
+    """For a script that stops on `Interrupted`, before its last message: from here on signals raise
+    no exception but end the process with their exit status.
 
-    Otherwise a second Ctrl-C strikes while the interpreter ends, as a KeyboardInterrupt.
+    Otherwise a second Ctrl-C would raise KeyboardInterrupt while the interpreter exits.
     """
     for signum in _state.previous:
         signal.signal(signum, _leave)
-    _state.previous.clear()  # `interruptible` puts nothing back
+    _state.previous.clear()  # `interruptible` restores nothing
 
 
 @contextmanager
 def uninterrupted(patient: bool = True) -> Iterator[None]:
-    """For a write that must be whole: a signal in here is remembered, and raised right after it.
+    """For an atomic write: a signal in here is deferred, and raised right after it.
 
-    Not ``patient``: a second signal is raised at once. For what is better whole, but may hang.
+    Without ``patient`` a second signal is raised at once: for writes that might hang.
 
-    So is one that was raised earlier and got lost, as in a ``__del__``, where Python drops
-    exceptions: a search that goes on writing after it was asked to stop stops here.
+    A signal that was raised earlier but lost, as in a ``__del__``, where Python drops exceptions,
+    is raised again: a search that kept writing after it was asked to stop, stops here.
     """
     if not _in_main_thread():
         yield
@@ -109,13 +109,13 @@ def uninterrupted(patient: bool = True) -> Iterator[None]:
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise `TimeLimitExceeded` in here after so many seconds (wall clock); None = never.
+    """Raise `TimeLimitExceeded` in here after this many seconds (wall clock); None = never.
 
-    By SIGALRM, whose handler is put back, but not a timer of somebody else's. Code that never
-    returns to the interpreter is stopped only when it does. Code that swallows the exception never
-    passes as finished in time.
+    Uses SIGALRM and restores its handler, but not a timer set by other code. Code outside the
+    interpreter is stopped only when it returns. Code that swallows the exception does not count as
+    finished in time.
 
-    Raises RuntimeError outside the main thread, which alone gets signals.
+    Raises RuntimeError outside the main thread, the only one that gets signals.
     """
     if seconds is None:
         yield
@@ -135,7 +135,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             yield
-        finally:  # may be cut short by the alarm, which comes once
+        finally:  # may be interrupted by the alarm, which comes only once
             signal.setitimer(signal.ITIMER_REAL, 0.0)
     finally:
         signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
@@ -154,9 +154,9 @@ def _leave(signum: int, frame: FrameType | None) -> None:
 
 
 def _put_back() -> None:
-    _state.writing += 1  # a signal must not cut this short
+    _state.writing += 1  # a signal must not interrupt this
     for signum, handler in _state.previous.items():
-        # None: a handler that was not installed from Python cannot be put back from there.
+        # None: a handler that was not installed from Python cannot be restored from Python.
         signal.signal(signum, signal.SIG_DFL if handler is None else handler)
     _state.previous.clear()
     _state.asked = None
@@ -167,6 +167,6 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-# A forked data loader worker is not the search: it must die of SIGTERM as its parent expects, and
-# not unwind the parent's stack that it has a copy of.
+# A forked data loader worker is not the search: it must die of SIGTERM, as its parent expects, and
+# not unwind its copy of the parent's stack.
 os.register_at_fork(after_in_child=_put_back)

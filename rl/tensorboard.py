@@ -1,15 +1,15 @@
 """A search in TensorBoard.
 
-The search's own run. Over the number of the evaluation: search/reward, search/best, search/failed,
+The search's own run. Over the index of the evaluation: search/reward, search/best, search/failed,
 search/lost, scores/<name>; with rungs, rungs/<budget>: rewards at that part of the budget. Over
 rounds, where step r is the policy that proposes round r: search/round_mean (of the round before),
-policy_mean/<coordinate>, policy_spread/<coordinate>, curves (image), and as histograms what was
-proposed and told, proposed/<coordinate> and proposed/reward. At the end: selection/reward (over the
-fresh seeds' evaluations), report (text).
+policy_mean/<coordinate>, policy_spread/<coordinate>, curves (image), and histograms of the told
+proposals, proposed/<coordinate> and proposed/reward. At the end: selection/reward (over the
+evaluations with fresh seeds), report (text).
 
-A run for each candidate of full budget, candidates/<id>: its row of the HPARAMS tab, with
+A run for each candidate at full budget, candidates/<id>: its row in the HPARAMS tab, with
 theta/<coordinate> and round, and in the same run its metrics, reward and scores/<name>. All rows
-have the same keys; with keys that differ, TensorBoard hides columns.
+have the same keys: with different keys, TensorBoard hides columns.
 
 Shapes: N candidates of a round, D search coordinates.
 """
@@ -37,13 +37,13 @@ _BINS = np.linspace(0.0, 1.0, 31)  # the same for every round, so that histogram
 
 
 class TensorBoard(Callback):
-    """Writes events into a directory of its own.
+    """Writes events into its own directory.
 
-    Event files already there are removed first: a resumed search tells its callbacks everything
-    again, so the new files are whole, and no point appears twice.
+    Existing event files are removed first: a resumed search sends its callbacks all events again,
+    so the new files are complete, and no point appears twice.
 
     Args:
-        directory: for this search's events only; made if missing.
+        directory: only for this search's events; made if missing.
         space: names the coordinates and draws the curves.
         score_names: the metrics of every candidate's row; NaN where a candidate has none.
     """
@@ -96,7 +96,7 @@ class TensorBoard(Callback):
         self._writer.add_text("report", report)
 
     def close(self) -> None:
-        if hasattr(self, "_writer"):  # the search began
+        if hasattr(self, "_writer"):  # the search has started
             self._writer.close()
 
     def _write_row(self, event: CandidateEvent) -> None:
@@ -106,8 +106,8 @@ class TensorBoard(Callback):
         metrics = {"reward": result.reward, **scores}
         row = dict(zip(self._space.names, event.candidate.theta.tolist(), strict=True))
         named = {f"theta/{name}": value for name, value in row.items()}
-        # The summary of the experiment is left out: TensorBoard takes the first that it meets for
-        # all searches below its LOGDIR. Without, it shows the union of what they have.
+        # No experiment summary: TensorBoard would use the first one that it finds for all
+        # searches below its LOGDIR. Without any, it shows the union of their columns.
         _, begin, end = hparams({**named, "round": float(self._round)}, metrics)
         writer = FileWriter(str(self._directory / _CANDIDATES / event.candidate.id))
         try:
@@ -136,5 +136,5 @@ class TensorBoard(Callback):
             self._writer.add_scalar(tag, value, step)
 
     def _histogram(self, tag: str, values: NDArray[np.float64], step: int) -> None:
-        if values.size:  # a round may be lost as a whole
+        if values.size:  # all of a round may be lost
             self._writer.add_histogram(tag, np.clip(values, 0.0, 1.0), step, bins=_BINS)

@@ -1,7 +1,7 @@
 """Agents by name. A new agent is one module and one row here.
 
-A row names its class as "module:class", so that naming one imports nothing: an agent whose library
-is an extra costs those nothing who do without.
+A row names its class as "module:class", so nothing is imported until an agent is used: an agent
+whose library is an optional extra costs other users nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ AGENTS = {
     "tpe": "rl.agents.by_optuna:TPE",
     "gp": "rl.agents.by_optuna:GP",
 }
-"""name -> its class, which is called as ``cls(identity, seed=..., rounds=..., **options)``."""
+"""name -> its class, called as ``cls(identity, seed=..., rounds=..., **options)``."""
 
 
 def agent_class(name: str) -> Callable[..., Agent]:
     """The class of that name.
 
-    ValueError that lists the known ones; ImportError that says how to install what it needs.
+    ValueError, which lists the known names; ImportError, which says how to install its library.
     """
     if name not in AGENTS:
         raise ValueError(f"unknown agent {name!r}; known agents: {', '.join(sorted(AGENTS))}")

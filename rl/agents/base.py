@@ -1,4 +1,4 @@
-"""What a search expects of an agent: ask for thetas, tell it what they earned.
+"""The ask/tell interface that a search expects of an agent.
 
 Shapes: N thetas, D search coordinates.
 """
@@ -13,33 +13,33 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 UNIFORM_DEVIATION = float(np.sqrt(1.0 / 12.0))
-"""Standard deviation of a uniform coordinate: the spread of an agent that knows nothing."""
+"""Standard deviation of a uniform coordinate: the spread of an untrained agent."""
 
 
 class Agent(Protocol):
     """Ask/tell. Every choice it makes comes from its own generator, seeded in the constructor.
 
     So its proposals are a function of that seed and of what it is told: a search is resumed by
-    leading a new agent through what the journal holds.
+    replaying the journal to a new agent.
     """
 
     @property
     def mean(self) -> Vector:
-        """(D,) float64 in [0, 1]: the agent's present best guess."""
+        """(D,) float64 in [0, 1]: the agent's current best guess."""
         ...
 
     @property
     def spread(self) -> Vector:
-        """(D,) float64 >= 0: the scale, per coordinate, of what it would propose next."""
+        """(D,) float64 >= 0: the scale, per coordinate, of the next proposals."""
         ...
 
     def ask(self, n: int) -> Vector:
-        """Propose (n, D) float64 in [0, 1]. Asking draws from the generator; it learns nothing."""
+        """Propose (n, D) float64 in [0, 1]. Asking draws from the generator but does not learn."""
         ...
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
-        """Learn: thetas (N, D) as asked, in that order, and what each earned, (N,), all float64.
+        """Learn from thetas (N, D), in the order asked, and the score of each, (N,), all float64.
 
-        Rows whose evaluation was lost are left out; a round without any other is not told.
+        Rows of lost evaluations are left out; a round without any other is not told.
         """
         ...

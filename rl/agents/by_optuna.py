@@ -1,4 +1,4 @@
-"""The agents by the library `optuna`: TPE, and Bayesian optimisation with a Gaussian process.
+"""Agents based on `optuna`: TPE, and Bayesian optimisation with a Gaussian process.
 
 Shapes: N samples of a round, D search coordinates, T thetas told so far.
 """
@@ -23,19 +23,19 @@ except ImportError as error:
     ) from error
 
 _LOWEST = 3.0
-"""In robust deviations below the median."""
+"""Lowest score kept, in robust deviations below the median."""
 
 
 class StudyAgent(ABC):
-    """A sampler of optuna, which sees all thetas told as finished trials and a round as running.
+    """An optuna sampler, which sees all told thetas as finished trials and a round as running ones.
 
-    The identity is the first proposal. A new study for every round keeps no trial of what was lost,
-    and may hold the scores in another form than they were told in.
+    The identity is the first proposal. Every round makes a new study, without trials of lost
+    evaluations; it may hold transformed scores.
 
     Args:
         identity: (D,) in [0, 1].
         seed: of its generator.
-        rounds: length of the search, which makes no difference to it.
+        rounds: length of the search; not used.
         startup: proposals are uniform until this many scores are known, and in the first round;
             >= 1, else ValueError.
     """
@@ -57,15 +57,15 @@ class StudyAgent(ABC):
 
     @abstractmethod
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        """The sampler of one round, a function of seed and trials."""
+        """The sampler of one round, given seed and number of trials."""
 
     def _seen(self, scores: Vector) -> Vector:
-        """The scores (T,) in the form that the sampler sees."""
+        """The scores (T,) as the sampler sees them."""
         return scores
 
     @property
     def mean(self) -> Vector:
-        """(D,): the best theta told, the first of equals; the identity until told anything."""
+        """(D,): the best theta told, the first of equals; the identity before the first tell."""
         if self._scores.size == 0:
             return self._identity.copy()
         best: Vector = self._thetas[np.argmax(self._scores)]
@@ -73,9 +73,9 @@ class StudyAgent(ABC):
 
     @property
     def spread(self) -> Vector:
-        """(D,): standard deviation of the best tenth of what it was told, of two at least.
+        """(D,): standard deviation of the best tenth of the told thetas, two at least.
 
-        Until `startup` scores are known: a uniform's.
+        That of a uniform distribution until `startup` scores are known.
         """
         if self._scores.size < max(self._startup, 2):
             return np.full_like(self._identity, UNIFORM_DEVIATION)
@@ -95,7 +95,7 @@ class StudyAgent(ABC):
         return np.array([[trial.params[name] for name in self._space] for trial in trials])
 
     def _study(self) -> optuna.Study:
-        """All that was told, and a sampler with a seed of its own."""
+        """A study of all that was told, and a sampler with its own seed."""
         sampler = self._sampler(int(self._seeds.integers(2**32)))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         make = functools.partial(optuna.trial.create_trial, distributions=self._space)
@@ -117,14 +117,14 @@ class TPE(StudyAgent):
 
     It models where the good candidates lie and where the others, and proposes between them.
 
-    Within a round, what is already proposed counts as bad (a constant liar), so that a round does
-    not propose one theta N times.
+    Within a round, earlier proposals count as bad (a constant liar), so that a round does not
+    propose one theta N times.
 
     Args:
         identity, seed, rounds, startup: see `StudyAgent`.
-        multivariate: model the coordinates jointly, optuna's own default since 5.0, instead of each
-            by itself. Mean final regrets of `benchmarks.agents` on `quadratic` and `rastrigin` are
-            0.0128 and 0.0932 jointly, 0.0012 and 0.0573 by themselves; on `two_peaks` the
+        multivariate: model the coordinates jointly, optuna's own default since 5.0, instead of
+            independently. Mean final regrets in `benchmarks.agents` on `quadratic` and `rastrigin`
+            are 0.0128 and 0.0932 jointly, 0.0012 and 0.0573 independently; on `two_peaks` the
             difference is within the error.
     """
 
@@ -150,12 +150,12 @@ class TPE(StudyAgent):
 
 
 class GP(StudyAgent):
-    """Models the reward over the whole cube, and proposes what it expects to improve most on it.
+    """Models the reward over the whole cube; proposes thetas of largest expected improvement.
 
     A process with Matern-5/2 kernel, one length scale per coordinate and fitted noise; the next
-    theta maximises log EI. Within a round, what is already proposed counts as running: the
-    expectation is also over what it may earn (qLogEI), which spreads a round.
-    The arguments are those of `StudyAgent`.
+    theta maximises log EI. Within a round, earlier proposals count as running: the expectation also
+    averages over their possible scores (qLogEI), which spreads a round. The arguments are those of
+    `StudyAgent`.
     """
 
     def _sampler(self, seed: int) -> optuna.samplers.GPSampler:
@@ -168,10 +168,10 @@ class GP(StudyAgent):
 
 
 def winsorized(scores: Vector) -> Vector:
-    """scores (T,), those more than 3 robust deviations below the median raised to there.
+    """scores (T,), clipped at 3 robust deviations below the median.
 
-    The process has one scale for all: a few failures at the floor, far below, would flatten what
-    it sees of the others. The deviation is 1.4826 times the median absolute deviation.
+    The process has one scale for all scores: a few failures at the floor, far below, would flatten
+    the others. The deviation is 1.4826 times the median absolute deviation.
     """
     if scores.size == 0:
         return scores
@@ -183,7 +183,7 @@ def winsorized(scores: Vector) -> Vector:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without optuna's line about a new study."""
+    """A study, without optuna's log line about it."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -1,7 +1,7 @@
 """CMA-ES (Hansen, arXiv 1604.00772), by the library `cmaes`, with restarts.
 
-A round is a generation: it learns from the order of the rewards only, so no scale of rewards, and
-no failed candidate at the floor, can upset it.
+A round is a generation. Only the order of the rewards matters, so neither their scale nor failed
+candidates at the floor disturb it.
 
 Shapes: N samples of a round, D search coordinates.
 """
@@ -17,7 +17,7 @@ from cmaes import CMA
 from rl.agents.base import Vector
 
 _LEAST = 4
-"""Of fewer, the better half is one sample, and the library's weights divide by zero."""
+"""With fewer, the better half is one sample, and the library's weights divide by zero."""
 
 _SPREAD_DRAWS = 1000
 """Samples behind `spread`: a standard deviation within 2 %."""
@@ -27,17 +27,17 @@ class CMAES:
     """A normal distribution whose mean, step size and covariance follow the better half.
 
     The first `ask(n)` fixes the population at n for good: give every round n samples. Samples that
-    leave [0, 1] are drawn again, at most 100 times, then clipped. In the place of a sample that is
-    not told, the library is told the distribution's mean with the round's median score: it takes
-    no step and has a weight near 0.
+    leave [0, 1] are redrawn, at most 100 times, then clipped. For a sample that is not told, the
+    library is told the distribution's mean with the round's median score: that is no step, and its
+    weight is near 0.
 
     Args:
         identity: (D,) in [0, 1], the first mean.
         seed: of its generator.
-        rounds: length of the search, which makes no difference to it.
+        rounds: length of the search; not used.
         sigma: standard deviation of the first samples, in every coordinate; > 0, else ValueError.
-        restarts: when the library says that it has converged (or nothing can be learned), begin
-            again around a mean drawn uniformly, with the first sigma. False: learn no more.
+        restarts: when the library reports convergence (or nothing can be learned), restart
+            around a uniformly drawn mean, with the first sigma. False: stop learning.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class CMAES:
 
     @property
     def mean(self) -> Vector:
-        """(D,): mean of the distribution, of the run that has seen the best score.
+        """(D,): mean of the distribution, from the run with the best score.
 
-        So a restart, whose mean is drawn blindly, does not replace what was found before until it
-        has seen better.
+        So a restart, whose mean is random, does not replace an earlier result until it has a
+        better score.
         """
         if self._cma is None or self._former[0] >= self._score:
             return self._former[1].copy()
@@ -74,7 +74,7 @@ class CMAES:
     def spread(self) -> Vector:
         """(D,): standard deviation of the distribution, before the bounds cut it.
 
-        Measured on 1000 samples of a copy, as the library does not tell its covariance.
+        Measured on samples of a copy, as the library does not expose its covariance.
         """
         if self._cma is None:
             return np.full_like(self._identity, self._sigma)
@@ -85,7 +85,7 @@ class CMAES:
         return deviation
 
     def ask(self, n: int) -> Vector:
-        """(n, D) in [0, 1]; ValueError for n < 4, or another n than the first."""
+        """(n, D) in [0, 1]; ValueError for n < 4, or n other than the first."""
         if self._cma is None:
             if n < _LEAST:
                 raise ValueError(
@@ -101,7 +101,7 @@ class CMAES:
         return np.array([self._cma.ask() for _ in range(n)])
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
-        """Learn from thetas (N, D) as asked, N at most what was asked for, and scores (N,)."""
+        """Learn from thetas (N, D), at most as many as were asked for, and scores (N,)."""
         assert self._cma is not None, "ask(n) comes before tell"
         self._score = max(self._score, float(scores.max()))
         if not self._converged:
@@ -129,6 +129,6 @@ class CMAES:
 
 
 def _inside(mean: Vector) -> Vector:
-    # A weighted mean of points in the cube, but for rounding.
+    # A weighted mean of points in the cube, except for rounding.
     inside: Vector = np.clip(mean, 0.0, 1.0)
     return inside

@@ -1,4 +1,4 @@
-"""An agent as searches ask it: its arrays are checked and copied, and it may be told gains.
+"""A wrapper of agents for searches: arrays are checked and copied; it may be told gains.
 
 Shapes: N thetas, D search coordinates.
 """
@@ -12,20 +12,20 @@ from rl.arrays import checked_array
 
 
 class Guarded:
-    """The agent; ValueError in its name for what is not of the promised shape and range.
+    """The agent; ValueError, with its name, for arrays of the wrong shape or range.
 
-    An agent may use one array again and again, or write into those it is told; neither reaches
-    journals, reports or other candidates.
+    An agent may reuse one array, or write into those it is told; neither affects journals, reports
+    or other candidates.
 
     With a reference, row 0 of every round is the reference, the agent is asked for one theta less,
     and it is told gains: score minus the reference's. Candidates of a round share seed and data,
-    and so a part of their error, which an agent that compares rounds takes for skill. The price is
-    one evaluation per round, and the reference's own error.
+    and so part of their error, which an agent that compares rounds mistakes for quality. The price
+    is one evaluation per round, and the reference's own error.
 
     Args:
         agent: any agent.
         dim: D; None = as its first mean.
-        reference: (D,) in [0, 1], the identity; None = tell the scores themselves.
+        reference: (D,) in [0, 1], the identity; None = tell the scores.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Guarded:
         return np.concatenate([self._reference[None], self._proposed(n - 1)])
 
     def tell(self, thetas: Vector, scores: Vector) -> None:
-        """Pass scores on, or gains; nothing of a round whose reference was lost."""
+        """Pass on scores or gains; nothing for a round whose reference was lost."""
         if self._reference is not None:
             if len(thetas) < 2 or not np.array_equal(thetas[0], self._reference):
                 return

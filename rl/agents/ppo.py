@@ -23,30 +23,30 @@ _CHOICES = {
 
 
 class PPO:
-    """mean = sigmoid(logits), sigma given; `epochs` Adam steps on the clipped objective a round.
+    """mean = sigmoid(logits), sigma given; `epochs` Adam steps per round on the clipped objective.
 
     A round without information (every advantage 0, as when all candidates failed) is skipped:
-    a step would follow nothing but the momentum of earlier rounds. Released settings: the defaults
-    with baseline "mu" and rounds of n = 32. Those of the group's next paper: ratio "joint", adam
+    a step would only follow the momentum of earlier rounds. Released settings: the defaults
+    with baseline "mu" and rounds of n = 32. The authors' next paper uses ratio "joint", adam
     "fresh", clip 0.1, a warmup, sigma_final 0 and the default baseline.
 
     Args:
         identity: (D,) in [0, 1], the first mean; coordinates are kept LOGIT_MARGIN from 0 and 1.
         seed: of its generator.
         sigma: width of the normal before truncation.
-        lr, epochs, clip: Adam's learning rate, steps a round, and epsilon of the clipping.
+        lr, epochs, clip: Adam's learning rate, steps per round, and epsilon of the clipping.
         baseline: "mean" compares with the round's mean reward. "mu" (released) compares with the
             reward of the policy's mean: `ask(n)` then returns the mean as row 0 and n - 1
             samples. n counts evaluations: a released round, 31 samples and the mean, is n = 32.
-            A round whose row 0 is not told, as it was lost, is compared with its mean reward.
+            If row 0 was lost and so is not told, the round is compared with its mean reward.
         ratio: "coordinate" (released) clips each coordinate's likelihood ratio, "joint" one for
             the whole theta.
-        adam: "persistent" (released) keeps its moments over rounds, "fresh" starts every round
-            without any.
+        adam: "persistent" (released) keeps its moments over rounds, "fresh" resets them every
+            round.
         warmup: share of a round's steps, in [0, 1], over which the learning rate rises from 0.
-        sigma_final: anneal sigma linearly towards it over `rounds`, 0 allowed, as no round is at
+        sigma_final: anneal sigma linearly towards it over `rounds`; may be 0, as no round is at
             the very end; None keeps sigma fixed.
-        rounds: length of the search; needed with sigma_final only.
+        rounds: length of the search; needed only with sigma_final.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class PPO:
 
     @property
     def sigma(self) -> float:
-        """Width that the next `ask` samples with."""
+        """Sigma of the next `ask`."""
         rounds = self._rounds or 1
         return sigma_at(min(self._round, rounds - 1) / rounds, *self._sigmas)
 

@@ -1,4 +1,4 @@
-"""The parts of PPO that are mathematics: schedules, baselines, ratios, clipped objective.
+"""The mathematics of PPO: schedules, baselines, ratios, clipped objective.
 
 Shapes: N samples of a round, D search coordinates.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from rl.agents.base import Vector
 
 LOGIT_MARGIN = 1e-3
-"""How close to 0 and 1 the initial mean may be: the logit of 0 or 1 itself is infinite."""
+"""Smallest distance of the initial mean from 0 and 1, whose logits are infinite."""
 
 _MAX_LOG_RATIO = 20.0
 """Beyond it exp would overflow into inf * 0 = NaN in the backward pass; clipping acts far below."""
@@ -21,7 +21,7 @@ _MAX_LOG_RATIO = 20.0
 def sigma_at(progress: float, start: float, final: float | None) -> float:
     """Width of the policy at progress in [0, 1): constant, or linear from start to final.
 
-    Progress never gets to 1, so a final width of 0 is approached and never sampled with.
+    Progress never reaches 1, so a final width of 0 is approached but never used.
     """
     return start if final is None else start + (final - start) * progress
 
@@ -45,7 +45,7 @@ def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tens
     """min(r A, clip(r, 1 - eps, 1 + eps) A), to be maximised: mean over N, then sum over D.
 
     log_ratio, log new/old likelihood: (N, D) where every coordinate is an action of its own (the
-    released code), (N, 1) where the whole theta is one (textbook PPO). advantage (N,).
+    released code), (N, 1) where the whole theta is one action (textbook PPO). advantage (N,).
 
     The scale matters: Adam's eps is added to the root of the squared gradient.
     """

@@ -1,4 +1,4 @@
-"""Uniform random search: the rival that every agent has to beat.
+"""Uniform random search: the baseline that every agent has to beat.
 
 Shapes: N thetas, D search coordinates.
 """
@@ -11,12 +11,12 @@ from rl.agents.base import UNIFORM_DEVIATION, Vector
 
 
 class RandomSearch:
-    """Uniform on the cube; its mean is the best theta seen (the identity until told anything).
+    """Uniform on the cube; its mean is the best theta seen (the identity before the first tell).
 
     Args:
         identity: (D,) in [0, 1].
         seed: of its generator.
-        rounds: length of the search, which makes no difference to it.
+        rounds: length of the search; not used.
     """
 
     def __init__(self, identity: Vector, *, seed: int, rounds: int | None = None) -> None:

@@ -14,10 +14,10 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def log_mass(mean: Tensor, sigma: float) -> Tensor:
-    """log(Phi((1 - mean) / sigma) - Phi(-mean / sigma)), the mass that truncation leaves.
+    """log(Phi((1 - mean) / sigma) - Phi(-mean / sigma)), the mass inside the interval.
 
-    Both ends are mirrored into the lower tail where that is the accurate side, and the difference
-    is taken between logarithms: finite for any mean, with a finite gradient.
+    Both ends are mirrored into the lower tail, the accurate side, if needed, and the difference
+    is computed from logarithms: finite for any mean, with a finite gradient.
     """
     low, high = -mean / sigma, (1.0 - mean) / sigma
     mirror = low > 0.0
@@ -46,5 +46,5 @@ def sample(uniform: Tensor, mean: Tensor, sigma: float) -> Tensor:
     low: Tensor = torch.special.ndtr(-mean / sigma)
     high: Tensor = torch.special.ndtr((1.0 - mean) / sigma)
     z: Tensor = torch.special.ndtri(low + uniform * (high - low))
-    # Rounding, and ndtri(0) = -inf, may leave the interval by a hair or by far.
+    # Rounding and ndtri(0) = -inf may leave the interval.
     return (mean + sigma * z).clamp(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What the environments share: their problem, actions, flat observations of named fields, frames.
+"""The base of the environments: problem, actions, flat observations of named fields, frames.
 
 Shapes: D search coordinates, S scores, L numbers of an observation, H x W pixels of a frame.
 """
@@ -28,12 +28,12 @@ Observation = NDArray[np.float32]
 Theta = NDArray[np.float64]
 Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
 UNKNOWN = -1.0
-"""Stands for a score or loss that was not measured, or not yet."""
+"""Marks a score or loss that was not measured, or not yet."""
 
 
 @dataclass
 class Episode:
-    """Where an episode stands, in plain values; ``values`` holds the score after each step."""
+    """The state of an episode, in plain values; ``values`` holds the score after each step."""
 
     seed: int
     theta: list[float]
@@ -46,7 +46,7 @@ class Episode:
     reason: str = ""
 
     def take(self, result: ProxyResult, loss: float = math.nan) -> None:
-        """Note what a step, or the start, gave."""
+        """Record the result of a step, or of the start."""
         self.scores, self.loss = measured(result.scores), float(loss)
         self.values.append(float(result.reward))
         self.status, self.reason = result.status, result.reason
@@ -99,7 +99,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
 
     @property
     def episode(self) -> Episode:
-        """The present one; ResetNeeded before the first reset."""
+        """The current episode; ResetNeeded before the first reset."""
         if self._episode is None:
             raise ResetNeeded("no episode has started; call reset() first")
         return self._episode
@@ -114,13 +114,13 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         return self.episode.step >= self.length
 
     def episode_to_step(self) -> Episode:
-        """The present one; ResetNeeded when it is over."""
+        """The current episode; ResetNeeded when it is over."""
         if self.is_over():
             raise ResetNeeded("the episode is over; call reset() before step()")
         return self.episode
 
     def episode_state(self) -> dict[str, Any]:
-        """Where the episode and the generator stand, in plain values."""
+        """The state of the episode and the generator, in plain values."""
         return {
             "episode": asdict(self.episode),
             "np_random": self.np_random.bit_generator.state,
@@ -128,14 +128,14 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         }
 
     def set_episode_state(self, state: Mapping[str, Any]) -> None:
-        """Go on where the environment was that gave `state`."""
+        """Continue from the `state` of another environment."""
         self._episode = Episode(**deepcopy(state["episode"]))
         self.np_random = np.random.Generator(np.random.PCG64())
         self.np_random.bit_generator.state = state["np_random"]
         self._np_random_seed = state["np_random_seed"]
 
     def info(self) -> dict[str, Any]:
-        """What every step tells of the episode."""
+        """The info of every step."""
         episode = self.episode
         return {
             "scores": dict(episode.scores),
@@ -147,7 +147,7 @@ class LossEnv(gymnasium.Env[Observation, Any]):
         }
 
     def theta_of(self, action: ArrayLike) -> Theta:
-        """The theta (D,) float64 in [0, 1] that an action stands for, a copy that keeps its digits.
+        """The theta (D,) float64 in [0, 1] of an action, a copy at full precision.
 
         Raises gymnasium.error.InvalidAction.
         """
@@ -170,10 +170,10 @@ class LossEnv(gymnasium.Env[Observation, Any]):
 
     @abstractmethod
     def _picture(self) -> tuple[Mapping[str, Theta], Course, str]:
-        """What a frame shows: label -> theta; the course of the scores; what its x axis is."""
+        """The content of a frame: label -> theta; the course of the scores; its x label."""
 
     def render(self) -> Image | None:
-        """(H, W, 3) uint8, always of one size; None, and a warning, without a render_mode."""
+        """(H, W, 3) uint8, always of the same size; None, and a warning, without a render_mode."""
         if self.render_mode is None:
             gymnasium.logger.warn(
                 'render() draws nothing in an environment made without render_mode="rgb_array"'
@@ -183,14 +183,14 @@ class LossEnv(gymnasium.Env[Observation, Any]):
 
 
 def measured(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores that were measurable, as Python floats."""
+    """The scores that could be measured, as Python floats."""
     return {name: float(score) for name, score in scores.items() if math.isfinite(score)}
 
 
 def asked_space(
     metric: str | None = None, surface: str | None = None, pieces: int | None = None
 ) -> SearchSpace | None:
-    """The space asked for by name, with mIoU and bezier for what is left out; None: the proxy's."""
+    """The space requested by name, by default of mIoU and bezier; None: the proxy's."""
     if metric is None and surface is None and pieces is None:
         return None
     return search_space(metric or "mIoU", surface or "bezier", pieces)

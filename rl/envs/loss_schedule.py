@@ -20,7 +20,7 @@ from rl.proxy import ProxyTask, TrainingTask, check_result, score_names_of
 from rl.settings_diff import differences
 
 HIGHEST_LOSS = 2.0
-"""Where an observed loss is clipped; a surrogate loss, 1 - score, lies about [0, 1]."""
+"""Upper clip of an observed loss; a surrogate loss, 1 - score, lies roughly in [0, 1]."""
 
 
 class LossScheduleEnv(LossEnv):
@@ -30,7 +30,7 @@ class LossScheduleEnv(LossEnv):
     A loss that changes while it trains. One training run of the proxy is the episode; each step
     sets the surrogate's coordinates theta for the next part of it, 1/`steps` of the whole, and the
     network is *not* reset in between. So, unlike in `autoseg/LossSearch-v0`, an action changes the
-    state that later ones act on.
+    state for later actions.
 
     ## Action Space
 
@@ -42,8 +42,8 @@ class LossScheduleEnv(LossEnv):
 
     | Num            | Field      | Observation                                            | Min | Max |
     |----------------|------------|--------------------------------------------------------|-----|-----|
-    | 0              | `progress` | share of the training that is done                     | 0   | 1   |
-    | 1 .. S         | `scores`   | present scores, clipped to [0, 1]; -1: not measured    | -1  | 1   |
+    | 0              | `progress` | completed share of the training                        | 0   | 1   |
+    | 1 .. S         | `scores`   | current scores, clipped to [0, 1]; -1: not measured    | -1  | 1   |
     | S+1            | `loss`     | mean training loss of the last step, clipped to [0, 2]; -1: none yet, or not measured | -1 | 2 |
     | S+2 .. S+D+1   | `theta`    | last theta; the identity surfaces before the first     | 0   | 1   |
 
@@ -51,17 +51,17 @@ class LossScheduleEnv(LossEnv):
 
     The gain of the validation score: the score after the step less the score before it, counted
     from 0. So the rewards of an episode sum to its final score (up to rounding), and the first
-    reward holds also what the network scored at the start. When a training blows up its score
-    falls to the floor 0, and the reward is the loss of all that was gained.
+    reward includes the network's score at the start. When a training diverges, its score falls to
+    the floor 0, and the reward is minus the score so far.
 
     ## Starting State
 
-    Reset draws a seed from `np_random` and begins a training with it: untrained or warm-started
-    weights, whichever the proxy has, and their scores.
+    Reset draws a seed from `np_random` and starts a training with it, from untrained or warm-started
+    weights, depending on the proxy, and their scores.
 
     ## Episode End
 
-    Termination: the training is done, after `steps` steps, or it has blown up. There is no
+    Termination: the training is done, after `steps` steps, or it has diverged. There is no
     truncation.
 
     ## Information
@@ -95,11 +95,11 @@ class LossScheduleEnv(LossEnv):
 
     ## State
 
-    `state_dict()` is all that the rest of the run depends on: the training's state, the episode's
-    and the generator's. It can be saved by `torch.save` and read by
-    `torch.load(path, weights_only=True)`. A new environment of the same arguments that is given it
-    continues exactly: `env.reset()` first, for Gymnasium's wrappers ask for it, then
-    `env.unwrapped.load_state_dict(state)`; `observation()` is what the agent would see there.
+    `state_dict()` holds everything the rest of the run depends on: the state of the training, of the
+    episode and of the generator. It can be saved with `torch.save` and read with
+    `torch.load(path, weights_only=True)`. A new environment with the same arguments continues
+    exactly from it: call `env.reset()` first, as Gymnasium's wrappers require it, then
+    `env.unwrapped.load_state_dict(state)`; `observation()` is the agent's observation there.
 
     ## Version History
 
@@ -131,14 +131,14 @@ class LossScheduleEnv(LossEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin a training anew."""
+        """Start a new training."""
         super().reset(seed=seed)
         episode = self.begin()
         episode.take(check_result(self.training, self.training.start(episode.seed)))
         return self.observation(), self.info()
 
     def step(self, action: ArrayLike) -> Step:
-        """Train on with the theta of an action, for 1/steps of the whole training."""
+        """Continue training with the theta of an action, for 1/steps of the whole training."""
         episode, theta = self.episode_to_step(), self.theta_of(action)
         before = episode.values[-1] if episode.step > 0 else 0.0
         done = self.training.advance(theta.copy(), 1.0 / self.length)
@@ -148,11 +148,11 @@ class LossScheduleEnv(LossEnv):
         return self.observation(), reward, self.is_over(), False, self.info()
 
     def is_over(self) -> bool:
-        """Whether the training is done, or has blown up."""
+        """Whether the training is done, or has diverged."""
         return super().is_over() or (self.episode.step > 0 and self.episode.status == "failed")
 
     def observation(self) -> Observation:
-        """What the agent sees now; ResetNeeded before the first reset."""
+        """The current observation; ResetNeeded before the first reset."""
         episode = self.episode
         return self.pack(
             progress=self.progress,
@@ -162,7 +162,7 @@ class LossScheduleEnv(LossEnv):
         )
 
     def info(self) -> dict[str, Any]:
-        """That of every environment, and the loss of the last step."""
+        """The base class's info, and the loss of the last step."""
         return {**super().info(), "losses": base.measured({"training": self.episode.loss})}
 
     def state_dict(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class LossScheduleEnv(LossEnv):
         return {"settings": self._settings(), "training": training, **episode}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where the environment that gave `state` was; ValueError for other settings."""
+        """Continue from the `state` of another environment; ValueError for other settings."""
         unlike = differences(state["settings"], self._settings())
         if unlike:
             raise ValueError(

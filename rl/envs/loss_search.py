@@ -22,14 +22,14 @@ class LossSearchEnv(LossEnv):
     """
     ## Description
 
-    Searching a segmentation loss, as in [Auto Seg-Loss](https://arxiv.org/abs/2010.07930). The
+    Search for a segmentation loss, as in [Auto Seg-Loss](https://arxiv.org/abs/2010.07930). The
     loss is a metric's differentiable surrogate, whose surfaces have D free coordinates theta. Each
-    step proposes one theta; a proxy task (a short training of a small network, or a stand-in for
+    step proposes one theta; a proxy task (a short training of a small network, or a substitute for
     it) scores it by the exact metric on held-out images.
 
-    The problem is a bandit with a continuous action: no step changes what a later one earns. An
-    episode of one step (`horizon=1`) is therefore the natural form; longer ones let an agent see
-    what the candidates before have earned.
+    The problem is a bandit with a continuous action: no step changes the rewards of later ones. An
+    episode of one step (`horizon=1`) is therefore the natural form; longer ones let an agent
+    observe the scores of earlier candidates.
 
     ## Action Space
 
@@ -48,14 +48,14 @@ class LossSearchEnv(LossEnv):
     | 0 .. D-1      | `last_action` | last theta; the identity surfaces before it    | 0   | 1   |
     | D .. D+S-1    | `last_scores` | its scores, clipped to [0, 1]; -1: not measured | -1  | 1   |
     | D+S           | `best`        | best reward of the episode; -1 before the first | -1  | 1   |
-    | D+S+1         | `budget_used` | share of the episode's candidates that is used | 0   | 1   |
+    | D+S+1         | `budget_used` | used share of the episode's candidates         | 0   | 1   |
 
     `last_action` is theta in [0, 1] also with `normalize_action=True`.
 
     ## Rewards
 
     The score of the proposed theta: the metric on the proxy's held-out images, in [0, 1]. A theta
-    whose training blows up earns 0, and `info` says so.
+    whose training diverges earns 0, and `info` says so.
 
     ## Starting State
 
@@ -72,7 +72,7 @@ class LossSearchEnv(LossEnv):
     `reset` gives `seed`; `step` gives
 
     - `scores`: dict of every score that was measured, by name.
-    - `control_points`: the G curves that theta stands for, (K, 2) float64 each, ends included.
+    - `control_points`: the G curves of theta, (K, 2) float64 each, ends included.
     - `theta`: (D,) float64, as evaluated.
     - `status`, `reason`: "ok" and "", or "failed" and why.
     - `candidate_id`: "e00003c00" is the first candidate of the fourth episode since the last
@@ -149,7 +149,7 @@ class LossSearchEnv(LossEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode; a seed also restarts the count of episodes and the history drawn."""
+        """Start an episode; a seed also resets the count of episodes and the drawn history."""
         super().reset(seed=seed)
         if seed is not None:
             self._episodes, self._shown = 0, []
@@ -164,15 +164,15 @@ class LossSearchEnv(LossEnv):
         result = check_result(self.task, self.task.evaluate(theta, candidate.seed))
         episode.theta, episode.step = candidate.theta.tolist(), episode.step + 1
         episode.take(result)
-        if self.render_mode is not None:  # what nobody draws is not kept
+        if self.render_mode is not None:  # kept only for drawing
             self._shown.append((candidate.theta, episode.values[-1]))
         info = {**self.info(), "candidate_id": candidate.id}
         return self._observation(), episode.values[-1], self.is_over(), False, info
 
     def propose(self, action: ArrayLike) -> Candidate:
-        """The evaluation that a step with this action would make; changes nothing.
+        """The evaluation that a step with this action would make; has no side effects.
 
-        Raises gymnasium.error.InvalidAction, or ResetNeeded when no episode is under way.
+        Raises gymnasium.error.InvalidAction, or ResetNeeded without a running episode.
         """
         episode = self.episode_to_step()
         name = f"e{episode.number:05d}c{episode.step:02d}"

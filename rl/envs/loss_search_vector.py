@@ -1,4 +1,4 @@
-"""The native vector form of LossSearch-v0: n candidates a step, evaluated together.
+"""The native vectorized form of LossSearch-v0: n candidates per step, evaluated together.
 
 Shapes: N environments, D search coordinates.
 """
@@ -41,10 +41,10 @@ class LossSearchVectorEnv(SyncVectorEnv):
     `infos["final_obs"]` and `infos["final_info"]`. With gymnasium's default, the next-step mode,
     every second step of one-step episodes would evaluate nothing.
 
-    An action that is refused leaves all N environments as they were. So does an evaluation that is
-    lost, since it has no reward that could be given: after the retries of `rl.executors`, `step`
-    raises `rl.proxy.LostError` and may be called again. (N environments stepped one by one let the
-    exception itself through.)
+    A refused action leaves all N environments unchanged. So does a lost evaluation, since it has no
+    reward: after the retries of `rl.executors`, `step` raises `rl.proxy.LostError` and may be
+    called again. (N environments stepped one by one let the original exception
+    through.)
 
     ## Action Space, Observation Space, Rewards, Starting State, Episode End, Information
 
@@ -67,12 +67,12 @@ class LossSearchVectorEnv(SyncVectorEnv):
 
     | Parameter         | Type             | Default    | Description                                |
     |-------------------|------------------|------------|--------------------------------------------|
-    | `num_envs`        | **int**          | `1`        | environments, that is candidates a step    |
-    | `executor`        | **str / object** | `"serial"` | name in `rl.executors`, or an executor of your own for this very problem, which is left open at the end |
+    | `num_envs`        | **int**          | `1`        | environments, i.e. candidates per step     |
+    | `executor`        | **str / object** | `"serial"` | name in `rl.executors`, or your own executor for this problem, which is not closed at the end |
     | `executor_kwargs` | **dict**         | `None`     | keywords of a named executor               |
 
     The others are `LossSearchEnv`'s. A named proxy is built once in this process (for its space),
-    and once more in each worker process of an executor that has some.
+    and once more in each worker process of the executor, if any.
 
     ## Version History
 
@@ -92,7 +92,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
         pieces: int | None = None,
         **options: Any,
     ) -> None:
-        # First, for `close`, which the library also calls when the rest of this fails.
+        # First, for `close`, which the library also calls when the rest fails.
         self._owned: Executor | None = None
         if num_envs < 1:
             raise ValueError(
@@ -102,7 +102,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
         task, space = make_task(proxy, proxy_kwargs, asked)
         self._answers = _Answers(space, score_names_of(task))
         make_env = partial(LossSearchEnv, self._answers, **options)
-        # Its autoreset, batching and masks are the library's; ours is who evaluates, and when.
+        # The library does autoreset, batching and masks; this class only does the evaluations.
         super().__init__([make_env] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         self._searches = cast("list[LossSearchEnv]", self.envs)
         self._steps = 0
@@ -130,13 +130,13 @@ class LossSearchVectorEnv(SyncVectorEnv):
         return super().step(batch)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environments, and the executor if it was made here."""
+        """Close the environments, and the executor if it was created here."""
         super().close_extras(**kwargs)
         if self._owned is not None:
             self._owned.close()
 
     def _evaluate(self, candidates: Sequence[Candidate]) -> list[ProxyResult]:
-        # Each environment names its own candidates; an executor needs names unique among all.
+        # Each environment names its own candidates; an executor needs unique names.
         named = [
             replace(candidate, id=f"s{self._steps:06d}n{index:03d}")
             for index, candidate in enumerate(candidates)
@@ -148,13 +148,13 @@ class LossSearchVectorEnv(SyncVectorEnv):
 def task_of(
     proxy: str | ProxyTask, proxy_kwargs: Mapping[str, Any] | None, space: SearchSpace | None
 ) -> ProxyTask:
-    """The task alone: what a worker makes, since a network and its data are not to be pickled."""
+    """Only the task, made in the worker, since a network and its data should not be pickled."""
     task: ProxyTask = make_task(proxy, proxy_kwargs, space)[0]
     return task
 
 
 class _Answers:
-    """The task of the environments, which step in order: gives them the executor's results."""
+    """The task of the environments, which step in order: returns the executor's results."""
 
     def __init__(self, space: SearchSpace, score_names: tuple[str, ...]) -> None:
         self.space, self.score_names = space, score_names

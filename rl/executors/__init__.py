@@ -1,4 +1,4 @@
-"""Executors by name: who evaluates candidates, in the order of the candidates.
+"""Executors by name: they evaluate candidates and yield results in order.
 
 A row names its factory as "module:function", so that the serial executor needs no Ray.
 """
@@ -30,17 +30,17 @@ EXECUTORS = {
 
 
 def make_executor(name: str, make: Callable[[], ProxyTask], **options: Any) -> Executor:
-    """The executor of that name for the task that ``make()`` gives.
+    """The executor of that name for the task made by ``make()``.
 
     Args:
         name: a name of EXECUTORS.
-        make: called without arguments; `serial` calls it here and now, `ray` in each worker, so
+        make: called without arguments; `serial` calls it immediately, `ray` in each worker, so
             for `ray` it must be picklable.
-        options: keywords of the factory; ``max_retries`` and ``timeout`` of all of them.
+        options: keywords of the factory; all factories take ``max_retries`` and ``timeout``.
 
     Raises:
-        ValueError, TypeError: unknown name, an option it does not have, a wrong value.
-        ImportError: it needs an extra that is not installed.
+        ValueError, TypeError: unknown name, unknown option, wrong value.
+        ImportError: a required extra is not installed.
     """
     if name not in EXECUTORS:
         raise ValueError(f"unknown executor {name!r}; known: {', '.join(EXECUTORS)}")

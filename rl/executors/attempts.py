@@ -1,10 +1,10 @@
-"""One evaluation, tried until it gives a result: the same in this process and in a worker.
+"""One evaluation, attempted until it gives a result: the same in this process and in a worker.
 
-An exception says nothing of theta: it is logged, and the candidate tried again; when all its
-attempts failed, its evaluation is lost. One that exceeds the timeout is lost at once, since it
-would take as long again; one for which its worker must be ended is tried again.
-``failed(...)`` from the task itself is an answer, and no reason to try again. A data error is
-raised: every other candidate would meet it too.
+An exception says nothing about theta: it is logged, and the candidate retried; when all attempts
+failed, the evaluation is lost. One that exceeds the timeout is lost at once, since it would take as
+long again; one whose worker has to be killed is retried.
+``failed(...)`` from the task itself is a result and not retried. A data error is raised: every
+other candidate would hit it too.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class AttemptPolicy:
 
     Args:
         max_retries: further attempts after one that raised or whose worker died.
-        timeout: seconds (wall clock) that one attempt may take; None = any. Needs the main thread
-            of its process, and stops code that never returns to the interpreter only when it does
+        timeout: seconds (wall clock) that one attempt may take; None = no limit. Needs the main
+            thread of the process, and stops code outside the interpreter only when it returns
             (`rl.signals.time_limit`).
     """
 
@@ -61,9 +61,9 @@ def evaluate(
     log: Callable[[str], None],
     limit: Callable[[float | None], AbstractContextManager[None]] = time_limit,
 ) -> ProxyResult:
-    """The task's result, or a lost one; ``log`` is told of every attempt that failed.
+    """The task's result, or a lost one; ``log`` gets every failed attempt.
 
-    ``limit`` stops an attempt that exceeds the timeout, by TimeLimitExceeded.
+    ``limit`` stops an attempt that exceeds the timeout with TimeLimitExceeded.
 
     Raises ExecutorError for a theta of another dimension than the task's space, and for a reward
     outside [0, 1]: no further attempt and no other candidate would do better.
@@ -96,7 +96,7 @@ def evaluate(
 
 
 def lost_after(attempts: int, reason: str) -> ProxyResult:
-    """The result of a candidate whose attempts all failed, the last for this reason."""
+    """The result of a candidate whose attempts all failed, the last one for this reason."""
     if attempts == 1:
         return lost(f"1 attempt failed: {reason}")
     return lost(f"{attempts} attempts failed; the last: {reason}")
@@ -109,10 +109,10 @@ def one_line(error: BaseException) -> str:
 
 
 def is_data_error(error: Exception, data_errors: tuple[type[Exception], ...]) -> bool:
-    """Whether it tells of a file or a disk, rather than of this evaluation.
+    """Whether the error concerns a file or a disk, rather than this evaluation.
 
-    An OSError does when it names a file, when the disk is at fault, or when it is a reader's own
-    words, without a number; so are those that a PyTorch data loader's worker sends on.
+    An OSError does if it names a file, if the disk is at fault, or if a reader raised it with its
+    own message, without a number; so do those passed on by a PyTorch data loader's worker.
     """
     if isinstance(error, ConnectionError | TimeoutError):
         return False

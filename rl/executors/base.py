@@ -1,4 +1,4 @@
-"""What a search expects of an executor: candidates in, results back in their order.
+"""The executor interface that a search expects: candidates in, results back in order.
 
 Shapes: D search coordinates.
 """
@@ -17,12 +17,12 @@ from rl.proxy import ProxyResult
 
 
 class ExecutorError(RuntimeError):
-    """Nothing can be evaluated, whatever the candidate: no cluster, no room, no task."""
+    """No candidate can be evaluated: no cluster, no room, no task."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One evaluation to make: a name unique in its search, theta (D,) in [0, 1], seed, budget."""
+    """One evaluation: an id unique in its search, theta (D,) in [0, 1], seed, budget."""
 
     id: str
     theta: NDArray[np.float64]
@@ -31,19 +31,19 @@ class Candidate:
 
 
 class Executor(AbstractContextManager["Executor"]):
-    """A map from candidates to results. Use it in a with statement, or close it."""
+    """Maps candidates to results. Use it in a with statement, or close it."""
 
     @abstractmethod
     def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
         """Yield the results in order, each as soon as it and all before it are known.
 
-        Lazily: whoever iterates writes one result down before asking for the next. May be called
-        again and again. An evaluation that raised or took too long gives a lost result, see
+        Lazy: the caller records one result before requesting the next. May be called repeatedly.
+        An evaluation that raised or took too long gives a lost result, see
         `rl.executors.attempts`; a data error is raised.
         """
 
     def close(self) -> None:
-        """End processes and the like; a second call does nothing."""
+        """Release processes and other resources; a second call does nothing."""
 
     def __exit__(self, *error: object) -> None:
         self.close()

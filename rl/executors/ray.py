@@ -1,9 +1,9 @@
 """Candidates evaluated by Ray actors, in parallel, on this machine or on a cluster.
 
-The order in which they finish decides nothing: results are handed out in the order of the
-candidates. So serial and Ray write the same journal.
+The order in which they finish does not matter: results are yielded in the order of the candidates.
+So serial and Ray write the same journal.
 
-For each worker a thread waits. So the main thread, which gets the signals, waits outside Ray, which
+A thread waits for each worker. So the main thread, which gets the signals, waits outside Ray, which
 breaks when a handler raises inside it.
 """
 
@@ -40,19 +40,19 @@ _logger = logging.getLogger(__name__)
 class RayExecutor(Executor):
     """Keeps workers busy with candidates; each makes the task once and keeps it.
 
-    Ray starts, or is joined, at the first candidate. What workers print is in Ray's own log files;
-    the traceback of a failed attempt also comes to this process's log. A worker that dies is
+    Ray is started or joined at the first candidate. The output of workers is in Ray's own log
+    files; the traceback of a failed attempt is also in this process's log. A worker that dies is
     replaced, and its candidate repeated.
 
     Args:
         make: () -> ProxyTask, picklable; called once in each worker.
-        workers: how many; None = as many as the cluster's resources allow.
-        cpus: what a worker takes of a node's CPUs; Ray counts, it does not enforce.
-        gpus: of its GPUs: 0.5 puts two workers on each. A worker sees only the GPUs it was given.
+        workers: number of workers; None = as many as the cluster's resources allow.
+        cpus: CPUs per worker; Ray counts but does not enforce them.
+        gpus: GPUs per worker: 0.5 puts two workers on each. A worker sees only its own GPUs.
         max_retries: further attempts after an exception, and after the loss of the worker.
-        timeout: seconds that one attempt may take, from its start in the worker; None = any. Code
-            that never returns to the interpreter is ended with its worker after twice this time.
-        address: of a cluster; None = the environment's RAY_ADDRESS, or one of this machine's own.
+        timeout: seconds that one attempt may take, from its start in the worker; None = no limit.
+            Code that never returns to the interpreter is killed with its worker after twice this.
+        address: of a cluster; None = the environment's RAY_ADDRESS, or a new one on this machine.
         threads: of torch in each worker; None = as many as here, since CPU results depend on it.
     """
 
@@ -72,16 +72,16 @@ class RayExecutor(Executor):
         self._make, self._address = make, address
         self._wanted: dict[str, Any] = {"workers": workers, "cpus": cpus, "gpus": gpus}
         self._threads = threads or torch.get_num_threads()
-        self._size = 0  # of the pool; 0 until Ray is there
+        self._size = 0  # size of the pool; 0 until Ray has started
         self._workers: set[Any] = set()
-        self._idle: list[Any] = []  # those of them that wait for a candidate
-        self._run = ExitStack()  # ends the run under way
+        self._idle: list[Any] = []  # idle workers
+        self._run = ExitStack()  # ends the current run
         self._ours = False
 
     def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
         """Yield their results in order; see `Executor.run`.
 
-        Raises ExecutorError: no cluster at the address, no room on it, a task that cannot be made.
+        Raises ExecutorError: no cluster at the address, no room on it, or the task cannot be made.
         """
         if not candidates:
             return
@@ -97,17 +97,17 @@ class RayExecutor(Executor):
                 yield result.result()
 
     def _leave(self, threads: ThreadPoolExecutor, left: Event) -> None:
-        """End what is under way, in a run that is left: it would keep its workers busy."""
+        """End running evaluations of an abandoned run, which would keep its workers busy."""
         threads.shutdown(wait=False, cancel_futures=True)
         left.set()
         for worker in self._workers - set(self._idle):
             self._end(worker)
         threads.shutdown()
-        # One of them may have been put back just before.
+        # One of them may just have been returned.
         self._idle = [worker for worker in self._idle if worker in self._workers]
 
     def _evaluate(self, candidate: Candidate, left: Event) -> ProxyResult:
-        """In a thread of its own; tried again with a new worker when one dies."""
+        """Runs in its own thread; retries with a new worker when one dies."""
         attempts = 1 + self.policy.max_retries
         for _ in range(attempts):
             worker = self._take_worker()
@@ -118,7 +118,7 @@ class RayExecutor(Executor):
                 return self._evaluate_on(worker, candidate)
             except ray.exceptions.RayError as error:
                 self._end(worker)
-                if left.is_set():  # a new worker would only be ended
+                if left.is_set():  # a new worker would be killed right away
                     break
                 _logger.warning("candidate %s: %s", candidate.id, error)
         return lost_after(attempts, "the worker's process died")
@@ -127,7 +127,7 @@ class RayExecutor(Executor):
         """Raises what ends the run; RayError when the worker is lost."""
         try:
             outcome, said = ray.get(worker.evaluate.remote(candidate))
-        except ray.exceptions.RayTaskError as error:  # what it gave cannot be pickled
+        except ray.exceptions.RayTaskError as error:  # its result cannot be pickled
             outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
         self._idle.append(worker)
         for line in said:
@@ -138,13 +138,13 @@ class RayExecutor(Executor):
         return answer
 
     def _take_worker(self) -> Any:
-        """One that is idle, or a new one; there are as many threads as workers may be."""
+        """An idle worker, or a new one; there are at most as many threads as workers."""
         try:
             return self._idle.pop()
         except IndexError:
             pass
         environment = {
-            # It finds the modules that the driver finds, also those next to a script.
+            # It finds the modules that the driver finds, including those next to a script.
             "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
             "OMP_NUM_THREADS": str(self._threads),
         }

@@ -1,4 +1,4 @@
-"""The Ray cluster an executor works on: found or started, and how much room it has."""
+"""The Ray cluster of an executor: finding or starting it, and its capacity."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _logger = logging.getLogger(__name__)
 
 
 def connect(address: str | None = None) -> bool:
-    """Make Ray ready in this process; whether it was not before, and so is ours to shut down.
+    """Initialise Ray in this process; returns whether we did, and so have to shut it down.
 
-    Ray that is initialised already is used as it is. Otherwise: the cluster at `address`, or at
-    the environment's RAY_ADDRESS, or one of this machine's own.
+    Ray that is already initialised is used as is. Otherwise: the cluster at `address`, or at
+    the environment's RAY_ADDRESS, or a new one on this machine.
 
     Raises ExecutorError when the cluster cannot be joined.
     """
     if ray.is_initialized():
         return False
-    # "local" said aloud: left to itself, Ray joins any cluster that runs on this machine.
+    # Explicitly "local": by default Ray joins any cluster that runs on this machine.
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # NOTSET and INFO are what Ray's import leaves there, by version; others are a user's choice.
+    # Ray's import sets NOTSET or INFO, depending on the version; others are a user's choice.
     if (log := logging.getLogger("ray")).level in (logging.NOTSET, logging.INFO):
         log.setLevel(logging.ERROR)
     handler = signal.getsignal(signal.SIGTERM)
@@ -42,7 +42,7 @@ def connect(address: str | None = None) -> bool:
             log_to_driver=False,
             configure_logging=False,  # would put a handler on the root logger
         )
-    except Exception as error:  # Ray has many kinds, and few of them say what to do
+    except Exception as error:  # Ray has many exception types, and few say what to do
         raise ExecutorError(
             f"cannot join the Ray cluster at {address!r}: {error}. Check the address "
             "(RAY_ADDRESS), that its head runs and is reachable from this machine, that "
@@ -50,24 +50,24 @@ def connect(address: str | None = None) -> bool:
             f"of Ray, {ray.__version__}"
         ) from error
     finally:
-        # Ray installs its own, which would keep a search from stopping in its own order.
+        # Ray installs its own handler, which would prevent a search from stopping in order.
         if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGTERM, handler)
     return True
 
 
 def check_reachable(address: str) -> None:
-    """OSError unless something listens there: Ray would try for a quarter of an hour."""
+    """OSError unless something listens there: Ray would retry for a quarter of an hour."""
     url = urlsplit(address if "://" in address else f"//{address}")
-    if url.hostname and url.port:  # others, such as "auto", are Ray's to understand
+    if url.hostname and url.port:  # Ray handles others, such as "auto"
         socket.create_connection((url.hostname, url.port), timeout=10.0).close()
 
 
 def fitting(workers: int | None, cpus: float, gpus: float) -> int:
-    """As many workers of this size as are wanted; None: as the living nodes can hold together.
+    """The number of workers of this size; None: as many as the live nodes can hold together.
 
-    Raises ExecutorError when they do not fit: Ray would wait for ever, without a word. ValueError
-    for workers of no size, or fewer than none.
+    Raises ExecutorError if they do not fit: Ray would wait forever, silently. ValueError for
+    workers without resources, or a negative number.
     """
     if (workers or 0) < 0 or min(cpus, gpus) < 0 or cpus + gpus == 0:
         raise ValueError(

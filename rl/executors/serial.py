@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 
 
 class SerialExecutor(Executor):
-    """One candidate after the other; the next starts when its result is asked for.
+    """One candidate after the other; the next starts when its result is requested.
 
     Args:
         task: evaluates them.
@@ -34,5 +34,5 @@ class SerialExecutor(Executor):
 
 
 def make_serial(make: Callable[[], ProxyTask], **options: Any) -> SerialExecutor:
-    """The executor of the task that ``make()`` gives, made now."""
+    """The executor of the task made by ``make()``, called now."""
     return SerialExecutor(make(), **options)

@@ -1,4 +1,4 @@
-"""What runs in the process of an actor of `rl.executors.ray`."""
+"""The code in the actor processes of `rl.executors.ray`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Worker:
 
     def __init__(self, make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
         # Sums in another order differ in the last bits: results on a CPU depend on the number of
-        # threads, so every worker has as many as the driver would use itself.
+        # threads, so every worker uses as many as the driver would.
         torch.set_num_threads(threads)
         self._make, self._policy = make, policy
 
@@ -35,17 +35,17 @@ class Worker:
             ) from None
 
     def evaluate(self, candidate: Candidate) -> tuple[ProxyResult | BaseException, list[str]]:
-        """The result, or what ends the run; and what is to be logged."""
+        """The result, or the error that ends the run; and log messages."""
         said: list[str] = []
         try:
             return evaluate(self._task, candidate, self._policy, said.append, _deadline), said
-        except (Exception, SystemExit) as error:  # Ray would wrap it, and end the actor
+        except (Exception, SystemExit) as error:  # Ray would wrap it and end the actor
             return error, said
 
 
 @contextmanager
 def _deadline(seconds: float | None) -> Iterator[None]:
-    """`time_limit`; code that no signal reaches is ended with its process, after twice the time."""
+    """`time_limit`; code that no signal reaches is killed with its process after twice the time."""
     if seconds is not None:
         faulthandler.dump_traceback_later(2.0 * seconds, exit=True, file=2)
     try:

@@ -1,7 +1,7 @@
-"""Proxies by name, and how a proxy given by a user in any form becomes a task.
+"""Proxies by name, and the conversion of a user's proxy, in any form, to a task.
 
-A row names its factory as "module:function", so that naming one imports nothing else. A named
-factory takes ``space`` (the SearchSpace asked for, or None) beside its own keywords.
+A row names its factory as "module:function", so that nothing else is imported. A named factory
+takes ``space`` (the requested SearchSpace, or None) in addition to its own keywords.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def make_task(
     kwargs: Mapping[str, Any] | None = None,
     space: SearchSpace | None = None,
 ) -> tuple[Any, SearchSpace]:
-    """The task that ``proxy`` stands for, and the space of its thetas.
+    """The task given by ``proxy``, and the space of its thetas.
 
     Args:
-        proxy: a name of PROXIES, "module:factory" of your own, or a task (a ProxyTask, or what
-            `training_of` takes).
-        kwargs: keywords of the factory; none for a task that is made already.
-        space: the space asked for; None leaves it to the proxy, and to mIoU's if it has none.
+        proxy: a name in PROXIES, your own "module:factory", or a task (a ProxyTask, or anything
+            that `training_of` takes).
+        kwargs: keywords of the factory; none for a task object.
+        space: the requested space; None = the proxy's, or mIoU's if it has none.
 
     Raises:
         ValueError: unknown name, a proxy of another space, kwargs for a finished task.
@@ -61,7 +61,7 @@ def make_task(
 
 
 def training_of(task: Any) -> TrainingTask:
-    """The task as one training to be led step by step; TypeError when it cannot be."""
+    """The task as a training run step by step; TypeError if it does not support that."""
     if callable(getattr(task, "training", None)):
         training: TrainingTask = task.training()
         return training

@@ -1,6 +1,6 @@
 """A model of a training, made from the scores of single thetas: for tests of agents on schedules.
 
-It shows whether an agent can lead a schedule, not how schedules fare on a network.
+It shows whether an agent can control a schedule, not how schedules perform on a network.
 
 Shapes: D search coordinates.
 """
@@ -27,7 +27,7 @@ from rl.proxy import (
 
 @dataclass
 class _State:
-    """Where a training is; reward and scores are means of f over the progress so far."""
+    """The state of a training; reward and scores are means of f over the progress so far."""
 
     seed: int | None = None
     progress: float = 0.0
@@ -37,14 +37,14 @@ class _State:
 
 
 class Blend:
-    """`TrainingTask` over a task: every step adds its share of what its theta earns alone.
+    """`TrainingTask` over a task: every step adds its share of the score of its theta alone.
 
         score(t) = sum over the steps i so far of share_i * f(theta_i, seed),    score(0) = 0
 
     f is the task's full evaluation, for the reward and for each of its scores. So a constant theta
     ends at exactly f(theta), the best schedule is the best theta held throughout, and the order of
-    the steps does not matter: what a real training may learn from an order is not in this model.
-    The loss of a step is 1 - f(theta_i). A theta that fails alone fails the training, for good.
+    the steps does not matter: this model has no effects of the order. The loss of a step is
+    1 - f(theta_i). A theta that fails on its own fails the training permanently.
     """
 
     def __init__(self, task: ProxyTask) -> None:
@@ -54,7 +54,7 @@ class Blend:
         self._state = _State()
 
     def start(self, seed: int) -> ProxyResult:
-        """Begin anew; reward and scores are 0."""
+        """Restart; reward and scores are 0."""
         self._state = _State(seed, scores=dict.fromkeys(self.score_names, 0.0))
         return self._result()
 
@@ -83,11 +83,11 @@ class Blend:
         return TrainingStep(self._result(), 1.0 - alone.reward)
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, progress, means so far and the reason of a failure: plain values, a copy."""
+        """Seed, progress, means so far and the reason for a failure: plain values, a copy."""
         return asdict(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the training that gave `state` was."""
+        """Continue exactly from the `state` of another training."""
         self._state = _State(**{**state, "scores": dict(state["scores"])})
 
     def _result(self) -> ProxyResult:

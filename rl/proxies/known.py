@@ -1,6 +1,6 @@
-"""Proxies with a known optimum: what they share, and two with traps on the way to it.
+"""Proxies with a known optimum: their base class, and two with local optima.
 
-They answer in microseconds.
+An evaluation takes microseconds.
 
 Shapes: D search coordinates.
 """
@@ -31,13 +31,13 @@ _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 class KnownOptimum(ABC):
-    """`ProxyTask` over a function of theta that is 1 at ``optimum`` and less everywhere else.
+    """`ProxyTask` over a function of theta that is 1 at ``optimum`` and smaller elsewhere.
 
     Args:
         optimum: (D,) in [0, 1].
         noise: standard deviation of a normal error; `normal_error` says what it depends on.
-        fails: theta -> bool; True makes that candidate fail. For tests of failure.
-        space: the search space it pretends to score.
+        fails: theta -> bool; True makes that candidate fail. For tests.
+        space: its nominal search space.
     """
 
     score_names: tuple[str, ...] = ("reward", "rmse")
@@ -78,7 +78,7 @@ class KnownOptimum(ABC):
         return ProxyResult(reward, {"reward": reward, "rmse": rmse})
 
     def training(self) -> Blend:
-        """This function as a training to be led step by step."""
+        """This function as a training run step by step."""
         return Blend(self)
 
 
@@ -90,7 +90,7 @@ def mean_square(theta: Array, centre: Array) -> float:
 def normal_error(theta: Array, seed: int) -> float:
     """A standard normal number that depends on seed >= 0 and theta (D,) float64 only.
 
-    So equal calls agree, and two thetas under one seed err independently.
+    So equal calls agree, and errors of two thetas with one seed are independent.
     """
     words = np.ascontiguousarray(theta, dtype=np.float64).view(np.uint32).tolist()
     return float(np.random.default_rng([seed, *words]).standard_normal())
@@ -115,8 +115,8 @@ class Rastrigin(KnownOptimum):
 
 
 class TwoPeaks(KnownOptimum):
-    """A broad peak of 0.7 at ``decoy`` and a narrow one of 1 at the optimum: following the slope
-    leads astray from nearly everywhere.
+    """A broad peak of 0.7 at ``decoy`` and a narrow one of 1 at the optimum: from nearly everywhere
+    the slope leads to the wrong peak.
 
         reward = max(0.7 exp(-d_decoy^2 / (2 * 0.35^2)), exp(-d_optimum^2 / (2 * 0.2^2)))
 
@@ -140,14 +140,14 @@ def rastrigin(space: SearchSpace | None = None, noise: float = 0.0) -> Rastrigin
 
 
 def two_peaks(space: SearchSpace | None = None, noise: float = 0.0) -> TwoPeaks:
-    """Two peaks on a search space, mIoU's by default; the low one near the identity's theta.
+    """Two peaks on a search space, mIoU's by default; the lower one near the identity's theta.
 
     A search that starts from the identity starts on the slope of the wrong peak.
     """
     space = space or SearchSpace("mIoU")
     start = space.identity()
     decoy = np.clip(start + 0.5 * (_scattered(space.dim) - 0.5), 0.0, 1.0)
-    # The high one lies on the other side of the cube's middle, seen from the identity.
+    # Seen from the identity, the higher one is beyond the centre of the cube.
     optimum = np.where(start > 0.5, 0.25, 0.75) + 0.3 * (_scattered(space.dim) - 0.5)
     return TwoPeaks(optimum, decoy, noise=noise, space=space)
 
@@ -157,5 +157,5 @@ def _bell(square: float, width: float) -> float:
 
 
 def _scattered(dim: int) -> Array:
-    """(dim,) in [0, 1): multiples of the golden ratio, which no grid or symmetry meets."""
+    """(dim,) in [0, 1): multiples of the golden ratio, which lie on no grid or symmetry."""
     return np.array([(0.3 + _GOLDEN * i) % 1.0 for i in range(1, dim + 1)])

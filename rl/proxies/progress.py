@@ -1,9 +1,9 @@
-"""How far a training has come, as a share of the whole; how long the whole is."""
+"""Progress of a training, as a share of the whole, and checks of its length."""
 
 from __future__ import annotations
 
 _ROUNDING = 1e-9
-"""Shares such as 1/7 are rounded; closer than this to a bound counts as being there."""
+"""Shares such as 1/7 are rounded; values this close to a bound count as the bound."""
 
 
 def add_share(progress: float, share: float) -> float:
@@ -23,7 +23,7 @@ def add_share(progress: float, share: float) -> float:
 
 
 def check_length(theirs: int, ours: int) -> None:
-    """ValueError unless the run that a state is of has as many iterations as the one to go on."""
+    """ValueError unless the run of a state has as many iterations as the run to continue."""
     if theirs != ours:
         raise ValueError(
             f"the state is from a training of {theirs} iterations, this one has {ours}; make it "

@@ -1,4 +1,4 @@
-"""A proxy with a known optimum that answers in microseconds, for tests of agents and searches.
+"""A proxy with a known optimum that takes microseconds, for tests of agents and searches.
 
 Shapes: D search coordinates.
 """

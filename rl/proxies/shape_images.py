@@ -1,18 +1,18 @@
-"""Generated images with labels on which the choice of the loss matters: the drawing.
+"""Drawing generated images with labels, for which the choice of the loss matters.
 
 A textured background under most pixels; large textured ellipses and polygons of the same colours,
 told apart by texture and outline only; medium squares; bars 2-3 px thin; tiny discs; and a rare,
 small triangle that has the colours of the squares. Textures fade at random, and the background
-carries faint unlabelled marks that look like the small objects. So the right answer is at times a
-matter of odds, and a loss decides what to do with odds: cross entropy gives the rare classes away,
-other losses need not. About half of the objects wear a void rim, as in VOC. The other half do not,
-so that boundary metrics keep edges that lie between two labelled pixels.
+carries faint unlabelled marks that look like the small objects. So some pixels are ambiguous, and a
+loss decides how to resolve them: cross entropy sacrifices the rare classes, other losses need not.
+About half of the objects have a void rim, as in VOC. The other half do not, so that boundary
+metrics have edges between two labelled pixels.
 
 Images are drawn with additions, multiplications, square roots and comparisons only: no sine, no
-matrix product, nothing that a CPU may round in its own way. So equal arguments give the same bytes
-on every machine.
+matrix product, nothing that CPUs round differently. So equal arguments give the same bytes on every
+machine.
 
-It needs NumPy only and imports nothing of the package: datasets/make_shapes.py loads it by its
+It needs only NumPy and imports nothing from the package: datasets/make_shapes.py loads it by its
 path, without torch.
 
 Letters: H, W image size; images are (H, W, 3) uint8 RGB, labels (H, W) uint8, masks (H, W) bool.
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VERSION = 1
-"""Of the drawing: raise it whenever a pixel changes, so that older sets are recognised."""
+"""Version of the drawing: raise it when a pixel changes, so that older sets are recognised."""
 CLASSES = ("background", "ellipse", "polygon", "square", "bar", "disc", "triangle")
 VOID = 255
 
@@ -85,7 +85,7 @@ def _blur(image: Array) -> Array:
 
 
 def _dilate(mask: Array, times: int) -> Array:
-    """The mask and its four-neighbours, so many times over."""
+    """The mask dilated by its four-neighbours, this many times."""
     for _ in range(times):
         p = np.pad(mask, 1)
         mask = mask | p[2:, 1:-1] | p[:-2, 1:-1] | p[1:-1, 2:] | p[1:-1, :-2]
@@ -96,7 +96,7 @@ def _dilate(mask: Array, times: int) -> Array:
 
 
 class Frame(NamedTuple):
-    """Pixel coordinates in an object's own axes: (H, W) each, px, origin at its centre."""
+    """Pixel coordinates in an object's axes: (H, W) each, px, origin at its centre."""
 
     u: Array
     v: Array
@@ -115,7 +115,7 @@ def _ellipse(rng: np.random.Generator, f: Frame) -> Array:
 
 
 def _polygon(rng: np.random.Generator, f: Frame) -> Array:
-    """Cut by 5 half planes."""
+    """Intersection of 5 half planes."""
     mask = np.abs(f.u) + np.abs(f.v) <= 40
     for _ in range(5):
         nx, ny = _direction(rng)
@@ -160,7 +160,7 @@ Draw = Callable[[np.random.Generator, Frame], Array]
 
 
 class Kind(NamedTuple):
-    """How a class looks, and how often it appears: in `share` of the images, then so many times.
+    """A class's look and frequency: in `share` of the images, then this many times.
 
     `shape` gives the mask (H, W) of an object, `texture` (H, W) in [-1, 1] what is added to its
     colour, at a strength of [0, `strength`].
@@ -173,7 +173,7 @@ class Kind(NamedTuple):
     strength: float
     share: float
     times: tuple[int, int]
-    rim: int  # width of the void rim in px, where the object wears one
+    rim: int  # width of the void rim in px, if the object has one
 
 
 ELLIPSE = Kind(1, _ellipse, EARTH, _stripes, 30, 0.75, (1, 2), rim=2)
@@ -182,7 +182,7 @@ SQUARE = Kind(3, _square, SEA, lambda rng, f: _noise(rng, f.u.shape), 16, 0.55, 
 BAR = Kind(4, _bar, SAND, None, 0, 0.60, (1, 3), rim=1)
 DISC = Kind(5, _disc, SAND, None, 0, 0.50, (3, 7), rim=1)
 TRIANGLE = Kind(6, _triangle, SEA, lambda rng, f: _wave(f.u / 4), 20, 0.14, (1, 2), rim=1)
-# In drawing order: small things on top, or the large ones would swallow them.
+# In drawing order: small objects on top, or the large ones would hide them.
 KINDS = (ELLIPSE, POLYGON, SQUARE, TRIANGLE, BAR, DISC)
 MARKS = (SQUARE, BAR, DISC, DISC, TRIANGLE)  # unlabelled look-alikes
 RIM_SHARE = 0.5
@@ -207,7 +207,7 @@ def _draw(rng: np.random.Generator, kind: Kind, height: int, width: int) -> tupl
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> Array:
-    """(H, W, 3): clouds, fine grain, and faint marks that look like objects but are none."""
+    """(H, W, 3): clouds, fine grain, and faint marks that only look like objects."""
     clouds = 16 * _smooth(rng, height, width, 24) + 9 * _smooth(rng, height, width, 6)
     image: Array = _base(rng, (125, 130, 115), 35) + clouds[:, :, None]
     image = image + 5 * _noise(rng, (height, width, 1))
@@ -233,7 +233,7 @@ def _camera(rng: np.random.Generator, image: Array) -> Array:
 
 
 def draw_sample(height: int, width: int, seed: Sequence[int]) -> tuple[Array, Array]:
-    """Draw the image of a seed: a sequence of integers >= 0.
+    """Draw the image for a seed, a sequence of integers >= 0.
 
     Returns:
         image: (H, W, 3) uint8, RGB.
@@ -249,7 +249,7 @@ def draw_sample(height: int, width: int, seed: Sequence[int]) -> tuple[Array, Ar
         for _ in range(int(rng.integers(fewest, most + 1))):
             mask, colour = _draw(rng, kind, height, width)
             image = np.where(mask[:, :, None], colour, image)
-            # The rim lies outside the object: inside, it would leave nothing of a thin bar.
+            # The rim lies outside the object: inside, it would cover thin bars.
             if rng.random() < RIM_SHARE:
                 label[_dilate(mask, kind.rim)] = VOID
             label[mask] = kind.label

@@ -1,6 +1,6 @@
-"""The network behind the proxy `shapes`, its descent, its scores and its warm start.
+"""The network of the proxy `shapes`, its training, its scores and its warm start.
 
-All of it draws from generators of its own; torch's global generator is left alone.
+Everything draws from its own generators; torch's global generator is not used.
 
 Letters: N images, C classes, H, W pixels.
 """
@@ -22,15 +22,15 @@ from autoseg_core import PAPER_METRICS, SegmentationScores
 from rl.proxies.shape_images import CLASSES, VOID, draw_sample
 
 SIDE = 32
-"""Height and width of every image, pixels: every second one of a drawing twice as large."""
+"""Height and width of every image, pixels: every second pixel of a drawing twice as large."""
 TRAIN, VALIDATION = 96, 64
-"""Images of each set."""
+"""Number of images in each set."""
 DATA_SEED = 0
 """Every search sees the same images."""
 WARM_ITERATIONS, WARM_LR, WARM_SEED = 60, 0.2, 0
 BATCH, MOMENTUM = 16, 0.9
 TOLERANCE = 1
-"""Of boundary metrics, pixels; the images are 32 pixels wide."""
+"""Tolerance of boundary metrics, pixels; the images are 32 pixels wide."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -48,7 +48,7 @@ class Images(NamedTuple):
 
 @lru_cache(maxsize=1)
 def image_sets() -> tuple[Images, Images]:
-    """The training and the validation set, disjoint; made once a process, not to be changed."""
+    """The training and the validation set, disjoint; made once per process; do not modify."""
     samples = [draw_sample(2 * SIDE, 2 * SIDE, [DATA_SEED, i]) for i in range(TRAIN + VALIDATION)]
     images, labels = (np.stack(arrays)[:, ::2, ::2] for arrays in zip(*samples, strict=True))
     pixels = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 128) / 48
@@ -57,7 +57,7 @@ def image_sets() -> tuple[Images, Images]:
 
 
 class Network(nn.Module):
-    """14 743 weights; two levels of resolution, so that thin things stay sharp."""
+    """14 743 weights; two levels of resolution, so that thin objects stay sharp."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +80,9 @@ class Network(nn.Module):
 def warm_start(
     metrics: tuple[str, ...] = PAPER_METRICS,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """The weights that every training begins with, and their scores; not to be changed.
+    """The weights that every training starts from, and their scores; do not modify.
 
-    Made by cross entropy at first use in a process, from He's normal weights.
+    Trained with cross entropy at first use in a process, from He's normal initialisation.
     """
     network, generator = empty_network(), torch.Generator().manual_seed(WARM_SEED)
     for name, weight in network.named_parameters():
@@ -98,7 +98,7 @@ def warm_start(
 
 
 def empty_network() -> Network:
-    """A network whose weights are still to be loaded."""
+    """A network whose weights have yet to be loaded."""
     # On the meta device a layer draws no weights: torch's global generator is not touched.
     with torch.device("meta"):
         network = Network()
@@ -106,7 +106,7 @@ def empty_network() -> Network:
 
 
 def make_optimizer(network: Network) -> torch.optim.SGD:
-    """Descent with momentum, at rest."""
+    """SGD with momentum, in its initial state."""
     return torch.optim.SGD(network.parameters(), momentum=MOMENTUM)
 
 
@@ -118,17 +118,17 @@ def descend(
     iterations: Iterable[int],
     rates: Iterable[float],
 ) -> float:
-    """These iterations at these learning rates; their mean loss, NaN when there are none.
+    """Run these iterations at these learning rates; their mean loss, NaN if there are none.
 
-    Batches depend on (seed, iteration): each epoch is a fresh order of all images, cut up.
-    FloatingPointError when a loss or the weights at the end are not finite.
+    Batches depend on (seed, iteration): each epoch is a new permutation of all images, in batches.
+    FloatingPointError if a loss or the final weights are not finite.
     """
     images, losses = image_sets()[0], []
     for iteration, rate in zip(iterations, rates, strict=True):
         epoch, place = divmod(iteration, TRAIN // BATCH)
         order = np.random.default_rng([seed, epoch]).permutation(TRAIN)
         batch = torch.from_numpy(order[place * BATCH : (place + 1) * BATCH])
-        with torch.enable_grad():  # an agent's code may have switched gradients off
+        with torch.enable_grad():  # an agent's code may have disabled gradients
             value = loss(network(images.pixels[batch]), images.labels[batch])
         if not value.isfinite():
             raise FloatingPointError(f"the loss is {value.item()} at iteration {iteration}")
@@ -153,7 +153,7 @@ def score(network: Network, metrics: Sequence[str] = PAPER_METRICS) -> dict[str,
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread: a sum that is split among several rounds in another way."""
+    """Run torch on one thread: sums split among several threads round differently."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,8 +1,8 @@
 """A real segmentation training that takes about a second: a tiny network on generated images.
 
-Every training begins at one warm start, made by cross entropy once a process: from scratch a
-surrogate learns too slowly for a short training to tell losses apart. All of it runs on one CPU
-thread, from generators of its own: equal arguments give equal bits, whatever ran before.
+Every training starts from one warm start, trained with cross entropy once per process: from scratch
+a surrogate learns too slowly for a short training to distinguish losses. Everything runs on one CPU
+thread, with its own generators: equal arguments give equal bits, whatever ran before.
 
 Letters: D search coordinates.
 """
@@ -39,8 +39,8 @@ class Shapes:
     Args:
         space: of theta, mIoU's by default; its objective, exact on the validation images, is the
             reward.
-        iterations: of the whole training; a step ends at a whole one, by rounding.
-        lr: the first learning rate.
+        iterations: of the whole training; steps end at whole iterations, by rounding.
+        lr: the initial learning rate.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class Shapes:
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (D,) in [0, 1]; ValueError when it is not of the space.
 
-        budget b is the same training, stopped after b of its iterations, at least one.
+        budget b is the same training, stopped after a share b of its iterations, at least one.
         """
         training = self.training()
         training.start(seed)
         return training.advance(theta, max(check_budget(budget), 1.0 / self.iterations)).result
 
     def training(self) -> Shapes:
-        """One that does not share its state."""
+        """A copy that does not share its state."""
         return Shapes(self.space, self.iterations, self.lr)
 
     def start(self, seed: int) -> ProxyResult:
-        """Back to the warm start, to be trained on batches that depend on seed >= 0; its scores."""
+        """Reset to the warm start, with batches that depend on seed >= 0; returns its scores."""
         weights, scores = warm_start(self.score_names)
         self._seed, self._progress, self._reason = seed, 0.0, ""
         self._network.load_state_dict(weights)
@@ -76,10 +76,10 @@ class Shapes:
         return ProxyResult(self.space.objective.score(scores), dict(scores))
 
     def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
-        """Train on with theta (D,) in [0, 1] for this share, in (0, 1], and score.
+        """Continue training with theta (D,) in [0, 1] for this share, in (0, 1], and score.
 
-        A loss or weights that are not finite give a failed result. RuntimeError before `start`;
-        ValueError past the end of the training, and for a theta that is not of the space.
+        A non-finite loss or weight gives a failed result. RuntimeError before `start`; ValueError
+        past the end of the training, and for a theta outside the space.
         """
         if self._seed is None:
             raise RuntimeError("this training has not started; call start(seed) first")
@@ -112,13 +112,13 @@ class Shapes:
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the training that gave `state` was; one of equal arguments.
+        """Continue exactly from the `state` of a training with equal arguments.
 
-        ValueError when that one had another length.
+        ValueError if that one had another length.
         """
         check_length(state["iterations"], self.iterations)
         self._seed, self._progress, self._reason = state["seed"], state["progress"], state["reason"]
         self._network.load_state_dict(state["weights"])
         self._optimizer = make_optimizer(self._network)
-        # A copy: the optimiser goes on with the very tensors that it is given.
+        # A copy: the optimiser keeps using the tensors that it is given.
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
