@@ -1,9 +1,9 @@
-"""The scale of candidates: each trains at the learning rate that suits cross entropy.
+"""Scaling candidates, so that each trains at a learning rate that suits cross entropy.
 
-Gradients of surrogates differ by a factor of a hundred, so that at one learning rate a search would
-find steep curves instead of good ones. The scale is found on logits of a head that has learned a
-little: at random weights many curves are flat, and a factor found there would be far too large for
-the rest of the training; after a few iterations with cross entropy it holds.
+Gradients of surrogates differ by a factor of a hundred, so at one learning rate a search would find
+steep curves instead of good ones. The scale is measured on logits of a briefly trained head: at
+random weights many curves are flat, and a factor measured there would be far too large for the rest
+of the training; after a few iterations with cross entropy it is right.
 
 N: images; C: classes; H, W: pixels.
 """
@@ -30,13 +30,13 @@ Batches = Sequence[tuple[Tensor, Tensor]]
 """Logits (N, C, H, W) and targets (N, H, W)."""
 
 BATCHES = 4
-"""How many the gradients are averaged over."""
+"""Number of batches that the gradients are averaged over."""
 
 
 def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts: Pairs) -> Batches:
     """Batches of ``dicts`` as ``model``, trained for SEARCH.SCALE_ITERS from ``start``, sees them.
 
-    () where that is 0: candidates are then not scaled. The weights of ``model`` change.
+    () if that is 0: candidates are then not scaled. The weights of ``model`` change.
     """
     if not cfg.SEARCH.SCALE_ITERS:
         return ()
@@ -55,7 +55,7 @@ def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts:
 
 
 def scaled(spec: LossSpec, batches: Batches, ignore_value: int) -> LossSpec:
-    """The spec with cross entropy's mean gradient on ``batches``; as it is without any.
+    """The spec scaled to cross entropy's mean gradient on ``batches``; unchanged without any.
 
     ``ValueError`` for a loss that is flat there.
     """
@@ -65,13 +65,13 @@ def scaled(spec: LossSpec, batches: Batches, ignore_value: int) -> LossSpec:
 
 
 class _Listener(nn.Module):
-    """A loss that keeps what it is called with."""
+    """A loss that stores its arguments."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heard: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Keep both; the value means nothing."""
+        """Store both; the value is meaningless."""
         self.heard.append((logits.clone(), target))
         return logits.sum()

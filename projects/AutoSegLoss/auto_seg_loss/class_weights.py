@@ -1,11 +1,11 @@
-"""Weights of classes by how often they occur, for the loss ``weighted_cross_entropy``.
+"""Class weights by class frequency, for the loss ``weighted_cross_entropy``.
 
     python -m auto_seg_loss.class_weights --config-file CONFIG [--rule RULE] [KEY VALUE ...]
 
-Counts the pixels of DATASETS.TRAIN and prints the key that a config takes. So the weights stand in
-the config, and a training neither counts nor depends on files that may change.
+Counts the pixels of DATASETS.TRAIN and prints the config key. So the weights are in the config,
+and a training neither counts nor depends on files that may change.
 
-C: classes. A class without a pixel gets weight 0: its weight would be infinite, and is never used.
+C: classes. A class without pixels gets weight 0: its weight would be infinite, and is never used.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ counts[c]: the pixels of class c, and the valid pixels of the images that show i
 def median_frequency(counts: Vector) -> Vector:
     """Median frequency balancing (Eigen & Fergus, 2015): w_c = median(f) / f_c.
 
-    f_c: share of class c in the images that show it; the median is that of the classes there are.
+    f_c: share of class c in the images that show it; the median is over the classes that occur.
     """
     frequency = _ratio(counts[:, 0], counts[:, 1])
     return _ratio(np.full(len(counts), np.median(frequency[frequency > 0])), frequency)
@@ -45,7 +45,7 @@ def median_frequency(counts: Vector) -> Vector:
 
 @WEIGHT_RULES.register()
 def inverse_frequency(counts: Vector) -> Vector:
-    """w_c = 1 / (C' n_c), n_c the share of class c in all pixels and C' the classes there are.
+    """w_c = 1 / (C' n_c), n_c the share of class c in all pixels and C' the classes that occur.
 
     The mean weight of a pixel is 1.
     """
@@ -54,7 +54,7 @@ def inverse_frequency(counts: Vector) -> Vector:
 
 
 def count_pixels(labels: Iterable[Seen], num_classes: int, ignore_label: int) -> Vector:
-    """(C, 2) counts of what a data set's label files hold, see ``WEIGHT_RULES``."""
+    """(C, 2) counts in a data set's label files, see ``WEIGHT_RULES``."""
     counts = np.zeros((num_classes, 2))
     for label in labels:
         pixels = np.array(
@@ -83,7 +83,7 @@ def _ratio(numerator: Vector, denominator: Vector) -> Vector:
 
 
 def main() -> None:
-    """Print the key to put into a config."""
+    """Print the key for a config."""
     parser = script_parser(__doc__)
     rules = [name for name, _ in WEIGHT_RULES]
     parser.add_argument("--rule", choices=rules, default=rules[0], help="default: %(default)s")

@@ -22,7 +22,7 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 def add_auto_seg_loss_config(cfg: CfgNode) -> None:
     """Add the keys of Auto Seg-Loss, and those of DeepLab, which it builds on.
 
-    A key that is there already keeps its value, so the order with other ``add_..._config`` is free.
+    Existing keys keep their values, so it may come before or after other ``add_..._config``.
     """
     keys = get_cfg()
     add_deeplab_config(keys)
@@ -38,21 +38,21 @@ def _own_keys() -> dict[str, Any]:
 
 
 def project_defaults() -> CfgNode:
-    """The config that this project's scripts start from: all keys, with the scripts' own defaults.
+    """The config that this project's scripts start from: all keys, with the scripts' defaults.
 
     They differ from Detectron2's in LOSS_TYPE and in VIS_PERIOD.
     """
     cfg = get_cfg()
     add_auto_seg_loss_config(cfg)
     cfg.MODEL.SEM_SEG_HEAD.LOSS_TYPE = "cross_entropy"
-    # Iterations between two measurements that TensorBoard shows of a training beside losses and
-    # scores: counts and surfaces of a searched loss, learning rates, throughput, memory. 0: none.
+    # Iterations between two TensorBoard measurements of a training other than losses and scores:
+    # counts and surfaces of a searched loss, learning rates, throughput, memory. 0: none.
     cfg.VIS_PERIOD = 100
     return cfg
 
 
 def register_names(cfg: CfgNode) -> None:
-    """Make known what a config names: the modules of IMPORTS, the data set of DATASETS.FOLDER.
+    """Import the modules of IMPORTS and register the data set of DATASETS.FOLDER.
 
     ``ConfigError`` for a module that is not on the path, for one that raises, with its traceback,
     and for an unfit DATASETS.FOLDER.
@@ -69,7 +69,7 @@ def register_names(cfg: CfgNode) -> None:
 
 
 def expand_homes(cfg: CfgNode) -> None:
-    """Put home directories for the ``~`` that a text begins with, as in ``OUTPUT_DIR ~/runs``."""
+    """Expand a leading ``~`` in texts, as in ``OUTPUT_DIR ~/runs``."""
     for key, value in cfg.items():
         if isinstance(value, CfgNode):
             expand_homes(value)
@@ -84,7 +84,7 @@ def _with_home(value: Any) -> Any:
 
 
 def changed(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
-    """A frozen copy of a config with other values, by full name: {"SOLVER.MAX_ITER": 9}."""
+    """A frozen copy of a config with changed values, by full name: {"SOLVER.MAX_ITER": 9}."""
     own = cfg.clone()
     own.defrost()
     for key, value in values.items():
@@ -95,7 +95,7 @@ def changed(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
 
 
 def plain(cfg: CfgNode) -> dict[str, Any]:
-    """A config as nested dicts of what JSON knows."""
+    """A config as nested dicts of JSON types."""
     values: dict[str, Any] = yaml.safe_load(cfg.dump())
     return values
 

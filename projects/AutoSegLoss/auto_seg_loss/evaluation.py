@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 class SegmentationScoresEvaluator(DatasetEvaluator):
     """Scores in percent, mIoU, FWIoU, mAcc, gAcc, BIoU, BF1 by default, and a table per class.
 
-    Counts are added image by image and no prediction is kept. In several processes each evaluates
+    Counts are added image by image; no prediction is kept. With several processes each evaluates
     its share, and the counts, not the scores, are summed.
 
     class_names: length C. rule: keywords of ``read_label`` for the label files. protocol, settings:
@@ -74,7 +74,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
         """Return ``{"sem_seg": {score: percent}}`` on the main process, None on the others.
 
-        Further protocols have entries of their own, "sem_seg_paper" for one.
+        Additional protocols have their own entries, such as "sem_seg_paper".
         """
         comm.synchronize()
         shares = comm.gather(self._all)
@@ -101,7 +101,7 @@ class SegmentationScoresEvaluator(DatasetEvaluator):
 
 
 def protocol_table(kinds: Sequence[SegmentationScores]) -> str:
-    """Text table of the scores in percent, one row per protocol; of one alone without its name."""
+    """Text table of the scores in percent, one row per protocol; a single one is not named."""
     rows = []
     for scores in kinds:
         name = {"protocol": scores.protocol} if len(kinds) > 1 else {}
@@ -138,7 +138,7 @@ def build_evaluator(
 ) -> SegmentationScoresEvaluator:
     """Evaluator of records like those of ``dataset_name``, with the settings of TEST.
 
-    protocols: those to report beside TEST.PROTOCOL.
+    protocols: those to report in addition to TEST.PROTOCOL.
     """
     return SegmentationScoresEvaluator(
         MetadataCatalog.get(dataset_name).stuff_classes,
@@ -154,7 +154,7 @@ def build_evaluator(
 def evaluate(
     cfg: CfgNode, model: nn.Module, evaluators: Sequence[DatasetEvaluator]
 ) -> dict[str, Any]:
-    """Results on DATASETS.TEST by the evaluator of each; of one data set without its name."""
+    """Results on DATASETS.TEST by the evaluator of each; a single data set is not named."""
     results = {}
     for name, evaluator in zip(cfg.DATASETS.TEST, evaluators, strict=True):
         loader = build_test_loader(cfg, DatasetCatalog.get(name))

@@ -1,4 +1,4 @@
-"""Who evaluates a search's candidates: this process, stacks of them, or workers elsewhere."""
+"""Executors of a search's candidates: this process, stacks of candidates, or Ray workers."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
 class StackedExecutor(Executor):
     """Trains candidates of equal seed and budget together, ``size`` of them at most.
 
-    An exception is raised: the results of the stacks before are known. ``ExecutorError`` where the
-    GPU has no memory for a stack.
+    Exceptions are raised; the results of earlier stacks are kept. ``ExecutorError`` if the GPU has
+    no memory for a stack.
     """
 
     def __init__(self, proxy: DetectronProxy, size: int) -> None:
@@ -79,7 +79,7 @@ def check_executor(cfg: CfgNode) -> None:
 
 
 def _check_stack(cfg: CfgNode) -> None:
-    """``ConfigError`` for what cannot be stacked, or would join candidates that are to be apart."""
+    """``ConfigError`` if candidates cannot be stacked, or must be evaluated separately."""
     needed = {
         "a value >= 1": cfg.SEARCH.PROXY.STACK >= 1,
         "SEARCH.EXECUTOR.NAME serial": cfg.SEARCH.EXECUTOR.NAME == "serial",
@@ -96,19 +96,19 @@ def _check_stack(cfg: CfgNode) -> None:
 
 
 def attempt_options(cfg: CfgNode) -> dict[str, Any]:
-    """How often and how long every executor tries, as SEARCH.EXECUTOR says."""
+    """Retries and timeout of every executor, from SEARCH.EXECUTOR."""
     node = cfg.SEARCH.EXECUTOR
     return {"max_retries": node.MAX_RETRIES, "timeout": node.TIMEOUT or None}
 
 
 def worker_sizes(cfg: CfgNode) -> dict[str, Any]:
-    """As ``rl.executors.ray_cluster.fitting`` takes them: how many workers, or None for as many as
-    there is room for, and the CPUs and GPUs of each."""
+    """Arguments of ``rl.executors.ray_cluster.fitting``: number of workers, or None for as many as
+    fit, and the CPUs and GPUs of each."""
     node = cfg.SEARCH.EXECUTOR
     on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
     return {
         "workers": node.WORKERS or None,
-        # Workers have as many torch threads as there are here: CPU results depend on it.
+        # Workers have as many torch threads as this process: CPU results depend on it.
         "cpus": node.CPUS or (1.0 if on_gpu else float(torch.get_num_threads())),
         "gpus": node.GPUS if on_gpu else 0.0,
     }
@@ -117,8 +117,8 @@ def worker_sizes(cfg: CfgNode) -> dict[str, Any]:
 def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], DetectronProxy]:
     """A picklable function without arguments that builds an equal proxy in another process.
 
-    It carries the weights and the records of the images, so that all workers have those of the
-    driver; they need the image files, under the same paths.
+    It contains the weights and the records of the images, so that all workers have those of the
+    driver; they need the image files under the same paths.
     """
     # Without the driver's index: a worker sees only the GPUs it was given, numbered from 0.
     elsewhere = changed(cfg, {"MODEL.DEVICE": torch.device(cfg.MODEL.DEVICE).type})
@@ -130,7 +130,7 @@ def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], Detectron
 def proxy_in_worker(
     config: str, datasets: str, start: dict[str, Tensor], search: Pairs, holdout: Pairs
 ) -> DetectronProxy:
-    """The proxy of a search's config, as YAML, on images and from weights that the driver has sent.
+    """The proxy of a search's config, given as YAML, with images and weights from the driver.
 
     datasets: the folder of the data sets, DETECTRON2_DATASETS.
     """

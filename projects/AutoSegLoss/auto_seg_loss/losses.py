@@ -1,8 +1,8 @@
-"""The registry in which a configured loss name meets its module.
+"""The registry that maps configured loss names to modules.
 
 Every loss is a module ``loss(logits (N, C, H, W) float, target (N, H, W) int64) -> scalar``. Void
-pixels, those of MODEL.SEM_SEG_HEAD.IGNORE_VALUE, have no part in it, and a batch of nothing else
-costs 0 with zero gradients.
+pixels (MODEL.SEM_SEG_HEAD.IGNORE_VALUE) are ignored, and a batch of only void pixels gives 0 with
+zero gradients.
 
 N: images; C: classes; H, W: pixels.
 """
@@ -28,9 +28,9 @@ Losses for semantic heads: functions of a config that return a module. Register 
 
 
 class CrossEntropy(nn.CrossEntropyLoss):
-    """``nn.CrossEntropyLoss``, mean over valid pixels; torch's is NaN where there are none.
+    """``nn.CrossEntropyLoss``, mean over valid pixels; torch's is NaN if there are none.
 
-    Of C weights, each pixel counts as much as its class's: sum w_t ce / sum w_t, t the truth.
+    With C weights, each pixel has the weight of its class: sum w_t ce / sum w_t, t the truth.
     """
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class HardPixelMining(nn.Module):
     """Mean cross entropy of the hardest valid pixels: a ``share`` in (0, 1] of them, at least one.
 
     DeeperLab (Yang et al. 2019, arXiv 1902.05093); Detectron2's DeepLabCE takes the share of all
-    pixels, so that void ones dilute it.
+    pixels, so void pixels dilute it.
     """
 
     def __init__(self, share: float, ignore_index: int) -> None:
@@ -59,7 +59,7 @@ class HardPixelMining(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the module."""
         each = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
-        # Void pixels cost 0, so they come last. How many count stays on the device: to ask for it
+        # Void pixels cost 0, so they come last. Their number stays on the device: reading it
         # would stall a CUDA stream.
         hardest = each.flatten().topk(max(1, int(self.share * target.numel()))).values
         valid = (target != self.ignore_index).sum()
@@ -69,10 +69,10 @@ class HardPixelMining(nn.Module):
 
 
 class SomeValid(nn.Module):
-    """``loss`` where a batch has a valid pixel, else 0: for those that are NaN there, or no scalar.
+    """``loss`` if a batch has a valid pixel, else 0: for losses that are then NaN, or not a scalar.
 
-    To ask stalls a CUDA stream, so only losses that pick out the valid pixels, which stalls it
-    anyway, are wrapped.
+    The check stalls a CUDA stream, so only losses that index valid pixels, which stalls it anyway,
+    are wrapped.
     """
 
     def __init__(self, loss: nn.Module, ignore_index: int) -> None:
@@ -106,7 +106,7 @@ def cross_entropy(cfg: CfgNode) -> nn.Module:
 
 @SEM_SEG_LOSS_REGISTRY.register()
 def weighted_cross_entropy(cfg: CfgNode) -> nn.Module:
-    """Cross entropy whose pixels count by the weight of their class, LOSS_CLASS_WEIGHTS."""
+    """Cross entropy with class weights, LOSS_CLASS_WEIGHTS."""
     head = cfg.MODEL.SEM_SEG_HEAD
     values = head.LOSS_CLASS_WEIGHTS
     if len(values) != head.NUM_CLASSES or min(values) < 0 or max(values) == 0:
@@ -127,7 +127,7 @@ def hard_pixel_mining(cfg: CfgNode) -> nn.Module:
 
 @SEM_SEG_LOSS_REGISTRY.register()
 def focal(cfg: CfgNode) -> nn.Module:
-    """Focal loss, gamma 2, of each class against the others by sigmoid; extra [baselines]."""
+    """Focal loss, gamma 2, of each class against the others with sigmoid; extra [baselines]."""
     return SomeValid(_from_smp(cfg, "FocalLoss"), cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE)
 
 

@@ -29,7 +29,7 @@ from auto_seg_loss.weights import WholeCheckpointer, local_weights
 
 
 class Predictor:
-    """The network of a config with MODEL.WEIGHTS; reads an image as evaluations do.
+    """The network of a config with MODEL.WEIGHTS; reads images as evaluations do.
 
     Classes and colours are those of the first of DATASETS.TEST, whose files are not needed.
     """
@@ -50,7 +50,7 @@ class Predictor:
 
 
 def _metadata(cfg: CfgNode) -> Any:
-    """That of the classes to predict; ``ConfigError`` for a config that cannot predict."""
+    """The metadata of the predicted classes; ``ConfigError`` if the config cannot predict."""
     if not cfg.MODEL.WEIGHTS:
         raise ConfigError(
             "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
@@ -66,11 +66,11 @@ def _metadata(cfg: CfgNode) -> Any:
 
 
 def find_images(inputs: Sequence[str]) -> list[Path]:
-    """The files that inputs stand for, each once, in their order.
+    """The files matching the inputs, each once, in order.
 
-    An input is a file, a directory (its images, not those below), or a pattern such as
-    "frames/*.jpg". ``OSError`` names every input that stands for none, and two images of one name,
-    which would be predicted into the same files.
+    An input is a file, a directory (its images, not those in subfolders), or a pattern such as
+    "frames/*.jpg". ``OSError`` names every input without a match, and images with the same name,
+    which would get the same output files.
     """
     found = {name: _images(Path(name).expanduser()) for name in inputs}
     if lacking := [name for name, images in found.items() if not images]:

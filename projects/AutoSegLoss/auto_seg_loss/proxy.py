@@ -1,6 +1,6 @@
 """The Detectron2 proxy: a short training with a candidate loss, scored exactly on the hold-out.
 
-`from_config` makes one of a search's config: ``proxy="auto_seg_loss.proxy:from_config"`` in rl.
+`from_config` makes it from a search's config: ``proxy="auto_seg_loss.proxy:from_config"`` in rl.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class DetectronProxy(TrainingSetup):
     data_errors = DATA_ERRORS
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
-        """Score theta (d,); a loss or weights that turn non-finite give the floor and a reason.
+        """Score theta (d,); a non-finite loss or weight gives the floor and a reason.
 
         A budget below 1 is the same training, schedule and data included, stopped after
-        round(budget * MAX_ITER) iterations, 1 at least.
+        round(budget * MAX_ITER) iterations, at least 1.
         """
         training = DetectronTraining(self, self.model)
         training.begin(seed)
@@ -55,14 +55,14 @@ class DetectronProxy(TrainingSetup):
         return evaluate_stacked(self, thetas, seed, check_budget(budget))
 
     def training(self) -> DetectronTraining:
-        """One training to be led step by step, with a network of its own."""
+        """One training run step by step, with its own network."""
         return DetectronTraining(self, copy.deepcopy(self.model))
 
 
 def from_config(config_file: str, opts: Sequence[Any] = ()) -> DetectronProxy:
-    """The proxy that search_net.py would search with, from its config file and KEY VALUE options.
+    """The proxy that search_net.py would use, from its config file and KEY VALUE options.
 
-    Makes the warm start when its file is missing, and writes nothing else. Raises ``ConfigError``,
+    Makes the warm start if its file is missing, and writes nothing else. Raises ``ConfigError``,
     ``DatasetError`` and ``SplitError`` as search_net.py does.
     """
     cfg = checked_config(config_file, opts, check_train_data, check_problem)
@@ -72,9 +72,9 @@ def from_config(config_file: str, opts: Sequence[Any] = ()) -> DetectronProxy:
 def build_proxy(
     cfg: CfgNode, train_dicts: Pairs, holdout: Pairs, network: nn.Module | None = None
 ) -> DetectronProxy:
-    """The proxy of a search's config at its warm start, which is made when its file is missing.
+    """The proxy of a search's config at its warm start, which is made if its file is missing.
 
-    network: of ``starting_network``, where it has been built already.
+    network: of ``starting_network``, if it has already been built.
     """
     proxy_cfg = proxy_config(cfg)
     model = network or starting_network(proxy_cfg)
@@ -83,21 +83,21 @@ def build_proxy(
 
 
 def proxy_config(cfg: CfgNode) -> CfgNode:
-    """A search's config as its proxies see it: as long as one, and with cross entropy for a loss,
-    whose place the candidate takes."""
+    """A search's config for its proxies: with their length, and cross entropy as the loss that
+    candidates replace."""
     length, loss = cfg.SEARCH.PROXY.MAX_ITER, "cross_entropy"
     return changed(cfg, {"SOLVER.MAX_ITER": length, "MODEL.SEM_SEG_HEAD.LOSS_TYPE": loss})
 
 
 def build_network(cfg: CfgNode) -> Any:
-    """The network with weights drawn from SEED, whoever has drawn from the generators before."""
+    """The network with weights drawn from SEED, whatever the state of the generators."""
     with undisturbed(cfg.MODEL.DEVICE):
         seed_all_rng(cfg.SEED)
         return build_model(cfg)
 
 
 def starting_network(cfg: CfgNode) -> Any:
-    """The network with MODEL.WEIGHTS, if any; what these lack is drawn as in ``build_network``."""
+    """The network with MODEL.WEIGHTS, if any; missing ones are drawn as in ``build_network``."""
     model = build_network(cfg)
     Checkpointer(model).load(cfg.MODEL.WEIGHTS)
     return model

@@ -1,4 +1,4 @@
-"""A search from a config: sets, start, proxy, agent and journal put together."""
+"""A search from a config: it combines data, start weights, proxy, agent and journal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_journal(cfg: CfgNode, resume: bool) -> Journal:
-    """The journal of the search of ``cfg``, new or resumed; raises ``JournalError`` as it does."""
+    """The journal of the search of ``cfg``, new or resumed; may raise ``JournalError``."""
     header = journal_header(cfg)
     path = Path(cfg.OUTPUT_DIR) / "journal.jsonl"
     if resume and not path.parent.is_dir():
@@ -54,13 +54,13 @@ def open_journal(cfg: CfgNode, resume: bool) -> Journal:
 
 
 def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> LossSpec:
-    """Run the search of ``cfg`` as far as ``journal`` does not hold it; returns the found loss.
+    """Run the part of the search of ``cfg`` that is not in ``journal``; returns the found loss.
 
     network: see ``build_proxy``.
 
     Writes split.json, tensorboard/, curves.png, searched_loss.json and identity_loss.json below
-    OUTPUT_DIR. Raises as ``run_search`` does, before it writes a loss: ``NoVerdictError`` when
-    there is none to prefer, ``SearchError`` when too many evaluations failed or were lost.
+    OUTPUT_DIR. Raises as ``run_search`` does, before it writes a loss: ``NoVerdictError`` if none
+    can be preferred, ``SearchError`` if too many evaluations failed or were lost.
     """
     output, space, sets = Path(cfg.OUTPUT_DIR), build_space(cfg), build_sets(cfg)
     rule = {"DATASETS.FOLDER": plain(cfg.DATASETS.FOLDER), "DATASETS.TRAIN": cfg.DATASETS.TRAIN}
@@ -71,7 +71,7 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
     board = TensorBoard(output / "tensorboard", space, reward_objective(cfg).reported)
     with open_executor(cfg, proxy) as executor:
         reference = proxy.reference
-        del proxy  # with workers, nobody needs a network here
+        del proxy  # with workers, no network is needed here
         result = run_search(
             build_agent(cfg, space),
             executor,
@@ -85,8 +85,8 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
 
 
 def _save(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSpec:
-    """Write the found loss, and the unsearched one to compare it with: what the surrogate gains
-    alone, the search has not."""
+    """Write the found loss, and the unsearched one for comparison: its gain is the surrogate's,
+    not the search's."""
     output, space = Path(cfg.OUTPUT_DIR), build_space(cfg)
     spec = found_spec(cfg, result, reference)
     spec.save(output / "searched_loss.json")
@@ -119,7 +119,7 @@ def search_settings(cfg: CfgNode) -> SearchSettings:
 
 
 def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
-    """The agent that SEARCH.AGENT names, at the identity, with the options of its own node."""
+    """The agent that SEARCH.AGENT names, started at the identity, with the options of its node."""
     make = agent_class(cfg.SEARCH.AGENT)
     node = cfg.SEARCH.get(cfg.SEARCH.AGENT.upper(), {})
     options = {key.lower(): value for key, value in node.items()}
@@ -127,7 +127,7 @@ def build_agent(cfg: CfgNode, space: SearchSpace) -> Agent:
 
 
 def journal_header(cfg: CfgNode) -> dict[str, Any]:
-    """Everything the result depends on; a resume with anything else is refused."""
+    """Everything the result depends on; resuming with anything else is refused."""
     return {
         "config": pinned_config(cfg),
         "settings": asdict(search_settings(cfg)),
@@ -139,8 +139,8 @@ def journal_header(cfg: CfgNode) -> dict[str, Any]:
 def pinned_config(cfg: CfgNode) -> dict[str, Any]:
     """The part of a config that a search's result depends on.
 
-    Left out are who evaluates, for another executor may go on with a search, and the options of
-    agents that are not used.
+    Without the executor, since another one may resume the search, and without the options of unused
+    agents.
     """
     others = {name.upper() for name in AGENTS if name != cfg.SEARCH.AGENT} & cfg.SEARCH.keys()
     agents = [f"SEARCH.{name}" for name in others]
@@ -169,7 +169,7 @@ def found_spec(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSp
 
 
 def check_search(cfg: CfgNode) -> None:
-    """Refuse what cannot be searched before any time is spent; ``ValueError`` says why."""
+    """Refuse invalid search settings before any time is spent; ``ValueError`` says why."""
     check_problem(cfg)
     with config_errors("SEARCH.ROUNDS, SAMPLES, MINUTES, SELECTION and HALVINGS"):
         settings = search_settings(cfg)

@@ -1,4 +1,4 @@
-"""What a search config poses: the space of losses, the loss at a theta, the images."""
+"""The problem of a search config: the space of losses, the loss at a theta, the images."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def candidate_spec(
 
 
 def reward_objective(cfg: CfgNode) -> Objective:
-    """What a search rewards: SEARCH.METRIC."""
+    """The reward of a search: SEARCH.METRIC."""
     return Objective.parse(cfg.SEARCH.METRIC)
 
 
 def loss_name(cfg: CfgNode) -> str:
-    """SEARCH.NAME, or a name made of data set, metric and surface."""
+    """SEARCH.NAME, or a name built from data set, metric and surface."""
     dataset = cfg.DATASETS.TRAIN[0].split("_")[0]
     target = str(reward_objective(cfg)).lower()
     parts = (re.sub(r"[^A-Za-z0-9.+-]+", "-", part).strip("-") for part in (dataset, target))
@@ -79,7 +79,7 @@ def build_sets(cfg: CfgNode) -> tuple[Pairs, Pairs]:
 
 
 def check_problem(cfg: CfgNode) -> None:
-    """Refuse what no proxy can be built for; ``ValueError`` says why."""
+    """Refuse settings without a possible proxy; ``ValueError`` says why."""
     if cfg.SEED < 0:
         raise ConfigError("A search needs a fixed seed: set SEED to 0 or more.")
     with config_errors("SEARCH.METRIC, SURROGATE, SURFACE, PIECES, ABSENT, TOLERANCE and NAME"):
@@ -91,7 +91,7 @@ def check_problem(cfg: CfgNode) -> None:
 
 
 def without(cfg: CfgNode, *keys: str) -> dict[str, Any]:
-    """A config as nested dicts of what JSON knows, without these, as "STUDY" and "TEST.SAMPLES"."""
+    """A config as nested dicts of JSON types, without keys such as "STUDY" or "TEST.SAMPLES"."""
     config = plain(cfg)
     for key in keys:
         *sections, name = key.split(".")

@@ -3,7 +3,7 @@
 images.py   image file -> pixels             labels.py              label file -> class indices
 lists.py    list of images -> rows           catalog.py             pairs of files -> catalogs
 splits.py   search set and hold-out set      mapper.py              dict -> tensors
-file_scan.py every file looked at once       verify.py              checks before training starts
+file_scan.py every file checked once           verify.py              checks before training starts
 train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
 neighbours.py frames of films in two parts   report.py              what data sets hold, as text
@@ -29,7 +29,7 @@ from .train_loader import build_train_loader
 from .verify import DatasetError, verify_dataset
 
 DATA_ERRORS = (DatasetError, LabelError, SizeMismatchError)
-"""What reading a data set raises, beside OSError, for a file that is wrong."""
+"""Exceptions, besides OSError, for wrong files of a data set."""
 
 __all__ = [
     "DATA_ERRORS",

@@ -1,7 +1,7 @@
-"""The data sets with a layout of their own: one entry of `SETS` each.
+"""The built-in data sets, each with its own layout: one entry of `SETS` each.
 
-Folders are looked up when a data set is asked for, not when it is registered, so
-DETECTRON2_DATASETS may be set late.
+Folders are looked up when a data set is used, not when it is registered, so DETECTRON2_DATASETS
+may be set late.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DataSet:
     """A data set of several splits.
 
     folder: its name below DETECTRON2_DATASETS. classes: name -> RGB, in the order of the indices.
-    splits: their names in the catalog. load: (folder, split) -> pairs. script: of datasets/, makes
+    splits: their names in the catalog. load: (folder, split) -> pairs. script: in datasets/, makes
     the set or its labels. ignore_label: the value that means "void".
     """
 
@@ -48,7 +48,7 @@ class DataSet:
     ignore_label: int = 255
 
     def pairs(self, split: str) -> Pairs:
-        """The pairs of a split; FileNotFoundError says what was expected, and what makes it."""
+        """The pairs of a split; FileNotFoundError says what was expected, and how to make it."""
         root = datasets_root()
         try:
             return self.load(root / self.folder, split)

@@ -1,4 +1,4 @@
-"""From folders to Detectron2's catalogs: finding pairs of image and label, and registering them.
+"""From folders to Detectron2's catalogs: finding image-label pairs, and registering them.
 
 A pair is {"file_name", "sem_seg_file_name", "image_id"}, as Detectron2's own loaders make it.
 """
@@ -16,7 +16,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from .lists import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_rows, stem_of
 
 Pairs = list[dict[str, Any]]
-LISTED = 10  # files that an error names before it only counts
+LISTED = 10  # number of files that an error lists
 
 
 def datasets_root() -> Path:
@@ -32,7 +32,7 @@ def register(
     colours: Iterable[tuple[int, int, int]],
     ignore_label: int,
 ) -> None:
-    """Enters a data set and its metadata; AssertionError for a name that is taken already.
+    """Registers a data set and its metadata; AssertionError for a name that is already taken.
 
     Args:
         name: the catalog's name, as in cfg.DATASETS.TRAIN.
@@ -53,7 +53,7 @@ def register(
 
 
 def unregister(name: str) -> None:
-    """Takes a name out of both catalogs, if it is there: metadata cannot be set anew."""
+    """Removes a name from both catalogs, if present: metadata cannot be reset."""
     if name in DatasetCatalog.list():
         DatasetCatalog.remove(name)
     if name in MetadataCatalog.list():
@@ -63,7 +63,7 @@ def unregister(name: str) -> None:
 def folder_pairs(images: Path, labels: Path) -> Pairs:
     """Every image of one folder with its label in another, see `files_by_stem`; sorted by stem.
 
-    Raises: as `files_by_stem`, and FileNotFoundError for an image or a label without partner.
+    Raises: as `files_by_stem`, and FileNotFoundError for an image or a label without counterpart.
     """
     return pair_up(*files_by_stem(images, labels))
 
@@ -71,9 +71,9 @@ def folder_pairs(images: Path, labels: Path) -> Pairs:
 def files_by_stem(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """The images of one folder and the labels of another, both by the stem of the image.
 
-    A label has the stem of its image. If no label has that of an image, what all images have in
-    common at the begin or the end is left out, and so for the labels, as far as it ends at one of
-    ``._- ``: img_7_sat.jpg and gt_7_mask.png are a pair.
+    A label has the stem of its image. If no stems match, the common prefix and suffix of all images
+    are ignored, and those of all labels, up to one of ``._- ``: img_7_sat.jpg and gt_7_mask.png
+    are a pair.
 
     Raises:
         FileNotFoundError: a folder is missing or empty.
@@ -88,13 +88,13 @@ def files_by_stem(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str
 
 
 def files_by_key(folder: Path, pattern: str, end: str) -> dict[str, Path]:
-    """The files that match `pattern` by name without `end`; hidden ones are left out."""
+    """The files matching `pattern`, by name without `end`; hidden ones are skipped."""
     paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
     return {path.name.removesuffix(end): path for path in paths}
 
 
 def _own_parts(stems: Collection[str]) -> dict[str, str]:
-    """Of each stem what is left without the begin and the end that all have in common."""
+    """Each stem without the prefix and suffix that all have in common."""
     own = list(stems)
     for _ in "begin", "end":
         common = os.path.commonprefix(own)  # noqa: RUF071  (of characters)
@@ -106,7 +106,7 @@ def _own_parts(stems: Collection[str]) -> dict[str, str]:
 def pair_up(images: Mapping[str, Path], labels: Mapping[str, Path]) -> Pairs:
     """Pairs of equal key, sorted by it; the keys become the image ids.
 
-    FileNotFoundError: an image or a label has no partner.
+    FileNotFoundError: an image or a label has no counterpart.
     """
     if lonely := unpaired(images, labels):
         raise FileNotFoundError(f"{len(lonely)} images and labels do not pair up: {some(lonely)}")
@@ -133,15 +133,15 @@ def pairs_of_list(path: Path, images: Path, labels: Path, root: Path) -> Pairs:
 
     Args:
         path: the list, see `lists.read_rows`.
-        images, labels: folders of what the list names without a folder; suffixes are found.
-        root: what rows with folders, such as /JPEGImages/x.jpg, are relative to.
+        images, labels: folders of files that the list names without a folder; any suffix matches.
+        root: the folder that rows with folders, such as /JPEGImages/x.jpg, are relative to.
 
     Returns:
-        The pairs. A file that is not there is named as the list has it, or as x.jpg and x.png.
+        The pairs. A missing file keeps its name from the list, or x.jpg and x.png.
 
     Raises:
         FileNotFoundError: no list, or one of the folders is missing or empty.
-        ListError: an unfit list, or a ValueError: two files of one stem.
+        ListError: an invalid list; ValueError: two files with one stem.
     """
     image_files, label_files = files_by_stem(images, labels)
     pairs = []
@@ -158,7 +158,7 @@ def pairs_of_list(path: Path, images: Path, labels: Path, root: Path) -> Pairs:
 
 
 def _file(name: str, suffix: str, folder: Path, files: Mapping[str, Path], root: Path) -> Path:
-    """The file that a list means; `suffix`: of one that is named without and is not there."""
+    """The file that a list names; `suffix`: for a missing one that is named without suffix."""
     if "/" in name:
         below = root / name.lstrip("/")
         return Path(name) if not below.exists() and Path(name).is_file() else below
@@ -192,6 +192,6 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def some(items: Sequence[Any]) -> str:
-    """The first items of a list as text, and how many more there are."""
+    """The first items of a list as text, and the number of the others."""
     more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
     return ", ".join(str(item) for item in items[:LISTED]) + more

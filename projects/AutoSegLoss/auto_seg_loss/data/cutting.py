@@ -1,4 +1,4 @@
-"""A set cut into parts by groups, with the share of each class that each part is due.
+"""Splitting a set into parts by groups, stratified by class.
 
 Letters: P parts; U units, groups of images or single ones; C classes.
 """
@@ -28,11 +28,11 @@ def cut(
 
     Args:
         dicts: the set.
-        classes: of each image, the classes in it.
-        shares: (P,) > 0, of the images, and of those that hold a class; sum 1. No part is empty.
-        seed: of the order in which units are dealt.
+        classes: the classes in each image.
+        shares: (P,) > 0, of the images, and of those with each class; sum 1. No part is empty.
+        seed: of the order in which units are assigned.
         groups: regular expression, see `group_of`; the images of a group stay together. "" for
-            single images, which must not be frames of films then.
+            single images, which then must not be frames of films.
 
     Returns:
         P lists, each sorted by file name.
@@ -66,8 +66,8 @@ def _deal(sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np
     """(U,) the part of each unit, by iterative stratification.
 
     K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the stratification of multi-label data", ECML PKDD
-    2011: the units that hold the rarest class are dealt first, each to the part that lacks most of
-    it. So a class comes into the part of the largest share before it comes into any other.
+    2011: the units with the rarest class are assigned first, each to the part that lacks most of
+    it. So a class reaches the part with the largest share before any other.
 
     Args:
         sizes: (U, 1 + C) images of each unit, and of these with each class.
@@ -88,7 +88,7 @@ def _deal(sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np
 
 
 def _rarest(sizes: NDArray[np.float64]) -> int:
-    """The column of the class that fewest images of (U, 1 + C) hold; 0 if there is none."""
+    """The column of the class in the fewest images of (U, 1 + C); 0 if there is none."""
     images = sizes[:, 1:].sum(0)
     seen = np.flatnonzero(images)
     return 1 + int(seen[np.argmin(images[seen])]) if seen.size else 0
@@ -104,8 +104,8 @@ def _units(dicts: Pairs, groups: str) -> list[list[int]]:
 
 
 def groups_of(dicts: Pairs, groups: str) -> list[str]:
-    """The group of each image: what the first bracket of the regular expression finds in its name
-    without folder, or the whole expression if it has none.
+    """The group of each image: the match of the first parenthesised group of the regular expression
+    in its name without folder, or of the whole expression if it has none.
 
     ConfigError: an image in whose name nothing is found, or no regular expression.
     """

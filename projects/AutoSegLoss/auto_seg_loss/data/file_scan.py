@@ -1,7 +1,7 @@
-"""Every file of a data set looked at once: in parallel, and what was seen is kept.
+"""Checking every file of a data set once: in parallel, with cached results.
 
-What was seen lies in the user's cache folder, one file per folder of the data set. It counts for as
-long as length and time of change of a file stay. Letters: H, W size in pixels.
+The results are in the user's cache folder, one file per folder of the data set. They are valid as
+long as length and modification time of a file stay the same. Letters: H, W size in pixels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Seen:
-    """What a file holds. counts: pixels of each value of a label, as in the file; {} for images."""
+    """A file's content. counts: pixels of each value of a label, as in the file; {} for images."""
 
     height: int
     width: int
@@ -37,12 +37,12 @@ class Seen:
 
 
 Kept = dict[str, tuple[int, int, Seen]]
-"""By name: length in bytes, time of change, and what was seen then."""
+"""By name: length in bytes, modification time, and the result for these."""
 _KEPT = TypeAdapter(Kept)
 
 
 def look_at_images(paths: Sequence[str]) -> dict[str, Seen | str]:
-    """What each image is like, or what is wrong with it, by path; see `images.check_image`."""
+    """The content of each image, or what is wrong with it, by path; see `images.check_image`."""
     return _look_at(paths, lambda path: Seen(*check_image(path), {}), "images")
 
 
@@ -86,8 +86,8 @@ def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> di
         fresh[folder][name] = (*stamp, seen)
         return seen
 
-    with ThreadPoolExecutor() as pool:  # decoding lets go of Python's lock
-        work = tqdm(pool.map(once, paths), f"{kind} looked at", len(paths), disable=None, delay=2)
+    with ThreadPoolExecutor() as pool:  # decoding releases the GIL
+        work = tqdm(pool.map(once, paths), f"{kind} checked", len(paths), disable=None, delay=2)
         found = dict(zip(paths, work, strict=True))
     for folder, new in fresh.items():
         if new:
@@ -96,7 +96,7 @@ def _look_at(paths: Sequence[str], look: Callable[[str], Seen], kind: str) -> di
 
 
 def _read(folder: str, kind: str) -> Kept:
-    """What is kept of a folder; {} where there is nothing, or nothing that can be read."""
+    """The cached results of a folder; {} if there are none, or none that can be read."""
     try:
         return _KEPT.validate_json(_place(folder, kind).read_bytes())
     except (OSError, ValueError):
@@ -110,7 +110,7 @@ def _write(folder: str, kind: str, kept: Kept) -> None:
         with replacing(place) as partial:
             partial.write_bytes(_KEPT.dump_json(kept))
     except OSError as error:
-        logger.warning("looks at %s cannot be kept, the next run takes as long: %s", folder, error)
+        logger.warning("cannot cache %s, so the next run takes as long: %s", folder, error)
 
 
 def _place(folder: str, kind: str) -> Path:

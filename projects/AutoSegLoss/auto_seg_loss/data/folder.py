@@ -1,4 +1,4 @@
-"""Any folder of images, and one of labels, as a data set: the keys DATASETS.FOLDER."""
+"""Any folder of images and one of labels as a data set: the keys DATASETS.FOLDER."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ CLASSES_FILE = "classes.txt"
 
 @dataclass(frozen=True)
 class Folder:
-    """Equal ones hold the same. keys: DATASETS.FOLDER. palette: INPUT.LABEL_PALETTE."""
+    """Equal folders hold the same data. keys: DATASETS.FOLDER. palette: INPUT.LABEL_PALETTE."""
 
     keys: CfgNode
     palette: Palette
 
     @classmethod
     def of(cls, cfg: CfgNode) -> Folder:
-        """What a config says; ValueError for an unfit palette."""
+        """The folder of a config; ValueError for an invalid palette."""
         check_palette(cfg.INPUT.LABEL_PALETTE)
         return cls(cfg.DATASETS.FOLDER.clone(), [list(row) for row in cfg.INPUT.LABEL_PALETTE])
 
     @property
     def places(self) -> tuple[Path, Path]:
-        """Where images and labels are; FileNotFoundError for what is no directory."""
+        """The folders of images and labels; FileNotFoundError unless they are directories."""
         root = datasets_root()
         for key in ("IMAGES", "LABELS"):
             path = self.keys[key]
@@ -62,7 +62,7 @@ class Folder:
         return root / self.keys.IMAGES, root / self.keys.LABELS
 
     def all_pairs(self) -> Pairs:
-        """Every image that has a label, sorted by stem; a warning counts files without partner."""
+        """All images with a label, sorted by stem; a warning counts files without counterpart."""
         images, labels = files_by_stem(*self.places)
         pairs = [make_pair(s, images[s], labels[s]) for s in sorted(images) if s in labels]
         if not pairs:
@@ -79,8 +79,8 @@ class Folder:
     def part(self, name: str) -> Pairs:
         """The pairs of "train", "holdout" or "test".
 
-        Parts without a list are cut from the list of "train" or, where there is none, from the
-        images that no list names. ValueError: it cannot be cut so. SplitError: a group is in two.
+        Parts without a list are split from the list of "train" or, without that, from the images in
+        no list. ValueError: it cannot be split. SplitError: a group is in two parts.
         """
         root, (images, labels) = datasets_root(), self.places
         parts = {
@@ -122,7 +122,7 @@ class Folder:
         """CLASSES, else the lines of classes.txt beside labels or images, else "0", "1", … up to
         the highest value of the labels or of INPUT.LABEL_PALETTE.
 
-        LabelError: the labels are to tell, and one cannot be read. ValueError: a name twice, or
+        LabelError: the labels decide, and one cannot be read. ValueError: a duplicate name, or
         without names most values up to the highest never occur.
         """
         names = [*map(str, self.keys.CLASSES)] or self._names_in_file()
@@ -131,7 +131,7 @@ class Folder:
         return names or [str(value) for value in range(self._count_classes())]
 
     def _count_classes(self) -> int:
-        """One more than the highest value; a stray one would make classes that never occur."""
+        """One more than the highest value; a stray value would make classes that never occur."""
         values = self._values()
         count = 1 + max(values, default=0)
         if count > 2 * max(len(values), 1):
@@ -164,8 +164,8 @@ def register_folder(cfg: CfgNode) -> None:
     """Registers <NAME>_sem_seg_{train,holdout,test} if DATASETS.FOLDER names a folder.
 
     Raises:
-        ValueError: NAME has been registered with other keys in this process; bad values.
-        OSError: class names must come from files that are not there.
+        ValueError: NAME has been registered with other keys in this process; invalid values.
+        OSError: files needed for class names are missing.
     """
     if not cfg.DATASETS.FOLDER.IMAGES:
         return

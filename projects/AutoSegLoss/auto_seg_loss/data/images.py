@@ -1,7 +1,7 @@
 """Image files to pixels: 8 bits as Detectron2 reads them, 16 bits scaled, anything else refused.
 
-Detectron2 alone clips every level above 255 of a 16 bit grey image, which makes it white, and shows
-float images black.
+Detectron2 itself clips all levels above 255 of a 16-bit grey image, which makes it white, and reads
+float images as black.
 
 Letters: H, W size of the image in pixels.
 """
@@ -18,16 +18,16 @@ from PIL import Image, ImageOps
 
 from .labels import named_errors
 
-ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the image by a quarter
+ORIENTATION = 0x0112  # EXIF tag; 5 to 8 rotate the image by 90 degrees
 TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}  # how a complete file ends
 WIDE_FORMATS = ("PNG", "PPM")  # mode I is 16 bits in these, 32 bits in others
 
 
 def read_image(path: str, channels: str) -> np.ndarray:
-    """Reads an image, turned as its EXIF tag says.
+    """Reads an image, rotated as its EXIF tag says.
 
-    8 bits per channel stay as they are. Of 16 bits the upper 8 are taken: level // 256, whatever
-    the image holds, so that images remain comparable. (Pillow does so with 16 bit colours.)
+    8 bits per channel are unchanged. Of 16 bits the upper 8 are used: level // 256, whatever
+    the image holds, so that images remain comparable. (Pillow does so with 16-bit colours.)
 
     Args:
         path: the file.
@@ -37,7 +37,7 @@ def read_image(path: str, channels: str) -> np.ndarray:
         (H, W, 3) uint8 for "BGR" and "RGB".
 
     Raises:
-        OSError: the file is missing, unreadable, or of floats or 32 bits, whose range is unknown.
+        OSError: the file is missing, unreadable, or has floats or 32 bits, whose range is unknown.
     """
     with named_errors("image", path), PathManager.open(path, "rb") as file:
         with Image.open(file) as picture:
@@ -50,7 +50,7 @@ def read_image(path: str, channels: str) -> np.ndarray:
 
 
 def check_image(path: str) -> tuple[int, int]:
-    """(H, W) of an image as `read_image` gives it; raises as that does.
+    """(H, W) of an image as `read_image` returns it; raises as that does.
 
     Only the header and the file's end are read; a file with an unusual end is decoded to be sure.
     """
@@ -79,11 +79,11 @@ def _check_levels(picture: Image.Image) -> None:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """(H, W) of an open file, turned as its EXIF tag says."""
+    """(H, W) of an open file, rotated as its EXIF tag says."""
     width, height = picture.size
     try:
         turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    except Exception:  # as Detectron2 does: an image with a damaged tag is read unturned
+    except Exception:  # as Detectron2 does: an image with a damaged tag is not rotated
         turned = False
     return (width, height) if turned else (height, width)
 

@@ -1,4 +1,4 @@
-"""Label files to class indices: the only place that knows how labels lie in files.
+"""Label files to class indices: the only module that knows how files store labels.
 
 Letters: H, W size of the label in pixels; C number of classes.
 """
@@ -16,9 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from .catalog import some
 
-# What a pixel holds: an index into a palette (P), a level (L, 1), or a 16 bit number (I, I;16).
+# Pixel types: an index into a palette (P), a level (L, 1), or a 16-bit number (I, I;16).
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
-# Formats whose compression may change values: a class would turn into its neighbours by number.
+# Formats whose compression may change values: a class index would become a neighbouring one.
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 REMEDY = (
     "correct the file, the data set's stuff_classes or its ignore_label; for coloured labels, or "
@@ -28,7 +28,7 @@ Palette = Sequence[Sequence[int]]  # rows [R, G, B, value]
 
 
 class LabelError(ValueError):
-    """A label file that does not hold class indices, or holds indices of no class."""
+    """A label file that does not hold class indices, or holds unknown ones."""
 
 
 def read_label(
@@ -41,11 +41,11 @@ def read_label(
 ) -> np.ndarray:
     """Reads a label map.
 
-    Palette files give their indices (asking for grey levels, as is often done, would give the
+    Palette files give their indices (converting to grey levels, as is often done, would give the
     brightness of the palette's colours), grey files of 8 or 16 bits their levels.
 
     Args:
-        path: an image file of one number per pixel, or of colours if `palette` is given; of a
+        path: an image file with one number per pixel, or with colours if `palette` is given, in a
             lossless format, usually PNG.
         num_classes: C; valid classes are 0 .. C-1.
         ignore_label: the value that means "void" in the file, 11 in CamVid and 255 in VOC.
@@ -57,7 +57,7 @@ def read_label(
 
     Raises:
         LabelError: see `read_values`; or a value that is neither class nor void.
-        ValueError: an unfit `ignore_value`.
+        ValueError: an invalid `ignore_value`.
         OSError: the file is missing or unreadable.
     """
     check_ignore_value(num_classes, ignore_value)
@@ -73,7 +73,7 @@ def read_label(
 
 
 def unfit_values(values: Iterable[int], num_classes: int, ignore_label: int) -> str:
-    """The words for label values that are neither a class nor void; "" if there are none."""
+    """A message about label values that are neither a class nor void; "" if there are none."""
     wrong = sorted(v for v in values if not 0 <= v < num_classes and v != ignore_label)
     if not wrong:
         return ""
@@ -93,15 +93,15 @@ def check_ignore_value(num_classes: int, ignore_value: int) -> None:
 
 
 def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarray:
-    """(H, W) integers: what a label file says about each pixel, before classes are checked.
+    """(H, W) integers: the values of a label file, before classes are checked.
 
-    Without `palette` the file's indices or levels. With it every file holds colours, those of a
-    palette file and grey ones too: rows of [R, G, B, value] say what each stands for, a class or
-    the ignore label. The format is that of the bytes; the file's suffix is not looked at.
+    Without `palette` the file's indices or levels. With it every file holds colours, including
+    palette files and grey ones: rows of [R, G, B, value] map each colour to a class or the ignore
+    label. The format is detected from the bytes, not from the file's suffix.
 
     Raises:
         LabelError: a lossy format; colours without `palette`; a colour that `palette` lacks.
-        ValueError: an unfit `palette`, see `check_palette`.
+        ValueError: an invalid `palette`, see `check_palette`.
         OSError: the file is missing or unreadable.
     """
     name, table = os.fspath(path), _table(tuple(tuple(row) for row in palette))
@@ -125,7 +125,7 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
 
 @contextmanager
 def named_errors(kind: str, path: str) -> Iterator[None]:
-    """Whatever Pillow raises for a damaged file becomes an OSError that names kind and file."""
+    """Convert any Pillow error for a damaged file to an OSError that names kind and file."""
     try:
         yield
     except (FileNotFoundError, LabelError):
@@ -137,7 +137,7 @@ def named_errors(kind: str, path: str) -> Iterator[None]:
 
 
 def check_palette(palette: Palette) -> None:
-    """Raises ValueError unless rows are [R, G, B, value] of whole numbers and colours differ.
+    """Raises ValueError unless rows are integers [R, G, B, value] with unique colours.
 
     R, G, B: 0 .. 255. value: 0 or more, a class or the ignore label.
     """

@@ -1,4 +1,4 @@
-"""Lists of images: text files with one row per image, as people have them."""
+"""Lists of images: text files with one row per image, in the usual formats."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class ListError(ValueError):
-    """A list that cannot be read in one way only; the message names file and line."""
+    """A list that is invalid or ambiguous; the message names file and line."""
 
 
 class Row(NamedTuple):
-    """An image as a list names it, "x", "x.jpg" or "/JPEGImages/x.jpg"; label: likewise, or ""."""
+    """An image as named in a list, "x", "x.jpg" or "/JPEGImages/x.jpg"; label: likewise, or ""."""
 
     image: str
     label: str = ""
@@ -30,17 +30,17 @@ class Row(NamedTuple):
 def read_rows(path: Path, known: Container[str]) -> list[Row]:
     """The rows of a list, in its order.
 
-    UTF-8 or UTF-16, lines may end as on any system, blank ones are skipped. A row is an image's
-    name, with or without folder and suffix, or an image and its label (x.jpg x.png) with blanks,
-    a comma or a semicolon between them.
+    UTF-8 or UTF-16, any line endings; blank lines are skipped. A row is an image's name, with or
+    without folder and suffix, or an image and its label (x.jpg x.png), separated by blanks, a
+    comma or a semicolon.
 
     Args:
         path: the list.
-        known: stems of the images that there are; tells a name with spaces from two columns.
+        known: stems of existing images, to distinguish a name with spaces from two columns.
 
     Raises:
         ListError: a row that is none of these, an image that is listed twice, no row at all, or
-            bytes that are no text.
+            bytes that are not text.
         FileNotFoundError: there is no such file.
     """
     rows: dict[str, Row] = {}
@@ -81,7 +81,7 @@ def _row(text: str, known: Container[str]) -> Row | None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines that are not blank, without blanks at their ends; errors as of ``read_text``."""
+    """The stripped lines that are not blank; errors as of ``read_text``."""
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 

@@ -2,8 +2,8 @@
 
 Letters: H, W size after the augmentations, px; C number of classes.
 
-Why not detectron2.data.DatasetMapper: it reads labels as grey levels, so a palette PNG turns into
-the brightness of its colours, and it leaves a data set's own void value as it is.
+Why not detectron2.data.DatasetMapper: it reads labels as grey levels, so a palette PNG becomes the
+brightness of its colours, and it does not convert a data set's own void value.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ from .labels import read_label
 class SemSegMapper:
     """Reads, augments and tensorises one image and, for training, its label.
 
-    Called with a data set dict ("file_name", "sem_seg_file_name", …), which stays untouched, it
+    Called with a data set dict ("file_name", "sem_seg_file_name", …), which it does not change, it
     returns a copy with
 
         image    (3, H, W) uint8, 0..255, channels as INPUT.FORMAT says
         sem_seg  (H, W) int64, 0..C-1 or the ignore value; in training, and of centre crops
         height, width  of the file, before augmentation; of centre crops their own
 
-    The ignore value is MODEL.SEM_SEG_HEAD.IGNORE_VALUE in training, and 255 else. Images smaller
-    than the crop stay smaller: the model pads the batch, images with zeros and labels with its
-    ignore value.
+    The ignore value is MODEL.SEM_SEG_HEAD.IGNORE_VALUE in training, else 255. Images smaller than
+    the crop stay smaller: the model pads the batch, images with zeros and labels with its ignore
+    value.
 
     INPUT.CACHE keeps decoded files in memory, so that many short trainings in one process decode
-    each once. The store is shared by all mappers of the process and bounded by the data set: 4
-    bytes a pixel, 480x360 pixels x 367 images = 250 MB. Each worker process of a loader has its own
-    and loses it when the loader ends; so it pays with DATALOADER.NUM_WORKERS 0. Files must not
+    each file once. The cache is shared by all mappers of the process and bounded by the data set: 4
+    bytes per pixel, 480x360 pixels x 367 images = 250 MB. Each worker process of a loader has its
+    own and loses it when the loader ends, so it helps with DATALOADER.NUM_WORKERS 0. Files must not
     change meanwhile.
     """
 
     def __init__(self, cfg: CfgNode, is_train: bool = True, crop: int = 0):
         """
         Args:
-            cfg: INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE are read; for a crop
-                SEARCH.HOLDOUT.DATASETS, too.
+            cfg: INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE are read; for a crop also
+                SEARCH.HOLDOUT.DATASETS.
             is_train: augment as in training, and read labels.
-            crop: side of a centre crop in inference, which is what the model's output and the truth
-                are compared on; 0 is none.
+            crop: side of a centre crop in inference, on which the model's output and the ground
+                truth are compared; 0 is none.
         """
         augmentations = build_augmentations(cfg, is_train, crop)
         self._augmentations = T.AugmentationList(augmentations)
         self._format, self._cache, self._crop = cfg.INPUT.FORMAT, cfg.INPUT.CACHE, crop
         self._labelled = is_train or crop > 0
         self._rule: dict[str, Any] = {}
-        if self._labelled:  # centre crops are of the hold-out
+        if self._labelled:  # only the hold-out has centre crops
             held_out = () if is_train else cfg.SEARCH.HOLDOUT.DATASETS
             void = cfg.MODEL.SEM_SEG_HEAD.IGNORE_VALUE if is_train else 255
             self._rule = label_rule(cfg, held_out or cfg.DATASETS.TRAIN, void)
@@ -67,7 +67,7 @@ class SemSegMapper:
         logging.getLogger(__name__).info("Augmentations used in %s: %s", mode, augmentations)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        """See the class. Raises OSError on unreadable files, ValueError on unfit labels."""
+        """See the class. Raises OSError on unreadable files, ValueError on invalid labels."""
         result, label = dict(dataset_dict), None
         image = self._read(read_image, result["file_name"], self._format)
         utils.check_image_size(result, image)  # also fills in height and width
@@ -90,12 +90,12 @@ class SemSegMapper:
 @cache
 def _kept(read: Callable[..., np.ndarray], *arguments: Any, **keywords: Any) -> np.ndarray:
     array = read(*arguments, **keywords)
-    array.flags.writeable = False  # an augmentation in place would spoil it for everyone
+    array.flags.writeable = False  # an in-place augmentation would change the cache
     return array
 
 
 class CenterCrop(T.Augmentation):
-    """The middle `size` x `size` pixels, or as many as there are; Detectron2 has random ones."""
+    """The central `size` x `size` pixels, or as many as there are; Detectron2's crop is random."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -129,12 +129,12 @@ def build_augmentations(cfg: CfgNode, is_train: bool, crop: int = 0) -> list[T.A
 def build_mapper(
     cfg: CfgNode, is_train: bool, crop: int = 0, dicts: Sequence[dict[str, Any]] = ()
 ) -> Callable[[dict[str, Any]], Any]:
-    """What makes records into the inputs of the network of MODEL.META_ARCHITECTURE.
+    """The mapper from records to the inputs of the network of MODEL.META_ARCHITECTURE.
 
-    crop: side of a centre crop in inference; 0 is none. dicts: the records to come, if known.
+    crop: side of a centre crop in inference; 0 is none. dicts: the records to map, if known.
     """
     if cfg.MODEL.META_ARCHITECTURE == "FrozenFeatures":
-        from auto_seg_loss.features.mapper import FeatureMapper  # which reads labels as this does
+        from auto_seg_loss.features.mapper import FeatureMapper  # reads labels in the same way
 
         return FeatureMapper(cfg, is_train, crop, dicts)
     return SemSegMapper(cfg, is_train, crop)

@@ -1,5 +1,5 @@
-"""Whether neighbouring images lie in different parts of a set and look alike, as frames of a film
-do: then a network is scored on what it was trained on."""
+"""Whether neighbouring images in different parts of a set look alike, like frames of a film: then a
+network is scored on what it was trained on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from PIL import Image
 from .catalog import Pairs
 from .images import read_image
 
-SIDE = 16  # of the thumbnails that are compared, in pixels
+SIDE = 16  # of the compared thumbnails, in pixels
 LOOKED_AT = 60  # pairs at most: half a second
-ENOUGH = 10  # pairs at least, for a judgement
+ENOUGH = 10  # pairs at least, for a verdict
 ALIKE = 0.3  # share of pairs; CamVid's films have 0.47 to 1, photographs and cracks 0.03 to 0.1
 
 
 def alike_neighbours(parts: Mapping[str, Pairs]) -> str:
-    """The words for neighbours in file names that look alike across parts; "" if they do not.
+    """A warning about neighbouring files that look alike across parts; "" if they do not.
 
     Neighbours are alike if they differ by less than half the median of all pairs of images, apart
-    from brightness and tint. At most 60 neighbours are looked at, spread over the set.
+    from brightness and tint. At most 60 neighbours are compared, spread over the set.
     """
     part_of = {item["file_name"]: part for part, pairs in parts.items() for item in pairs}
     paths = sorted(part_of, key=lambda path: (os.path.basename(path), path))

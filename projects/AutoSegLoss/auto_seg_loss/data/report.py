@@ -1,4 +1,4 @@
-"""What a person wants to know about data before training, as text. H, W: pixels."""
+"""A text report about data, to read before training. H, W: pixels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .verify import Labels, look_at_data
 
 
 def data_report(cfg: CfgNode) -> str:
-    """Sizes, shares of the classes and of void, classes that never occur and odd values of all
+    """Sizes, shares of the classes and of void, classes that never occur and wrong values of all
     data sets of a config; files of DATASETS.FOLDER that are left out; alike images in two parts.
 
-    ``DatasetError``: files are missing, damaged or of unequal sizes.
+    ``DatasetError``: files are missing, damaged or differ in size.
     """
     sets = {name: look_at_data(cfg, name) for name in data_sets(cfg)}
     tables = [
@@ -52,7 +52,7 @@ def _left_out(cfg: CfgNode) -> str:
 
 
 def summary(sets: Mapping[str, Labels], class_names: Sequence[str], ignore_label: int) -> str:
-    """Sizes, one histogram of the classes for all sets side by side, and what is odd.
+    """Sizes, one class histogram for all sets side by side, and anomalies.
 
     Args:
         sets: by name, such as "msrc_sem_seg_train"; see `verify.verify_dataset`.
@@ -88,7 +88,7 @@ class _Histogram:
         return percent, self._images[value]
 
     def head(self) -> str:
-        """Number, sizes from the smallest to the largest area, and void."""
+        """Number, smallest and largest size by area, and void."""
         sizes = {(seen.height, seen.width) for seen in self._labels.values()}
         ordered = sorted(sizes, key=lambda size: size[0] * size[1])
         ends = " to ".join(f"{height}x{width}" for height, width in ordered[:1] + ordered[1:][-1:])

@@ -1,7 +1,7 @@
-"""The search set and the hold-out set, carved from the training images; the guard of the test set.
+"""Splitting the search set and the hold-out set from the training images; protecting the test set.
 
-A search trains on the first and is rewarded on the second; the test set must meet neither, or the
-reported score has been searched for.
+A search trains on the first and is rewarded on the second; the test set must overlap neither, or
+the search would have optimised the reported score.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class SplitError(ValueError):
 
 
 def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pairs, Pairs]:
-    """Cuts a set in two, by blocks of consecutive images; equal arguments give equal halves.
+    """Splits a set in two, by blocks of consecutive images; equal arguments give equal results.
 
     Consecutive means sorted by file name. In a film (CamVid) neighbouring frames are nearly equal:
-    with single images held out, the hold-out set would test memory. A block of a few seconds
-    leaves only its two ends next to training images.
+    with single images held out, the hold-out set would test memory. With blocks of a few seconds
+    only their two ends are next to training images.
 
     Args:
         dicts: the set; its order does not matter.
@@ -77,11 +77,11 @@ def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
 
 
 def split_lists(search: Pairs, holdout: Pairs, rule: dict[str, Any]) -> dict[str, Any]:
-    """The split image by image, to be written beside a run: `split_record` with both lists.
+    """The split image by image, for the folder of a run: `split_record` with both lists.
 
     Args:
         search, holdout: the two sets.
-        rule: what they were carved by, plain JSON types; kept as it is.
+        rule: how they were split, plain JSON types; stored unchanged.
     """
     return {"rule": rule, **split_record(search, holdout), "search_names": _names(search)}
 
@@ -110,7 +110,7 @@ def _names(dicts: Pairs) -> list[str]:
 
 
 def files_digest(dicts: Pairs) -> str:
-    """sha256 of the names and lengths of images and labels: tells other files of the same names."""
+    """sha256 of the names and lengths of images and labels: detects replaced files."""
     paths = [item[key] for item in dicts for key in FILE_KEYS if item.get(key)]
     lines = [f"{os.path.basename(path)} {os.path.getsize(path)}" for path in paths]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Batches of a training, endless, which can begin at any batch without reading those before it."""
+"""Endless batches for training, which can start at any batch without reading earlier ones."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from .images import image_size
 from .mapper import build_mapper
 
 Place = tuple[int, int]
-"""Of an image in the batches of a process: its number there, and its index in the data set."""
+"""Place of an image in a process's batches: its number, and its index in the data set."""
 
 
 @dataclass
 class TrainLoader:
     """Detectron2's shuffled, endless batches of mapped records, lists of ``batch_size``.
 
-    Which images make a batch depends on ``seed`` and the number of processes alone, and ``start``
-    is the batch that iterating begins with: a training that goes on skips indices, not images.
-    Detectron2's own loader deals the indices out to its workers, so batches would change with the
-    number of workers, and begin anew with each iterator.
+    The images of a batch depend only on ``seed`` and the number of processes, and ``start`` is the
+    first batch of the iteration: a resumed training skips indices, not images. Detectron2's own
+    loader distributes the indices to its workers, so batches would change with the number of
+    workers, and restart with each iterator.
 
-    Without workers augmentations draw from the global generators, whose states a training keeps.
-    Workers read ahead, so their states at a checkpoint mean nothing: a worker seeds its generators
-    for each image from ``seed`` and the image's place.
+    Without workers augmentations draw from the global generators, whose states a training saves.
+    Workers read ahead, so their states at a checkpoint are meaningless: a worker seeds its
+    generators for each image from ``seed`` and the image's place.
 
     Args:
         dicts: records of the data set.
-        mapper: record -> what a batch holds.
+        mapper: record -> item of a batch.
         batch_size: images per batch of this process.
         seed: of the order; equal in all processes.
-        grouped: an image is batched with images of its kind, wider than high or not.
+        grouped: batch wide images with wide ones, and high images with high ones.
         workers: processes that read and augment; 0 for this one.
         start: batches to skip.
     """
@@ -55,14 +55,14 @@ class TrainLoader:
     start: int = 0
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        """Nothing is read, and no worker started, before the first batch is asked for."""
+        """Nothing is read, and no worker started, before the first batch is requested."""
         records = MapDataset(DatasetFromList(self.dicts, copy=False), self.mapper)
         yield from DataLoader(
             _Placed(records, self.seed),
             batch_sampler=islice(self._places(), self.start, None),
             num_workers=self.workers,
             collate_fn=list,
-            generator=torch.Generator(),  # else the loader draws from the training's
+            generator=torch.Generator(),  # else the loader draws from the training's generator
         )
 
     def _places(self) -> Iterator[list[Place]]:
@@ -77,7 +77,7 @@ class TrainLoader:
 
 
 class _Placed(Dataset[Any]):
-    """A data set by place."""
+    """A data set indexed by ``Place``."""
 
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
         self._dataset, self._key = dataset, (seed, comm.get_rank())
@@ -93,8 +93,8 @@ class _Placed(Dataset[Any]):
 def build_train_loader(cfg: CfgNode, dicts: list[dict[str, Any]] | None = None) -> TrainLoader:
     """Loader of SOLVER, DATALOADER and INPUT over ``dicts``, or DATASETS.TRAIN when None.
 
-    Draws the order's seed, the same in all processes. ValueError: SOLVER.IMS_PER_BATCH cannot be
-    shared evenly among the processes, or another sampler than the one there is.
+    Draws the seed of the order, the same in all processes. ValueError: SOLVER.IMS_PER_BATCH is not
+    a multiple of the number of processes, or an unknown sampler.
     """
     batch_size, rest = divmod(cfg.SOLVER.IMS_PER_BATCH, comm.get_world_size())
     if rest:

@@ -1,4 +1,4 @@
-"""Checks before training starts: a run of hours must not end at a missing file or a wrong label.
+"""Checks before training: a run of hours must not fail on a missing file or a wrong label.
 
 Letters: H, W image size in pixels; C number of classes.
 """
@@ -20,7 +20,7 @@ from .images import read_image
 from .labels import REMEDY, Palette, check_palette, unfit_values
 
 Labels = dict[str, Seen]
-DARK = 16  # the levels below are those of images of 12 bits and less that lie in files of 16
+DARK = 16  # lower levels are from images of 12 bits or less in 16-bit files
 
 
 class DatasetError(ValueError):
@@ -28,9 +28,9 @@ class DatasetError(ValueError):
 
 
 def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
-    """Looks at every image and label: it exists, opens, is complete, and the two are of equal size.
+    """Checks every image and label: it exists, opens, is complete, and the two have equal size.
 
-    Labels are decoded, of images only headers and file ends are read. See file_scan.py.
+    Labels are decoded; of images only headers and file ends are read. See file_scan.py.
 
     Args:
         name: of the data set, for the message.
@@ -38,10 +38,10 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
         palette: INPUT.LABEL_PALETTE.
 
     Returns:
-        What the labels hold, by path.
+        The content of the labels, by path.
 
     Raises:
-        DatasetError: all problems in one; the first ten in words.
+        DatasetError: all problems in one error; it lists the first ten.
     """
     if not dicts:
         raise DatasetError(f"data set {name!r} has no images")
@@ -57,15 +57,15 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
 
 
 def check_data(cfg: CfgNode, name: str) -> Labels:
-    """Looks at every file of a data set and at the values of its labels.
+    """Checks every file of a data set and the values of its labels.
 
     Returns:
-        What the labels hold, by path.
+        The content of the labels, by path.
 
     Raises:
-        ConfigError: of `look_at_data`; INPUT.LABEL_PALETTE gives values that are no class.
-        DatasetError: of `verify_dataset`; values that are neither a class nor void, nothing but
-            void, or black images.
+        ConfigError: as `look_at_data`; INPUT.LABEL_PALETTE has values that are not a class.
+        DatasetError: as `verify_dataset`; values that are neither a class nor void, only void,
+            or black images.
     """
     labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
     ignore_label = ignore_label_of(name)
@@ -83,8 +83,8 @@ def look_at_data(cfg: CfgNode, name: str) -> Labels:
     """The same for labels of any values.
 
     Raises:
-        ConfigError: an unknown data set, one of another number of classes, an unfit palette.
-        DatasetError: of `verify_dataset`.
+        ConfigError: an unknown data set, one with another number of classes, an invalid palette.
+        DatasetError: as `verify_dataset`.
     """
     if name not in DatasetCatalog.list():
         ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
@@ -109,7 +109,7 @@ def _check_values(name: str, labels: Labels, num_classes: int, ignore_label: int
 
 
 def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) -> None:
-    """Refuses labels, read without a palette, that hold nothing but 0 and 255, which is void."""
+    """Refuses labels, read without a palette, that hold only 0 and 255, which is void."""
     values = set(count_values(labels.values()))
     if num_classes > 1 and ignore_label == 255 and values == {0, 255}:
         raise DatasetError(
@@ -120,9 +120,9 @@ def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) 
 
 
 def check_brightness(name: str, dicts: Pairs) -> None:
-    """Refuses images that are black, or nearly so, as they are read: see `images.read_image`.
+    """Refuses images that are black, or nearly so, as read by `images.read_image`.
 
-    Five of them are looked at, spread over the data set.
+    Checks five of them, spread over the data set.
 
     Raises:
         DatasetError: no level is above 15 of 255.
@@ -148,7 +148,7 @@ def _refuse(name: str, count: int, problems: Sequence[str]) -> None:
 
 
 def check_num_classes(num_classes: int, name: str) -> None:
-    """Refuses a head, of MODEL.SEM_SEG_HEAD.NUM_CLASSES, for another number than the data set's."""
+    """Refuses a MODEL.SEM_SEG_HEAD.NUM_CLASSES that differs from the data set's."""
     classes = MetadataCatalog.get(name).get("stuff_classes")
     if classes is None:
         raise ConfigError(

@@ -43,7 +43,7 @@ def trained_backbone(cfg: CfgNode) -> Any:
 
 
 def features_digest(cfg: CfgNode, names: list[str]) -> str:
-    """Of all that features depend on beside the image: others never have the same."""
+    """Digest of everything that features depend on besides the image."""
     with torch.device("meta"):
         backbone = repr(frozen_backbone(cfg))
     parts = {
@@ -63,7 +63,7 @@ def _content(path: str) -> str:
 
 @cache
 def image_digest(path: str) -> str:
-    """Of an image file, by its place, size and time: reading all of it would cost seconds."""
+    """Digest of an image file's path, size and time: reading the content would take seconds."""
     status = os.stat(path)
     text = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""How images of any size and scale lie in the one size that features are computed at."""
+"""Placement of images of any size and scale in the fixed size of the features."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Window:
-    """How an image lies in FEATURES.SIZE, in pixels of the finest feature.
+    """Placement of an image in FEATURES.SIZE, in pixels of the finest feature.
 
-    The image is resized to ``cells``, (rows, columns). What does not fit is cut off evenly on both
-    sides, ``shown`` remains, and lies at the top left; below and on its right is nothing.
+    The image is resized to ``cells``, (rows, columns). What does not fit is cropped evenly on both
+    sides; ``shown`` remains, at the top left, with padding below and on the right.
     """
 
     cells: tuple[int, int]
@@ -29,7 +29,7 @@ class Window:
 
 
 def window_of(sides: tuple[int, int], most: tuple[int, int], stride: int, scale: float) -> Window:
-    """Of an image that fits into ``most`` pixels at scale 1, enlarged or reduced by ``scale``."""
+    """Placement of an image that fits into ``most`` pixels at scale 1, resized by ``scale``."""
     ratio = scale * min(limit / side for limit, side in zip(most, sides, strict=True))
     rows, columns = (max(1, round(side * ratio / stride)) for side in sides)
     height, width = (limit // stride for limit in most)
@@ -37,6 +37,6 @@ def window_of(sides: tuple[int, int], most: tuple[int, int], stride: int, scale:
 
 
 def _middle(cells: int, most: int) -> slice:
-    """The middle ``most`` of so many cells, or all."""
+    """The central ``most`` of this many cells, or all."""
     start = max(0, cells - most) // 2
     return slice(start, start + min(cells, most))

@@ -31,8 +31,8 @@ class FeatureMapper:
         sem_seg   (h, w) int64, 0..C-1 or MODEL.SEM_SEG_HEAD.IGNORE_VALUE: the label at the centres
                   of the finest feature's pixels, void beside the image; in training
 
-    Features of ``dicts``, the records it will be called with, are computed at once if need be, and
-    those of others one by one.
+    Missing features of ``dicts``, the records to be mapped, are computed at once, those of other
+    records one by one.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ def _small_label(path: str, size: tuple[int, int], **rule: Any) -> NDArray[np.ui
 
 
 def _check(cfg: CfgNode, crop: int) -> None:
-    """``ConfigError`` for what features of whole images cannot give."""
+    """``ConfigError`` for settings that features of whole images do not support."""
     flips = ("none", "horizontal")
     if crop or cfg.INPUT.CROP.ENABLED or cfg.INPUT.RANDOM_FLIP not in flips:
         raise ConfigError(

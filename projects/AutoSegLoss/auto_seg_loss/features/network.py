@@ -31,7 +31,7 @@ class FrozenFeatures(nn.Module):
     @configurable
     def __init__(self, *, sem_seg_head: Any) -> None:
         super().__init__()
-        self.backbone = nn.Identity()  # where optimisers look for its weights: it has none to train
+        self.backbone = nn.Identity()  # optimisers look here for weights; there are none to train
         self.sem_seg_head = sem_seg_head
         self.to(memory_format=torch.channels_last)  # a third faster
         sem_seg_head.common_stride = 1  # labels come at the resolution of its logits
@@ -74,14 +74,14 @@ class FrozenFeatures(nn.Module):
 
 
 def frozen_backbone(cfg: CfgNode) -> Backbone:
-    """The backbone of a config, with weights as they are made."""
+    """The backbone of a config, with initial weights."""
     with logs_off():
         backbone: Backbone = build_backbone(cfg)
     return backbone
 
 
 def feature_shapes(cfg: CfgNode) -> dict[str, ShapeSpec]:
-    """Of the backbone's features that the heads take, by name; nothing is computed."""
+    """Shapes of the backbone features that the heads use, by name, without computing them."""
     with torch.device("meta"):
         shapes = frozen_backbone(cfg).output_shape()
     names = feature_names(cfg)
@@ -89,6 +89,6 @@ def feature_shapes(cfg: CfgNode) -> dict[str, ShapeSpec]:
 
 
 def feature_names(cfg: CfgNode) -> list[str]:
-    """Names of the features that the heads of a config take."""
+    """Names of the features that the heads of a config use."""
     auxiliary = [cfg.MODEL.AUX_HEAD.IN_FEATURE] if cfg.MODEL.AUX_HEAD.ENABLED else []
     return [*cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES, *auxiliary]

@@ -1,8 +1,8 @@
 """Several candidates at once: heads on frozen features, stacked and trained on the same batches.
 
-Candidates that share a seed see the same images in the same order, so one pass over a batch can
-serve them all. A stack is one network for the training loop: its weights have a leading dimension
-S, and one optimiser updates them all. Meant for GPUs, which one small head does not keep busy; on a
+Candidates that share a seed see the same images in the same order, so they can share one pass over
+a batch. For the training loop a stack is one network: its weights have a leading dimension S, and
+one optimiser updates them all. Meant for GPUs, which a single small head does not keep busy; on a
 CPU a stack is slower than its candidates one after the other.
 
 S: candidates; N: images; C: classes; h, w: pixels of the logits.
@@ -32,8 +32,8 @@ from rl.proxy import ProxyResult, failed
 class StackedHeads(nn.Module):
     """S copies of a head, each trained with a loss of its own.
 
-    The gradient of a copy is that of its own loss, and weights that turn non-finite stay its own.
-    ``failed`` (S,) bool: whose loss has been infinite or NaN.
+    The gradient of a copy is that of its own loss; non-finite weights do not affect other copies.
+    ``failed`` (S,) bool: copies whose loss has been infinite or NaN.
 
     head: without an auxiliary head. losses: S of them.
     """
@@ -52,7 +52,7 @@ class StackedHeads(nn.Module):
         """None and the sum of the losses, for training; those that are not finite count as 0."""
         weights = {**dict(self.layers.named_parameters()), **dict(self.layers.named_buffers())}
         call = partial(functional_call, self.layers)
-        # Copies drop the same activations, though not those that each would drop alone.
+        # Copies drop the same activations, but not those that each would drop alone.
         logits = vmap(call, in_dims=(0, None), randomness="same")(weights, (features,))
         stride = self.layers.head.common_stride
         pairs = zip(self.losses, logits, strict=True)
@@ -80,7 +80,7 @@ class _Layers(nn.Module):
 
 
 def _repeat(network: nn.Module, times: int) -> None:
-    """Give every parameter and buffer a leading dimension, in place; modules keep their kinds."""
+    """Give every parameter and buffer a leading dimension, in place; module types do not change."""
     for module in network.modules():
         for name, weight in list(module.named_parameters(recurse=False)):
             own = torch.stack([weight.detach()] * times)
@@ -92,16 +92,16 @@ def _repeat(network: nn.Module, times: int) -> None:
 def evaluate_stacked(
     setup: TrainingSetup, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
 ) -> list[ProxyResult]:
-    """What ``DetectronProxy.evaluate`` gives for each of S thetas (d,), up to rounding.
+    """The results of ``DetectronProxy.evaluate`` for each of S thetas (d,), up to rounding.
 
-    A head with dropout drops other activations in a stack, so its results differ by chance.
+    A head with dropout drops other activations in a stack, so its results differ randomly.
     """
     results: dict[int, ProxyResult] = {}
     losses: dict[int, nn.Module] = {}
     for number, theta in enumerate(thetas):
         try:
             losses[number] = setup.loss(theta)
-        except ValueError as error:  # flat where training begins
+        except ValueError as error:  # flat at the start of training
             results[number] = failed(str(error))
     if losses:
         heads = train_stacked(setup, list(losses.values()), seed, setup.iterations(budget))
@@ -112,7 +112,7 @@ def evaluate_stacked(
 def train_stacked(
     setup: TrainingSetup, losses: Sequence[nn.Module], seed: int, iterations: int
 ) -> StackedHeads:
-    """Heads from the start of ``setup``, each trained for so many iterations with its loss."""
+    """Heads from the start of ``setup``, each trained for this many iterations with its loss."""
     setup.model.load_state_dict(setup.start)
     network: Any = copy.deepcopy(setup.model)
     network.sem_seg_head = heads = StackedHeads(setup.model.sem_seg_head, losses)

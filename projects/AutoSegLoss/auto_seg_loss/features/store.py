@@ -2,8 +2,8 @@
 
     FEATURES.CACHE/<digest of backbone, weights and geometry>/<digest of an image>[_<scale>].npy
 
-A file holds the features of an image and of its mirror image in half precision, and is written in
-one step, so that processes may share the folder. Names without a scale are of scale 1.
+A file holds the features of an image and of its mirror image in half precision, and is written
+atomically, so that processes may share the folder. Names without a scale have scale 1.
 
 V: 2, the image and its mirror; K: channels of a feature; h, w: its pixels; H, W: FEATURES.SIZE.
 """
@@ -39,7 +39,7 @@ from autoseg_core.files import replacing
 logger = logging.getLogger(__name__)
 
 GPU_IMAGES = 8
-"""Images, each with its mirror image, in a pass of the backbone on a GPU."""
+"""Images, each with its mirror image, per pass of the backbone on a GPU."""
 
 
 class FeatureStore:
@@ -58,14 +58,14 @@ class FeatureStore:
         self.folder = Path(cfg.FEATURES.CACHE) / features_digest(cfg, list(self.shapes))
 
     def window(self, path: str, scale: float = 1.0) -> Window:
-        """How the image lies in SIZE."""
+        """Placement of the image in SIZE."""
         return window_of(image_size(path), self.size, self.finest, scale)
 
     def prepare(self, paths: Iterable[str], scales: Sequence[float] = (1.0,)) -> None:
-        """Compute the features that are missing; a bar on a terminal.
+        """Compute the missing features; with a progress bar on a terminal.
 
-        On a CPU by one process of one thread per core, where there are enough images; on a GPU in
-        batches, whose images these processes read. Processes that call this at once share the work.
+        On a CPU with one single-threaded process per core, if there are enough images; on a GPU in
+        batches, whose images these processes read. Concurrent calls share the work.
         """
         wanted = [(path, scale) for path in dict.fromkeys(paths) for scale in scales]
         missing = [one for one in wanted if not self.file(*one).is_file()]
@@ -73,7 +73,7 @@ class FeatureStore:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         logger.info("Computing %d files of features into %s", len(missing), self.folder)
-        random.Random(os.getpid()).shuffle(missing)  # other processes begin elsewhere
+        random.Random(os.getpid()).shuffle(missing)  # other processes start elsewhere
         on_cpu = torch.device(self._cfg.MODEL.DEVICE).type == "cpu"
         compute = partial(self._compute, trained_backbone(self._cfg))
         workers = min(len(os.sched_getaffinity(0)), len(missing) // 8)
@@ -82,7 +82,7 @@ class FeatureStore:
             batch_size=1 if on_cpu else GPU_IMAGES,
             num_workers=workers if workers > 1 else 0,
             collate_fn=compute if on_cpu else list,
-            generator=torch.Generator(),  # else the loader draws from a training's
+            generator=torch.Generator(),  # else the loader draws from a training's generator
         )
         with tqdm(total=len(missing), desc="features", disable=None, dynamic_ncols=True) as bar:
             for batch in loader:
@@ -100,7 +100,7 @@ class FeatureStore:
         return found
 
     def pixels(self, path: str, scale: float) -> Tensor:
-        """(V, 3, H, W) float32, what the backbone sees of an image."""
+        """(V, 3, H, W) float32, the backbone's input for an image."""
         model, window = self._cfg.MODEL, self.window(path, scale)
         image = read_image(path, self._cfg.INPUT.FORMAT)
         rows, columns = (count * self.finest for count in window.cells)
@@ -113,7 +113,7 @@ class FeatureStore:
         return padded
 
     def file(self, path: str, scale: float) -> Path:
-        """Where the features of an image are kept."""
+        """The file of an image's features."""
         name = image_digest(path) + ("" if scale == 1.0 else f"_{scale:g}")
         return self.folder / f"{name}.npy"
 
@@ -126,7 +126,7 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _compute(self, backbone: Any, images: Sequence[tuple[Path, Tensor]]) -> int:
-        """Write the files of images (V, 3, H, W) that are still missing; how many came."""
+        """Write the missing files of images (V, 3, H, W); returns the number of images."""
         rest = [(path, pixels) for path, pixels in images if not path.is_file()]
         if not rest:
             return len(images)
@@ -159,7 +159,7 @@ def _store(text: str) -> FeatureStore:
 
 
 def feature_store(cfg: CfgNode) -> FeatureStore:
-    """The store of a config, one per process, whatever a head is trained with."""
+    """The store of a config, one per process, independent of the head's training."""
     own = CfgNode({name: cfg[name].clone() for name in ("MODEL", "FEATURES", "INPUT")})
     head = "MODEL.SEM_SEG_HEAD."
     alike = {head + "LOSS_TYPE": "cross_entropy", head + "LOSS_SPEC": ""}
@@ -167,7 +167,7 @@ def feature_store(cfg: CfgNode) -> FeatureStore:
 
 
 def _mapped(file: Path) -> NDArray[np.float16]:
-    # Not kept: each holds an open file, of which a process may have as few as 1024.
+    # Not cached: each holds an open file, and the limit of a process may be 1024.
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features
 

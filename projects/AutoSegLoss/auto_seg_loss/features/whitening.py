@@ -1,7 +1,7 @@
-"""Features as few uncorrelated channels of unit variance: PCA whitening.
+"""PCA whitening: features as a few uncorrelated channels of unit variance.
 
 A head that is trained from scratch for a few hundred iterations learns faster on them than on raw
-channels, whose scales and correlations differ, and at one learning rate for any backbone. (LeCun et
+channels, whose scales and correlations differ, and one learning rate suits all backbones. (LeCun et
 al., Efficient BackProp, 1998, section 4.3.)
 
 K: channels of a feature; P: of the whitened one; M: pixels.
@@ -19,10 +19,10 @@ from torch import Tensor
 from auto_seg_loss.features.store import FeatureStore
 
 SAMPLE = 64
-"""Images of a training set that whitening looks at."""
+"""Number of training images used for whitening."""
 
 _FLOOR = 0.05
-"""Share of the greatest variance that is added to each: directions of little variance are noise."""
+"""Share of the largest variance added to each: directions of little variance are noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Whitening:
         centred = x - mean
         variances, directions = torch.linalg.eigh(centred @ centred.T / x.shape[1])
         variances, directions = variances.flip(0)[:channels], directions.flip(1)[:, :channels]
-        # The sign of an eigenvector is the library's choice; ours is a positive greatest entry.
+        # The sign of an eigenvector is arbitrary; we make the largest entry positive.
         signs = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True)).sign()
         scales = (variances + _FLOOR * variances[0] + 1e-12).rsqrt()
         return cls((directions * signs * scales).T.float(), mean.float())
@@ -52,7 +52,7 @@ class Whitening:
 
 
 def whitening_of(store: FeatureStore, paths: Sequence[str]) -> dict[str, Whitening]:
-    """Of each feature of a store, from SAMPLE images evenly spaced among ``paths``."""
+    """Whitening of each feature of a store, from SAMPLE images evenly spaced among ``paths``."""
     return _of_sample(store, tuple(paths[:: max(1, len(paths) // SAMPLE)]))
 
 

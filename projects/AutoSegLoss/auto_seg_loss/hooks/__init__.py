@@ -1,4 +1,4 @@
-"""What a training shows of itself: Detectron2's hooks, and those that feed TensorBoard.
+"""Hooks of a training: Detectron2's, and those that feed TensorBoard.
 
 Hooks put scalars and images into Detectron2's EventStorage; writers take them from there.
 

@@ -19,7 +19,7 @@ from .counts import LossCounts
 from .pictures import Surfaces
 from .progress import Progress
 
-_PERIOD = 20  # iterations between two lines of the log, as Detectron2 has it
+_PERIOD = 20  # iterations between two log lines, as in Detectron2
 
 
 def build_hooks(trainer: Any) -> list[HookBase | None]:
@@ -42,14 +42,14 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
 
 
 class Evaluation(hooks.EvalHook):
-    """Detectron2's hook, but for a training that failed, or was interrupted, in its last step.
+    """Detectron2's hook, except if a training failed, or was interrupted, in its last step.
 
     Resuming a finished training evaluates it again at the same iteration, not at the next one.
     """
 
     def after_train(self) -> None:
         storage, end = self.trainer.storage, self.trainer.max_iter
-        if self.trainer.iter >= end:  # after the last step the loop has counted on
+        if self.trainer.iter >= end:  # after the last step the loop has incremented it
             storage.iter = min(storage.iter, end)
             super().after_train()
 
@@ -57,8 +57,8 @@ class Evaluation(hooks.EvalHook):
 def build_writers(trainer: Any) -> list[HookBase]:
     """The log, metrics.json and TensorBoard's event files of OUTPUT_DIR, in the main process.
 
-    They come last, and when the first iteration is known: readers of event files drop what older
-    files hold from there on.
+    They come last, and once the first iteration is known: readers of event files drop entries of
+    older files from there on.
     """
     if not comm.is_main_process():
         return []
@@ -67,14 +67,14 @@ def build_writers(trainer: Any) -> list[HookBase]:
         JSONWriter(str(output / "metrics.json")),
         TensorboardXWriter(str(output), purge_step=trainer.start_iter),
     ]
-    # A writer takes the latest value of each scalar: none of these periods is passed over.
+    # A writer takes the latest value of each scalar: it must run at each of these periods.
     period = math.gcd(_PERIOD, trainer.cfg.VIS_PERIOD, trainer.cfg.TEST.EVAL_PERIOD)
     printer = CommonMetricPrinter(trainer.max_iter)
     return [hooks.PeriodicWriter([printer], _PERIOD), hooks.PeriodicWriter(files, period)]
 
 
 def precise_bn(trainer: Any) -> HookBase | None:
-    """Detectron2's hook where TEST.PRECISE_BN asks for it."""
+    """Detectron2's hook if TEST.PRECISE_BN enables it."""
     settings = trainer.cfg.TEST.PRECISE_BN
     if not (settings.ENABLED and get_bn_modules(trainer.model)):
         return None
@@ -83,6 +83,6 @@ def precise_bn(trainer: Any) -> HookBase | None:
 
 
 def first_batches(trainer: Any, count: int) -> Iterator[Any]:
-    """Those of the training, again and again: a resumed training measures as a whole one does."""
+    """Batches of the training, repeated: a resumed training measures like an uninterrupted one."""
     while True:
         yield from islice(replace(trainer.data_loader, start=0, workers=0), count)

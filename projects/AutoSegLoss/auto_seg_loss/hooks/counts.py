@@ -1,4 +1,4 @@
-"""What a searched loss sees of a batch: the counts behind its scores.
+"""The counts of a searched loss on a batch.
 
 N: images; C: classes; H, W: pixels.
 """
@@ -18,15 +18,15 @@ from .progress import ends_period
 
 
 class LossCounts(HookBase):
-    """Puts, every ``period`` iterations and after the last, of the head's AutoSegLoss:
+    """Logs, every ``period`` iterations and after the last, for the head's AutoSegLoss:
 
     - surrogate/<term>: the soft score of the batch, in [0, 1] whatever the spec's ``scale``;
     - counts/<term>/<count>/<class>: the soft counts in pixels, of the whole batch: target,
       intersection and union; for a metric of boundaries those of ``BoundaryCounts``.
 
-    Other losses have none. It computes them a second time, without gradients, on the batch that the
-    loss was called with; of several calls in an iteration the first. Every process needs the hook,
-    since the loss may sum over processes. class_names: length C. period 0: nothing.
+    Other losses have none. They are recomputed, without gradients, on the batch of the loss (of the
+    first call, if there are several per iteration). Every process needs the hook, since the loss
+    may sum over processes. class_names: length C. period 0: nothing.
     """
 
     def __init__(self, period: int, class_names: list[str]) -> None:
@@ -56,7 +56,7 @@ class LossCounts(HookBase):
         for name, score, term in zip(term_names(loss.spec), scores, counts, strict=True):
             self._put(f"surrogate/{name}", float(score))
             for count, values in vars(term).items():
-                if count != "pixels":  # which no prediction changes
+                if count != "pixels":  # independent of predictions
                     for label, value in zip(self._class_names, values.tolist(), strict=True):
                         self._put(f"counts/{name}/{count}/{label}", value)
 
@@ -65,13 +65,13 @@ class LossCounts(HookBase):
 
 
 def searched_loss(model: nn.Module) -> AutoSegLoss | None:
-    """The loss of the model's semantic head where it is an AutoSegLoss, also inside DDP."""
+    """The loss of the model's semantic head if it is an AutoSegLoss, also inside DDP."""
     loss = getattr(getattr(model, "module", model).sem_seg_head, "loss", None)
     return loss if isinstance(loss, AutoSegLoss) else None
 
 
 def term_names(spec: LossSpec) -> list[str]:
-    """The metric of each term; of several terms with one metric each has its number as well."""
+    """The metric of each term; terms with the same metric are also numbered."""
     metrics = [term.metric for term in spec.terms]
     repeated = {name for name, times in Counter(metrics).items() if times > 1}
     return [f"{m}_{n}" if m in repeated else m for n, m in enumerate(metrics, start=1)]

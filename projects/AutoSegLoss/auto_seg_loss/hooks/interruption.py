@@ -1,4 +1,4 @@
-"""A training that is asked to stop ends between two steps."""
+"""Stops a training between two steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rl.signals import Interrupted, uninterrupted
 
 
 class WholeSteps(HookBase):
-    """A first SIGINT or SIGTERM waits for the end of a step, and of all hooks before this one.
+    """Defers a first SIGINT or SIGTERM to the end of a step, and of all hooks before this one.
 
-    So where it interrupts a training, the training's state is that after iteration ``done``, which
-    is None when there is no such state: before the first step, and when a second signal, or an
-    error, has ended one half way.
+    So an interrupted training has the state after iteration ``done``, which is None if there is no
+    such state: before the first step, and when a second signal or an error ended a step half
+    way.
     """
 
     def __init__(self) -> None:
@@ -27,8 +27,8 @@ class WholeSteps(HookBase):
 
     def after_step(self) -> None:
         self.done = self.trainer.iter
-        self._step.close()  # raises the interruption that has waited
+        self._step.close()  # raises a deferred interruption
 
     def after_train(self) -> None:
-        with suppress(Interrupted):  # the step has failed: that error, or this, is on its way up
+        with suppress(Interrupted):  # the step failed: its error, or this one, propagates
             self._step.close()

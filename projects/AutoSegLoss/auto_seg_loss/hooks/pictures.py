@@ -1,4 +1,4 @@
-"""Pictures of a training: the surfaces of its loss, and what the network predicts.
+"""Pictures of a training: the surfaces of its loss, and predictions of the network.
 
 H, W: pixels; C: classes.
 """
@@ -33,7 +33,7 @@ from .counts import searched_loss
 
 
 class Surfaces(HookBase):
-    """Puts the figure of the head's AutoSegLoss as image "surfaces" (``draw_losses``) at the start.
+    """Logs the figure of the head's AutoSegLoss as image "surfaces" (``draw_losses``) at the start.
 
     A resumed training has it already. Main process only.
     """
@@ -45,11 +45,11 @@ class Surfaces(HookBase):
 
 
 class SamplePictures(DatasetEvaluator):
-    """Puts a few images of a data set, the same at every evaluation, as samples/<data set>/<image>:
+    """Logs a few images of a data set, the same at every evaluation, as samples/<data set>/<image>:
 
         image | truth over it | prediction over it | edges of both
 
-    It takes the predictions from the evaluation that goes on anyway. Colours: ``visualize``.
+    It uses the predictions of the regular evaluation. Colours: ``visualize``.
 
     Args:
         dicts: the data set's records with "file_name" and "sem_seg_file_name".
@@ -84,7 +84,7 @@ class SamplePictures(DatasetEvaluator):
                 self._predictions[item["file_name"]] = shrunk(labels, self._longest)
 
     def evaluate(self) -> None:
-        """Draw on the main process what all of them have seen; it adds no result."""
+        """Draw the predictions of all processes on the main one; adds no result."""
         comm.synchronize()
         shares = comm.gather(self._predictions)
         predictions = {path: labels for share in shares for path, labels in share.items()}
@@ -101,11 +101,11 @@ class SamplePictures(DatasetEvaluator):
 
 
 def evenly_spread(items: list[Any], count: int) -> list[Any]:
-    """``count`` of the items, or all, with equal steps between them; the first is among them."""
+    """``count`` of the items, or all, evenly spaced and including the first."""
     count = min(count, len(items))
     return [items[i * len(items) // count] for i in range(count)]
 
 
 def put_image(name: str, image: Image) -> None:
-    """Put (H, W, 3) uint8 RGB into the current EventStorage, which wants channels first."""
+    """Put (H, W, 3) uint8 RGB into the current EventStorage, which expects channels first."""
     get_event_storage().put_image(name, np.ascontiguousarray(image.transpose(2, 0, 1)))

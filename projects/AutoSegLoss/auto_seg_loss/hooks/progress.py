@@ -14,21 +14,21 @@ _MIB = 2**20
 
 
 def ends_period(trainer: Any, period: int) -> bool:
-    """Whether the trainer's iteration ends a period, or the training; never with period 0."""
+    """Whether the iteration ends a period, or the training; always False with period 0."""
     done = trainer.iter + 1
     return period > 0 and (done % period == 0 or done == trainer.max_iter)
 
 
 class Progress(HookBase):
-    """Puts, every ``period`` iterations and after the last:
+    """Logs, every ``period`` iterations and after the last:
 
     - lr/<part>: the learning rate of the iteration, of each part of the model;
     - speed/images_per_second: of all processes together, by the mean "time" of the last ``period``
       iterations, which Detectron2's ``IterationTimer`` measures from the third one on;
-    - memory/host_peak_MiB: the most that the process has had in RAM; memory/cuda_peak_MiB: the most
-      that tensors have taken on its GPU.
+    - memory/host_peak_MiB: peak RAM of the process; memory/cuda_peak_MiB: peak memory of tensors on
+      its GPU.
 
-    It comes after that timer. batch: images an iteration, of all processes. period 0: nothing.
+    It must come after that timer. batch: images per iteration, of all processes. period 0: nothing.
     """
 
     def __init__(self, period: int, batch: int) -> None:
@@ -55,7 +55,7 @@ class Progress(HookBase):
 
 
 def named_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """The parameter group of the first weight of each part, a child, of the model."""
+    """The parameter group of the first weight of each part (child module) of the model."""
     of = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
     parts = getattr(model, "module", model).named_children()
     first = {name: next(iter(part.parameters()), None) for name, part in parts}

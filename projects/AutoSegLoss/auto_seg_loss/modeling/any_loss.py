@@ -23,12 +23,12 @@ Features = dict[str, Tensor]
 class AnyLoss(nn.Module):
     """Trains a head with any module ``loss(logits (N, C, H, W), target (N, H, W)) -> scalar``.
 
-    A class that mixes it in, first, has ``layers(features) -> logits (N, C, h, w)``,
+    A subclass lists this mixin first, has ``layers(features) -> logits (N, C, h, w)``,
     ``common_stride`` (H / h), ``loss_weight`` and ``ignore_value``, and calls ``train_with`` at the
     end of its ``__init__``.
 
-    The loss comes from the config, never from a checkpoint: weights trained with one loss are a
-    start for another, and loading them must not bring the old control points along.
+    The loss comes from the config, never from a checkpoint: weights trained with one loss may
+    initialise a training with another, and loading them must not restore old control points.
     """
 
     layers: Callable[[Features], Tensor]
@@ -64,7 +64,7 @@ class AnyLoss(nn.Module):
 
 def loss_at(loss: nn.Module, logits: Tensor, stride: int, target: Tensor) -> Tensor:
     """The loss of logits (N, C, h, w), upsampled by ``stride``, in float32."""
-    # Sums over a batch's pixels need float32, whatever the network computes with.
+    # Sums over a batch's pixels need float32, whatever the network's dtype.
     with torch.autocast(logits.device.type, enabled=False):
         value: Tensor = loss(_fitted(upsampled(logits.float(), stride), target), target)
         return value
@@ -73,8 +73,8 @@ def loss_at(loss: nn.Module, logits: Tensor, stride: int, target: Tensor) -> Ten
 class Head(AnyLoss):
     """Base of the heads of this project that are not Detectron2's: ``Head(cfg, shapes)``.
 
-    A child adds ``layers``. It finds the features of IN_FEATURES, finest first, as
-    ``input_shape``. ValueError unless COMMON_STRIDE is the finest feature's stride.
+    A subclass defines ``layers``. ``input_shape`` has the features of IN_FEATURES, finest first.
+    ValueError unless COMMON_STRIDE is the finest feature's stride.
     """
 
     def __init__(self, cfg: CfgNode, shapes: Shapes) -> None:
@@ -96,8 +96,8 @@ class Head(AnyLoss):
 class AuxiliaryHead(nn.Module):
     """The second prediction of the released training: one hidden 3x3 convolution on one feature.
 
-    MODEL.AUX_HEAD describes it; ``shapes`` are those of all features. It holds no loss: the head it
-    belongs to applies its own. Evaluation does without it.
+    MODEL.AUX_HEAD configures it; ``shapes`` are those of all features. It has no loss: the head it
+    belongs to applies its own. Evaluation does not use it.
     """
 
     def __init__(self, cfg: CfgNode, shapes: Shapes) -> None:
@@ -120,7 +120,7 @@ def training_keywords(cfg: CfgNode, shapes: Shapes) -> dict[str, Any]:
 
 
 def _fitted(logits: Tensor, target: Tensor) -> Tensor:
-    """Cut what a stride that does not divide the batch's size adds below and on the right."""
+    """Crop the excess below and on the right if the stride does not divide the batch's size."""
     height, width = target.shape[-2:]
     if logits.shape[-2:] == target.shape[-2:]:
         return logits  # a slice, even of everything, would copy the gradient

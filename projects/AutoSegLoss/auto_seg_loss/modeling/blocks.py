@@ -1,4 +1,4 @@
-"""Layers that heads are made of. N: images; K: channels; C: classes; h, w: pixels of a feature."""
+"""Layers of heads. N: images; K: channels; C: classes; h, w: pixels of a feature."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def upsampled(logits: Tensor, stride: int) -> Tensor:
 
 
 def shape_of(shapes: dict[str, ShapeSpec], name: str, key: str) -> ShapeSpec:
-    """The feature that the config's ``key`` names; ``ValueError`` lists those there are."""
+    """The feature that the config's ``key`` names; ``ValueError`` lists the known ones."""
     if name not in shapes:
         known = ", ".join(f"{n} (stride {shape.stride})" for n, shape in shapes.items())
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Networks of a config, whose loss Detectron2's own DeepLab heads need not know."""
+"""Networks of a config, with losses that Detectron2's own DeepLab heads do not know."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from auto_seg_loss.losses import SEM_SEG_LOSS_REGISTRY, build_loss
 from auto_seg_loss.runtime.errors import ConfigError
 
 LOSS_TYPE = "MODEL.SEM_SEG_HEAD.LOSS_TYPE"
-# Heads of Detectron2 whose `loss` can be replaced, and the loss types that are their own.
+# Detectron2's heads whose `loss` can be replaced, and their own loss types.
 STOCK = (DeepLabV3PlusHead, DeepLabV3Head)
 THEIRS = ("cross_entropy", "hard_pixel_mining")
 
 
 def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_model) -> nn.Module:
-    """The network of ``build``, with any loss also in Detectron2's own DeepLab heads.
+    """The network of a config, with any loss even in Detectron2's own DeepLab heads.
 
     ``DeepLabV3PlusHead`` and ``DeepLabV3Head`` are built with cross entropy, and then get the loss
-    that LOSS_TYPE names as their ``loss``. Their own loss types stay Detectron2's. ``ConfigError``
-    for what cannot be built.
+    that LOSS_TYPE names as their ``loss``. Their own loss types remain Detectron2's.
+    ``ConfigError`` if the network cannot be built.
     """
     replaced = replaces_loss(cfg)
     try:
         model: Any = build(changed(cfg, {LOSS_TYPE: THEIRS[0]}) if replaced else cfg)
     except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        # How Detectron2, timm and torch refuse.
+        # Errors of Detectron2, timm and torch.
         reason = error.args[0] if error.args else type(error).__name__
         raise ConfigError(f"MODEL cannot be built: {reason}") from error
     if replaced:
@@ -44,14 +44,14 @@ def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_m
 def replaces_loss(cfg: CfgNode) -> bool:
     """Whether the head is Detectron2's and does not know the loss.
 
-    ``ValueError`` for one that takes no other, such as ``SemSegFPNHead``, which would train with
-    cross entropy. Heads that are not Detectron2's see to their loss themselves.
+    ``ValueError`` for one whose loss cannot be replaced, such as ``SemSegFPNHead``, which would
+    train with cross entropy. Heads that are not Detectron2's set their own loss.
     """
     head = cfg.MODEL.SEM_SEG_HEAD
     if head.LOSS_TYPE in THEIRS or head.LOSS_TYPE not in SEM_SEG_LOSS_REGISTRY:
         return False
     if head.NAME not in modeling.SEM_SEG_HEADS_REGISTRY:
-        return False  # its building says so
+        return False  # building it raises the error
     head_class = modeling.SEM_SEG_HEADS_REGISTRY.get(head.NAME)
     if not head_class.__module__.startswith("detectron2."):
         return False
@@ -64,7 +64,7 @@ def replaces_loss(cfg: CfgNode) -> bool:
 
 
 def network_on_meta(cfg: CfgNode) -> nn.Module:
-    """The network of a config without values, downloads and time: its names, and their shapes."""
+    """The network of a config on the meta device: only names and shapes, no downloads."""
     keys = {LOSS_TYPE: THEIRS[0], "MODEL.DEVICE": "meta", "MODEL.TIMM.PRETRAINED": False}
     with torch.device("meta"):
         return build_model(changed(cfg, keys))

@@ -18,8 +18,8 @@ from auto_seg_loss.modeling.blocks import conv_norm_relu, fully_convolutional, r
 class PyramidPooling(nn.Module):
     """A feature beside its means over grids: (N, K, h, w) -> (N, K + B (K // B), h, w).
 
-    grids: cells along each side, (1, 2, 3, 6) in the paper. A grid of one cell is left without a
-    norm, as in Detectron2's ASPP: a batch of one image would give it a single value a channel.
+    grids: cells along each side, (1, 2, 3, 6) in the paper. A grid of one cell has no norm, as in
+    Detectron2's ASPP: a batch of one image would give it a single value per channel.
     """
 
     def __init__(self, channels: int, grids: list[int], norm: str) -> None:

@@ -20,7 +20,7 @@ from auto_seg_loss.modeling.any_loss import AnyLoss, Features, Shapes, training_
 
 
 class Detectron2Head(AnyLoss):
-    """A class lists this base before the head of Detectron2 that it trains with any loss."""
+    """Mixin: list it before the Detectron2 head that is to be trained with any loss."""
 
     def __init__(self, cfg: CfgNode, input_shape: Shapes) -> None:
         training = training_keywords(cfg, input_shape)
@@ -49,7 +49,7 @@ class AnyLossDeepLabV3Head(Detectron2Head, DeepLabV3Head):
     predictor: nn.Module
 
     def __init__(self, cfg: CfgNode, input_shape: Shapes) -> None:
-        # The classifier comes right after ASPP; Detectron2 wants two keys to agree.
+        # The classifier comes right after ASPP; Detectron2 requires two keys to agree.
         channels = cfg.MODEL.SEM_SEG_HEAD.ASPP_CHANNELS
         super().__init__(changed(cfg, {"MODEL.SEM_SEG_HEAD.CONVS_DIM": channels}), input_shape)
 

@@ -1,4 +1,4 @@
-"""Any network of timm that gives features as a Detectron2 backbone.
+"""Any timm network that outputs features as a Detectron2 backbone.
 
 Features are called "stage<i>", i being timm's index: of a ResNet stage0 is the stem and stage1 to
 stage4 its four stages, of HRNet stage1 to stage4 are the four resolutions, finest first.
@@ -20,7 +20,7 @@ from auto_seg_loss.runtime.errors import require
 class TimmBackbone(Backbone):
     """The network of MODEL.TIMM without its classifier.
 
-    timm refuses a network or a feature that it has not.
+    timm raises an error for an unknown network or feature.
     """
 
     def __init__(self, cfg: CfgNode, input_shape: ShapeSpec) -> None:

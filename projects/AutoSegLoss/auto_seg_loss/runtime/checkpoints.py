@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written whole, with all that going on bit for bit depends on."""
+"""Checkpoints of a training: written atomically, with all state for a bit-for-bit resume."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from auto_seg_loss.runtime.random_states import random_states
 from auto_seg_loss.weights import Checkpointer, is_whole
 from autoseg_core.files import replacing, save_whole
 
-# What a training was started with, in its OUTPUT_DIR, and where it was last. Not config.yaml: every
-# call writes that over, --eval-only too.
+# The settings of a training, in its OUTPUT_DIR, and its latest checkpoint. Not config.yaml, which
+# every call overwrites, even --eval-only.
 RUN_FILE, LAST = "run.json", "last_checkpoint"
 
 logger = logging.getLogger(__name__)
 
 
 class TrainingCheckpointer(Checkpointer):
-    """One whose files are whole whenever a kill strikes.
+    """A checkpointer whose files are complete even after a kill.
 
     A checkpoint also has "random", the states of the random generators of each process.
     """
@@ -38,16 +38,16 @@ class TrainingCheckpointer(Checkpointer):
         self.tag_last_checkpoint(path.name)
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
-        """See ``Checkpointer``, which empties the file before it writes."""
+        """See ``Checkpointer``, which truncates the file before it writes."""
         with replacing(Path(self.save_dir) / LAST) as partial:
             partial.write_text(last_filename_basename, encoding="utf-8")
 
 
 def latest_checkpoint(directory: str | Path) -> Path | None:
-    """The checkpoint to go on from; None where no training has left one.
+    """The checkpoint to resume from; None if no training has left one.
 
-    That which last_checkpoint names; where it names no whole file, the newest one that is not older
-    than the record of the training, with a line in the log. ``ConfigError`` without any.
+    The one that last_checkpoint names; if that is not a complete file, the newest one that is not
+    older than the record of the training, with a log line. ``ConfigError`` without any.
     """
     last, record = Path(directory) / LAST, Path(directory) / RUN_FILE
     begun = _time(record) if record.is_file() else 0

@@ -1,6 +1,6 @@
-"""Checks before anything starts: a run of hours must not end at what a minute can tell.
+"""Checks before anything starts: a run of hours must not fail on what a minute can detect.
 
-Networks and weights are not looked at here: they are the first that a script builds and loads.
+Networks and weights are not checked here: a script builds and loads them first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def checked_config(
 
 
 def check_config(cfg: CfgNode, *checks: Callable[[CfgNode], None]) -> None:
-    """Run the common checks, then ``checks``; a ``ValueError`` of theirs is a ``ConfigError``."""
+    """Run the common checks, then ``checks``; a ``ValueError`` becomes a ``ConfigError``."""
     common = (check_device, check_schedule, check_evaluation, check_test_data, check_test_size)
     with config_errors():
         for check in (*common, check_weights, *checks):
@@ -52,14 +52,14 @@ def check_device(cfg: CfgNode) -> None:
 
 
 def check_schedule(cfg: CfgNode) -> None:
-    """Refuse a training without a step."""
+    """Refuse a training without steps."""
     for key in ("MAX_ITER", "ACCUMULATE"):
         if cfg.SOLVER[key] < 1:
             raise ConfigError(f"SOLVER.{key} must be at least 1, got {cfg.SOLVER[key]}.")
 
 
 def check_evaluation(cfg: CfgNode) -> None:
-    """Refuse values of TEST, and a void label, that cannot be evaluated with."""
+    """Refuse invalid values of TEST, and an invalid void label."""
     head = cfg.MODEL.SEM_SEG_HEAD
     check_ignore_value(head.NUM_CLASSES, head.IGNORE_VALUE)
     with config_errors("TEST.TOLERANCE, PROTOCOL, DROP_BACKGROUND and METRICS"):
@@ -73,7 +73,7 @@ def check_evaluation(cfg: CfgNode) -> None:
 
 
 def check_weights(cfg: CfgNode) -> None:
-    """Refuse MODEL.WEIGHTS that do not exist; remote ones are fetched, once for all processes."""
+    """Refuse missing MODEL.WEIGHTS; remote ones are downloaded, once for all processes."""
     if cfg.MODEL.WEIGHTS:
         local_weights(cfg.MODEL.WEIGHTS)
 
@@ -96,7 +96,7 @@ def check_loss(cfg: CfgNode) -> None:
 
 
 def check_test_data(cfg: CfgNode) -> None:
-    """Look at every file of DATASETS.TEST and at the number of classes before anything starts."""
+    """Check every file of DATASETS.TEST and the number of classes."""
     _check_all(cfg, "DATASETS.TEST", cfg.DATASETS.TEST)
 
 

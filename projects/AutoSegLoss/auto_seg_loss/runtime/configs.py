@@ -18,7 +18,7 @@ from autoseg_core.files import user_path
 def load_config(config_file: str, opts: list[str]) -> CfgNode:
     """Defaults, then ``config_file`` (YAML), then ``opts`` (KEY VALUE ...); not frozen.
 
-    Raises ``ConfigError`` for a file that is not YAML, an unknown key and an unfit value.
+    Raises ``ConfigError`` for a file that is not YAML, an unknown key and an invalid value.
     """
     cfg = project_defaults()
     if late := [option for option in opts if option.startswith("--")]:
@@ -37,7 +37,7 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
 
 
 def _nearest_key(words: str) -> str:
-    """What may be meant by the unknown key that ends an error of yacs; "" for other errors."""
+    """A suggestion for the unknown key at the end of a yacs error; "" for other errors."""
     if "Non-existent" not in words:
         return ""
     near = get_close_matches(words.rpartition(" ")[2], flat(project_defaults()), 1)
@@ -45,10 +45,10 @@ def _nearest_key(words: str) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The keys of a YAML config over those of its ``_BASE_`` files, which are local.
+    """The keys of a YAML config merged over those of its ``_BASE_`` files, which are local.
 
-    Raises ``ConfigError`` for a file that is missing, an address such as https://, which Detectron2
-    would fetch, and what is not plain YAML, such as the tags ``!!python/...``, which it would run.
+    Raises ``ConfigError`` for a missing file, a URL, which Detectron2 would download, and anything
+    but plain YAML, such as the tags ``!!python/...``, which it would run.
     """
     try:  # fvcore's reader opens local files only, Detectron2's remote ones too
         return dict(LocalCfgNode.load_yaml_with_base(str(user_path(path)), allow_unsafe=False))
@@ -56,7 +56,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"there is no config file {error.filename or path}") from None
     except (
         *(yaml.YAMLError, UnicodeDecodeError, RecursionError),  # the last: a _BASE_ names itself
-        *(AssertionError, AttributeError, TypeError, ValueError),  # no mapping of keys
+        *(AssertionError, AttributeError, TypeError, ValueError),  # not a mapping
     ) as error:
         words = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected plain YAML, a mapping of keys; {words}") from None

@@ -1,4 +1,4 @@
-"""The error of a user's settings, below everything that raises it."""
+"""The error for a user's settings; imports nothing of this project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ConfigError(ValueError):
 
 @contextmanager
 def config_errors(keys: str = "") -> Iterator[None]:
-    """A ``ValueError`` in here becomes a ``ConfigError`` that begins with the keys it is about."""
+    """A ``ValueError`` in here becomes a ``ConfigError`` that starts with these keys."""
     try:
         yield
     except ConfigError:
@@ -30,7 +30,7 @@ def require(module: str, extra: str, what: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != library:
-            raise  # it is there, and lacks something itself
+            raise  # it is installed, but something it needs is not
         raise ConfigError(
             f"{what} needs {library}, which is not installed: pip install -e '.[{extra}]'"
         ) from None

@@ -12,7 +12,7 @@ LOGGERS = ("detectron2", "fvcore", "auto_seg_loss")
 
 
 def logs_off() -> AbstractContextManager[None]:
-    """Drop all records of Detectron2 and of this project, also its report of a handled error."""
+    """Drop all records of Detectron2 and of this project, even reports of handled errors."""
     return _at_level([logging.getLogger(name) for name in LOGGERS], logging.CRITICAL)
 
 
@@ -22,7 +22,7 @@ def only_warnings() -> AbstractContextManager[None]:
 
 
 def hide_detectron2_lines() -> None:
-    """From now on only this project's own lines, and warnings, reach the terminal."""
+    """From now on only this project's lines, and warnings, reach the terminal."""
     for handler in _console_handlers(("detectron2", "fvcore")):
         handler.setLevel(logging.WARNING)
 

@@ -1,7 +1,7 @@
-"""The process's random generators as one value: to keep, to put aside, to give back.
+"""The states of the process's random generators as one value, to save and restore.
 
 Detectron2's samplers, augmentations and dropout draw from the global generators of Python, NumPy
-and torch. A training that carries its own states depends on nothing that runs between its steps.
+and torch. A training that keeps its own states does not depend on code that runs between its steps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def random_states(device: str) -> States:
 
 
 def set_random_states(states: States, device: str) -> None:
-    """Inverse of ``random_states``; a GPU's state is left alone where there is none to set."""
+    """Inverse of ``random_states``; does not change a GPU's state if there is none to set."""
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     numpy = states["numpy"]
@@ -46,7 +46,7 @@ def set_random_states(states: States, device: str) -> None:
 
 @contextmanager
 def undisturbed(device: str) -> Iterator[None]:
-    """Whatever is drawn inside, the generators are afterwards as they were before."""
+    """Restore the states of the generators at the end of the block."""
     before = random_states(device)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a training was started with: kept beside it, and compared before it goes on."""
+"""The settings of a training: saved in its folder, and compared before it resumes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rl.settings_diff import differences
 
 logger = logging.getLogger(__name__)
 
-# Keys that do not change what is trained. Of the loss it is the content that counts, not the name.
+# Keys that do not change what is trained. For the loss the content counts, not the name.
 UNTRAINED_KEYS = (
     "DATALOADER.NUM_WORKERS",
     "INPUT.CACHE",
@@ -41,8 +41,8 @@ FREE_KEYS = (
     *("MODEL.DEVICE", "MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "MODEL.WEIGHTS"),
     *("SOLVER.BASE_LR", "SOLVER.MAX_ITER", "SOLVER.STEPS"),
 )
-"""What a resumed run may change: also the schedule, which goes on as if it had been so from the
-beginning, where it computes, and the weights that it has started from."""
+"""What a resumed run may change: also the schedule, which continues as if it had always been like
+that, the device, and the weights that it started from."""
 
 
 def loss_text(cfg: CfgNode) -> str | None:
@@ -52,7 +52,7 @@ def loss_text(cfg: CfgNode) -> str | None:
 
 
 def _content(loss: str | None) -> dict[str, Any] | None:
-    """What a text of ``loss_text`` computes: names and notes do not count."""
+    """The loss in a text of ``loss_text``, without names and notes."""
     if loss is None:
         return None
     spec = LossSpec.from_json(loss, "the recorded loss")
@@ -61,9 +61,9 @@ def _content(loss: str | None) -> dict[str, Any] | None:
 
 @contextmanager
 def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
-    """Keep a second run of a kind, "training" or "study", out of OUTPUT_DIR.
+    """Prevent a second run of a kind, such as "training" or "study", in OUTPUT_DIR.
 
-    ``ConfigError`` when one is running there. Where the file system has no locks, it warns.
+    ``ConfigError`` if one is running there. Warns if the file system has no locks.
     """
     path = Path(cfg.OUTPUT_DIR)
     path.mkdir(parents=True, exist_ok=True)
@@ -81,12 +81,12 @@ def sole_run(cfg: CfgNode, kind: str) -> Iterator[None]:
 
 
 def begin_training(cfg: CfgNode, resume: bool) -> None:
-    """Record what this training is started with; a fresh one leaves no older checkpoint to resume.
+    """Record the settings of this training; a new one removes the pointer to older checkpoints.
 
     Call it on the main process, after ``check_resume`` when resuming, inside ``sole_run``.
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
-    for left in path.parent.glob("*.partial"):  # by a kill: as large as a checkpoint
+    for left in path.parent.glob("*.partial"):  # left by a kill: as large as a checkpoint
         left.unlink()
     if resume and path.is_file():
         for change in changed_keys(_read(path).config, plain(cfg), UNTRAINED_KEYS):
@@ -118,9 +118,9 @@ def _replace_older(directory: Path) -> None:
 
 
 def check_resume(cfg: CfgNode) -> None:
-    """Refuse to go on in an ``OUTPUT_DIR`` whose training had another config or another loss.
+    """Refuse to resume in an ``OUTPUT_DIR`` whose training had another config or another loss.
 
-    Keys that begin with one of FREE_KEYS may differ. A directory without a training passes.
+    Keys that start with one of FREE_KEYS may differ. A directory without a training passes.
     """
     path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     if not path.is_file():
@@ -152,10 +152,10 @@ def _read(path: Path) -> _Record:
 def changed_keys(
     recorded: dict[str, Any], now: dict[str, Any], free: tuple[str, ...] = ()
 ) -> list[str]:
-    """What differs between a recorded config, or sections of one, and the present.
+    """Differences between a recorded config, or sections of it, and the current one.
 
-    One "SOLVER.MAX_ITER: 4 -> 9" for each key, but for those that begin with one of ``free``. A key
-    that there was none of at the time of the record counts as its default.
+    One "SOLVER.MAX_ITER: 4 -> 9" per key, except keys that start with one of ``free``. A key that
+    did not exist at the time of the record counts as its default.
     """
     names = flat(now)
     before = {

@@ -1,7 +1,7 @@
-"""What a script does around its work: arguments, logs, and last words.
+"""The frame of a script: arguments, logs, and final messages.
 
-Errors a user can mend are one line, not a traceback; so is an interruption, which says how to
-go on.
+Errors that a user can fix are one line, not a traceback; so is an interruption, which says how to
+continue.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from rl.signals import Interrupted, end_at_once, interruptible
 
 @contextmanager
 def explain_user_errors() -> Iterator[None]:
-    """Print such an error's message to stderr and exit with status 2; others pass through.
+    """Print the message of such an error to stderr and exit with status 2; others pass through.
 
-    A training that diverged counts as one: its loss or its learning rate is the user's. SIGINT and
-    SIGTERM end what is in here as an exception does, with status 130 or 143.
+    A diverged training counts as one: its loss and learning rate are the user's. SIGINT and SIGTERM
+    end the block like an exception, with status 130 or 143.
     """
     try:
         with interruptible(), _stopping("nothing was started"):
@@ -60,9 +60,9 @@ def explain_user_errors() -> Iterator[None]:
 
 @contextmanager
 def say_how_to_go_on(*options: str) -> Iterator[None]:
-    """An interruption in here prints the command that goes on: the present one with ``options``.
+    """An interruption in here prints the command to continue: the current one with ``options``.
 
-    Inside ``explain_user_errors``, around the part that keeps what it has finished.
+    Use it inside ``explain_user_errors``, around the part that can be resumed.
     """
     command = command_line([sys.orig_argv[0], *sys.argv], *options)
     with _stopping(f"anything saved is kept; continue with: {command}"):
@@ -71,13 +71,13 @@ def say_how_to_go_on(*options: str) -> Iterator[None]:
 
 @contextmanager
 def _stopping(outcome: str) -> Iterator[None]:
-    """An interruption in here ends the script with these words."""
+    """An interruption in here ends the script with this message."""
     try:
         yield
     except Interrupted as stop:
         end_at_once()
         for process in multiprocessing.active_children():
-            if not process.daemon:  # the other GPUs' processes, which Python would wait for
+            if not process.daemon:  # other GPUs' processes, which Python would wait for
                 process.terminate()
         print(f"interrupted; {outcome}", file=sys.stderr)
         sys.exit(stop.exit_code)
@@ -91,7 +91,7 @@ def command_line(argv: list[str], *options: str) -> str:
 
 
 def _message(error: Exception) -> str:
-    """Its words; of one that a data loader's worker sent, without the worker's traceback."""
+    """The error's message, without the traceback of a data loader's worker."""
     if isinstance(error, FloatingPointError):
         first = (str(error).splitlines() or ["the training diverged."])[0]
         return f"{first} Lower SOLVER.BASE_LR, or set SOLVER.CLIP_GRADIENTS.ENABLED True."
@@ -99,7 +99,7 @@ def _message(error: Exception) -> str:
 
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
-    """``--config-file`` and KEY VALUE pairs, as in train_net.py; a script adds what is its own."""
+    """A parser with ``--config-file`` and KEY VALUE pairs; scripts add their own options."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -112,7 +112,7 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """The type of a whole number on a command line."""
+    """An argparse type: an integer >= ``least``."""
 
     def number(text: str) -> int:
         if int(text) < least:

@@ -1,10 +1,10 @@
-"""Losses compared over seeds, by the rules of docs/protocol.md.
+"""Comparing losses over seeds, by the rules of docs/protocol.md.
 
 losses.py        names of losses, unsearched surrogates, candidates of a search -> specs
-record.py        trials and their results: the file that a second call adds to
+record.py        trials and their results: the file that later calls append to
 trials.py        one trial: a training of a loss with a rate and a seed, scored
 jobs.py          many trials: here, in processes, on Ray
-inspection.py    what a network shows beside its scores
+inspection.py    measures of a network besides its scores
 statistics.py    differences, verdicts, correlations
 
 study_net.py: whole trainings, data sets x networks x losses x seeds
@@ -13,7 +13,7 @@ run.py           all cells                      report.py, figures.py    tables,
 
 compare_losses.py and find_loss.py: each loss at its own learning rate
 comparison.py    rates by the hold-out, then seeds
-tables.py        what it says
+tables.py        its tables
 finding.py       from a folder of images to a loss
 finding_setup.py its config                     finding_report.py    its verdict and report
 """

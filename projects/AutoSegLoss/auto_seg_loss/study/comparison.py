@@ -1,4 +1,4 @@
-"""A comparison of losses: each at the learning rate that the hold-out chooses, with several seeds.
+"""A comparison of losses: each at its best learning rate on the hold-out, with several seeds.
 
 R: learning rates; S: seeds of the trainings that are reported.
 """
@@ -32,20 +32,20 @@ from rl.executors.base import ExecutorError
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """The grid of learning rates, the same for every loss."""
 RATE_SEEDS = (101, 102, 103)
-"""Seeds of the trainings that choose rates; those that are reported have others, 1 to S."""
+"""Seeds of the trainings that choose rates; the reported ones have other seeds, 1 to S."""
 LEADING = 2
-"""Rates of a loss that are trained with all of these seeds; the others with the first alone."""
+"""Number of rates per loss trained with all of these seeds; others only with the first."""
 
 
 @dataclass(eq=False)
 class Comparison:
-    """What is compared with, and the record of all trainings, OUTPUT_DIR/trials.jsonl.
+    """The settings of a comparison, and the record of its trainings, OUTPUT_DIR/trials.jsonl.
 
     cfg: of the data, the network and the solver. iterations: of every training. rates: (R,) the
-    grid. seeds: S, from 1 on. workers: processes. predictions: where those of the first seed are
-    kept, see ``save_predictions``; None for nowhere. every: ``repeat`` scores the hold-out after
-    every so many iterations too; 0 for the last alone. rate_seeds: of the trainings that choose a
-    rate.
+    grid. seeds: S, from 1 on. workers: processes. predictions: folder for those of the first
+    seed, see ``save_predictions``; None: not saved. every: ``repeat`` also scores the hold-out
+    after every this many iterations; 0: only after the last. rate_seeds: of the trainings that
+    choose a rate.
 
     A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC.
     ``ConfigError`` unless SEARCH.HOLDOUT.DATASETS and DATASETS.TEST name one data set each,
@@ -75,8 +75,8 @@ class Comparison:
         self._specs: dict[str, tuple[str, str]] = {}
 
     def choose(self, losses: Sequence[str], metrics: Sequence[str]) -> None:
-        """Train each loss at every rate, and score it on the hold-out; then again, with the other
-        seeds, at the rates that lead for a metric: one seed may flatter an unstable loss."""
+        """Train each loss at every rate and score it on the hold-out; then repeat the leading
+        rates of each metric with the other seeds: one seed may favour an unstable loss."""
         first, *others = self.rate_seeds
         trials = [self._trial(loss, rate, first) for loss in losses for rate in self.rates]
         self._run(trials, (self.holdout,), "learning rates")
@@ -86,33 +86,32 @@ class Comparison:
         self._run(trials, (self.holdout,), "learning rates, other seeds")
 
     def rate(self, loss: str, metric: str) -> float:
-        """Of the leading rates the one with the best mean on the hold-out; of equals the
-        smallest."""
+        """The leading rate with the best mean on the hold-out; ties go to the smallest."""
         leading = sorted(self._lead(loss, metric))
         return max(leading, key=lambda rate: np.mean(self.at_rate(loss, rate, metric)))
 
     def at_rate(self, loss: str, rate: float, metric: str) -> list[float]:
-        """Scores in percent on the hold-out of the trainings that ``choose`` made: one for each of
-        ``rate_seeds`` at a leading rate, one at the others."""
+        """Scores in percent on the hold-out of the trainings by ``choose``: one for each of
+        ``rate_seeds`` at a leading rate, one at other rates."""
         leads = rate in self._lead(loss, metric)
         seeds = self.rate_seeds if leads else self.rate_seeds[:1]
         return [self._held_out(loss, rate, seed, metric) for seed in seeds]
 
     def best(self, losses: Sequence[str], metric: str) -> str:
-        """The loss with the best mean on the hold-out at its rate; of equals the first."""
+        """The loss with the best mean on the hold-out at its rate; ties go to the first."""
         return max(
             losses, key=lambda loss: np.mean(self.at_rate(loss, self.rate(loss, metric), metric))
         )
 
     def repeat(self, losses: Iterable[str], metrics: Sequence[str]) -> None:
-        """Train each loss with every seed, at its rate for each metric; score on the test."""
+        """Train each loss with every seed, at its rate for each metric; score on the test part."""
         pairs = {(loss, self.rate(loss, metric)) for loss in losses for metric in metrics}
         seeds = range(1, self.seeds + 1)
         trials = [self._trial(*pair, seed) for seed in seeds for pair in sorted(pairs)]
         self._run(trials, (self.holdout, self.test), "seeds", self.every)
 
     def scores(self, loss: str, metric: str) -> dict[int, float]:
-        """Seed -> score in percent on the test, at the loss's rate for this metric."""
+        """Seed -> score in percent on the test part, at the loss's rate for this metric."""
         trials = self._repeated(loss, metric)
         return {trial.seed: 100 * self._score(trial, self.test, metric) for trial in trials}
 
@@ -122,11 +121,11 @@ class Comparison:
         return [self._curve(trial, metric) for trial in self._repeated(loss, metric)]
 
     def difference(self, loss: str, other: str, metric: str) -> Difference:
-        """``loss`` less ``other`` on the test, in points, paired by seed."""
+        """``loss`` minus ``other`` on the test part, in points, paired by seed."""
         return paired_difference(self.scores(loss, metric), self.scores(other, metric))
 
     def shown(self, loss: str, metric: str) -> Path | None:
-        """Where predictions of the loss at its rate for this metric are, if they are kept."""
+        """The folder of the loss's predictions at its rate for this metric, if they are saved."""
         return self._shown(self._repeated(loss, metric)[0])
 
     def _lead(self, loss: str, metric: str) -> list[float]:
@@ -155,7 +154,7 @@ class Comparison:
     def _run(
         self, trials: Iterable[Trial], score_on: Sequence[str], label: str, every: int = 0
     ) -> None:
-        """Make the trials that the record does not hold."""
+        """Run the trials that are not in the record."""
         new = [trial for trial in dict.fromkeys(trials) if not self._made(trial, every)]
         jobs = [
             Job(self.record, trial, self.cfg, (score_on, self._shown(trial), every))

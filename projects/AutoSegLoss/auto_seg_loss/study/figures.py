@@ -23,7 +23,7 @@ Means = Mapping[str, Mapping[tuple[tuple[str, ...], str], float]]
 
 
 def write_figures(study: Study, means: Means) -> list[str]:
-    """Draw what there is to draw into OUTPUT_DIR; Markdown that shows it."""
+    """Draw the available figures into OUTPUT_DIR; returns Markdown that shows them."""
     found = []
     if study.config.STUDY.TOLERANCES:
         with replacing(study.output / "tolerances.png") as partial:
@@ -57,8 +57,8 @@ def over_tolerances(study: Study, means: Means) -> Figure:
 
 
 def borders(study: Study) -> tuple[list[str], list[list[Picture]]]:
-    """Losses, and a row for each image that is shown: the image, the borders of the truth, and
-    those that the networks of the first seed draw. A loss that diverged anywhere is left out."""
+    """Losses, and a row for each shown image: the image, the borders of the ground truth, and those
+    predicted with the first seed. A loss that diverged anywhere is left out."""
     cells = [cell for cell in study.cells if cell.seed == study.config.STUDY.SEEDS[0]]
     lost = {cell.loss for cell in cells if not has_predictions(cell.config, cell.predictions)}
     rows = []

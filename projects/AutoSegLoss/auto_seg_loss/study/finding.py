@@ -29,20 +29,20 @@ from autoseg_core.files import read_json, replacing
 
 BASELINES = ("cross_entropy", "dice", "lovasz")
 LEAST = 60
-"""Iterations of a training, at least; SOLVER.MAX_ITER is the most."""
+"""Minimum iterations of a training; SOLVER.MAX_ITER is the maximum."""
 PROBE = 20
 """Iterations of the training that is timed first."""
 RATES = (0.3, 1.0, 3.0)
 FINALISTS = 3
-"""Cross entropy, the best baseline and the searched loss, beside the unsearched surrogates."""
+"""Cross entropy, the best baseline and the searched loss, besides the unsearched surrogates."""
 ROUNDS = 1000
-"""More than there will be: the search ends with its time."""
+"""More than will be run: the search ends at its time limit."""
 SEARCHED = 0.5
 """Share of the time that the search gets."""
 
 
 def find_loss(wish: Wish) -> str:
-    """Do what find_loss.py says; returns the report. Errors name its options, not the keys."""
+    """Run find_loss.py; returns the report. Errors name its options, not config keys."""
     if wish.minutes <= 0:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     if len(wish.opts) % 2:
@@ -50,7 +50,7 @@ def find_loss(wish: Wish) -> str:
     if taken := [key for key in wish.opts[::2] if key in OWN]:
         raise ConfigError(f"find_loss.py sets {taken[0]} itself: leave it out.")
     began = time.monotonic()
-    # Threads of one process wait for each other; processes, and other programs, do not.
+    # Threads of one process wait for each other; processes and other programs do not.
     torch.set_num_threads(1)
     with options_named():
         with config_errors():
@@ -84,7 +84,7 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
 
 
 def _prepare_data(cfg: CfgNode) -> None:
-    """Show what the parts hold, check them, and compute the features of their images."""
+    """Report on the parts, check them, and compute the features of their images."""
     _say("Data")
     print(data_report(cfg), few_images(cfg), sep="", flush=True)
     for name in data_sets(cfg):
@@ -99,10 +99,10 @@ def _say(what: str) -> None:
 
 
 def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int, int]:
-    """What the time allows: iterations of every training, minutes of the search.
+    """A plan for the time limit: iterations of every training, minutes of the search.
 
-    surrogates: how many unsearched ones are compared.
-    OUTPUT/plan.json keeps it, for a run that goes on must have the same.
+    surrogates: number of unsearched ones that are compared.
+    OUTPUT/plan.json stores it, since a resumed run must have the same.
     """
     path = wish.output / "plan.json"
     if not path.is_file():
@@ -120,7 +120,7 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
 
 
 def _seconds_each(cfg: CfgNode) -> float:
-    """Of an iteration, in a training that is too short to be of use."""
+    """Seconds per iteration, measured in a very short training."""
     begin = time.monotonic()
     probe = Comparison(cfg, PROBE, rates=RATES[:1], rate_seeds=RATE_SEEDS[:1])
     probe.choose(BASELINES[:1], [cfg.SEARCH.METRIC])
@@ -128,8 +128,8 @@ def _seconds_each(cfg: CfgNode) -> float:
 
 
 def _fitting(wish: Wish, spent: float, each: float, surrogates: int, most: int) -> dict[str, float]:
-    """A plan for the rest of the time; LEAST iterations where it is too short, and never more than
-    ``most``. In seconds."""
+    """A plan for the remaining time, in seconds: at least LEAST iterations, even if too many,
+    and at most ``most``."""
     rest = max(0.0, 60 * wish.minutes - spent)
     losses = len(BASELINES) + surrogates + 1
     trials = losses * len(RATES) + (FINALISTS + surrogates) * Comparison.seeds
@@ -147,9 +147,9 @@ def _fitting(wish: Wish, spent: float, each: float, surrogates: int, most: int) 
 
 
 def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int) -> str:
-    """Search at the rate of the unsearched surrogate, scaled as it is; the path of the spec.
+    """Search at the rate of the unsearched surrogate, with its scaling; returns the spec's path.
 
-    Keys that the command line gives stay, but for the rate.
+    Keys on the command line are kept, except the rate.
     """
     values = {
         "SEARCH.PROXY.MAX_ITER": iterations,

@@ -1,4 +1,4 @@
-"""The configs that find_loss.py works with and leaves behind: plain dicts, for YAML files."""
+"""The configs that find_loss.py uses and writes: plain dicts, for YAML files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OWN = (
     *("DATASETS.TRAIN", "DATASETS.TEST", "DATASETS.FOLDER.NAME", "SEARCH.HOLDOUT.DATASETS"),
     *("SEARCH.METRIC", "OUTPUT_DIR"),
 )
-"""Keys that no command line of find_loss.py may give."""
+"""Keys that may not be set on the command line of find_loss.py."""
 SIDE, STRIDE = 224, 16
-"""Images are scaled so that a square would have this side, in pixels; a multiple of the stride."""
+"""Images are scaled to the area of a square with this side, in pixels; a multiple of the stride."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def configs_of(
 ) -> dict[str, dict[str, Any]]:
     """The config that finds a loss, and one that trains a whole network with it.
 
-    Both have the keys that the command line gives; the second those of the data and of the scores.
+    Both get the keys on the command line; the second only those of the data and of the scores.
     sizes: (height, width) of the images.
     """
     output = wish.output.absolute()
@@ -55,7 +55,7 @@ def configs_of(
     lists = {part.upper(): str(output / f"{part}.txt") for part in PARTS}
     data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
     metric, short = str(Objective.parse(wish.metric)), sorted(min(size) for size in sizes)
-    side = min(short[len(short) // 2], 800)  # as they are, but for large ones
+    side = min(short[len(short) // 2], 800)  # unchanged, except for large ones
     head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
     searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
     find = {
@@ -95,7 +95,7 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
 def feature_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
     """FEATURES.SIZE for images of these (height, width): as many pixels as SIDE x SIDE.
 
-    A square where some are wide and some are high.
+    A square if some are wide and some are high.
     """
     shapes = {(height / (height * width) ** 0.5) for height, width in sizes}
     if min(shapes) < 1 < max(shapes):

@@ -1,4 +1,4 @@
-"""What find_loss.py says at the end: a verdict, tables, and how to use the loss."""
+"""The report of find_loss.py: a verdict, tables, and how to use the loss."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ td, th {{ padding: 0.1em 0.8em; text-align: left }} img {{ max-width: 100% }}</s
 
 @dataclass(frozen=True)
 class Found:
-    """What was compared on the test part.
+    """The losses compared on the test part.
 
-    metric: the objective. losses: all of them, cross entropy first. best: the baseline that the
-    hold-out prefers. spec: path of the searched loss.
+    metric: the objective. losses: all of them, cross entropy first. best: the best baseline on the
+    hold-out. spec: path of the searched loss.
     """
 
     metric: str
@@ -56,8 +56,8 @@ def verdict(comparison: Comparison, found: Found) -> str:
 
 
 def predictions(comparison: Comparison, found: Found) -> tuple[list[str], list[list[Picture]]]:
-    """What the columns are, and a row for each test image that is shown: the image, and over it the
-    truth and what cross entropy and the searched loss predict.
+    """The column names, and a row for each shown test image: the image, and over it the truth
+    and the predictions of cross entropy and the searched loss.
 
     A training that diverged has no column.
     """

@@ -30,8 +30,8 @@ from rl.settings_diff import differences
 _CUT = {part: f"cut_sem_seg_{part}" for part in PARTS}
 LISTS = [f"{part}.txt" for part in PARTS]
 LEAST, ENOUGH = 2, 20
-"""Images in each part: without LEAST nothing can be compared; with fewer than ENOUGH in the parts
-that score losses, differences may be those of the images."""
+"""Images in each part: with fewer than LEAST nothing can be compared; with fewer than ENOUGH in the
+parts that score losses, differences may be due to the images."""
 
 OPTIONS = {
     "DATASETS.FOLDER.IMAGES": "--images",
@@ -42,12 +42,12 @@ OPTIONS = {
     "SEARCH.METRIC": "--metric",
     "OUTPUT_DIR": "--output",
 }
-"""What errors call a key of the config -> what the user of find_loss.py has typed."""
+"""Names in errors, such as config keys -> the user's options of find_loss.py."""
 
 
 @contextmanager
 def options_named() -> Iterator[None]:
-    """Errors of the ring name keys of a config that the user of find_loss.py never sees."""
+    """Translate errors that name config keys, which users of find_loss.py never see."""
     try:
         yield
     except (ConfigError, OSError, SplitError, *DATA_ERRORS) as error:
@@ -60,8 +60,8 @@ def options_named() -> Iterator[None]:
 
 
 def prepared(wish: Wish) -> CfgNode:
-    """The checked config, which find.yaml and train.yaml in OUTPUT hold for other scripts, beside
-    the lists of the parts. ``ConfigError`` before anything is written."""
+    """The checked config; writes find.yaml and train.yaml for other scripts into OUTPUT, with the
+    lists of the parts. ``ConfigError`` before anything is written."""
     folder: dict[str, Any] = {
         "IMAGES": str(wish.images.absolute()),
         "LABELS": str(wish.labels.absolute()),
@@ -100,7 +100,7 @@ def _check_parts(sizes: Mapping[str, int]) -> None:
 
 
 def few_images(cfg: CfgNode) -> str:
-    """A paragraph where losses are scored on fewer than ENOUGH images; else ""."""
+    """A paragraph if losses are scored on fewer than ENOUGH images; else ""."""
     names = {"hold-out": cfg.SEARCH.HOLDOUT.DATASETS[0], "test": cfg.DATASETS.TEST[0]}
     sizes = {part: len(DatasetCatalog.get(name)) for part, name in names.items()}
     few = " and ".join(f"{n} ({part})" for part, n in sizes.items() if n < ENOUGH)
@@ -113,7 +113,7 @@ def few_images(cfg: CfgNode) -> str:
 
 
 def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
-    """The checks of a search on the folder, cut into its parts; the config of it."""
+    """Run the checks of a search on the folder, split into its parts; returns the config."""
     keys = {f"DATASETS.FOLDER.{key}": value for key, value in {**folder, "NAME": "cut"}.items()}
     keys |= {"DATASETS.TRAIN": (_CUT["train"],), "DATASETS.TEST": (_CUT["test"],)}
     keys |= {"SEARCH.HOLDOUT.DATASETS": (_CUT["holdout"],), "SEARCH.METRIC": wish.metric}
@@ -140,7 +140,7 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
 
 
 def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) -> None:
-    """``ConfigError`` for the folder of another run, or of other images."""
+    """``ConfigError`` if the folder has another run, or other images."""
     if not (output / RECORD).is_file():
         return
     kept = {name: (output / name).read_text(encoding="utf-8") for name in files}
