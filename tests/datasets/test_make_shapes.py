@@ -96,5 +96,5 @@ def test_the_command(tmp_path, capsys):
     assert make_shapes.main([*command, "--seed", "3", "--train", "2"]) == 1
     assert capsys.readouterr().err == (
         f"make_shapes: {tmp_path / 'shapes'} holds another set, train 1 instead of 2, "
-        "seed 0 instead of 3; give --force to replace it, or another --root\n"
+        "seed 0 instead of 3; pass --force to replace it, or another --root\n"
     )

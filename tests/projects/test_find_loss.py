@@ -109,7 +109,7 @@ def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
         (("--classes", "no.txt"), "--classes: there is no file no.txt"),
         (("--output", __file__), "--output: expected a folder"),
         (("SOLVER.MAX_ITER",), "pairs of KEY VALUE"),
-        (("DATASETS.FOLDER.NAME", "mine"), r"DATASETS\.FOLDER\.NAME is what find_loss\.py sets"),
+        (("DATASETS.FOLDER.NAME", "mine"), r"find_loss\.py sets DATASETS\.FOLDER\.NAME"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(scripts, folder, weights, options, named):

@@ -66,7 +66,7 @@ def test_too_many_lost_evaluations_stop_a_search_and_are_made_again(tmp_path: Pa
     path = tmp_path / "journal.jsonl"
     task = Counting(breaking={5, 7})
     for lost in (2, 4):
-        with pytest.raises(SearchError, match=r"2 of 4 .* share 0.25 .* no memory\. .*resume"):
+        with pytest.raises(SearchError, match=r"2 of 4 .* share 0.25; .* no memory\. .*resume"):
             small_search(path, task)
         assert sum(r.get("status") == "lost" for r in read_journal(path)) == lost
         task.breaking, task.asked = {0, 1}, []  # the same two again

@@ -124,7 +124,7 @@ def test_a_data_error_stops_a_search_and_the_journal_resumes(whole, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"theta": [0.1, 0.2, 0.3]}, r"theta\.0: 0\.1 -> 0\.\d+; in all 3"),
+        ({"theta": [0.1, 0.2, 0.3]}, r"theta\.0: 0\.1 -> 0\.\d+; 3 values differ"),
         ({"seed": 1}, "seed: 1 ->"),
     ],
 )

@@ -99,7 +99,7 @@ def test_what_is_no_verdict(rewards: dict[str, tuple[float, ...]]) -> None:
 def test_rewards_that_tell_nothing_are_told() -> None:
     selection = _race(identity=(0.0, 0.0, NAN), mean=(0.0, -1, 0.0))
     assert selection.winner.finalist.name == "identity" and not selection.beyond_noise
-    assert "All 5 rewards of the final are 0, so that they do not tell" in selection.report()
+    assert "All 5 rewards of the final are 0, so they do not" in selection.report()
 
 
 def _noisy(rng: np.random.Generator, values: Sequence[float], seeds: int) -> Selection:

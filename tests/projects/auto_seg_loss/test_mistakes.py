@@ -54,7 +54,7 @@ def own_shapes(shapes, tmp_path, monkeypatch) -> Path:
         (["TEST.METRICS", "Dice"], r"TEST\.METRICS"),
         (["IMPORTS", "['nowhere']"], r"IMPORTS .*nowhere"),
         (["IMPORTS", "[3]"], "IMPORTS"),
-        (["SOLVER.MAX_ITER", "3", "--resume"], "--resume must stand before"),
+        (["SOLVER.MAX_ITER", "3", "--resume"], "--resume must come before"),
     ],
 )
 def test_options(tiny_config, options, named):

@@ -100,7 +100,7 @@ def test_a_longer_training_follows_the_longer_schedule_from_there_on(shapes, mak
     expected = [0.05 * (1 - i / 4) ** 0.9 for i in range(4)]
     expected += [0.01 * (1 - i / 8) ** 0.9 for i in range(4, 8)]
     assert rates(cfg) == pytest.approx(dict(enumerate(expected)))
-    words = f"now, MAX_ITER 8: a learning rate of {expected[4]:g} at iteration 4"
+    words = f"changed, MAX_ITER 8: a learning rate of {expected[4]:g} at iteration 4"
     assert f"{words}, where it would have been 0" in caplog.text
 
 

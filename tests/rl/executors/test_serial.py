@@ -141,7 +141,7 @@ def test_a_timeout_is_lost_at_once(caplog: pytest.LogCaptureFixture) -> None:
     task = _Recorder(lambda n: time.sleep(30) if n == 1 else None)
     start = time.monotonic()
     results = _results(SerialExecutor(task, timeout=0.05), 0.1, 0.2)
-    assert results == [lost("stopped after 0.05 s, its timeout"), ProxyResult(0.5)]
+    assert results == [lost("stopped after 0.05 s, the timeout"), ProxyResult(0.5)]
     assert time.monotonic() - start < 25
     assert task.seeds == [0, 1]
     assert "candidate c0: attempt 1 of 3 failed\nstopped after 0.05 s" in caplog.text

@@ -113,9 +113,9 @@ def test_names_may_differ_by_what_all_have_in_common(make, image, label):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"IMAGES": "nowhere"}, r"IMAGES 'nowhere' must be a directory: absolute, or below /"),
+        ({"IMAGES": "nowhere"}, r"IMAGES 'nowhere' must be a directory: absolute, or in /"),
         ({"LABELS": "''"}, "LABELS '' must be a directory"),
-        ({"CLASSES": "['a', 'b', 'a']"}, "different names, got twice: a"),
+        ({"CLASSES": "['a', 'b', 'a']"}, "unique, got twice: a"),
         ({"TRAIN": "d/none.txt", "CLASSES": "['a']"}, "d/none.txt"),
         ({"HOLDOUT_SHARE": 0.8}, "needs a share above 0"),
         ({"GROUPS": "(a|b)"}, "finds no group in 1 names"),

@@ -39,7 +39,7 @@ def every_second(i):
 def test_frames_of_films_in_two_parts(make):
     words = alike_neighbours(halves(make(4, 10), every_second))
     # 4 x 9 of the 39 pairs of neighbours are of one film.
-    assert words.startswith("36 of 39 neighbours in file names that are in different parts look")
+    assert words.startswith("36 of 39 pairs of neighbouring files in different parts look")
     assert "000_000.png (train) and" in words and "000_001.png (test)" in words
 
 

@@ -128,7 +128,7 @@ def test_what_a_start_lacks_is_said(tmp_path, caplog):
     [
         (Network().sem_seg_head, "0 of the 4"),
         (Network(inner=5), r"1 of the 4 .*needs .*\(2, 2\).* file has .*0\.weight \(5, 2\)"),
-        (nn.Sequential(Network().backbone[0]), "2 of the 4 tensors that are needed are in the"),
+        (nn.Sequential(Network().backbone[0]), "2 of the 4 required tensors are in the"),
     ],
     ids=["the head", "other shapes", "half"],
 )

@@ -80,7 +80,7 @@ def test_objects_beside_the_weights_are_left_out(tmp_path):
 
 # --- what is refused ---
 
-DAMAGED = "is damaged, or no file of weights"
+DAMAGED = "is damaged or not a weight file"
 
 
 def test_a_flipped_bit_in_a_zip(tmp_path):
