@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Makes `shapes`, a small semantic segmentation set on which the choice of the loss matters.
+"""Makes `shapes`, a small semantic segmentation data set where the choice of the loss matters.
 
     python datasets/make_shapes.py [--root datasets] [--train 240 --val 60 --test 120] [--force]
 
-rl/proxies/shape_images.py draws the images and says what is on them. They are written to
-<root>/shapes in VOC's layout (JPEGImages/, SegmentationClass/, ImageSets/Segmentation/), with the
-parameters in dataset.json, first into a temporary folder, which is renamed at the end: there is a
-whole set or none.
+rl/proxies/shape_images.py draws and describes the images. They are written to <root>/shapes in
+VOC's layout (JPEGImages/, SegmentationClass/, ImageSets/Segmentation/), with the parameters in
+dataset.json, first into a temporary folder, which is renamed at the end: there is a complete set or
+none.
 
-Every image has a generator of its own, seeded by (seed, split, index). So the same versions of
-NumPy and Pillow give the same bytes on every machine, and a larger set begins with the images of a
+Every image has its own generator, seeded by (seed, split, index). So the same versions of
+NumPy and Pillow give the same bytes on every machine, and a larger set starts with the images of a
 smaller one.
 
 Letters: H, W image size.
@@ -33,7 +33,7 @@ from PIL import Image
 
 
 def _load_drawing() -> ModuleType:
-    """rl/proxies/shape_images.py, by its path: its package would import torch."""
+    """rl/proxies/shape_images.py, loaded by path: its package would import torch."""
     file = Path(__file__).resolve().parents[1] / "rl" / "proxies" / "shape_images.py"
     spec = spec_from_file_location("shape_images", file)
     assert spec is not None and spec.loader is not None
@@ -47,12 +47,12 @@ SPLITS = ("train", "val", "test")
 
 
 class ShapesError(RuntimeError):
-    """The folder holds something that this script must not silently replace."""
+    """The folder has content that this script must not silently replace."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that decides the bytes of a set: image size in pixels, images per split, seed."""
+    """Everything that determines the bytes of a set: image size, images per split, seed."""
 
     height: int = 96
     width: int = 128
@@ -103,7 +103,7 @@ def _write(folder: Path, parameters: Parameters) -> None:
             Image.fromarray(image).save(images / f"{stem}.jpg", quality=95, subsampling=0)
             picture = Image.fromarray(label)
             picture.putpalette(palette)  # turns it into a palette image; the indices stay
-            # Run lengths only: how zlib searches for longer matches depends on the CPU.
+            # Only run lengths: zlib's search for longer matches depends on the CPU.
             picture.save(labels / f"{stem}.png", compress_type=zlib.Z_RLE)
         (lists / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
     (folder / "dataset.json").write_text(json.dumps(_record(parameters), indent=2) + "\n")
@@ -118,7 +118,7 @@ def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
     except (FileNotFoundError, ValueError):  # no record, or a damaged one
         found = None
     if not isinstance(found, dict) or found.get("dataset") != "shapes":
-        # Not even with --force: may be somebody's files.
+        # Not even with --force: it may be somebody's files.
         raise ShapesError(
             f"{folder} was not made by this script; move it away or choose another --root"
         )
@@ -139,12 +139,12 @@ def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
 def make_shapes(
     root: Path | str, parameters: Parameters | None = None, force: bool = False
 ) -> Path:
-    """Makes <root>/shapes, or leaves it alone when the same set is already there.
+    """Makes <root>/shapes, or leaves it alone if it is already the same set.
 
     Args:
-        root: the folder of data sets (what DETECTRON2_DATASETS names); made when missing.
-        parameters: sizes, counts and seed; the defaults when None.
-        force: replace a set with other parameters, or make the same again.
+        root: the folder of data sets (as in DETECTRON2_DATASETS); made if missing.
+        parameters: sizes, counts and seed; None = the defaults.
+        force: replace a set with other parameters, or remake the same one.
 
     Returns:
         The path of the set.
@@ -162,7 +162,7 @@ def make_shapes(
         fresh = Path(temporary) / "new"
         _write(fresh, parameters)
         if folder.exists():
-            folder.rename(Path(temporary) / "old")  # goes with the temporary folder
+            folder.rename(Path(temporary) / "old")  # deleted with the temporary folder
         fresh.rename(folder)
     return folder
 

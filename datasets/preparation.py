@@ -1,7 +1,7 @@
-"""What the prepare_*.py scripts share: label files made in parallel, checked, and written whole.
+"""Shared code of the prepare_*.py scripts: make label files in parallel, checked and atomically.
 
-A script lists one job per label file. A job knows what its file must hold. A file that holds it
-already is kept, any other is made anew. Problems are collected: one damaged file does not hide the
+A script lists one job per label file. A job knows the content of its file. A file with this content
+is kept, any other is rewritten. Problems are collected: one damaged file does not hide the
 others.
 
 Letters: H, W size of a label in pixels.
@@ -34,7 +34,7 @@ class Job:
     """One label file.
 
     source: the file that the label is made from. make: returns the label, (H, W) uint8, of its
-    source. target: the file to write, None to look at the label only. palette: write VOC's colours
+    source. target: the file to write, None to only check the label. palette: write VOC's colours
     into it.
     """
 
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass
 class Report:
-    """What a script did, and what is wrong. labels: number of label files looked at."""
+    """A script's work and problems. labels: number of checked label files."""
 
     partial: bool
     workers: int
@@ -55,12 +55,12 @@ class Report:
     problems: list[str] = field(default_factory=list)
 
     def make(self, split: str, images: Set[str], jobs: Mapping[str, Job], expected: int) -> None:
-        """Makes the labels of a split, and notes what became of them and what is missing.
+        """Makes the labels of a split, and records the outcomes and what is missing.
 
         Args:
-            images: keys of the images that there are.
+            images: keys of the existing images.
             jobs: by key; one without an image, and an image without one, is a problem.
-            expected: how many the whole set has; another number is a problem unless `partial`.
+            expected: number in the whole set; another number is a problem unless `partial`.
         """
         if lonely := sorted(images ^ jobs.keys()):
             names = some(lonely)
@@ -83,7 +83,7 @@ class Report:
 
 
 def do_all(title: str, jobs: Sequence[Job], workers: int) -> list[str]:
-    """What became of each job, done in threads, which read and write outside of Python's lock."""
+    """The outcome of each job; they run in threads, which read and write without the GIL."""
     pool = ThreadPoolExecutor(workers)
     try:
         done = pool.map(do, jobs)
@@ -93,7 +93,7 @@ def do_all(title: str, jobs: Sequence[Job], workers: int) -> list[str]:
 
 
 def do(job: Job) -> str:
-    """Makes and writes one label; `WRITTEN`, `KEPT`, or what went wrong."""
+    """Makes and writes one label; `WRITTEN`, `KEPT`, or a description of the problem."""
     try:
         label = job.make(job.source)
         if job.target is None or holds(job.target, label, job.palette):
@@ -105,7 +105,7 @@ def do(job: Job) -> str:
 
 
 def holds(path: Path, label: np.ndarray, palette: bool) -> bool:
-    """Whether the file is there, readable, of the right kind, and equal to the label."""
+    """Whether the file exists, is readable, of the right kind, and equal to the label."""
     try:
         with Image.open(path) as picture:
             kind_is_right = picture.mode == ("P" if palette else "L")
@@ -115,7 +115,7 @@ def holds(path: Path, label: np.ndarray, palette: bool) -> bool:
 
 
 def write_label(path: Path, label: np.ndarray, palette: bool) -> None:
-    """Writes (H, W) uint8 as PNG, as a whole or not at all; makes the folder."""
+    """Writes (H, W) uint8 as PNG, atomically; makes the folder."""
     picture = Image.fromarray(label)
     if palette:
         picture.putpalette([level for colour in voc_colours(256) for level in colour])
@@ -128,7 +128,7 @@ def write_label(path: Path, label: np.ndarray, palette: bool) -> None:
 
 
 def script_parser(name: str, description: str | None, folder: str) -> argparse.ArgumentParser:
-    """The options that all prepare_*.py have; `folder` is the one of the data set."""
+    """The common options of prepare_*.py; `folder` is that of the data set."""
     parser = argparse.ArgumentParser(
         name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -146,7 +146,7 @@ def script_parser(name: str, description: str | None, folder: str) -> argparse.A
 
 
 def existing(folder: Path, option: str) -> Path:
-    """The folder, which must be a directory; `option` of the command line says where it is."""
+    """The folder, which must be a directory; the command line's `option` sets its place."""
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder.absolute()} is not a directory; datasets/README.md shows the tree, and "

@@ -8,7 +8,7 @@ The challenge counts from 1 and calls 0 "other"; here classes are 0..149 and the
     ADEChallengeData2016/annotations/{training,validation}/*.png              read
     ADEChallengeData2016/annotations_detectron2/{training,validation}/*.png   written
 
-Files that are right already are kept, so it may be run again at any time.
+Correct files are kept, so it can be rerun at any time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
     cityscapes/gtFine/{train,val}/<city>/*_gtFine_labelTrainIds.png   written: 0..18 and 255
 
 labelIds come first because they are the official pixels: versions of Pillow draw the borders of
-polygons differently. Files that are right already are kept, so it may be run again at any time.
+polygons differently. Correct files are kept, so it can be rerun at any time.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ TRAINING_IDS = np.array([label.trainId for label in labels if label.id >= 0], dt
 def label_from_ids(path: Path) -> np.ndarray:
     """(H, W) uint8 training ids of a file of label ids; LabelError for ids that do not exist."""
     ids = read_label(path, num_classes=len(TRAINING_IDS), ignore_label=0)
-    return TRAINING_IDS[np.where(ids == 255, 0, ids)]  # the id 0 is void, too
+    return TRAINING_IDS[np.where(ids == 255, 0, ids)]  # id 0 is also void
 
 
 _ONE_DRAWING = Lock()
-"""There is one standard output, which the library writes to and a thread would redirect."""
+"""The library writes to standard output, which is shared by all threads."""
 
 
 def label_from_polygons(path: Path) -> np.ndarray:
-    """(H, W) uint8 training ids, drawn from polygons by the library; ValueError where it gives up,
-    as for unknown names."""
+    """(H, W) uint8 training ids, drawn from polygons by the library; ValueError if it fails, as
+    for unknown names."""
     said, annotation = io.StringIO(), Annotation()
     try:
         with _ONE_DRAWING, contextlib.redirect_stdout(said):

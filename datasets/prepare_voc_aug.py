@@ -8,9 +8,9 @@
     VOC2012/SegmentationClassAug/*.png               written: palette PNGs, 0..20 and 255
     VOC2012/ImageSets/Segmentation/trainaug.txt      written last, when nothing is missing
 
-The list is VOC's train and SBD's train and val, without VOC's val: 10582 images. Where VOC has a
-label, that one is taken, with its void rims; SBD's labels have none. Files that are right already
-are kept, so it may be run again at any time.
+The list is VOC's train plus SBD's train and val, without VOC's val: 10582 images. If VOC has a
+label, it is used, with its void rims; SBD's labels have none. Correct files are kept, so it can be
+rerun at any time.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def prepare(options: argparse.Namespace, report: Report) -> None:
         for folder in (lists, sbd)
         for split in ("train", "val")
     )
-    # VOC's val labels are used as they are; they are looked at only.
+    # VOC's val labels are used unchanged; they are only checked.
     checks = {name: _job(voc, name) for name in val}
     report.make("val", images & val, checks, COUNTS["val"])
     trainaug = train.union(*extra) - val

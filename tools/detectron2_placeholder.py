@@ -1,8 +1,8 @@
-"""Stands where Detectron2 keeps its compiled operators (installed as ``detectron2/_C.py``).
+"""Replaces Detectron2's compiled operators (installed as ``detectron2/_C.py``).
 
 Detectron2's layers import ``detectron2._C`` at the top, long before any compiled operator is
-needed; semantic segmentation never calls one. This module lets those imports pass, and makes the
-first *use* of a missing operator say which one it is and where to get a Detectron2 that has it.
+needed; semantic segmentation never calls one. With this module the imports succeed, and the first
+*use* of a missing operator raises an error that names it and says how to get it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ INSTALL_PAGE = "https://detectron2.readthedocs.io/tutorials/install.html"
 
 
 def __getattr__(name: str) -> NoReturn:
-    """Every name that is not defined below is an operator that is missing here."""
+    """Any name not defined below is a missing operator."""
     raise AttributeError(
         f"detectron2._C.{name} is a compiled operator, and this Detectron2 was installed without "
         f"any. Build Detectron2 from upstream's sources to use it: {INSTALL_PAGE}"

@@ -1,12 +1,12 @@
 """Install Detectron2 where it is missing: `python tools/install_detectron2.py`.
 
-If `import detectron2` works (a build of your own from upstream, say), this says which one and
-stops; only its own earlier work, made with other edits, is replaced. Otherwise pip fetches v0.6's
-source package (so your index and proxy settings hold) and checks its sha256, and its Python files
-are mended for today's NumPy, Pillow and setuptools and installed: all of Detectron2 but its
-compiled operators. PyTorch and torchvision must be installed before.
+If `import detectron2` works (for example your own build from upstream), this prints its version and
+stops; only an installation by an older version of this script is replaced. Otherwise pip downloads
+v0.6's source package (so your index and proxy settings apply) and checks its sha256; its Python
+files are patched for current NumPy, Pillow and setuptools and installed: all of Detectron2 except
+its compiled operators. Install PyTorch and torchvision first.
 
-No line of Detectron2 is kept here, only what to replace in it.
+This script contains no code of Detectron2, only replacements.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ REQUIREMENT = (
     "--hash=sha256:5d2e9e51e523ec72f6a31cca04b0a515492e9514b773a3d134cedc0677170b29\n"
 )
 PLACEHOLDER = Path(__file__).with_name("detectron2_placeholder.py")
-# The local part tells this build from upstream's own, and from one made with other edits.
+# The local part distinguishes this build from upstream's, and from one made with other edits.
 _RECIPE = hashlib.sha256(Path(__file__).read_bytes() + PLACEHOLDER.read_bytes()).hexdigest()[:8]
 VERSION = f"0.6+python.{_RECIPE}"
 INSTALL_PAGE = "https://detectron2.readthedocs.io/tutorials/install.html"
 
-# Regular expressions, and what takes their place in every Python file.
+# Regular expressions and their replacements in every Python file.
 EDITS = {
     # NumPy 1.24 removed the aliases of Python's types.
     r"\bnp\.(bool|int|float|str)\b": r"\1",
@@ -46,8 +46,8 @@ EDITS = {
 }
 NOTE = "# Changed for current NumPy, Pillow and setuptools by tools/install_detectron2.py\n"
 
-# Upstream's setup.py compiles the operators, and its requirements have upper bounds that no longer
-# hold: what is needed stands in our setup.cfg.
+# Upstream's setup.py compiles the operators, and its requirements have outdated upper bounds: our
+# setup.cfg has the requirements.
 SETUP = f"""
 from setuptools import find_packages, setup
 
@@ -97,9 +97,9 @@ def main() -> int:
 def installed() -> str | None:
     """Version and folder of the Detectron2 that this Python imports, or None when there is none.
 
-    Raises InstallError when there is one and its import fails: replacing it is the user's decision.
+    Raises InstallError if there is one but its import fails: replacing it is the user's decision.
     """
-    # Probe from the root directory: there, no folder can pose as the package.
+    # Probe from the root directory, where no folder can shadow the package.
     probe = _run(["-c", PROBE], cwd=Path(sys.executable).anchor)
     if probe.returncode == 0:
         return probe.stdout.strip().splitlines()[-1]
@@ -112,13 +112,13 @@ def installed() -> str | None:
 
 
 def outdated(found: str) -> bool:
-    """Whether what `installed` found was made here, with other edits than today's."""
+    """Whether `installed` found a build of this script with other edits."""
     version = found.split()[0]
     return version.startswith("0.6+python") and version != VERSION
 
 
 def install() -> str:
-    """Fetch, mend, install; returns what `installed` then says."""
+    """Download, patch, install; returns the new result of `installed`."""
     if missing := [name for name in ("torch", "torchvision") if find_spec(name) is None]:
         raise InstallError(f"Detectron2 needs {' and '.join(missing)}; install that first")
     with tempfile.TemporaryDirectory(prefix="detectron2-") as folder:
@@ -135,9 +135,9 @@ def install() -> str:
 def fetch(work: Path) -> Path:
     """Let pip fetch the source package, check its sha256, unpack it below `work`: that folder.
 
-    After these steps pip asks the package for its metadata and may fail (it names an optional
-    dependency by URL, which pip refuses from an index). By then all we need is on disk: --no-clean
-    keeps it, TMPDIR says where.
+    After these steps pip reads the package's metadata and may fail (it has an optional dependency
+    with a URL, which pip refuses from an index). By then everything needed is on disk: --no-clean
+    keeps it, TMPDIR sets the place.
     """
     requirement, kept = work / "requirement.txt", work / "pip"
     requirement.write_text(REQUIREMENT)
@@ -158,7 +158,7 @@ def fetch(work: Path) -> Path:
 def mend(source: Path) -> None:
     """Edit the unpacked source package in place, so that pip installs it without compiling.
 
-    A changed file gets a last line that says so, as its licence asks.
+    A changed file gets a last line that says so, as its licence requires.
     """
     for path in source.rglob("*.py"):
         old = new = path.read_text("utf-8")
@@ -173,11 +173,11 @@ def mend(source: Path) -> None:
 def _run(
     arguments: list[str], cwd: str | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What Python does with the arguments."""
+    """Run Python with the arguments."""
     command, environment = [sys.executable, *arguments], {**os.environ, **(env or {})}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()  # --help; refuses all else
+    argparse.ArgumentParser(description=__doc__).parse_args()  # only --help
     sys.exit(main())

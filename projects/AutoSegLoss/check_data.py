@@ -3,10 +3,10 @@
     python projects/AutoSegLoss/check_data.py --config-file CONFIG [KEY VALUE ...]
 
 For DATASETS.TRAIN, SEARCH.HOLDOUT.DATASETS and DATASETS.TEST: sizes, pixels and images of each
-class, void, classes that never occur, values that are no class; files of DATASETS.FOLDER that are
-left out; neighbouring images in different parts that look like frames of one film. The status is 2
-when files are missing, damaged or of other values than the classes, images black, or labels without
-anything to learn; the message names them.
+class, void, classes that never occur, values that are not a class; files of DATASETS.FOLDER that
+are left out; neighbouring images in different parts that look like frames of one film. The status
+is 2 if files are missing, damaged or have values that are not classes, images are black, or labels
+have nothing to learn; the message names them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 
 
 def main() -> None:
-    """Print the report, then refuse what is wrong."""
+    """Print the report, then refuse invalid data."""
     arguments = script_parser(__doc__).parse_args()
     with explain_user_errors():
         cfg = load_config(arguments.config_file, arguments.opts)

@@ -1,16 +1,16 @@
-r"""Compare losses fairly: each at its own learning rate, with several seeds, on images apart.
+r"""Compare losses fairly: each at its own learning rate, with several seeds, on held-out images.
 
     python projects/AutoSegLoss/compare_losses.py --config-file CONFIG --losses A,B,... \
         [--found LOSS] [--metrics A,B,...] [--iterations N] [--rates R,R,...] [--seeds N] \
         [--curve N] [--workers N] [KEY VALUE ...]
 
-A loss is a name of the loss registry, a name of load_spec, the path of a spec, or soft:METRIC, the
-unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, each once and the two
-best with two more seeds; scores are those of DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every
-training; a second call makes only new ones. --found adds a table, and a sentence, of what that loss
-gains over the first, the best and the unsearched of the others; --curve one of the iterations that
-each loss needs to reach the first one's final score on the hold-out; a later N that is no multiple
-of the first makes these trainings again. The rules are those of docs/protocol.md.
+A loss is a name in the loss registry, a name for load_spec, the path of a spec, or soft:METRIC, the
+unsearched surrogate. Learning rates are chosen on SEARCH.HOLDOUT.DATASETS, each with one seed and
+the two best with two more; scores are those on DATASETS.TEST. OUTPUT_DIR/trials.jsonl holds every
+training; a second call runs only new ones. --found adds a table and a sentence on what that loss
+gains over the first, the best and the unsearched of the others; --curve adds a table of iterations
+that each loss needs to reach the first one's final score on the hold-out; a later N that is not a
+multiple of the first repeats these trainings. The rules are those of docs/protocol.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ r"""Convert weights of another library for MODEL.WEIGHTS: a backbone for the net
     python projects/AutoSegLoss/convert_weights.py --config-file CONFIG --input FILE --output FILE \
         [KEY VALUE ...]
 
-The input is a file of torch.save or safetensors: a ResNet of torchvision, a network of timm, or one
+The input is a file from torch.save or safetensors: a torchvision ResNet, a timm network, or one
 whose tensors have other names but the order and shapes of the config's backbone. Nothing is written
 unless every tensor of the backbone is found. configs/README.md has examples.
 """
@@ -21,7 +21,7 @@ from autoseg_core.files import save_whole, user_path
 
 
 def main() -> None:
-    """Convert one file, and say how."""
+    """Convert one file, and print how."""
     parser = script_parser(__doc__)
     add = parser.add_argument
     add("--input", required=True, type=user_path, metavar="FILE", help="weight file")

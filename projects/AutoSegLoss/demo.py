@@ -1,11 +1,11 @@
-r"""Predict: for each image a picture with the classes laid over it, and a label file.
+r"""Predict images: write a picture with the classes overlaid, and a label file, for each.
 
     python projects/AutoSegLoss/demo.py --config-file CONFIG --input FILE|DIRECTORY|PATTERN ... \
         --output DIRECTORY --opts MODEL.WEIGHTS FILE [KEY VALUE ...]
 
 Writes NAME_overlay.png and NAME_labels.png, a palette PNG of class indices, both as large as the
-image. The arguments are those of Detectron2's demo; a confidence threshold has no meaning here, and
-videos and cameras are left out: cut a film into images first.
+image. The arguments are those of Detectron2's demo, without the confidence threshold, which has no
+meaning here, and without videos and cameras: split a film into images first.
 """
 
 from __future__ import annotations

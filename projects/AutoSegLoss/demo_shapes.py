@@ -1,8 +1,8 @@
-"""The whole path in minutes: make a data set, search a loss, compare it, say what was shown.
+"""All steps in minutes: make a data set, search for a loss, compare it, report the result.
 
     make demo    or    python projects/AutoSegLoss/demo_shapes.py [--budget small] [--seed N]
 
-Runs the project's own scripts as a user would and prints each command. A second run goes on where
+Runs the project's own scripts as a user would and prints each command. A second run continues where
 the first one stopped.
 """
 
@@ -22,7 +22,7 @@ CONFIG = Path(os.path.relpath(PROJECT / "configs" / "features" / "Shapes.yaml"))
 METRIC = "mIoU"
 RIVALS = f"cross_entropy,dice,soft:{METRIC}"
 
-# Options of each script. "small" is a tenth of the work, which shows that everything runs, not what
+# Options of each script. "small" is a tenth of the work: it shows that everything runs, not what
 # the method can do.
 BUDGETS = {
     "full": ("--train 160 --val 40 --test 80", "", ""),
@@ -33,12 +33,12 @@ BUDGETS = {
     ),
 }
 
-# One thread: so small a network gains nothing from more, and loses much when cores are shared.
+# One thread: such a small network gains nothing from more, and loses much when cores are shared.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 
 def main() -> None:
-    """Parse the command line, run the steps, say what they showed."""
+    """Parse the command line, run the steps, report the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,7 +66,7 @@ def main() -> None:
 def run_demo(
     output: Path, seed: int, images: list[str], search: list[str], compare: list[str]
 ) -> None:
-    """Make the set, search, compare; every file goes below ``output``. Lists: further options."""
+    """Make the set, search, compare; all files go below ``output``. Lists: further options."""
     root = ENVIRONMENT["DETECTRON2_DATASETS"] = str(output / "datasets")
     make = ROOT / "datasets" / "make_shapes.py"
     script(make, "--root", root, "--seed", str(seed), *images)
@@ -81,13 +81,13 @@ def run_demo(
 
 
 def script(path: Path, *arguments: str) -> None:
-    """Print and run one script; stop when it fails (it has said why)."""
+    """Print and run one script; stop if it fails (it has printed why)."""
     command = [sys.executable, os.path.relpath(path), *arguments]
     settings = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
     print("$ " + shlex.join([*settings, os.path.relpath(sys.executable), *command[1:]]), flush=True)
     try:
         status = subprocess.run(command, env={**os.environ, **ENVIRONMENT}).returncode
-    except KeyboardInterrupt:  # the step has said so
+    except KeyboardInterrupt:  # the step has printed why
         status = 130
     if status:
         sys.exit(status)

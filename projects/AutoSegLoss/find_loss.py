@@ -1,13 +1,13 @@
-r"""Find the loss for your images, your labels and your metric.
+r"""Find a loss for your images, your labels and your metric.
 
     python projects/AutoSegLoss/find_loss.py --images DIR --labels DIR --metric BIoU \
         --minutes 30 --output DIR [--classes FILE] [--void N] [--groups REGEX] [--workers N] \
         [KEY VALUE ...]
 
-Labels are PNG files with the stems of their images, of class numbers, or of colours with
-INPUT.LABEL_PALETTE. It checks the data, cuts it into three parts, computes features of a pretrained
-network once, trains baselines on them, searches a loss in the time that is left, and compares both
-on the test part: OUTPUT/report.md. The same command again goes on where it stopped.
+Labels are PNG files with the stems of their images and class indices, or colours with
+INPUT.LABEL_PALETTE. It checks the data, splits it into three parts, computes features of a
+pretrained network once, trains baselines on them, searches for a loss, and compares both
+on the test part: OUTPUT/report.md. The same command continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from autoseg_core.files import user_path
 
 
 def main() -> None:
-    """Find a loss, and say whether it is worth taking."""
+    """Find a loss, and report whether it is worth using."""
     arguments = _parser().parse_args()
     with explain_user_errors(), say_how_to_go_on():
         print(find_loss(Wish(**vars(arguments))))

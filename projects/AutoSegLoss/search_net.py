@@ -1,9 +1,9 @@
-"""Search a loss: an agent, PPO for one, shapes the surfaces of a metric's surrogate and is rewarded
-with the exact metric.
+"""Search for a loss: an agent, such as PPO, shapes the surfaces of a metric's surrogate; its reward
+is the exact metric.
 
     python projects/AutoSegLoss/search_net.py --config-file CONFIG [--resume] [KEY VALUE ...]
 
-Every candidate is on the disk before the next starts; after an interruption, --resume goes on and
+Every candidate is on disk before the next one starts; after an interruption, --resume continues and
 ends with the same result.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
         cfg = checked_config(arguments.config_file, arguments.opts, check_train_data, check_search)
         network = starting_network(proxy_config(cfg))
         # Then the journal: it refuses a second search and another config before anything is
-        # written over.
+        # overwritten.
         with say_how_to_go_on("--resume"), open_journal(cfg, arguments.resume) as journal:
             start_run(cfg, arguments, verbose=False)
             search(cfg, journal, network)

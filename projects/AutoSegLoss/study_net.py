@@ -4,8 +4,8 @@ starts, and print one table.
     python projects/AutoSegLoss/study_net.py --config-file CONFIG [--executor ray] \\
         [--retry-failed] [KEY VALUE ...]
 
-Finished runs below OUTPUT_DIR are kept; running the command again goes on where it stopped. The
-status is 1 when a run has failed.
+Finished runs below OUTPUT_DIR are kept; running the command again continues where it stopped. The
+status is 1 if a run failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Train a segmentation network with any loss of the registry, and score it on DATASETS.TEST.
 
---resume goes on with the training in OUTPUT_DIR. --eval-only scores MODEL.WEIGHTS, or with --resume
-the last checkpoint, by the protocols `strict` and `paper` side by side.
+--resume continues the training in OUTPUT_DIR. --eval-only scores MODEL.WEIGHTS, or with --resume
+the last checkpoint, with the protocols `strict` and `paper` side by side.
 
     python projects/AutoSegLoss/train_net.py --num-gpus 8 \
         --config-file projects/AutoSegLoss/configs/voc/train-ce.yaml OUTPUT_DIR output/voc-ce
@@ -34,7 +34,7 @@ from autoseg_core.metrics.protocols import ProtocolName
 
 
 def main() -> None:
-    """Check everything once, then train or evaluate in as many processes as asked for."""
+    """Check everything once, then train or evaluate in the requested number of processes."""
     parser = default_argument_parser(epilog="projects/AutoSegLoss/configs/README.md lists configs.")
     parser.description = __doc__
     arguments = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
                 "on this machine; leave the option out to train in one process."
             )
         cfg = checked_config(arguments.config_file, arguments.opts, *checks)
-        # One lock for all processes, those of other machines too: the first machine's.
+        # One lock for all processes, including those on other machines: the first machine's.
         sole = not arguments.eval_only and arguments.machine_rank == 0
         with (
             say_how_to_go_on(*([] if arguments.eval_only else ["--resume"])),
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
-    """One process of the training or evaluation; returns the evaluation's results."""
+    """One process of the training or evaluation; returns the evaluation results."""
     start_run(cfg, args)
     return score(cfg, args.resume) if args.eval_only else train(cfg, args.resume)
 
@@ -83,7 +83,7 @@ def train(cfg: CfgNode, resume: bool) -> dict[str, Any]:
 
 
 def score(cfg: CfgNode, resume: bool) -> dict[str, Any]:
-    """Score MODEL.WEIGHTS, or the last checkpoint, by every protocol in one pass.
+    """Score MODEL.WEIGHTS, or the last checkpoint, with every protocol in one pass.
 
     The scores of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
     """

@@ -1,4 +1,4 @@
-"""The one loop of all trainings: optimiser, schedule, accumulation and mixed precision."""
+"""The loop of all trainings: optimiser, schedule, accumulation and mixed precision."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from torch.nn.parallel import DistributedDataParallel
 
 from auto_seg_loss.data import build_train_loader
 
-# What mixed precision computes in, by device: float16 needs its gradients scaled, and bfloat16,
-# taken on all others, does not.
+# The dtype of mixed precision by device: float16 needs gradient scaling; bfloat16, used on all
+# others, does not.
 HALF = {"cuda": torch.float16}
 
 
 class TrainLoop(SimpleTrainer):
     """Detectron2's ``SimpleTrainer`` with the optimiser, schedule, accumulation and AMP of SOLVER.
 
-    An iteration is one step of the optimiser: SOLVER.ACCUMULATE batches are drawn, and the gradient
-    is that of the mean of their losses. For a loss that is a mean over equally many pixels of each
-    image this is the gradient of one batch of all their images. A surrogate is not: it is a ratio
-    of a batch's counts, and the mean of the ratios of small batches is not the ratio of the whole.
-    Nor is batch norm, whose statistics are those of each batch.
+    An iteration is one optimiser step: SOLVER.ACCUMULATE batches are drawn, and the gradient is
+    that of the mean of their losses. For a mean over equally many pixels of each image this is the
+    gradient of one batch of all their images. Not so for a surrogate, a ratio of a batch's counts:
+    the mean of the ratios of small batches is not the ratio of the whole. Nor for batch norm, whose
+    statistics are those of each batch.
 
     SOLVER.AMP.ENABLED: autocast to float16 with a gradient scaler on CUDA, to bfloat16 without one
-    elsewhere (Detectron2's AMPTrainer is for CUDA alone); heads of this project compute their loss
-    in float32 all the same.
+    elsewhere (Detectron2's AMPTrainer is only for CUDA); this project's heads still compute their
+    loss in float32.
 
     model: has ``backbone`` and ``sem_seg_head``, also inside DDP; called with a batch, it returns
     losses by name.
@@ -50,7 +50,7 @@ class TrainLoop(SimpleTrainer):
         self.register_hooks([hooks.LRScheduler()])
 
     def run_step(self) -> None:
-        """Draw the batches, sum their gradients, take one step; losses are written as means."""
+        """Draw the batches, sum their gradients, take one step; losses are logged as means."""
         self.optimizer.zero_grad()
         sums: dict[str, Tensor] = {}
         data_time = 0.0
@@ -66,11 +66,11 @@ class TrainLoop(SimpleTrainer):
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of ``SimpleTrainer``, and the scale of the gradients."""
+        """The state of ``SimpleTrainer``, and the gradient scale."""
         return {**super().state_dict(), "grad_scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Inverse of ``state_dict``; states of a ``SimpleTrainer`` are taken as they are."""
+        """Inverse of ``state_dict``; accepts states of a ``SimpleTrainer``."""
         super().load_state_dict(state_dict)
         if state_dict.get("grad_scaler"):
             self._scaler.load_state_dict(state_dict["grad_scaler"])
@@ -84,7 +84,7 @@ class TrainLoop(SimpleTrainer):
         return {name: value.detach() for name, value in losses.items()}
 
     def _unsynced(self, last: bool) -> AbstractContextManager[None]:
-        """Processes exchange their gradients once an iteration, with the last batch."""
+        """Processes exchange gradients once per iteration, with the last batch."""
         if not last and isinstance(self.model, DistributedDataParallel):
             return self.model.no_sync()
         return nullcontext()
@@ -103,8 +103,8 @@ def train(
 ) -> None:
     """Train ``model`` in place for SOLVER.MAX_ITER iterations on records.
 
-    also: hooks beside that of the learning rate, which comes first. Raises ``FloatingPointError``
-    when the loss turns non-finite.
+    also: hooks in addition to that of the learning rate, which comes first. Raises
+    ``FloatingPointError`` if the loss becomes non-finite.
     """
     loop = seeded_loop(cfg, model, dicts, seed)
     loop.register_hooks(also)

@@ -1,4 +1,4 @@
-"""A training from a config: network, data, optimiser and hooks put together, and gone on with."""
+"""A training from a config: it combines network, data, optimiser and hooks, and can resume."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FINAL = "model_final"  # as Detectron2 names it
 
 
 class Trainer(TrainLoop):
-    """Trains the network of a config and scores it by exact metrics, as ``DefaultTrainer`` does.
+    """Trains the network of a config and scores it by exact metrics, like ``DefaultTrainer``.
 
     ``results`` are those of the last evaluation: "sem_seg" -> score -> percent.
     """
@@ -75,9 +75,9 @@ class Trainer(TrainLoop):
         return self.results
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """Go on from the latest checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
+        """Resume from the latest checkpoint of OUTPUT_DIR, or start from MODEL.WEIGHTS.
 
-        A training that goes on gets the next images in the order of the whole training, and the
+        A resumed training gets the next images in the order of the whole training, and the
         states of the random generators, so on a CPU it ends with the same weights bit for bit.
         """
         path = latest_checkpoint(self.cfg.OUTPUT_DIR) if resume else None
@@ -100,14 +100,14 @@ class Trainer(TrainLoop):
             self.checkpointer.save(_FINAL, iteration=self.iter)
 
     def state_dict(self) -> dict[str, Any]:
-        """That of the loop, and the seed of the images' order."""
+        """The state of the loop, and the seed of the order of images."""
         return {**super().state_dict(), "order": self.data_loader.seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Inverse of ``state_dict``.
 
-        Of the learning rates only the iteration counts: the schedule is that of the config.
-        ``ConfigError`` when more iterations are done than SOLVER.MAX_ITER.
+        For learning rates only the iteration counts: the schedule is that of the config.
+        ``ConfigError`` if more iterations are done than SOLVER.MAX_ITER.
         """
         done = state_dict["iteration"] + 1
         if done > self.max_iter:
@@ -134,16 +134,16 @@ class Trainer(TrainLoop):
             )
 
     def _keep_last_step(self) -> None:
-        """Save a checkpoint of the last whole step, for --resume to go on from.
+        """Save a checkpoint of the last complete step, for --resume.
 
-        Not with several processes: others may wait in the middle of a step, and what they leave is
-        the last checkpoint of SOLVER.CHECKPOINT_PERIOD.
+        Not with several processes: others may wait in the middle of a step; the last checkpoint
+        of SOLVER.CHECKPOINT_PERIOD then remains.
         """
         done = self.steps.done
         if comm.get_world_size() > 1 or done is None:
             return
-        self.iter = done  # the loop may have counted on already
+        self.iter = done  # the loop may already have incremented it
         name = _FINAL if done + 1 == self.max_iter else f"model_{done:07d}"
         latest = self.checkpointer.get_checkpoint_file()
-        if Path(latest).name != f"{name}.pth":  # a file to go on from is never written over
+        if Path(latest).name != f"{name}.pth":  # a file to resume from is never overwritten
             self.checkpointer.save(name, iteration=done)

@@ -1,4 +1,4 @@
-"""Short trainings with candidate losses: what they all start from, and one led step by step."""
+"""Short trainings with candidate losses: their common setup, and one training step by step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rl.proxy import ProxyResult, TrainingStep, failed
 
 @dataclass(eq=False)
 class TrainingSetup:
-    """What short trainings start from, what they train on, and how they are scored.
+    """The start weights, data and scoring of short trainings.
 
     Args:
         cfg: of ``proxy_config``. SOLVER, INPUT and MODEL describe the training.
@@ -44,11 +44,11 @@ class TrainingSetup:
     def __post_init__(self) -> None:
         self.space = build_space(self.cfg)
         self.score_names = reward_objective(self.cfg).reported
-        # Batches on which every loss gets cross entropy's gradient; () leaves it as it is.
+        # Batches on which every loss is scaled to cross entropy's gradient; (): no scaling.
         self.reference = reference_batches(self.cfg, self.model, self.start, self.search)
 
     def iterations(self, share: float) -> int:
-        """Iterations in a share of the training, 1 at least."""
+        """Iterations in a share of the training, at least 1."""
         return max(1, round(share * self.cfg.SOLVER.MAX_ITER))
 
     def loss(self, theta: NDArray[np.float64]) -> nn.Module:
@@ -62,7 +62,7 @@ class TrainingSetup:
     def result(self, model: nn.Module) -> ProxyResult:
         """The exact scores of a trained network on the hold-out; failed if weights are not finite.
 
-        Whatever is drawn, the random generators are left as they are.
+        The states of the random generators do not change.
         """
         broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
         if broken:
@@ -77,10 +77,10 @@ class TrainingSetup:
 class DetectronTraining:
     """``TrainingTask``: SOLVER.MAX_ITER iterations from the start of a setup, cut into steps.
 
-    Nothing but the loss changes from a step to the next: network, momentum, learning-rate schedule
-    and order of the data go on. A training has random generators of its own, so neither a scoring
-    nor anything else that runs between two steps disturbs it: with a constant theta any cut gives
-    the weights of the uncut training, on a CPU bit for bit.
+    Only the loss changes from one step to the next: network, momentum, learning-rate schedule and
+    order of the data continue. A training has its own random generators, so neither scoring nor
+    other code between two steps affects it: with a constant theta any division into steps gives
+    the same weights, on a CPU bit for bit.
 
     model: the network to train, that of the setup or a copy.
     """
@@ -97,7 +97,7 @@ class DetectronTraining:
         return self._begun().iter
 
     def begin(self, seed: int) -> None:
-        """Begin anew without scoring: start weights, fresh optimiser, data order of ``seed``."""
+        """Restart without scoring: start weights, new optimiser, data order of ``seed``."""
         self._seed, self._progress, self._reason = seed, 0.0, ""
         self.model.load_state_dict(self._setup.start)
         with logs_off(), undisturbed(self._device):
@@ -105,24 +105,24 @@ class DetectronTraining:
             self._random = random_states(self._device)
 
     def start(self, seed: int) -> ProxyResult:
-        """Begin anew; the scores of the start weights, which are measured once."""
+        """Restart; returns the scores of the start weights, which are measured once."""
         self.begin(seed)
         if self._at_start is None:
             self._at_start = self._score()
         return self._at_start
 
     def advance(self, theta: NDArray[np.float64], share: float) -> TrainingStep:
-        """Train on with theta (D,) until round(progress * MAX_ITER) iterations are done, and score.
+        """Continue with theta (D,) until round(progress * MAX_ITER) iterations are done, and score.
 
-        The first step makes one iteration at least. ValueError past the end of the training,
-        RuntimeError before the start. A training that blew up has failed for good.
+        The first step makes at least one iteration. ValueError past the end of the training,
+        RuntimeError before the start. A diverged training stays failed.
         """
         loop, progress = self._begun(), add_share(self._progress, share)
         if self._reason:
             return TrainingStep(failed(self._reason))
         try:
             self.model.sem_seg_head.loss = self._setup.loss(theta)
-        except ValueError as error:  # flat where training begins
+        except ValueError as error:  # flat at the start of training
             self._reason = str(error)
             return TrainingStep(failed(self._reason))
         self._progress = progress
@@ -152,9 +152,9 @@ class DetectronTraining:
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly where the training that gave ``state`` was.
+        """Continue exactly from the ``state`` of another training.
 
-        ValueError for a training of another length.
+        ValueError for a training with another length.
         """
         check_length(state["iterations"], self._cfg.SOLVER.MAX_ITER)
         self.begin(state["seed"])
@@ -179,7 +179,7 @@ class DetectronTraining:
 
 
 def _train_until(loop: TrainLoop, iteration: int) -> float:
-    """Train until so many iterations are done; their mean loss, NaN when there were none."""
+    """Train until this many iterations are done; their mean loss, NaN if there were none."""
     if loop.iter >= iteration:
         return math.nan
     loop.train(loop.iter, iteration)

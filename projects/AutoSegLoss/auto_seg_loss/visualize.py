@@ -1,14 +1,14 @@
 """Pictures of label maps: pure functions from arrays to arrays.
 
 H, W: pixels; C: classes. Images are (H, W, 3) uint8 RGB. Labels are (H, W) integers; a value that
-is no class, 255 as a rule, is void.
+is not a class, usually 255, is void.
 
 The legend of a boundary overlay, over the image at half its brightness:
 
     green   edge of the truth alone: missed
     red     edge of the prediction alone: false
     yellow  edge of both
-    void    as dark as the rest; what is predicted in it makes no edge
+    void    as dark as the rest; predictions in it have no edges
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Image = NDArray[np.uint8]
 Labels = NDArray[np.integer]
 
 MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
-"""Of edges: see the module."""
+"""Colours of edges: see the module."""
 _WHITE = 255
 
 
 def class_colours(metadata: Any) -> Image:
     """Colours (C, 3) uint8 of a data set's classes, from its metadata.
 
-    Its stuff_colors; a set without any gets Detectron2's colour map, from the start again when the
-    classes outnumber it.
+    Its stuff_colors; a set without any gets Detectron2's colour map, repeated if there are more
+    classes.
     """
     colours = metadata.get("stuff_colors", None)
     if colours is None:
@@ -59,8 +59,8 @@ def overlay(image: Image, labels: Labels, colours: ArrayLike, alpha: float = 0.5
 def boundary_overlay(image: Image, prediction: Labels, target: Labels, num_classes: int) -> Image:
     """Draw the edges of truth and prediction: see the module for the colours.
 
-    Edges are those of the exact metrics under the protocol ``strict`` (inner, a pixel wide on
-    either side; void makes none). image: (H, W, 3) uint8. prediction, target: (H, W). num_classes:
+    Edges are those of the exact metrics with the protocol ``strict`` (inner, one pixel wide on
+    either side; none at void). image: (H, W, 3) uint8. prediction, target: (H, W). num_classes:
     C; other values of the target are void. Returns (H, W, 3) uint8.
     """
     seen = torch.from_numpy(_is_class(target, num_classes))

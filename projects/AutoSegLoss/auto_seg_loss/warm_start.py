@@ -1,7 +1,7 @@
 """The shared start of all proxies: one cross-entropy training, made once and kept in a file.
 
-From scratch a surrogate of mIoU learns far slower than cross entropy; from a common start, short
-trainings already tell losses apart.
+From scratch a surrogate of mIoU learns far more slowly than cross entropy; from a common start,
+short trainings already distinguish losses.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from autoseg_core.files import save_whole
 
 logger = logging.getLogger(__name__)
 
-# What the weights depend on; a file made under other settings is refused. Not so those of the
-# second list, nor those of the losses: it is trained with cross entropy.
+# Settings that the weights depend on; a file made with other ones is refused. Exceptions are the
+# second list and the settings of losses: it is trained with cross entropy.
 _SECTIONS = ("MODEL", "INPUT", "SOLVER", "DATASETS", "DATALOADER", "SEED")
 _FREE_KEYS = (
     "DATALOADER.NUM_WORKERS",
@@ -46,7 +46,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor
     """State dict that proxies start from.
 
     Trains ``model``, whose loss is cross entropy, for SEARCH.WARM_START.MAX_ITER iterations on
-    ``dicts``; the result is kept in SEARCH.WARM_START.WEIGHTS and used from there the next time.
+    ``dicts``; the result is saved in SEARCH.WARM_START.WEIGHTS and reused from there.
     Raises ``ConfigError`` if that file was made with other settings, or by another program.
     """
     if cfg.SEARCH.WARM_START.MAX_ITER == 0:
@@ -65,7 +65,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor
         with logs_off(), undisturbed(cfg.MODEL.DEVICE):
             _train(training, model, dicts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In one step: two searches may make one.
+        # Atomic: two searches may write it.
         save_whole({"model": model.state_dict(), "settings": settings}, path)
     content = read_checkpoint(path)
     if changes := _changes(content.get("settings", {}), settings):

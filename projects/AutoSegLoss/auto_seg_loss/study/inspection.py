@@ -1,22 +1,22 @@
-"""What a trained network shows beside its scores: its borders, and predictions to look at.
+"""Measures of a trained network besides its scores: its borders, and saved predictions.
 
 H, W: pixels, of pictures at most LONGEST on the longer side.
 
-How long and how jagged predicted borders are follows from the boundary counts of BF1 over a data
+The length and jaggedness of predicted borders follow from the boundary counts of BF1 over a data
 set: edge pixels of the prediction and of the truth (inner, one pixel wide, void left out), and
-those of either within r of the other's, in the maximum norm, class by class; r: TEST.TOLERANCE. The
-mean over the classes that have a value; NaN when none has.
+those of either within r of the other's, in the maximum norm, class by class; r: TEST.TOLERANCE.
+Both are means over the classes that have a value; NaN if none has.
 
 border_length  edge pixels of the prediction / edge pixels of the truth. 1: as long as the true
-               border; more when it is jagged, and also when there are false islands.
+               border; more if it is jagged, or if there are false islands.
 jaggedness     edge pixels of the prediction within r of a true edge / edge pixels of the truth
                within r of a predicted one: how much border is drawn for each pixel of border that
                is found. A shifted copy of a straight border has 1; a zigzag, or a hatching, that
                stays inside the band has more, and BF1 at that tolerance does not mind. False
                islands away from the truth do not count.
 
-The borders of a class that the truth lacks have neither, nor has jaggedness one of which nothing is
-found.
+A class that the truth lacks has neither; a class of which nothing is found has no
+jaggedness.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from autoseg_core.scores import get_metric
 
 LONGEST = 512
 BORDER_METRICS = tuple(name for name in PAPER_METRICS if get_metric(name).region != "image")
-"""Those of the six whose score depends on a tolerance."""
+"""Those of the six metrics whose score depends on a tolerance."""
 
 
 def border_length(counts: BoundaryCounts) -> float:
@@ -74,8 +74,8 @@ BORDERS = {"border_length": border_length, "jaggedness": jaggedness}
 
 
 def measures(cfg: CfgNode) -> tuple[str, ...]:
-    """What is measured of a network, the target first: the six scores, those of TEST.METRICS, those
-    of borders at STUDY.TOLERANCES, as BF1@2, and with STUDY.BORDERS the measures of borders."""
+    """The measures of a network, the target first: the six scores, those of TEST.METRICS, boundary
+    scores at STUDY.TOLERANCES, such as BF1@2, and with STUDY.BORDERS the measures of borders."""
     names = [name + suffix for suffix, (_, own) in _by_radius(cfg).items() for name in own]
     return (*names, *(BORDERS if cfg.STUDY.BORDERS else ()))
 
@@ -98,7 +98,7 @@ def measure(cfg: CfgNode, model: torch.nn.Module) -> dict[str, float]:
 
 
 def build_evaluators(cfg: CfgNode) -> dict[str, SegmentationScoresEvaluator]:
-    """One per tolerance, by the suffix of its scores' names; ``ValueError`` for what has none."""
+    """One per tolerance, by the suffix of its score names; ``ValueError`` for invalid ones."""
     evaluators = {}
     for suffix, (radius, metrics) in _by_radius(cfg).items():
         own = changed(cfg, {"TEST.TOLERANCE": radius})
@@ -113,7 +113,7 @@ def _by_radius(cfg: CfgNode) -> dict[str, tuple[int, tuple[str, ...]]]:
 
 
 def save_predictions(cfg: CfgNode, model: torch.nn.Module, folder: Path) -> None:
-    """Write the label maps of the images that are shown as PNG files of their names."""
+    """Write the predicted label maps of the shown images as PNG files with their names."""
     folder.mkdir(parents=True, exist_ok=True)
     for record, output in _predicted(cfg, model, shown_records(cfg)):
         labels = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
@@ -144,12 +144,12 @@ def gallery(
 
 
 def has_predictions(cfg: CfgNode, folder: Path) -> bool:
-    """Whether those of all images that are shown are in a folder."""
+    """Whether the predictions of all shown images are in a folder."""
     return all(prediction_file(folder, record).is_file() for record in shown_records(cfg))
 
 
 def prediction_file(folder: Path, record: dict[str, Any]) -> Path:
-    """Where ``save_predictions`` writes that of a record."""
+    """The file of a record's prediction, from ``save_predictions``."""
     return folder / f"{Path(record['file_name']).stem}.png"
 
 
@@ -161,7 +161,7 @@ def scored_set(cfg: CfgNode) -> Pairs:
 def _predicted(
     cfg: CfgNode, model: torch.nn.Module, records: Pairs
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each record as the network gets it, and what it makes of it."""
+    """Each record as the network's input, and the network's output."""
     if not records:
         return
     model.eval()

@@ -1,4 +1,4 @@
-"""Trainings to make: one after the other, in processes of this machine, or on a Ray cluster."""
+"""Running trainings: one after the other, in processes on this machine, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from rl.executors.base import ExecutorError
 
 T = TypeVar("T")
 Call = tuple[Any, ...]
-"""A config, and further arguments, of a function."""
+"""A function of a config and further arguments."""
 Submit = Callable[[Callable[..., Result], Call], "Future[Result]"]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A trial to make: ``function(cfg, trial, *arguments)`` gives its result for the record."""
+    """A trial to run: ``function(cfg, trial, *arguments)`` returns its result for the record."""
 
     record: Record
     trial: Trial
@@ -49,13 +49,13 @@ class Job:
 def run_jobs(
     function: Callable[..., Result], jobs: Sequence[Job], workers: int = 1
 ) -> Iterator[tuple[Job, Result]]:
-    """Make the trials of jobs, and record each as it comes. An exception of ``function`` ends it.
+    """Run the trials of jobs, and record each when done. An exception of ``function`` ends it.
 
-    SEARCH.EXECUTOR of the first job's config chooses Ray, with its workers, CPUs and GPUs; a
-    worker that dies is replaced MAX_RETRIES times for each job, which then gives {"failed": the
+    SEARCH.EXECUTOR of the first job's config selects Ray, with its workers, CPUs and GPUs; a
+    worker that dies is replaced MAX_RETRIES times per job, which then gives {"failed": the
     reason}. ``ExecutorError`` for workers that do not fit. Otherwise ``workers`` is 1 for
-    this process, with its threads, or the number of processes, of one thread each. With equal
-    threads equal jobs give equal results, whichever process makes them.
+    this process, with its threads, or the number of processes, with one thread each. With equal
+    threads equal jobs give equal results, whichever process runs them.
     """
     for job, result in _results(function, jobs, workers):
         yield job, job.record.add(job.trial, result)
@@ -75,7 +75,7 @@ def _results(
 
 
 def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iterator[T]:
-    """The same, with a bar on a terminal and elsewhere a line every so many seconds, on stderr."""
+    """The same, with a progress bar on a terminal, else a line every ``seconds``, on stderr."""
     began = said = time.monotonic()
     bar = tqdm(made, label, total, disable=None if total else True, dynamic_ncols=True)
     for number, one in enumerate(bar, 1):
@@ -98,13 +98,13 @@ def _in_processes(workers: int) -> Iterator[Submit]:
                 "A worker process was killed, perhaps for lack of memory: use fewer --workers. "
                 "The same command continues the run."
             ) from None
-        finally:  # the first failure, or Ctrl-C, ends it; what is under way is waited for
+        finally:  # the first failure, or Ctrl-C, ends it; running jobs are awaited
             pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
 def _on_ray(cfg: CfgNode, jobs: int) -> Iterator[Submit]:
-    """A thread waits for each worker, so that signals, which come to this one, find it outside
+    """A thread waits for each worker, so that signals, which arrive in this one, find it outside
     Ray: Ray breaks when a handler raises inside it."""
     import ray
 
@@ -132,7 +132,7 @@ def _on_ray(cfg: CfgNode, jobs: int) -> Iterator[Submit]:
     ours = connect()
     try:
         fitting(**sizes)
-        # Without WORKERS all jobs wait at once, so that nodes which join later get some.
+        # Without WORKERS all jobs are queued at once, so that nodes that join later get some.
         with ThreadPoolExecutor(sizes["workers"] or jobs) as pool:
             try:
                 yield lambda *job: pool.submit(result, *job)
@@ -148,11 +148,11 @@ def _on_ray(cfg: CfgNode, jobs: int) -> Iterator[Submit]:
 def _on_cluster(
     function: Callable[..., Result], call: Call, threads: int, datasets: str, directory: str
 ) -> Result:
-    """In the same directory as the driver, which relative paths of configs start from."""
+    """Runs in the same directory as the driver, where relative paths of configs start."""
     torch.set_num_threads(threads)
     os.environ["DETECTRON2_DATASETS"] = datasets
     os.chdir(directory)
-    # A worker sees only the GPUs that it was given, numbered from 0.
+    # A worker sees only its own GPUs, numbered from 0.
     own = changed(call[0], {"MODEL.DEVICE": torch.device(call[0].MODEL.DEVICE).type})
     return _elsewhere(function, (own, *call[1:]))
 

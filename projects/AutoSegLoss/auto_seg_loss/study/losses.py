@@ -1,4 +1,4 @@
-"""Losses that are compared: by name, unsearched surrogates, and candidates of a search's journal.
+"""Losses to compare: by name, unsearched surrogates, and candidates from a search's journal.
 
 A loss is a name of the loss registry, a name or path for ``load_spec``, or soft:METRIC, the
 unsearched surrogate of a metric.
@@ -27,37 +27,37 @@ from autoseg_core.surrogates.soft import soft_spec
 from rl.journal import JournalError, Record, read_journal
 
 SOFT = "soft:"
-"""How the name of an unsearched surrogate begins, as soft:mIoU."""
+"""Prefix of the name of an unsearched surrogate, such as soft:mIoU."""
 UNSEARCHED = ("TOLERANCE", "ABSENT", "DROP_BACKGROUND", "VOID_EDGES", "SCALE_ITERS", "SCALE_LR")
 """Keys of SEARCH that an unsearched surrogate shares with the candidates of the search."""
 SOFT_FILES = "soft-*.json"
-"""Those that ``soft_file`` makes in OUTPUT_DIR."""
+"""Files that ``soft_file`` writes into OUTPUT_DIR."""
 
 
 def baselines() -> list[str]:
-    """The registry's losses without the one that a spec describes."""
+    """The registry's losses without the one that takes a spec."""
     return [name for name in loss_names() if name != "auto_seg_loss"]
 
 
 def in_registry(loss: str) -> str:
-    """The registry's spelling of a loss, however it is written; other names as they are."""
+    """The registry's spelling of a loss, ignoring case; other names unchanged."""
     return {name.lower(): name for name in baselines()}.get(loss.strip().lower(), loss.strip())
 
 
 def loss_label(loss: str) -> str:
-    """Name of a loss in tables and directories: registry name, or the spec's own name."""
+    """Name of a loss in tables and directories: its registry name, or the spec's name."""
     name = in_registry(loss)
     return name if name in baselines() else load_spec(loss).name
 
 
 def canonical_metric(metric: str) -> str:
-    """So written that equal ones are equal texts; ``ConfigError`` for one that does not exist."""
+    """The canonical text of an objective; ``ConfigError`` for an unknown one."""
     with config_errors("--metrics"):
         return str(Objective.parse(metric))
 
 
 def canonical_loss(loss: str) -> str:
-    """The same for a loss."""
+    """The canonical text of a loss."""
     with config_errors(f"--losses, of {', '.join(baselines())}, {SOFT}METRIC or a spec"):
         if loss.startswith(SOFT):
             return f"{SOFT}{search_space(loss.removeprefix(SOFT)).objective}"
@@ -70,7 +70,7 @@ def canonical_loss(loss: str) -> str:
 def soft_file(cfg: CfgNode, metric: str) -> Path:
     """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
 
-    The twin of what a search of this config finds: identity curves, and the keys ``UNSEARCHED``.
+    The counterpart of this config's search: identity curves, and the keys ``UNSEARCHED``.
     """
     name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
     path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
@@ -92,7 +92,7 @@ def soft_file(cfg: CfgNode, metric: str) -> Path:
 
 @dataclass(frozen=True)
 class CandidateLoss:
-    """The loss at a candidate's theta, named by its id, and the reward it earned in the search.
+    """The loss at a candidate's theta, named by its id, and its reward in the search.
 
     spec: not scaled. path: where ``save_candidates`` writes it, scaled.
     """
@@ -105,13 +105,13 @@ class CandidateLoss:
 def pick_candidates(journal: Path, count: int, folder: Path) -> list[CandidateLoss]:
     """``count`` candidates of a journal, spread evenly over the ranks of their rewards.
 
-    They come lowest first, and the lowest and the highest are among them. Failed candidates, those
-    of the final choice and thetas met before are left out. folder: of their paths. ``ConfigError``:
-    fewer candidates than that, or fewer than 3 asked for; ``JournalError``, ``OSError``: no journal
+    Sorted by reward, including the lowest and the highest. Failed candidates, the final's and
+    duplicate thetas are left out. folder: of their paths. ``ConfigError``: ``count`` below 3, or
+    more than there are; ``JournalError``, ``OSError``: not a journal
     of search_net.py.
     """
     header, *records = _read(journal)
-    # At full budget, of the search itself, each theta once.
+    # At full budget, from the search itself, each theta once.
     by_theta: dict[tuple[float, ...], Record] = {}
     for record in records:
         searched = record["kind"] == "candidate" and record["id"].startswith("r")
@@ -130,9 +130,9 @@ def pick_candidates(journal: Path, count: int, folder: Path) -> list[CandidateLo
 def save_candidates(journal: Path, candidates: Sequence[CandidateLoss]) -> None:
     """Write the specs of a journal's candidates to their paths, scaled as in its search.
 
-    A search with SEARCH.SCALE_ITERS has trained its candidates so; its proxy is built again, from
-    the config in the journal. A file of the same loss is kept, scale included: on another machine
-    the last digits differ, and the cells of the file would be trained again.
+    A search with SEARCH.SCALE_ITERS trained its candidates that way; its proxy is rebuilt from the
+    config in the journal. An existing file of the same loss is kept, with its scale: on another
+    machine the last digits differ, and the cells of the file would be retrained.
     """
     new = [one for one in candidates if not _is_file_of(one.path, one.spec)]
     if not new:
@@ -150,7 +150,7 @@ def _is_file_of(path: Path, spec: LossSpec) -> bool:
 
 
 def _reference(config: dict[str, Any], folder: Path) -> Batches:
-    """What a search in ``folder``, where its warm start is, has scaled its candidates on."""
+    """The batches on which a search in ``folder``, with its warm start, scaled its candidates."""
     cfg = project_defaults()
     cfg.merge_from_other_cfg(CfgNode(config))
     cfg.OUTPUT_DIR = str(folder)
@@ -174,7 +174,7 @@ def _candidate(header: Record, record: Record, folder: Path) -> CandidateLoss:
         record["theta"],
         absent=search["ABSENT"],
         tolerance=search["TOLERANCE"],
-        # Journals from before SEARCH.DROP_BACKGROUND: one key held for loss and reward alike.
+        # Journals from before SEARCH.DROP_BACKGROUND: one key for both loss and reward.
         drop_background=search.get("DROP_BACKGROUND", test["DROP_BACKGROUND"]),
         void_edges=search.get("VOID_EDGES", False),  # journals from before the key: no such edges
     )

@@ -40,7 +40,7 @@ class Cell:
 
     @cached_property
     def trial(self) -> Trial:
-        """Its key in the record; depends on the files of its loss and its start."""
+        """Its key in the record; depends on the files of its loss and its start weights."""
         head, solver = self.config.MODEL.SEM_SEG_HEAD, self.config.SOLVER
         digests = [file_digest(Path(head.LOSS_SPEC)), weights_digest(self.config.MODEL.WEIGHTS)]
         digest = "-".join(filter(None, digests))
@@ -48,7 +48,7 @@ class Cell:
 
     @property
     def predictions(self) -> Path:
-        """Where those of its trial are kept; the folder may be another trial's by now."""
+        """The folder of its predictions; the cell's folder may now belong to another trial."""
         return Path(self.config.OUTPUT_DIR, "predictions", self.trial.name)
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """All cells, and what they are taken from.
+    """All cells, and their sources.
 
     config: the study's own, frozen. settings: data sets x networks. candidates: losses of
     STUDY.JOURNAL with their rewards.
@@ -98,7 +98,7 @@ class Study:
 
 
 def read_study(config_file: str, opts: Sequence[str]) -> Study:
-    """The study of a config file and KEY VALUE options; ``ConfigError`` for what cannot be read."""
+    """The study of a config file and KEY VALUE options; ``ConfigError`` if they are invalid."""
     cfg, settings = read_settings(config_file, opts)
     journal = cfg.STUDY.JOURNAL
     if journal and not Path(journal).is_file():
@@ -116,7 +116,7 @@ def cell_config(cfg: CfgNode, label: str, loss: str, seed: int) -> CfgNode:
 def open_record(setting: Setting) -> Record:
     """The results of a setting's cells; ``ConfigError`` when the config or the data has changed."""
     cfg = setting.config
-    # What a cell lacks of the scores is measured from its checkpoint.
+    # Missing scores of a cell are measured from its checkpoint.
     scores = ("TEST.METRICS", "TEST.SAMPLES")
     free = ("DATALOADER.NUM_WORKERS", "INPUT.CACHE", "SOLVER.CHECKPOINT_PERIOD")
     settings = pinned_settings(cfg, *scores, *free)
@@ -126,7 +126,7 @@ def open_record(setting: Setting) -> Record:
 
 
 def check_study(study: Study) -> None:
-    """``ConfigError`` for what would end a cell, before anything is written or trained."""
+    """``ConfigError`` for anything that would make a cell fail, before writing or training."""
     with config_errors():
         check_executor(study.config)
     if not study.cells:
@@ -134,7 +134,7 @@ def check_study(study: Study) -> None:
     node = study.config.STUDY
     if any(type(number) is not int or number < 0 for number in (*node.SEEDS, *node.TOLERANCES)):
         raise ConfigError("STUDY.SEEDS and STUDY.TOLERANCES must be whole numbers >= 0.")
-    found = {one.spec.name for one in study.candidates}  # whose files are not there yet
+    found = {one.spec.name for one in study.candidates}  # their files do not exist yet
     for setting in study.settings:
         own = [cell for cell in study.cells if cell.setting is setting]
         try:
@@ -151,7 +151,7 @@ def check_study(study: Study) -> None:
 def _check_setting(cfg: CfgNode, cells: Sequence[Cell]) -> None:
     if len(cfg.DATASETS.TEST) != 1:
         raise ConfigError(f"A study scores one data set, but DATASETS.TEST is {cfg.DATASETS.TEST}.")
-    # MODEL.DEVICE is that of workers, or of nobody: ``run_study`` looks before it trains here.
+    # MODEL.DEVICE is that of workers, or unused: ``run_study`` checks it before training here.
     first = cell_config(cfg, "", "cross_entropy", cells[0].seed)
     check_config(changed(first, {"MODEL.DEVICE": "cpu"}), check_train_data)
     for weights in {cell.config.MODEL.WEIGHTS for cell in cells} - {""}:

@@ -1,5 +1,5 @@
-"""The record of trainings: each is a line of a file, and none is made twice while what its result
-depends on is the same."""
+"""The record of trainings: each is a line of a file, and none is repeated while everything that its
+result depends on is unchanged."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ RECORD = "trials.jsonl"
 """A record's file, in OUTPUT_DIR."""
 
 Result = dict[str, Any]
-"""What a trial gave. "scores": data set -> name -> value, metrics in [0, 1]; {} for a training
-that diverged. "failed": why a study's cell failed; scores beside it were known before. "curve",
-where it was asked for: pairs of an iteration and the scores on the hold-out after it, the last left
-out."""
+"""The result of a trial. "scores": data set -> name -> value, metrics in [0, 1]; {} for a training
+that diverged. "failed": why a study's cell failed; scores next to it are older. "curve", if
+requested: pairs of an iteration and the scores on the hold-out after it, without the
+last."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A training: loss, a name of the registry or of ``load_spec``; learning rate; length; seed.
+    """A training: loss, a name in the registry or for ``load_spec``; learning rate; length; seed.
 
     digest: of the files that the training depends on, such as the spec of the loss.
     """
@@ -48,16 +48,16 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Of a file or a folder."""
+        """Digest of a file or a folder."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
 class Record:
-    """Results of trials: a file of JSON lines, of which the first holds the settings of all.
+    """Results of trials: a file of JSON lines; the first holds the common settings.
 
-    Of two lines of one trial the last counts. A line that a crash has cut off is made again.
-    ``ConfigError`` for a file of other settings, unless it holds no scores; ``DamagedFileError``
-    for a line that is none of this file.
+    If a trial has several lines, the last one counts. A line truncated by a crash is redone.
+    ``ConfigError`` for a file with other settings, unless it holds no scores; ``DamagedFileError``
+    for a foreign line.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -76,9 +76,9 @@ class Record:
                 partial.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
 
     def add(self, trial: Trial, result: Result) -> Result:
-        """Keep a result, in memory and at the end of the file; returns what is kept.
+        """Store a result, in memory and at the end of the file; returns the stored result.
 
-        A failure keeps the scores that were known before.
+        A failure keeps earlier scores.
         """
         if "failed" in result:
             result = {**self.results.get(trial, {}), **result}
@@ -89,18 +89,18 @@ class Record:
 
 
 def kept_metrics(path: Path) -> list[str]:
-    """TEST.METRICS of a record's trials; [] where there is none."""
+    """TEST.METRICS of a record's trials; [] without a record."""
     found: list[str] = _read(path)[0].get("TEST", {}).get("METRICS", [])
     return found
 
 
 def changed_settings(kept: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs; a key that only one has is of another version of this program."""
+    """The differences; a key in only one of them is from another version of this program."""
     return [one for one in differences(kept, settings) if "(absent)" not in one]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Trial, Result]]:
-    """Settings and results of a record, {} without one; the file loses a line that was cut off."""
+    """Settings and results of a record, {} without one; removes a truncated line from the file."""
     *lines, rest = path.read_bytes().split(b"\n") if path.is_file() else [b""]
     try:
         head, *found = [parse_json(line, dict[str, Any]) for line in lines] or [{"settings": {}}]
@@ -120,9 +120,9 @@ def _parse(values: dict[str, Any]) -> tuple[Trial, Result]:
 
 
 def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
-    """What the result of a trial depends on beside what the trial states; plain JSON.
+    """Everything that a trial's result depends on, apart from the trial's own fields; plain JSON.
 
-    free: further keys that it does not depend on.
+    free: additional keys that it does not depend on.
     """
     solver, head = ("SOLVER.BASE_LR", "SOLVER.MAX_ITER"), "MODEL.SEM_SEG_HEAD."
     stated = (*solver, "SEED", head + "LOSS_TYPE", head + "LOSS_SPEC")
@@ -152,12 +152,12 @@ def comparison_settings(cfg: CfgNode, records: Pairs, seeds: Iterable[int]) -> d
 
 
 def reported(cfg: CfgNode) -> tuple[str, ...]:
-    """Names of the scores of a trial: those of a test, and those of SEARCH.METRIC."""
+    """Names of a trial's scores: those of tests, and those of SEARCH.METRIC."""
     return tuple(dict.fromkeys((*metrics_of(cfg), *reward_objective(cfg).metrics)))
 
 
 def labels_digest(records: Iterable[Mapping[str, Any]]) -> str:
-    """Of the content of the label files of records."""
+    """Digest of the content of the records' label files."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(Path(record["sem_seg_file_name"]).read_bytes())
@@ -165,5 +165,5 @@ def labels_digest(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def module_digest(name: str) -> str:
-    """Of the content of a module of IMPORTS, without what it imports itself."""
+    """Digest of the content of a module of IMPORTS, without its own imports."""
     return file_digest(Path(getattr(sys.modules[name], "__file__", None) or ""))

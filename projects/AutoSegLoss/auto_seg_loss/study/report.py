@@ -1,4 +1,4 @@
-"""What a study says: one table of its cells, and what follows from it for each loss."""
+"""The report of a study: one table of its cells, and statistics of each loss."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from autoseg_core.files import replacing
 
 Table = list[dict[str, Any]]
 """A row for each cell: dataset, network, loss, seed, failed (the reason), reward (of a candidate in
-its search, else NaN), and what was measured: scores in percent, measures of borders as ratios; NaN
-for what a training that diverged or failed has not, and what its setting does not measure."""
+its search, else NaN), and the measures: scores in percent, measures of borders as ratios; NaN if a
+training diverged or failed, or if its setting does not measure it."""
 
 _NOTE = """\
 Mean ± sample standard deviation over seeds, in percent. Differences are paired by seed, with \
 Student's 95 % interval of their mean. "better" and "worse" hold for all differences of a column \
-together, by Holm's method; there is no verdict where fewer than two seeds are in common. Runs \
-that failed count with the scores, if any, that they had before. Measures of borders \
+together, by Holm's method; there is no verdict with fewer than two seeds in common. Runs \
+that failed count with their earlier scores, if any. Measures of borders \
 (auto_seg_loss/study/inspection.py) are ratios, 1 for the truth."""
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What a loss has of one score in one setting, and how much more than the first loss there.
+    """One score of a loss in one setting, and its gain over the first loss there.
 
     setting: labels of data set and network. values: of the seeds that did not fail.
     """
@@ -58,14 +58,14 @@ class Summary:
 
     @property
     def mean(self) -> float:
-        """Over the seeds; NaN for none."""
+        """Mean over the seeds; NaN without any."""
         return float(np.mean([*self.values.values()])) if self.values else math.nan
 
 
 def table_of(
     study: Study, results: Iterable[tuple[Cell, Result]], failures: Mapping[Cell, str]
 ) -> Table:
-    """The results of cells as a table; failures: why cells are not complete."""
+    """The results of cells as a table; failures: why cells are incomplete."""
     names = dict.fromkeys(name for one in study.settings for name in measures(one.config))
     rewards = {one.spec.name: one.reward for one in study.candidates}
     table = []
@@ -82,7 +82,7 @@ def table_of(
 def summaries(table: Table, score: str) -> list[Summary]:
     """One for each loss of each setting, in the order of the table; verdicts hold together.
 
-    Measures of borders get none, for more of them is neither better nor worse.
+    Measures of borders get none, since a higher value is neither better nor worse.
     """
     first = table[0]["loss"]
     groups: dict[tuple[tuple[str, ...], str, float], dict[int, float]] = {}
@@ -99,7 +99,7 @@ def summaries(table: Table, score: str) -> list[Summary]:
 
 
 def correlations(targets: list[Summary], score: str) -> list[str]:
-    """How well rewards foretell mean scores: a sentence for each setting with candidates."""
+    """How well rewards predict mean scores: a sentence for each setting with candidates."""
     found = []
     for setting in dict.fromkeys(one.setting for one in targets):
         pairs = [(one.reward, one.mean) for one in targets if one.setting == setting]
@@ -117,7 +117,7 @@ def write_reports(
 ) -> str:
     """Write summary.md, cells.csv, pictures, and a row of HPARAMS per cell below OUTPUT_DIR.
 
-    Returns what is printed: the table of scores, and a line on the target for each loss but the
+    Returns the printed text: the table of scores, and a line on the target for each loss except the
     first.
     """
     table = table_of(study, results, failures)
@@ -146,7 +146,7 @@ def write_reports(
 
 def _tables(study: Study, columns: Mapping[str, Sequence[Summary]]) -> tuple[str, str]:
     """Markdown with one row per loss: mean ± sample deviation over seeds, in percent, the target
-    first; and each loss less the first of its setting. A run that diverged makes its row NaN."""
+    first; and each loss minus the first of its setting. A run that diverged makes its row NaN."""
     node, (first, *_) = study.config.STUDY, study.losses
     axes = ["dataset"] * bool(node.DATASETS) + ["network"] * bool(node.NETWORKS)
     scores, differences = [], []
@@ -174,7 +174,7 @@ def _write_csv(path: Path, table: Table) -> None:
 
 
 def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
-    """Apart from the events of the trainings: each scalar of a run is a column of HPARAMS."""
+    """Separate from the events of the trainings: each scalar of a run is a column of HPARAMS."""
     folder = study.output / TENSORBOARD
     shutil.rmtree(folder, ignore_errors=True)
     for cell, row in zip(study.cells, table, strict=True):
@@ -184,7 +184,7 @@ def _write_events(study: Study, table: Table, names: Sequence[str]) -> None:
         scores = {f"scores/{name}": row[name] for name in names}
         run = Path(cell.config.OUTPUT_DIR).relative_to(study.output)
         writer = FileWriter(str(folder / run))
-        _, *rows = hparams(keys, scores)  # without that of the experiment: see rl/tensorboard.py
+        _, *rows = hparams(keys, scores)  # no experiment summary: see rl/tensorboard.py
         for summary in (*rows, *(scalar(*score) for score in scores.items())):
             writer.add_summary(summary, solver.MAX_ITER)
         writer.close()

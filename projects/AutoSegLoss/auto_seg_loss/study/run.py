@@ -1,4 +1,4 @@
-"""The study's run: every cell that is not done is trained, scored and reported."""
+"""Running a study: every unfinished cell is trained, scored and reported."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a study prints, and the cells that failed, with the reason."""
+    """The printed text of a study, and the failed cells with reasons."""
 
     text: str
     failures: tuple[str, ...]
 
 
 def run_study(study: Study, retry_failed: bool = False) -> Outcome:
-    """Train and score every cell that is not done, and write the reports below OUTPUT_DIR.
+    """Train and score every unfinished cell, and write the reports below OUTPUT_DIR.
 
-    A cell that fails is reported and the others go on; it is left alone until ``retry_failed``, or
-    until its config is another. Call it inside ``runtime.resume.sole_run``.
+    A cell that fails is reported and the others continue; it is skipped until ``retry_failed``, or
+    until its config changes. Call it inside ``runtime.resume.sole_run``.
     """
     save_candidates(Path(study.config.STUDY.JOURNAL), study.candidates)
     records = {setting: open_record(setting) for setting in study.settings}
@@ -51,7 +51,7 @@ def run_study(study: Study, retry_failed: bool = False) -> Outcome:
 
 
 def _make_cells(study: Study, records: Mapping[Setting, Record], retry_failed: bool) -> None:
-    """Those that are not complete, one line of the log each."""
+    """Run incomplete cells, one log line each."""
     jobs = {}
     for cell in study.cells:
         record = records[cell.setting]
@@ -74,7 +74,7 @@ def _told(cfg: CfgNode, result: Result) -> str:
 
 
 def is_complete(cell: Cell, result: Result) -> bool:
-    """Whether nothing is left to do for it; a training that diverged leaves nothing to look at."""
+    """Whether the cell is complete; a training that diverged has no predictions."""
     if not result.get("scores"):
         return "scores" in result
     cfg = cell.config

@@ -17,14 +17,14 @@ from auto_seg_loss.runtime.configs import load_config, read_yaml
 from auto_seg_loss.runtime.errors import ConfigError
 
 TENSORBOARD, CANDIDATES = RESERVED = ("tensorboard", "losses")
-"""Folders below OUTPUT_DIR, events and specs of candidates: no label or loss is called so."""
+"""Folders below OUTPUT_DIR for events and specs of candidates: invalid as labels and losses."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Where losses are compared: a data set and a network, by label; "" for an empty axis.
+    """A setting in which losses are compared: a data set and a network, by label; "" for no axis.
 
     config: frozen; its OUTPUT_DIR is the setting's folder.
     """
@@ -35,16 +35,16 @@ class Setting:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that there are."""
+        """The non-empty labels."""
         return tuple(label for label in (self.dataset, self.network) if label)
 
 
 def read_settings(config_file: str, opts: Sequence[str]) -> tuple[CfgNode, list[Setting]]:
     """The config of a study, and every data set with every network.
 
-    What a setting's config is made of, each over the one before: the study's config, the data
-    set's, the network's, of the data set's again DATASETS, INPUT (but FORMAT, which goes with the
-    network's weights) and TEST, the study's own file without its bases, and ``opts``.
+    A setting's config is merged in this order: the study's config, the data set's, the network's,
+    DATASETS, INPUT (without FORMAT, which belongs to the network's weights) and TEST of the data
+    set's, the study's own file without its bases, and ``opts``.
     """
     cfg = load_config(config_file, list(opts))
     cfg.freeze()
@@ -65,7 +65,7 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str,
     """Label -> the keys to merge; {"": {}} for an empty axis."""
     axis: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        # YAML reads an entry without quotes as a mapping.
+        # YAML reads an unquoted entry as a mapping.
         pairs = list(entry.items()) if isinstance(entry, Mapping) else [str(entry).split(":", 1)]
         label, path = (str(part).strip() for part in (pairs[0][0], pairs[0][-1]))
         named = _LABEL.fullmatch(label) and label not in (*axis, *RESERVED)

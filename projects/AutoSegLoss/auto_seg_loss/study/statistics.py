@@ -1,4 +1,4 @@
-"""What runs of several seeds say, by SciPy: pure functions.
+"""Statistics of runs with several seeds, by SciPy: pure functions.
 
 n: seeds that two losses share; L: losses of a rank correlation.
 """
@@ -17,7 +17,7 @@ from scipy import stats
 from tabulate import tabulate
 
 LEVEL = 0.05
-"""Of tests; intervals hold with a probability of 1 - LEVEL."""
+"""Significance level of tests; intervals hold with a probability of 1 - LEVEL."""
 
 K = TypeVar("K", bound=Hashable)
 BySeed = Mapping[int, float]
@@ -48,7 +48,7 @@ class Difference:
 
     @property
     def words(self) -> str:
-        """Numbers and verdict, or why there can be none."""
+        """Numbers and verdict, or why there is none."""
         reason = ""
         if self.pairs < 2:
             reason = "(no verdict: fewer than two seeds in common)"
@@ -58,10 +58,10 @@ class Difference:
 
 
 def paired_difference(values: BySeed, reference: BySeed) -> Difference:
-    """Values less reference, paired by the n seeds that both have, by Student's t.
+    """Values minus reference, paired by the n seeds that both have, by Student's t.
 
-    For equal differences, which SciPy leaves open, the interval is a point, and p is 0 or, for
-    differences of 0, 1. NaN, a run that diverged, makes all NaN.
+    For equal differences, undefined in SciPy, the interval is a point, and p is 0 or, for
+    differences of 0, 1. NaN, a run that diverged, makes everything NaN.
     """
     differences = np.array([values[s] - reference[s] for s in values if s in reference])
     count = len(differences)
@@ -87,7 +87,7 @@ def judged(claims: Mapping[K, Difference]) -> dict[K, Difference]:
 
 
 def note_if_equal(scores: ArrayLike) -> str:
-    """A paragraph for scores that are all equal, and show nothing of their losses; else ""."""
+    """A paragraph if all scores are equal and so do not distinguish the losses; else ""."""
     count = np.size(scores)
     if count < 2 or np.ptp(scores) != 0:
         return ""
@@ -98,7 +98,7 @@ def note_if_equal(scores: ArrayLike) -> str:
 
 
 def markdown(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> str:
-    """A table of texts; numbers among them keep their zeros."""
+    """A table of texts; numbers keep trailing zeros."""
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
@@ -113,7 +113,7 @@ def rank_correlations(x: ArrayLike, y: ArrayLike, resamples: int = 2000) -> str:
     """Spearman's and Kendall's correlation of x (L,) and y (L,), each with its 95 % interval.
 
     The interval is the percentile bootstrap's; draws whose x or y are all equal have no ranks and
-    are left out. Of few pairs, less than ten, it is too narrow. Equal arguments give equal texts.
+    are left out. With fewer than ten pairs it is too narrow. Equal arguments give equal texts.
     """
     a, b = np.asarray(x), np.asarray(y)
     draws = np.random.default_rng(0).integers(len(a), size=(resamples, len(a)))

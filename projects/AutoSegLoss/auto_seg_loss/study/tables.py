@@ -1,4 +1,4 @@
-"""What a comparison of losses says, as Markdown: one row per loss, or per metric."""
+"""Tables of a comparison of losses, as Markdown: one row per loss, or per metric."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from auto_seg_loss.study.statistics import (
 )
 
 RIVALS = {"first": "", "best": ", the best other loss", "unsearched": ", the unsearched surrogate"}
-"""What a found loss is measured against -> how a sentence calls it."""
+"""What a found loss is compared with -> its name in sentences."""
 
 
 def compare(
     comparison: Comparison, losses: Sequence[str], metrics: Sequence[str], found: str = ""
 ) -> str:
-    """Make the trainings that are missing; the tables of all metrics, and what they show.
+    """Run missing trainings; returns the tables of all metrics, with remarks.
 
-    found: the one of ``losses`` whose gains over the others are told too.
+    found: the one of ``losses`` whose gains over the others are also reported.
     """
     comparison.choose(losses, metrics)
     parts = [rate_table(comparison, losses, metric) for metric in metrics]
@@ -38,8 +38,8 @@ def compare(
 
 
 def rate_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
-    """The score of each loss in percent on the hold-out at every rate, of one seed; with a spread
-    where it is the mean of several."""
+    """The score of each loss in percent on the hold-out at every rate, with one seed; with a spread
+    if it is the mean of several."""
     rates = sorted(comparison.rates)
     scores = [[comparison.at_rate(loss, rate, metric) for rate in rates] for loss in losses]
     rows = [
@@ -51,8 +51,8 @@ def rate_table(comparison: Comparison, losses: Sequence[str], metric: str) -> st
 
 
 def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
-    """The best loss first: its rate, its score on the test, and how much more than the first loss
-    of ``losses`` that is; the verdicts hold together."""
+    """Sorted, best loss first: its rate, its score on the test part, and its gain over the first
+    of ``losses``; the verdicts hold together."""
     first, *others = losses
     values = {loss: [*comparison.scores(loss, metric).values()] for loss in losses}
     gains = judged({loss: comparison.difference(loss, first, metric) for loss in others})
@@ -66,7 +66,7 @@ def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> s
 
 
 def curve_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
-    """How soon each loss has the final score of the first on the hold-out, seed by seed.
+    """How soon each loss reaches the final score of the first on the hold-out, seed by seed.
 
     Mean iterations over the seeds, in steps of ``comparison.every``, and their ratio to those of
     the first loss itself.
@@ -95,9 +95,9 @@ def gains(
     """A table with one row per metric, scores in percent on the test and three differences, and a
     sentence for each.
 
-    The found loss against the first of ``losses``, against the best of them, which the hold-out
-    chooses, and against the unsearched surrogate of the metric if it is among them. Unsearched
-    surrogates are no candidates for the best, unless one is the first. The verdicts of the table
+    The found loss against the first of ``losses``, against the best of them on the hold-out, and
+    against the unsearched surrogate of the metric if it is among them. Unsearched surrogates
+    cannot be the best, unless one is the first. The verdicts of the table
     hold together, by Holm's method.
     """
     rivals = {metric: _rivals(comparison, losses, metric, found) for metric in metrics}
@@ -106,7 +106,7 @@ def gains(
         (metric, loss): comparison.difference(found, loss, metric)
         for (metric, _), loss in pairs.items()
     }
-    verdicts = judged(differences)  # of each pair once: the first may be the best, too
+    verdicts = judged(differences)  # each pair once: the first may also be the best
     claims = {(metric, kind): verdicts[metric, loss] for (metric, kind), loss in pairs.items()}
     first = pairs[metrics[0], "first"]
     headers = [
@@ -127,7 +127,7 @@ def gains(
 def _rivals(
     comparison: Comparison, losses: Sequence[str], metric: str, found: str
 ) -> dict[str, str]:
-    """Kind -> the loss, of those of ``RIVALS`` that are compared."""
+    """Kind -> loss, for the kinds in ``RIVALS`` that are compared."""
     first, *rest = (loss for loss in losses if loss != found)
     known = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
     made = {"first": first, "best": comparison.best(known, metric), "unsearched": SOFT + metric}

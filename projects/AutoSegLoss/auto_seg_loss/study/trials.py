@@ -1,4 +1,4 @@
-"""How a trial is made: in memory, by ``run_trial``, or in a folder of its own, by ``complete``."""
+"""Running a trial: in memory, by ``run_trial``, or in its own folder, by ``complete``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from autoseg_core.files import DamagedFileError, read_json, replacing
 from rl.executors.attempts import is_data_error, one_line
 
 CONFIG, BEGUN = "config.yaml", "trained.json"
-"""Beside the checkpoints of a cell: its config, for train_net.py, and of which trial they are."""
+"""Files next to a cell's checkpoints: its config, for train_net.py, and its trial."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ def run_trial(
 ) -> Result:
     """Train a network from its start weights and score it exactly; see ``Trial``.
 
-    cfg: of the data, the network and the solver; what the trial states takes its place. score_on:
-    names of data sets. shown: where to keep predictions, see ``save_predictions``. every: with the
-    curve on the first of the data sets, at every so many iterations; the training is the same.
+    cfg: of the data, the network and the solver; the trial's fields override it. score_on: names of
+    data sets. shown: folder for predictions, see ``save_predictions``. every: also record the
+    curve on the first data set, every this many iterations; the training is the same.
     """
     own = trial_config(cfg, trial)
     records = records_of(own.DATASETS.TRAIN)
@@ -89,10 +89,10 @@ def trial_config(cfg: CfgNode, trial: Trial) -> CfgNode:
 
 
 def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Path) -> Result:
-    """Train a cell, as far as that is not done yet, measure it and keep predictions in ``shown``.
+    """Finish the training of a cell, measure it and save predictions in ``shown``.
 
-    Any exception of the training is a failure of this cell alone, with its reason and traceback,
-    unless it tells of a file, which ends the study.
+    An exception in the training is a failure of only this cell, with its reason and traceback,
+    unless it concerns a file, which ends the study.
     """
     try:
         with only_warnings():
@@ -104,7 +104,7 @@ def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Pat
             return {
                 "scores": {cfg.DATASETS.TEST[0]: {name: scores[name] for name in measures(cfg)}}
             }
-    except FloatingPointError as error:  # an outcome of this loss, not of the study
+    except FloatingPointError as error:  # a result of this loss, not an error of the study
         logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).partition("\n")[0])
         return {"scores": {}}
     except Exception as error:
@@ -116,7 +116,7 @@ def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Pat
 def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Trainer:
     """The training of a cell, done and scored.
 
-    It goes on from the checkpoint in its folder, if that is whole and of this trial.
+    It resumes from the checkpoint in its folder, if that is complete and of this trial.
     """
     folder = Path(cfg.OUTPUT_DIR)
     resume = _can_go_on(folder, trial, settings)
@@ -136,7 +136,7 @@ def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Trainer:
 
 
 def _can_go_on(folder: Path, trial: Trial, settings: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint of this trial is in a folder; one that is damaged counts as none."""
+    """Whether a checkpoint of this trial is in a folder; a damaged one does not count."""
     path = folder / BEGUN
     if not path.is_file():
         return False

@@ -2,7 +2,7 @@
 
 places.py        paths, URLs, Detectron2's names, installed packages -> a local file
 reading.py       a file of any kind -> a checkpoint; nothing in it is executed
-checkpointer.py  a checkpoint -> a network, under its names and enough of it
+checkpointer.py  a checkpoint -> a network, under its names and sufficiently complete
 conversion.py    a backbone of another library -> the names of a network here
 """
 

@@ -1,4 +1,4 @@
-"""Weights of a file -> weights of a network: under its names, and enough of them, or an error."""
+"""Weights of a file -> weights of a network, under its names; an error if too many are missing."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from auto_seg_loss.weights.reading import read_checkpoint
 _LISTED = 3
 
 _HEAD, _LOSS, _COUNTER = "sem_seg_head.", "sem_seg_head.loss.", "num_batches_tracked"
-"""Where a network has what other classes change; what is never taken from a file; what old files
-lack, and nothing depends on."""
+"""Names that depend on the classes; that are never read from a file; that old files lack and
+nothing depends on."""
 
 _WRAPPERS = re.compile(r"^(?:(?:module|model|_orig_mod|network|net|encoder)\.)+")
-"""How the names of a network begin that was wrapped when it was saved."""
+"""Prefixes of names in a network that was wrapped when it was saved."""
 
 _PLACES = ("", "backbone.", "backbone.bottom_up.", "backbone.network.")
-"""Where in a network the names of a file may begin; the last is that of timm's networks."""
+"""Prefixes in a network for the names of a file; the last is for timm's networks."""
 
 
 class Checkpointer(DetectionCheckpointer):
     """Detectron2's, but files are read by ``read_checkpoint``, and must fit the network.
 
     ``ConfigError`` unless three quarters of the tensors outside the network's head have their name
-    and shape in the file. Detectron2 leaves what does not fit at random, with a line in the log:
-    right for a last layer with other classes or a new feature pyramid, but else the start is not
-    the one asked for.
+    and shape in the file. Detectron2 keeps random values where nothing fits, with a log line: fine
+    for a last layer with other classes or a new feature pyramid, but otherwise not the requested
+    start weights.
     """
 
     _required, _optional = 0.75, _HEAD
@@ -46,7 +46,7 @@ class Checkpointer(DetectionCheckpointer):
         ours = self.model.state_dict()
         try:
             checkpoint["model"] = state = _renamed(checkpoint, ours)
-        except (AssertionError, ValueError) as error:  # of Detectron2's heuristics
+        except (AssertionError, ValueError) as error:  # from Detectron2's heuristics
             raise ConfigError(
                 f"{self._file}: the weights are of another network: {error}"
             ) from None
@@ -69,9 +69,9 @@ class Checkpointer(DetectionCheckpointer):
 
 
 class WholeCheckpointer(Checkpointer):
-    """For a network to be used as it is: the file must have every weight, the head's too.
+    """For a network that is not trained: the file must have every weight, including the head's.
 
-    Left at random it would give numbers without a meaning, since nothing is trained.
+    Random weights would give meaningless results.
     """
 
     _required, _optional = 1.0, _LOSS
@@ -88,7 +88,7 @@ def _renamed(checkpoint: Mapping[str, Any], ours: Mapping[str, Tensor]) -> dict[
 
 
 def placed(state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict without wrappers and below the part of the network that fits its names best.
+    """The state dict without wrapper prefixes, moved to the best matching part of the network.
 
     ``{"module.conv1.weight": ...}`` -> ``{"backbone.network.conv1.weight": ...}``
     """
@@ -98,7 +98,7 @@ def placed(state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str,
 
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict with names that do not begin with a wrapper's, such as "module."."""
+    """The state dict without wrapper prefixes, such as "module."."""
     return {_WRAPPERS.sub("", name): tensor for name, tensor in state.items()}
 
 

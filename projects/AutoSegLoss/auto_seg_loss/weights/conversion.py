@@ -1,4 +1,4 @@
-"""Weights of a backbone from other libraries, under the names of a network here."""
+"""Weights of a backbone from other libraries, under the names of our network."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _RESNET = (
     (r"\bdownsample\.0\.", "shortcut."),
     (r"\bdownsample\.1\.", "shortcut.norm."),
 )
-"""Names of a ResNet: of torchvision and timm -> of Detectron2."""
+"""Names in a ResNet: of torchvision and timm -> of Detectron2."""
 
 
 def converted(
     state: Mapping[str, Tensor], ours: Mapping[str, Tensor]
 ) -> tuple[str, dict[str, Tensor]]:
-    """How the weights of a file become those of a network's backbone, and these.
+    """How the weights of a file match those of a network's backbone, and the matched weights.
 
-    Tried are the names as they are, those of torchvision's ResNets, and at last the order: the n-th
+    It tries the original names, those of torchvision's ResNets, and finally the order: the n-th
     tensor of the file is the n-th of the backbone if all have the same last name ("weight",
-    "running_mean", ...) and shape. A file may have more tensors, such as a classifier's; in the
+    "running_mean", ...) and shape. A file may have more tensors, such as a classifier's; for the
     order only at its end.
 
     state: of a file of weights, in its order. ours: the network's state dict, of which names and
@@ -65,12 +65,12 @@ def _backbone(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _counted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the counters of batch norms: old files have none, and nothing depends on them."""
+    """Without batch norm counters: old files have none, and nothing depends on them."""
     return {name: t for name, t in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def _resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Under Detectron2's names."""
+    """With Detectron2's names."""
     renamed = dict(state)
     for pattern, ours in _RESNET:
         renamed = {re.sub(pattern, ours, name): tensor for name, tensor in renamed.items()}
@@ -78,7 +78,7 @@ def _resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _in_order(state: Mapping[str, Tensor], body: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Name of ``body`` -> tensor of ``state``, up to the first that cannot be it."""
+    """Name in ``body`` -> tensor of ``state``, up to the first mismatch."""
     found: dict[str, Tensor] = {}
     for (name, tensor), (ours, mine) in zip(_counted(state).items(), body.items(), strict=False):
         if tensor.shape != mine.shape or name.rpartition(".")[2] != ours.rpartition(".")[2]:

@@ -17,9 +17,9 @@ _PACKAGE = "package://"
 
 
 class PackageHandler(PathHandler):
-    """``package://<module>/<path>``: a file that an installed Python package brings along.
+    """``package://<module>/<path>``: a file in an installed Python package.
 
-    The package is found, not run.
+    The package is located, not imported.
     """
 
     def _get_supported_prefixes(self) -> list[str]:
@@ -42,10 +42,10 @@ PathManager.register_handler(PackageHandler(), allow_override=True)
 
 
 def local_weights(name: str, key: str = "MODEL.WEIGHTS") -> Path:
-    """The file of a path, a URL, a ``detectron2://`` or a ``package://`` name; key: for errors."""
+    """The local file of a path, URL, ``detectron2://`` or ``package://`` name; key: for errors."""
     try:
         path = Path(PathManager.get_local_path(name))
-    except OSError as error:  # URLError among them
+    except OSError as error:  # includes URLError
         raise ConfigError(f"{key} {name} cannot be fetched: {error}.") from error
     if not path.is_file():
         raise ConfigError(
@@ -56,7 +56,7 @@ def local_weights(name: str, key: str = "MODEL.WEIGHTS") -> Path:
 
 
 def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
-    """Of the content of what ``local_weights`` finds; "" for no name."""
+    """Digest of the file that ``local_weights`` finds; "" without a name."""
     if not name:
         return ""
     path = local_weights(name, key)
@@ -65,5 +65,5 @@ def weights_digest(name: str, key: str = "MODEL.WEIGHTS") -> str:
 
 @lru_cache
 def _digest_at(path: Path, time: int) -> str:
-    """Once for all trainings that start from the file as it was at this time."""
+    """Cached for all trainings that start from the file with this modification time."""
     return file_digest(path)

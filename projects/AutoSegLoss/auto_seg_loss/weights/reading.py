@@ -1,6 +1,6 @@
-"""Files of weights -> Detectron2's checkpoint dicts, of whatever kind the bytes are.
+"""Weight files of any kind -> Detectron2's checkpoint dicts.
 
-The suffix says nothing. No code of a file is executed: files of PyTorch are loaded with
+The suffix is ignored. No code in a file is executed: PyTorch files are loaded with
 ``weights_only``, other pickles by an unpickler that builds plain containers and NumPy arrays.
 """
 
@@ -24,26 +24,26 @@ NESTS = (
     *("model", "state_dict", "model_state", "model_state_dict"),
     *("model_ema", "state_dict_ema", "ema_state_dict", "ema"),
 )
-"""Keys that training scripts keep a state dict under; where there are two, the first is read."""
+"""Keys for a state dict in files of training scripts; of several, the first is read."""
 
 _DEPTH = 4
-"""Of nests in nests: a pickle can hold itself."""
+"""Maximum nesting depth: a pickle can contain itself."""
 
 _ZIP = b"PK\x03\x04"
 _OLD_TORCH = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
-"""How a file begins that torch.save wrote since PyTorch 1.6, and before."""
+"""First bytes of files by torch.save since PyTorch 1.6, and before."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a file of weights holds, with its state dict, name -> CPU tensor, as "model".
+    """The content of a weight file, with its state dict, name -> CPU tensor, as "model".
 
     Reads files of ``torch.save`` in both formats, safetensors, and pickles of NumPy arrays as in
-    Detectron2's model zoo. The state dict may be nested in one of ``NESTS``. Blobs of Caffe2 get
-    the entries by which Detectron2 translates their names. Objects of other classes, such as the
-    options of a training, are left out.
+    Detectron2's model zoo. The state dict may be nested in one of ``NESTS``. Caffe2 blobs get the
+    entries that make Detectron2 translate their names. Objects of other classes, such as training
+    options, are skipped.
 
     Raises:
-        ConfigError: the file is of no such kind, damaged, or holds no state dict of finite
+        ConfigError: the file is of another kind, damaged, or holds no state dict of finite
             numbers.
         OSError: the file cannot be read.
     """
@@ -52,7 +52,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = _state_dict(content)
     except OSError:
         raise
-    except Exception as error:  # half a file fails in every way
+    except Exception as error:  # a truncated file can fail in any way
         raise ConfigError(
             f"{path} is damaged or not a weight file ({type(error).__name__}: {error}). Use a "
             "file of torch.save(model.state_dict(), FILE) or safetensors, or a pickle from "
@@ -68,7 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a zip, as of ``torch.save``, all parts of which have their checksum."""
+    """Whether a file is a zip, as from ``torch.save``; all checksums of its parts must match."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -101,14 +101,14 @@ def _read_arrays(path: Path) -> Any:
         content = _ArrayUnpickler(file, encoding="latin1").load()
     if not isinstance(content, dict) or "model" in content:
         return content
-    # Of Caffe2, as Detectron2 tells them: its own pickles have "model".
+    # From Caffe2, by Detectron2's rule: its own pickles have "model".
     blobs = content.get("blobs", content)
     model = {name: blob for name, blob in blobs.items() if not name.endswith("_momentum")}
     return {"model": model, "__author__": "Caffe2", "matching_heuristics": True}
 
 
 class _Foreign:
-    """Stands for an object of a class that is not loaded; nothing of it is kept."""
+    """Placeholder for an object of a class that is not loaded; drops its content."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Foreign:
         return super().__new__(cls)
@@ -119,7 +119,7 @@ class _Foreign:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Builds plain containers and NumPy arrays, and nothing of any other class."""
+    """Builds only plain containers and NumPy arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith(("numpy.core.", "numpy._core.")):  # before and since NumPy 2
@@ -158,5 +158,5 @@ def _is_weight(name: Any, value: Any) -> bool:
 def _tensor(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value.detach()
-    # A copy: arrays of a pickle can be read-only, and of the other byte order.
+    # A copy: arrays in a pickle can be read-only or have the other byte order.
     return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
