@@ -55,7 +55,7 @@ def say_if_missing() -> None:
         cost = "" if CPU else "On a CPU losses take 20 to 50 times as long, exact metrics 15. "
         _logger.warning(
             "The C++ kernels are not %s: %s. %sBuild them with a C++ compiler: "
-            "`pip install --no-build-isolation .` in the project's folder or `make`.",
+            "`pip install --no-build-isolation .` in the project's folder or `make venv`.",
             "complete" if CPU else "used",
             _MISSING,
             cost,
