@@ -29,14 +29,14 @@ LOGDIR ?= output
 .PHONY: help venv test test-lowest check format-check lint types docs format demo bench gpu tensorboard clean distclean
 
 help:
-	@echo 'make demo         search a loss on made images, compare it, print the table ($$DEMO_ARGS)'
+	@echo 'make demo         search for a loss on generated images, compare it, print the table ($$DEMO_ARGS)'
 	@echo 'make test         run the tests ($$WORKERS, $$PYTEST_ARGS)'
 	@echo 'make test-lowest  test with the lowest versions that setup.cfg allows, in $(LOWEST) ($$PYTHON)'
-	@echo 'make check        format, lint, types, reference, tests: all that must hold before a commit'
+	@echo 'make check        format, lint, types, reference, tests: must pass before a commit'
 	@echo 'make docs         write the reference of autoseg_core to output/reference/autoseg_core.html'
-	@echo 'make format       reformat the code, mend what the linter can mend'
-	@echo 'make bench        measure time and memory, renew the tables of docs/benchmarks.md ($$BENCH_ARGS)'
-	@echo 'make gpu          check and measure on a GPU, one table in output/gpu.md ($$DEVICE, $$GPU_ARGS)'
+	@echo 'make format       reformat the code, fix what the linter can fix'
+	@echo 'make bench        measure time and memory, update the tables of docs/benchmarks.md ($$BENCH_ARGS)'
+	@echo 'make gpu          test and measure on a GPU, one table in output/gpu.md ($$DEVICE, $$GPU_ARGS)'
 	@echo 'make venv         install everything into $(VENV) (the other commands do it when needed)'
 	@echo 'make tensorboard  watch the searches and trainings below $(LOGDIR) ($$LOGDIR)'
 	@echo 'make clean        remove caches and kernels; make distclean: remove $(VENV) and $(LOWEST) as well'

@@ -25,8 +25,8 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--document", type=Path, default=DOCUMENT, help="whose tables to renew")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the scripts bm_*.py")
+    parser.add_argument("--document", type=Path, default=DOCUMENT, help="tables to update")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of the scripts bm_*.py")
     options, others = parser.parse_known_args()
     for script in benchmarks(options.folder.resolve()):
         start = time.monotonic()

@@ -58,7 +58,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="small data: does it run?")
+    parser.add_argument("--quick", action="store_true", help="smoke test: small data")
     options, _ = parser.parse_known_args()
     torch.set_num_threads(1)
     shape, size = (QUICK, (24, 32)) if options.quick else (SHAPE, SMALL)

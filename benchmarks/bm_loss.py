@@ -148,10 +148,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--quick", action="store_true", help="tiny, one thread: does it run?")
-    sizes.add_argument("--headline", action="store_true", help="the headline shape alone")
+    sizes.add_argument("--quick", action="store_true", help="smoke test: tiny, one thread")
+    sizes.add_argument("--headline", action="store_true", help="only the headline shape")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--repeats", type=int, default=9, help="rounds; their median is told")
+    parser.add_argument("--repeats", type=int, default=9, help="rounds; the median is printed")
     return parser.parse_args(arguments)
 
 

@@ -177,12 +177,12 @@ def promises(cases: Sequence[Case], rows: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=25, help="of the fast ones")
+    parser.add_argument("--repeats", type=int, default=25, help="repeats of the fast cases")
     parser.add_argument(
-        "--threads", type=int, nargs="+", default=[1, 2], help="of torch; NumPy uses one"
+        "--threads", type=int, nargs="+", default=[1, 2], help="torch threads; NumPy uses one"
     )
-    parser.add_argument("--quick", action="store_true", help="one small case: does it run?")
-    parser.add_argument("--cases", type=int, default=len(CASES), help="only the first ones")
+    parser.add_argument("--quick", action="store_true", help="smoke test: one small case")
+    parser.add_argument("--cases", type=int, default=len(CASES), help="run only the first cases")
     args = parser.parse_args()
     columns = ["image", "update", "compute", "confusion", "one-hot"]
     columns += ["update / confusion", "all / confusion", "one-hot / all"]

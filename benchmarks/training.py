@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--images", type=int, default=8, help="of an iteration")
+    parser.add_argument("--images", type=int, default=8, help="images per iteration")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     loops = {

@@ -54,14 +54,14 @@ def _add_cases(group: argparse._ArgumentGroup) -> None:
     add("--import", action="append", default=[], dest="imports", metavar="MODULE", help=registering)
     add("--metric", help="search the surfaces of this metric or objective (default: the proxy's)")
     add("--surface", default="bezier", help="with --metric: bezier or linear (default: bezier)")
-    add("--pieces", type=int, help="with --metric: of a curve (default: the metric's)")
+    add("--pieces", type=int, help="with --metric: pieces per curve (default: the metric's)")
 
 
 def _add_plan(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--agents", default="ppo,cma_es,tpe,random", metavar="NAME[:OPTIONS],…")
-    add("--budget", type=int, default=384, help="evaluations of a run (default: 384)")
-    add("--samples", type=int, default=32, help="evaluations of a round (default: 32)")
+    add("--budget", type=int, default=384, help="evaluations per run (default: 384)")
+    add("--samples", type=int, default=32, help="evaluations per round (default: 32)")
     pairing = "one evaluation of each round is the identity's, and agents are told gains over it"
     add("--paired", action="store_true", help=pairing)
     add("--seeds", type=int, default=10, help="runs of each agent (default: 10)")

@@ -78,7 +78,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--output", type=Path, default=Path("output", "gpu.md"))
     parser.add_argument("--checks", nargs="+", choices=list(CHECKS), default=list(CHECKS))
-    parser.add_argument("--only", choices=list(CHECKS), help="in this process; rows as JSON")
+    parser.add_argument("--only", choices=list(CHECKS), help="run in this process; rows as JSON")
     return parser.parse_args(arguments)
 
 
