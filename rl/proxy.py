@@ -25,7 +25,7 @@ Status = Literal["ok", "failed", "lost"]
 
 
 class RewardError(ValueError):
-    """A task gave no `ProxyResult`, or a reward outside [0, 1], as it would for every theta."""
+    """A task returned no `ProxyResult`, or a reward outside [0, 1], as it would for every theta."""
 
 
 class LostError(RuntimeError):
@@ -157,7 +157,7 @@ def check_result(task: object, result: object) -> ProxyResult:
     """
     if not isinstance(result, ProxyResult):
         raise RewardError(
-            f"{type(task).__name__} must return a ProxyResult, gave {type(result).__name__}"
+            f"{type(task).__name__} must return a ProxyResult, got {type(result).__name__}"
         )
     if result.status == "lost":
         raise LostError(result.reason)

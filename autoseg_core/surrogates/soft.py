@@ -30,11 +30,11 @@ def soft_loss(
 
     Args:
         objective: as ``Objective.parse`` takes it, without constraints.
-        tolerance: pixels, of metrics of trimap and boundaries such as BIoU and BF1. None = 5.
-        options: of ``AutoSegLoss``, ``ignore_index`` among them.
+        tolerance: pixels, for trimap and boundary metrics such as BIoU and BF1. None = 5.
+        options: of ``AutoSegLoss``, such as ``ignore_index``.
 
     Raises ``ValueError`` for an unknown metric or option value, for a tolerance that no metric of
-    the objective has, and for constraints, which are no part of a loss.
+    the objective has, and for constraints, which are not part of a loss.
     """
     parsed = Objective.parse(str(objective))
     if parsed.constraints:

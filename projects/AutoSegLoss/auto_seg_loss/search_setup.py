@@ -65,7 +65,7 @@ def loss_name(cfg: CfgNode) -> str:
 
 
 def build_sets(cfg: CfgNode) -> tuple[Pairs, Pairs]:
-    """Images to train proxies on and to score them on; both kept apart from DATASETS.TEST."""
+    """Images to train proxies on and to score them on, both disjoint from DATASETS.TEST."""
     train_dicts = records_of(cfg.DATASETS.TRAIN)
     hold = cfg.SEARCH.HOLDOUT
     if hold.DATASETS:

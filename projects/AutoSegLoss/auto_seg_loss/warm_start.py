@@ -43,7 +43,7 @@ _FREE_KEYS = (
 
 
 def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor]:
-    """State dict that proxies start from.
+    """The state dict that proxies start from.
 
     Trains ``model``, whose loss is cross entropy, for SEARCH.WARM_START.MAX_ITER iterations on
     ``dicts``; the result is saved in SEARCH.WARM_START.WEIGHTS and reused from there.

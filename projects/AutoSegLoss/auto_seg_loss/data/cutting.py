@@ -107,12 +107,12 @@ def groups_of(dicts: Pairs, groups: str) -> list[str]:
     """The group of each image: the match of the first parenthesised group of the regular expression
     in its name without folder, or of the whole expression if it has none.
 
-    ConfigError: an image in whose name nothing is found, or no regular expression.
+    ConfigError: an image whose name does not match, or an invalid regular expression.
     """
     try:
         found = [re.search(groups, os.path.basename(_file_name(item))) for item in dicts]
     except re.error as error:
-        words = f"DATASETS.FOLDER.GROUPS {groups!r} is no regular expression: {error}"
+        words = f"DATASETS.FOLDER.GROUPS {groups!r} is not a regular expression: {error}"
         raise ConfigError(words) from None
     if lonely := [_file_name(item) for item, match in zip(dicts, found, strict=True) if not match]:
         words = f"DATASETS.FOLDER.GROUPS {groups!r} finds no group in {len(lonely)} names"

@@ -87,7 +87,7 @@ def split_lists(search: Pairs, holdout: Pairs, rule: dict[str, Any]) -> dict[str
 
 
 def assert_disjoint(sets: Mapping[str, Pairs]) -> None:
-    """Refuses sets, by what errors call them, that share an image or a label file, links followed.
+    """Refuses sets, by their names in errors, that share an image or label file, following links.
 
     Raises:
         SplitError: naming two sets and the files that they share.

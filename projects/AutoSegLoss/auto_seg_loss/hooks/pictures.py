@@ -54,9 +54,9 @@ class SamplePictures(DatasetEvaluator):
     Args:
         dicts: the data set's records with "file_name" and "sem_seg_file_name".
         name: of the data set, whose colours are those of its metadata.
-        count: how many images, evenly spread over ``dicts``.
+        count: number of images, evenly spread over ``dicts``.
         rule: the data set's ``label_rule``.
-        longest: pixels; larger images are shown smaller.
+        longest: pixels of the longer side; larger images are reduced.
     """
 
     def __init__(

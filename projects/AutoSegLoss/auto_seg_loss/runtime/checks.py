@@ -79,7 +79,7 @@ def check_weights(cfg: CfgNode) -> None:
 
 
 def check_loss(cfg: CfgNode) -> None:
-    """Refuse an unknown loss, an unusable spec; a spec, weights or a loss that are not used."""
+    """Refuse an unknown loss, an invalid spec, and a spec, weights or a loss that are not used."""
     build_loss(cfg)
     replaces_loss(cfg)
     head = cfg.MODEL.SEM_SEG_HEAD

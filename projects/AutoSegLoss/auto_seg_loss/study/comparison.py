@@ -65,11 +65,11 @@ class Comparison:
     def __post_init__(self) -> None:
         self.holdout = _sole("SEARCH.HOLDOUT.DATASETS", self.cfg.SEARCH.HOLDOUT.DATASETS)
         self.test = _sole("DATASETS.TEST", self.cfg.DATASETS.TEST)
-        train, holdout = build_sets(self.cfg)  # which refuses parts that share images
+        train, holdout = build_sets(self.cfg)  # refuses parts that share images
         output, records = Path(self.cfg.OUTPUT_DIR), [*train, *holdout, *records_of([self.test])]
         seeds = (*self.rate_seeds, *range(1, self.seeds + 1))
         self.record = Record(output / RECORD, comparison_settings(self.cfg, records, seeds))
-        if not self.record.results:  # of other settings, which its scale depends on
+        if not self.record.results:  # from other settings, on which the scale depends
             for left in output.glob(SOFT_FILES):
                 left.unlink()
         self._specs: dict[str, tuple[str, str]] = {}

@@ -129,9 +129,9 @@ def shown_records(cfg: CfgNode) -> Pairs:
 def gallery(
     cfg: CfgNode, folders: Sequence[Path], draw: Callable[[Picture, Labels, Labels], Picture]
 ) -> list[list[Picture]]:
-    """Rows of pictures, one for each image that is shown: the image (H, W, 3), and
-    ``draw(image, labels, truth)`` for the truth (H, W), void as 255, and for what is kept in each
-    of ``folders``."""
+    """Rows of pictures, one for each shown image: the image (H, W, 3), and
+    ``draw(image, labels, truth)`` for the truth (H, W), with void as 255, and for the predictions
+    in each of ``folders``."""
     rule, rows = label_rule(cfg, cfg.DATASETS.TEST[:1]), []
     for record in shown_records(cfg):
         image = read_image(record["file_name"], "RGB")

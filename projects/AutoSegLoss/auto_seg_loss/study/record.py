@@ -132,8 +132,8 @@ def pinned_settings(cfg: CfgNode, *free: str) -> dict[str, Any]:
 
 
 def comparison_settings(cfg: CfgNode, records: Pairs, seeds: Iterable[int]) -> dict[str, Any]:
-    """What the trainings of a comparison depend on: beside the config the files that it names, the
-    start weights of each seed among them, and what unsearched surrogates are made of.
+    """Everything that the trainings of a comparison depend on: the config, the files that it names,
+    including the start weights of each seed, and the settings of unsearched surrogates.
 
     records: those of the data sets for training, hold-out and test, in this order.
     """
