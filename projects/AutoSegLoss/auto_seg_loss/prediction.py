@@ -9,22 +9,21 @@ from collections import Counter
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.config import changed
+from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.data.verify import check_num_classes
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.visualize import class_colours
 from auto_seg_loss.weights import WholeCheckpointer, local_weights
 
 
@@ -35,7 +34,8 @@ class Predictor:
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        self.colours = class_colours(_metadata(cfg))
+        _check(cfg)
+        self.colours = colours_of(cfg.DATASETS.TEST[0])
         # Each image is read once; a folder of them may not fit in memory.
         self._mapper = build_mapper(changed(cfg, {"INPUT.CACHE": False}), False)
         self._model = build_model(cfg).eval()
@@ -49,8 +49,8 @@ class Predictor:
         return labels
 
 
-def _metadata(cfg: CfgNode) -> Any:
-    """The metadata of the predicted classes; ``ConfigError`` if the config cannot predict."""
+def _check(cfg: CfgNode) -> None:
+    """Raise ``ConfigError`` if the config cannot predict."""
     if not cfg.MODEL.WEIGHTS:
         raise ConfigError(
             "there are no weights to predict with: add --opts MODEL.WEIGHTS FILE, a checkpoint of "
@@ -62,7 +62,6 @@ def _metadata(cfg: CfgNode) -> Any:
             f"{tuple(cfg.DATASETS.TEST)}."
         )
     check_num_classes(cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES, cfg.DATASETS.TEST[0])
-    return MetadataCatalog.get(cfg.DATASETS.TEST[0])
 
 
 def find_images(inputs: Sequence[str]) -> list[Path]:

@@ -14,11 +14,9 @@ The legend of a boundary overlay, over the image at half its brightness:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from detectron2.utils.colormap import colormap
 from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core.metrics.boundaries import label_edges
@@ -29,19 +27,6 @@ Labels = NDArray[np.integer]
 MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
 """Colours of edges: see the module."""
 _WHITE = 255
-
-
-def class_colours(metadata: Any) -> Image:
-    """Colours (C, 3) uint8 of a data set's classes, from its metadata.
-
-    Its stuff_colors; a set without any gets Detectron2's colour map, repeated if there are more
-    classes.
-    """
-    colours = metadata.get("stuff_colors", None)
-    if colours is None:
-        known = colormap(rgb=True, maximum=255)
-        colours = known[np.arange(len(metadata.stuff_classes)) % len(known)]
-    return np.asarray(colours).astype(np.uint8)
 
 
 def overlay(image: Image, labels: Labels, colours: ArrayLike, alpha: float = 0.5) -> Image:

@@ -1,12 +1,18 @@
-"""What the catalogs know of a data set by its name: records, and how its labels are read."""
+"""What the catalogs know of a data set by its name: records, colours, how its labels are read.
+
+C: classes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.utils.colormap import colormap
+from numpy.typing import NDArray
 
 from .catalog import Pairs
 
@@ -23,15 +29,29 @@ def records_of(names: Iterable[str]) -> Pairs:
 
 
 def ignore_label_of(name: str) -> int:
-    """The value that means "void" in the label files of a data set: 255 where it does not say."""
+    """The value for void in the label files of a data set; 255 if its metadata has none."""
     value: int = MetadataCatalog.get(name).get("ignore_label", 255)
     return value
 
 
-def label_rule(cfg: CfgNode, names: Sequence[str], ignore_value: int = 255) -> dict[str, Any]:
-    """The keywords of ``read_label`` for the labels of data sets; all of them can be hashed.
+def colours_of(name: str) -> NDArray[np.uint8]:
+    """Colours (C, 3), RGB, of a data set's classes.
 
-    ``ValueError`` unless the sets have equal numbers of classes and one value for void.
+    Its stuff_colors; a set without any gets Detectron2's colour map, repeated if there are more
+    classes.
+    """
+    metadata = MetadataCatalog.get(name)
+    colours = metadata.get("stuff_colors", None)
+    if colours is None:
+        known = colormap(rgb=True, maximum=255)
+        colours = known[np.arange(len(metadata.stuff_classes)) % len(known)]
+    return np.asarray(colours).astype(np.uint8)
+
+
+def label_rule(cfg: CfgNode, names: Sequence[str], ignore_value: int = 255) -> dict[str, Any]:
+    """The keywords of ``read_label`` for the labels of data sets; all are hashable.
+
+    ``ValueError`` if the sets differ in the number of classes or in the value for void.
     """
     kinds = {
         name: (len(MetadataCatalog.get(name).stuff_classes), ignore_label_of(name))

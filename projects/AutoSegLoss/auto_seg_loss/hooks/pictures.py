@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from detectron2.data import MetadataCatalog
 from detectron2.engine import HookBase
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
@@ -17,11 +16,11 @@ from detectron2.utils.events import get_event_storage
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.catalog import Pairs
+from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.visualize import (
     Image,
     Labels,
     boundary_overlay,
-    class_colours,
     grid,
     overlay,
     shrunk,
@@ -68,7 +67,7 @@ class SamplePictures(DatasetEvaluator):
         longest: int = 320,
     ) -> None:
         self._chosen = {item["file_name"]: item for item in evenly_spread(dicts, count)}
-        self._colours = class_colours(MetadataCatalog.get(name))
+        self._colours = colours_of(name)
         self._name, self._rule, self._longest = name, rule, longest
         self.reset()
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import markdown
-from detectron2.data import MetadataCatalog
 from PIL import Image
 
+from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_setup import few_images
 from auto_seg_loss.study.inspection import gallery
 from auto_seg_loss.study.statistics import judged
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
-from auto_seg_loss.visualize import class_colours, grid, overlay
+from auto_seg_loss.visualize import grid, overlay
 from autoseg_core.files import replacing
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Losses</title>
@@ -62,7 +62,7 @@ def predictions(comparison: Comparison, found: Found) -> tuple[list[str], list[l
     A training that diverged has no column.
     """
     cfg = comparison.cfg
-    colours = class_colours(MetadataCatalog.get(cfg.DATASETS.TEST[0]))
+    colours = colours_of(cfg.DATASETS.TEST[0])
     names = {"cross_entropy": "cross_entropy", "the searched loss": found.spec}
     folders = {name: comparison.shown(loss, found.metric) for name, loss in names.items()}
     kept = {name: folder for name, folder in folders.items() if folder and folder.is_dir()}
