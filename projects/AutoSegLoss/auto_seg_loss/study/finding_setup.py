@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
+from auto_seg_loss.data.facts import label_rule
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.data.images import image_size
+from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.data.lists import read_lines, stem_of
 from auto_seg_loss.data.verify import look_at_data
+from auto_seg_loss.evaluation import build_evaluator
 from auto_seg_loss.runtime.checks import check_schedule
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.search import check_search
 from auto_seg_loss.study.finding_configs import BASE, CONFIGS, Wish, configs_of
 from auto_seg_loss.study.record import RECORD
+from autoseg_core import Objective, get_metric
 from autoseg_core.files import replacing
 from rl.settings_diff import differences
 
@@ -136,7 +142,29 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
                 f"{wish.labels} go up to {max(seen)}: name all of them, or set --void."
             )
     check_search(cfg)
+    for part in PARTS[1:]:
+        _check_edges(cfg, part)
     return cfg
+
+
+def _check_edges(cfg: CfgNode, part: str) -> None:
+    """``ConfigError`` where even the labels, scored against themselves, have no boundary score."""
+    names = Objective.parse(cfg.SEARCH.METRIC).metrics
+    boundary = [name for name in names if get_metric(name).region != "image"]
+    if not boundary:
+        return
+    rule = label_rule(cfg, [_CUT[part]])
+    scores = build_evaluator(cfg, _CUT[part], boundary).scores
+    for item in DatasetCatalog.get(_CUT[part]):
+        label = read_label(item["sem_seg_file_name"], **rule)
+        scores.update(np.where(label == rule["ignore_value"], 0, label), label)
+    if lacking := [name for name, value in scores.compute().items() if math.isnan(value)]:
+        raise ConfigError(
+            f"The labels of the {part} part have no {' and no '.join(lacking)}, not even compared "
+            "with themselves: void lies along all borders of objects, and a border with void is "
+            "no edge. To make it one, add to the command: TEST.PROTOCOL paper SEARCH.VOID_EDGES "
+            "True"
+        )
 
 
 def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) -> None:
