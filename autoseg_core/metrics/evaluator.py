@@ -77,8 +77,9 @@ class SegmentationScores:
 
     def reset(self) -> None:
         """Forget everything seen."""
-        # Of each region the four fields of its counts.
-        self._sums = torch.zeros(len(self._regions), 4, self.num_classes, dtype=torch.int64)
+        # Of each region the four fields of its counts; on the CPU, as all counts are.
+        shape = (len(self._regions), 4, self.num_classes)
+        self._sums = torch.zeros(shape, dtype=torch.int64, device="cpu")
 
     @property
     def counts(self) -> dict[Region, Counts]:

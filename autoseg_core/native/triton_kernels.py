@@ -168,8 +168,12 @@ def gradient_kernel(
                 lower_left += tl.sum((1 - over) * lower, axis=1)[:, None]
                 lower_right += tl.sum(over * lower, axis=1)[:, None]
         if problem.places is not None:
-            place = to + index * out.strides[2]
+            # Offsets may exceed 2^31, as may a multiple of a stride: add one stride at a time.
+            place = to + tl.cast(index, tl.int64) * out.strides[2]
             tl.store(place, upper_left, mask=known)
-            tl.store(place + out.strides[3], upper_right, mask=known)
-            tl.store(place + 2 * out.strides[3], lower_left, mask=known)
-            tl.store(place + 3 * out.strides[3], lower_right, mask=known)
+            place += out.strides[3]
+            tl.store(place, upper_right, mask=known)
+            place += out.strides[3]
+            tl.store(place, lower_left, mask=known)
+            place += out.strides[3]
+            tl.store(place, lower_right, mask=known)

@@ -5,7 +5,6 @@ N: images; C: classes; R, Q: rows and columns of pixels; h, w: of logits yet to 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -66,7 +65,7 @@ MAX_WARPS = 8192
 """Warps of a launch, some four for each that a large GPU holds at once; bounds the partial sums."""
 
 
-@functools.lru_cache(maxsize=64)
+# Not cached: another stream or CUDA graph must not use the tensors of this one.
 def places(inputs: int, outputs: int, align_corners: bool, device: Any) -> tuple[Tensor, Tensor]:
     """Between which inputs the outputs of a bilinear upsampling lie, as ``F.interpolate`` has them.
 

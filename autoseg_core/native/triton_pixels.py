@@ -37,7 +37,9 @@ def weights(problem, row, column, inside):
 @triton.jit
 def _upsampled(problem, logits, index, down, over, known):
     """Logits of pixels between the four logits of a rectangle. logits: pointers, of each class."""
-    i, j = index // problem.shape[4], index % problem.shape[4]
+    # 64 bits: offsets may exceed 2^31.
+    i = tl.cast(index // problem.shape[4], tl.int64)
+    j = tl.cast(index % problem.shape[4], tl.int64)
     below = tl.minimum(i + 1, problem.shape[3] - 1)
     right = tl.minimum(j + 1, problem.shape[4] - 1) * problem.logits.strides[3]
     left = j * problem.logits.strides[3]

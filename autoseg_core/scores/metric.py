@@ -139,6 +139,8 @@ def _chosen(metric: Metric, present: Tensor) -> Tensor:
             f"{metric.name} looks at class {max(metric.classes)}, but there are only classes "
             f"0..{number - 1}."
         )
-    chosen = torch.tensor([index in metric.classes for index in range(number)])
-    # A non-blocking copy from the host: the loss must not stall a CUDA stream.
-    return chosen.to(present.device, non_blocking=True)
+    # Set on the device: a CUDA graph cannot capture a copy from the host.
+    chosen = torch.zeros_like(present)
+    for index in metric.classes:
+        chosen[index] = True
+    return chosen

@@ -95,8 +95,8 @@ def weighted_mean_of(
             f"Expected one weight for each of {len(values)} classes, got {len(weights)}: "
             f"{list(weights)}."
         )
-    # A non-blocking copy from the host: the loss must not stall a CUDA stream.
-    given = torch.tensor(weights, dtype=values.dtype).to(values.device, non_blocking=True)
+    # Filled on the device: a CUDA graph cannot capture a copy from the host.
+    given = torch.cat([values.new_full((1,), weight) for weight in weights])
     kept = torch.where(present, given, torch.zeros_like(given))
     weighted = torch.where(present, given * values, torch.zeros_like(values))
     return safe_divide(weighted.sum(), kept.sum())

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from autoseg_core import native
 from autoseg_core.counts import Counts
+from autoseg_core.numerics import working_dtype
 from autoseg_core.scores import get_metric
 from autoseg_core.spec import LossSpec, LossTerm
 from autoseg_core.surrogates.batch import Activation, Batch
@@ -52,10 +53,12 @@ class AutoSegLoss(nn.Module):
             never hold the full size; metrics of edges and bands, which need erosions, do.
         align_corners: option of that interpolation.
 
-    Control points are float32 buffers (float64 ones, for float64 logits, come from the spec).
-    ``.to()`` moves them but does not round them; logits on another device get a copy in each call.
-    No ``state_dict`` holds them: the spec defines the loss, and a checkpoint, perhaps of another
-    loss, must not change it.
+    Control points are float32 buffers. They come from the spec for float64 logits, and if a wrapper
+    has cast the buffers (``MixedPrecision.buffer_dtype`` of FSDP). ``.to()`` moves them but does
+    not round them. Points from the spec, or of a loss on another device than the logits, are copied
+    in each call, which a CUDA graph cannot capture: move the loss to the device first. No
+    ``state_dict`` holds them: the spec defines the loss, and a checkpoint, perhaps of another loss,
+    must not change it.
     """
 
     def __init__(
@@ -126,10 +129,13 @@ class AutoSegLoss(nn.Module):
     def counts(self, batch: Batch) -> list[Counts]:
         """Soft counts of every term, with ``sync`` those of the whole batch."""
         found = []
-        exact = batch.logits.dtype == torch.float64  # not supported by every device
+        device, dtype = batch.logits.device, working_dtype(batch.logits.dtype)
         for index, term in enumerate(self.spec.terms):
-            points = _points(term) if exact else self.get_buffer(f"points_{index}")
-            points = points.to(batch.logits.device, non_blocking=True)
+            points = self.get_buffer(f"points_{index}")
+            if not points.dtype == dtype == torch.float32:
+                points = _points(term).to(dtype)  # on the host: some devices have no float64
+            # Other devices than CUDA may read the host's memory after it is freed.
+            points = points.to(device, non_blocking=device.type == "cuda")
             found.append(soft_counts(term, points, batch, self.backend))
         return [sum_over_processes(counts) for counts in found] if self.sync else found
 

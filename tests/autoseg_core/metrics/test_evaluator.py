@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import references
 import samples
+import torch
 
 from autoseg_core import SegmentationScores
 from autoseg_core.scores import PAPER_METRICS
@@ -49,6 +50,16 @@ def test_scores_equal_the_one_hot_twin(
     scores = SegmentationScores(classes, **settings)
     scores.update(prediction, target)
     assert_same(scores, references.exact(prediction, target, classes, **settings))
+
+
+def test_the_default_device_does_not_matter() -> None:
+    prediction, target = images(0)
+    expected = SegmentationScores(5)
+    expected.update(prediction, target)
+    with torch.device("meta"):
+        scores = SegmentationScores(5)
+        scores.update(prediction, target)
+        assert scores.compute() == expected.compute()
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])

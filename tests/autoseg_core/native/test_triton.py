@@ -210,6 +210,42 @@ def test_upsampled_on_the_way(
     _assert_parity(run, batch, _points("bezier", 8))
 
 
+def _of_rows_apart(stride: int) -> tuple[Tensor, Tensor]:
+    """Sums and shares of float16 logits whose rows, and shares, are ``stride`` numbers apart."""
+    batch, points = _batch(13, 3, (1, 8, 4), (4, 2)), _points("bezier", 13)
+    # Of memory, only what is written is taken.
+    logits = torch.empty(3 * stride + 6, dtype=torch.half).as_strided(
+        (1, 3, 4, 2), (0, 2, stride, 1)
+    )
+    logits.copy_(batch.logits)
+    given = (
+        logits,
+        batch.target,
+        curve_tables("bezier", points, torch.float32),
+        samples.VOID,
+        False,
+    )
+    shares = torch.empty(3 * stride + 24, dtype=torch.half)
+    out = triton_launch.Map(shares, (0, 1, 3, stride))
+    triton_launch.make_job(*given).launch("gradient_kernel", _upstream(3), out)
+    return kernels.region_sums(*given), shares.as_strided((4, 24), (stride, 1)).clone()
+
+
+def test_offsets_of_more_than_32_bits(interpreter: ProcessPoolExecutor) -> None:
+    near, far = (interpreter.submit(_of_rows_apart, stride).result() for stride in (24, 2**30))
+    assert near[1].any(1).all()
+    assert torch.equal(near[0], far[0]) and torch.equal(near[1], far[1])
+
+
+def test_nothing_of_one_call_is_kept_for_the_next() -> None:
+    """Tensors of a CUDA graph, as those of inference mode, are good for where they were made."""
+    given = (torch.zeros(1, 3, 2, 3), torch.zeros(1, 4, 6, dtype=torch.int64), [torch.zeros(2, 8)])
+    with torch.inference_mode():
+        triton_launch.make_job(*given, samples.VOID, False)
+    places = triton_launch.make_job(*given, samples.VOID, False).problem.places
+    assert places is not None and not any(place.is_inference() for place in places)
+
+
 @pytest.mark.skipif(not native.CPU, reason="needs the C++ kernels")
 @pytest.mark.parametrize("void_edges", [False, True])
 @pytest.mark.parametrize("drop_background", [False, True])

@@ -43,24 +43,46 @@ def test_nothing_is_read_on_the_meta_device_there_and_back(metric: str, surface:
     assert value.device.type == gradient.device.type == "meta"
 
 
-class _WithoutFloat64(TorchDispatchMode):
-    """The device meta as one that has no float64, such as MPS."""
+class _Device(TorchDispatchMode):
+    """The device meta as one such as MPS: no float64; a copy may come after its source is freed.
+
+    copies: of tensors from the host, which no CUDA graph can capture.
+    """
+
+    copies = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for one in tree_leaves(found):
-            assert not (isinstance(one, torch.Tensor) and one.is_meta and one.dtype == torch.double)
+        kwargs = kwargs or {}
+        found = func(*args, **kwargs)
+        given, made = (
+            [one for one in tree_leaves(leaves) if isinstance(one, torch.Tensor)]
+            for leaves in ((args, kwargs), found)
+        )
+        if any(one.is_meta for one in made):
+            assert all(one.dtype != torch.double for one in made)
+            assert not kwargs.get("non_blocking")
+            self.copies += any(one.ndim > 0 and not one.is_meta for one in given)
         return found
 
 
-@EVERY
-def test_a_device_without_float64(metric: str, surface: str) -> None:
-    with _WithoutFloat64():
-        loss = samples.loss_of(samples.term(metric, surface)).to("meta")
+@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize(
+    ("metric", "surface"),
+    [
+        *samples.COUNTED,
+        ("IoU(classes=[0,2])", "bezier"),
+        ("wIoU(weights=[1,2,3,4,5])", "bezier"),
+    ],
+)
+def test_a_device_without_float64(metric: str, surface: str, moved: bool) -> None:
+    """The control points of a loss that is not moved are copied, and nothing else is."""
+    loss = samples.loss_of(samples.term(metric, surface)).to("meta" if moved else "cpu")
+    with _Device() as device:
         logits = torch.empty(2, 5, 14, 18, device="meta", requires_grad=True)
         value = loss(logits, torch.empty(2, 14, 18, device="meta", dtype=torch.int64))
         (gradient,) = torch.autograd.grad(value, logits)
     assert gradient.shape == logits.shape
+    assert device.copies == (0 if moved else 1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -106,6 +106,15 @@ def test_no_cast_no_device_and_no_checkpoint_changes_the_loss() -> None:
     assert model.loss(LOGITS, TARGET) == loss_of("BF1")(LOGITS, TARGET)
 
 
+def test_buffers_that_a_wrapper_rounds_change_nothing() -> None:
+    """As ``MixedPrecision.buffer_dtype`` of FSDP does, past ``.to()``."""
+    loss = loss_of("BF1")
+    points = loss.get_buffer("points_0")
+    points.data = points.to(torch.bfloat16)
+    assert loss.get_buffer("points_0").dtype == torch.bfloat16
+    assert loss(LOGITS.float(), TARGET) == loss_of("BF1")(LOGITS.float(), TARGET)
+
+
 # Autograd
 
 
