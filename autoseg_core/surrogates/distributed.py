@@ -28,11 +28,11 @@ def sum_over_processes(counts: AnyCounts) -> AnyCounts:
     if not dist.is_available() or dist.group.WORLD is None or dist.get_world_size() == 1:
         return counts
     vectors = counts.tensors()
-    total: Tensor = _AllReduce.apply(torch.stack(vectors))
+    total: Tensor = AllReduce.apply(torch.stack(vectors))
     return type(counts)(*total.unbind())
 
 
-class _AllReduce(torch.autograd.Function):
+class AllReduce(torch.autograd.Function):
     """y = sum of x over processes; each x gets the sum of all gradients of y."""
 
     @staticmethod
@@ -41,7 +41,7 @@ class _AllReduce(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total: Tensor = _AllReduce.apply(gradients[0])  # differentiable itself
+        total: Tensor = AllReduce.apply(gradients[0])  # differentiable itself
         return total
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from autoseg_core.surrogates import distributed
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import parity, rows
 from benchmarks.gpu.__main__ import CHECKS
@@ -42,6 +43,14 @@ def test_a_wrong_kernel_is_seen() -> None:
     assert rows.at_most("gradient", gradient, 1e-5).passed is False
     _, worst = parity.worst_of((0.0, 0.0), (0.0, float("nan")), (0.0, 1.0))
     assert rows.at_most("gradient", worst, 1e-5).passed is False
+
+
+def test_a_wrong_sum_over_processes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x.detach()
+
+    monkeypatch.setattr(distributed, "_summed", twice)
+    assert [row.passed for row in CHECKS["processes"]("cpu")] == [False]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
