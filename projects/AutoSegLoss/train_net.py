@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, get_args
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
@@ -23,7 +24,7 @@ from detectron2.utils import comm
 
 from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.runtime.checkpoints import latest_checkpoint
+from auto_seg_loss.runtime.checkpoints import check_same_everywhere, latest_checkpoint
 from auto_seg_loss.runtime.checks import check_loss, check_train_data, checked_config
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.resume import begin_training, check_resume, sole_run
@@ -40,15 +41,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.config_file:
         parser.error(f"--config-file is missing; {parser.epilog}")
-    checks: list[Callable[[CfgNode], None]] = [check_loss]
+    checks: list[Callable[[CfgNode], None]] = [partial(check_processes, arguments), check_loss]
     if not arguments.eval_only:
         checks += [check_train_data, *([check_resume] if arguments.resume else [])]
     with explain_user_errors():
-        if arguments.num_gpus > max(1, torch.cuda.device_count()):
-            raise ConfigError(
-                f"--num-gpus {arguments.num_gpus}: PyTorch finds {torch.cuda.device_count()} GPUs "
-                "on this machine; leave the option out to train in one process."
-            )
         cfg = checked_config(arguments.config_file, arguments.opts, *checks)
         # One lock for all processes, including those on other machines: the first machine's.
         sole = not arguments.eval_only and arguments.machine_rank == 0
@@ -64,6 +60,20 @@ def main() -> None:
                 dist_url=arguments.dist_url,
                 args=(cfg, arguments),
             )
+
+
+def check_processes(arguments: argparse.Namespace, cfg: CfgNode) -> None:
+    """Refuse more processes than GPUs, and several that are not to have one each."""
+    if arguments.num_gpus > max(1, torch.cuda.device_count()):
+        raise ConfigError(
+            f"--num-gpus {arguments.num_gpus}: PyTorch finds {torch.cuda.device_count()} GPUs "
+            "on this machine; leave the option out to train in one process."
+        )
+    if arguments.num_gpus * arguments.num_machines > 1 and cfg.MODEL.DEVICE != "cuda":
+        raise ConfigError(
+            f"--num-gpus {arguments.num_gpus}, --num-machines {arguments.num_machines}: several "
+            f"processes need MODEL.DEVICE cuda, a GPU for each, got {cfg.MODEL.DEVICE}."
+        )
 
 
 def run(cfg: CfgNode, args: argparse.Namespace) -> dict[str, Any]:
@@ -88,6 +98,7 @@ def score(cfg: CfgNode, resume: bool) -> dict[str, Any]:
     The scores of TEST.PROTOCOL are "sem_seg", those of another "sem_seg_<protocol>".
     """
     weights = latest_checkpoint(cfg.OUTPUT_DIR) if resume else None
+    check_same_everywhere(str(weights or cfg.MODEL.WEIGHTS))
     if not (weights or cfg.MODEL.WEIGHTS):
         raise ConfigError(
             "--eval-only has no weights: give MODEL.WEIGHTS, or --resume for the last checkpoint "

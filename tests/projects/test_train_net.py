@@ -112,3 +112,5 @@ def test_more_processes_than_gpus_are_refused_in_one_line(train, tmp_path):
     text = train(tmp_path / "run", "--num-gpus", max(2, gpus + 1)).refusal()
     assert f"PyTorch finds {gpus} GPUs" in text and text.count("\n") == 1
     assert not (tmp_path / "run").exists()
+    text = train(tmp_path / "run", "--num-machines", 2).refusal()
+    assert "several processes need MODEL.DEVICE cuda" in text and text.count("\n") == 1

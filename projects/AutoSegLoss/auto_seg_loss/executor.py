@@ -118,10 +118,14 @@ def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], Detectron
     """A picklable function without arguments that builds an equal proxy in another process.
 
     It contains the weights and the records of the images, so that all workers have those of the
-    driver; they need the image files under the same paths.
+    driver; they need the image files, and those of FEATURES, under the same paths.
     """
     # Without the driver's index: a worker sees only the GPUs it was given, numbered from 0.
-    elsewhere = changed(cfg, {"MODEL.DEVICE": torch.device(cfg.MODEL.DEVICE).type})
+    values = {"MODEL.DEVICE": torch.device(cfg.MODEL.DEVICE).type}
+    values["FEATURES.CACHE"] = os.path.abspath(cfg.FEATURES.CACHE)
+    if os.path.isfile(cfg.FEATURES.WEIGHTS):  # else a name that a worker resolves itself
+        values["FEATURES.WEIGHTS"] = os.path.abspath(cfg.FEATURES.WEIGHTS)
+    elsewhere = changed(cfg, values)
     start = {name: tensor.cpu() for name, tensor in proxy.start.items()}
     sets = tuple([_with_whole_paths(one) for one in own] for own in (proxy.search, proxy.holdout))
     return partial(proxy_in_worker, elsewhere.dump(), str(datasets_root().absolute()), start, *sets)

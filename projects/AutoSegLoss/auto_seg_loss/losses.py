@@ -9,6 +9,7 @@ N: images; C: classes; H, W: pixels.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -54,16 +55,20 @@ class HardPixelMining(nn.Module):
 
     def __init__(self, share: float, ignore_index: int) -> None:
         super().__init__()
-        self.share, self.ignore_index = share, ignore_index
+        # In whole numbers: MPS has no float64, and float32 rounds a share of many pixels up.
+        self.share = Fraction(share).limit_denominator(10**6).as_integer_ratio()
+        self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the module."""
         each = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
         # Void pixels cost 0, so they come last. Their number stays on the device: reading it
         # would stall a CUDA stream.
-        hardest = each.flatten().topk(max(1, int(self.share * target.numel()))).values
+        numerator, denominator = self.share
+        most = max(1, target.numel() * numerator // denominator)
+        hardest = each.flatten().topk(most).values
         valid = (target != self.ignore_index).sum()
-        count = (self.share * valid.double()).long().clamp(min=1)
+        count = (valid * numerator // denominator).clamp(min=1)
         counted = torch.arange(len(hardest), device=hardest.device) < count
         return (hardest * counted).sum() / count
 

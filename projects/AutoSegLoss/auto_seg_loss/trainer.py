@@ -12,13 +12,18 @@ from detectron2.data import DatasetCatalog
 from detectron2.engine import DefaultTrainer, create_ddp_model
 from detectron2.evaluation import DatasetEvaluators, verify_results
 from detectron2.utils import comm
+from torch import distributed
 
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.data.facts import label_rule
 from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
 from auto_seg_loss.hooks import SamplePictures, WholeSteps, build_hooks, build_writers
 from auto_seg_loss.modeling import build_model
-from auto_seg_loss.runtime.checkpoints import TrainingCheckpointer, latest_checkpoint
+from auto_seg_loss.runtime.checkpoints import (
+    TrainingCheckpointer,
+    check_same_everywhere,
+    latest_checkpoint,
+)
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import set_random_states, undisturbed
 from auto_seg_loss.train_loop import TrainLoop
@@ -63,7 +68,14 @@ class Trainer(TrainLoop):
         return self.results
 
     def test(self) -> dict[str, Any]:
-        """The scores on DATASETS.TEST; pictures of TEST.SAMPLES images go to the event storage."""
+        """The scores on DATASETS.TEST; pictures of TEST.SAMPLES images go to the event storage.
+
+        All processes score the network that a checkpoint holds, the main process's: they take over
+        its buffers, since batch norm that is not synchronised has other statistics in each.
+        """
+        if comm.get_world_size() > 1:
+            for buffer in self.model.buffers():
+                distributed.broadcast(buffer, 0)
         evaluators = []
         for name in self.cfg.DATASETS.TEST:
             dicts, rule = DatasetCatalog.get(name), label_rule(self.cfg, [name])
@@ -79,8 +91,10 @@ class Trainer(TrainLoop):
 
         A resumed training gets the next images in the order of the whole training, and the
         states of the random generators, so on a CPU it ends with the same weights bit for bit.
+        ``ConfigError`` where processes would start from different files.
         """
         path = latest_checkpoint(self.cfg.OUTPUT_DIR) if resume else None
+        check_same_everywhere(str(path or self.cfg.MODEL.WEIGHTS))
         if path is None:
             if resume:
                 logger.info("%s holds no checkpoint: starting a training", self.cfg.OUTPUT_DIR)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pickle
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from detectron2.config import CfgNode
 
 from auto_seg_loss.executor import check_executor, open_executor, worker_recipe, worker_sizes
 from auto_seg_loss.proxy import build_proxy
@@ -34,6 +37,19 @@ def test_a_worker_scores_as_the_driver_does(shapes, make_cfg, weights, monkeypat
     torch.manual_seed(9)
     assert pickle.loads(sent)().evaluate(THETA, 5) == expected
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("weights", "sent"), [("own.pth", "{here}/own.pth"), ("package://a/b.pth", "package://a/b.pth")]
+)
+def test_workers_get_whole_paths_of_features(make_cfg, monkeypatch, tmp_path, weights, sent):
+    monkeypatch.chdir(tmp_path)
+    Path("own.pth").touch()
+    cfg = make_cfg("FEATURES.CACHE", "kept", "FEATURES.WEIGHTS", weights)
+    nothing = SimpleNamespace(start={}, search=[], holdout=[])
+    features = CfgNode.load_cfg(worker_recipe(cfg, nothing).args[0]).FEATURES
+    assert str(tmp_path / "kept") == features.CACHE
+    assert sent.format(here=tmp_path) == features.WEIGHTS
 
 
 def test_serial_evaluates_with_the_proxy_at_hand(shapes, make_cfg):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from detectron2.projects.deeplab.loss import DeepLabCE
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from auto_seg_loss.losses import CrossEntropy, HardPixelMining, build_loss
 
@@ -59,6 +60,31 @@ def test_void_pixels_do_not_dilute_the_hardest(batch):
     torch.testing.assert_close(
         one, nn.functional.cross_entropy(logits[:1, :, 0, 0], target[:1, 0, 0])
     )
+
+
+class WithoutDoubles(TorchDispatchMode):
+    """As on MPS, no operation may return float64."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            raise TypeError(f"float64 of {func}")
+        return result
+
+
+@pytest.mark.parametrize("share", [0.2, 0.07, 1 / 3, 1.0])
+def test_so_many_of_the_valid_pixels_count(share):
+    loss, classes = HardPixelMining(share, 255), 3
+    logits = torch.randn(1, classes, 1, 200, generator=torch.Generator().manual_seed(0))
+    for valid in (1, 4, 5, 6, 99, 100, 101, 200):
+        target = torch.zeros(1, 1, 200, dtype=torch.int64)
+        target[..., valid:] = 255
+        each = nn.functional.cross_entropy(logits, target, reduction="none", ignore_index=255)
+        hardest = each.flatten().sort(descending=True).values
+        with WithoutDoubles():
+            value = loss(logits, target)
+        expected = hardest[: max(1, int(share * valid + 1e-9))].mean()
+        torch.testing.assert_close(value, expected)
 
 
 def value_and_gradient(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from detectron2.data import DatasetCatalog
 from PIL import Image
 
@@ -85,6 +86,11 @@ def test_a_loader_of_the_user_that_raises_is_named(shapes, make_cfg, monkeypatch
     ("check", "options", "named"),
     [
         (check_device, ("MODEL.DEVICE", "gpu"), r"MODEL\.DEVICE gpu"),
+        (
+            check_device,
+            ("MODEL.DEVICE", "cuda:99"),
+            r"DEVICE cuda:99: PyTorch finds \d+ GPUs .*cpu",
+        ),
         (check_test_data, (HEAD + "NUM_CLASSES", 5), r"5 classes, .* 7 .*NUM_CLASSES to 7"),
         (check_test_data, ("DATASETS.TEST", "()"), r"DATASETS\.TEST"),
         (check_train_data, ("DATASETS.TRAIN", "('voc',)"), "'voc'; known: .*camvid_sem_seg_test"),
@@ -120,6 +126,16 @@ def test_sound_settings_pass(shapes, make_cfg):
     check_config(cfg, check_train_data, check_loss)
     stock = ("INPUT.CROP.SIZE", "[16, 32]")  # of images of 48 x 64
     check_test_size(make_cfg(HEAD + "NAME", "DeepLabV3PlusHead", *stock))
+
+
+def test_a_gpu_is_counted_and_not_used(make_cfg, monkeypatch):
+    """Used before the processes of a training begin, it would be taken from them."""
+    used = torch.cuda.is_initialized()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_device(make_cfg("MODEL.DEVICE", "cuda:1"))
+    assert torch.cuda.is_initialized() == used
+    with pytest.raises(ConfigError, match="cuda:2: PyTorch finds 2 GPUs"):
+        check_device(make_cfg("MODEL.DEVICE", "cuda:2"))
 
 
 def test_a_missing_root_says_how_to_make_the_set(make_cfg, tmp_path, monkeypatch):

@@ -53,11 +53,20 @@ def test_it_ends_with_the_same_weights_momenta_and_generators(shapes, make_cfg, 
     assert equal(final(cfg), whole)
 
 
-def test_of_several_processes_each_goes_on_where_it_was(scripts, tiny_config, tmp_path):
-    scripts.run(str(HELPER), tiny_config, tmp_path).assert_ok()
+def test_of_several_processes_each_goes_on_where_it_was(
+    scripts, tiny_config, make_cfg, weights, shapes, tmp_path
+):
+    """Their scores are those of the checkpoint, and with a folder each they would not go on."""
+    scripts.run(str(HELPER), tiny_config, tmp_path, weights).assert_ok()
     whole, resumed = (content_of(tmp_path / f"{n}.pth") for n in (1, 2))
     assert len(whole["random"]) == 2 and not equal(*whole["random"])
     assert equal(whole, resumed)
+    trainer = Trainer(make_cfg("TEST.SAMPLES", 0))
+    trainer.checkpointer.load(str(tmp_path / "2.pth"), checkpointables=[])
+    expected = json.loads((tmp_path / "scores.json").read_text())
+    assert trainer.test()["sem_seg"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    for rank in "01":
+        assert "OUTPUT_DIR must be the same folder" in (tmp_path / f"{rank}.txt").read_text()
 
 
 def test_another_number_of_processes_is_said(shapes, make_cfg, caplog):

@@ -69,7 +69,7 @@ class FrozenFeatures(nn.Module):
         ]
 
     def _stack(self, tensors: list[Tensor]) -> Tensor:
-        batch = torch.stack(tensors).to(self.device, non_blocking=True)
+        batch = torch.stack(tensors).to(self.device)
         return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
 

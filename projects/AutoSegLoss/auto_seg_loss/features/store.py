@@ -23,9 +23,10 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 from detectron2.layers import ShapeSpec
+from detectron2.utils import comm
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 from tqdm import tqdm
 
 from auto_seg_loss.config import changed
@@ -40,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 GPU_IMAGES = 8
 """Images, each with its mirror image, per pass of the backbone on a GPU."""
+
+GPU_READERS = 8
+"""Processes that read images for a GPU, at most."""
 
 
 class FeatureStore:
@@ -65,7 +69,7 @@ class FeatureStore:
         """Compute the missing features; with a progress bar on a terminal.
 
         On a CPU with one single-threaded process per core, if there are enough images; on a GPU in
-        batches, whose images these processes read. Concurrent calls share the work.
+        batches, whose images at most 8 processes read. Concurrent calls share the work.
         """
         wanted = [(path, scale) for path in dict.fromkeys(paths) for scale in scales]
         missing = [one for one in wanted if not self.file(*one).is_file()]
@@ -73,14 +77,15 @@ class FeatureStore:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         logger.info("Computing %d files of features into %s", len(missing), self.folder)
-        random.Random(os.getpid()).shuffle(missing)  # other processes start elsewhere
+        random.SystemRandom().shuffle(missing)  # other processes start elsewhere
         on_cpu = torch.device(self._cfg.MODEL.DEVICE).type == "cpu"
         compute = partial(self._compute, trained_backbone(self._cfg))
-        workers = min(len(os.sched_getaffinity(0)), len(missing) // 8)
+        workers = worker_count(len(missing), on_cpu)
         loader: Iterable[Any] = DataLoader(
             _Images(self, missing),
             batch_size=1 if on_cpu else GPU_IMAGES,
-            num_workers=workers if workers > 1 else 0,
+            num_workers=workers,
+            prefetch_factor=1 if workers else None,  # what waits takes shared memory
             collate_fn=compute if on_cpu else list,
             generator=torch.Generator(),  # else the loader draws from a training's generator
         )
@@ -120,27 +125,36 @@ class FeatureStore:
     def _open(self, path: str, scale: float) -> NDArray[np.float16]:
         try:
             return _mapped(self.file(path, scale))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if get_worker_info() is not None:  # a fork, which cannot use a GPU
+                raise OSError(
+                    f"{error.filename} was deleted, or {path} has changed, since this run started; "
+                    "run it again to compute the missing features."
+                ) from None
             self.prepare([path], [scale])
             return _mapped(self.file(path, scale))
 
     @torch.inference_mode()
-    def _compute(self, backbone: Any, images: Sequence[tuple[Path, Tensor]]) -> int:
+    def _compute(self, backbone: Any, images: Sequence[tuple[Path, Tensor | None]]) -> int:
         """Write the missing files of images (V, 3, H, W); returns the number of images."""
-        rest = [(path, pixels) for path, pixels in images if not path.is_file()]
+        rest = [
+            (path, pixels) for path, pixels in images if pixels is not None and not path.is_file()
+        ]
         if not rest:
             return len(images)
         found = backbone(torch.cat([pixels for _, pixels in rest]).to(self._cfg.MODEL.DEVICE))
         flat = torch.cat([found[name].flatten(1).half() for name in self.shapes], dim=1)
         kinds = flat.cpu().numpy().reshape(len(rest), 2, -1)
         for (path, _), features in zip(rest, kinds, strict=True):
+            if path.is_file():  # another process wrote it, and a reader may have mapped it
+                continue
             with replacing(path) as partial_file, open(partial_file, "wb") as file:
                 np.save(file, features)
         return len(images)
 
 
-class _Images(Dataset[tuple[Path, Tensor]]):
-    """The file to write and the pixels (V, 3, H, W) of each (path, scale)."""
+class _Images(Dataset[tuple[Path, Tensor | None]]):
+    """The file to write and the pixels (V, 3, H, W), None if it exists, of each (path, scale)."""
 
     def __init__(self, store: FeatureStore, wanted: Sequence[tuple[str, float]]) -> None:
         self._store, self._wanted = store, wanted
@@ -148,9 +162,10 @@ class _Images(Dataset[tuple[Path, Tensor]]):
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def __getitem__(self, number: int) -> tuple[Path, Tensor]:
+    def __getitem__(self, number: int) -> tuple[Path, Tensor | None]:
         path, scale = self._wanted[number]
-        return self._store.file(path, scale), self._store.pixels(path, scale)
+        file = self._store.file(path, scale)
+        return file, None if file.is_file() else self._store.pixels(path, scale)
 
 
 @lru_cache(maxsize=4)
@@ -164,6 +179,18 @@ def feature_store(cfg: CfgNode) -> FeatureStore:
     head = "MODEL.SEM_SEG_HEAD."
     alike = {head + "LOSS_TYPE": "cross_entropy", head + "LOSS_SPEC": ""}
     return _store(changed(own, alike).dump())
+
+
+def worker_count(files: int, on_cpu: bool) -> int:
+    """Worker processes for a number of missing files; the processes of a training share the cores.
+
+    0, for none, where there would be only one.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    limit = cores if on_cpu else GPU_READERS
+    count = min(cores // comm.get_local_size(), files // 8, limit)
+    return count if count > 1 else 0
 
 
 def _mapped(file: Path) -> NDArray[np.float16]:

@@ -10,7 +10,7 @@ from detectron2.utils import comm
 
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import random_states
-from auto_seg_loss.weights import Checkpointer, is_whole
+from auto_seg_loss.weights import Checkpointer, is_whole, weights_digest
 from autoseg_core.files import replacing, save_whole
 
 # The settings of a training, in its OUTPUT_DIR, and its latest checkpoint. Not config.yaml, which
@@ -64,6 +64,18 @@ def latest_checkpoint(directory: str | Path) -> Path | None:
     if found is not None and (found != order[0] or not last.is_file()):
         logger.warning("%s names no whole checkpoint; continuing from the newest, %s", last, found)
     return found
+
+
+def check_same_everywhere(weights: str) -> None:
+    """``ConfigError`` unless all processes are about to load a file of this content, or "", none.
+
+    Otherwise networks that differ would be trained, or scored, as one. Every process must call it.
+    """
+    if comm.get_world_size() > 1 and len(set(comm.all_gather(weights_digest(weights)))) > 1:
+        raise ConfigError(
+            f"The processes do not start from the same weights, this one from {weights or 'none'}: "
+            "OUTPUT_DIR must be the same folder on all machines, and MODEL.WEIGHTS the same file."
+        )
 
 
 def _time(path: Path) -> int:

@@ -43,9 +43,16 @@ def check_config(cfg: CfgNode, *checks: Callable[[CfgNode], None]) -> None:
 
 
 def check_device(cfg: CfgNode) -> None:
-    """Refuse a MODEL.DEVICE that PyTorch cannot use here."""
+    """Refuse a MODEL.DEVICE that PyTorch cannot use here.
+
+    GPUs are only counted: a process that used one would hold its memory while others train on it.
+    """
     try:
-        torch.empty(0, device=cfg.MODEL.DEVICE)
+        device, gpus = torch.device(cfg.MODEL.DEVICE), torch.cuda.device_count()
+        if device.type != "cuda":
+            torch.empty(0, device=device)
+        elif gpus <= (device.index or 0):
+            raise RuntimeError(f"PyTorch finds {gpus} GPUs on this machine")
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"MODEL.DEVICE {cfg.MODEL.DEVICE}: {reason}; set cpu.") from None

@@ -10,14 +10,17 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.evaluation import score
+from auto_seg_loss.features import store as store_module
 from auto_seg_loss.features.geometry import Window
 from auto_seg_loss.features.network import frozen_backbone
-from auto_seg_loss.features.store import FeatureStore, feature_store
+from auto_seg_loss.features.store import FeatureStore, feature_store, worker_count
 from auto_seg_loss.features.whitening import Whitening
 from auto_seg_loss.prediction import Predictor
 from auto_seg_loss.proxy import build_network, build_proxy
@@ -131,6 +134,64 @@ def test_processes_write_the_files_that_one_writes(make_frozen, tmp_path):
         assert (alone.folder / name).read_bytes() == (shared.folder / name).read_bytes()
 
 
+def test_what_another_process_makes_meanwhile_is_not_read_nor_replaced(make_frozen, monkeypatch):
+    """The other one makes all files while the first image is computed here."""
+    cfg, paths = make_frozen(), [record["file_name"] for record in DatasetCatalog.get(TRAIN)]
+    store, other, load = FeatureStore(cfg), FeatureStore(cfg), store_module.trained_backbone
+    written, read, pixels = {}, [], store.pixels
+
+    def interrupted(cfg):
+        monkeypatch.setattr(store_module, "trained_backbone", load)
+        backbone = load(cfg)
+
+        def compute(images):
+            if not written:
+                other.prepare(paths)
+                written.update({file: file.stat().st_ino for file in other.folder.iterdir()})
+            return backbone(images)
+
+        return compute
+
+    monkeypatch.setattr(store_module, "trained_backbone", interrupted)
+    monkeypatch.setattr(store, "pixels", lambda *image: read.append(image) or pixels(*image))
+    store.prepare(paths)
+    assert len(written) == 8 and len(read) == 1
+    assert {file: file.stat().st_ino for file in store.folder.iterdir()} == written
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "files", "on_cpu", "expected"),
+    [
+        (64, 1, 1000, True, 64),
+        (64, 1, 1000, False, 8),
+        (16, 8, 1000, False, 2),
+        (4, 8, 1000, False, 0),
+        (64, 1, 24, True, 3),
+        (1, 1, 1000, True, 0),
+        (64, 1, 15, True, 0),
+    ],
+)
+@pytest.mark.parametrize("affinity", [True, False])
+def test_workers_share_the_cores(monkeypatch, affinity, cores, processes, files, on_cpu, expected):
+    if affinity:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    else:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(store_module.comm, "get_local_size", lambda: processes)
+    assert worker_count(files, on_cpu) == expected
+
+
+def test_a_loaders_worker_computes_no_features(make_frozen):
+    """It is a fork, which could not use a GPU that the training uses."""
+    mapper = build_mapper(make_frozen(), True, dicts=[first()])
+    loader = DataLoader([first()], num_workers=1, collate_fn=lambda batch: mapper(batch[0]))
+    assert next(iter(loader))["features"]
+    mapper._store.file(first()["file_name"], 1.0).unlink()
+    with pytest.raises(OSError, match=r"npy was deleted, or .*\.jpg has changed.* run it again"):
+        next(iter(loader))
+
+
 def test_whitened_pixels_have_unit_variance_and_no_correlation():
     torch.manual_seed(0)
     mix = torch.randn(5, 5, dtype=torch.float64)
@@ -178,6 +239,29 @@ def test_a_search_a_training_and_predictions_run_on_features(make_frozen, tmp_pa
     torch.save({"model": network.state_dict()}, tmp_path / "head.pth")
     predict = Predictor(changed(cfg, {"MODEL.WEIGHTS": str(tmp_path / "head.pth")}))
     assert predict(Path(first()["file_name"])).shape == (48, 64)
+
+
+class Copies(TorchDispatchMode):
+    """Keeps ``non_blocking`` of every copy to another device."""
+
+    def __init__(self):
+        super().__init__()
+        self.non_blocking = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._to_copy.default and "device" in kwargs:
+            self.non_blocking.append(bool(kwargs.get("non_blocking")))
+        return func(*args, **kwargs)
+
+
+def test_a_batch_that_is_freed_at_once_is_copied_before(make_frozen):
+    """MPS reads memory that is free already in copies that do not block."""
+    cfg = make_frozen()
+    item, network = build_mapper(cfg, False)(first()), build_network(cfg).to("meta").eval()
+    with torch.no_grad(), Copies() as copies:
+        network([item, item])
+    assert copies.non_blocking and not any(copies.non_blocking)
 
 
 def test_candidates_train_with_the_gradient_of_cross_entropy(make_frozen):
