@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from preparation import Job, Report, existing, run_script, script_parser
 
-from auto_seg_loss.data.catalog import files_by_key
 from auto_seg_loss.data.labels import read_label
+from auto_seg_loss.data.pairing import files_by_key
 
 FOLDER = "ADEChallengeData2016"
 CLASSES = 150

@@ -27,8 +27,8 @@ from cityscapesscripts.helpers.labels import labels
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from preparation import Job, Report, existing, run_script, script_parser
 
-from auto_seg_loss.data.catalog import files_by_key
 from auto_seg_loss.data.labels import read_label
+from auto_seg_loss.data.pairing import files_by_key
 
 FOLDER = "cityscapes"
 COUNTS = {"train": 2975, "val": 500}

@@ -7,7 +7,7 @@ file_scan.py every file checked once           verify.py              checks bef
 train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
 neighbours.py frames of films in two parts   report.py              what data sets hold, as text
-facts.py    what the catalogs know of a data set
+facts.py    what the catalogs know of a data set    pairing.py    folders and lists -> pairs
 builtin_datasets.py VOC, Cityscapes, ADE20K, CamVid, shapes
 """
 

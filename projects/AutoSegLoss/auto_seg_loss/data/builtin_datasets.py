@@ -17,16 +17,8 @@ from detectron2.data.datasets.builtin_meta import (
 )
 from detectron2.data.datasets.pascal_voc import CLASS_NAMES
 
-from .catalog import (
-    Pairs,
-    datasets_root,
-    files_by_key,
-    folder_pairs,
-    listed_pairs,
-    pair_up,
-    register,
-    unregister,
-)
+from .catalog import Pairs, datasets_root, register, unregister
+from .pairing import files_by_key, folder_pairs, listed_pairs, pair_up
 
 Colour = tuple[int, int, int]
 

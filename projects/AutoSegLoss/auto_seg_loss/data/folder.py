@@ -14,20 +14,12 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils.logger import log_first_n
 
 from .builtin_datasets import voc_colours
-from .catalog import (
-    Pairs,
-    datasets_root,
-    files_by_stem,
-    make_pair,
-    pairs_of_list,
-    register,
-    some,
-    unpaired,
-)
+from .catalog import Pairs, datasets_root, make_pair, register, some
 from .cutting import cut, groups_of
 from .file_scan import Seen, count_values, look_at_labels
 from .labels import LabelError, Palette, check_palette
 from .lists import read_lines
+from .pairing import label_ends, paired_files, pairs_of_list, unpaired
 from .splits import SplitError
 from .verify import check_masks
 
@@ -63,18 +55,37 @@ class Folder:
 
     def all_pairs(self) -> Pairs:
         """All images with a label, sorted by stem; a warning counts files without counterpart."""
-        images, labels = files_by_stem(*self.places)
+        images, labels = paired_files(*self.places)
         pairs = [make_pair(s, images[s], labels[s]) for s in sorted(images) if s in labels]
         if not pairs:
             raise FileNotFoundError(
-                f"no image in {self.keys.IMAGES} has a label in {self.keys.LABELS}: labels must "
-                f"have the stems of their images; images are {some(sorted(images))}, labels are "
-                f"{some(sorted(labels))}"
+                f"no image in {self.keys.IMAGES} has a label in {self.keys.LABELS}: "
+                f"{self._why_unpaired()}; images are {some(sorted(images))}, labels are "
+                f"{some(sorted(labels)) or 'none'}"
             )
+        first = pairs[0]["file_name"], pairs[0]["sem_seg_file_name"]
+        if Path(first[0]).stem != Path(first[1]).stem:
+            words = f"names differ: paired as {first[0]} with {first[1]}"
+            log_first_n(logging.WARNING, words, key="message")
         if lonely := [path.name for path in unpaired(images, labels)]:
             words = f"{len(lonely)} files without a counterpart are left out: {some(lonely)}"
             log_first_n(logging.WARNING, f"{self.keys.IMAGES}: {words}", key="message")
         return pairs
+
+    def _why_unpaired(self) -> str:
+        if len(ends := label_ends(*self.places)) > 1:
+            return (
+                f"images have several labels, which end in {some(ends)}; put those of one kind "
+                "into a folder of their own (links will do), in the same folders below it"
+            )
+        if realpath(self.places[0]) == realpath(self.places[1]):
+            return (
+                "both are one folder, and none of its files is named as another and an end, _mask"
+            )
+        return (
+            "labels must have the names of their images, or the names and one end, as 7_mask has; "
+            "numbers in what all names begin or end with must be equal"
+        )
 
     def part(self, name: str) -> Pairs:
         """The pairs of "train", "holdout" or "test".

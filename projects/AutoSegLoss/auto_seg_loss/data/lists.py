@@ -36,7 +36,8 @@ def read_rows(path: Path, known: Container[str]) -> list[Row]:
 
     Args:
         path: the list.
-        known: stems of existing images, to distinguish a name with spaces from two columns.
+        known: keys of existing images (see pairing.py), to distinguish a name with spaces from
+            two columns.
 
     Raises:
         ListError: a row that is none of these, an image that is listed twice, no row at all, or
@@ -71,13 +72,17 @@ def stem_of(name: str) -> str:
     return path.stem if path.suffix.lower() in suffixes else path.name
 
 
+def key_of(name: str) -> str:
+    """ "city/x" of "city/x.jpg": `stem_of` with the folders."""
+    return str(PurePosixPath(name).parent / stem_of(name))
+
+
 def _row(text: str, known: Container[str]) -> Row | None:
-    is_known = stem_of(text) in known
-    if is_known and "/" not in text:
+    if key_of(text) in known:
         return Row(text)
     if two := _TWO_FILES.fullmatch(text):
         return Row(*two.groups())
-    return Row(text) if is_known or len(text.split()) == 1 else None
+    return Row(text) if stem_of(text) in known or len(text.split()) == 1 else None
 
 
 def read_lines(path: Path) -> list[str]:

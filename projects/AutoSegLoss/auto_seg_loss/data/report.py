@@ -11,11 +11,12 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tabulate import tabulate
 
-from .catalog import files_by_stem, some, unpaired
+from .catalog import some
 from .facts import data_sets, ignore_label_of, records_of
 from .file_scan import count_values
 from .folder import PARTS, Folder
 from .neighbours import alike_neighbours
+from .pairing import paired_files, unpaired
 from .verify import Labels, look_at_data
 
 
@@ -46,7 +47,7 @@ def _left_out(cfg: CfgNode) -> str:
     used = {realpath(item["file_name"]) for item in parts}
     files = [item["file_name"] for item in folder.all_pairs()]
     unused = [file for file in files if realpath(file) not in used]
-    alone = [str(path) for path in unpaired(*files_by_stem(*folder.places))]
+    alone = [str(path) for path in unpaired(*paired_files(*folder.places))]
     kinds = {"without a counterpart": alone, "in no part": unused}
     return "\n".join(f"{len(fs)} files {words}: {some(fs)}" for words, fs in kinds.items() if fs)
 

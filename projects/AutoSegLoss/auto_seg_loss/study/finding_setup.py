@@ -15,12 +15,14 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
+from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.data.facts import label_rule
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.data.images import image_size
 from auto_seg_loss.data.labels import read_label
-from auto_seg_loss.data.lists import read_lines, stem_of
+from auto_seg_loss.data.lists import key_of, read_lines
+from auto_seg_loss.data.pairing import paired_files
 from auto_seg_loss.data.verify import look_at_data
 from auto_seg_loss.evaluation import build_evaluator
 from auto_seg_loss.runtime.checks import check_schedule
@@ -77,14 +79,12 @@ def prepared(wish: Wish) -> CfgNode:
     if wish.classes:
         folder["CLASSES"] = read_lines(wish.classes)
     cut = _check_cut(wish, folder)
-    parts = {
-        part: [Path(one["file_name"]) for one in DatasetCatalog.get(_CUT[part])] for part in PARTS
-    }
-    _check_parts({part: len(paths) for part, paths in parts.items()})
-    sizes = {image_size(str(path)) for paths in parts.values() for path in paths}
+    parts = {part: DatasetCatalog.get(name) for part, name in _CUT.items()}
+    _check_parts({part: len(pairs) for part, pairs in parts.items()})
+    sizes = {image_size(pair["file_name"]) for pairs in parts.values() for pair in pairs}
     configs = configs_of(wish, folder, sizes, cut)
     files = {name: yaml.safe_dump(keys) for name, keys in configs.items()}
-    files |= {f"{p}.txt": "".join(f"{path.name}\n" for path in own) for p, own in parts.items()}
+    files |= {f"{part}.txt": _rows(wish, pairs) for part, pairs in parts.items()}
     _check_output(wish.output, configs["find.yaml"], files)
     wish.output.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
@@ -93,6 +93,19 @@ def prepared(wish: Wish) -> CfgNode:
     cfg = load_config(str(wish.output / "find.yaml"), ["OUTPUT_DIR", str(wish.output.absolute())])
     cfg.freeze()
     return cfg
+
+
+def _rows(wish: Wish, pairs: Pairs) -> str:
+    """A list of pairs: images by their names in the folder, and labels that only a list knows."""
+    images, labels = paired_files(wish.images.absolute(), wish.labels.absolute())
+    known = {str(path): str(labels.get(key, "")) for key, path in images.items()}
+    rows = [
+        str(Path(pair["file_name"]).relative_to(wish.images.absolute()))
+        if known.get(pair["file_name"]) == pair["sem_seg_file_name"]
+        else f"{pair['file_name']} {pair['sem_seg_file_name']}"
+        for pair in pairs
+    ]
+    return "".join(f"{row}\n" for row in rows)
 
 
 def _check_parts(sizes: Mapping[str, int]) -> None:
@@ -173,10 +186,10 @@ def _check_output(output: Path, find: dict[str, Any], files: Mapping[str, str]) 
         return
     kept = {name: (output / name).read_text(encoding="utf-8") for name in files}
     changed = differences(yaml.safe_load(kept["find.yaml"]), find)
-    changed += [f"{n}: other images" for n in LISTS if _stems(kept[n]) != _stems(files[n])]
+    changed += [f"{n}: other images" for n in LISTS if _keys(kept[n]) != _keys(files[n])]
     if changed:
         raise ConfigError(f"{output} has another run ({'; '.join(changed)}): change --output.")
 
 
-def _stems(rows: str) -> list[str]:
-    return [stem_of(row) for row in rows.splitlines()]
+def _keys(rows: str) -> list[str]:
+    return [key_of(row) for row in rows.splitlines()]

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from auto_seg_loss.data.catalog import (
-    datasets_root,
-    folder_pairs,
-    listed_pairs,
-    register,
-    unregister,
-)
+from auto_seg_loss.data.catalog import datasets_root, register, unregister
 from auto_seg_loss.data.facts import ignore_label_of, records_of
+from auto_seg_loss.data.pairing import folder_pairs, listed_pairs
 
 
 def touch(folder, *names):

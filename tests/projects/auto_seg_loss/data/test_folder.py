@@ -128,6 +128,27 @@ def test_what_cannot_be_used_is_told(make, keys, words):
         names("train")
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("19_{}_mask.png", "19_{}_ids.png"), "several labels, which end in _ids, _mask; put"),
+        (("20_{}.png",), "numbers in what all names begin or end with must be equal"),
+    ],
+)
+def test_why_no_image_has_a_label_is_told(make, labels, words):
+    for label in labels:
+        make(same("abc"), image="19_{}.jpg", label=label)
+    with pytest.raises(FileNotFoundError, match=words):
+        load()
+
+
+def test_different_names_are_shown(make, caplog):
+    make(same("abc"), label="{}_mask.png")
+    load()
+    (line,) = [r.message for r in caplog.records if "names differ" in r.message]
+    assert line.startswith("names differ: paired as /") and line.endswith("labels/a_mask.png")
+
+
 def test_a_name_stands_for_one_set(make):
     make(same("abc"))
     load()
