@@ -24,6 +24,7 @@ from autoseg_core import (
     SegmentationScores,
     search_space,
 )
+from autoseg_core.scores import get_metric
 
 
 def build_space(cfg: CfgNode) -> SearchSpace:
@@ -54,6 +55,13 @@ def candidate_spec(
 def reward_objective(cfg: CfgNode) -> Objective:
     """The reward of a search: SEARCH.METRIC."""
     return Objective.parse(cfg.SEARCH.METRIC)
+
+
+def blind_to_inverse(cfg: CfgNode) -> bool:
+    """Whether SEARCH.METRIC scores a prediction and its inverse alike: of two classes all edges are
+    the same, and it sees edges alone."""
+    regions = {get_metric(name).region for name in reward_objective(cfg).metrics}
+    return cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES == 2 and regions == {"boundary"}
 
 
 def loss_name(cfg: CfgNode) -> str:

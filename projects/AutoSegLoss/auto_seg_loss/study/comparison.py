@@ -90,12 +90,12 @@ class Comparison:
         leading = sorted(self._lead(loss, metric))
         return max(leading, key=lambda rate: np.mean(self.at_rate(loss, rate, metric)))
 
-    def at_rate(self, loss: str, rate: float, metric: str) -> list[float]:
+    def at_rate(self, loss: str, rate: float, metric: str, by: str = "") -> list[float]:
         """Scores in percent on the hold-out of the trainings by ``choose``: one for each of
-        ``rate_seeds`` at a leading rate, one at other rates."""
+        ``rate_seeds`` at a leading rate, one at other rates. by: another metric to score with."""
         leads = rate in self._lead(loss, metric)
         seeds = self.rate_seeds if leads else self.rate_seeds[:1]
-        return [self._held_out(loss, rate, seed, metric) for seed in seeds]
+        return [self._held_out(loss, rate, seed, by or metric) for seed in seeds]
 
     def best(self, losses: Sequence[str], metric: str) -> str:
         """The loss with the best mean on the hold-out at its rate; ties go to the first."""
@@ -110,10 +110,11 @@ class Comparison:
         trials = [self._trial(*pair, seed) for seed in seeds for pair in sorted(pairs)]
         self._run(trials, (self.holdout, self.test), "seeds", self.every)
 
-    def scores(self, loss: str, metric: str) -> dict[int, float]:
-        """Seed -> score in percent on the test part, at the loss's rate for this metric."""
+    def scores(self, loss: str, metric: str, by: str = "") -> dict[int, float]:
+        """Seed -> score in percent on the test part, at the loss's rate for this metric; by:
+        another metric to score with."""
         trials = self._repeated(loss, metric)
-        return {trial.seed: 100 * self._score(trial, self.test, metric) for trial in trials}
+        return {trial.seed: 100 * self._score(trial, self.test, by or metric) for trial in trials}
 
     def curves(self, loss: str, metric: str) -> list[list[tuple[int, float]]]:
         """(S,) curves at the loss's rate for this metric: iterations and scores in percent on the

@@ -19,6 +19,7 @@ from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
 from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
+from auto_seg_loss.search_setup import blind_to_inverse
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_configs import OWN, Wish
 from auto_seg_loss.study.finding_report import Found, write_report
@@ -63,8 +64,7 @@ def find_loss(wish: Wish) -> str:
 def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     _prepare_data(cfg)
     metric = str(Objective.parse(wish.metric))
-    searched = f"{SOFT}{Objective.parse(cfg.SEARCH.SURROGATE or metric)}"
-    surrogates = list(dict.fromkeys([f"{SOFT}{metric}", searched]))
+    surrogates = _surrogates(cfg, metric)
     baselines = [*BASELINES, *surrogates]
     iterations, minutes = _plan(cfg, wish, began, len(surrogates))
     shown = wish.output / "predictions"
@@ -74,13 +74,27 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     _say(f"Baselines, {iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines, [metric])
     _say("Search")
-    spec = _search(cfg, wish, iterations, comparison.rate(searched, metric), minutes)
+    spec = _search(cfg, wish, iterations, comparison.rate(surrogates[-1], metric), minutes)
     _say("Comparison on the test part")
     comparison.choose([spec], [metric])
     best = comparison.best(baselines, metric)
     final = tuple(dict.fromkeys(["cross_entropy", best, *surrogates, spec]))
     comparison.repeat(final, [metric])
-    return write_report(wish.output, comparison, Found(metric, final, best, spec))
+    tried = (*baselines, spec)
+    return write_report(wish.output, comparison, Found(metric, tried, final, spec))
+
+
+def _surrogates(cfg: CfgNode, metric: str) -> list[str]:
+    """The unsearched surrogates that are compared, that of the search last."""
+    own, searched = f"{SOFT}{metric}", f"{SOFT}{Objective.parse(cfg.SEARCH.SURROGATE or metric)}"
+    if not blind_to_inverse(cfg) or own == searched:
+        return list(dict.fromkeys([own, searched]))
+    _say(
+        f"{metric} of two classes sees edges alone, and the inverse of a prediction has the same: "
+        f"the loss is searched from {searched} (SEARCH.SURROGATE), rewarded by {metric}, and {own} "
+        "is left out"
+    )
+    return [searched]
 
 
 def _prepare_data(cfg: CfgNode) -> None:

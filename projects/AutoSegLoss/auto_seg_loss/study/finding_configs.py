@@ -13,6 +13,7 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data.folder import PARTS
+from auto_seg_loss.search_setup import blind_to_inverse
 from autoseg_core import Objective
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -57,13 +58,15 @@ def configs_of(
     metric, short = str(Objective.parse(wish.metric)), sorted(min(size) for size in sizes)
     side = min(short[len(short) // 2], 800)  # unchanged, except for large ones
     head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
+    # A loss that sees edges alone trains inverted networks; mIoU's does not, whatever rewards it.
+    surrogate = {"SURROGATE": "mIoU"} if blind_to_inverse(cut) else {}
     searched = {"LOSS_TYPE": "auto_seg_loss", "LOSS_SPEC": str(output / "searched_loss.json")}
     find = {
         "_BASE_": str(CONFIGS / BASE),
         "DATASETS": data,
         "MODEL": {"SEM_SEG_HEAD": head},
         "FEATURES": {"SIZE": list(feature_size(sizes))},
-        "SEARCH": {"METRIC": metric, "HOLDOUT": {"DATASETS": holdout}},
+        "SEARCH": {"METRIC": metric, "HOLDOUT": {"DATASETS": holdout}, **surrogate},
         "OUTPUT_DIR": str(output / "more"),
     }
     whole = {

@@ -37,31 +37,42 @@ def compare(
     return "\n\n".join(parts) + "\n"
 
 
-def rate_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
+def rate_table(
+    comparison: Comparison, losses: Sequence[str], metric: str, beside: Sequence[str] = ()
+) -> str:
     """The score of each loss in percent on the hold-out at every rate, with one seed; with a spread
-    if it is the mean of several."""
+    if it is the mean of several. beside: further metrics, shown at the best rate."""
     rates = sorted(comparison.rates)
     scores = [[comparison.at_rate(loss, rate, metric) for rate in rates] for loss in losses]
-    rows = [
-        [loss, *(mean_and_spread(one, digits=1) for one in own)]
-        for loss, own in zip(losses, scores, strict=True)
+    more = [
+        [comparison.at_rate(loss, comparison.rate(loss, metric), metric, by) for by in beside]
+        for loss in losses
     ]
-    table = markdown(rows, [f"{metric} on the hold-out", *map("{:g}".format, rates)])
+    rows = [
+        [loss, *(mean_and_spread(one, digits=1) for one in [*own, *others])]
+        for loss, own, others in zip(losses, scores, more, strict=True)
+    ]
+    headers = [*map("{:g}".format, rates), *(f"{by} at the best rate" for by in beside)]
+    table = markdown(rows, [f"{metric} on the hold-out", *headers])
     return table + note_if_equal(np.concatenate([one for own in scores for one in own]))
 
 
-def score_table(comparison: Comparison, losses: Sequence[str], metric: str) -> str:
+def score_table(
+    comparison: Comparison, losses: Sequence[str], metric: str, beside: Sequence[str] = ()
+) -> str:
     """Sorted, best loss first: its rate, its score on the test part, and its gain over the first
-    of ``losses``; the verdicts hold together."""
+    of ``losses``; the verdicts hold together. beside: further metrics of the same
+    trainings."""
     first, *others = losses
     values = {loss: [*comparison.scores(loss, metric).values()] for loss in losses}
     gains = judged({loss: comparison.difference(loss, first, metric) for loss in others})
     words = {first: "", **{loss: gain.words for loss, gain in gains.items()}}
-    rows = [
-        [loss, f"{comparison.rate(loss, metric):g}", mean_and_spread(values[loss]), words[loss]]
-        for loss in sorted(losses, key=lambda one: -np.mean(values[one]))
-    ]
-    table = markdown(rows, [f"{metric} on the test", "rate", "score", f"less {first}"])
+    rows = []
+    for loss in sorted(losses, key=lambda one: -np.mean(values[one])):
+        more = [comparison.scores(loss, metric, by).values() for by in beside]
+        shown = [mean_and_spread(own) for own in (values[loss], *more)]
+        rows.append([loss, f"{comparison.rate(loss, metric):g}", *shown, words[loss]])
+    table = markdown(rows, [f"{metric} on the test", "rate", "score", *beside, f"less {first}"])
     return table + note_if_equal(np.ravel([*values.values()]))
 
 
