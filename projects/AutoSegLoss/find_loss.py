@@ -67,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
     add("--groups", default="", metavar="REGEX", help="matches the film or patient in a file name")
     cores = len(os.sched_getaffinity(0))
-    text = "processes (default: %(default)s, one per core)"
+    text = (
+        "processes that train baselines and finalists (default: %(default)s, one per core); "
+        "the search between them is one process, unless SEARCH.EXECUTOR.NAME is ray"
+    )
     add("--workers", type=at_least(1), default=cores, help=text)
     add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the config")
     return parser

@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import ArrayLike, NDArray
+from PIL import ImageDraw, ImageFont
 
 from autoseg_core.metrics.boundaries import label_edges
 
@@ -27,6 +29,8 @@ Labels = NDArray[np.integer]
 MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
 """Colours of edges: see the module."""
 _WHITE = 255
+_LETTER = 14
+"""Height of the letters of a legend, in pixels."""
 
 
 def overlay(image: Image, labels: Labels, colours: ArrayLike, alpha: float = 0.5) -> Image:
@@ -79,6 +83,26 @@ def grid(rows: Sequence[Sequence[Image]], gap: int = 4) -> Image:
             top, left = i * height, j * width
             sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet
+
+
+def legend(names: Sequence[str], colours: ArrayLike, width: int) -> Image:
+    """Class names, each behind a square of its colour, in as many lines as ``width`` pixels need.
+
+    colours: (C, 3) uint8. Returns (H, width, 3) uint8.
+    """
+    font, left, top, places = ImageFont.load_default(_LETTER), 0, 0, []
+    for name in names:
+        length = 2 * _LETTER + int(font.getlength(name))
+        if left and left + length > width:
+            left, top = 0, top + 2 * _LETTER
+        places.append((left, top))
+        left += length + _LETTER
+    sheet = PIL.Image.new("RGB", (width, top + 2 * _LETTER), "white")
+    draw = ImageDraw.Draw(sheet)
+    for name, colour, (x, y) in zip(names, np.asarray(colours).tolist(), places, strict=True):
+        draw.rectangle((x, y, x + _LETTER, y + _LETTER), tuple(colour), outline="black")
+        draw.text((x + 1.5 * _LETTER, y), name, "black", font)
+    return np.asarray(sheet)
 
 
 def shrunk(array: NDArray, longest: int) -> NDArray:

@@ -11,6 +11,7 @@ from auto_seg_loss.visualize import (
     MISSED,
     boundary_overlay,
     grid,
+    legend,
     overlay,
     shrunk,
 )
@@ -55,6 +56,17 @@ def test_void_makes_no_edge_and_hides_those_in_it():
 
 
 # --- sheets ---
+
+
+def test_a_legend_has_a_square_of_each_colour_in_as_many_lines_as_it_needs():
+    colours = np.array([[0, 0, 200], [200, 0, 100], [0, 90, 0]], np.uint8)
+    names = ["background", "roof", "road"]
+    wide, narrow = (legend(names, colours, width) for width in (600, 100))
+    assert wide.shape == (28, 600, 3) and narrow.shape == (3 * 28, 100, 3)
+    inside = [narrow[28 * line + 7, 7].tolist() for line in range(3)]
+    assert inside == colours.tolist()
+    first, second, third = (np.argwhere((wide == colour).all(-1))[0, 1] for colour in colours)
+    assert first < second < third
 
 
 def test_a_grid_puts_images_side_by_side_on_white():

@@ -112,10 +112,10 @@ def groups_of(dicts: Pairs, groups: str) -> list[str]:
     try:
         found = [re.search(groups, os.path.basename(_file_name(item))) for item in dicts]
     except re.error as error:
-        words = f"DATASETS.FOLDER.GROUPS {groups!r} is not a regular expression: {error}"
+        words = f"DATASETS.FOLDER.GROUPS '{groups}' is not a regular expression: {error}"
         raise ConfigError(words) from None
     if lonely := [_file_name(item) for item, match in zip(dicts, found, strict=True) if not match]:
-        words = f"DATASETS.FOLDER.GROUPS {groups!r} finds no group in {len(lonely)} names"
+        words = f"DATASETS.FOLDER.GROUPS '{groups}' finds no group in {len(lonely)} names"
         raise ConfigError(f"{words}: {some(lonely)}")
     return [match[1 if match.re.groups else 0] or "" for match in found if match]
 

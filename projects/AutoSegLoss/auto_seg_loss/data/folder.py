@@ -125,7 +125,7 @@ class Folder:
         for one, other in combinations(PARTS, 2):
             if shared := sorted(of_part[one] & of_part[other]):
                 raise SplitError(
-                    f"DATASETS.FOLDER.GROUPS {self.keys.GROUPS!r}: the lists of {one} and {other} "
+                    f"DATASETS.FOLDER.GROUPS '{self.keys.GROUPS}': the lists of {one} and {other} "
                     f"share groups, so scores would be on known images: {some(shared)}"
                 )
 

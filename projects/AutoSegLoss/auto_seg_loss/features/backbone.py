@@ -16,6 +16,7 @@ from auto_seg_loss.features.network import frozen_backbone
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.weights import converted, local_weights, read_checkpoint
+from autoseg_core.files import save_whole
 
 WEIGHTS_KEY = "FEATURES.WEIGHTS"
 
@@ -40,6 +41,14 @@ def trained_backbone(cfg: CfgNode) -> Any:
         {n.removeprefix("backbone."): t for n, t in found.items()}, strict=False
     )
     return backbone.eval().to(cfg.MODEL.DEVICE)
+
+
+def save_backbone(cfg: CfgNode, path: Path) -> None:
+    """Write ``trained_backbone`` as MODEL.WEIGHTS of a whole network with this backbone; a file
+    that exists is kept."""
+    if not path.is_file():
+        state = trained_backbone(cfg).state_dict()
+        save_whole({"model": {f"backbone.{name}": t.cpu() for name, t in state.items()}}, path)
 
 
 def features_digest(cfg: CfgNode, names: list[str]) -> str:

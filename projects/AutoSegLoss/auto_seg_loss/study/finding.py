@@ -6,6 +6,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -14,6 +15,7 @@ from auto_seg_loss.config import changed
 from auto_seg_loss.data.facts import data_sets, records_of
 from auto_seg_loss.data.report import data_report
 from auto_seg_loss.data.verify import check_data
+from auto_seg_loss.features.backbone import save_backbone
 from auto_seg_loss.features.store import feature_store
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
@@ -21,7 +23,7 @@ from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.search_setup import blind_to_inverse
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
-from auto_seg_loss.study.finding_configs import OWN, Wish
+from auto_seg_loss.study.finding_configs import BACKBONE, OWN, Wish, search_config, write_yaml
 from auto_seg_loss.study.finding_report import Found, write_report
 from auto_seg_loss.study.finding_setup import few_images, options_named, prepared
 from auto_seg_loss.study.losses import SOFT
@@ -38,18 +40,22 @@ FINALISTS = 3
 """Cross entropy, the best baseline and the searched loss, besides the unsearched surrogates."""
 ROUNDS = 1000
 """More than will be run: the search ends at its time limit."""
+RESEEDS = 2
+"""Of the final of the search, at least: the comparison on the test part has more seeds."""
 SEARCHED = 0.5
 """Share of the time that the search gets."""
 
 
 def find_loss(wish: Wish) -> str:
     """Run find_loss.py; returns the report. Errors name its options, not config keys."""
-    if wish.minutes <= 0:
+    if not 0 < wish.minutes < math.inf:
         raise ConfigError(f"--minutes must be a number > 0, got {wish.minutes:g}.")
     if len(wish.opts) % 2:
         raise ConfigError(f"Expected pairs of KEY VALUE after the options, got {[*wish.opts]}.")
     if taken := [key for key in wish.opts[::2] if key in OWN]:
         raise ConfigError(f"find_loss.py sets {taken[0]} itself: leave it out.")
+    with config_errors("--metric"):
+        Objective.parse(wish.metric)
     began = time.monotonic()
     # Threads of one process wait for each other; processes and other programs do not.
     torch.set_num_threads(1)
@@ -73,7 +79,7 @@ def _find(cfg: CfgNode, wish: Wish, began: float) -> str:
     )
     _say(f"Baselines, {iterations} iterations each: {', '.join(baselines)}")
     comparison.choose(baselines, [metric])
-    _say("Search")
+    _say(f"Search: candidates for {minutes} minutes, then its final")
     spec = _search(cfg, wish, iterations, comparison.rate(surrogates[-1], metric), minutes)
     _say("Comparison on the test part")
     comparison.choose([spec], [metric])
@@ -106,6 +112,7 @@ def _prepare_data(cfg: CfgNode) -> None:
     records = records_of(data_sets(cfg))
     _say(f"Features of {len(records)} images")
     feature_store(cfg).prepare([record["file_name"] for record in records])
+    save_backbone(cfg, Path(cfg.OUTPUT_DIR) / BACKBONE)
 
 
 def _say(what: str) -> None:
@@ -123,7 +130,7 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
         _say("Timing a training")
         each = _seconds_each(cfg)
         spent = time.monotonic() - began
-        plan = _fitting(wish, spent, each, surrogates, cfg.SOLVER.MAX_ITER)
+        plan = _fitting(cfg, wish, spent, each, surrogates)
         plan["minutes"] = wish.minutes
         with replacing(path) as partial:
             partial.write_text(json.dumps(plan), encoding="utf-8")
@@ -141,13 +148,23 @@ def _seconds_each(cfg: CfgNode) -> float:
     return (time.monotonic() - begin) / PROBE
 
 
-def _fitting(wish: Wish, spent: float, each: float, surrogates: int, most: int) -> dict[str, float]:
+def _fitting(
+    cfg: CfgNode, wish: Wish, spent: float, each: float, surrogates: int
+) -> dict[str, float]:
     """A plan for the remaining time, in seconds: at least LEAST iterations, even if too many,
-    and at most ``most``."""
-    rest = max(0.0, 60 * wish.minutes - spent)
+    and at most SOLVER.MAX_ITER.
+
+    The search has its share of the time and then a final: the identity, the agent's mean and TOP_K
+    candidates.
+    """
+    rest, most = max(0.0, 60 * wish.minutes - spent), cfg.SOLVER.MAX_ITER
     losses = len(BASELINES) + surrogates + 1
     trials = losses * len(RATES) + (FINALISTS + surrogates) * Comparison.seeds
-    cost = trials * each / wish.workers / (1 - SEARCHED)  # of an iteration of all trainings
+    node = changed(cfg, _unless_given(wish, {"SEARCH.SELECTION.RESEEDS": RESEEDS})).SEARCH
+    final = (node.SELECTION.TOP_K + 2) * node.SELECTION.RESEEDS
+    searching = 1 if node.EXECUTOR.NAME == "serial" else wish.workers
+    # Of an iteration of all trainings:
+    cost = each * (trials / wish.workers + final / searching) / (1 - SEARCHED)
     least = min(LEAST, most)
     if rest < least * cost:
         needed = math.ceil((least * cost + spent) / 60)
@@ -170,13 +187,18 @@ def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int
         "SEARCH.SCALE_LR": cfg.SOLVER.BASE_LR,
         "SEARCH.ROUNDS": ROUNDS,
         "SEARCH.MINUTES": minutes,
-        # A short final, of five finalists at most: the comparison on the test part is longer.
-        "SEARCH.SELECTION.RESEEDS": 2,
+        "SEARCH.SELECTION.RESEEDS": RESEEDS,
     }
-    values = {key: value for key, value in values.items() if key not in wish.opts}
-    own = changed(cfg, {**values, "SOLVER.BASE_LR": rate})
+    values = {**_unless_given(wish, values), "SOLVER.BASE_LR": rate}
+    write_yaml(wish.output / "search.yaml", search_config(wish.output, values))
+    own = changed(cfg, values)
     path = Path(own.OUTPUT_DIR) / "searched_loss.json"
     if not path.is_file():
         with open_journal(own, resume=path.with_name("journal.jsonl").is_file()) as journal:
             search(own, journal)
     return str(path)
+
+
+def _unless_given(wish: Wish, values: dict[str, Any]) -> dict[str, Any]:
+    """The values whose keys the command line does not give."""
+    return {key: value for key, value in values.items() if key not in wish.opts}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import yaml
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import plain
+from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.search_setup import blind_to_inverse
 from autoseg_core import Objective
+from autoseg_core.files import replacing
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
@@ -23,6 +26,11 @@ OWN = (
     *("SEARCH.METRIC", "OUTPUT_DIR"),
 )
 """Keys that may not be set on the command line of find_loss.py."""
+BACKBONE = "backbone.pth"
+"""Weights that train.yaml starts from."""
+BATCH, PASSES = 8, 50
+"""Of train.yaml: images per iteration, and how often it sees each of the training part. A start for
+a network from ImageNet weights on few images, not a training to convergence."""
 SIDE, STRIDE = 224, 16
 """Images are scaled to the area of a square with this side, in pixels; a multiple of the stride."""
 
@@ -57,6 +65,9 @@ def configs_of(
     data = {"FOLDER": {**folder, **lists, "NAME": "own"}, "TRAIN": train, "TEST": test}
     metric, short = str(Objective.parse(wish.metric)), sorted(min(size) for size in sizes)
     side = min(short[len(short) // 2], 800)  # unchanged, except for large ones
+    images = len(records_of(cut.DATASETS.TRAIN))
+    # A backbone of other keys may not be that of the whole network.
+    other = any(key.startswith("MODEL.") and key != "MODEL.DEVICE" for key in wish.opts[::2])
     head = {"NUM_CLASSES": cut.MODEL.SEM_SEG_HEAD.NUM_CLASSES}
     # A loss that sees edges alone trains inverted networks; mIoU's does not, whatever rewards it.
     surrogate = {"SURROGATE": "mIoU"} if blind_to_inverse(cut) else {}
@@ -75,9 +86,10 @@ def configs_of(
         "INPUT": {"MIN_SIZE_TRAIN": [side], "MIN_SIZE_TEST": side},
         "MODEL": {
             "DEVICE": cut.MODEL.DEVICE,
-            "WEIGHTS": "",
+            "WEIGHTS": "" if other else str(output / BACKBONE),
             "SEM_SEG_HEAD": {**head, **searched},
         },
+        "SOLVER": {"IMS_PER_BATCH": BATCH, "MAX_ITER": -(-PASSES * images // BATCH)},
         "OUTPUT_DIR": str(output / "train"),
     }
     values = plain(cut)
@@ -88,6 +100,21 @@ def configs_of(
         if key.startswith(("DATASETS.", "INPUT.", "TEST.")):
             _set(whole, key, value)
     return {"find.yaml": find, "train.yaml": whole}
+
+
+def search_config(output: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that repeats the search of a run, with the keys that its plan and its baselines
+    have decided."""
+    config: dict[str, Any] = {"_BASE_": str(output.absolute() / "find.yaml")}
+    for key, value in values.items():
+        _set(config, key, value)
+    return config
+
+
+def write_yaml(path: Path, config: Mapping[str, Any]) -> None:
+    """Write a config in one step."""
+    with replacing(path) as partial:
+        partial.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> None:

