@@ -67,6 +67,7 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_a_second_call_goes_on(scripts, 
     parts = [(found / f"{part}.txt").read_text().split() for part in ("train", "holdout", "test")]
     assert len({name for part in parts for name in part}) == 13 == sum(map(len, parts))
     assert yaml.safe_load((found / "train.yaml").read_text())["MODEL"]["SEM_SEG_HEAD"]["LOSS_SPEC"]
+    assert yaml.safe_load((found / "search.yaml").read_text())["SEARCH"]["PROXY"]["MAX_ITER"] == 2
     made = (found / "trials.jsonl").read_text()
     assert {json.loads(line).get("loss") for line in made.splitlines()} >= {"dice", "lovasz"}
     again = find(scripts, folder, *options).assert_ok()
