@@ -29,6 +29,9 @@ NARROW = 2.0
 """Points: an interval of a difference that reaches no farther than this to either side is narrow
 enough to call two losses equally good."""
 
+BESIDE = ("mIoU",)
+"""Shown with every objective: a network may be good for the objective alone."""
+
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Losses</title>
 <style>body {{ font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }}
 td, th {{ padding: 0.1em 0.8em; text-align: left }} img {{ max-width: 100% }}</style>
@@ -51,8 +54,8 @@ class Found:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """Further metrics that tables show: a network may be good for the objective alone."""
-        return () if self.metric == "mIoU" else ("mIoU",)
+        """Further metrics that tables show."""
+        return tuple(name for name in BESIDE if name != self.metric)
 
 
 def verdict(comparison: Comparison, found: Found) -> str:
