@@ -106,7 +106,7 @@ def test_a_folder_of_another_run_is_refused(scripts, folder, weights):
         (("--metric", "mIou2"), "mIou2"),
         (("--groups", "("), r"^error: --groups '\('"),
         (("--metric", "IoU"), r"expected IoU\(classes\).* Without parameters: mIoU"),
-        (("--images", "nowhere"), "--images .*nowhere"),
+        (("--images", "nowhere"), "--images: there is no directory .*nowhere"),
         (("--classes", "no.txt"), "--classes: there is no file no.txt"),
         (("--output", __file__), "--output: expected a folder"),
         (("SOLVER.MAX_ITER",), "pairs of KEY VALUE"),

@@ -15,6 +15,7 @@ from detectron2.utils.logger import log_first_n
 
 from .builtin_datasets import voc_colours
 from .catalog import Pairs, datasets_root, make_pair, register, some
+from .colours import palette_to_fill_in, refuse_colours
 from .cutting import cut, groups_of
 from .file_scan import Seen, count_values, look_at_labels
 from .labels import LabelError, Palette, check_palette
@@ -146,10 +147,12 @@ class Folder:
         values = self._values()
         count = 1 + max(values, default=0)
         if count > 2 * max(len(values), 1):
+            labels = [item["sem_seg_file_name"] for item in self.all_pairs()]
             raise ValueError(
                 f"the values of labels are {some(sorted(values))}, so most of the classes 0.."
                 f"{count - 1} never occur: number classes from 0, set the void value "
-                "(DATASETS.FOLDER.VOID), or name all classes (DATASETS.FOLDER.CLASSES)"
+                "(DATASETS.FOLDER.VOID), or name all classes (DATASETS.FOLDER.CLASSES). For masks "
+                f"that are pictures: {palette_to_fill_in(labels, self.keys.VOID)}"
             )
         return count
 
@@ -164,6 +167,7 @@ class Folder:
         if self.palette:
             return {row[3] for row in self.palette} - {self.keys.VOID}
         looks = look_at_labels([item["sem_seg_file_name"] for item in self.all_pairs()])
+        refuse_colours(self.keys.LABELS, looks, self.keys.VOID)
         if wrong := [look for look in looks.values() if isinstance(look, str)]:
             raise LabelError(wrong[0])
         seen = {path: look for path, look in looks.items() if isinstance(look, Seen)}

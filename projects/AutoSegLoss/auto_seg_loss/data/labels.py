@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .catalog import some
+from .catalog import LISTED, some
 
 # Pixel types: an index into a palette (P), a level (L, 1), or a 16-bit number (I, I;16).
 INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
+COLOUR_MODES = ("RGB", "RGBA", "LA")  # with R = G = B = index, as some tools save index maps
+NO_INDICES = "a label file holds one class index per pixel"
 # Formats whose compression may change values: a class index would become a neighbouring one.
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 REMEDY = (
@@ -95,7 +97,7 @@ def check_ignore_value(num_classes: int, ignore_value: int) -> None:
 def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarray:
     """(H, W) integers: the values of a label file, before classes are checked.
 
-    Without `palette` the file's indices or levels. With it every file holds colours, including
+    Without `palette` the file's indices or levels, of RGB too if R = G = B. With it every file holds colours, including
     palette files and grey ones: rows of [R, G, B, value] map each colour to a class or the ignore
     label. The format is detected from the bytes, not from the file's suffix.
 
@@ -113,9 +115,13 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
             )
         if palette:
             return _look_up(name, np.asarray(picture.convert("RGB")), *table)
+        if picture.mode in COLOUR_MODES:
+            values, *others = np.moveaxis(np.asarray(picture.convert("RGB")), 2, 0)
+            if all((other == values).all() for other in others):
+                return values
         if picture.mode not in INDEX_MODES:
             raise LabelError(
-                f"{name}: a label file holds one class index per pixel (palette or grey), but this "
+                f"{name}: {NO_INDICES} (palette or grey), but this "
                 f"one has mode {picture.mode}; convert it to 8-bit or 16-bit integers, or define "
                 'its colours: INPUT.LABEL_PALETTE "[[R, G, B, class], ...]"'
             )
@@ -160,10 +166,13 @@ def _look_up(name: str, colours: np.ndarray, codes: np.ndarray, values: np.ndarr
     known = codes[np.minimum(places, len(codes) - 1)] == pixels
     if not known.all():
         wrong = [tuple(colour) for colour in np.unique(colours[~known], axis=0).tolist()]
-        raise LabelError(
-            f"{name}: colours {some(wrong)} are not in INPUT.LABEL_PALETTE; add them, with the "
-            "ignore label for void"
+        remedy = (
+            "add them, with the ignore label for void"
+            if len(wrong) <= LISTED
+            else "if they come from smooth edges (antialiasing) or scaling with interpolation, "
+            "export the labels without"
         )
+        raise LabelError(f"{name}: colours {some(wrong)} are not in INPUT.LABEL_PALETTE; {remedy}")
     return values[places]
 
 

@@ -14,6 +14,10 @@ from pathlib import Path
 from .catalog import Pairs, make_pair, some
 from .lists import IMAGE_SUFFIXES, LABEL_SUFFIXES, key_of, read_rows, stem_of
 
+LOSSY = (
+    "A label must be of a lossless format: others change values. Export the labels again as PNG, "
+    "from where they were drawn"
+)
 SIGNS = "/._- "  # where a name may be cut
 
 
@@ -204,9 +208,11 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
             raise ValueError(f"two files of one name in {folder}: {other}, {name}")
         files[key] = path
     if not files:
+        lossy = suffixes == LABEL_SUFFIXES and _below(folder, IMAGE_SUFFIXES)
         raise FileNotFoundError(
             f"no {' or '.join(suffixes)} files in {folder.absolute()}; it has "
             f"{some(sorted(path.name for path in folder.iterdir())) or 'nothing'}"
+            f"{'. ' + LOSSY if lossy else ''}"
         )
     return files
 

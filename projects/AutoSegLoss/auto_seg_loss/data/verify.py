@@ -14,6 +14,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 
 from .catalog import LISTED, Pairs
+from .colours import refuse_colours
 from .facts import ignore_label_of
 from .file_scan import Seen, count_values, look_at_images, look_at_labels
 from .images import read_image
@@ -42,6 +43,7 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
 
     Raises:
         DatasetError: all problems in one error; it lists the first ten.
+        LabelError: labels hold colours and there is no palette; it lists all colours.
     """
     if not dicts:
         raise DatasetError(f"data set {name!r} has no images")
@@ -52,6 +54,8 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
         )
     images = look_at_images([item["file_name"] for item in dicts])
     labels = look_at_labels([item["sem_seg_file_name"] for item in dicts], palette)
+    if not palette:
+        refuse_colours(f"data set {name!r}", labels, ignore_label_of(name))
     _refuse(name, len(dicts), [p for item in dicts for p in _problems(item, images, labels)])
     return {path: seen for path, seen in labels.items() if isinstance(seen, Seen)}
 

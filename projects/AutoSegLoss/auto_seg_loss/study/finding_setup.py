@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from auto_seg_loss.data.images import image_size
 from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.data.lists import key_of, read_lines
 from auto_seg_loss.data.pairing import paired_files
-from auto_seg_loss.data.verify import look_at_data
+from auto_seg_loss.data.verify import DatasetError, Labels, check_data, look_at_data
 from auto_seg_loss.evaluation import build_evaluator
 from auto_seg_loss.runtime.checks import check_schedule
 from auto_seg_loss.runtime.configs import load_config
@@ -70,6 +70,9 @@ def options_named() -> Iterator[None]:
 def prepared(wish: Wish) -> CfgNode:
     """The checked config; writes find.yaml and train.yaml for other scripts into OUTPUT, with the
     lists of the parts. ``ConfigError`` before anything is written."""
+    for option, path in ("--images", wish.images), ("--labels", wish.labels):
+        if not path.is_dir():
+            raise ConfigError(f"{option}: there is no directory {path.absolute()}.")
     folder: dict[str, Any] = {
         "IMAGES": str(wish.images.absolute()),
         "LABELS": str(wish.labels.absolute()),
@@ -141,8 +144,8 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
     cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES = len(MetadataCatalog.get(_CUT["train"]).stuff_classes)
     with config_errors():
         check_schedule(cfg)
-    for part, name in _CUT.items():
-        seen = count_values(look_at_data(cfg, name).values()).keys() - {wish.void}
+    for part, labels in _of_parts(lambda name: look_at_data(cfg, name)).items():
+        seen = count_values(labels.values()).keys() - {wish.void}
         if len(seen) < 2:
             raise ConfigError(
                 f"The labels of the {part} part of {wish.labels} hold one class besides void "
@@ -150,14 +153,30 @@ def _check_cut(wish: Wish, folder: dict[str, Any]) -> CfgNode:
                 "set another --void."
             )
         if wish.classes and max(seen) >= cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES:
+            first = "" if wish.void else ", the void value 0 in the first line (any name)"
             raise ConfigError(
                 f"--classes names {cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES} classes, and labels of "
-                f"{wish.labels} go up to {max(seen)}: name all of them, or set --void."
+                f"{wish.labels} go up to {max(seen)}: name all of them, from 0 on{first}, or set "
+                "--void."
             )
+    _of_parts(lambda name: check_data(cfg, name))
     check_search(cfg)
     for part in PARTS[1:]:
         _check_edges(cfg, part)
     return cfg
+
+
+def _of_parts(check: Callable[[str], Labels]) -> dict[str, Labels]:
+    """What a check returns for each part; ``ConfigError`` with the problems of all parts."""
+    found, problems = {}, []
+    for part, name in _CUT.items():
+        try:
+            found[part] = check(name)
+        except DatasetError as error:
+            problems.append(str(error).replace(f"data set {name!r}", f"{part} part"))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return found
 
 
 def _check_edges(cfg: CfgNode, part: str) -> None:

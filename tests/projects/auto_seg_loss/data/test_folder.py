@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -89,8 +91,27 @@ def test_a_stray_value_does_not_make_a_hundred_classes(make):
     make({"a": [0, 1], "b": [1, 128], "c": [0]})
     with pytest.raises(ConfigError, match=r"labels are 0, 1, 128, so .* 0\.\.128 never"):
         load()
+    rows = "[[0, 0, 0, 0], [1, 1, 1, 1], [128, 128, 128, 2]]"
+    with pytest.raises(ConfigError, match=re.escape(rows)):
+        load()
     load(VOID=128)
     assert classes() == ["0", "1"]
+
+
+def test_coloured_labels_get_a_palette_to_fill_in(root, make):
+    make(same("ab"))
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[0, :3] = 255, 0, 0
+    write_label(root / "d/labels/b.png", red)
+    words = '"[[0, 0, 0, 0], [255, 0, 0, 1]]" (shares of the pixels: 90.6 %, 9.38 %)'
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load()
+
+
+def test_labels_that_may_have_lost_values_are_refused(make):
+    make(same("ab"), label="{}.jpg")
+    with pytest.raises(FileNotFoundError, match=r"no .* files in .*lossless format.* as PNG"):
+        load()
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,16 @@ def test_a_value_that_is_neither_class_nor_void(tmp_path, value):
         read_label(tmp_path / "odd.png", num_classes=3, ignore_label=11)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "LA"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_equal_channels_are_an_index_map(tmp_path, mode):
+    values = np.uint8([[0, 1], [2, 3]])
+    Image.fromarray(values).convert(mode).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_values(tmp_path / "grey.png"), values)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_colour_files_are_refused(tmp_path, mode):
-    Image.new(mode, (2, 2)).save(tmp_path / "colour.png")
+    Image.new(mode, (2, 2), (1, 1, 2)).save(tmp_path / "colour.png")
     with pytest.raises(ValueError, match=r"colour\.png: .*LABEL_PALETTE"):
         read_label(tmp_path / "colour.png", num_classes=3, ignore_label=255)
 
