@@ -97,9 +97,10 @@ def check_ignore_value(num_classes: int, ignore_value: int) -> None:
 def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarray:
     """(H, W) integers: the values of a label file, before classes are checked.
 
-    Without `palette` the file's indices or levels, of RGB too if R = G = B. With it every file holds colours, including
-    palette files and grey ones: rows of [R, G, B, value] map each colour to a class or the ignore
-    label. The format is detected from the bytes, not from the file's suffix.
+    Without `palette` the file's indices or levels, those of RGB files too if R = G = B. With it
+    every file holds colours, including palette files and grey ones: rows of [R, G, B, value] map
+    each colour to a class or the ignore label. The format is detected from the bytes, not from the
+    file's suffix.
 
     Raises:
         LabelError: a lossy format; colours without `palette`; a colour that `palette` lacks.
