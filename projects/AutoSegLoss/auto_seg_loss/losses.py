@@ -1,10 +1,8 @@
 """The registry that maps configured loss names to modules.
 
-Every loss is a module ``loss(logits (N, C, H, W) float, target (N, H, W) int64) -> scalar``. Void
-pixels (MODEL.SEM_SEG_HEAD.IGNORE_VALUE) are ignored, and a batch of only void pixels gives 0 with
-zero gradients.
-
-N: images; C: classes; H, W: pixels.
+Every loss is a module ``loss(logits (N, C, H, W) float, target (N, H, W) int64) -> scalar``, for N
+images of C classes. Void pixels (MODEL.SEM_SEG_HEAD.IGNORE_VALUE) are ignored, and a batch of only
+void pixels gives 0 with zero gradients.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ class HardPixelMining(nn.Module):
     def __init__(self, share: float, ignore_index: int) -> None:
         super().__init__()
         # In whole numbers: MPS has no float64, and float32 rounds a share of many pixels up.
-        self.share = Fraction(share).limit_denominator(10**6).as_integer_ratio()
+        self.share = Fraction(share).limit_denominator(10**6)
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -64,11 +62,9 @@ class HardPixelMining(nn.Module):
         each = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
         # Void pixels cost 0, so they come last. Their number stays on the device: reading it
         # would stall a CUDA stream.
-        numerator, denominator = self.share
-        most = max(1, target.numel() * numerator // denominator)
-        hardest = each.flatten().topk(most).values
+        hardest = each.flatten().topk(max(1, int(self.share * target.numel()))).values
         valid = (target != self.ignore_index).sum()
-        count = (valid * numerator // denominator).clamp(min=1)
+        count = (valid * self.share.numerator // self.share.denominator).clamp(min=1)
         counted = torch.arange(len(hardest), device=hardest.device) < count
         return (hardest * counted).sum() / count
 

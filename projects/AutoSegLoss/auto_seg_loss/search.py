@@ -21,13 +21,13 @@ from auto_seg_loss.executor import check_executor, open_executor
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.search_setup import (
-    blind_to_inverse,
     build_sets,
     build_space,
     candidate_spec,
     check_problem,
     loss_name,
     reward_objective,
+    warn_of_inverse,
     without,
 )
 from auto_seg_loss.warm_start import state_digest
@@ -67,12 +67,7 @@ def search(cfg: CfgNode, journal: Journal, network: nn.Module | None = None) -> 
     rule = {"DATASETS.FOLDER": plain(cfg.DATASETS.FOLDER), "DATASETS.TRAIN": cfg.DATASETS.TRAIN}
     lists = split_lists(*sets, {**rule, "SEARCH.HOLDOUT": plain(cfg.SEARCH.HOLDOUT)})
     (output / "split.json").write_text(json.dumps(lists, indent=1) + "\n")
-    if blind_to_inverse(cfg) and not cfg.SEARCH.SURROGATE:
-        logger.warning(
-            "%s of two classes does not tell a prediction from its inverse: SEARCH.SURROGATE mIoU, "
-            "or SEARCH.METRIC mIoU+BF1 or 'BF1 | mIoU >= 0.5', does.",
-            cfg.SEARCH.METRIC,
-        )
+    warn_of_inverse(cfg)
     proxy = build_proxy(cfg, *sets, network)
     pin_start(journal, proxy.start)
     board = TensorBoard(output / "tensorboard", space, reward_objective(cfg).reported)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from functools import reduce
 from operator import getitem
@@ -25,6 +26,8 @@ from autoseg_core import (
     search_space,
 )
 from autoseg_core.scores import get_metric
+
+logger = logging.getLogger(__name__)
 
 
 def build_space(cfg: CfgNode) -> SearchSpace:
@@ -62,6 +65,16 @@ def blind_to_inverse(cfg: CfgNode) -> bool:
     the same, and it sees edges alone."""
     regions = {get_metric(name).region for name in reward_objective(cfg).metrics}
     return cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES == 2 and regions == {"boundary"}
+
+
+def warn_of_inverse(cfg: CfgNode) -> None:
+    """Log that the search may find an inverted network, and what prevents it."""
+    if blind_to_inverse(cfg) and not cfg.SEARCH.SURROGATE:
+        logger.warning(
+            "%s of two classes does not tell a prediction from its inverse: SEARCH.SURROGATE mIoU, "
+            "or SEARCH.METRIC mIoU+BF1 or 'BF1 | mIoU >= 0.5', does.",
+            cfg.SEARCH.METRIC,
+        )
 
 
 def loss_name(cfg: CfgNode) -> str:

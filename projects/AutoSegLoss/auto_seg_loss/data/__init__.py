@@ -8,7 +8,7 @@ train_loader.py                              batches of a training
 folder.py   any folder as a data set         cutting.py             parts by groups and classes
 neighbours.py frames of films in two parts   report.py              what data sets hold, as text
 facts.py    what the catalogs know of a data set    pairing.py    folders and lists -> pairs
-colours.py  palettes to fill in
+colours.py  palettes to fill in                     name_matching.py    names that pair
 builtin_datasets.py VOC, Cityscapes, ADE20K, CamVid, shapes
 """
 

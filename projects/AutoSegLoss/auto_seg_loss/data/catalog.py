@@ -40,8 +40,8 @@ def register(
         colours: RGB of each class, 0..255.
         ignore_label: the value that means "void" in the label files.
     """
-    kept = cache(lambda _root: load())
-    DatasetCatalog.register(name, lambda: [dict(pair) for pair in kept(datasets_root().absolute())])
+    kept = cache(lambda _root, _folder: load())  # paths may be relative to the current folder
+    DatasetCatalog.register(name, lambda: [{**pair} for pair in kept(datasets_root(), Path.cwd())])
     MetadataCatalog.get(name).set(
         stuff_classes=list(classes),
         stuff_colors=[list(colour) for colour in colours],

@@ -80,9 +80,7 @@ class Folder:
                 "into a folder of their own (links will do), in the same folders below it"
             )
         if realpath(self.places[0]) == realpath(self.places[1]):
-            return (
-                "both are one folder, and none of its files is named as another and an end, _mask"
-            )
+            return "both are one folder, and none of its files is named as another and _mask"
         return (
             "labels must have the names of their images, or the names and one end, as 7_mask has; "
             "numbers in what all names begin or end with must be equal"

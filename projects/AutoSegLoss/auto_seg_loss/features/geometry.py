@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from auto_seg_loss.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,14 @@ def _middle(cells: int, most: int) -> slice:
     """The central ``most`` of this many cells, or all."""
     start = max(0, cells - most) // 2
     return slice(start, start + min(cells, most))
+
+
+def whole_size(size: Iterable[int], stride: int) -> tuple[int, int]:
+    """FEATURES.SIZE as (height, width); ``ConfigError`` unless multiples of ``stride``."""
+    height, width = size
+    if height % stride or width % stride:
+        raise ConfigError(
+            f"FEATURES.SIZE must be multiples of the coarsest feature's stride, {stride}, got "
+            f"{(height, width)}."
+        )
+    return height, width

@@ -32,9 +32,8 @@ from tqdm import tqdm
 from auto_seg_loss.config import changed
 from auto_seg_loss.data.images import image_size, read_image
 from auto_seg_loss.features.backbone import features_digest, image_digest, trained_backbone
-from auto_seg_loss.features.geometry import Window, window_of
+from auto_seg_loss.features.geometry import Window, whole_size, window_of
 from auto_seg_loss.features.network import feature_shapes
-from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -56,8 +55,8 @@ class FeatureStore:
     def __init__(self, cfg: CfgNode) -> None:
         self._cfg = cfg
         self.shapes: dict[str, ShapeSpec] = feature_shapes(cfg)
-        self.finest = min(shape.stride for shape in self.shapes.values())
-        self.size = _whole(cfg.FEATURES.SIZE, max(shape.stride for shape in self.shapes.values()))
+        strides = [shape.stride for shape in self.shapes.values()]
+        self.finest, self.size = min(strides), whole_size(cfg.FEATURES.SIZE, max(strides))
         self.channels = cfg.FEATURES.CHANNELS
         self.folder = Path(cfg.FEATURES.CACHE) / features_digest(cfg, list(self.shapes))
 
@@ -197,13 +196,3 @@ def _mapped(file: Path) -> NDArray[np.float16]:
     # Not cached: each holds an open file, and the limit of a process may be 1024.
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features
-
-
-def _whole(size: Iterable[int], stride: int) -> tuple[int, int]:
-    height, width = size
-    if height % stride or width % stride:
-        raise ConfigError(
-            f"FEATURES.SIZE must be multiples of the coarsest feature's stride, {stride}, got "
-            f"{(height, width)}."
-        )
-    return height, width

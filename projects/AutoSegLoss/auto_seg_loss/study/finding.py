@@ -14,7 +14,6 @@ from detectron2.config import CfgNode
 from auto_seg_loss.config import changed
 from auto_seg_loss.data.facts import data_sets, records_of
 from auto_seg_loss.data.report import data_report
-from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.features.backbone import save_backbone
 from auto_seg_loss.features.store import feature_store
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
@@ -24,8 +23,10 @@ from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.search_setup import blind_to_inverse
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
 from auto_seg_loss.study.finding_configs import BACKBONE, OWN, Wish, search_config, write_yaml
-from auto_seg_loss.study.finding_report import Found, write_report
-from auto_seg_loss.study.finding_setup import few_images, options_named, prepared
+from auto_seg_loss.study.finding_data import few_images
+from auto_seg_loss.study.finding_report import write_report
+from auto_seg_loss.study.finding_setup import options_named, prepared
+from auto_seg_loss.study.finding_verdict import Found
 from auto_seg_loss.study.losses import SOFT
 from autoseg_core import Objective
 from autoseg_core.files import read_json, replacing
@@ -36,12 +37,9 @@ LEAST = 60
 PROBE = 20
 """Iterations of the training that is timed first."""
 RATES = (0.3, 1.0, 3.0)
-FINALISTS = 3
-"""Cross entropy, the best baseline and the searched loss, besides the unsearched surrogates."""
-ROUNDS = 1000
-"""More than will be run: the search ends at its time limit."""
-RESEEDS = 2
-"""Of the final of the search, at least: the comparison on the test part has more seeds."""
+FINALISTS = 3  # cross entropy, the best baseline, the searched loss; and unsearched surrogates
+ROUNDS = 1000  # more than will be run: the search ends at its time limit
+RESEEDS = 2  # of the search's final, at least: the comparison on the test part has more seeds
 SEARCHED = 0.5
 """Share of the time that the search gets."""
 
@@ -104,11 +102,9 @@ def _surrogates(cfg: CfgNode, metric: str) -> list[str]:
 
 
 def _prepare_data(cfg: CfgNode) -> None:
-    """Report on the parts, check them, and compute the features of their images."""
+    """Report on the parts, and compute the features of their images."""
     _say("Data")
     print(data_report(cfg), few_images(cfg), sep="", flush=True)
-    for name in data_sets(cfg):
-        check_data(cfg, name)
     records = records_of(data_sets(cfg))
     _say(f"Features of {len(records)} images")
     feature_store(cfg).prepare([record["file_name"] for record in records])
@@ -158,8 +154,8 @@ def _fitting(
     candidates.
     """
     rest, most = max(0.0, 60 * wish.minutes - spent), cfg.SOLVER.MAX_ITER
-    losses = len(BASELINES) + surrogates + 1
-    trials = losses * len(RATES) + (FINALISTS + surrogates) * Comparison.seeds
+    chosen = (len(BASELINES) + surrogates + 1) * len(RATES)
+    trials = chosen + (FINALISTS + surrogates) * Comparison.seeds
     node = changed(cfg, _unless_given(wish, {"SEARCH.SELECTION.RESEEDS": RESEEDS})).SEARCH
     final = (node.SELECTION.TOP_K + 2) * node.SELECTION.RESEEDS
     searching = 1 if node.EXECUTOR.NAME == "serial" else wish.workers

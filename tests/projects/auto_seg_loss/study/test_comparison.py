@@ -9,7 +9,8 @@ import pytest
 from auto_seg_loss.data import SplitError
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
-from auto_seg_loss.study.finding_report import Found, predictions
+from auto_seg_loss.study.finding_report import predictions
+from auto_seg_loss.study.finding_verdict import Found
 from auto_seg_loss.study.record import Trial
 from auto_seg_loss.study.tables import curve_table, gains, rate_table, score_table
 

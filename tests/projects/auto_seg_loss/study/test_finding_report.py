@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from auto_seg_loss.study.comparison import Comparison
-from auto_seg_loss.study.finding_report import Found, at_an_end, report, verdict
+from auto_seg_loss.study.finding_report import report
+from auto_seg_loss.study.finding_verdict import Found, at_an_end, verdict
 from auto_seg_loss.study.record import Trial
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
