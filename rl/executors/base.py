@@ -39,7 +39,7 @@ class Executor(AbstractContextManager["Executor"]):
 
         Lazy: the caller records one result before requesting the next. May be called repeatedly.
         An evaluation that raised or took too long gives a lost result, see
-        `rl.executors.attempts`; a data error is raised.
+        `rl.executors.serial`; a data error is raised.
         """
 
     def close(self) -> None:

@@ -1,29 +1,33 @@
 """Candidates evaluated by Ray actors, in parallel, on this machine or on a cluster.
 
-The order in which they finish does not matter: results are yielded in the order of the candidates.
-So serial and Ray write the same journal.
+Results are yielded in the order of the candidates, whichever finishes first. So serial and Ray
+write the same journal.
 
-A thread waits for each worker. So the main thread, which gets the signals, waits outside Ray, which
-breaks when a handler raises inside it.
+This process waits for futures, never inside Ray: `ray.get` and `ray.wait` break when a signal's
+handler raises there.
 """
 
 from __future__ import annotations
 
-import logging
+import faulthandler
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from threading import Event
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cached_property
+from logging import getLogger
+from queue import SimpleQueue
 from typing import Any
 
 import torch
 
-from rl.executors.attempts import AttemptPolicy, lost_after, one_line
-from rl.executors.base import Candidate, Executor
-from rl.executors.worker import Worker
+from rl.executors.base import Candidate, Executor, ExecutorError
+from rl.executors.serial import AttemptPolicy, evaluate, lost_after, one_line
 from rl.proxy import ProxyResult, ProxyTask
+from rl.signals import time_limit
 
 try:
     import ray
@@ -34,15 +38,18 @@ except ImportError as error:
 
 from rl.executors.ray_cluster import connect, fitting
 
-_logger = logging.getLogger(__name__)
+_logger = getLogger(__name__)
+
+Answer = tuple[ProxyResult | BaseException, list[str]]
+"""Of a worker: the result, or the error that ends the run; and log messages."""
 
 
 class RayExecutor(Executor):
     """Keeps workers busy with candidates; each makes the task once and keeps it.
 
     Ray is started or joined at the first candidate. The output of workers is in Ray's own log
-    files; the traceback of a failed attempt is also in this process's log. A worker that dies is
-    replaced, and its candidate repeated.
+    files; the traceback of a failed attempt is also in this process's log. Ray restarts a worker
+    that dies, and repeats its candidate. An unfinished run is ended by the next one, or by `close`.
 
     Args:
         make: () -> ProxyTask, picklable; called once in each worker.
@@ -72,10 +79,9 @@ class RayExecutor(Executor):
         self._make, self._address = make, address
         self._wanted: dict[str, Any] = {"workers": workers, "cpus": cpus, "gpus": gpus}
         self._threads = threads or torch.get_num_threads()
-        self._size = 0  # size of the pool; 0 until Ray has started
-        self._workers: set[Any] = set()
-        self._idle: list[Any] = []  # idle workers
-        self._run = ExitStack()  # ends the current run
+        # Idle workers, and whether each must be replaced; None until Ray has started.
+        self._idle: SimpleQueue[tuple[Any, bool]] | None = None
+        self._running = self._results(())
         self._ours = False
 
     def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
@@ -83,87 +89,115 @@ class RayExecutor(Executor):
 
         Raises ExecutorError: no cluster at the address, no room on it, or the task cannot be made.
         """
-        if not candidates:
-            return
-        if not self._size:
+        self._running.close()
+        self._running = self._results(candidates)
+        return self._running
+
+    def close(self) -> None:
+        """End the workers, and Ray if it was started here; a second call does nothing."""
+        self._running.close()
+        self._idle = None  # Ray ends an actor that nobody refers to
+        if self._ours:
+            ray.shutdown()
+        self._ours = False
+
+    def _results(self, candidates: Sequence[Candidate]) -> Generator[ProxyResult]:
+        sent: deque[tuple[Future[Answer], Any]] = deque()
+        try:
+            for candidate in candidates:
+                sent.append(self._send(candidate))
+                while sent and sent[0][0].done():
+                    yield self._result(sent.popleft()[0])
+            for future, _ in sent:
+                yield self._result(future)
+        finally:  # evaluations of an abandoned run would keep its workers busy
+            for future, worker in sent:
+                if future.cancel():
+                    ray.kill(worker)
+
+    def _send(self, candidate: Candidate) -> tuple[Future[Answer], Any]:
+        """Wait for an idle worker, and send it the candidate."""
+        if self._idle is None:
             self._ours = connect(self._address)
-            self._size = fitting(**self._wanted)
-        self._run.close()
-        threads, left, self._run = ThreadPoolExecutor(self._size), Event(), (run := ExitStack())
-        run.callback(self._leave, threads, left)
-        with run:
-            results = [threads.submit(self._evaluate, one, left) for one in candidates]
-            for result in results:
-                yield result.result()
+            size, self._idle = fitting(**self._wanted), SimpleQueue()
+            for _ in range(size):
+                self._idle.put((None, True))
+        idle = self._idle
+        worker, spent = idle.get()
+        if spent:
+            if worker:  # Ray may be restarting it, and would lose what it is sent meanwhile
+                ray.kill(worker)
+            worker = self._new_worker()
+        future: Future[Answer] = worker.evaluate.remote(candidate).future()
+        future.add_done_callback(
+            lambda one: idle.put((worker, one.cancelled() or one.exception() is not None))
+        )
+        return future, worker
 
-    def _leave(self, threads: ThreadPoolExecutor, left: Event) -> None:
-        """End running evaluations of an abandoned run, which would keep its workers busy."""
-        threads.shutdown(wait=False, cancel_futures=True)
-        left.set()
-        for worker in self._workers - set(self._idle):
-            self._end(worker)
-        threads.shutdown()
-        # One of them may just have been returned.
-        self._idle = [worker for worker in self._idle if worker in self._workers]
-
-    def _evaluate(self, candidate: Candidate, left: Event) -> ProxyResult:
-        """Runs in its own thread; retries with a new worker when one dies."""
-        attempts = 1 + self.policy.max_retries
-        for _ in range(attempts):
-            worker = self._take_worker()
-            if left.is_set():
-                self._idle.append(worker)
-                break
-            try:
-                return self._evaluate_on(worker, candidate)
-            except ray.exceptions.RayError as error:
-                self._end(worker)
-                if left.is_set():  # a new worker would be killed right away
-                    break
-                _logger.warning("candidate %s: %s", candidate.id, error)
-        return lost_after(attempts, "the worker's process died")
-
-    def _evaluate_on(self, worker: Any, candidate: Candidate) -> ProxyResult:
-        """Raises what ends the run; RayError when the worker is lost."""
-        try:
-            outcome, said = ray.get(worker.evaluate.remote(candidate))
-        except ray.exceptions.RayTaskError as error:  # its result cannot be pickled
-            outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
-        self._idle.append(worker)
-        for line in said:
-            _logger.warning(line)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        answer: ProxyResult = outcome
-        return answer
-
-    def _take_worker(self) -> Any:
-        """An idle worker, or a new one; there are at most as many threads as workers."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            pass
+    def _new_worker(self) -> Any:
         environment = {
             # It finds the modules that the driver finds, including those next to a script.
             "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
             "OMP_NUM_THREADS": str(self._threads),
         }
-        options = {f"num_{kind}": self._wanted[kind] for kind in ("cpus", "gpus")}
-        actor: Any = ray.remote(Worker).options(**options, runtime_env={"env_vars": environment})
-        worker = actor.remote(self._make, self.policy, self._threads)
-        self._workers.add(worker)
-        return worker
+        actor: Any = ray.remote(Worker).options(
+            num_cpus=self._wanted["cpus"],
+            num_gpus=self._wanted["gpus"],
+            max_restarts=-1,
+            max_task_retries=self.policy.max_retries,
+            runtime_env={"env_vars": environment},
+        )
+        return actor.remote(self._make, self.policy, self._threads)
 
-    def _end(self, worker: Any) -> None:
-        ray.kill(worker)
-        self._workers.discard(worker)
+    def _result(self, future: Future[Answer]) -> ProxyResult:
+        """The worker's result; raises an error that ends the run."""
+        try:
+            outcome, said = future.result()
+        except ray.exceptions.RayTaskError as error:  # its result cannot be pickled
+            outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
+        except ray.exceptions.RayError as error:
+            attempts = 1 + self.policy.max_retries
+            outcome, said = lost_after(attempts, "the worker's process died"), [str(error)]
+        for line in said:
+            _logger.warning(line)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
-    def close(self) -> None:
-        """End the workers, and Ray if it was started here; a second call does nothing."""
-        self._run.close()
-        if ray.is_initialized():
-            for worker in list(self._workers):
-                self._end(worker)
-        if self._ours:
-            ray.shutdown()
-        self._workers, self._idle, self._size, self._ours = set(), [], 0, False
+
+class Worker:
+    """The code in an actor's process: makes the task once, at its first candidate."""
+
+    def __init__(self, make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
+        # Sums in another order differ in the last bits: results on a CPU depend on the number of
+        # threads, so every worker uses as many as the driver would.
+        torch.set_num_threads(threads)
+        self._make, self._policy = make, policy
+
+    @cached_property
+    def _task(self) -> ProxyTask:
+        try:
+            return self._make()
+        except Exception as error:
+            raise ExecutorError(
+                f"a worker could not make its task: {one_line(error)}\n{traceback.format_exc()}"
+            ) from None
+
+    def evaluate(self, candidate: Candidate) -> Answer:
+        said: list[str] = []
+        try:
+            return evaluate(self._task, candidate, self._policy, said.append, _deadline), said
+        except (Exception, SystemExit) as error:  # Ray would wrap it and end the actor
+            return error, said
+
+
+@contextmanager
+def _deadline(seconds: float | None) -> Iterator[None]:
+    """`time_limit`; code that no signal reaches is killed with its process after twice the time."""
+    if seconds is not None:
+        faulthandler.dump_traceback_later(2.0 * seconds, exit=True, file=2)
+    try:
+        with time_limit(seconds):
+            yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

@@ -30,9 +30,6 @@ def connect(address: str | None = None) -> bool:
     # Explicitly "local": by default Ray joins any cluster that runs on this machine.
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's import sets NOTSET or INFO, depending on the version; others are a user's choice.
-    if (log := logging.getLogger("ray")).level in (logging.NOTSET, logging.INFO):
-        log.setLevel(logging.ERROR)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         check_reachable(address)
@@ -40,7 +37,7 @@ def connect(address: str | None = None) -> bool:
             address=address,
             include_dashboard=False,
             log_to_driver=False,
-            configure_logging=False,  # would put a handler on the root logger
+            logging_level=logging.ERROR,
         )
     except Exception as error:  # Ray has many exception types, and few say what to do
         raise ExecutorError(
@@ -51,7 +48,7 @@ def connect(address: str | None = None) -> bool:
         ) from error
     finally:
         # Ray installs its own handler, which would prevent a search from stopping in order.
-        if threading.current_thread() is threading.main_thread() and handler is not None:
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
     return True
 
@@ -66,23 +63,16 @@ def check_reachable(address: str) -> None:
 def fitting(workers: int | None, cpus: float, gpus: float) -> int:
     """The number of workers of this size; None: as many as the live nodes can hold together.
 
-    Raises ExecutorError if they do not fit: Ray would wait forever, silently. ValueError for
-    workers without resources, or a negative number.
+    Raises ExecutorError if they do not fit: Ray would wait forever, silently.
     """
-    if (workers or 0) < 0 or min(cpus, gpus) < 0 or cpus + gpus == 0:
-        raise ValueError(
-            f"expected workers >= 0, and cpus and gpus >= 0 but not both 0; got {workers}, "
-            f"{cpus:g} and {gpus:g}"
-        )
-    wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0}
+    wanted = {name: share for name, share in (("CPU", cpus), ("GPU", gpus)) if share}
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     room = sum(
         # Ray counts in steps of 1/10000: 1 / 0.1 must not come out as 9.
-        min(int(node["Resources"].get(name, 0.0) / share + 1e-6) for name, share in wanted.items())
-        for node in nodes
-        if node["Alive"]
+        min((int(has.get(name, 0) / share + 1e-6) for name, share in wanted.items()), default=0)
+        for has in (node["Resources"] for node in nodes if node["Alive"])
     )
-    if room < (workers or 1):
+    if not 1 <= (workers or 1) <= room:
         raise ExecutorError(
             f"{workers or 1} workers with {cpus:g} CPUs and {gpus:g} GPUs each do not fit: the "
             f"cluster has room for {room}; use fewer or smaller ones"

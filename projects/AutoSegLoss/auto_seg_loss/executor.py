@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, islice
-from pkgutil import resolve_name
-from typing import Any
+from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode
@@ -18,19 +17,18 @@ from auto_seg_loss.data.catalog import Pairs, datasets_root
 from auto_seg_loss.data.splits import FILE_KEYS
 from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_config
 from auto_seg_loss.runtime.errors import ConfigError
-from rl.executors import EXECUTORS, Candidate, Executor, ExecutorError, make_executor
-from rl.executors.attempts import AttemptPolicy
-from rl.proxy import ProxyResult
+from rl.executors import Candidate, Executor, ExecutorError, SerialExecutor, make_executor
+from rl.proxy import ProxyResult, ProxyTask
 
 
 def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
     """The executor that SEARCH.EXECUTOR names; workers start from the weights of ``proxy``."""
-    name, attempts = cfg.SEARCH.EXECUTOR.NAME, attempt_options(cfg)
+    attempts = attempt_options(cfg)
     if cfg.SEARCH.PROXY.STACK > 1:
         return StackedExecutor(proxy, cfg.SEARCH.PROXY.STACK)
-    if name == "serial":
-        return make_executor(name, lambda: proxy, **attempts)
-    return make_executor(name, worker_recipe(cfg, proxy), **attempts, **worker_sizes(cfg))
+    if cfg.SEARCH.EXECUTOR.NAME == "serial":
+        return SerialExecutor(proxy, **attempts)
+    return make_executor("ray", worker_recipe(cfg, proxy), **attempts, **worker_sizes(cfg))
 
 
 class StackedExecutor(Executor):
@@ -60,15 +58,11 @@ class StackedExecutor(Executor):
 
 def check_executor(cfg: CfgNode) -> None:
     """Refuse an executor that cannot run here; ``ValueError`` says why."""
-    node = cfg.SEARCH.EXECUTOR
-    if node.NAME not in EXECUTORS:
-        known = ", ".join(EXECUTORS)
-        raise ConfigError(f"Unknown SEARCH.EXECUTOR.NAME {node.NAME!r}; known: {known}.")
-    try:
-        resolve_name(EXECUTORS[node.NAME])
-    except ImportError as error:
-        raise ConfigError(f"SEARCH.EXECUTOR.NAME {node.NAME!r}: {error}") from None
-    AttemptPolicy(**attempt_options(cfg))
+    node, no_task = cfg.SEARCH.EXECUTOR, cast(ProxyTask, None)
+    try:  # Ray does not start before the first candidate
+        make_executor(node.NAME, lambda: no_task, **attempt_options(cfg))
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"SEARCH.EXECUTOR (NAME {node.NAME!r}): {error}.") from None
     if not (0 <= node.MAX_LOST <= 1 and node.WORKERS >= 0 and node.CPUS >= 0 and node.GPUS > 0):
         raise ConfigError(
             "Expected SEARCH.EXECUTOR.MAX_LOST in [0, 1], WORKERS >= 0, CPUS >= 0 and GPUS > 0, "

@@ -9,9 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
@@ -32,10 +30,9 @@ from scripted_task import (  # noqa: E402
 
 from rl.agents import PPO  # noqa: E402
 from rl.executors import ExecutorError, SerialExecutor  # noqa: E402
-from rl.executors.attempts import AttemptPolicy  # noqa: E402
-from rl.executors.ray import RayExecutor  # noqa: E402
+from rl.executors.ray import RayExecutor, Worker  # noqa: E402
 from rl.executors.ray_cluster import check_reachable, fitting  # noqa: E402
-from rl.executors.worker import Worker  # noqa: E402
+from rl.executors.serial import AttemptPolicy  # noqa: E402
 from rl.journal import Journal  # noqa: E402
 from rl.proxy import ProxyTask  # noqa: E402
 from rl.search import SearchSettings, run_search  # noqa: E402
@@ -124,13 +121,11 @@ def test_results_come_in_order_and_nobody_waits(shared: RayExecutor) -> None:
     assert ends[0] > min(ends[1:])  # the other worker went on meanwhile
 
 
-def test_a_worker_that_is_ended_is_not_used_again(shared: RayExecutor) -> None:
-    results(shared, act.is_fine)
-    worker = shared._idle.pop()  # as while its thread puts it back
-    threads, left = ThreadPoolExecutor(1), Event()
-    threads.submit(lambda: left.wait() and shared._idle.append(worker))
-    shared._leave(threads, left)
-    assert worker not in shared._idle
+def test_a_run_that_is_left_half_way_frees_its_workers(shared: RayExecutor) -> None:
+    left = shared.run(candidates([act.is_fine, act.hangs, act.hangs]))
+    assert next(left) == OK
+    assert results(shared, act.is_fine, act.is_fine) == [OK] * 2
+    assert list(left) == []
 
 
 def test_a_signal_acts_while_workers_work(shared: RayExecutor, shared_task: Scripted) -> None:
@@ -169,16 +164,13 @@ def test_a_wait_for_workers_is_told(
     assert "{'CPU': 1.0, 'GPU': 0.5}: waiting" in caplog.text
 
 
-@pytest.mark.parametrize(("workers", "gpus"), [(5, 0.0), (1, 2.0), (None, 2.0)])
-def test_a_cluster_without_room_is_named(workers: int | None, gpus: float) -> None:
+@pytest.mark.parametrize(
+    ("workers", "cpus", "gpus"),
+    [(5, 1.0, 0.0), (1, 1.0, 2.0), (None, 1.0, 2.0), (-1, 1.0, 0.0), (1, -1.0, 0.0), (1, 0.0, 0.0)],
+)
+def test_workers_that_do_not_fit_are_refused(workers: int | None, cpus: float, gpus: float) -> None:
     with pytest.raises(ExecutorError, match="do not fit"):
-        fitting(workers, 1.0, gpus)
-
-
-@pytest.mark.parametrize(("workers", "cpus"), [(1, 0.0), (1, -1.0), (-1, 1.0)])
-def test_workers_of_no_size_are_refused(workers: int, cpus: float) -> None:
-    with pytest.raises(ValueError, match="expected workers >= 0"):
-        fitting(workers, cpus, 0.0)
+        fitting(workers, cpus, gpus)
 
 
 # What goes wrong. The reasons are those of test_serial.py.
@@ -217,13 +209,16 @@ def test_a_data_error_ends_the_run_at_once(shared: RayExecutor, shared_task: Scr
 
 
 def test_timeouts(cluster: None, tmp_path: Path) -> None:
-    """A worker that takes longer than this to begin is not late, nor is a candidate that waits."""
-    acts = [act.is_slow, act.hangs, act.counts_threads, act.never_returns]
+    """A worker that takes longer than this to begin is not late, nor is a candidate that waits.
+
+    A worker that was ended does not take the next candidate with it.
+    """
+    acts = [act.is_slow, act.hangs, act.never_returns, act.counts_threads]
     task = Scripted(tmp_path)
     with RayExecutor(task, workers=1, max_retries=0, timeout=2.0, threads=2) as executor:
-        slow, stopped, counted, stuck = results(executor, *acts)
+        slow, stopped, stuck, counted = results(executor, *acts)
     assert (slow.status, counted.scores["threads"]) == ("ok", 2.0)
-    assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, its timeout")
+    assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, the timeout")
     assert stuck.reason == "1 attempt failed: the worker's process died"
 
 

@@ -22,8 +22,8 @@ from auto_seg_loss.config import changed, register_names
 from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
-from rl.executors.attempts import one_line
 from rl.executors.base import ExecutorError
+from rl.executors.serial import one_line
 
 T = TypeVar("T")
 Call = tuple[Any, ...]

@@ -30,7 +30,7 @@ from auto_seg_loss.study.record import Result, Trial, changed_settings, reported
 from auto_seg_loss.train_loop import train
 from auto_seg_loss.trainer import Trainer
 from autoseg_core.files import DamagedFileError, read_json, replacing
-from rl.executors.attempts import is_data_error, one_line
+from rl.executors.serial import is_data_error, one_line
 
 CONFIG, BEGUN = "config.yaml", "trained.json"
 """Files next to a cell's checkpoints: its config, for train_net.py, and its trial."""
