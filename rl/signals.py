@@ -6,6 +6,7 @@ the program like any other, through every ``finally`` and ``with``.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -141,6 +142,18 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
     if struck.__traceback__ is not None:
         raise struck
+
+
+@contextmanager
+def hard_time_limit(seconds: float | None) -> Iterator[None]:
+    """`time_limit`; code that no signal reaches is killed with its process after twice the time."""
+    if seconds is not None:
+        faulthandler.dump_traceback_later(2.0 * seconds, exit=True, file=2)
+    try:
+        with time_limit(seconds):
+            yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

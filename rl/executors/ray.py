@@ -9,14 +9,12 @@ handler raises there.
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import cached_property
 from logging import getLogger
 from queue import SimpleQueue
@@ -27,7 +25,7 @@ import torch
 from rl.executors.base import Candidate, Executor, ExecutorError
 from rl.executors.serial import AttemptPolicy, evaluate, lost_after, one_line
 from rl.proxy import ProxyResult, ProxyTask
-from rl.signals import time_limit
+from rl.signals import hard_time_limit
 
 try:
     import ray
@@ -186,18 +184,6 @@ class Worker:
     def evaluate(self, candidate: Candidate) -> Answer:
         said: list[str] = []
         try:
-            return evaluate(self._task, candidate, self._policy, said.append, _deadline), said
+            return evaluate(self._task, candidate, self._policy, said.append, hard_time_limit), said
         except (Exception, SystemExit) as error:  # Ray would wrap it and end the actor
             return error, said
-
-
-@contextmanager
-def _deadline(seconds: float | None) -> Iterator[None]:
-    """`time_limit`; code that no signal reaches is killed with its process after twice the time."""
-    if seconds is not None:
-        faulthandler.dump_traceback_later(2.0 * seconds, exit=True, file=2)
-    try:
-        with time_limit(seconds):
-            yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
