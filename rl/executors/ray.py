@@ -100,16 +100,16 @@ class RayExecutor(Executor):
         self._ours = False
 
     def _results(self, candidates: Sequence[Candidate]) -> Generator[ProxyResult]:
-        sent: deque[tuple[Future[Answer], Any]] = deque()
+        sent: deque[tuple[Candidate, Future[Answer], Any]] = deque()
         try:
             for candidate in candidates:
-                sent.append(self._send(candidate))
-                while sent and sent[0][0].done():
-                    yield self._result(sent.popleft()[0])
-            for future, _ in sent:
-                yield self._result(future)
+                sent.append((candidate, *self._send(candidate)))
+                while sent and sent[0][1].done():
+                    yield self._result(*sent.popleft()[:2])
+            for candidate, future, _ in sent:
+                yield self._result(candidate, future)
         finally:  # evaluations of an abandoned run would keep its workers busy
-            for future, worker in sent:
+            for _, future, worker in sent:
                 if future.cancel():
                     ray.kill(worker)
 
@@ -147,7 +147,7 @@ class RayExecutor(Executor):
         )
         return actor.remote(self._make, self.policy, self._threads)
 
-    def _result(self, future: Future[Answer]) -> ProxyResult:
+    def _result(self, candidate: Candidate, future: Future[Answer]) -> ProxyResult:
         """The worker's result; raises an error that ends the run."""
         try:
             outcome, said = future.result()
@@ -155,7 +155,8 @@ class RayExecutor(Executor):
             outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
         except ray.exceptions.RayError as error:
             attempts = 1 + self.policy.max_retries
-            outcome, said = lost_after(attempts, "the worker's process died"), [str(error)]
+            outcome = lost_after(attempts, "the worker's process died")
+            said = [f"candidate {candidate.id}: {error}"]
         for line in said:
             _logger.warning(line)
         if isinstance(outcome, BaseException):

@@ -30,6 +30,9 @@ def connect(address: str | None = None) -> bool:
     # Explicitly "local": by default Ray joins any cluster that runs on this machine.
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # NOTSET and INFO are what Ray's import leaves there, by version; others are a user's choice.
+    if (log := logging.getLogger("ray")).level in (logging.NOTSET, logging.INFO):
+        log.setLevel(logging.ERROR)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         check_reachable(address)
@@ -37,7 +40,7 @@ def connect(address: str | None = None) -> bool:
             address=address,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            configure_logging=False,  # would put a handler on the root logger
         )
     except Exception as error:  # Ray has many exception types, and few say what to do
         raise ExecutorError(
@@ -48,7 +51,7 @@ def connect(address: str | None = None) -> bool:
         ) from error
     finally:
         # Ray installs its own handler, which would prevent a search from stopping in order.
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGTERM, handler)
     return True
 

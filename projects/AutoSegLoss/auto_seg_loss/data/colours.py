@@ -24,9 +24,10 @@ def refuse_colours(labels: str, looks: Mapping[str, object], void: int) -> None:
         looks: of `file_scan.look_at_labels`, without a palette.
         void: the value of void.
     """
-    if any(isinstance(look, str) and NO_INDICES in look for look in looks.values()):
-        words = palette_to_fill_in([*looks], void)
-        raise LabelError(f"{labels}: labels hold colours, not class indices; {words}")
+    coloured = [path for path, look in looks.items() if NO_INDICES in str(look)]
+    if 4 * len(coloured) >= len(looks):  # fewer are strays among indices
+        words = f"labels such as {coloured[0]} hold colours, not class indices"
+        raise LabelError(f"{labels}: {words}; {palette_to_fill_in([*looks], void)}")
 
 
 def palette_to_fill_in(paths: Sequence[str], void: int) -> str:
@@ -42,6 +43,8 @@ def palette_to_fill_in(paths: Sequence[str], void: int) -> str:
                     "photographs, or have smooth edges; export them again without antialiasing, "
                     "and scale label maps without interpolation"
                 )
+    if not total:
+        return "no INPUT.LABEL_PALETTE can name 16-bit values: write class indices"
     numbers = (number for number in count() if number != void)
     rows, shares = [], []
     for code, pixels in total.most_common():
@@ -59,6 +62,8 @@ def _colours(path: str) -> Counter[int]:
     """Pixels by R << 16 | G << 8 | B; nothing of a file that cannot be read."""
     try:
         with Image.open(path) as picture:
+            if picture.mode.startswith("I"):  # would be clipped
+                return Counter()
             colours = np.asarray(picture.convert("RGB"), np.int32)
     except OSError:
         return Counter()

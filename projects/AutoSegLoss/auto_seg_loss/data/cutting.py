@@ -105,12 +105,17 @@ def _units(dicts: Pairs, groups: str) -> list[list[int]]:
 
 def groups_of(dicts: Pairs, groups: str) -> list[str]:
     """The group of each image: the match of the first parenthesised group of the regular expression
-    in its name without folder, or of the whole expression if it has none.
+    in its name or else, where folders are nested, in its path in the folder of images; or of the
+    whole expression if it has none.
 
     ConfigError: an image whose name does not match, or an invalid regular expression.
     """
     try:
-        found = [re.search(groups, os.path.basename(_file_name(item))) for item in dicts]
+        found = [
+            re.search(groups, os.path.basename(_file_name(item)))
+            or re.search(groups, str(item.get("image_id", "")))
+            for item in dicts
+        ]
     except re.error as error:
         words = f"DATASETS.FOLDER.GROUPS '{groups}' is not a regular expression: {error}"
         raise ConfigError(words) from None

@@ -6,6 +6,7 @@ C: classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,15 @@ def data_sets(cfg: CfgNode) -> list[str]:
 def records_of(names: Iterable[str]) -> Pairs:
     """The records of data sets, one after the other."""
     return [record for name in names for record in DatasetCatalog.get(name)]
+
+
+def image_name(record: dict[str, Any]) -> str:
+    """A name for files and tags of a record: its image's stem, with its folders if they are nested.
+
+    "a__1" for the image id "a/1".
+    """
+    key = str(record.get("image_id", ""))
+    return key.replace("/", "__") if "/" in key else Path(record["file_name"]).stem
 
 
 def ignore_label_of(name: str) -> int:

@@ -64,10 +64,11 @@ class Folder:
                 f"{self._why_unpaired()}; images are {some(sorted(images))}, labels are "
                 f"{some(sorted(labels)) or 'none'}"
             )
-        first = pairs[0]["file_name"], pairs[0]["sem_seg_file_name"]
-        if Path(first[0]).stem != Path(first[1]).stem:
-            words = f"names differ: paired as {first[0]} with {first[1]}"
-            log_first_n(logging.WARNING, words, key="message")
+        for name in sorted(images.keys() & labels.keys()):
+            if labels[name].relative_to(self.places[1]).with_suffix("").as_posix() != name:
+                words = f"names differ: paired as {images[name]} with {labels[name]}"
+                log_first_n(logging.WARNING, words, key="message")
+                break
         if lonely := [path.name for path in unpaired(images, labels)]:
             words = f"{len(lonely)} files without a counterpart are left out: {some(lonely)}"
             log_first_n(logging.WARNING, f"{self.keys.IMAGES}: {words}", key="message")

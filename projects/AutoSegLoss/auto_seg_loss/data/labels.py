@@ -116,7 +116,7 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
             )
         if palette:
             return _look_up(name, np.asarray(picture.convert("RGB")), *table)
-        if picture.mode in COLOUR_MODES:
+        if picture.mode in COLOUR_MODES and not _masked(picture):
             values, *others = np.moveaxis(np.asarray(picture.convert("RGB")), 2, 0)
             if all((other == values).all() for other in others):
                 return values
@@ -128,6 +128,12 @@ def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarr
             )
         values = np.asarray(picture)
         return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _masked(picture: Image.Image) -> bool:
+    """Whether alpha differs between pixels, and so may be the mask itself."""
+    alpha = [picture.getchannel("A").getextrema()] if "A" in picture.getbands() else []
+    return any(low != high for low, high in alpha)
 
 
 @contextmanager

@@ -28,7 +28,8 @@ def labels_by_end(images: Collection[str], labels: Collection[str]) -> dict[str,
         found: dict[str, dict[str, str]] = defaultdict(dict)
         for label in labels:
             heads = [label[:at] for at, sign in enumerate(label) if sign in SIGNS]
-            known = [head for head in heads if head in names]
+            whole = [] if label in images else [label]  # in one folder an image is not its label
+            known = [head for head in heads + whole if head in names]
             if known and not re.search(r"\d", end := label.removeprefix(known[-1])):
                 found[end][label] = names[known[-1]]
         if found:

@@ -27,7 +27,13 @@ def alike_neighbours(parts: Mapping[str, Pairs]) -> str:
     from brightness and tint. At most 60 neighbours are compared, spread over the set.
     """
     part_of = {item["file_name"]: part for part, pairs in parts.items() for item in pairs}
-    paths = sorted(part_of, key=lambda path: (os.path.basename(path), path))
+    # Frames of a film are neighbours by name, in one folder or in folders of the parts; where
+    # each film has a folder, by path.
+    by_name = sorted(part_of, key=lambda path: (os.path.basename(path), path))
+    return _alike(part_of, by_name) or _alike(part_of, sorted(part_of))
+
+
+def _alike(part_of: Mapping[str, str], paths: list[str]) -> str:
     across = [two for two in pairwise(paths) if part_of[two[0]] != part_of[two[1]]]
     if len(across) < ENOUGH:
         return ""

@@ -5,6 +5,7 @@ The key of a file is its path below its folder without suffix: "x" of x.jpg, "ci
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -157,7 +158,10 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 def _below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The files of a folder or, where it has none, of those below it; hidden ones are left out."""
-    for paths in folder.iterdir(), folder.rglob("*"):
+    below = (
+        Path(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names
+    )
+    for paths in folder.iterdir(), below:
         found = [path for path in paths if path.suffix.lower() in suffixes]
         seen = [
             path

@@ -44,11 +44,9 @@ def trained_backbone(cfg: CfgNode) -> Any:
 
 
 def save_backbone(cfg: CfgNode, path: Path) -> None:
-    """Write ``trained_backbone`` as MODEL.WEIGHTS of a whole network with this backbone; a file
-    that exists is kept."""
-    if not path.is_file():
-        state = trained_backbone(cfg).state_dict()
-        save_whole({"model": {f"backbone.{name}": t.cpu() for name, t in state.items()}}, path)
+    """Write ``trained_backbone`` as MODEL.WEIGHTS of a whole network with this backbone."""
+    state = trained_backbone(cfg).state_dict()
+    save_whole({"model": {f"backbone.{name}": t.cpu() for name, t in state.items()}}, path)
 
 
 def features_digest(cfg: CfgNode, names: list[str]) -> str:

@@ -5,7 +5,6 @@ H, W: pixels; C: classes.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from detectron2.utils.events import get_event_storage
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import colours_of
+from auto_seg_loss.data.facts import colours_of, image_name
 from auto_seg_loss.visualize import (
     Image,
     Labels,
@@ -89,7 +88,7 @@ class SamplePictures(DatasetEvaluator):
         predictions = {path: labels for share in shares for path, labels in share.items()}
         for path, item in self._chosen.items():
             if path in predictions:
-                tag = f"samples/{self._name}/{Path(path).stem}"
+                tag = f"samples/{self._name}/{image_name(item)}"
                 put_image(tag, self._draw(item, predictions[path]))
 
     def _draw(self, item: dict[str, Any], prediction: Labels) -> Image:

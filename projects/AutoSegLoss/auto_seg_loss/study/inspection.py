@@ -34,7 +34,7 @@ from torch import Tensor
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import label_rule
+from auto_seg_loss.data.facts import image_name, label_rule
 from auto_seg_loss.data.labels import read_values
 from auto_seg_loss.evaluation import (
     SegmentationScoresEvaluator,
@@ -150,7 +150,7 @@ def has_predictions(cfg: CfgNode, folder: Path) -> bool:
 
 def prediction_file(folder: Path, record: dict[str, Any]) -> Path:
     """The file of a record's prediction, from ``save_predictions``."""
-    return folder / f"{Path(record['file_name']).stem}.png"
+    return folder / f"{image_name(record)}.png"
 
 
 def scored_set(cfg: CfgNode) -> Pairs:

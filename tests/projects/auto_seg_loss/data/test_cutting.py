@@ -53,3 +53,8 @@ def test_three_films_make_three_parts_of_whole_films(seed):
 @pytest.mark.parametrize(("groups", "found"), [(r"(\d+)_", "12"), (r"[a-z]\d", "a1"), ("x?", "")])
 def test_the_group_is_the_first_bracket_or_all(groups, found):
     assert groups_of(pairs("a12_7"), groups) == [found]
+
+
+def test_the_group_may_be_a_folder():
+    nested = {"file_name": "/x/patient9/i/patient1/7.jpg", "image_id": "patient1/7"}
+    assert groups_of([nested], r"patient(\d+)") == ["1"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from detectron2.data import MetadataCatalog
 
-from auto_seg_loss.data.facts import colours_of, ignore_label_of, label_rule
+from auto_seg_loss.data.facts import colours_of, ignore_label_of, image_name, label_rule
 
 
 @pytest.fixture
@@ -34,3 +34,9 @@ def test_the_metadata_of_a_set(make_cfg):
     assert (
         label_rule(make_cfg(), ["camvid_sem_seg_train", "camvid_sem_seg_val"])["num_classes"] == 11
     )
+
+
+def test_names_of_nested_images_differ():
+    records = [{"file_name": f"/x/i/{key}.jpg", "image_id": key} for key in ("a/1", "b/1", "1")]
+    assert [image_name(record) for record in records] == ["a__1", "b__1", "1"]
+    assert image_name({"file_name": "/x/7.jpg", "image_id": 3}) == "7"

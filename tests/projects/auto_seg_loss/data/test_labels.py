@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from auto_seg_loss.data import read_label
-from auto_seg_loss.data.labels import read_values
+from auto_seg_loss.data.labels import LabelError, read_values
 
 INDICES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.uint8)
 
@@ -101,3 +101,13 @@ def test_missing_and_broken_files_are_named(tmp_path):
         (tmp_path / "cut.png").write_bytes(content)
         with pytest.raises(OSError, match=r"cannot read label .*cut\.png"):
             read_label(tmp_path / "cut.png", num_classes=3, ignore_label=255)
+
+
+def test_a_mask_in_alpha_is_no_index_map(tmp_path):
+    alpha = np.array([[0, 255]], np.uint8)
+    levels = np.zeros((1, 2, 3), np.uint8)
+    for values, name in ((alpha, "mask.png"), (np.full_like(alpha, 255), "whole.png")):
+        Image.fromarray(np.dstack([levels, values])).save(tmp_path / name)
+    assert read_values(tmp_path / "whole.png").tolist() == [[0, 0]]
+    with pytest.raises(LabelError, match="mode RGBA"):
+        read_values(tmp_path / "mask.png")

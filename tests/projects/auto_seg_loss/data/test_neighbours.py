@@ -13,14 +13,15 @@ from auto_seg_loss.data.neighbours import alike_neighbours
 def make(tmp_path):
     """``make(films, frames)``: pairs of films whose frames differ little; films differ much."""
 
-    def draw(films, frames):
+    def draw(films, frames, sign="_"):
         rng = np.random.default_rng(0)
         pairs = []
         for film in range(films):
             scene = rng.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
             for frame in range(frames):
                 pixels = np.clip(scene + rng.integers(-20, 20, scene.shape), 0, 255)
-                path = tmp_path / f"{film:03d}_{frame:03d}.png"
+                path = tmp_path / f"{film:03d}{sign}{frame:03d}.png"
+                path.parent.mkdir(exist_ok=True)
                 Image.fromarray(pixels.astype(np.uint8)).save(path)
                 pairs.append({"file_name": str(path)})
         return pairs
@@ -36,11 +37,12 @@ def every_second(i):
     return "test" if i % 2 else "train"
 
 
-def test_frames_of_films_in_two_parts(make):
-    words = alike_neighbours(halves(make(4, 10), every_second))
+@pytest.mark.parametrize("sign", ["_", "/"])  # one folder, or one for each film
+def test_frames_of_films_in_two_parts(make, sign):
+    words = alike_neighbours(halves(make(4, 10, sign), every_second))
     # 4 x 9 of the 39 pairs of neighbours are of one film.
     assert words.startswith("36 of 39 pairs of neighbouring files in different parts look")
-    assert "000_000.png (train) and" in words and "000_001.png (test)" in words
+    assert f"000{sign}000.png (train) and" in words and f"000{sign}001.png (test)" in words
 
 
 @pytest.mark.parametrize(("films", "frames"), [(20, 3), (40, 1)])

@@ -37,6 +37,8 @@ def paired(tmp_path):
         (["p1_0.png", "p1_1.png", "p2_0.png"], ["p1_0_m.png", "p1_1_m.png"], "0 1"),
         (["p1_0_x.png", "p2_0_x.png"], ["p1_0_m.png"], "0"),
         (["a.png", "a_b.png"], ["a_m.png", "a_b_m.png"], "0 1"),
+        (["a_sat.png", "a_b_sat.png"], ["a.png", "a_b.png"], "0 1"),
+        (["p1_s.png", "p1_left_s.png"], ["p1.png", "p1_left.png"], "0 1"),
         (["c/1.png", "d/1.png"], ["c/1.png", "d/1.png"], "0 1"),
         (["c/1_l8.png", "d/1_l8.png"], ["c/1_gt.png", "d/1_gt.png"], "0 1"),
         (["1/x.png", "2/x.png"], ["1/y.png", "2/y.png"], "0 1"),
@@ -82,3 +84,13 @@ def test_an_image_is_not_its_own_label(tmp_path):
     (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png is given as an image and as its own label"):
         make_pair("a", tmp_path / "a.png", tmp_path / "link.png")
+
+
+def test_linked_folders_are_searched(tmp_path):
+    for folder, name in (("real", "7.jpg"), ("labels/city", "7.png")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / name).touch()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "city").symlink_to(tmp_path / "real")
+    images, labels = paired_files(tmp_path / "images", tmp_path / "labels")
+    assert [*images] == [*labels] == ["city/7"]
