@@ -101,7 +101,7 @@ def test_lists_and_images_may_come_from_another_system(voc, run):
 def test_damaged_sources_are_named_and_the_others_are_done(voc, run):
     (voc / SBD / "cls/2008_000005.mat").write_bytes(b"no matlab")
     write_mat(voc / SBD / "cls/2008_000006.mat", np.full((36, 48), 21, dtype=np.uint8))
-    Image.new("RGB", (40, 40)).save(voc / "SegmentationClass/2008_000003.png")
+    Image.new("RGB", (40, 40), "red").save(voc / "SegmentationClass/2008_000003.png")
     done = run()
     assert done.status == 1
     assert "2008_000005.mat: expected a MATLAB file" in done.err

@@ -58,7 +58,7 @@ def test_replayed_evaluations_cost_no_time(tmp_path: Path) -> None:
     _lines(path)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:6]))  # a round, and 1
     resumed, first, second, *_ = _lines(path)
-    assert resumed == "resuming: 4 evaluations are in the journal already"
+    assert resumed == "resuming: 4 evaluations are already in the journal"
     assert first.endswith("time left unknown")
     assert second.endswith("03:00 left")  # 60 s for the 2 new ones, 6 are left
     *_, final = [line for line in _lines(path) if line.startswith("final")]
