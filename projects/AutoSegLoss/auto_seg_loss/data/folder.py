@@ -83,8 +83,8 @@ class Folder:
         if realpath(self.places[0]) == realpath(self.places[1]):
             return "both are one folder, and none of its files is named as another and _mask"
         return (
-            "labels must have the names of their images, or the names and one end, as 7_mask has; "
-            "numbers in what all names begin or end with must be equal"
+            "labels must have the names of their images, folders included, or the names and one "
+            "end, as 7_mask has; numbers in what all names begin or end with must be equal"
         )
 
     def part(self, name: str) -> Pairs:

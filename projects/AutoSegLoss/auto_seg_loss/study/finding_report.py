@@ -17,7 +17,7 @@ from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_configs import CONFIGS, PASSES
 from auto_seg_loss.study.finding_data import few_images
-from auto_seg_loss.study.finding_verdict import Found, at_an_end, verdict
+from auto_seg_loss.study.finding_verdict import Found, at_an_end, not_learned, verdict
 from auto_seg_loss.study.inspection import gallery
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
@@ -63,7 +63,8 @@ def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) ->
 
 {verdict(comparison, found)}{few_images(comparison.cfg)}
 
-{score_table(comparison, found.losses, found.metric, found.beside)}
+{score_table(comparison, found.losses, found.metric, found.beside)}\
+{not_learned(comparison, found)}
 
 Mean and standard deviation over {comparison.seeds} seeds, in percent, on the test part, on which
 nothing was chosen; differences with 95 % intervals, paired by seed; "better" and "worse" hold for
@@ -111,12 +112,17 @@ def commands(comparison: Comparison, found: Found) -> str:
         "The same with cross entropy": _command(
             "train_net.py", train, *plain, "OUTPUT_DIR", str(folder / "train-cross-entropy")
         ),
-        "The search again": _command("search_net.py", folder / "search.yaml"),
-        "The comparison, for other losses, metrics or seeds": _command(
-            "compare_losses.py", folder / "find.yaml", *again, *more
+        "The search again": _one_thread(_command("search_net.py", folder / "search.yaml")),
+        "The comparison, for other losses, metrics or seeds": _one_thread(
+            _command("compare_losses.py", folder / "find.yaml", *again, *more)
         ),
     }
     return "\n".join(f"{what}:\n\n    {command}\n" for what, command in said.items())
+
+
+def _one_thread(command: str) -> str:
+    """With the threads of find_loss.py: on a busy machine, several wait for each other."""
+    return f"OMP_NUM_THREADS=1 {command}"
 
 
 def _command(script: str, config: Path, *options: str) -> str:

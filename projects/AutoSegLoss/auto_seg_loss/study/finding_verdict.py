@@ -76,10 +76,36 @@ def _mean(comparison: Comparison, loss: str, metric: str) -> float:
 def at_an_end(comparison: Comparison, found: Found) -> str:
     """A paragraph that names the losses whose best rate is at an end of the grid; else ""."""
     ends = {min(comparison.rates), max(comparison.rates)}
-    named = [loss for loss in found.tried if comparison.rate(loss, found.metric) in ends]
+    named = [
+        loss
+        for loss in found.tried
+        if comparison.rate(loss, found.metric) in ends and not _flat(comparison, loss, found.metric)
+    ]
     if not named:
         return ""
     return (
         f"\n\nThe best rate of {', '.join(named)} is at an end of the grid: a rate beyond it may "
         "be better still."
+    )
+
+
+def _flat(comparison: Comparison, loss: str, metric: str) -> bool:
+    """Whether the hold-out scores at all rates are equal, so that none is best."""
+    scores = [comparison.at_rate(loss, rate, metric) for rate in comparison.rates]
+    return len({score for some in scores for score in some}) == 1
+
+
+def not_learned(comparison: Comparison, found: Found) -> str:
+    """A paragraph that counts the trainings with a score of 0 on the test; else ""."""
+    scores = {loss: [*comparison.scores(loss, found.metric).values()] for loss in found.losses}
+    named = [
+        f"{loss} in {made.count(0.0)} of {len(made)} seeds"
+        for loss, made in scores.items()
+        if 0.0 in made
+    ]
+    if not named:
+        return ""
+    return (
+        f"\n\nTrainings that score 0, which have not learned: {', '.join(named)}. With more "
+        "--minutes trainings are longer."
     )

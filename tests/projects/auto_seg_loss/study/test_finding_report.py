@@ -9,7 +9,7 @@ import pytest
 
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_report import report
-from auto_seg_loss.study.finding_verdict import Found, at_an_end, verdict
+from auto_seg_loss.study.finding_verdict import Found, at_an_end, not_learned, verdict
 from auto_seg_loss.study.record import Trial
 
 HOLDOUT, TEST = "shapes_sem_seg_val", "shapes_sem_seg_test"
@@ -72,9 +72,9 @@ def test_tables_show_all_losses_and_miou(compared):
     assert [cell.strip() for cell in dice.split("|")[2:-1]] == ["40.0", "50.0", "40.0", "12.3"]
 
 
-@pytest.mark.parametrize(("best", "noted"), [(0.3, True), (1.0, False), (3.0, True)])
+@pytest.mark.parametrize(("best", "noted"), [(0.3, True), (1.0, False), (3.0, True), (None, False)])
 def test_a_best_rate_at_an_end_of_the_grid_is_noted(compared, best, noted):
-    made = compared({"a": (1, 2, 3), FOUND: (1, 2, 3)}, best)
+    made = compared({"a": (1, 2, 3), FOUND: (1, 2, 3)} if best else {"a": (), FOUND: ()}, best)
     note = at_an_end(made, found("a"))
     assert note.startswith(f"\n\nThe best rate of a, {FOUND} is at an end") if noted else not note
 
@@ -84,8 +84,16 @@ def test_the_lines_of_the_report_run_as_printed(compared):
     text = report(made, found("cross_entropy"))
     _, code, rest = text.split("```")
     exec(code.removeprefix("python"), {})
-    commands = [shlex.split(line) for line in rest.splitlines() if line.startswith("    ")]
+    lines = [line.strip() for line in rest.splitlines() if line.startswith("    ")]
+    commands = [shlex.split(line.removeprefix("OMP_NUM_THREADS=1 ")) for line in lines]
     assert [Path(one[1]).name for one in commands] == [
         *("train_net.py", "train_net.py", "search_net.py", "compare_losses.py")
     ]
     assert all(Path(one[1]).is_file() for one in commands)
+
+
+def test_trainings_that_have_not_learned_are_counted(compared):
+    made = compared({"a": (1, 2, 3), "b": (0, 2, 0), FOUND: (4, 0, 4)})
+    counted = f"not learned: b in 2 of 3 seeds, {FOUND} in 1 of 3 seeds."
+    assert counted in not_learned(made, found("a", "b"))
+    assert not not_learned(compared({"a": (1, 2, 3), FOUND: (4, 1, 4)}), found("a"))
