@@ -3,7 +3,7 @@
 N: images; C: classes; H, W: pixels; h, w: of logits yet to be upsampled; K: points of a curve.
 Without a GPU the kernels run in Triton's interpreter. It must be chosen before Triton is imported,
 and no other test shall be affected: so it runs in a process of its own, which the tests ask. The
-interpreter checks no types; that the kernels compile is shown for GPUs that need not be there.
+interpreter checks no types: see test_triton_compile.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -302,62 +301,3 @@ def test_labels_outside_the_classes_are_noticed(interpreter: ProcessPoolExecutor
     given = (kernels.region_sums, batch.logits, batch.target, tables, samples.VOID, False)
     with pytest.raises(RuntimeError, match="label lies outside the classes"):
         interpreter.submit(*given).result()
-
-
-def _compiled(
-    kernel: Any,
-    dtype: str,
-    label: str,
-    classes: int,
-    upsampled: bool = False,
-    sigmoid: bool = False,
-) -> bytes:
-    """Machine code for compute capability 9.0, of logits whose rows follow each other."""
-    triton = pytest.importorskip("triton")
-    gpu = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
-    tiling, strides = triton_launch._TILINGS[classes], ("i32", "i32", "i32", "i32")
-    problem: Any = triton_launch.Problem(
-        logits=triton_launch.Map(f"*{dtype}", strides),  # type: ignore[arg-type]
-        target=triton_launch.Map(f"*{label}", strides),  # type: ignore[arg-type]
-        tables=("*fp32", "*fp32"),  # type: ignore[arg-type]
-        places=("*i32", "*fp32") * 2 if upsampled else "constexpr",  # type: ignore[arg-type]
-        shape=("i32",) * 5,  # type: ignore[arg-type]
-        ignore="i32",  # type: ignore[arg-type]
-        rectangles="i32",  # type: ignore[arg-type]
-        programs="i32",  # type: ignore[arg-type]
-    )
-    types: dict[str, Any] = {
-        "problem": problem,
-        "out": triton_launch.Map("*fp32" if upsampled else f"*{dtype}", strides),  # type: ignore[arg-type]
-        **dict.fromkeys(("partial", "upstream"), "*fp32"),
-    }
-    constants: dict[Any, Any] = {
-        **{"SIGMOID": sigmoid, "PIECES": 2, "BLOCK_C": classes, "BLOCK_P": tiling.pixels}
-    }
-    signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
-    if not upsampled:
-        constants[0, triton_launch.Problem._fields.index("places")] = None
-    source = triton.compiler.ASTSource(kernel, signature, constants)
-    code = triton.compile(source, target=gpu, options={"num_warps": tiling.warps})
-    return bytes(code.asm["cubin"])
-
-
-@pytest.mark.parametrize(
-    ("name", "build"),
-    [
-        ("sums_kernel", partial(_compiled, dtype="fp16", label="i32", classes=2, upsampled=True)),
-        (
-            "gradient_kernel",
-            partial(_compiled, dtype="bf16", label="i16", classes=32, upsampled=True, sigmoid=True),
-        ),
-    ],
-)
-def test_compiles_for_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, name: str, build: Callable[[Any], bytes]
-) -> None:
-    """To machine code of an H100, which need not be there: types and registers fit."""
-    pytest.importorskip("triton")
-    from autoseg_core.native import triton_kernels
-
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    assert build(getattr(triton_kernels, name))

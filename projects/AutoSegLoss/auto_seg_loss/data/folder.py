@@ -56,7 +56,8 @@ class Folder:
 
     def all_pairs(self) -> Pairs:
         """All images with a label, sorted by stem; a warning counts files without counterpart."""
-        images, labels = paired_files(*self.places)
+        places = self.places
+        images, labels = paired_files(*places)
         pairs = [make_pair(s, images[s], labels[s]) for s in sorted(images) if s in labels]
         if not pairs:
             raise FileNotFoundError(
@@ -64,11 +65,10 @@ class Folder:
                 f"{self._why_unpaired()}; images are {some(sorted(images))}, labels are "
                 f"{some(sorted(labels)) or 'none'}"
             )
-        for name in sorted(images.keys() & labels.keys()):
-            if labels[name].relative_to(self.places[1]).with_suffix("").as_posix() != name:
-                words = f"names differ: paired as {images[name]} with {labels[name]}"
-                log_first_n(logging.WARNING, words, key="message")
-                break
+        keys = {key: path.relative_to(places[1]).with_suffix("") for key, path in labels.items()}
+        if other := [key for key in sorted(images) if keys.get(key, Path(key)) != Path(key)]:
+            words = f"names differ: paired as {images[other[0]]} with {labels[other[0]]}"
+            log_first_n(logging.WARNING, words, key="message")
         if lonely := [path.name for path in unpaired(images, labels)]:
             words = f"{len(lonely)} files without a counterpart are left out: {some(lonely)}"
             log_first_n(logging.WARNING, f"{self.keys.IMAGES}: {words}", key="message")
