@@ -30,7 +30,8 @@ from benchmarks.steps import (
     UPSAMPLED,
     UPSAMPLED_RIVAL,
 )
-from benchmarks.timing import available_cores, header, markdown_table
+from benchmarks.timing import header, markdown_table
+from rl.executors.processes import available_cores
 
 HEADLINE = "2x21x512x512"
 SHAPES = (HEADLINE, "2x19x512x1024", "1x150x512x512", "16x21x128x128", "8x2x512x512")

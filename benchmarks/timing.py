@@ -7,7 +7,6 @@ them, and the median of the rounds is kept.
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 import time
@@ -17,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from rl.executors.processes import available_cores
 
 
 def median_seconds(
@@ -66,13 +67,6 @@ def header(packages: Sequence[str] = ()) -> str:
         except metadata.PackageNotFoundError:
             continue
     return f"Measured {'; '.join(parts)}."
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _seconds(call: Callable[[], object]) -> float:

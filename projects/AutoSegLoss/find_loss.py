@@ -15,13 +15,13 @@ from __future__ import annotations
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 
 import argparse
-import os
 from pathlib import Path
 
 from auto_seg_loss.runtime.scripts import at_least, explain_user_errors, say_how_to_go_on
 from auto_seg_loss.study.finding import find_loss
 from auto_seg_loss.study.finding_configs import Wish
 from autoseg_core.files import user_path
+from rl.executors.processes import available_cores
 
 
 def main() -> None:
@@ -66,12 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--void", type=int, default=255, help="label of void pixels (default: %(default)s)")
     add("--groups", default="", metavar="REGEX", help="matches the film or patient in a file name")
-    cores = len(os.sched_getaffinity(0))
-    text = (
-        "processes that train baselines and finalists (default: %(default)s, one per core); "
-        "the search between them is one process, unless SEARCH.EXECUTOR.NAME is ray"
-    )
-    add("--workers", type=at_least(1), default=cores, help=text)
+    text = "processes that train (default: %(default)s, one per core)"
+    add("--workers", type=at_least(1), default=available_cores(), help=text)
     add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the config")
     return parser
 

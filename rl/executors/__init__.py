@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rl.executors.base import Candidate, Executor, ExecutorError
+from rl.executors.processes import ProcessExecutor
 from rl.executors.serial import SerialExecutor
 from rl.proxy import ProxyTask
 
@@ -13,6 +14,7 @@ __all__ = [
     "Candidate",
     "Executor",
     "ExecutorError",
+    "ProcessExecutor",
     "SerialExecutor",
     "make_executor",
 ]
@@ -22,10 +24,10 @@ def make_executor(name: str, make: Callable[[], ProxyTask], **options: Any) -> E
     """The executor of that name for the task made by ``make()``.
 
     Args:
-        name: "serial" or "ray".
-        make: called without arguments; `serial` calls it immediately, `ray` in each worker, so
-            for `ray` it must be picklable.
-        options: keywords of its class; both take ``max_retries`` and ``timeout``.
+        name: "serial", "processes" or "ray".
+        make: called without arguments; `serial` calls it immediately, the others in each worker,
+            so for them it must be picklable.
+        options: keywords of its class; all take ``max_retries`` and ``timeout``.
 
     Raises:
         ValueError, TypeError: unknown name, unknown option, wrong value.
@@ -33,8 +35,10 @@ def make_executor(name: str, make: Callable[[], ProxyTask], **options: Any) -> E
     """
     if name == "serial":
         return SerialExecutor(make(), **options)
+    if name == "processes":
+        return ProcessExecutor(make, **options)
     if name == "ray":
         from rl.executors.ray import RayExecutor
 
         return RayExecutor(make, **options)
-    raise ValueError(f"unknown executor {name!r}; known: serial, ray")
+    raise ValueError(f"unknown executor {name!r}; known: serial, processes, ray")

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
-from functools import cached_property
 from logging import getLogger
 from queue import SimpleQueue
 from typing import Any
 
 import torch
 
-from rl.executors.base import Candidate, Executor, ExecutorError
-from rl.executors.serial import AttemptPolicy, evaluate, lost_after, one_line
+from rl.executors.base import Candidate, Executor
+from rl.executors.serial import AttemptPolicy, lost_after, one_line
+from rl.executors.worker import Answer, Worker
 from rl.proxy import ProxyResult, ProxyTask
 from rl.signals import hard_time_limit
 
@@ -37,9 +36,6 @@ except ImportError as error:
 from rl.executors.ray_cluster import connect, fitting
 
 _logger = getLogger(__name__)
-
-Answer = tuple[ProxyResult | BaseException, list[str]]
-"""Of a worker: the result, or the error that ends the run; and log messages."""
 
 
 class RayExecutor(Executor):
@@ -145,7 +141,7 @@ class RayExecutor(Executor):
             max_task_retries=self.policy.max_retries,
             runtime_env={"env_vars": environment},
         )
-        return actor.remote(self._make, self.policy, self._threads)
+        return actor.remote(self._make, self.policy, self._threads, hard_time_limit)
 
     def _result(self, candidate: Candidate, future: Future[Answer]) -> ProxyResult:
         """The worker's result; raises an error that ends the run."""
@@ -162,29 +158,3 @@ class RayExecutor(Executor):
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
-
-
-class Worker:
-    """The code in an actor's process: makes the task once, at its first candidate."""
-
-    def __init__(self, make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
-        # Sums in another order differ in the last bits: results on a CPU depend on the number of
-        # threads, so every worker uses as many as the driver would.
-        torch.set_num_threads(threads)
-        self._make, self._policy = make, policy
-
-    @cached_property
-    def _task(self) -> ProxyTask:
-        try:
-            return self._make()
-        except Exception as error:
-            raise ExecutorError(
-                f"a worker could not make its task: {one_line(error)}\n{traceback.format_exc()}"
-            ) from None
-
-    def evaluate(self, candidate: Candidate) -> Answer:
-        said: list[str] = []
-        try:
-            return evaluate(self._task, candidate, self._policy, said.append, hard_time_limit), said
-        except (Exception, SystemExit) as error:  # Ray would wrap it and end the actor
-            return error, said

@@ -1,4 +1,4 @@
-"""Executors of a search's candidates: this process, stacks of candidates, or Ray workers."""
+"""Executors of a search's candidates: this process, stacks of candidates, or workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from auto_seg_loss.data.catalog import Pairs, datasets_root
 from auto_seg_loss.data.splits import FILE_KEYS
 from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_config
 from auto_seg_loss.runtime.errors import ConfigError
-from rl.executors import Candidate, Executor, ExecutorError, SerialExecutor, make_executor
+from rl.executors import (
+    Candidate,
+    Executor,
+    ExecutorError,
+    SerialExecutor,
+    make_executor,
+)
 from rl.proxy import ProxyResult, ProxyTask
 
 
@@ -26,9 +32,13 @@ def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
     attempts = attempt_options(cfg)
     if cfg.SEARCH.PROXY.STACK > 1:
         return StackedExecutor(proxy, cfg.SEARCH.PROXY.STACK)
-    if cfg.SEARCH.EXECUTOR.NAME == "serial":
+    name = cfg.SEARCH.EXECUTOR.NAME
+    if name == "serial":
         return SerialExecutor(proxy, **attempts)
-    return make_executor("ray", worker_recipe(cfg, proxy), **attempts, **worker_sizes(cfg))
+    sizes = worker_sizes(cfg)
+    if name == "processes":
+        sizes = {"workers": sizes["workers"]}
+    return make_executor(name, worker_recipe(cfg, proxy), **attempts, **sizes)
 
 
 class StackedExecutor(Executor):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 ray = pytest.importorskip("ray")
 
@@ -30,11 +29,9 @@ from scripted_task import (  # noqa: E402
 
 from rl.agents import PPO  # noqa: E402
 from rl.executors import ExecutorError, SerialExecutor  # noqa: E402
-from rl.executors.ray import RayExecutor, Worker  # noqa: E402
+from rl.executors.ray import RayExecutor  # noqa: E402
 from rl.executors.ray_cluster import check_reachable, fitting  # noqa: E402
-from rl.executors.serial import AttemptPolicy  # noqa: E402
 from rl.journal import Journal  # noqa: E402
-from rl.proxy import ProxyTask  # noqa: E402
 from rl.search import SearchSettings, run_search  # noqa: E402
 from rl.signals import Interrupted, interruptible  # noqa: E402
 
@@ -220,16 +217,6 @@ def test_timeouts(cluster: None, tmp_path: Path) -> None:
     assert (slow.status, counted.scores["threads"]) == ("ok", 2.0)
     assert (stopped.status, stopped.reason) == ("lost", "stopped after 2 s, the timeout")
     assert stuck.reason == "1 attempt failed: the worker's process died"
-
-
-def test_a_worker_that_cannot_make_its_task() -> None:
-    def impossible() -> ProxyTask:
-        raise FileNotFoundError("there is no data set")
-
-    worker = Worker(impossible, AttemptPolicy(), torch.get_num_threads())
-    error, _ = worker.evaluate(*candidates([act.is_fine]))
-    assert isinstance(error, ExecutorError)
-    assert "could not make its task: FileNotFoundError: there is no data set" in str(error)
 
 
 def test_an_address_where_nobody_listens() -> None:

@@ -155,5 +155,5 @@ def test_serial_by_name_makes_the_task_here() -> None:
         assert isinstance(executor, SerialExecutor)
         assert (executor.policy.max_retries, executor.policy.timeout) == (1, 5.0)
         assert _results(executor, 0.1) == [ProxyResult(0.5)]
-    with pytest.raises(ValueError, match=r"'dask'; known: serial, ray"):
+    with pytest.raises(ValueError, match=r"'dask'; known: serial, processes, ray"):
         make_executor("dask", _Recorder)

@@ -11,7 +11,6 @@ V: 2, the image and its mirror; K: channels of a feature; h, w: its pixels; H, W
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
@@ -35,6 +34,7 @@ from auto_seg_loss.features.backbone import features_digest, image_digest, train
 from auto_seg_loss.features.geometry import Window, whole_size, window_of
 from auto_seg_loss.features.network import feature_shapes
 from autoseg_core.files import replacing
+from rl.executors.processes import available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -185,8 +185,7 @@ def worker_count(files: int, on_cpu: bool) -> int:
 
     0, for none, where there would be only one.
     """
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    cores = available_cores()
     limit = cores if on_cpu else GPU_READERS
     count = min(cores // comm.get_local_size(), files // 8, limit)
     return count if count > 1 else 0

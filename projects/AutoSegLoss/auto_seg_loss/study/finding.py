@@ -156,7 +156,8 @@ def _fitting(
     rest, most = max(0.0, 60 * wish.minutes - spent), cfg.SOLVER.MAX_ITER
     chosen = (len(BASELINES) + surrogates + 1) * len(RATES)
     trials = chosen + (FINALISTS + surrogates) * Comparison.seeds
-    node = changed(cfg, _unless_given(wish, {"SEARCH.SELECTION.RESEEDS": RESEEDS})).SEARCH
+    values = {"SEARCH.SELECTION.RESEEDS": RESEEDS, **_executor(cfg, wish)}
+    node = changed(cfg, _unless_given(wish, values)).SEARCH
     final = (node.SELECTION.TOP_K + 2) * node.SELECTION.RESEEDS
     searching = 1 if node.EXECUTOR.NAME == "serial" else wish.workers
     # Of an iteration of all trainings:
@@ -184,6 +185,7 @@ def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int
         "SEARCH.ROUNDS": ROUNDS,
         "SEARCH.MINUTES": minutes,
         "SEARCH.SELECTION.RESEEDS": RESEEDS,
+        **_executor(cfg, wish),
     }
     values = {**_unless_given(wish, values), "SOLVER.BASE_LR": rate}
     write_yaml(wish.output / "search.yaml", search_config(wish.output, values))
@@ -193,6 +195,14 @@ def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int
         with open_journal(own, resume=path.with_name("journal.jsonl").is_file()) as journal:
             search(own, journal)
     return str(path)
+
+
+def _executor(cfg: CfgNode, wish: Wish) -> dict[str, Any]:
+    """Keys that search in as many processes as train; none for stacks or on a GPU, which one
+    process keeps busy."""
+    if wish.workers == 1 or cfg.SEARCH.PROXY.STACK > 1 or cfg.MODEL.DEVICE != "cpu":
+        return {}
+    return {"SEARCH.EXECUTOR.NAME": "processes", "SEARCH.EXECUTOR.WORKERS": wish.workers}
 
 
 def _unless_given(wish: Wish, values: dict[str, Any]) -> dict[str, Any]:
