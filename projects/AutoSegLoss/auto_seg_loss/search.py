@@ -26,6 +26,7 @@ from auto_seg_loss.search_setup import (
     candidate_spec,
     check_problem,
     loss_name,
+    network_name,
     reward_objective,
     warn_of_inverse,
     without,
@@ -157,7 +158,7 @@ def found_spec(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSp
     """The chosen theta as a spec, scaled as in the search, with its provenance."""
     provenance = Provenance(
         dataset=cfg.DATASETS.TRAIN[0],
-        network=f"{cfg.MODEL.SEM_SEG_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}",
+        network=network_name(cfg),
         lr=cfg.SOLVER.BASE_LR,
         batch=cfg.SOLVER.IMS_PER_BATCH,
         iterations=cfg.SEARCH.PROXY.MAX_ITER,

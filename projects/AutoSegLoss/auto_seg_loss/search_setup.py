@@ -85,6 +85,14 @@ def loss_name(cfg: CfgNode) -> str:
     return cfg.SEARCH.NAME or "-".join([*parts, cfg.SEARCH.SURFACE])
 
 
+def network_name(cfg: CfgNode) -> str:
+    """The network of a found loss's provenance."""
+    timm = cfg.MODEL.BACKBONE.NAME == "build_timm_backbone"
+    backbone = cfg.MODEL.TIMM.NAME if timm else cfg.MODEL.BACKBONE.NAME
+    frozen = "frozen features of " * (cfg.MODEL.META_ARCHITECTURE == "FrozenFeatures")
+    return f"{cfg.MODEL.SEM_SEG_HEAD.NAME} on {frozen}{backbone}"
+
+
 def build_sets(cfg: CfgNode) -> tuple[Pairs, Pairs]:
     """Images to train proxies on and to score them on, both disjoint from DATASETS.TEST."""
     train_dicts = records_of(cfg.DATASETS.TRAIN)

@@ -20,7 +20,7 @@ from auto_seg_loss.search import (
     pin_start,
     search,
 )
-from auto_seg_loss.search_setup import build_space
+from auto_seg_loss.search_setup import build_space, network_name
 from autoseg_core import LossSpec
 from rl.agents import agent_class
 from rl.estimates import Finalist
@@ -168,7 +168,10 @@ def test_the_found_spec_says_where_it_comes_from(shapes, make_cfg):
     origin = spec.provenance
     assert (origin.dataset, origin.seed, origin.reward) == (TRAIN, 1, 0.625)
     assert (origin.batch, origin.iterations, origin.lr) == (4, 17, cfg.SOLVER.BASE_LR)
-    assert "AnyLossDeepLabV3PlusHead" in origin.network
+    assert origin.network == "AnyLossDeepLabV3PlusHead on build_small_resnet_backbone"
+    timm = ("MODEL.BACKBONE.NAME", "build_timm_backbone", "MODEL.TIMM.NAME", "resnet18")
+    cfg = make_cfg("MODEL.META_ARCHITECTURE", "FrozenFeatures", *timm)
+    assert network_name(cfg) == "AnyLossDeepLabV3PlusHead on frozen features of resnet18"
 
 
 # --- the start of the proxies ---
