@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from logging import getLogger
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
 import torch
@@ -77,8 +78,7 @@ class ProcessExecutor(Executor):
         pool = self._pool
         if pool is None:
             self._others = multiprocessing.active_children()
-            context = multiprocessing.get_context("forkserver")
-            pool = ProcessPoolExecutor(self._workers, context, _begin, self._recipe)
+            pool = ProcessPoolExecutor(self._workers, forkserver(__name__), _begin, self._recipe)
             self._pool = pool  # its processes start one by one, with the first candidates
         sent: list[Future[Answer]] = []
         try:
@@ -103,6 +103,14 @@ class ProcessExecutor(Executor):
         for process in multiprocessing.active_children():
             if process not in self._others:
                 process.kill()
+
+
+def forkserver(module: str) -> ForkServerContext:
+    """For pools of processes: the first one in this process also imports the module, once for all
+    its workers, which would take seconds each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
 
 
 def available_cores() -> int:

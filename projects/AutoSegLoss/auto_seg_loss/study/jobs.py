@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
@@ -23,6 +22,7 @@ from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
 from rl.executors.base import ExecutorError
+from rl.executors.processes import forkserver
 from rl.executors.serial import one_line
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iter
 
 @contextmanager
 def _in_processes(workers: int) -> Iterator[Submit]:
-    context = multiprocessing.get_context("forkserver")
+    context = forkserver(__name__)
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
         try:
             yield lambda *job: pool.submit(_elsewhere, *job)
