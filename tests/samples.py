@@ -5,6 +5,7 @@ N: images; C: classes; H, W: pixels. Every function draws from the generator it 
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,10 @@ COUNTED = [
     ("BoundaryIoU(diagonal=0.05,border=0)", "linear"),
 ]
 # Control points at the walls of the search space, and beyond.
-EXTREME = {
+EXTREME: dict[str, list[tuple[float, float]]] = {
     "vertical at 0": [(0, 0), (0, 1), (1, 1)],
     "vertical at 1": [(0, 0), (1, 0), (1, 1)],
+    "vertical at both": [(0, 0), (0, 0.6), (0.5, 0.7), (1, 0.8), (1, 1)],
     "no width at 0": [(0, 0), (0, 0.3), (0, 0.5), (0.5, 0.6), (1, 1)],
     "no width at 1": [(0, 0), (0.3, 0.3), (1, 0.5), (1, 0.6), (1, 1)],
     "jump": [(0, 0), (0.2, 0.1), (0.4, 0.3), (0.4, 0.5), (0.4, 0.7), (0.8, 0.9), (1, 1)],
@@ -49,6 +51,10 @@ EXTREME = {
     "free ends, falling": [(0, 0.2), (0.3, 0.9), (0.4, 0.5), (0.9, 0.1), (1, 0.7)],
 }
 TERMS = [(metric, surface) for metric in PAPER_METRICS for surface in SURFACES]
+
+
+# Every surrogate, with one of the surfaces.
+EACH = list(zip(SURROGATES, cycle(SURFACES), strict=False))
 
 
 def label_maps(
@@ -68,6 +74,16 @@ def with_void(
     """The labels with about a fifth of their pixels void, in patches and alone."""
     patches = label_maps(rng, 5, (labels.shape[0], *labels.shape[1:])) == 0
     return np.where(patches, value, labels)
+
+
+def images(
+    seed: int, classes: int = 5, present: int = 4, shape: tuple[int, int, int] = (2, 14, 18)
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """A prediction of all classes, and a target of the first ``present`` with void; (N, H, W)."""
+    rng = np.random.default_rng(seed)
+    target = label_maps(rng, present, shape)
+    prediction = np.where(rng.random(shape) < 0.7, target, label_maps(rng, classes, shape))
+    return prediction, with_void(rng, target)
 
 
 def batch(seed: int, classes: int = 5, present: int = 4) -> tuple[Tensor, Tensor]:
@@ -98,13 +114,27 @@ def term_at(space: SearchSpace, theta: Any, **settings: Any) -> LossTerm:
     return term
 
 
+def extreme_term(metric: str, surface: str, name: str) -> LossTerm:
+    """A term with one of the ``EXTREME`` curves in place of each of its own."""
+    usual, curve = term(metric), tuple(EXTREME[name])
+    return LossTerm(
+        metric=usual.metric,
+        surrogate=usual.surrogate,
+        surface=surface,
+        pieces=(len(curve) - 1) // (2 if surface == "bezier" else 1),
+        control_points=(curve,) * len(usual.curves),
+        truth_table=False,
+        monotone=False,
+    )
+
+
 def scored(surrogate: str) -> str:
     """The metric of a surrogate."""
     return Target.named(surrogate).metric
 
 
-def loss_of(*terms: LossTerm, ignore_index: int = VOID) -> AutoSegLoss:
-    return AutoSegLoss(LossSpec(name="sample", terms=terms), ignore_index)
+def loss_of(*terms: LossTerm, **options: Any) -> AutoSegLoss:
+    return AutoSegLoss(LossSpec(name="sample", terms=terms), **options)
 
 
 def value_and_gradient(loss: AutoSegLoss, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

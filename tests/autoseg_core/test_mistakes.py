@@ -46,35 +46,26 @@ def refuses(call: Call, kind: type[Exception], key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key"),
+    ("read", "text", "key"),
     [
-        ("IoU2", "mIoU, FWIoU, mAcc"),
-        ("mIoU+BIoU", "expected a name"),
-        ("Fbeta(2)", "Fbeta(beta=2)"),
-        ("iou", "Without parameters: mIoU"),
-        ("Fbeta(beta=2,beta=2)", "twice"),
-        ("Fbeta(beta=1e999)", "beta must lie in"),
-        ("IoU(classes=3)", "classes must be a list"),
-        ("wIoU(weights=[0,0])", "weights"),
-        ("BoundaryIoU(radius=1,diagonal=0.1)", "not both"),
+        (get_metric, "IoU2", "mIoU, FWIoU, mAcc"),
+        (get_metric, "mIoU+BIoU", "expected a name"),
+        (get_metric, "Fbeta(2)", "Fbeta(beta=2)"),
+        (get_metric, "iou", "Without parameters: mIoU"),
+        (get_metric, "Fbeta(beta=2,beta=2)", "twice"),
+        (get_metric, "Fbeta(beta=1e999)", "beta must lie in"),
+        (get_metric, "IoU(classes=3)", "classes must be a list"),
+        (get_metric, "wIoU(weights=[0,0])", "weights"),
+        (get_metric, "BoundaryIoU(radius=1,diagonal=0.1)", "not both"),
+        (Objective.parse, "", "''"),
+        (Objective.parse, "3", "expected a metric, got 3"),
+        (Objective.parse, "mIoU*BF1+mAcc", "mixes sums and products"),
+        (Objective.parse, "Fbeta(beta=2)*Fbeta(beta=2.0)", "twice"),
+        (Objective.parse, "Foo+mIoU", "Unknown metric 'Foo'"),
     ],
 )
-def test_names_of_metrics(name: str, key: str) -> None:
-    refuses(partial(get_metric, name), ValueError, key)
-
-
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("", "''"),
-        ("3", "expected a metric, got 3"),
-        ("mIoU*BF1+mAcc", "mixes sums and products"),
-        ("Fbeta(beta=2)*Fbeta(beta=2.0)", "twice"),
-        ("Foo+mIoU", "Unknown metric 'Foo'"),
-    ],
-)
-def test_objectives(text: str, key: str) -> None:
-    refuses(partial(Objective.parse, text), ValueError, key)
+def test_metrics_and_objectives(read: Callable[[str], Any], text: str, key: str) -> None:
+    refuses(partial(read, text), ValueError, key)
 
 
 @pytest.mark.parametrize(
@@ -96,30 +87,6 @@ def test_metrics_that_are_registered(make: Callable[[], Metric], key: str) -> No
     before = list(METRICS)
     refuses(lambda: register_metric(make()), ValueError, key)
     assert list(METRICS) == before
-
-
-SPACE = SearchSpace("mAcc")
-
-
-@pytest.mark.parametrize(
-    ("call", "key"),
-    [
-        (lambda: SearchSpace("mIoU", "cubic"), "bezier, linear"),
-        (lambda: SearchSpace("mIoU+BF1", "linear", 1), "linear curve of 1 pieces"),
-        (lambda: SearchSpace("mIoU+BF1", pieces=[2]), "mIoU, BF1"),
-        (lambda: SearchSpace("mIoU", pieces=2.5), "pieces: expected a whole number"),  # type: ignore[arg-type]
-        (lambda: SPACE.control_points([0.5] * 5), "6 coordinates for mAcc"),
-        (lambda: SPACE.control_points([0.5, 0.5, 2, 0.5, 0.5, 3]), f"got 2 for {SPACE.names[2]}"),
-        (lambda: SPACE.theta([np.zeros((4, 2))]), "5 control points"),
-        (lambda: operations_of(["and", "nand"]), "nand"),
-        (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), "mIoU"),
-        (lambda: plot.draw_losses([]), "at least one loss"),
-        (lambda: soft_loss("BIoU | mIoU>=0.6"), "no constraints"),
-        (lambda: soft_loss("mIoU*BoundaryIoU", tolerance=3), "Metrics with one: BIoU, BF1"),
-    ],
-)
-def test_spaces_and_what_is_shown(call: Call, key: str) -> None:
-    refuses(call, ValueError, key)
 
 
 SPEC = LossSpec.of_terms("both", samples.term("mIoU", weight=0.1), samples.term("BF1", "linear"))
@@ -164,15 +131,6 @@ def test_loss_files(path: str, value: Any, key: str) -> None:
     assert key in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [SPEC.to_json()[:200], "[" * 200_000, "[]"],
-    ids=["truncated", "deep", "list"],
-)
-def test_files_that_are_no_object(text: str) -> None:
-    refuses(lambda: LossSpec.from_json(text), SpecError, "(file): ")
-
-
 LOGITS, TARGET = torch.zeros(2, 3, 4, 5), torch.zeros(2, 4, 5, dtype=torch.int64)
 MIOU, EDGES = soft_loss("mIoU"), soft_loss("BoundaryIoU(radius=2)")
 
@@ -202,18 +160,14 @@ def test_what_a_loss_is_given(loss: AutoSegLoss, logits: Any, target: Any, key: 
     [
         ({"activation": "tanh"}, "softmax, sigmoid"),
         ({"activation": "sigmoid"}, "BF1"),
+        ({"objective": "mIoU", "activation": "sigmoid", "ignore_index": 0}, "ignore_index, got 0"),
         ({"per_image": True, "sync": True}, "per_image"),
         ({"backend": "fast"}, "auto, reference, native, triton"),
         ({"align_corners": True}, "upsample='bilinear'"),
     ],
 )
 def test_options_of_a_loss(options: dict[str, Any], key: str) -> None:
-    refuses(lambda: soft_loss("BF1", **options), ValueError, key)
-
-
-def test_void_of_multi_label_maps_is_no_value_of_theirs() -> None:
-    call = partial(soft_loss, "mIoU", activation="sigmoid", ignore_index=0)
-    refuses(call, ValueError, "another ignore_index, got 0")
+    refuses(lambda: soft_loss(**{"objective": "BF1", **options}), ValueError, key)
 
 
 LABELS = np.zeros((2, 4, 5), dtype=int)
@@ -255,18 +209,32 @@ def test_settings_of_scores(settings: dict[str, Any], key: str) -> None:
     refuses(lambda: SegmentationScores(**{"num_classes": 3, **settings}), ValueError, key)
 
 
-@pytest.mark.parametrize("other", [{"num_classes": 4}, {"tolerance": 3}, {"protocol": "paper"}])
-def test_only_equal_settings_merge(other: dict[str, Any]) -> None:
-    strange = SegmentationScores(**{"num_classes": 3, **other})
-    refuses(lambda: SegmentationScores(3).merge(strange), ValueError, "settings")
-
-
 BATCH = samples.batch(0)
+SPACE = SearchSpace("mAcc")
+SCORES = SegmentationScores(3)
 
 
 @pytest.mark.parametrize(
     ("call", "kind", "key"),
     [
+        (lambda: SearchSpace("mIoU", "cubic"), ValueError, "bezier, linear"),
+        (lambda: SearchSpace("mIoU+BF1", "linear", 1), ValueError, "curve of 1 pieces"),
+        (lambda: SearchSpace("mIoU+BF1", pieces=[2]), ValueError, "mIoU, BF1"),
+        (lambda: SearchSpace("mIoU", pieces=2.5), ValueError, "pieces: "),  # type: ignore[arg-type]
+        (lambda: SPACE.control_points([0.5] * 5), ValueError, "6 coordinates for mAcc"),
+        (lambda: SPACE.control_points([0, 0, 2, 0, 0, 3]), ValueError, f"2 for {SPACE.names[2]}"),
+        (lambda: SPACE.theta([np.zeros((4, 2))]), ValueError, "5 control points"),
+        (lambda: operations_of(["and", "nand"]), ValueError, "nand"),
+        (lambda: Objective.parse("BIoU | mIoU>=0.6").score({"BIoU": 0.5}), ValueError, "mIoU"),
+        (lambda: plot.draw_losses([]), ValueError, "at least one loss"),
+        (lambda: soft_loss("BIoU | mIoU>=0.6"), ValueError, "no constraints"),
+        (lambda: soft_loss("mIoU*BoundaryIoU", tolerance=3), ValueError, "BIoU, BF1"),
+        (lambda: LossSpec.from_json(SPEC.to_json()[:200]), SpecError, "(file): "),
+        (lambda: LossSpec.from_json("[" * 200_000), SpecError, "(file): "),
+        (lambda: LossSpec.from_json("[]"), SpecError, "(file): "),
+        (lambda: SCORES.merge(SegmentationScores(4)), ValueError, "settings"),
+        (lambda: SCORES.merge(SegmentationScores(3, tolerance=3)), ValueError, "settings"),
+        (lambda: SCORES.merge(SegmentationScores(3, protocol="paper")), ValueError, "settings"),
         (lambda: gradient_scale(MIOU, []), ValueError, "at least one batch"),
         (
             lambda: gradient_scale(MIOU, [(BATCH[0], torch.full_like(BATCH[1], 255))]),
@@ -278,7 +246,7 @@ BATCH = samples.batch(0)
         (lambda: LossSpec.from_theta("a", SPACE, np.ones(6), pace=1), SpecError, "pace: "),
         (lambda: AutoSegLoss("miou"), TypeError, "load_loss('miou')"),  # type: ignore[arg-type]
         (lambda: register_metric(iou), TypeError, "Metric('Name', "),  # type: ignore[arg-type]
-        (lambda: SegmentationScores(3).merge({}), TypeError, "{}"),  # type: ignore[arg-type]
+        (lambda: SCORES.merge({}), TypeError, "{}"),  # type: ignore[arg-type]
         (lambda: SPEC.save("nowhere/a.json"), FileNotFoundError, "'nowhere'"),
         (lambda: load_loss("nowhere.json"), FileNotFoundError, "nowhere.json"),
         (lambda: load_loss("voc-miou"), SpecError, "voc-miou-bezier"),

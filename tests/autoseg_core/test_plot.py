@@ -16,9 +16,6 @@ from autoseg_core import LossSpec, load_spec
 from autoseg_core.plot import POSITIONS, PlotError, draw_losses, main
 from autoseg_core.surfaces import get_surface
 
-EVERY = pytest.mark.parametrize(
-    ("metric", "surface"), [("mAcc", "bezier"), ("mIoU", "linear"), ("BF1", "bezier")]
-)
 INSIDE = POSITIONS[1:-1]
 
 
@@ -39,10 +36,11 @@ def points(spec: LossSpec) -> dict[str, torch.Tensor]:
     return dict(zip(only.curves, curves, strict=True))
 
 
-@EVERY
-def test_curves_are_the_surface_s_values_with_their_control_points(
-    metric: str, surface: str
-) -> None:
+@pytest.mark.parametrize(
+    ("metric", "surface"), [("mAcc", "bezier"), ("mIoU", "linear"), ("BF1", "bezier")]
+)
+def test_curves_with_their_control_points_slopes_and_factors(metric: str, surface: str) -> None:
+    """As the surface and autograd find them."""
     spec = one(metric, surface)
     figure = draw_losses([spec])
     lines = drawn(figure, 0)
@@ -54,12 +52,6 @@ def test_curves_are_the_surface_s_values_with_their_control_points(
         values = get_surface(surface).value(curve, POSITIONS)
         np.testing.assert_array_equal(lines[name], torch.stack([POSITIONS, values], 1))
         np.testing.assert_array_equal(dot, curve)
-
-
-@EVERY
-def test_slopes_and_factors_are_what_autograd_finds(metric: str, surface: str) -> None:
-    spec = one(metric, surface)
-    figure = draw_losses([spec])
     slopes, factors = drawn(figure, 1), drawn(figure, 2)
     z = torch.logit(INSIDE).requires_grad_()
     for name, curve in points(spec).items():

@@ -42,27 +42,6 @@ def test_the_rim_of_void_by_hand(
         assert (scores["BIoU"], scores["BF1"]) == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_class_that_is_only_predicted_by_hand() -> None:
-    prediction, target = [[0, 2, 1, 1]], [[0, 0, 1, 1]]
-    assert scores_of(prediction, target, 3)["mIoU"] == pytest.approx((0.5 + 1) / 2)
-    assert scores_of(prediction, target, 3, protocol="paper")["mIoU"] == pytest.approx(0.5)
-
-
-def test_dropped_background_by_hand() -> None:
-    # Edges of the target: 2 | 3 (classes 0 and 1) and 5 | 6 (classes 1 and 0); tolerance 0.
-    target = [[0, 0, 0, 1, 1, 1, 0, 0]]
-    prediction = [[0, 0, 0, 1, 1, 0, 0, 0]]
-    kept = scores_of(prediction, target, tolerance=0)
-    # Trimap 2, 3, 5, 6: class 0 has 2 of union 3, class 1 has 1 of union 2.
-    assert kept["BIoU"] == pytest.approx((2 / 3 + 1 / 2) / 2)
-    # Predicted edges: class 0 at 2, 5; class 1 at 3, 4. Each class matches one of two.
-    assert kept["BF1"] == pytest.approx(0.5)
-    dropped = scores_of(prediction, target, tolerance=0, drop_background=True)
-    # Trimap 3, 5: class 0 has no target there (absent), class 1 has 1 of union 2.
-    assert dropped["BIoU"] == pytest.approx(0.5)
-    assert dropped["BF1"] == pytest.approx(0.5)
-
-
 @pytest.mark.parametrize("drop_background", [False, True])
 def test_strict_never_looks_inside_void(drop_background: bool) -> None:
     rng = np.random.default_rng(0)

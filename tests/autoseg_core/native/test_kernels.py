@@ -15,7 +15,7 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import AutoSegLoss, LossSpec, SearchSpace, native
+from autoseg_core import SearchSpace, native
 from autoseg_core.spec import LossTerm
 from autoseg_core.surrogates.inputs import LABELS
 
@@ -27,22 +27,14 @@ ONE_OF_EACH = pytest.mark.parametrize(
 COUNTED = pytest.mark.parametrize(("metric", "surface"), samples.COUNTED)
 
 
-def loss_of(term: LossTerm, **options: Any) -> AutoSegLoss:
-    return AutoSegLoss(LossSpec(name="sample", terms=(term,)), **options)
-
-
 def assert_parity(
-    term: LossTerm,
-    logits: Tensor,
-    target: Tensor,
-    within: float = 1e-5,
-    **options: Any,
+    term: LossTerm, logits: Tensor, target: Tensor, within: float = 1e-5, **options: Any
 ) -> Tensor:
     """Returns the exact gradient."""
     value, gradient = samples.value_and_gradient(
-        loss_of(term, backend="native", **options), logits, target
+        samples.loss_of(term, backend="native", **options), logits, target
     )
-    reference = loss_of(term, backend="reference", **options)
+    reference = samples.loss_of(term, backend="reference", **options)
     expected, exact = samples.value_and_gradient(reference, logits.double(), target)
     assert value.dtype == (torch.float64 if logits.dtype == torch.float64 else torch.float32)
     assert gradient.dtype == logits.dtype and gradient.shape == logits.shape
@@ -101,9 +93,7 @@ def test_any_number_of_classes(metric: str, classes: int) -> None:
         lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
         lambda x: x.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)[:, :1].expand_as(x),
     ],
-    ids=[
-        *("channels last", "transposed", "every second channel", "expanded"),
-    ],
+    ids=["channels last", "transposed", "every second channel", "expanded"],
 )
 def test_layouts(metric: str, layout: Callable[[Tensor], Tensor]) -> None:
     logits, target = samples.batch(5)
@@ -144,21 +134,11 @@ def test_a_trimap_as_wide_as_strips_and_images(
 @pytest.mark.parametrize("metric", ["mIoU", "BF1"])
 def test_extreme_curves(metric: str, name: str, surface: str, scale: float) -> None:
     """Walls of the search space and beyond, with probabilities of 0 and 1 too."""
-    curve = tuple(samples.EXTREME[name])
-    pieces = (len(curve) - 1) // (2 if surface == "bezier" else 1)
-    count = len(samples.term(metric).control_points)
-    term = LossTerm(
-        metric=metric,
-        surface=surface,
-        pieces=pieces,
-        control_points=(curve,) * count,
-        truth_table=False,
-        monotone=False,
-    )
+    term = samples.extreme_term(metric, surface, name)
     logits, target = samples.batch(9)
     pair = ((scale * logits).float(), target)
-    value, gradient = samples.value_and_gradient(loss_of(term, backend="native"), *pair)
-    expected, slope = samples.value_and_gradient(loss_of(term, backend="reference"), *pair)
+    value, gradient = samples.value_and_gradient(samples.loss_of(term, backend="native"), *pair)
+    expected, slope = samples.value_and_gradient(samples.loss_of(term, backend="reference"), *pair)
     torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
     assert gradient.isfinite().all()
     bound = 1e-3 * float(slope.abs().max()) + 1e-7
@@ -179,7 +159,7 @@ def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
     logits, target = samples.batch(12)
     logits[:, 4] = -torch.inf
     kernel, reference = (
-        samples.value_and_gradient(loss_of(samples.term(metric), backend=b), logits, target)
+        samples.value_and_gradient(samples.loss_of(samples.term(metric), backend=b), logits, target)
         for b in ("native", "reference")
     )
     torch.testing.assert_close(kernel[0], reference[0], rtol=1e-9, atol=0)
@@ -192,7 +172,7 @@ def test_classes_ruled_out_by_minus_infinity(metric: str) -> None:
 @pytest.mark.parametrize("dtype", LABELS[1:])
 def test_labels_of_any_integer_type(metric: str, dtype: torch.dtype) -> None:
     logits, target = samples.batch(5)
-    target[target == samples.VOID], loss = 7, loss_of(samples.term(metric), ignore_index=7)
+    target[target == samples.VOID], loss = 7, samples.loss_of(samples.term(metric), ignore_index=7)
     found = samples.value_and_gradient(loss, logits, target.to(dtype))
     expected = samples.value_and_gradient(loss, logits, target)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -206,7 +186,9 @@ def test_void_labels_that_the_labels_type_cannot_hold(metric: str, void: Any) ->
     target = target.masked_fill(target == samples.VOID, 255 if 255 in given else 44).byte()
     term = samples.term(metric)
     kernel, plain = (
-        samples.value_and_gradient(loss_of(term, ignore_index=void, backend=b), logits, target)
+        samples.value_and_gradient(
+            samples.loss_of(term, ignore_index=void, backend=b), logits, target
+        )
         for b in ("native", "reference")
     )
     torch.testing.assert_close(kernel, plain, rtol=1e-9, atol=1e-12)

@@ -47,20 +47,14 @@ except RuntimeError as error:
 """
 
 
-def run_in_a_copy(folder: Path, program: str, *without: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program with a copy of the package that lacks some files."""
-    package = Path(autoseg_core.__file__).parent
-    unbuilt = shutil.ignore_patterns(*without, "csrc", "__pycache__")
-    shutil.copytree(package, folder / "autoseg_core", ignore=unbuilt)
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", program]
-    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    return ran
-
-
 def test_losses_train_without_kernels(tmp_path: Path) -> None:
-    ran = run_in_a_copy(tmp_path, PROGRAM, "*.so")
+    package = Path(autoseg_core.__file__).parent
+    unbuilt = shutil.ignore_patterns("*.so", "csrc", "__pycache__")
+    shutil.copytree(package, tmp_path / "autoseg_core", ignore=unbuilt)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", PROGRAM]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
     (line,) = [line for line in ran.stderr.splitlines() if "kernels" in line]
     assert line.startswith(
         "autoseg_core.native: The C++ kernels are not used: they were not built from"

@@ -5,7 +5,7 @@ N: images; C: classes; H, W: pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import AutoSegLoss, LossSpec, native
+from autoseg_core import native
 from autoseg_core.native.tables import curve_tables
 
 pytestmark = [
@@ -34,13 +34,6 @@ CASES: dict[str, tuple[str, str, tuple[Any, ...]]] = {
 DTYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 
 
-@pytest.fixture
-def fresh_compiler() -> Iterator[None]:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
 def arguments(case: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Logits (2, 3, 5, 6), a target of their size or of 9x11, and tables."""
     generator = torch.Generator().manual_seed(0)
@@ -51,8 +44,7 @@ def arguments(case: str, dtype: torch.dtype) -> tuple[Tensor, Tensor, list[Tenso
         target = torch.randint(2, (2, 3, 5, 6), generator=generator)
     target[0, 1:3, 2] = VOID
     points = torch.tensor(samples.term(metric).control_points, dtype=torch.float64)
-    sums = torch.float64 if dtype == torch.float64 else torch.float32
-    tables = [*curve_tables("bezier", points, sums)]
+    tables = [*curve_tables("bezier", points, torch.float32)]
     return torch.randn(2, 3, 5, 6, generator=generator).to(dtype), target.byte(), tables
 
 
@@ -95,12 +87,10 @@ def test_torch_accepts_the_trimap(classes: int) -> None:
     ("metric", "options"),
     [("BIoU", {"upsample": "bilinear"}), ("BF1", {})],
 )
-def test_one_graph_for_images_of_all_sizes(
-    metric: str, options: dict[str, Any], fresh_compiler: None
-) -> None:
+def test_one_graph_for_images_of_all_sizes(metric: str, options: dict[str, Any]) -> None:
     """Sizes vary in a training on whole images; ``dynamic=True`` is what its user sets."""
-    term = samples.term(metric, tolerance=2)
-    loss = AutoSegLoss(LossSpec(name="sample", terms=(term,)), **options)
+    torch._dynamo.reset()
+    loss = samples.loss_of(samples.term(metric, tolerance=2), **options)
     step: Callable[..., Tensor] = torch.compile(
         loss, backend="aot_eager", fullgraph=True, dynamic=True
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -93,10 +94,6 @@ def _batch(
     return Batch(logits, target, samples.VOID, "sigmoid" if sigmoid else "softmax")
 
 
-def _changed(batch: Batch, **values: Any) -> Batch:
-    return Batch(**vars(batch) | values)
-
-
 def _upstream(classes: int) -> Tensor:
     return torch.randn(4, classes, generator=torch.Generator().manual_seed(9))
 
@@ -107,7 +104,7 @@ def _reference(
     """Sums (4, C) and gradient of the reference, in the given precision."""
     logits = batch.logits.to(dtype).requires_grad_()
     term = samples.term("mIoU" if len(points) == 2 else "mAcc", surface)
-    counts = soft_counts(term, points, _changed(batch, logits=logits), "reference")
+    counts = soft_counts(term, points, replace(batch, logits=logits), "reference")
     parts = (counts.intersection, counts.union - counts.target, counts.target, counts.pixels)
     sums = torch.stack(parts)
     weights = _upstream(logits.shape[1]).to(dtype)
@@ -152,7 +149,7 @@ def test_random_curves(run: Run, surface: str, pieces: int) -> None:
 def test_extreme_curves(run: Run, name: str) -> None:
     batch = _batch(1, 4)
     curve = torch.tensor(samples.EXTREME[name], dtype=torch.float64)
-    batch = _changed(batch, logits=batch.logits * 10)
+    batch = replace(batch, logits=batch.logits * 10)
     _assert_parity(run, batch, torch.stack([curve, curve]))
 
 
@@ -174,7 +171,7 @@ def test_layouts(run: Run, layout: Callable[[Tensor], Tensor], sigmoid: bool) ->
     batch = _batch(5, 7, sigmoid=sigmoid)
     target = batch.target if sigmoid else batch.target[:, None]
     target = layout(target) if sigmoid else layout(target)[:, 0]
-    batch = _changed(batch, logits=layout(batch.logits.nan_to_num()), target=target)
+    batch = replace(batch, logits=layout(batch.logits.nan_to_num()), target=target)
     _assert_parity(run, batch, _points("bezier", 5))
 
 
@@ -185,7 +182,7 @@ def test_half_precision_logits_have_float32_sums(
     run: Run, dtype: torch.dtype, small: tuple[int, int] | None
 ) -> None:
     batch, points = _batch(6, 21, (1, 4, 6), small), _points("bezier", 6)
-    batch = _changed(batch, logits=batch.logits.to(dtype))
+    batch = replace(batch, logits=batch.logits.to(dtype))
     sums, gradient = _computed(run, batch, points, "bezier")
     expected, slope = _reference(batch, points, "bezier")
     torch.testing.assert_close(sums, expected, rtol=1e-5, atol=1e-5)
@@ -205,7 +202,7 @@ def test_half_precision_logits_have_float32_sums(
 def test_upsampled_on_the_way(
     run: Run, small: tuple[int, int], shape: tuple[int, int, int], classes: int, align_corners: bool
 ) -> None:
-    batch = _changed(_batch(8, classes, shape, small), align_corners=align_corners)
+    batch = replace(_batch(8, classes, shape, small), align_corners=align_corners)
     _assert_parity(run, batch, _points("bezier", 8))
 
 
@@ -266,7 +263,7 @@ def test_sure_predictions_are_counted_exactly(run: Run) -> None:
     batch = _batch(7, 3)
     guess = torch.randint(3, batch.target.shape, generator=torch.Generator().manual_seed(7))
     logits = torch.nn.functional.one_hot(guess, 3).movedim(-1, 1) * 2e4 - 1e4
-    batch = _changed(batch, logits=logits)
+    batch = replace(batch, logits=logits)
     sums, gradient = _computed(run, batch, _points("bezier", 7), "bezier")
     hit = [((guess == c) & (batch.target == c)).sum() for c in range(3)]
     claimed = [((guess == c) & (batch.target != c) & batch.valid).sum() for c in range(3)]

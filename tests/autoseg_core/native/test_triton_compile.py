@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -11,23 +9,35 @@ import pytest
 from autoseg_core.native import triton_launch
 
 
-def _compiled(
-    kernel: Any,
+@pytest.mark.parametrize(
+    ("name", "dtype", "label", "classes", "sigmoid"),
+    [
+        ("sums_kernel", "fp16", "i32", 2, False),
+        ("gradient_kernel", "bf16", "i16", 32, True),
+    ],
+)
+def test_compiles_for_a_gpu(
+    name: str,
     dtype: str,
     label: str,
     classes: int,
-    upsampled: bool = False,
-    sigmoid: bool = False,
-) -> bytes:
-    """Machine code for compute capability 9.0, of logits whose rows follow each other."""
+    sigmoid: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+) -> None:
+    """To machine code for compute capability 9.0, which need not be there: of upsampled logits."""
     triton = pytest.importorskip("triton")
     gpu = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
+    from autoseg_core.native import triton_kernels
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    kernel = getattr(triton_kernels, name)
     tiling, strides = triton_launch._TILINGS[classes], ("i32", "i32", "i32", "i32")
     problem: Any = triton_launch.Problem(
         logits=triton_launch.Map(f"*{dtype}", strides),  # type: ignore[arg-type]
         target=triton_launch.Map(f"*{label}", strides),  # type: ignore[arg-type]
         tables=("*fp32", "*fp32"),  # type: ignore[arg-type]
-        places=("*i32", "*fp32") * 2 if upsampled else "constexpr",  # type: ignore[arg-type]
+        places=("*i32", "*fp32") * 2,  # type: ignore[arg-type]
         shape=("i32",) * 5,  # type: ignore[arg-type]
         ignore="i32",  # type: ignore[arg-type]
         rectangles="i32",  # type: ignore[arg-type]
@@ -35,36 +45,10 @@ def _compiled(
     )
     types: dict[str, Any] = {
         "problem": problem,
-        "out": triton_launch.Map("*fp32" if upsampled else f"*{dtype}", strides),  # type: ignore[arg-type]
+        "out": triton_launch.Map("*fp32", strides),  # type: ignore[arg-type]
         **dict.fromkeys(("partial", "upstream"), "*fp32"),
     }
-    constants: dict[Any, Any] = {
-        **{"SIGMOID": sigmoid, "PIECES": 2, "BLOCK_C": classes, "BLOCK_P": tiling.pixels}
-    }
     signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
-    if not upsampled:
-        constants[0, triton_launch.Problem._fields.index("places")] = None
+    constants = {"SIGMOID": sigmoid, "PIECES": 2, "BLOCK_C": classes, "BLOCK_P": tiling.pixels}
     source = triton.compiler.ASTSource(kernel, signature, constants)
-    code = triton.compile(source, target=gpu, options={"num_warps": tiling.warps})
-    return bytes(code.asm["cubin"])
-
-
-@pytest.mark.parametrize(
-    ("name", "build"),
-    [
-        ("sums_kernel", partial(_compiled, dtype="fp16", label="i32", classes=2, upsampled=True)),
-        (
-            "gradient_kernel",
-            partial(_compiled, dtype="bf16", label="i16", classes=32, upsampled=True, sigmoid=True),
-        ),
-    ],
-)
-def test_compiles_for_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, name: str, build: Callable[[Any], bytes]
-) -> None:
-    """To machine code of an H100, which need not be there: types and registers fit."""
-    pytest.importorskip("triton")
-    from autoseg_core.native import triton_kernels
-
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    assert build(getattr(triton_kernels, name))
+    assert triton.compile(source, target=gpu, options={"num_warps": tiling.warps}).asm["cubin"]

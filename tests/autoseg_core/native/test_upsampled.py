@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from autoseg_core import AutoSegLoss, LossSpec, native
+from autoseg_core import AutoSegLoss, native
 from benchmarks.memory import kept_bytes
 
 ALIGN = pytest.mark.parametrize("align_corners", [False, True])
@@ -26,27 +26,22 @@ def _batch(
     small: tuple[int, int] = (5, 7),
     size: tuple[int, int] = (20, 28),
     classes: int = 4,
-    sigmoid: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Float64 logits (2, C, h, w), and a target of ``size`` with a fifth of it void."""
     rng = np.random.default_rng(seed)
-    labels = (2, classes, *size) if sigmoid else (2, *size)
-    target = rng.integers(2 if sigmoid else classes, size=labels)
-    target[rng.random(labels) < 0.2] = samples.VOID
+    target = rng.integers(classes, size=(2, *size))
+    target[rng.random(target.shape) < 0.2] = samples.VOID
     logits = rng.normal(scale=2, size=(2, classes, *small))
     return torch.from_numpy(logits), torch.from_numpy(target)
 
 
 def _loss(metric: str = "mIoU", surface: str = "bezier", **options: Any) -> AutoSegLoss:
-    spec = LossSpec(name="sample", terms=(samples.term(metric, surface, tolerance=2),))
-    return AutoSegLoss(spec, **options)
+    return samples.loss_of(samples.term(metric, surface, tolerance=2), **options)
 
 
 def _assert_equal(loss: AutoSegLoss, logits: Tensor, target: Tensor, within: float) -> None:
     """Equal to the reference of logits that ``F.interpolate`` has brought to the target's size."""
-    plain = AutoSegLoss(
-        loss.spec, activation=loss.activation, per_image=loss.per_image, backend="reference"
-    )
+    plain = AutoSegLoss(loss.spec, backend="reference")
 
     def upsampled_first(logits: Tensor, target: Tensor) -> Tensor:
         options: Any = {"mode": "bilinear", "align_corners": loss.align_corners}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import references
@@ -14,20 +16,19 @@ def tensor(*values: object) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def test_a_parabola_by_hand() -> None:
-    """Middle point (1/2, 0): u(t) = t and v(t) = t², so v = x²."""
-    x = torch.linspace(0, 1, 11, dtype=torch.float64)
-    points = tensor((0, 0), (0.5, 0), (1, 1))
-    torch.testing.assert_close(bezier.value(points, x), x**2, rtol=1e-14, atol=1e-15)
-    torch.testing.assert_close(bezier.slope(points, x)[1:-1], 2 * x[1:-1], rtol=1e-14, atol=0)
-
-
-def test_a_square_root_by_hand() -> None:
-    """Middle point (0, 1/2): u(t) = t² and v(t) = t, so v = sqrt(x)."""
+@pytest.mark.parametrize(
+    ("middle", "value", "slope"),
+    [
+        ((0.5, 0), lambda x: x**2, lambda x: 2 * x),  # u(t) = t and v(t) = t²
+        ((0, 0.5), torch.sqrt, lambda x: 0.5 / x.sqrt()),  # u(t) = t² and v(t) = t
+    ],
+    ids=["parabola", "square root"],
+)
+def test_curves_by_hand(middle: tuple[float, float], value: Any, slope: Any) -> None:
     x = tensor(1e-12, 1e-6, 0.01, 0.25, 0.81)
-    points = tensor((0, 0), (0, 0.5), (1, 1))
-    torch.testing.assert_close(bezier.value(points, x), x.sqrt(), rtol=1e-12, atol=0)
-    torch.testing.assert_close(bezier.slope(points, x), 0.5 / x.sqrt(), rtol=1e-12, atol=0)
+    points = tensor((0, 0), middle, (1, 1))
+    torch.testing.assert_close(bezier.value(points, x), value(x), rtol=1e-12, atol=0)
+    torch.testing.assert_close(bezier.slope(points, x), slope(x), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e-9, -1e-5])

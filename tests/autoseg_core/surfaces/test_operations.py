@@ -16,10 +16,8 @@ from autoseg_core.surfaces.operations import (
     Operation,
     logical_and,
     logical_or,
-    logical_xor,
     operations_of,
 )
-from autoseg_core.surrogates.boundaries import soft_edges
 from autoseg_core.surrogates.regions import soft_region_counts
 
 TRUTH = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "XOR": [0, 1, 1, 0]}
@@ -59,15 +57,6 @@ def test_and_and_or_are_what_region_counts_sum(surface: str) -> None:
     over = {"dim": (0, 2, 3)}
     torch.testing.assert_close(logical_and(known, y, p).sum(**over), counts.intersection)
     torch.testing.assert_close(logical_or(known, y, p).sum(**over), counts.union)
-
-
-@SURFACE
-def test_xor_is_the_soft_edge(surface: str) -> None:
-    e, p = torch.rand(2, 50, dtype=torch.float64).sort(dim=0).values
-    images = torch.stack([p, e], dim=1)[:, None, None]  # two pixels: the erosion of p is e
-    known = curves("BF1", surface)
-    edges = soft_edges(images, torch.ones(50, 1, 1, 2, dtype=torch.bool), known)
-    torch.testing.assert_close(logical_xor(known, p, e), edges[:, 0, 0, 0])
 
 
 @pytest.mark.parametrize("metric", SURROGATES)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import references
+import samples
 import torch
 from torch import Tensor
 
@@ -94,25 +97,7 @@ def test_gradcheck_in_points_and_x(surface: str, pieces: int) -> None:
     assert torch.autograd.gradcheck(value, (inner, x.requires_grad_()))
 
 
-DEGENERATE = {
-    "bezier": [
-        [(0, 0), (0, 0), (0, 0.4), (0.5, 0.6), (1, 1)],  # first piece of width zero
-        [(0, 0), (0.3, 0.1), (0.3, 0.2), (0.3, 0.3), (0.3, 0.7), (0.5, 0.9), (1, 1)],  # inner one
-        [(0, 0), (0.5, 0.6), (1, 0.8), (1, 0.9), (1, 1)],  # last one
-        [(0, 0), (0, 0), (0, 0), (0, 0), (1, 1)],
-        [(0, 0), (1, 1), (1, 1), (1, 1), (1, 1)],
-        [(0, 0), (0, 1), (1, 1)],  # vertical tangent at the start,
-        [(0, 0), (1, 0), (1, 1)],  # and at the end
-    ],
-    "linear": [
-        [(0, 0), (0, 0.4), (1, 1)],
-        [(0, 0), (0.3, 0.2), (0.3, 0.7), (1, 1)],
-        [(0, 0), (1, 0.8), (1, 1)],
-        [(0, 0), (0, 0), (0, 1), (1, 1)],
-        [(0, 0), (1, 1), (1, 1)],
-    ],
-}
-CASES = [(surface, points) for surface, cases in DEGENERATE.items() for points in cases]
+CASES = list(product(SURFACES, samples.EXTREME.values()))
 
 
 @pytest.mark.parametrize(("surface", "corners"), CASES)

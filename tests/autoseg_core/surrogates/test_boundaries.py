@@ -7,73 +7,45 @@ from functools import partial
 import numpy as np
 import pytest
 import references
+import samples
 import torch
 
-from autoseg_core import SearchSpace, load_spec
+from autoseg_core import load_spec
 from autoseg_core.surfaces import SURFACES, evaluate_curve
 from autoseg_core.surfaces.operations import XOR as FREE_CURVES
-from autoseg_core.surfaces.operations import XOR_DIFFERENCE as DIFFERENCE
 from autoseg_core.surfaces.operations import Curve
 from autoseg_core.surrogates.boundaries import erode, soft_bands, soft_edges
 from autoseg_core.surrogates.regions import soft_region_counts
 
 
-def random_points(names: tuple[str, ...], surface: str, seed: int) -> torch.Tensor:
-    """(G, K, 2) float64: the space of mIoU lends its curves of two pieces to the difference."""
-    space = SearchSpace("BF1" if names == FREE_CURVES else "mIoU", surface)
-    theta = np.random.default_rng(seed).random(space.dim)
-    return torch.from_numpy(np.stack(space.control_points(theta)))[: len(names)]
-
-
-def random_curves(
-    surface: str, seed: int, names: tuple[str, ...] = FREE_CURVES
-) -> dict[str, Curve]:
-    points = random_points(names, surface, seed)
-    return {
-        name: partial(evaluate_curve, surface, curve)
-        for name, curve in zip(names, points, strict=True)
-    }
-
-
 def random_maps(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
-    return torch.from_numpy(rng.random((2, 3, 9, 11))), torch.from_numpy(
-        rng.random((2, 1, 9, 11)) < 0.7
-    )
-
-
-IDENTITY: dict[str, Curve] = {name: lambda p: p for name in FREE_CURVES}
-
-
-def flat_edge(curves: dict[str, Curve], value: float = 0.4) -> float:
-    """Soft edge at the middle of a flat map."""
-    flat = torch.full((1, 1, 5, 5), value, dtype=torch.float64)
-    return float(soft_edges(flat, torch.ones(1, 1, 5, 5, dtype=torch.bool), curves)[0, 0, 2, 2])
+    maps, mask = rng.random((2, 3, 9, 11)), rng.random((2, 1, 9, 11)) < 0.7
+    return torch.from_numpy(maps), torch.from_numpy(mask)
 
 
 def test_free_curves_see_edges_in_flat_areas() -> None:
     """As released: 0.48 with identity curves, 0.76 with the published ones, where p is 0.4."""
-    assert flat_edge(IDENTITY) == pytest.approx(2 * 0.4 - 2 * 0.4**2)
+    flat = torch.full((1, 1, 5, 5), 0.4, dtype=torch.float64)
+
+    def edge(curves: dict[str, Curve]) -> float:
+        return float(soft_edges(flat, flat > 0, curves)[0, 0, 2, 2])
+
+    assert edge({name: lambda p: p for name in FREE_CURVES}) == pytest.approx(2 * 0.4 - 2 * 0.4**2)
     points = torch.tensor(load_spec("voc-bf1-bezier").terms[0].control_points).double()
     published: dict[str, Curve] = {
         name: partial(evaluate_curve, "bezier", curve)
         for name, curve in zip(FREE_CURVES, points, strict=True)
     }
-    assert flat_edge(published) == pytest.approx(0.757, abs=5e-4)
-
-
-@pytest.mark.parametrize("surface", SURFACES)
-@pytest.mark.parametrize("value", [0.1, 0.4, 0.9])
-def test_a_difference_sees_none(surface: str, value: float) -> None:
-    for seed in range(5):
-        assert flat_edge(random_curves(surface, seed, DIFFERENCE), value) == 0
+    assert edge(published) == pytest.approx(0.757, abs=5e-4)
 
 
 @pytest.mark.parametrize("surface", SURFACES)
 def test_a_difference_is_the_edge_of_the_curved_map(surface: str) -> None:
     """Erosion commutes with a curve that does not fall."""
     p, mask = random_maps(4)
-    curves = random_curves(surface, 4, DIFFERENCE)
+    points = torch.tensor(samples.term("BF1_difference", surface).control_points[0]).double()
+    curves: dict[str, Curve] = {"xor": partial(evaluate_curve, surface, points)}
     curved = curves["xor"](p)
     expected = (curved - erode(curved, mask)) * mask
     torch.testing.assert_close(soft_edges(p, mask, curves), expected, rtol=1e-12, atol=1e-12)

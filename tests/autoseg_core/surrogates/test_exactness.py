@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any
 
 import closed_forms
@@ -23,22 +22,11 @@ from autoseg_core import (
     search_space,
     soft_loss,
 )
-from autoseg_core.scores import PAPER_METRICS, get_metric
-from autoseg_core.surfaces import SURFACES
+from autoseg_core.scores import get_metric
 
 CLASSES = 5
-EACH = pytest.mark.parametrize(
-    ("metric", "surface"), list(zip(samples.SURROGATES, cycle(SURFACES), strict=False))
-)
+EACH = pytest.mark.parametrize(("metric", "surface"), samples.EACH)
 EVERY = pytest.mark.parametrize(("metric", "surface"), samples.TERMS)
-
-
-def images(seed: int, present: int = CLASSES) -> tuple[Any, Any]:
-    """A prediction of all classes, and a target of the first ``present`` with void; (N, H, W)."""
-    rng = np.random.default_rng(seed)
-    target = samples.label_maps(rng, present)
-    other = samples.label_maps(rng, CLASSES)
-    return np.where(rng.random(target.shape) < 0.7, target, other), samples.with_void(rng, target)
 
 
 def exact(
@@ -54,7 +42,7 @@ def exact(
 @pytest.mark.parametrize("metric", samples.SHIPPED)
 @pytest.mark.parametrize("present", [4, 5])
 def test_the_exact_score_is_the_textbook_form(metric: str, present: int) -> None:
-    guess, target = images(0, present)
+    guess, target = samples.images(0, present=present)
     maps = closed_forms.one_hot(torch.from_numpy(guess), CLASSES)
     expected = closed_forms.score(metric, maps, torch.from_numpy(target), samples.VOID, 2)
     assert exact(metric, guess, target, tolerance=2) == pytest.approx(float(expected), rel=1e-12)
@@ -66,7 +54,7 @@ def test_at_one_hot_predictions_the_loss_is_one_minus_the_metric(
     metric: str, surface: str, drop_background: bool, tolerance: int
 ) -> None:
     """With void, an absent class that is predicted, and random control points."""
-    guess, target = images(tolerance, 4)
+    guess, target = samples.images(tolerance)
     settings: dict[str, Any] = {"drop_background": drop_background, "tolerance": tolerance}
     loss = samples.loss_of(samples.term(metric, surface, **settings))
     value = loss(samples.sure_logits(guess, CLASSES), torch.from_numpy(target))
@@ -90,7 +78,7 @@ OBJECTIVES = ["0.7*mIoU+0.3*BF1_difference", "mIoU*BF1", "Dice*BoundaryIoU(radiu
 
 @pytest.mark.parametrize("text", OBJECTIVES)
 def test_of_several_terms_the_loss_is_one_minus_the_objective(text: str) -> None:
-    guess, target = images(1, 4)
+    guess, target = samples.images(1)
     objective, space = Objective.parse(text), search_space(text)
     theta = np.random.default_rng(0).uniform(0.02, 0.98, space.dim)
     loss = AutoSegLoss(LossSpec.from_theta("sample", space, theta))
@@ -154,25 +142,6 @@ def test_classes_that_do_not_exclude_each_other(metric: str) -> None:
     where = (target != samples.VOID).double()
     cells = closed_forms.cells(logits.sigmoid(), (target == 1).double(), where)
     torch.testing.assert_close(1 - value, closed_forms.of_cells(metric, cells), rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize("metric", PAPER_METRICS)
-@pytest.mark.parametrize("drop_background", [False, True])
-def test_a_perfect_prediction_of_3_of_21_classes(metric: str, drop_background: bool) -> None:
-    rng = np.random.default_rng(3)
-    target = samples.label_maps(rng, 3)
-    logits, truth = samples.sure_logits(target, 21), torch.from_numpy(target)
-    ignoring, as_released = (
-        samples.loss_of(samples.term(metric, absent=absent, drop_background=drop_background))
-        for absent in ("ignore", "zero")
-    )
-    assert float(ignoring(logits, truth)) == pytest.approx(0, abs=1e-6)
-    # Absent classes score 0 in the released mean; boundary metrics may run over 1..20 only.
-    found, classes = (2, 20) if metric.startswith("BF1") and drop_background else (3, 21)
-    expected = 0.0 if metric in ("FWIoU", "gAcc") else 1 - found / classes
-    assert float(as_released(logits, truth)) == pytest.approx(expected, abs=1e-6)
-    if metric == "mIoU":
-        assert expected == pytest.approx(0.857, abs=5e-4)
 
 
 def test_a_term_takes_any_spelling_and_keeps_the_canonical_one() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,14 @@ import samples
 import torch
 from torch import Tensor
 
-from autoseg_core import METRICS, AutoSegLoss, LossTerm
+from autoseg_core import METRICS, AutoSegLoss
 from autoseg_core.scores import get_metric
-from autoseg_core.surfaces import SURFACES
 from autoseg_core.surrogates.batch import Batch
 from autoseg_core.surrogates.counting import soft_counts
 from autoseg_core.surrogates.soft import soft_spec
 
 CLASSES = 5
-EACH = pytest.mark.parametrize(
-    ("metric", "surface"), list(zip(samples.SURROGATES, cycle(SURFACES), strict=False))
-)
+EACH = pytest.mark.parametrize(("metric", "surface"), samples.EACH)
 COUNTED = pytest.mark.parametrize(("metric", "surface"), samples.COUNTED)
 ABSENT = pytest.mark.parametrize("absent", ["ignore", "zero"])
 
@@ -66,19 +62,6 @@ def test_empty_and_thin_batches(metric: str, surface: str, shape: tuple[int, ...
     assert logits.grad is not None and logits.grad.isfinite().all()
 
 
-def steep_term(metric: str, surface: str) -> LossTerm:
-    """Curves with u1 = 0: an infinite slope at 0, and with u = 1 before the end also at 1."""
-    line = ((0.0, 0.0), (0.0, 0.6), (0.5, 0.7), (1.0, 0.8), (1.0, 1.0))
-    term = samples.term(metric)
-    return LossTerm(
-        metric=term.metric,
-        surrogate=term.surrogate,
-        surface=surface,
-        pieces=2 if surface == "bezier" else 4,
-        control_points=(line,) * len(term.curves),
-    )
-
-
 @COUNTED
 @pytest.mark.parametrize(
     ("dtype", "scale"), [(torch.float16, 90.0), (torch.float64, 0.0), (torch.float64, 1e4)]
@@ -86,7 +69,7 @@ def steep_term(metric: str, surface: str) -> LossTerm:
 def test_saturated_logits_and_steep_curves_have_finite_gradients(
     metric: str, surface: str, dtype: torch.dtype, scale: float
 ) -> None:
-    loss = samples.loss_of(steep_term(metric, surface))
+    loss = samples.loss_of(samples.extreme_term(metric, surface, "vertical at both"))
     logits, target = samples.batch(5)
     value, gradient = samples.value_and_gradient(loss, (logits.sign() * scale).to(dtype), target)
     assert 0 <= value <= 1
@@ -142,14 +125,3 @@ def test_gradcheck_in_control_points(metric: str, surface: str) -> None:
     assert torch.autograd.gradcheck(score, (inner,))
     (gradient,) = torch.autograd.grad(score(inner), inner)
     assert gradient.any()
-
-
-@COUNTED
-def test_counts_of_images_add_up_to_the_batch(metric: str, surface: str) -> None:
-    """What lets a surrogate be summed over chunks and processes before it is scored."""
-    term = samples.term(metric, surface)
-    points = torch.tensor(term.control_points, dtype=torch.float64)
-    batch = Batch(*samples.batch(0))
-    first, second = (soft_counts(term, points, image) for image in batch.images())
-    whole = soft_counts(term, points, batch)
-    torch.testing.assert_close((first + second).tensors(), whole.tensors())

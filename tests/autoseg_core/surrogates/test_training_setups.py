@@ -15,20 +15,17 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
-from autoseg_core import AutoSegLoss, LossSpec
+from autoseg_core import AutoSegLoss
 
 # One for each way of counting.
 METRIC = pytest.mark.parametrize("metric", ["mIoU", "BIoU", "BF1", "BoundaryIoU(radius=2)"])
-# Dynamo asks every tensor for its .grad, and is warned where that is not a leaf.
-COMPILING = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 
 IMAGES = torch.randn(2, 3, 14, 18, generator=torch.Generator().manual_seed(0))
 LOGITS, TARGET = samples.batch(0)
 
 
-def loss_of(*metrics: str, **options: Any) -> AutoSegLoss:
-    terms = tuple(samples.term(metric, tolerance=2) for metric in metrics)
-    return AutoSegLoss(LossSpec(name="sample", terms=terms), **options)
+def loss_of(metric: str, **options: Any) -> AutoSegLoss:
+    return samples.loss_of(samples.term(metric, tolerance=2), **options)
 
 
 class Training(nn.Module):
@@ -56,19 +53,14 @@ def assert_near(found: list[Tensor], expected: list[Tensor], within: float) -> N
         torch.testing.assert_close(a, b, rtol=0, atol=within * float(b.abs().max()))
 
 
-@pytest.fixture
-def fresh_compiler() -> Iterator[None]:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
 # Compiled
 
 
-@COMPILING
+# Dynamo asks every tensor for its .grad, and is warned where that is not a leaf.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")
-def test_a_training_step_by_the_default_compiler(fresh_compiler: None) -> None:
+def test_a_training_step_by_the_default_compiler() -> None:
+    torch._dynamo.reset()
     loss = loss_of("mAcc")
     found = samples.value_and_gradient(torch.compile(loss, fullgraph=True), LOGITS, TARGET)
     assert_near(list(found), list(samples.value_and_gradient(loss, LOGITS, TARGET)), 1e-6)
