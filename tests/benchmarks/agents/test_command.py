@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -11,8 +12,6 @@ import pytest
 
 from autoseg_core import SearchSpace
 from benchmarks.agents.__main__ import main
-from rl.journal import Journal
-from rl.proxies import Quadratic
 
 TINY = ["--budget", "12", "--samples", "6", "--seeds", "2", "--metric", "mAcc"]
 
@@ -47,31 +46,15 @@ def test_the_old_command_still_runs(
     assert ended.value.code == 0 and "--journal-noise" in said.out and "deprecated" in said.err
 
 
-def _journal(path: Path) -> None:
-    space = SearchSpace("mAcc")
-    task = Quadratic(np.full(space.dim, 0.6), noise=0.01)
-    thetas = np.random.default_rng(0).random((40, space.dim))
-    with Journal.create(path, {"space": space.to_dict()}) as journal:
-        for index, theta in enumerate(thetas):
-            reward = task.evaluate(theta, 0).reward
-            journal.append(
-                {
-                    "kind": "candidate",
-                    "id": f"r00c{index:02d}",
-                    "seed": 0,
-                    "theta": theta,
-                    "status": "ok",
-                    "reward": reward,
-                    "scores": {"mAcc": reward},
-                    "reason": "",
-                }
-            )
-
-
 def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _journal(tmp_path / "journal.jsonl")
-    journal = ("--journal", str(tmp_path / "journal.jsonl"), "--journal-noise")
-    out = _table(capsys, tmp_path / "out", *journal, "--agents", "cma_es,random")
+    records = [{"kind": "header", "format": 1, "space": SearchSpace("mAcc").to_dict()}]
+    common = {"kind": "candidate", "seed": 0, "status": "ok"}
+    for index, theta in enumerate(np.random.default_rng(0).random((40, 6)).tolist()):
+        records.append({**common, "id": f"r00c{index}", "theta": theta, "reward": theta[0] / 2})
+    path = tmp_path / "journal.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    journal = ("--journal", str(path), "--journal-noise")
+    out = _table(capsys, tmp_path / "out", *journal, "--agents", "cma_es, random")
     assert "| replay  | cma_es" in out
     assert "held-out RMSE" in out
 
@@ -80,7 +63,10 @@ def test_agents_compared_on_a_journal(tmp_path: Path, capsys: pytest.CaptureFixt
     ("arguments", "named"),
     [
         (["--proxy", "quadratic", "--agents", "ppo,pppo"], "pppo"),
+        (["--proxy", "quadratic", "--agents", "ppo,random,ppo"], "ppo,random,ppo"),
         (["--proxy", "quadratic", "--agents", "ppo:colour=1"], "ppo:colour=1"),
+        (["--proxy", "quadratic", "--agents", "ppo:clip"], "ppo:clip"),
+        (["--proxy", "quadratic", "--agents", "ppo:clip=7"], "ppo:clip=7"),
         (["--proxy", "quadratic", "--budget", "13"], "budget of 13"),
         (["--proxy", "cubic"], "cubic"),
         (["--journal", "missing.jsonl"], "missing.jsonl"),

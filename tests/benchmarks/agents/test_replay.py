@@ -29,10 +29,10 @@ def _record(index: int, theta: np.ndarray, reward: float, **changes: Any) -> dic
     return {**record, "status": "ok", "reward": reward, "scores": scores, "reason": "", **changes}
 
 
-def _records(count: int, seed: int = 0, noise: float = NOISE) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(seed)
+def _records(count: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
     thetas = rng.random((count, SPACE.dim))
-    return [_record(i, t, _true(t) + noise * rng.normal()) for i, t in enumerate(thetas)]
+    return [_record(i, t, _true(t) + NOISE * rng.normal()) for i, t in enumerate(thetas)]
 
 
 def _write(path: Path, records: list[dict[str, Any]], space: dict[str, Any] | None = None) -> Path:
@@ -41,49 +41,41 @@ def _write(path: Path, records: list[dict[str, Any]], space: dict[str, Any] | No
     return path
 
 
-def _replay(tmp_path: Path, count: int = 60, **settings: Any) -> Replay:
-    return from_journals(_write(tmp_path / f"{count}.jsonl", _records(count)), **settings)
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    return from_journals(_write(tmp_path_factory.mktemp("replay") / "journal", _records(60)))
 
 
-def _fresh_rmse(task: Replay, noise: float) -> float:
+def test_the_error_it_states_is_that_on_fresh_thetas(task: Replay) -> None:
     rng = np.random.default_rng(99)
     thetas = rng.random((300, SPACE.dim))
-    errors = [task.evaluate(t, 0).reward - _true(t) - noise * rng.normal() for t in thetas]
-    return float(np.sqrt(np.mean(np.square(errors))))
-
-
-def test_the_error_it_states_is_that_on_fresh_thetas(tmp_path: Path) -> None:
-    task = _replay(tmp_path, 60)
-    assert task.error.candidates == 60
-    assert task.error.rmse == pytest.approx(_fresh_rmse(task, NOISE), rel=0.35)
+    errors = [task.evaluate(t, 0).reward - _true(t) - NOISE * rng.normal() for t in thetas]
+    assert task.error.rmse == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=0.35)
 
 
 def test_the_statement_says_what_it_rests_on(tmp_path: Path) -> None:
     records = [*_records(60), _record(60, OPTIMUM, 0.0, status="failed", reason="loss is NaN")]
     again = [_record(61 + i, np.array(one["theta"]), 0.5) for i, one in enumerate(records[:2])]
     rung = {**_record(70, OPTIMUM, 0.1), "kind": "rung", "budget": 0.5}  # left out
-    task = from_journals(_write(tmp_path / "journal.jsonl", [*records, *again, rung]))
-    error = task.error
+    error = from_journals(_write(tmp_path / "journal.jsonl", [*records, *again, rung])).error
     assert (error.candidates, error.thetas, error.failed) == (62, 60, 1)
     assert str(error).startswith("regression over 62 evaluations of 60 thetas (1 failed ones left")
     assert f"RMSE {error.rmse:.4f}" in str(error) and f"R^2 {error.explained:.2f}" in str(error)
     assert error.explained == pytest.approx(1 - error.rmse**2 / error.spread**2)
 
 
-def test_noise_is_that_of_one_evaluation(tmp_path: Path) -> None:
-    task, clean = _replay(tmp_path, noise=True), _replay(tmp_path)
+def test_noise_is_that_of_one_evaluation(task: Replay) -> None:
+    noisy = Replay(task.thetas, task.rewards, SPACE, noise=True)
     thetas = np.random.default_rng(0).random((200, 6))
-    errors = [task.evaluate(t, 1).reward - clean.evaluate(t, 1).reward for t in thetas]
-    assert np.std(errors) == pytest.approx(task.error.noise, rel=0.2)
-    theta = task.thetas[0]
-    assert task.value(theta) == clean.evaluate(theta, 0).reward
-    first = task.evaluate(thetas[0], 1)
-    assert first == task.evaluate(thetas[0], 1) != task.evaluate(thetas[0], 2)
+    errors = [noisy.evaluate(t, 1).reward - task.evaluate(t, 1).reward for t in thetas]
+    assert np.std(errors) == pytest.approx(noisy.error.noise, rel=0.2)
+    assert noisy.value(thetas[0]) == task.evaluate(thetas[0], 0).reward
+    first = noisy.evaluate(thetas[0], 1)
+    assert first == noisy.evaluate(thetas[0], 1) != noisy.evaluate(thetas[0], 2)
     assert first.scores["mAcc"] == first.reward
 
 
-def test_the_maximum_is_the_models_highest_point(tmp_path: Path) -> None:
-    task = _replay(tmp_path, 60)
+def test_the_maximum_is_the_models_highest_point(task: Replay) -> None:
     thetas = np.random.default_rng(0).random((500, 6))
     assert max(task.evaluate(t, 0).reward for t in thetas) <= task.maximum < _true(OPTIMUM) + 0.03
 
