@@ -26,7 +26,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("bits", [np.uint8, np.uint16])
-def test_classes_begin_at_0_and_other_is_255(ade, run, tree, bits):
+def test_classes_begin_at_0_and_other_is_255(ade, run, bits):
     path = ade / f"annotations/{FIRST}.png"
     Image.fromarray(read(path).astype(bits)).save(path)
     done = run()
@@ -38,9 +38,6 @@ def test_classes_begin_at_0_and_other_is_255(ade, run, tree, bits):
             made = read(ade / "annotations_detectron2" / split / f"{name}.png")
             assert made.dtype == np.uint8
             np.testing.assert_array_equal(made, np.where(source == 0, 255, source - 1))
-    before = tree(ade)
-    assert "training: 0 written, 2 right already" in run().out
-    assert tree(ade) == before
 
 
 @pytest.mark.parametrize("kind", [f"images/{FIRST}.jpg", f"annotations/{FIRST}.png"])
