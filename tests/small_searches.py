@@ -9,40 +9,51 @@ from pathlib import Path
 
 import numpy as np
 
-from rl.agents import PPO, RandomSearch
+from rl.agents import PPO, Agent, RandomSearch
 from rl.callbacks import Callback
 from rl.events import SearchStart
-from rl.executors import SerialExecutor
+from rl.executors import Executor, SerialExecutor
 from rl.journal import Journal
 from rl.proxies import Quadratic
-from rl.proxy import ProxyResult
+from rl.proxy import ProxyResult, ProxyTask, failed, lost
 from rl.search import SearchResult, SearchSettings, run_search
 
 IDENTITY = np.array([0.5, 0.5, 0.5])
 SETTINGS = SearchSettings(rounds=3, samples=4, seed=3, top_k=2, reseeds=2)
-HEADER = dataclasses.asdict(SETTINGS)
 
 
 class Counting:
     """A noisy quadratic with failures and an unmeasurable score; counts its evaluations.
 
-    The evaluations that ``breaking`` numbers, from 0, raise.
+    The evaluations that ``breaking`` numbers, from 0, raise ``error``.
     """
 
-    def __init__(self, crash_at: int | None = None, breaking: Container[int] = ()) -> None:
-        self.breaking = breaking
+    data_errors = (UnicodeError,)
+
+    def __init__(self, breaking: Container[int] = (), error: BaseException | None = None) -> None:
+        self.breaking, self.error = breaking, error or MemoryError("no memory")
         self.task = Quadratic([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: theta[0] > 0.8)
         self.asked: list[tuple[tuple[float, ...], int]] = []
-        self.crash_at = crash_at
 
     def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
-        if len(self.asked) == self.crash_at:
-            raise KeyboardInterrupt("stop")  # a mere Exception would be tried again
         self.asked.append((tuple(theta), seed))
         if len(self.asked) - 1 in self.breaking:
-            raise MemoryError("no memory")
+            raise self.error
         result = self.task.evaluate(theta, seed, budget)
         return dataclasses.replace(result, scores={**result.scores, "BF1": math.nan})
+
+
+class Breaking(Quadratic):
+    """Raises these, one at each of its next evaluations."""
+
+    errors: tuple[Exception, ...] = ()
+
+    def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
+        if self.errors:
+            error, *rest = self.errors
+            self.errors = tuple(rest)
+            raise error
+        return super().evaluate(theta, seed, budget)
 
 
 class Log(Callback):
@@ -64,12 +75,39 @@ class Log(Callback):
         return [event for event in self.events if isinstance(event, kind)]
 
 
-def small_search(path: Path, task=None, agent=None, callbacks=(), **options) -> SearchResult:
-    """Begin or go on with the search of SETTINGS, by PPO on `Counting` unless told otherwise."""
-    agent = PPO(IDENTITY, seed=1, epochs=5) if agent is None else agent
-    with Journal.resume(path, HEADER) as journal:
-        executor = SerialExecutor(Counting() if task is None else task, max_retries=0)
-        return run_search(agent, executor, journal, SETTINGS, callbacks, **options)
+class Told(RandomSearch):
+    """Keeps what it was told."""
+
+    def __init__(self, mean: np.ndarray = IDENTITY, seed: int = 1) -> None:
+        super().__init__(mean, seed=seed)
+        self.told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:
+        self.told.append((thetas, scores))
+        super().tell(thetas, scores)
+
+
+def small_search(
+    path: Path,
+    task: ProxyTask | None = None,
+    agent: Agent | None = None,
+    callbacks: tuple[Callback, ...] | list[Callback] = (),
+    settings: SearchSettings = SETTINGS,
+    executor: Executor | None = None,
+    **options,
+) -> SearchResult:
+    """Begin or go on with a search, by PPO on `Counting` unless told otherwise."""
+    agent = agent or PPO(IDENTITY, seed=1, epochs=5)
+    executor = executor or SerialExecutor(task or Counting(), max_retries=0)
+    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
+        return run_search(agent, executor, journal, settings, callbacks, **options)
+
+
+def cut(path: Path, lines: int) -> bytes:
+    """Leave the first lines of a journal; returns all that it held."""
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:lines]))
+    return whole
 
 
 def assert_same(one: SearchResult, other: SearchResult) -> None:
@@ -82,13 +120,19 @@ def assert_same(one: SearchResult, other: SearchResult) -> None:
     assert one.lost == other.lost
 
 
-class Told(RandomSearch):
-    """Keeps what it was told."""
+def result_of(reward: float) -> ProxyResult:
+    """A result with this reward; below 0: a failed one, NaN: a lost one."""
+    if math.isnan(reward):
+        return lost("no memory")
+    return failed("NaN") if reward < 0 else ProxyResult(reward)
 
-    def __init__(self, mean: np.ndarray = IDENTITY, seed: int = 1) -> None:
-        super().__init__(mean, seed=seed)
-        self.told: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:
-        self.told.append((thetas, scores))
-        super().tell(thetas, scores)
+def play(agent: Agent, task: ProxyTask, rounds: int, samples: int = 32) -> float:
+    """Ask, evaluate and tell; the best reward."""
+    best = 0.0
+    for index in range(rounds):
+        thetas = agent.ask(samples)
+        rewards = np.array([task.evaluate(theta, index).reward for theta in thetas])
+        agent.tell(thetas, rewards)
+        best = max(best, rewards.max())
+    return best

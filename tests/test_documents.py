@@ -13,13 +13,8 @@ import pytest
 from autoseg_core import METRICS
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (
-    ".",
-    "docs",
-    "datasets",
-    "projects/AutoSegLoss/configs",
-    "projects/AutoSegLoss/configs/study",
-)
+CONFIGS = "projects/AutoSegLoss/configs"
+FOLDERS = (".", "docs", "datasets", CONFIGS, f"{CONFIGS}/study")
 DOCUMENTS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 MADE = re.compile(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", re.DOTALL)
 """What a command writes into a document."""
@@ -84,9 +79,8 @@ def test_the_programs_about_agents(
 ) -> None:
     pytest.importorskip("stable_baselines3")
     monkeypatch.chdir(tmp_path)
-    environment, proxy, baselines, cross_entropy, schedule, shrinking = programs(
-        ROOT / "docs" / "agents.md"
-    )
+    document = ROOT / "docs" / "agents.md"
+    environment, proxy, baselines, cross_entropy, schedule, shrinking = programs(document)
     names: dict[str, Any] = {"train_and_score": lambda theta, seed: (0.5, float(theta[0]))}
     exec(environment, names)
     exec(proxy, names)

@@ -45,12 +45,9 @@ def test_the_zoo_and_the_type_markers_are_package_data(
     setup_cfg: configparser.ConfigParser,
 ) -> None:
     patterns = setup_cfg["options.package_data"]
-    for package, folder in SOURCES.items():
-        if (folder / "py.typed").exists():
-            assert "py.typed" in lines(patterns[package])
-    data = SOURCES["autoseg_core"] / "zoo"
-    if any(data.glob("*.json")):
-        assert "*.json" in lines(patterns["autoseg_core.zoo"])
+    typed = [package for package, folder in SOURCES.items() if (folder / "py.typed").exists()]
+    assert typed and all("py.typed" in lines(patterns[package]) for package in typed)
+    assert "*.json" in lines(patterns["autoseg_core.zoo"])
     assert (SOURCES["auto_seg_loss"] / patterns["auto_seg_loss"]).exists()
 
 
@@ -62,11 +59,9 @@ def test_every_requirement_has_a_pin(setup_cfg: configparser.ConfigParser) -> No
         canonicalize_name(Requirement(line).name)
         for line in lines((ROOT / "constraints.txt").read_text("utf-8"))
     }
-    needed = [
-        setup_cfg["options"]["install_requires"],
-        *setup_cfg["options.extras_require"].values(),
-    ]
-    names = {canonicalize_name(Requirement(line).name) for text in needed for line in lines(text)}
+    extras = setup_cfg["options.extras_require"].values()
+    needed = lines("\n".join([setup_cfg["options"]["install_requires"], *extras]))
+    names = {canonicalize_name(Requirement(line).name) for line in needed}
     assert names - {"auto-seg-loss"} <= pinned  # extras that include another name the package
 
 
@@ -77,9 +72,7 @@ def test_the_sources_of_the_kernels_are_in_a_source_package(tmp_path: Path) -> N
     there = shutil.ignore_patterns("*.so", "__pycache__")
     for folder in SOURCES.values():
         shutil.copytree(folder, tmp_path / folder.relative_to(ROOT), ignore=there)
-    program = (
-        "import sys; sys.modules['torch'] = None; sys.argv[1:] = ['-q', 'sdist']; import setup"
-    )
+    program = "import sys; sys.modules['torch'] = None; sys.argv[1:] = ['sdist']; import setup"
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)
     (archive,) = (tmp_path / "dist").iterdir()
     with tarfile.open(archive) as file:

@@ -8,16 +8,12 @@ import os
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
+from small_searches import cut, small_search
 
-from rl.agents import PPO
 from rl.callbacks import Callback, ProgressBar
-from rl.events import RoundEvent
-from rl.executors import SerialExecutor
-from rl.journal import Journal
+from rl.events import RoundEvent, SearchSettings
 from rl.proxies import Quadratic
-from rl.search import SearchSettings, run_search
 from rl.signals import Interrupted, interruptible
 
 SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)
@@ -29,10 +25,8 @@ class _Terminal(io.StringIO):
 
 
 def _run(path: Path, *callbacks: Callback) -> None:
-    agent = PPO(np.array([0.5, 0.5]), seed=0)
-    task = Quadratic([0.9, 0.1], noise=0.01)
-    with Journal.resume(path, {}) as journal:
-        run_search(agent, SerialExecutor(task), journal, SETTINGS, callbacks)
+    task = Quadratic([0.9, 0.1, 0.5], noise=0.01)
+    small_search(path, task, callbacks=callbacks, settings=SETTINGS)
 
 
 def _lines(path: Path) -> list[str]:
@@ -56,7 +50,7 @@ def test_a_line_a_round_where_there_is_no_terminal(tmp_path: Path) -> None:
 def test_replayed_evaluations_cost_no_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     _lines(path)
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:6]))  # a round, and 1
+    cut(path, 6)  # a round, and 1
     resumed, first, second, *_ = _lines(path)
     assert resumed == "resuming: 4 evaluations are already in the journal"
     assert first.endswith("time left unknown")

@@ -8,23 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_searches import SETTINGS, assert_same, cut, result_of, small_search
 
-from rl.agents import PPO
-from rl.executors import Candidate, SerialExecutor
+from rl.executors import Candidate
 from rl.halving import Ended, climb, evaluations, survivors, told_rewards
-from rl.journal import Journal
-from rl.proxies import Quadratic
-from rl.proxy import ProxyResult, failed, lost
-from rl.search import SearchResult, SearchSettings, run_search
-
-SETTINGS = SearchSettings(rounds=3, samples=8, seed=3, top_k=2, reseeds=2, rungs=2)
-
-
-def _result(reward: float) -> ProxyResult:
-    """Below 0: failed; NaN: lost."""
-    if math.isnan(reward):
-        return lost("broke")
-    return failed("broke") if reward < 0 else ProxyResult(reward)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +25,13 @@ def _result(reward: float) -> ProxyResult:
     ],
 )
 def test_the_best_of_those_that_are_ok_go_on(rewards: list[float], expected: list[int]) -> None:
-    assert survivors(list(map(_result, rewards))) == expected
+    assert survivors(list(map(result_of, rewards))) == expected
 
 
 def _told(*rewards: tuple[float, ...]) -> tuple[list[float], list[str]]:
     """Of candidates with these rewards on their rungs, of which there are two."""
     ends = [
-        Ended(Candidate("x", np.zeros(1), 0, 0.5 ** (3 - len(own))), tuple(map(_result, own)))
+        Ended(Candidate("x", np.zeros(1), 0, 0.5 ** (3 - len(own))), tuple(map(result_of, own)))
         for own in rewards
     ]
     return told_rewards(ends), [end.status for end in ends]
@@ -83,7 +70,7 @@ def test_a_round_climbs_its_rungs() -> None:
 
     def evaluate(candidates):
         asked.append([(one.id, one.budget) for one in candidates])
-        return [(one, _result(rewards[one.id[0]])) for one in candidates]
+        return [(one, result_of(rewards[one.id[0]])) for one in candidates]
 
     candidates = [Candidate(name, np.zeros(1), 7) for name in rewards]
     ends = climb(candidates, 2, evaluate)
@@ -96,17 +83,9 @@ def test_a_round_climbs_its_rungs() -> None:
     assert [end.evaluation.id for end in ends] == ["ak0", "b", "ck1", "dk0"]
 
 
-def _search(path: Path) -> SearchResult:
-    task = Quadratic([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: theta[0] > 0.85)
-    agent = PPO(np.full(3, 0.5), seed=1, epochs=5)
-    with Journal.resume(path, dataclasses.asdict(SETTINGS)) as journal:
-        return run_search(agent, SerialExecutor(task), journal, SETTINGS)
-
-
 def test_resume_with_rungs_is_identical(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    _search(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    _search(path)
+    path, settings = tmp_path / "journal.jsonl", dataclasses.replace(SETTINGS, samples=8, rungs=2)
+    first = small_search(path, settings=settings)
+    whole = cut(path, 20)
+    assert_same(small_search(path, settings=settings), first)
     assert path.read_bytes() == whole

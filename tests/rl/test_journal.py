@@ -36,20 +36,14 @@ def _written(path: Path, *records: dict) -> bytes:
     return path.read_bytes()
 
 
-def test_header_comes_first_then_records_exactly(path: Path) -> None:
-    _written(path, RECORD)
-    header, record = read_journal(path)
-    assert header == {"format": FORMAT, "kind": "header", **HEADER}
-    assert record == RECORD
-
-
-def test_append_returns_what_a_reader_sees(path: Path) -> None:
+def test_append_returns_what_a_reader_sees_after_the_header(path: Path) -> None:
     rude = {"kind": "x", "theta": np.array([0.5, np.nan]), "n": np.int64(3), "s": (math.inf, "é")}
+    plain = {"kind": "x", "theta": [0.5, None], "n": 3, "s": [None, "é"]}
     with Journal.create(path, HEADER) as journal:
-        record = journal.append(rude)
-        assert journal.records == [record]
-    assert record == {"kind": "x", "theta": [0.5, None], "n": 3, "s": [None, "é"]}
-    assert read_journal(path)[1] == record
+        assert [journal.append(one) for one in (RECORD, rude)] == [RECORD, plain]
+        assert journal.records == [RECORD, plain]
+    header = {"format": FORMAT, "kind": "header", **HEADER}
+    assert read_journal(path) == [header, RECORD, plain]
     assert "NaN" not in path.read_text()
 
 
@@ -83,21 +77,14 @@ def test_another_header_names_exactly_what_differs(path: Path) -> None:
     with pytest.raises(JournalError) as caught:
         Journal.resume(path, other)
     _, *rows, _ = str(caught.value).splitlines()
-    assert [row.strip() for row in rows] == [
-        'metric: (absent) -> "mIoU"',
-        "ppo.lr: 0.2 -> 0.1",
-        "rounds: (absent) -> 12",
-        "seed: 1 -> (absent)",
-    ]
+    named = [row.strip().partition(":")[0] for row in rows]
+    assert named == ["metric", "ppo.lr", "rounds", "seed"]
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("enter", [Journal.create, Journal.resume])
 def test_a_second_search_is_kept_out(path: Path, enter) -> None:
-    with (
-        Journal.create(path, HEADER),
-        pytest.raises(JournalError, match="another search is running in"),
-    ):
+    with Journal.create(path, HEADER), pytest.raises(JournalError, match="another search"):
         enter(path, HEADER)
     Journal.resume(path, HEADER).close()
 

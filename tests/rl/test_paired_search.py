@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_searches import IDENTITY, SETTINGS, Counting, Log, Told, assert_same
+from small_searches import IDENTITY, SETTINGS, Counting, Log, Told, assert_same, cut, small_search
 
 from rl.events import SelectionEvent
-from rl.executors import SerialExecutor
-from rl.journal import Journal, read_journal
+from rl.journal import read_journal
 from rl.proxy import ProxyResult, failed
-from rl.search import SearchError, SearchSettings, candidate_seed, run_search
+from rl.search import SearchError, SearchSettings, candidate_seed
 
 PAIRED = dataclasses.replace(SETTINGS, paired=True)
 
@@ -27,16 +26,9 @@ class _Lucky(Counting):
         return ProxyResult(0.6 * result.reward + luck)
 
 
-def _paired(path: Path, task: _Lucky, settings: SearchSettings = PAIRED, callbacks=()):
-    agent = Told()
-    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
-        executor = SerialExecutor(task, max_retries=0)
-        return agent, run_search(agent, executor, journal, settings, callbacks)
-
-
 def test_an_agent_is_told_gains_and_the_journal_keeps_rewards(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    agent, _ = _paired(path, _Lucky())
+    path, agent = tmp_path / "journal.jsonl", Told()
+    small_search(path, _Lucky(), agent, settings=PAIRED)
     records = {r["id"]: r for r in read_journal(path) if r["kind"] == "candidate"}
     for index in range(3):
         own = [records[f"r{index:02d}c{i:02d}"] for i in range(4)]
@@ -53,7 +45,7 @@ def test_the_best_by_gain_enter_the_final(tmp_path: Path) -> None:
     for paired in (True, False):
         log = Log()
         own = dataclasses.replace(settings, paired=paired)
-        _paired(tmp_path / f"{paired}.jsonl", _Lucky(), own, [log])
+        small_search(tmp_path / f"{paired}.jsonl", _Lucky(), Told(), [log], own)
         names = [one.name for one in log.of(SelectionEvent)[0].finalists]
         entered.append(any(name.startswith("r00") for name in names))
     assert entered == [False, True]
@@ -62,10 +54,9 @@ def test_the_best_by_gain_enter_the_final(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rungs", [0, 1])
 def test_a_paired_search_resumes(tmp_path: Path, rungs: int) -> None:
     path, settings = tmp_path / "journal.jsonl", dataclasses.replace(PAIRED, rungs=rungs)
-    _, whole = _paired(path, _Lucky(), settings)
-    kept = path.read_bytes()
-    path.write_bytes(b"".join(kept.splitlines(keepends=True)[:14]))
-    assert_same(_paired(path, _Lucky(), settings)[1], whole)
+    whole = small_search(path, _Lucky(), Told(), settings=settings)
+    kept = cut(path, 14)
+    assert_same(small_search(path, _Lucky(), Told(), settings=settings), whole)
     assert path.read_bytes() == kept
     ids = [r["id"] for r in read_journal(path) if r["kind"] == "candidate"]
     assert {f"r{index:02d}c00" for index in range(3)} <= set(ids)  # the reference is never stopped
@@ -78,7 +69,7 @@ def test_a_reward_of_the_identity_alone_is_nothing_found(tmp_path: Path) -> None
             return super().evaluate(theta, seed, budget) if whole else failed("the loss is nan")
 
     with pytest.raises(SearchError, match=r"no candidate can be compared: .* the loss is nan"):
-        _paired(tmp_path / "journal.jsonl", OnlyIdentity())
+        small_search(tmp_path / "journal.jsonl", OnlyIdentity(), Told(), settings=PAIRED)
 
 
 def test_a_pair_is_two() -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 from pydantic_core import to_json
 
-from rl.proxy import FLOOR_REWARD, ProxyResult, check_result, failed, lost, result_from_json
+from rl.proxy import FLOOR_REWARD, ProxyResult, failed, lost, result_from_json
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
@@ -25,20 +25,9 @@ def test_lost_has_no_reward() -> None:
     assert result == lost("no memory")
 
 
-@pytest.mark.parametrize("reward", [-0.3, 55.0])
-def test_a_reward_outside_the_unit_interval_is_refused(reward: float) -> None:
-    with pytest.raises(ValueError, match=r"object gave the reward .*divide percent by 100"):
-        check_result(object(), ProxyResult(reward))
-
-
 @pytest.mark.parametrize(
     "result",
     [ProxyResult(0.1 + 0.2, {"mIoU": 1 / 3}), failed("loss is NaN at step 3"), lost("no memory")],
 )
 def test_round_trip_is_exact(result: ProxyResult) -> None:
     assert result_from_json(json.loads(to_json(asdict(result), inf_nan_mode="null"))) == result
-
-
-def test_null_is_nan() -> None:
-    values = {"status": "ok", "reward": 0.5, "scores": {"BF1": None}, "reason": ""}
-    assert math.isnan(result_from_json(values).scores["BF1"])

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_searches import SETTINGS, Counting, Log, Told, assert_same, small_search
+from small_searches import SETTINGS, Counting, Log, Told, assert_same, cut, small_search
 
 from rl.events import RoundEvent
-from rl.executors import SerialExecutor
-from rl.journal import Journal, read_journal
+from rl.journal import read_journal
 from rl.proxies import Quadratic
-from rl.search import SearchError, run_search
+from rl.search import SearchError
 from rl.selection import NoVerdictError
 
 
@@ -26,8 +25,8 @@ def test_a_search_stops_when_nothing_but_failures_came(
     settings, path = dataclasses.replace(SETTINGS, samples=samples), tmp_path / "journal.jsonl"
     words = f"no candidate can be compared: of the first {tried} .* {tried} failed .* configured to"
     for _ in range(2):  # resuming it does not help, and says the same
-        with Journal.resume(path, {}) as journal, pytest.raises(SearchError, match=words):
-            run_search(Told(), SerialExecutor(task), journal, settings)
+        with pytest.raises(SearchError, match=words):
+            small_search(path, task, Told(), settings=settings)
     assert sum(r["kind"] == "candidate" for r in read_journal(path)) == tried
 
 
@@ -54,8 +53,7 @@ def test_resuming_with_lost_evaluations_is_identical(tmp_path: Path) -> None:
     """They stay lost, whatever they would give now: the agent has gone on without them."""
     path, breaking = tmp_path / "journal.jsonl", {2, 9, 14}
     first = small_search(path, Counting(breaking=breaking))
-    whole = path.read_bytes()
-    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:17]))
+    whole = cut(path, 17)
     known = sum(r["kind"] == "candidate" for r in read_journal(path))
     assert_same(small_search(path, Counting(breaking={n - known for n in breaking})), first)
     assert path.read_bytes() == whole

@@ -6,16 +6,12 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from small_searches import IDENTITY, SETTINGS, Counting, Log, assert_same, small_search
+from small_searches import SETTINGS, Counting, Log, assert_same, cut, small_search
 
-from rl.agents import PPO
 from rl.events import CandidateEvent, RoundEvent, SearchStart, SelectionEvent
-from rl.executors import SerialExecutor
-from rl.journal import Journal, JournalError
-from rl.proxy import ProxyResult
-from rl.search import SearchResult, candidate_seed, run_search
+from rl.journal import JournalError
+from rl.search import SearchResult, candidate_seed
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +20,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, SearchResult
     path = tmp_path_factory.mktemp("whole") / "journal.jsonl"
     result = small_search(path)
     return path.read_bytes(), result
+
+
+def _resumed(path: Path, whole: tuple[bytes, SearchResult]) -> int:
+    """Go on with the search, which comes to the same; how many evaluations that took."""
+    task = Counting()
+    assert_same(small_search(path, task), whole[1])
+    assert path.read_bytes() == whole[0]
+    return len(task.asked)
 
 
 # What one search does.
@@ -45,9 +49,7 @@ def test_a_round_shares_one_seed_and_the_final_has_fresh_ones(tmp_path: Path) ->
     seeds = [seed for _, seed in task.asked]
     search = [candidate_seed(3, "search", index) for index in range(3)]
     final = [candidate_seed(3, "selection", index) for index in range(2)]
-    assert seeds == [seed for seed in search for _ in range(4)] + [
-        seed for seed in final for _ in range(4)
-    ]
+    assert seeds == [seed for seed in search + final for _ in range(4)]
     assert len({*search, *final}) == 5
     assert all(0 <= seed < 2**31 for seed in seeds)
 
@@ -75,47 +77,24 @@ def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
 
 
 # Header, 4 candidates and a round three times, 8 of the final, the result.
+@pytest.mark.parametrize("torn", [0, 20])
 @pytest.mark.parametrize("lines", [0, 3, 6, 16, 20, 24])
-def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int) -> None:
+def test_resume_at_every_record_is_identical(whole, tmp_path: Path, lines: int, torn: int) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(b"".join(whole[0].splitlines(keepends=True)[:lines]))
-    assert_same(small_search(path), whole[1])
-    assert path.read_bytes() == whole[0]
+    kept = whole[0].splitlines(keepends=True)
+    path.write_bytes(b"".join([*kept[:lines], kept[lines][:torn]]))
+    _resumed(path, whole)
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.6])
-def test_resume_at_torn_bytes_is_identical(whole, tmp_path: Path, fraction: float) -> None:
-    path = tmp_path / "journal.jsonl"
-    path.write_bytes(whole[0][: int(fraction * len(whole[0]))])
-    assert_same(small_search(path), whole[1])
-    assert path.read_bytes() == whole[0]
-
-
-def test_a_stop_propagates_and_the_journal_resumes(whole, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt("stop"), UnicodeError("7.png is no image")])
+def test_a_stop_and_a_data_error_propagate_and_the_journal_resumes(
+    whole, tmp_path: Path, error: BaseException
+) -> None:
     path, log = tmp_path / "journal.jsonl", Log()
-    with pytest.raises(KeyboardInterrupt):
-        small_search(path, Counting(crash_at=7), callbacks=[log])
+    with pytest.raises(type(error), match=str(error)):
+        small_search(path, Counting({7}, error), callbacks=[log])
     assert log.closed == 1
-    task = Counting()
-    assert_same(small_search(path, task), whole[1])
-    assert len(task.asked) == 20 - 7
-    assert path.read_bytes() == whole[0]
-
-
-def test_a_data_error_stops_a_search_and_the_journal_resumes(whole, tmp_path: Path) -> None:
-    class Damaged(Counting):
-        data_errors = (UnicodeError,)
-
-        def evaluate(self, theta: np.ndarray, seed: int, budget: float = 1.0) -> ProxyResult:
-            if len(self.asked) == 6:
-                raise UnicodeError("7.png is no image")
-            return super().evaluate(theta, seed, budget)
-
-    path = tmp_path / "journal.jsonl"
-    with pytest.raises(UnicodeError, match=r"7\.png"):
-        small_search(path, Damaged())
-    assert_same(small_search(path), whole[1])
-    assert path.read_bytes() == whole[0]
+    assert _resumed(path, whole) == 20 - 7
 
 
 # A journal that belongs to something else.
@@ -145,12 +124,10 @@ class _Clocked(Counting):
         return 60.0 * len(self.asked)
 
 
-def _timed(path: Path, minutes: float, task: _Clocked, callbacks=()) -> SearchResult:
+def _timed(path: Path, minutes: float, log: Log) -> SearchResult:
     settings = dataclasses.replace(SETTINGS, rounds=9, minutes=minutes)
-    agent = PPO(IDENTITY, seed=1, epochs=5)
-    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
-        executor = SerialExecutor(task)
-        return run_search(agent, executor, journal, settings, callbacks, clock=task.clock)
+    task = _Clocked()
+    return small_search(path, task, callbacks=[log], settings=settings, clock=task.clock)
 
 
 @pytest.mark.parametrize(("minutes", "rounds"), [(1, 1), (19, 4)])
@@ -158,10 +135,9 @@ def test_a_round_that_would_not_end_in_time_is_not_begun(
     tmp_path: Path, minutes: float, rounds: int
 ) -> None:
     log = Log()
-    _timed(tmp_path / "journal.jsonl", minutes, _Clocked(), [log])
-    assert [event.seconds for event in log.of(RoundEvent)] == [
-        240.0 * i for i in range(1, rounds + 1)
-    ]
+    _timed(tmp_path / "journal.jsonl", minutes, log)
+    seconds = [event.seconds for event in log.of(RoundEvent)]
+    assert seconds == [240.0 * (i + 1) for i in range(rounds)]
     assert log.of(SelectionEvent)[0].rounds == rounds
 
 
@@ -170,12 +146,10 @@ def test_a_search_with_a_limit_resumes_with_the_time_it_has_used(
     tmp_path: Path, lines: int
 ) -> None:
     """Header, then 4 candidates and a round, three times; a part of a round is made for free."""
-    path = tmp_path / "journal.jsonl"
-    whole = _timed(path, 13, _Clocked())
-    kept = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(kept[:lines]))
-    log = Log()
-    assert_same(_timed(path, 13, _Clocked(), [log]), whole)
+    path, log = tmp_path / "journal.jsonl", Log()
+    whole = _timed(path, 13, Log())
+    cut(path, lines)
+    assert_same(_timed(path, 13, log), whole)
     interrupted = (lines - 1) // 5
     free = 60.0 * ((lines - 1) % 5) if interrupted < 3 else 0.0
     expected = [240.0 * i - free * (i > interrupted) for i in (1, 2, 3)]

@@ -8,28 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from scipy import stats
+from small_searches import result_of
 
 from rl.estimates import Estimate, Finalist, mean_and_error
-from rl.proxy import ProxyResult, failed, lost
 from rl.selection import ERROR, NoVerdictError, Selection, choose_finalists, race
 
 NAN = math.nan
-
-
-def _result(reward: float) -> ProxyResult:
-    """Below 0: failed; NaN: lost."""
-    if math.isnan(reward):
-        return lost("no memory")
-    return failed("NaN") if reward < 0 else ProxyResult(reward)
 
 
 def _race(**rewards: Sequence[float]) -> Selection:
     """Of finalists with these names, identity first, over as many seeds as have rewards."""
     finalists = [Finalist(name, np.full(2, 0.1 * i)) for i, name in enumerate(rewards)]
     table = list(rewards.values())
-    return race(
-        finalists, len(table[0]), lambda seed, left: [_result(table[i][seed]) for i in left]
-    )
+    seeds = len(table[0])
+    return race(finalists, seeds, lambda seed, left: [result_of(table[i][seed]) for i in left])
 
 
 def test_the_comparison_is_paired() -> None:
@@ -129,10 +121,8 @@ def test_a_dropped_finalist_is_that_of_a_t_test_by_scipy() -> None:
         count = len(rewards)
         if name == "identity" or count == len(winner):
             continue
-        p = [
-            stats.ttest_rel(winner[:n], rewards[:n], alternative="greater").pvalue
-            for n in range(2, count + 1)
-        ]
+        pairs = [(winner[:n], rewards[:n]) for n in range(2, count + 1)]
+        p = [stats.ttest_rel(*pair, alternative="greater").pvalue for pair in pairs]
         assert min(p[:-1], default=1.0) > level >= p[-1]
 
 
@@ -165,8 +155,8 @@ def test_finalists_are_distinct() -> None:
 
 
 def test_a_failure_counts_with_the_floor_and_a_loss_not_at_all() -> None:
-    one = Estimate(Finalist("x", MEAN), (ProxyResult(0.6), failed("NaN"), lost("no memory")))
+    one = Estimate(Finalist("x", MEAN), tuple(map(result_of, (0.6, -1, NAN))))
     assert (one.mean, one.rewards[:2]) == (0.3, (0.6, 0.0))
     assert [one.count(status) for status in ("ok", "failed", "lost")] == [1, 1, 1]
-    other = Estimate(Finalist("y", MEAN), (ProxyResult(0.5), ProxyResult(0.25)))
+    other = Estimate(Finalist("y", MEAN), tuple(map(result_of, (0.5, 0.25))))
     assert one.minus(other) == pytest.approx([0.1, -0.25])

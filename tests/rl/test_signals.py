@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import signal
 import time
 from collections.abc import Iterator
@@ -36,9 +35,6 @@ def handlers() -> Iterator[None]:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     for signum, handler in old.items():
         signal.signal(signum, handler)
-
-
-# Interrupted.
 
 
 @BOTH
@@ -92,8 +88,7 @@ def test_what_was_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with interruptible():
         _send(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert signal.signal(signal.SIGINT, signal.default_int_handler) is signal.SIG_IGN
 
 
 @BOTH
@@ -128,21 +123,9 @@ def test_a_journal_keeps_whole_lines(tmp_path) -> None:
     assert path.read_bytes().endswith(b"\n")
 
 
-# Time limits.
-
-
-def test_a_limit_strikes() -> None:
+def test_what_swallows_a_time_limit_was_not_in_time() -> None:
     start = time.monotonic()
-    words = re.escape("not finished after 0.05 s")
-    with pytest.raises(TimeLimitExceeded, match=words), time_limit(0.05):
-        time.sleep(30)
-    assert time.monotonic() - start < 25
-
-
-def test_what_swallows_the_limit_was_not_in_time() -> None:
-    with pytest.raises(TimeLimitExceeded), time_limit(0.02):
-        try:
+    with pytest.raises(TimeLimitExceeded, match=r"0\.02 s"), time_limit(0.02):
+        with contextlib.suppress(BaseException):
             time.sleep(30)
-        except BaseException:
-            done = True
-    assert done
+        assert time.monotonic() - start < 25

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from small_searches import Breaking, cut, small_search
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from autoseg_core import SearchSpace
 from rl.agents import PPO
 from rl.events import SearchSettings
-from rl.executors import SerialExecutor
-from rl.journal import Journal, read_journal
-from rl.proxies import Quadratic
-from rl.search import run_search
+from rl.journal import read_journal
 from rl.tensorboard import TensorBoard
 
 SETTINGS = SearchSettings(rounds=2, samples=3, top_k=1, reseeds=2)
 SPACE = SearchSpace("mAcc")
-SCORES = ("reward", "rmse")
 NAMES = [f"r{round_:02d}c{i:02d}" for round_ in range(2) for i in range(3)]
 
 
-def _search(home: Path) -> None:
-    """A search with its events in home/events."""
-    identity = SPACE.identity()
-    proxy = Quadratic(np.full(SPACE.dim, 0.6), noise=0.01)
-    with Journal.resume(home / "journal.jsonl", {}) as journal:
-        callbacks = [TensorBoard(home / "events", SPACE, SCORES)]
-        agent = PPO(identity, seed=0)
-        run_search(agent, SerialExecutor(proxy), journal, SETTINGS, callbacks, identity=identity)
+def _search(home: Path, *errors: Exception) -> None:
+    """A search with its events in home/events; its first evaluations raise these."""
+    task, agent = Breaking(np.full(SPACE.dim, 0.6), noise=0.01), PPO(SPACE.identity(), seed=0)
+    task.errors = errors
+    callbacks = [TensorBoard(home / "events", SPACE, ("reward", "rmse"))]
+    small_search(home / "journal.jsonl", task, agent, callbacks, SETTINGS, max_lost=1.0)
 
 
 def _read(run: Path) -> EventAccumulator:
@@ -61,29 +55,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_round_that_is_lost_as_a_whole_is_a_gap(tmp_path: Path) -> None:
-    class Broken(Quadratic):
-        calls = 0
-
-        def evaluate(self, *arguments: Any) -> Any:
-            self.calls += 1
-            if self.calls <= SETTINGS.samples:
-                raise RuntimeError("no worker")
-            return super().evaluate(*arguments)
-
-    proxy = Broken(np.full(SPACE.dim, 0.6))
-    with Journal.create(tmp_path / "journal.jsonl", {}) as journal:
-        run_search(
-            PPO(SPACE.identity(), seed=0),
-            SerialExecutor(proxy, max_retries=0),
-            journal,
-            SETTINGS,
-            [TensorBoard(tmp_path / "events", SPACE, SCORES)],
-            max_lost=1.0,
-        )
-    assert list((tmp_path / "events").iterdir())
-
-
-# --- the search's own run ---
+    _search(tmp_path, *[RuntimeError("no worker")] * SETTINGS.samples)
+    steps = [step for step, _ in _scalars(_read(tmp_path / "events"))["search/reward"]]
+    assert steps == [3, 4, 5]
 
 
 def test_tags_and_values(searched: Path) -> None:
@@ -105,9 +79,6 @@ def test_tags_and_values(searched: Path) -> None:
     assert "report/text_summary" in events.Tags()["tensors"]
 
 
-# --- a run for each candidate ---
-
-
 def test_every_candidate_is_a_row_with_all_keys(searched: Path) -> None:
     """With keys that differ, the HPARAMS tab hides columns."""
     candidates = {r["id"]: r for r in read_journal(searched / "journal.jsonl") if "id" in r}
@@ -125,11 +96,8 @@ def test_every_candidate_is_a_row_with_all_keys(searched: Path) -> None:
         assert values == pytest.approx({"reward": one["reward"], **scores}, rel=1e-6)
 
 
-# --- again and again ---
-
-
 def test_resuming_duplicates_nothing(searched: Path) -> None:
     first, path = _everything(searched), searched / "journal.jsonl"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    cut(path, 3)
     _search(searched)
     assert _everything(searched) == first

@@ -1,4 +1,4 @@
-"""TPE and GP: what they propose first, how they learn, and their silence."""
+"""TPE and GP: what they propose first, their spread and scores, and their silence."""
 
 from __future__ import annotations
 
@@ -40,14 +40,6 @@ def test_spread_is_that_of_the_best_tenth(agent: StudyAgent) -> None:
     np.testing.assert_allclose(agent.spread, np.sqrt(1 / 12))
     agent.tell(thetas, scores)
     np.testing.assert_allclose(agent.spread, thetas[[3, 9, 20]].std(axis=0))
-
-
-def test_tpe_follows_the_good_ones() -> None:  # GP: test_known_optima.py
-    agent = TPE(IDENTITY, seed=0)
-    for _ in range(8):
-        thetas = agent.ask(8)
-        agent.tell(thetas, 1.0 - np.mean((thetas - [0.7, 0.3]) ** 2, axis=1))
-    assert np.abs(agent.mean - [0.7, 0.3]).max() < 0.1
 
 
 @pytest.mark.parametrize(

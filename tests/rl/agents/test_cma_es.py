@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_searches import play
 
 from rl.agents import CMAES
 from rl.proxies import Quadratic
 
 IDENTITY = np.array([0.2, 0.8, 0.5])
-
-
-def _play(agent: CMAES, task: Quadratic, rounds: int, samples: int = 8) -> None:
-    for index in range(rounds):
-        thetas = agent.ask(samples)
-        agent.tell(thetas, np.array([task.evaluate(theta, index).reward for theta in thetas]))
 
 
 def test_the_first_samples_are_normal_around_the_identity() -> None:
@@ -31,7 +26,7 @@ def test_after_convergence_it_starts_elsewhere_and_keeps_what_it_found() -> None
     agent.ask(8)
     fresh = agent.spread
     for _ in range(200):
-        _play(agent, task, rounds=1)
+        play(agent, task, rounds=1, samples=8)
         if np.allclose(agent.spread, fresh, rtol=1e-6):
             break
     else:

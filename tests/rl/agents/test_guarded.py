@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from small_searches import Told
+from small_searches import Told, assert_same, small_search
 
-from rl.agents import PPO, Agent, RandomSearch
+from rl.agents import RandomSearch
 from rl.agents.guarded import Guarded
-from rl.executors import SerialExecutor
-from rl.journal import Journal
-from rl.proxies import Quadratic
-from rl.search import SearchSettings, run_search
-
-SETTINGS = SearchSettings(rounds=3, samples=4, top_k=2, reseeds=2)
 
 
 class _Agent:
@@ -24,10 +17,10 @@ class _Agent:
 
     def __init__(self) -> None:
         self.generator = np.random.default_rng(0)
-        self.mean, self.spread = np.full(2, 0.5), np.full(2, 0.3)
+        self.mean, self.spread = np.full(3, 0.5), np.full(3, 0.3)
 
     def ask(self, n: int) -> np.ndarray:
-        return self.generator.random((n, 2))
+        return self.generator.random((n, 3))
 
     def tell(self, thetas: np.ndarray, scores: np.ndarray) -> None:
         self.mean = thetas[scores.argmax()].copy()
@@ -38,7 +31,7 @@ class _Reckless(_Agent):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buffer = np.empty((4, 2))
+        self.buffer = np.empty((4, 3))
 
     def ask(self, n: int) -> np.ndarray:
         self.buffer[:] = super().ask(n)
@@ -49,30 +42,19 @@ class _Reckless(_Agent):
         thetas[:] = scores[:] = self.buffer[:] = -1.0
 
 
-def _searched(agent: Any, path: Path) -> tuple[bytes, Any]:
-    with Journal.create(path, {}) as journal:
-        result = run_search(agent, SerialExecutor(Quadratic([0.8, 0.3])), journal, SETTINGS)
-    return path.read_bytes(), result
-
-
 def test_a_reckless_agent_spoils_nothing(tmp_path: Path) -> None:
-    journal, result = _searched(_Agent(), tmp_path / "a.jsonl")
-    reckless, same = _searched(_Reckless(), tmp_path / "b.jsonl")
-    assert reckless == journal
-    assert same.selection.report() == result.selection.report()
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    assert_same(small_search(one, agent=_Agent()), small_search(other, agent=_Reckless()))
+    assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("mean", np.array([0.5, np.nan]), r": expected .* in \[0, 1\], got nan at \[1\]; 1 of 2"),
-        ("spread", 0.1, r": expected an array of shape \(2,\), got \(\)"),
-        ("ask", lambda n: np.zeros((n, 3)), r"\(4\): expected .* shape \(4, 2\), got \(4, 3\)"),
-        (
-            "ask",
-            lambda n: np.array([[0.1, 0.2]] * 3 + [[7, 0]]),
-            r"\(4\): expected .*, got 7\.0 at \[3, 0\]; 1 of 8",
-        ),
+        ("mean", np.array([0.5, np.nan, 0.5]), r": .* in \[0, 1\], got nan at \[1\]; 1 of 3"),
+        ("spread", 0.1, r": expected an array of shape \(3,\), got \(\)"),
+        ("ask", lambda n: np.zeros((n, 2)), r"\(4\): .* shape \(4, 3\), got \(4, 2\)"),
+        ("ask", lambda n: np.eye(n, 3) * 7, r"\(4\): .*, got 7\.0 at \[0, 0\]; 3 of 12"),
     ],
 )
 def test_what_is_not_as_promised_is_refused_by_name(
@@ -80,12 +62,8 @@ def test_what_is_not_as_promised_is_refused_by_name(
 ) -> None:
     agent = _Agent()
     setattr(agent, name, value)
-    with (
-        Journal.create(tmp_path / "journal.jsonl", {}) as journal,
-        pytest.raises(ValueError, match=rf"_Agent\.{name}{words}"),
-    ):
-        executor = SerialExecutor(Quadratic([0.8, 0.3]))
-        run_search(agent, executor, journal, SETTINGS, identity=np.full(2, 0.5))
+    with pytest.raises(ValueError, match=rf"_Agent\.{name}{words}"):
+        small_search(tmp_path / "journal.jsonl", agent=agent, identity=np.full(3, 0.5))
 
 
 # Gains over the identity.
@@ -114,20 +92,3 @@ def test_nothing_is_told_of_a_round_without_the_identity_or_with_nothing_else(
     thetas = agent.ask(4)
     agent.tell(thetas[rows], np.full(len(rows), 0.5))
     assert inner.told == []
-
-
-def _means(agent: Agent, luck: float) -> np.ndarray:
-    for index in range(6):
-        thetas = agent.ask(8)
-        agent.tell(thetas, 0.5 - np.mean((thetas - 0.6) ** 2, axis=1) + luck * index % 0.4)
-    return agent.mean
-
-
-def test_luck_of_a_round_does_not_matter() -> None:
-    def best(luck: float) -> np.ndarray:
-        return _means(Guarded(RandomSearch(IDENTITY, seed=0), reference=IDENTITY), luck)
-
-    np.testing.assert_array_equal(best(0.0), best(0.3))
-    assert np.any(_means(RandomSearch(IDENTITY, seed=0), 0.3) != best(0.3))
-    ppo = [_means(Guarded(PPO(IDENTITY, seed=0), reference=IDENTITY), luck) for luck in (0.0, 0.3)]
-    np.testing.assert_allclose(*ppo)

@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 import pytest
+from small_searches import play
 
 from autoseg_core import SearchSpace
 from rl.agents import CMAES, Agent, agent_class
@@ -50,17 +51,6 @@ def _task(proxy: str, metric: str) -> tuple[KnownOptimum, np.ndarray]:
     return task, space.identity()
 
 
-def _play(agent: Agent, task: KnownOptimum, rounds: int, samples: int) -> float:
-    """The best reward."""
-    best = 0.0
-    for index in range(rounds):
-        thetas = agent.ask(samples)
-        rewards = np.array([task.evaluate(theta, index).reward for theta in thetas])
-        agent.tell(thetas, rewards)
-        best = max(best, rewards.max())
-    return best
-
-
 @functools.cache
 def _regrets(agent: str, proxy: str, metric: str) -> np.ndarray:
     """(K,) regret of the best candidate, one per seed; tpe is slow: one seed, half the rounds."""
@@ -69,7 +59,7 @@ def _regrets(agent: str, proxy: str, metric: str) -> np.ndarray:
     task, identity = _task(proxy, metric)
     seeds, rounds = (SEEDS[:1], 6) if agent == "tpe" else (SEEDS, 12)
     agents = [_make(agent, identity, seed) for seed in seeds]
-    return np.array([1.0 - _play(one, task, rounds, 32) for one in agents])
+    return np.array([1.0 - play(one, task, rounds) for one in agents])
 
 
 @pytest.mark.parametrize(("agent", "proxy", "metric", "regret", "factor"), SKILL)
@@ -94,4 +84,4 @@ def test_who_follows_the_slope_ends_on_the_wrong_peak() -> None:
 def test_cma_es_repairs_it_by_restarts_given_time_to_converge() -> None:
     task, identity = _task("two_peaks", "mAcc")
     agents = [CMAES(identity, seed=seed) for seed in SEEDS]
-    assert max(_play(agent, task, 250, 12) for agent in agents) > 0.999
+    assert max(play(agent, task, 250, samples=12) for agent in agents) > 0.999

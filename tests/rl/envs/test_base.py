@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.error import InvalidAction
+from gymnasium.error import InvalidAction, ResetNeeded
 from numpy.typing import ArrayLike
 
 from rl.envs import LossScheduleEnv, LossSearchEnv
@@ -76,10 +77,29 @@ def test_scores_that_were_not_measured() -> None:
     assert type(measured(scores)["reward"]) is float
 
 
-# Frames.
+# Use.
+
+KINDS = pytest.mark.parametrize(
+    ("kind", "length"), [(LossSearchEnv, "horizon"), (LossScheduleEnv, "steps")]
+)
 
 
-@pytest.mark.parametrize("kind", [LossSearchEnv, LossScheduleEnv])
-def test_rendering_without_a_mode_says_so(kind: type) -> None:
+@KINDS
+def test_steps_need_an_episode_under_way(kind: Any, length: str) -> None:
+    env, action = kind(**{length: 1}), [0.5] * 12
+    with pytest.raises(ResetNeeded, match=r"call reset\(\) first"):
+        env.step(action)
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction):
+        env.step([0.5] * 6)
+    assert env.step(action)[2]  # the refused one used nothing up
+    with pytest.raises(ResetNeeded, match="the episode is over"):
+        env.step(action)
+    with pytest.raises(ValueError, match="length >= 1, got 0"):
+        kind(**{length: 0})
+
+
+@KINDS
+def test_rendering_without_a_mode_says_so(kind: Any, length: str) -> None:
     with pytest.warns(UserWarning, match='render_mode="rgb_array"'):
         assert kind().render() is None

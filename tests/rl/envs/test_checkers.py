@@ -18,20 +18,14 @@ IDS = sorted(name for name in gymnasium.registry if name.startswith("autoseg/"))
 SPACE = SearchSpace("mAcc")
 
 
-def _named(name: str, **kwargs: Any) -> dict[str, Any]:
-    return {"proxy": name, "proxy_kwargs": kwargs, "metric": "mAcc"}
+NAMED = {"proxy": "quadratic", "proxy_kwargs": {"noise": 0.1}, "metric": "mAcc"}
+OBJECT = {"proxy": Quadratic(np.linspace(0.2, 0.8, SPACE.dim), noise=0.1, space=SPACE)}
 
 
-ARGUMENTS = {
-    "quadratic": _named("quadratic", noise=0.1),
-    "object": {"proxy": Quadratic(np.linspace(0.2, 0.8, SPACE.dim), noise=0.1, space=SPACE)},
-}
-
-
-@pytest.mark.parametrize("proxy", ARGUMENTS)
+@pytest.mark.parametrize("arguments", [NAMED, OBJECT], ids=["named", "object"])
 @pytest.mark.parametrize("name", IDS)
-def test_gymnasium_s_checker_finds_nothing(name: str, proxy: str) -> None:
-    env = gymnasium.make(name, render_mode="rgb_array", **ARGUMENTS[proxy])
+def test_gymnasium_s_checker_finds_nothing(name: str, arguments: dict[str, Any]) -> None:
+    env = gymnasium.make(name, render_mode="rgb_array", **arguments)
     check_env(env.unwrapped)  # also renders; what it warns of is an error here
     env.close()
 
@@ -39,6 +33,5 @@ def test_gymnasium_s_checker_finds_nothing(name: str, proxy: str) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_stable_baselines_checker_finds_nothing(name: str) -> None:
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
-    arguments = ARGUMENTS["quadratic"]
-    env = gymnasium.make(name, render_mode="rgb_array", normalize_action=True, **arguments)
+    env = gymnasium.make(name, render_mode="rgb_array", normalize_action=True, **NAMED)
     checker.check_env(env, skip_render_check=False)

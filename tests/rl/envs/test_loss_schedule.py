@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from autoseg_core import SearchSpace
 from rl.envs import LossScheduleEnv
-from rl.proxies import make_task
 from rl.proxy import LostError, ProxyResult, TrainingStep, failed, lost
 
 SPACE = SearchSpace("mAcc")
@@ -51,9 +50,8 @@ def _ok(score: float, loss: float = math.nan, **scores: float) -> TrainingStep:
 
 
 def _fields(env: LossScheduleEnv, observation: NDArray[np.float32]) -> dict[str, list[float]]:
-    return {
-        name: observation[part].round(5).tolist() for name, part in env.observation_fields.items()
-    }
+    fields = env.observation_fields.items()
+    return {name: observation[part].round(5).tolist() for name, part in fields}
 
 
 def test_an_episode_by_hand() -> None:
@@ -88,9 +86,8 @@ def test_an_episode_by_hand() -> None:
     assert steps[1][4]["losses"] == {"training": 9.0}
     assert steps[1][4]["scores"] == {"a": 1.5, "b": 0.5}
     assert steps[1][4]["seed"] == info["seed"]
-    np.testing.assert_array_equal(
-        steps[1][4]["control_points"], SPACE.control_points(HALF), strict=True
-    )
+    points = steps[1][4]["control_points"]
+    np.testing.assert_array_equal(points, SPACE.control_points(HALF), strict=True)
 
 
 def test_a_training_that_blows_up_loses_what_it_gained() -> None:
@@ -102,7 +99,7 @@ def test_a_training_that_blows_up_loses_what_it_gained() -> None:
     assert (reward, terminated, truncated) == (-0.5, True, False)
     assert (info["status"], info["reason"], info["scores"]) == ("failed", "the loss is nan", {})
     assert _fields(env, observation)["scores"] == [-1, -1]
-    with pytest.raises(ResetNeeded, match="the episode is over"):
+    with pytest.raises(ResetNeeded, match="over"):
         env.step(HALF)
     env.reset()
     assert env.step(HALF)[4]["status"] == "ok"
@@ -115,15 +112,10 @@ def test_a_lost_evaluation_has_no_reward() -> None:
         env.step(HALF)
 
 
-def test_wrong_use() -> None:
-    env = LossScheduleEnv(steps=1)
-    for call in (env.state_dict, env.observation, lambda: env.step(np.full(12, 0.5))):
-        with pytest.raises(ResetNeeded, match=r"no episode has started; call reset\(\) first"):
-            call()
-    env.reset(seed=0)
-    with pytest.raises(InvalidAction):
-        env.step(HALF)
-    assert env.step(np.full(12, 0.5))[2]  # the refused one used nothing up
+@pytest.mark.parametrize("method", ["state_dict", "observation"])
+def test_there_is_no_state_before_the_first_reset(method: str) -> None:
+    with pytest.raises(ResetNeeded, match=r"call reset\(\) first"):
+        getattr(LossScheduleEnv(), method)()
 
 
 def _noisy(**options: Any) -> LossScheduleEnv:
@@ -171,15 +163,3 @@ def test_a_state_of_another_environment_is_refused() -> None:
     other = LossScheduleEnv("quadratic", metric="mAcc", steps=5)
     with pytest.raises(ValueError, match="steps: 4 -> 5"):
         other.load_state_dict(env.state_dict())
-
-
-def test_shapes_train_on_where_they_were() -> None:
-    """A constant theta, set step by step, is the training of that theta at once."""
-    env = _shapes()
-    _, start = env.reset(seed=3)
-    theta = env.space.identity()
-    steps = [env.step(theta) for _ in range(4)]
-    task, _ = make_task("shapes", {"iterations": 4}, env.space)
-    whole = task.evaluate(theta, start["seed"])
-    assert steps[-1][4]["scores"] == whole.scores
-    assert sum(step[1] for step in steps) == pytest.approx(whole.reward)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from autoseg_core import SearchSpace
@@ -31,21 +30,16 @@ def _fields(env: LossSearchEnv, observation: NDArray[np.float32]) -> dict[str, l
     return {name: observation[part].tolist() for name, part in env.observation_fields.items()}
 
 
-def test_the_first_observation() -> None:
+def test_a_step_by_hand() -> None:
     env = _env()
-    observation, info = env.reset(seed=0)
+    observation, first = env.reset(seed=0)
+    assert list(first) == ["seed"]
     assert _fields(env, observation) == {
         "last_action": SPACE.identity().astype(np.float32).tolist(),
         "last_scores": [-1, -1],
         "best": [-1],
         "budget_used": [0],
     }
-    assert list(info) == ["seed"]
-
-
-def test_a_step_by_hand() -> None:
-    env = _env()
-    _, first = env.reset(seed=0)
     action = [0.5, 0.5, 0.5, 0.5, 0.5, 0.9]
     observation, reward, terminated, truncated, info = env.step(action)
     assert reward == pytest.approx(1 - 0.16 / 6)
@@ -88,19 +82,9 @@ def test_a_failed_candidate() -> None:
     env.reset(seed=0)
     observation, reward, terminated, _, info = env.step(np.ones(6))
     assert (reward, terminated, info["status"], info["scores"]) == (0.0, False, "failed", {})
-    assert info["reason"] == "this theta was configured to fail"
+    assert "configured to fail" in info["reason"]
     assert _fields(env, observation)["last_scores"] == [-1, -1]
     assert _fields(env, observation)["best"] == [0]
-
-
-def test_step_needs_an_episode_under_way() -> None:
-    env = _env()
-    with pytest.raises(ResetNeeded, match=r"call reset\(\) first"):
-        env.step(OPTIMUM)
-    env.reset(seed=0)
-    env.step(OPTIMUM)
-    with pytest.raises(ResetNeeded, match="the episode is over"):
-        env.step(OPTIMUM)
 
 
 def _play(env: LossSearchEnv, seed: int, episodes: int = 3) -> list[Any]:

@@ -11,6 +11,7 @@ import pytest
 from gymnasium.error import InvalidAction
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
+from small_searches import Breaking
 
 from autoseg_core import SearchSpace
 from rl.envs import LossSearchVectorEnv
@@ -40,9 +41,8 @@ def _native(**options: Any) -> LossSearchVectorEnv:
 def _separate(**options: Any) -> VectorEnv:
     same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
     options = {"proxy": _task(), **options}
-    env = gymnasium.make_vec(
-        ID, num_envs=N, vectorization_mode="sync", vector_kwargs=same_step, **options
-    )
+    options |= {"vectorization_mode": "sync", "vector_kwargs": same_step}
+    env = gymnasium.make_vec(ID, num_envs=N, **options)
     assert type(env) is SyncVectorEnv
     return env
 
@@ -115,6 +115,8 @@ def test_an_executor_of_one_s_own() -> None:
     assert len(set(executor.asked)) == 4 * N  # no id twice, also after a seeded reset
     env.close()
     assert not executor.closed
+    with pytest.raises(ValueError, match="max_retries"):
+        _native(executor=executor, executor_kwargs={"max_retries": 1})
 
 
 def test_a_named_proxy_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,19 +144,6 @@ def test_a_refused_action_changes_nothing() -> None:
     _same(env.step(actions), separate.step(actions))
 
 
-class _Breaking(Quadratic):
-    """Raises these, one at each of its next evaluations."""
-
-    errors: tuple[Exception, ...] = ()
-
-    def evaluate(self, theta: NDArray[Any], seed: int, budget: float = 1.0) -> ProxyResult:
-        if self.errors:
-            error, *rest = self.errors
-            self.errors = tuple(rest)
-            raise error
-        return super().evaluate(theta, seed, budget)
-
-
 @pytest.mark.parametrize(
     ("errors", "kind"),
     [([MemoryError("no memory")] * 2, LostError), ([OSError("7.png is no image")], OSError)],
@@ -162,7 +151,7 @@ class _Breaking(Quadratic):
 def test_an_evaluation_without_a_reward_gives_none_and_changes_nothing(
     errors: list[Exception], kind: type[Exception]
 ) -> None:
-    task = _Breaking(np.full(DIM, 0.5), space=SearchSpace("mAcc"))
+    task = Breaking(np.full(DIM, 0.5), space=SearchSpace("mAcc"))
     retries = {"executor_kwargs": {"max_retries": 1}}
     env, separate = _native(proxy=task, horizon=3, **retries), _separate(proxy=task, horizon=3)
     env.reset(seed=4), separate.reset(seed=4)

@@ -122,7 +122,7 @@ def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [(ProxyResult(55.0), "divide percent by 100"), (0.5, "must return a ProxyResult, got float")],
+    [(ProxyResult(55.0), "55"), (ProxyResult(-0.3), "-0.3"), (0.5, "ProxyResult, got float")],
 )
 def test_what_is_no_reward_ends_the_search_at_once(given: Any, words: str) -> None:
     task = _Recorder(lambda number: given)
