@@ -86,6 +86,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8 in one step, by ``replacing``."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def save_whole(content: Any, path: str | Path) -> None:
     """``torch.save`` atomically; ``OSError`` if the file cannot be written."""
     with replacing(path) as partial, partial.open("wb") as file:

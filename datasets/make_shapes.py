@@ -24,25 +24,15 @@ import sys
 import tempfile
 import zlib
 from dataclasses import asdict, dataclass
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from PIL import Image
 
+# By its folder, since importing its package would import torch.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "rl" / "proxies"))
+import shape_images as drawing  # type: ignore[import-not-found]
 
-def _load_drawing() -> ModuleType:
-    """rl/proxies/shape_images.py, loaded by path: its package would import torch."""
-    file = Path(__file__).resolve().parents[1] / "rl" / "proxies" / "shape_images.py"
-    spec = spec_from_file_location("shape_images", file)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-drawing = _load_drawing()
 SPLITS = ("train", "val", "test")
 
 
@@ -136,24 +126,12 @@ def _is_made(folder: Path, parameters: Parameters, force: bool) -> bool:
     )
 
 
-def make_shapes(
-    root: Path | str, parameters: Parameters | None = None, force: bool = False
-) -> Path:
-    """Makes <root>/shapes, or leaves it alone if it is already the same set.
+def make_shapes(root: Path, parameters: Parameters, force: bool = False) -> Path:
+    """Makes <root>/shapes, or leaves it alone if it is already the same set; returns its path.
 
-    Args:
-        root: the folder of data sets (as in DETECTRON2_DATASETS); made if missing.
-        parameters: sizes, counts and seed; None = the defaults.
-        force: replace a set with other parameters, or remake the same one.
-
-    Returns:
-        The path of the set.
-
-    Raises:
-        ShapesError: the folder holds another set (without `force`) or something else (always).
+    force: replace a set with other parameters, or remake the same one. ``ShapesError``: the folder
+    holds another set (without ``force``) or something else (always).
     """
-    parameters = parameters or Parameters()
-    root = Path(root)
     folder = root / "shapes"
     if _is_made(folder, parameters, force):
         return folder

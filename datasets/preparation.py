@@ -12,15 +12,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from auto_seg_loss.data.builtin_datasets import voc_colours
 from auto_seg_loss.data.catalog import LISTED, some
@@ -57,39 +56,27 @@ class Report:
     def make(self, split: str, images: Set[str], jobs: Mapping[str, Job], expected: int) -> None:
         """Makes the labels of a split, and records the outcomes and what is missing.
 
-        Args:
-            images: keys of the existing images.
-            jobs: by key; one without an image, and an image without one, is a problem.
-            expected: number in the whole set; another number is a problem unless `partial`.
+        images, jobs: by key; an image without a job, or a job without an image, is a problem, and
+        another number than ``expected`` unless ``partial``.
         """
         if lonely := sorted(images ^ jobs.keys()):
-            names = some(lonely)
-            self.problems.append(
-                f"{len(lonely)} images or labels of {split} are unmatched: {names}"
-            )
-        found = do_all(split, [jobs[key] for key in sorted(images & jobs.keys())], self.workers)
+            words = f"{len(lonely)} images or labels of {split} are unmatched: {some(lonely)}"
+            self.problems.append(words)
+        own = [jobs[key] for key in sorted(images & jobs.keys())]
+        # In threads: files are read and written without the GIL.
+        found = thread_map(do, own, max_workers=self.workers, desc=split, unit="file", disable=None)
         failed = [words for words in found if words not in (WRITTEN, KEPT)]
         self.labels += len(found)
         self.lines.append(f"{split}: {', '.join(f'{found.count(s)} {s}' for s in (WRITTEN, KEPT))}")
+        self.lines.append(f"{split}: {len(found)} of {expected} images")
         self.problems += failed[:LISTED]
         if len(failed) > LISTED:
             self.problems.append(f"{split}: {len(failed) - LISTED} more files like these")
-        self.lines.append(f"{split}: {len(found)} of {expected} images")
         if len(found) != expected and not self.partial:
             self.problems.append(
                 f"{split}: {len(found)} images instead of {expected}; complete the download, or "
                 "pass --partial if you want only a part of the set"
             )
-
-
-def do_all(title: str, jobs: Sequence[Job], workers: int) -> list[str]:
-    """The outcome of each job; they run in threads, which read and write without the GIL."""
-    pool = ThreadPoolExecutor(workers)
-    try:
-        done = pool.map(do, jobs)
-        return list(tqdm(done, total=len(jobs), desc=title, unit="file", disable=None))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def do(job: Job) -> str:
@@ -108,8 +95,8 @@ def holds(path: Path, label: np.ndarray, palette: bool) -> bool:
     """Whether the file exists, is readable, of the right kind, and equal to the label."""
     try:
         with Image.open(path) as picture:
-            kind_is_right = picture.mode == ("P" if palette else "L")
-            return kind_is_right and np.array_equal(np.asarray(picture), label)
+            kind = "P" if palette else "L"
+            return picture.mode == kind and np.array_equal(np.asarray(picture), label)
     except (OSError, SyntaxError, ValueError):  # missing or damaged
         return False
 
@@ -122,9 +109,6 @@ def write_label(path: Path, label: np.ndarray, palette: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         picture.save(partial, format="PNG")
-
-
-# --- scripts ------------------------------------------------------------------------------------
 
 
 def script_parser(name: str, description: str | None, folder: str) -> argparse.ArgumentParser:

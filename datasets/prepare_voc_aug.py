@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from scipy.io import loadmat
 
 from auto_seg_loss.data.labels import read_label, unfit_values
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES, read_rows, stem_of
-from autoseg_core.files import replacing, user_path
+from autoseg_core.files import user_path, write_whole
 
 FOLDER = "VOC2012"
 SBD = Path("benchmark_RELEASE") / "dataset"
@@ -33,17 +34,11 @@ CLASSES = 21
 COUNTS = {"val": 1449, "trainaug": 10582}
 
 
-def label_from_voc(path: Path) -> np.ndarray:
-    """(H, W) uint8: the indices of a palette file."""
-    return read_label(path, num_classes=CLASSES, ignore_label=255)
+label_from_voc = partial(read_label, num_classes=CLASSES, ignore_label=255)
 
 
 def label_from_sbd(path: Path) -> np.ndarray:
-    """(H, W) uint8: GTcls.Segmentation of one of SBD's .mat files.
-
-    Raises:
-        ValueError: the file is damaged or holds something else.
-    """
+    """(H, W) uint8: GTcls.Segmentation of one of SBD's .mat files; ``ValueError`` without it."""
     try:
         label = loadmat(str(path))["GTcls"]["Segmentation"][0, 0]
     except Exception as error:  # scipy has no common type for damaged files
@@ -72,8 +67,7 @@ def prepare(options: argparse.Namespace, report: Report) -> None:
     jobs = {name: _job(voc, name, None if name in train else sbd, True) for name in trainaug}
     report.make("trainaug", images & trainaug, jobs, COUNTS["trainaug"])
     if not report.problems:
-        with replacing(lists / "trainaug.txt") as partial:
-            partial.write_text("".join(f"{name}\n" for name in sorted(trainaug)))
+        write_whole(lists / "trainaug.txt", "".join(f"{name}\n" for name in sorted(trainaug)))
 
 
 def _job(voc: Path, name: str, sbd: Path | None = None, write: bool = False) -> Job:

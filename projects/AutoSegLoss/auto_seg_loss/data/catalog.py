@@ -32,13 +32,9 @@ def register(
 ) -> None:
     """Registers a data set and its metadata; AssertionError for a name that is already taken.
 
-    Args:
-        name: the catalog's name, as in cfg.DATASETS.TRAIN.
-        load: returns the pairs, the same ones whenever it is called. A process calls it once for
-            each ``datasets_root``: a folder of 5000 images takes a second.
-        classes: names, in the order of their indices.
-        colours: RGB of each class, 0..255.
-        ignore_label: the value that means "void" in the label files.
+    name: as in DATASETS.TRAIN. load: returns the pairs; a process calls it once for each
+    ``datasets_root``, since a folder of 5000 images takes a second. classes: names, in the order of
+    their indices. colours: RGB of each class, 0..255. ignore_label: void in the label files.
     """
     kept = cache(lambda _root, _folder: load())  # paths may be relative to the current folder
     DatasetCatalog.register(name, lambda: [{**pair} for pair in kept(datasets_root(), Path.cwd())])

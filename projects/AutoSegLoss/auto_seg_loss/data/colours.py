@@ -19,10 +19,7 @@ MOST = 64
 def refuse_colours(labels: str, looks: Mapping[str, object], void: int) -> None:
     """``LabelError`` with a palette to fill in if labels hold colours instead of indices.
 
-    Args:
-        labels: what the error calls them.
-        looks: of `file_scan.look_at_labels`, without a palette.
-        void: the value of void.
+    labels: what the error calls them. looks: of `file_scan.look_at_labels`, without a palette.
     """
     coloured = [path for path, look in looks.items() if NO_INDICES in str(look)]
     if 4 * len(coloured) >= len(looks):  # fewer are strays among indices

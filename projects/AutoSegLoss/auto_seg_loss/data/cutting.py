@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from auto_seg_loss.runtime.errors import ConfigError
 
 from .catalog import Pairs, some
+
+_file_name = itemgetter("file_name")
 
 
 def cut(
@@ -24,21 +27,13 @@ def cut(
     seed: int,
     groups: str = "",
 ) -> list[Pairs]:
-    """Parts of a set; equal arguments give equal parts, whatever the order of ``dicts``.
+    """P parts of a set, sorted by file name; the order of ``dicts`` does not matter.
 
-    Args:
-        dicts: the set.
-        classes: the classes in each image.
-        shares: (P,) > 0, of the images, and of those with each class; sum 1. No part is empty.
-        seed: of the order in which units are assigned.
-        groups: regular expression, see `group_of`; the images of a group stay together. "" for
-            single images, which then must not be frames of films.
+    classes: those in each image. shares: (P,), of the images, and of those with each class; sum 1.
+    No part is empty. seed: of the order in which units are assigned. groups: a regular expression,
+    see ``groups_of``; the images of a group stay together. "" for single images.
 
-    Returns:
-        P lists, each sorted by file name.
-
-    Raises:
-        ValueError: fewer units than parts, an image of no group, or a share that is not above 0.
+    ``ValueError``: fewer units than parts, an image of no group, or a share that is not above 0.
     """
     if min(shares) <= 0:
         raise ValueError(f"each part needs a share above 0, and the sum must be 1; got {shares}")
@@ -69,9 +64,7 @@ def _deal(sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np
     2011: the units with the rarest class are assigned first, each to the part that lacks most of
     it. So a class reaches the part with the largest share before any other.
 
-    Args:
-        sizes: (U, 1 + C) images of each unit, and of these with each class.
-        shares: (P,), sum 1.
+    sizes: (U, 1 + C) images of each unit, and of these with each class. shares: (P,), sum 1.
     """
     places = np.full(len(sizes), -1)
     lacking = shares[:, None] * sizes.sum(0)
@@ -123,7 +116,3 @@ def groups_of(dicts: Pairs, groups: str) -> list[str]:
         words = f"DATASETS.FOLDER.GROUPS '{groups}' finds no group in {len(lonely)} names"
         raise ConfigError(f"{words}: {some(lonely)}")
     return [match[1 if match.re.groups else 0] or "" for match in found if match]
-
-
-def _file_name(item: dict[str, str]) -> str:
-    return item["file_name"]

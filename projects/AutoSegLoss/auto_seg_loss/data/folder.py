@@ -177,9 +177,8 @@ class Folder:
 def register_folder(cfg: CfgNode) -> None:
     """Registers <NAME>_sem_seg_{train,holdout,test} if DATASETS.FOLDER names a folder.
 
-    Raises:
-        ValueError: NAME has been registered with other keys in this process; invalid values.
-        OSError: files needed for class names are missing.
+    ``ValueError``: NAME has been registered with other keys in this process; invalid values.
+    ``OSError``: files needed for class names are missing.
     """
     if not cfg.DATASETS.FOLDER.IMAGES:
         return

@@ -24,20 +24,14 @@ WIDE_FORMATS = ("PNG", "PPM")  # mode I is 16 bits in these, 32 bits in others
 
 
 def read_image(path: str, channels: str) -> np.ndarray:
-    """Reads an image, rotated as its EXIF tag says.
+    """An image, rotated as its EXIF tag says: (H, W, 3) uint8 for the channels "BGR" and "RGB".
 
     8 bits per channel are unchanged. Of 16 bits the upper 8 are used: level // 256, whatever
     the image holds, so that images remain comparable. (Pillow does so with 16-bit colours.)
+    channels: "BGR" or a mode of Pillow, as in detection_utils.read_image.
 
-    Args:
-        path: the file.
-        channels: "BGR" or a mode of Pillow, as in detection_utils.read_image.
-
-    Returns:
-        (H, W, 3) uint8 for "BGR" and "RGB".
-
-    Raises:
-        OSError: the file is missing, unreadable, or has floats or 32 bits, whose range is unknown.
+    ``OSError``: a file that is missing, unreadable, or has floats or 32 bits, whose range is
+    unknown.
     """
     with named_errors("image", path), PathManager.open(path, "rb") as file:
         with Image.open(file) as picture:

@@ -41,26 +41,11 @@ def read_label(
     ignore_value: int = 255,
     palette: Palette = (),
 ) -> np.ndarray:
-    """Reads a label map.
+    """A label map (H, W) uint8, values 0 .. C-1 or ``ignore_value``.
 
-    Palette files give their indices (converting to grey levels, as is often done, would give the
-    brightness of the palette's colours), grey files of 8 or 16 bits their levels.
-
-    Args:
-        path: an image file with one number per pixel, or with colours if `palette` is given, in a
-            lossless format, usually PNG.
-        num_classes: C; valid classes are 0 .. C-1.
-        ignore_label: the value that means "void" in the file, 11 in CamVid and 255 in VOC.
-        ignore_value: the value that means "void" in the result, C .. 255.
-        palette: INPUT.LABEL_PALETTE, see `read_values`.
-
-    Returns:
-        (H, W) uint8, values 0 .. C-1 or `ignore_value`.
-
-    Raises:
-        LabelError: see `read_values`; or a value that is neither class nor void.
-        ValueError: an invalid `ignore_value`.
-        OSError: the file is missing or unreadable.
+    num_classes: C. ignore_label: void in the file, 11 in CamVid and 255 in VOC. ignore_value: void
+    in the result, C .. 255; ``ValueError`` for others. palette: INPUT.LABEL_PALETTE. Files and
+    errors: see ``read_values``; also ``LabelError`` for a value that is neither class nor void.
     """
     check_ignore_value(num_classes, ignore_value)
     raw = read_values(path, palette)
@@ -97,15 +82,14 @@ def check_ignore_value(num_classes: int, ignore_value: int) -> None:
 def read_values(path: str | os.PathLike[str], palette: Palette = ()) -> np.ndarray:
     """(H, W) integers: the values of a label file, before classes are checked.
 
-    Without `palette` the file's indices or levels, those of RGB files too if R = G = B. With it
-    every file holds colours, including palette files and grey ones: rows of [R, G, B, value] map
-    each colour to a class or the ignore label. The format is detected from the bytes, not from the
-    file's suffix.
+    Without ``palette`` the indices of a palette file (not its grey levels, which would be the
+    brightness of its colours), or the levels of a grey file of 8 or 16 bits, or of an RGB file with
+    R = G = B. With it every file holds colours, including palette files and grey ones: rows of
+    [R, G, B, value] map each colour to a class or the ignore label.
 
-    Raises:
-        LabelError: a lossy format; colours without `palette`; a colour that `palette` lacks.
-        ValueError: an invalid `palette`, see `check_palette`.
-        OSError: the file is missing or unreadable.
+    ``LabelError``: a lossy format, detected from the bytes; colours without ``palette``; a colour
+    that ``palette`` lacks. ``ValueError``: an invalid ``palette``. ``OSError``: the file is missing
+    or unreadable.
     """
     name, table = os.fspath(path), _table(tuple(tuple(row) for row in palette))
     with named_errors("label", name), Image.open(path) as picture:

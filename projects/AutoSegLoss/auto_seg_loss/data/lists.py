@@ -32,33 +32,27 @@ def read_rows(path: Path, known: Container[str]) -> list[Row]:
 
     UTF-8 or UTF-16, any line endings; blank lines are skipped. A row is an image's name, with or
     without folder and suffix, or an image and its label (x.jpg x.png), separated by blanks, a
-    comma or a semicolon.
+    comma or a semicolon. known: keys of existing images (see pairing.py), to distinguish a name
+    with spaces from two columns.
 
-    Args:
-        path: the list.
-        known: keys of existing images (see pairing.py), to distinguish a name with spaces from
-            two columns.
-
-    Raises:
-        ListError: a row that is none of these, an image that is listed twice, no row at all, or
-            bytes that are not text.
-        FileNotFoundError: there is no such file.
+    ``ListError``: a row that is none of these, an image that is listed twice, no row at all, or
+    bytes that are not text.
     """
     rows: dict[str, Row] = {}
     for number, line in enumerate(read_text(path).split("\n"), 1):
-        text = line.strip().replace("\\", "/")
+        text, where = line.strip().replace("\\", "/"), f"{path.absolute()}, line {number}"
         if not text:
             continue
         row = _row(text, known)
         if row is None:
             raise ListError(
-                f"{path.absolute()}, line {number}: {text!r} is neither a known image nor two "
-                "files. A line must be the name of an image (x or x.jpg), or an image and its "
-                "label (x.jpg x.png, or /JPEGImages/x.jpg /SegmentationClass/x.png)"
+                f"{where}: {text!r} is neither a known image nor two files. A line must be the "
+                "name of an image (x or x.jpg), or an image and its label (x.jpg x.png, or "
+                "/JPEGImages/x.jpg /SegmentationClass/x.png)"
             )
         key = row.image if "/" in row.image else stem_of(row.image)
         if key in rows:
-            raise ListError(f"{path.absolute()}, line {number}: {key} is listed twice")
+            raise ListError(f"{where}: {key} is listed twice")
         rows[key] = row
     if not rows:
         raise ListError(f"{path.absolute()} lists no images")

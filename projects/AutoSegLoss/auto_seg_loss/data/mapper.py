@@ -46,14 +46,8 @@ class SemSegMapper:
     """
 
     def __init__(self, cfg: CfgNode, is_train: bool = True, crop: int = 0):
-        """
-        Args:
-            cfg: INPUT, DATASETS and MODEL.SEM_SEG_HEAD.IGNORE_VALUE are read; for a crop also
-                SEARCH.HOLDOUT.DATASETS.
-            is_train: augment as in training, and read labels.
-            crop: side of a centre crop in inference, on which the model's output and the ground
-                truth are compared; 0 is none.
-        """
+        """is_train: augment as in training, and read labels. crop: side of a centre crop in
+        inference, on which the model's output and the ground truth are compared; 0 is none."""
         augmentations = build_augmentations(cfg, is_train, crop)
         self._augmentations = T.AugmentationList(augmentations)
         self._format, self._cache, self._crop = cfg.INPUT.FORMAT, cfg.INPUT.CACHE, crop

@@ -22,7 +22,7 @@ LOSSY = (
 def folder_pairs(images: Path, labels: Path) -> Pairs:
     """Every image of one folder with its label in another, see `paired_files`; sorted by stem.
 
-    Raises: as `paired_files`, and FileNotFoundError for an image or a label without counterpart.
+    ``FileNotFoundError`` also for an image or a label without counterpart.
     """
     return pair_up(*paired_files(images, labels))
 
@@ -41,9 +41,7 @@ def paired_files(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str,
 
     What is left out ends at one of ``/._- ``. A label without an image keeps its own key.
 
-    Raises:
-        FileNotFoundError: a folder is missing or empty.
-        ValueError: two files of a folder have one key.
+    ``FileNotFoundError``: a folder is missing or empty. ``ValueError``: two files have one key.
     """
     image_files, label_files = _files(images, IMAGE_SUFFIXES), _files(labels, LABEL_SUFFIXES)
     if images.resolve() == labels.resolve():
@@ -96,19 +94,11 @@ def listed_pairs(folder: Path, split: str, labels: str = "SegmentationClass") ->
 
 
 def pairs_of_list(path: Path, images: Path, labels: Path, root: Path) -> Pairs:
-    """The pairs that a list names, in its order.
+    """The pairs that a list names, in its order; a missing file keeps its name, or x.jpg, x.png.
 
-    Args:
-        path: the list, see `lists.read_rows`.
-        images, labels: folders of files that the list names without a folder; any suffix matches.
-        root: the folder that rows with folders, such as /JPEGImages/x.jpg, are relative to.
-
-    Returns:
-        The pairs. A missing file keeps its name from the list, or x.jpg and x.png.
-
-    Raises:
-        FileNotFoundError: no list, or one of the folders is missing or empty.
-        ListError: an invalid list; ValueError: two files with one stem.
+    path: the list, see `lists.read_rows`. images, labels: folders of files that it names without a
+    folder; any suffix matches. root: the folder that rows with folders, such as /JPEGImages/x.jpg,
+    are relative to. Errors: those of `lists.read_rows` and `paired_files`.
     """
     image_files, label_files = paired_files(images, labels)
     keys = {path: key for key, path in image_files.items()}

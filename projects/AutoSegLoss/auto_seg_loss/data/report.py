@@ -55,10 +55,7 @@ def _left_out(cfg: CfgNode) -> str:
 def summary(sets: Mapping[str, Labels], class_names: Sequence[str], ignore_label: int) -> str:
     """Sizes, one class histogram for all sets side by side, and anomalies.
 
-    Args:
-        sets: by name, such as "msrc_sem_seg_train"; see `verify.verify_dataset`.
-        class_names: in the order of the indices.
-        ignore_label: the value that means "void" in the files.
+    sets: by name, see `verify.verify_dataset`. ignore_label: void in the files.
     """
     classes = {v: name for v, name in enumerate(class_names) if v != ignore_label}
     parts = [name.rpartition("_sem_seg_")[2] for name in sets]

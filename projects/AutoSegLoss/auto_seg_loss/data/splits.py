@@ -31,17 +31,10 @@ def carve(dicts: Pairs, fraction: float, seed: int, block: int = 1) -> tuple[Pai
     with single images held out, the hold-out set would test memory. With blocks of a few seconds
     only their two ends are next to training images.
 
-    Args:
-        dicts: the set; its order does not matter.
-        fraction: share of the blocks to hold out, in (0, 1); at least one block goes to each side.
-        seed: of the choice of blocks.
-        block: images per block, >= 1; the last block may be shorter.
-
-    Returns:
-        (search, holdout), each sorted by file name.
-
-    Raises:
-        ValueError: an argument out of range, or fewer than two blocks.
+    fraction: share of the blocks to hold out, in (0, 1); at least one block goes to each side.
+    seed: of the choice of blocks. block: images per block, >= 1; the last may be shorter. Returns
+    search and hold-out, each sorted by file name; ``ValueError`` for an argument out of range, or
+    fewer than two blocks.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"the fraction to hold out must lie in (0, 1), got {fraction}")
@@ -77,21 +70,13 @@ def split_record(search: Pairs, holdout: Pairs) -> dict[str, Any]:
 
 
 def split_lists(search: Pairs, holdout: Pairs, rule: dict[str, Any]) -> dict[str, Any]:
-    """The split image by image, for the folder of a run: `split_record` with both lists.
-
-    Args:
-        search, holdout: the two sets.
-        rule: how they were split, plain JSON types; stored unchanged.
-    """
+    """The split image by image, for the folder of a run; rule: how it was made, JSON types."""
     return {"rule": rule, **split_record(search, holdout), "search_names": _names(search)}
 
 
 def assert_disjoint(sets: Mapping[str, Pairs]) -> None:
-    """Refuses sets, by their names in errors, that share an image or label file, following links.
-
-    Raises:
-        SplitError: naming two sets and the files that they share.
-    """
+    """``SplitError``, with the names of two sets, if they share an image or label file or a link to
+    one."""
     files = {name: _real_files(dicts) for name, dicts in sets.items()}
     for first, second in combinations(files, 2):
         if shared := sorted(files[first] & files[second]):

@@ -36,14 +36,9 @@ class TrainLoader:
     Workers read ahead, so their states at a checkpoint are meaningless: a worker seeds its
     generators for each image from ``seed`` and the image's place.
 
-    Args:
-        dicts: records of the data set.
-        mapper: record -> item of a batch.
-        batch_size: images per batch of this process.
-        seed: of the order; equal in all processes.
-        grouped: batch wide images with wide ones, and high images with high ones.
-        workers: processes that read and augment; 0 for this one.
-        start: batches to skip.
+    mapper: record -> item of a batch. batch_size: images per batch of this process. seed: of the
+    order; equal in all processes. grouped: batch wide images with wide ones, and high images with
+    high ones. workers: processes that read and augment; 0 for this one. start: batches to skip.
     """
 
     dicts: list[dict[str, Any]]

@@ -31,19 +31,11 @@ class DatasetError(ValueError):
 def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
     """Checks every image and label: it exists, opens, is complete, and the two have equal size.
 
-    Labels are decoded; of images only headers and file ends are read. See file_scan.py.
+    Labels are decoded; of images only headers and file ends are read. See file_scan.py. Returns
+    the content of the labels, by path.
 
-    Args:
-        name: of the data set, for the message.
-        dicts: pairs.
-        palette: INPUT.LABEL_PALETTE.
-
-    Returns:
-        The content of the labels, by path.
-
-    Raises:
-        DatasetError: all problems in one error; it lists the first ten.
-        LabelError: labels hold colours and there is no palette; it lists all colours.
+    ``DatasetError``: all problems in one error; it lists the first ten. ``LabelError``: labels hold
+    colours and there is no palette, INPUT.LABEL_PALETTE; it lists all colours.
     """
     if not dicts:
         raise DatasetError(f"data set {name!r} has no images")
@@ -61,15 +53,10 @@ def verify_dataset(name: str, dicts: Pairs, palette: Palette = ()) -> Labels:
 
 
 def check_data(cfg: CfgNode, name: str) -> Labels:
-    """Checks every file of a data set and the values of its labels.
+    """Checks every file of a data set and the values of its labels; returns these, by path.
 
-    Returns:
-        The content of the labels, by path.
-
-    Raises:
-        ConfigError: as `look_at_data`; INPUT.LABEL_PALETTE has values that are not a class.
-        DatasetError: as `verify_dataset`; values that are neither a class nor void, only void,
-            or black images.
+    As `look_at_data`, and ``ConfigError`` for values in INPUT.LABEL_PALETTE that are not a class,
+    ``DatasetError`` for values that are neither a class nor void, only void, or black images.
     """
     labels, classes = look_at_data(cfg, name), cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
     ignore_label = ignore_label_of(name)
@@ -84,12 +71,8 @@ def check_data(cfg: CfgNode, name: str) -> Labels:
 
 
 def look_at_data(cfg: CfgNode, name: str) -> Labels:
-    """The same for labels of any values.
-
-    Raises:
-        ConfigError: an unknown data set, one with another number of classes, an invalid palette.
-        DatasetError: as `verify_dataset`.
-    """
+    """The same for labels of any values; ``ConfigError`` for an unknown data set, another number of
+    classes, or an invalid palette, other errors as `verify_dataset`."""
     if name not in DatasetCatalog.list():
         ours = [n for n in DatasetCatalog.list() if "_sem_seg_" in n]
         raise ConfigError(f"Unknown data set {name!r}; known: {', '.join(sorted(ours))}.")
@@ -124,13 +107,7 @@ def check_masks(name: str, labels: Labels, num_classes: int, ignore_label: int) 
 
 
 def check_brightness(name: str, dicts: Pairs) -> None:
-    """Refuses images that are black, or nearly so, as read by `images.read_image`.
-
-    Checks five of them, spread over the data set.
-
-    Raises:
-        DatasetError: no level is above 15 of 255.
-    """
+    """``DatasetError`` if five images, spread over the data set, are black, or nearly so."""
     some = dicts[:: max(1, len(dicts) // 5)][:5]
     brightest = max(int(read_image(item["file_name"], "RGB").max()) for item in some)
     if brightest < DARK:

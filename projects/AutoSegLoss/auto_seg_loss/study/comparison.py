@@ -17,12 +17,7 @@ from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.study.jobs import Job, run_jobs, told
 from auto_seg_loss.study.losses import SOFT, SOFT_FILES, soft_file
-from auto_seg_loss.study.record import (
-    RECORD,
-    Record,
-    Trial,
-    comparison_settings,
-)
+from auto_seg_loss.study.record import RECORD, Record, Trial, comparison_settings
 from auto_seg_loss.study.statistics import Difference, paired_difference
 from auto_seg_loss.study.trials import run_trial
 from autoseg_core import Objective
@@ -115,6 +110,10 @@ class Comparison:
         another metric to score with."""
         trials = self._repeated(loss, metric)
         return {trial.seed: 100 * self._score(trial, self.test, by or metric) for trial in trials}
+
+    def mean(self, loss: str, metric: str) -> float:
+        """Mean of ``scores``."""
+        return float(np.mean([*self.scores(loss, metric).values()]))
 
     def curves(self, loss: str, metric: str) -> list[list[tuple[int, float]]]:
         """(S,) curves at the loss's rate for this metric: iterations and scores in percent on the

@@ -22,14 +22,13 @@ from auto_seg_loss.runtime.resume import sole_run
 from auto_seg_loss.search import open_journal, search
 from auto_seg_loss.search_setup import blind_to_inverse
 from auto_seg_loss.study.comparison import RATE_SEEDS, Comparison
-from auto_seg_loss.study.finding_configs import BACKBONE, OWN, Wish, search_config, write_yaml
-from auto_seg_loss.study.finding_data import few_images
+from auto_seg_loss.study.finding_configs import BACKBONE, OWN, Wish, search_config
 from auto_seg_loss.study.finding_report import write_report
 from auto_seg_loss.study.finding_setup import options_named, prepared
-from auto_seg_loss.study.finding_verdict import Found
+from auto_seg_loss.study.finding_verdict import Found, few_images
 from auto_seg_loss.study.losses import SOFT
 from autoseg_core import Objective
-from autoseg_core.files import read_json, replacing
+from autoseg_core.files import read_json, write_whole
 
 BASELINES = ("cross_entropy", "dice", "lovasz")
 LEAST = 60
@@ -128,8 +127,7 @@ def _plan(cfg: CfgNode, wish: Wish, began: float, surrogates: int) -> tuple[int,
         spent = time.monotonic() - began
         plan = _fitting(cfg, wish, spent, each, surrogates)
         plan["minutes"] = wish.minutes
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(plan), encoding="utf-8")
+        write_whole(path, json.dumps(plan))
     kept = read_json(path, dict[str, float], "give another --output")
     if kept.get("minutes", wish.minutes) != wish.minutes:
         _say(f"--minutes {kept['minutes']:g}, as at the start of this run: for others, --output")
@@ -188,7 +186,7 @@ def _search(cfg: CfgNode, wish: Wish, iterations: int, rate: float, minutes: int
         **_executor(cfg, wish),
     }
     values = {**_unless_given(wish, values), "SOLVER.BASE_LR": rate}
-    write_yaml(wish.output / "search.yaml", search_config(wish.output, values))
+    write_whole(wish.output / "search.yaml", search_config(wish.output, values))
     own = changed(cfg, values)
     path = Path(own.OUTPUT_DIR) / "searched_loss.json"
     if not path.is_file():

@@ -17,7 +17,6 @@ from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.search_setup import blind_to_inverse
 from autoseg_core import Objective
-from autoseg_core.files import replacing
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "features/Base-Features.yaml"
@@ -102,19 +101,13 @@ def configs_of(
     return {"find.yaml": find, "train.yaml": whole}
 
 
-def search_config(output: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that repeats the search of a run, with the keys that its plan and its baselines
-    have decided."""
+def search_config(output: Path, values: Mapping[str, Any]) -> str:
+    """YAML that repeats the search of a run, with the keys that its plan and its baselines have
+    decided."""
     config: dict[str, Any] = {"_BASE_": str(output.absolute() / "find.yaml")}
     for key, value in values.items():
         _set(config, key, value)
-    return config
-
-
-def write_yaml(path: Path, config: Mapping[str, Any]) -> None:
-    """Write a config in one step."""
-    with replacing(path) as partial:
-        partial.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return yaml.safe_dump(config)
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> None:

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import markdown
 import numpy as np
-from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from PIL import Image
 
 from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_configs import CONFIGS, PASSES
-from auto_seg_loss.study.finding_data import few_images
-from auto_seg_loss.study.finding_verdict import Found, at_an_end, not_learned, verdict
+from auto_seg_loss.study.finding_verdict import (
+    Found,
+    at_an_end,
+    few_images,
+    not_learned,
+    verdict,
+)
 from auto_seg_loss.study.inspection import gallery
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture
 from auto_seg_loss.visualize import grid, legend, overlay
-from autoseg_core.files import replacing
+from autoseg_core.files import write_whole
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Losses</title>
 <style>body {{ font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }}
@@ -44,14 +48,6 @@ def predictions(comparison: Comparison, found: Found) -> tuple[list[str], list[l
     kept = {name: folder for name, folder in folders.items() if folder and folder.is_dir()}
     rows = gallery(cfg, [*kept.values()], lambda image, labels, _: overlay(image, labels, colours))
     return ["image", "truth", *kept], rows
-
-
-def _sheet(cfg: CfgNode, rows: Sequence[Sequence[Picture]]) -> Picture:
-    """The rows, and below them the classes by colour."""
-    test, pictures = cfg.DATASETS.TEST[0], grid(rows)
-    names = MetadataCatalog.get(test).stuff_classes
-    key = legend(names, colours_of(test), width=pictures.shape[1])
-    return np.concatenate([pictures, np.full_like(key[:4], 255), key])
 
 
 def report(comparison: Comparison, found: Found, columns: Sequence[str] = ()) -> str:
@@ -105,6 +101,9 @@ def commands(comparison: Comparison, found: Found) -> str:
     plain = (f"{head}.LOSS_TYPE", "cross_entropy", f"{head}.LOSS_SPEC", "")
     again = ("--losses", ",".join(found.losses), "--metrics", found.metric, "--rates", rates)
     more = ("--iterations", str(comparison.iterations), "--seeds", str(comparison.seeds))
+    one_thread = "OMP_NUM_THREADS=1 "  # as find_loss.py: on a busy machine, several wait
+    search = _command("search_net.py", folder / "search.yaml")
+    compare = _command("compare_losses.py", folder / "find.yaml", *again, *more)
     said = {
         f"The whole network with this loss, {PASSES} passes over the training part; it starts from "
         "the weights that computed the features, or from random ones where the command line has "
@@ -112,17 +111,10 @@ def commands(comparison: Comparison, found: Found) -> str:
         "The same with cross entropy": _command(
             "train_net.py", train, *plain, "OUTPUT_DIR", str(folder / "train-cross-entropy")
         ),
-        "The search again": _one_thread(_command("search_net.py", folder / "search.yaml")),
-        "The comparison, for other losses, metrics or seeds": _one_thread(
-            _command("compare_losses.py", folder / "find.yaml", *again, *more)
-        ),
+        "The search again": one_thread + search,
+        "The comparison, for other losses, metrics or seeds": one_thread + compare,
     }
     return "\n".join(f"{what}:\n\n    {command}\n" for what, command in said.items())
-
-
-def _one_thread(command: str) -> str:
-    """With the threads of find_loss.py: on a busy machine, several wait for each other."""
-    return f"OMP_NUM_THREADS=1 {command}"
 
 
 def _command(script: str, config: Path, *options: str) -> str:
@@ -134,10 +126,13 @@ def write_report(folder: Path, comparison: Comparison, found: Found) -> str:
     """report.md, report.html and predictions.png in ``folder``; returns the Markdown."""
     columns, rows = predictions(comparison, found)
     if rows:
-        Image.fromarray(_sheet(comparison.cfg, rows)).save(folder / "predictions.png")
+        test, pictures = comparison.cfg.DATASETS.TEST[0], grid(rows)
+        names = MetadataCatalog.get(test).stuff_classes
+        key = legend(names, colours_of(test), width=pictures.shape[1])
+        sheet = np.concatenate([pictures, np.full_like(key[:4], 255), key])
+        Image.fromarray(sheet).save(folder / "predictions.png")
     text = report(comparison, found, columns if rows else ())
     body = markdown.markdown(text, extensions=["tables", "fenced_code"])
-    for name, content in (("report.md", text), ("report.html", _PAGE.format(body=body))):
-        with replacing(folder / name) as partial:
-            partial.write_text(content, encoding="utf-8")
+    write_whole(folder / "report.md", text)
+    write_whole(folder / "report.html", _PAGE.format(body=body))
     return text

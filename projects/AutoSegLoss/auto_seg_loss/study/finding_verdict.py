@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.statistics import judged
 
+ENOUGH = 20
+"""Images in a part that scores losses: with fewer, differences may be due to the images."""
 NARROW = 2.0
 """Points: an interval of a difference that reaches no farther than this to either side is narrow
 enough to call two losses equally good."""
-
 BESIDE = ("mIoU",)
 """Shown with every objective: a network may be good for the objective alone."""
 
@@ -50,7 +52,7 @@ def verdict(comparison: Comparison, found: Found) -> str:
         {loss: comparison.difference(found.spec, loss, found.metric) for loss in baselines}
     )
     unbeaten = [loss for loss in baselines if claims[loss].verdict != "better"]
-    rival = max(unbeaten or baselines, key=lambda loss: _mean(comparison, loss, found.metric))
+    rival = max(unbeaten or baselines, key=lambda loss: comparison.mean(loss, found.metric))
     gain, points = claims[rival], f"points of {found.metric}"
     worse = [loss for loss in baselines if claims[loss].verdict == "worse"]
     if not unbeaten:
@@ -69,18 +71,30 @@ def verdict(comparison: Comparison, found: Found) -> str:
     )
 
 
-def _mean(comparison: Comparison, loss: str, metric: str) -> float:
-    return float(np.mean([*comparison.scores(loss, metric).values()]))
+def few_images(cfg: CfgNode) -> str:
+    """A paragraph if losses are scored on fewer than ENOUGH images; else ""."""
+    names = {"hold-out": cfg.SEARCH.HOLDOUT.DATASETS[0], "test": cfg.DATASETS.TEST[0]}
+    sizes = {part: len(DatasetCatalog.get(name)) for part, name in names.items()}
+    few = " and ".join(f"{n} ({part})" for part, n in sizes.items() if n < ENOUGH)
+    if not few:
+        return ""
+    return (
+        f"\n\nLosses are scored on {few} images: with fewer than {ENOUGH} in a part, other images "
+        "may rank the losses differently."
+    )
 
 
 def at_an_end(comparison: Comparison, found: Found) -> str:
-    """A paragraph that names the losses whose best rate is at an end of the grid; else ""."""
-    ends = {min(comparison.rates), max(comparison.rates)}
-    named = [
-        loss
-        for loss in found.tried
-        if comparison.rate(loss, found.metric) in ends and not _flat(comparison, loss, found.metric)
-    ]
+    """A paragraph that names the losses whose best rate is at an end of the grid; else "".
+
+    A loss with equal scores at all rates has no best one.
+    """
+    ends, named = {min(comparison.rates), max(comparison.rates)}, []
+    for loss in found.tried:
+        scores = [comparison.at_rate(loss, rate, found.metric) for rate in comparison.rates]
+        flat = len({score for some in scores for score in some}) == 1
+        if comparison.rate(loss, found.metric) in ends and not flat:
+            named.append(loss)
     if not named:
         return ""
     return (
@@ -89,20 +103,13 @@ def at_an_end(comparison: Comparison, found: Found) -> str:
     )
 
 
-def _flat(comparison: Comparison, loss: str, metric: str) -> bool:
-    """Whether the hold-out scores at all rates are equal, so that none is best."""
-    scores = [comparison.at_rate(loss, rate, metric) for rate in comparison.rates]
-    return len({score for some in scores for score in some}) == 1
-
-
 def not_learned(comparison: Comparison, found: Found) -> str:
     """A paragraph that counts the trainings with a score of 0 on the test; else ""."""
-    scores = {loss: [*comparison.scores(loss, found.metric).values()] for loss in found.losses}
-    named = [
-        f"{loss} in {made.count(0.0)} of {len(made)} seeds"
-        for loss, made in scores.items()
-        if 0.0 in made
-    ]
+    named = []
+    for loss in found.losses:
+        scores = [*comparison.scores(loss, found.metric).values()]
+        if 0.0 in scores:
+            named.append(f"{loss} in {scores.count(0.0)} of {len(scores)} seeds")
     if not named:
         return ""
     return (

@@ -17,12 +17,7 @@ from auto_seg_loss.runtime.checks import check_config, check_train_data
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from auto_seg_loss.study.inspection import build_evaluators
 from auto_seg_loss.study.losses import CandidateLoss, in_registry, loss_label, pick_candidates
-from auto_seg_loss.study.record import (
-    RECORD,
-    Record,
-    Trial,
-    pinned_settings,
-)
+from auto_seg_loss.study.record import RECORD, Record, Trial, pinned_settings
 from auto_seg_loss.study.settings import CANDIDATES, RESERVED, Setting, read_settings
 from auto_seg_loss.study.trials import trial_config
 from auto_seg_loss.weights import local_weights, weights_digest

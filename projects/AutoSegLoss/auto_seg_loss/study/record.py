@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import reward_objective, without
 from auto_seg_loss.study.losses import UNSEARCHED
 from auto_seg_loss.weights import weights_digest
-from autoseg_core.files import DamagedFileError, file_digest, parse_json, replacing
+from autoseg_core.files import DamagedFileError, file_digest, parse_json, write_whole
 from rl.settings_diff import differences
 
 RECORD = "trials.jsonl"
@@ -72,8 +73,7 @@ class Record:
         if changed or not kept:
             self.results = {}
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial:
-                partial.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
+            write_whole(path, json.dumps({"settings": settings}) + "\n")
 
     def add(self, trial: Trial, result: Result) -> Result:
         """Store a result, in memory and at the end of the file; returns the stored result.
@@ -108,8 +108,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Trial, Result]]:
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} is damaged ({error}); repair or delete it.") from None
     if rest:
-        with replacing(path) as partial:
-            partial.write_bytes(b"".join(line + b"\n" for line in lines))
+        os.truncate(path, path.stat().st_size - len(rest))
     return settings, results
 
 
@@ -145,7 +144,10 @@ def comparison_settings(cfg: CfgNode, records: Pairs, seeds: Iterable[int]) -> d
         "unsearched": unsearched,
         "images": files_digest(records),
         "labels": labels_digest(records),
-        "imports": {name: module_digest(name) for name in cfg.IMPORTS},
+        "imports": {
+            name: file_digest(Path(getattr(sys.modules[name], "__file__", None) or ""))
+            for name in cfg.IMPORTS  # without what they import themselves
+        },
         "weights": {str(n): weights_digest(start.replace("{seed}", str(n))) for n in seeds},
         "backbone": weights_digest(cfg.FEATURES.WEIGHTS, "FEATURES.WEIGHTS"),
     }
@@ -162,8 +164,3 @@ def labels_digest(records: Iterable[Mapping[str, Any]]) -> str:
     for record in records:
         digest.update(Path(record["sem_seg_file_name"]).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def module_digest(name: str) -> str:
-    """Digest of the content of a module of IMPORTS, without its own imports."""
-    return file_digest(Path(getattr(sys.modules[name], "__file__", None) or ""))

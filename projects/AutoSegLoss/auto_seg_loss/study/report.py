@@ -28,7 +28,7 @@ from auto_seg_loss.study.statistics import (
     paired_difference,
     rank_correlations,
 )
-from autoseg_core.files import replacing
+from autoseg_core.files import replacing, write_whole
 
 Table = list[dict[str, Any]]
 """A row for each cell: dataset, network, loss, seed, failed (the reason), reward (of a candidate in
@@ -133,8 +133,7 @@ def write_reports(
     if lines := [f"- {cell}: {reason}" for cell, reason in failures.items()]:
         parts.append("\n".join(["Failed (trials.jsonl holds why; --retry-failed):", *lines]))
     parts += write_figures(study, means)
-    with replacing(study.output / "summary.md") as partial:
-        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_whole(study.output / "summary.md", "\n\n".join(parts) + "\n")
     first, *_ = study.losses
     told = [
         f"{_prefix(one.setting)}{one.loss} - {first}: {target} {one.gain.words}"

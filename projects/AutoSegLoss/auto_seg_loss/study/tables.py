@@ -68,7 +68,7 @@ def score_table(
     gains = judged({loss: comparison.difference(loss, first, metric) for loss in others})
     words = {first: "", **{loss: gain.words for loss, gain in gains.items()}}
     rows = []
-    for loss in sorted(losses, key=lambda one: -np.mean(values[one])):
+    for loss in sorted(losses, key=lambda one: -comparison.mean(one, metric)):
         more = [comparison.scores(loss, metric, by).values() for by in beside]
         shown = [mean_and_spread(own) for own in (values[loss], *more)]
         rows.append([loss, f"{comparison.rate(loss, metric):g}", *shown, words[loss]])
@@ -126,11 +126,11 @@ def gains(
     ]
     rows = []
     for metric, own in rivals.items():
-        means = {kind: _mean(comparison, loss, metric) for kind, loss in own.items()}
+        named = {**own, "found": found}
+        means = {kind: f"{comparison.mean(loss, metric):.2f}" for kind, loss in named.items()}
         words = [claims[metric, kind].words if kind in own else "" for kind in RIVALS]
         best, unsearched = f"{own['best']} {means['best']}", means.get("unsearched", "")
-        mean = _mean(comparison, found, metric)
-        rows.append([metric, means["first"], best, unsearched, mean, *words])
+        rows.append([metric, means["first"], best, unsearched, means["found"], *words])
     sentences = (_sentence(metric, own, claims) for metric, own in rivals.items())
     return [markdown(rows, headers), *sentences]
 
@@ -143,10 +143,6 @@ def _rivals(
     known = [first, *(loss for loss in rest if not loss.startswith(SOFT))]
     made = {"first": first, "best": comparison.best(known, metric), "unsearched": SOFT + metric}
     return {kind: loss for kind, loss in made.items() if loss in losses}
-
-
-def _mean(comparison: Comparison, loss: str, metric: str) -> str:
-    return f"{np.mean([*comparison.scores(loss, metric).values()]):.2f}"
 
 
 def _sentence(

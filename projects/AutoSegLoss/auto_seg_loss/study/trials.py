@@ -29,7 +29,7 @@ from auto_seg_loss.study.inspection import measure, measures, save_predictions
 from auto_seg_loss.study.record import Result, Trial, changed_settings, reported
 from auto_seg_loss.train_loop import train
 from auto_seg_loss.trainer import Trainer
-from autoseg_core.files import DamagedFileError, read_json, replacing
+from autoseg_core.files import DamagedFileError, read_json, write_whole
 from rl.executors.serial import is_data_error, one_line
 
 CONFIG, BEGUN = "config.yaml", "trained.json"
@@ -101,9 +101,8 @@ def complete(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any], shown: Pat
             scores = {name: score / 100 for name, score in trainer.results["sem_seg"].items()}
             if not scores.keys() >= set(measures(cfg)):
                 scores = measure(cfg, trainer.model)
-            return {
-                "scores": {cfg.DATASETS.TEST[0]: {name: scores[name] for name in measures(cfg)}}
-            }
+            own = {name: scores[name] for name in measures(cfg)}
+            return {"scores": {cfg.DATASETS.TEST[0]: own}}
     except FloatingPointError as error:  # a result of this loss, not an error of the study
         logger.warning("%s: %s", cfg.OUTPUT_DIR, str(error).partition("\n")[0])
         return {"scores": {}}
@@ -124,9 +123,7 @@ def trained(cfg: CfgNode, trial: Trial, settings: Mapping[str, Any]) -> Trainer:
         for left in (folder / BEGUN, folder / LAST, *folder.glob("events.out.*")):
             left.unlink(missing_ok=True)
     begin_training(cfg, resume)
-    with replacing(folder / BEGUN) as partial:
-        text = json.dumps({"trial": trial.name, "settings": settings})
-        partial.write_text(text, encoding="utf-8")
+    write_whole(folder / BEGUN, json.dumps({"trial": trial.name, "settings": settings}))
     (folder / CONFIG).write_text(cfg.dump(), encoding="utf-8")
     seed_all_rng(cfg.SEED)
     trainer = Trainer(cfg)

@@ -21,7 +21,6 @@ from auto_seg_loss.study.finding_configs import (
     Wish,
     configs_of,
     search_config,
-    write_yaml,
 )
 from auto_seg_loss.weights import Checkpointer
 
@@ -95,7 +94,7 @@ def test_search_yaml_has_what_the_plan_and_the_baselines_decided(tmp_path, make_
     find = tmp_path / "find.yaml"
     find.write_text(make_cfg("SEARCH.METRIC", "BIoU").dump())
     values = {"SEARCH.MINUTES": 7, "SEARCH.PROXY.MAX_ITER": 70, "SOLVER.BASE_LR": 0.3}
-    write_yaml(tmp_path / "search.yaml", search_config(tmp_path, values))
+    (tmp_path / "search.yaml").write_text(search_config(tmp_path, values))
     cfg = load_config(str(tmp_path / "search.yaml"), [])
     read = (cfg.SEARCH.METRIC, cfg.SEARCH.MINUTES, cfg.SEARCH.PROXY.MAX_ITER, cfg.SOLVER.BASE_LR)
     assert read == ("BIoU", 7, 70, 0.3)
