@@ -9,14 +9,13 @@ Letters: H, W size of a label in pixels.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 import numpy as np
 from PIL import Image
 from tqdm.contrib.concurrent import thread_map
@@ -43,40 +42,32 @@ class Job:
     palette: bool = False
 
 
-@dataclass
-class Report:
-    """A script's work and problems. labels: number of checked label files."""
+def make_labels(
+    split: str, images: Set[str], jobs: Mapping[str, Job], expected: int, options: Namespace
+) -> list[str]:
+    """Makes the labels of a split and prints how many; returns the problems.
 
-    partial: bool
-    workers: int
-    labels: int = 0
-    lines: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def make(self, split: str, images: Set[str], jobs: Mapping[str, Job], expected: int) -> None:
-        """Makes the labels of a split, and records the outcomes and what is missing.
-
-        images, jobs: by key; an image without a job, or a job without an image, is a problem, and
-        another number than ``expected`` unless ``partial``.
-        """
-        if lonely := sorted(images ^ jobs.keys()):
-            words = f"{len(lonely)} images or labels of {split} are unmatched: {some(lonely)}"
-            self.problems.append(words)
-        own = [jobs[key] for key in sorted(images & jobs.keys())]
-        # In threads: files are read and written without the GIL.
-        found = thread_map(do, own, max_workers=self.workers, desc=split, unit="file", disable=None)
-        failed = [words for words in found if words not in (WRITTEN, KEPT)]
-        self.labels += len(found)
-        self.lines.append(f"{split}: {', '.join(f'{found.count(s)} {s}' for s in (WRITTEN, KEPT))}")
-        self.lines.append(f"{split}: {len(found)} of {expected} images")
-        self.problems += failed[:LISTED]
-        if len(failed) > LISTED:
-            self.problems.append(f"{split}: {len(failed) - LISTED} more files like these")
-        if len(found) != expected and not self.partial:
-            self.problems.append(
-                f"{split}: {len(found)} images instead of {expected}; complete the download, or "
-                "pass --partial if you want only a part of the set"
-            )
+    images, jobs: by key; an image without a job, or a job without an image, is a problem, and so
+    is another number than ``expected`` unless ``options``, of ``script_parser``, have ``partial``.
+    """
+    problems = []
+    if lonely := sorted(images ^ jobs.keys()):
+        problems.append(f"{len(lonely)} images or labels of {split} are unmatched: {some(lonely)}")
+    own = [jobs[key] for key in sorted(images & jobs.keys())]
+    # In threads: files are read and written without the GIL.
+    found = thread_map(do, own, max_workers=options.workers, desc=split, unit="file", disable=None)
+    print(f"{split}: {', '.join(f'{found.count(state)} {state}' for state in (WRITTEN, KEPT))}")
+    print(f"{split}: {len(found)} of {expected} images")
+    failed = [words for words in found if words not in (WRITTEN, KEPT)]
+    problems += failed[:LISTED]
+    if len(failed) > LISTED:
+        problems.append(f"{split}: {len(failed) - LISTED} more files like these")
+    if len(found) != expected and not options.partial:
+        problems.append(
+            f"{split}: {len(found)} images instead of {expected}; complete the download, or "
+            "pass --partial if you want only a part of the set"
+        )
+    return problems
 
 
 def do(job: Job) -> str:
@@ -111,10 +102,10 @@ def write_label(path: Path, label: np.ndarray, palette: bool) -> None:
         picture.save(partial, format="PNG")
 
 
-def script_parser(name: str, description: str | None, folder: str) -> argparse.ArgumentParser:
+def script_parser(name: str, description: str | None, folder: str) -> ArgumentParser:
     """The common options of prepare_*.py; `folder` is that of the data set."""
-    parser = argparse.ArgumentParser(
-        name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = ArgumentParser(
+        name, description=description, formatter_class=RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--root",
@@ -140,25 +131,19 @@ def existing(folder: Path, option: str) -> Path:
 
 
 def run_script(
-    parser: argparse.ArgumentParser,
-    prepare: Callable[[argparse.Namespace, Report], None],
+    parser: ArgumentParser,
+    prepare: Callable[[Namespace], list[str]],
     arguments: list[str] | None,
 ) -> int:
-    """Runs a script's work and prints its report; returns the exit status, 1 for problems."""
-    options = parser.parse_args(arguments)
-    report = Report(options.partial, options.workers)
+    """Runs a script's work and prints its problems; returns the exit status, 1 for problems."""
     try:
-        prepare(options, report)
-        if not report.labels:
-            report.problems.append("found nothing to do; datasets/README.md shows the tree")
+        problems = prepare(parser.parse_args(arguments))
     except (OSError, ValueError) as error:
-        report.problems.append(str(error))
+        problems = [str(error)]
     except KeyboardInterrupt:
         words = "interrupted; finished files are kept, run it again to continue"
         print(f"{parser.prog}: {words}", file=sys.stderr)
         return 130
-    for line in report.lines:
-        print(f"{parser.prog}: {line}")
-    for problem in report.problems:
+    for problem in problems:
         print(f"{parser.prog}: {problem}", file=sys.stderr)
-    return 1 if report.problems else 0
+    return 1 if problems else 0

@@ -13,12 +13,12 @@ Correct files are kept, so it can be rerun at any time.
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
-from preparation import Job, Report, existing, run_script, script_parser
+from preparation import Job, existing, make_labels, run_script, script_parser
 
 from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.data.pairing import files_by_key
@@ -34,15 +34,17 @@ def label_of(path: Path) -> np.ndarray:
     return np.where(label == 255, label, label - 1)
 
 
-def prepare(options: argparse.Namespace, report: Report) -> None:
-    """Both splits; see the module."""
+def prepare(options: Namespace) -> list[str]:
+    """Makes the labels of both splits; returns the problems."""
     folder = existing(options.root / FOLDER, "--root")
+    problems = []
     for split, expected in COUNTS.items():
         images = files_by_key(folder / "images" / split, "*.jpg", ".jpg")
         labels = files_by_key(folder / "annotations" / split, "*.png", ".png")
         made = folder / "annotations_detectron2" / split
         jobs = {key: Job(path, label_of, made / path.name) for key, path in labels.items()}
-        report.make(split, images.keys(), jobs, expected)
+        problems += make_labels(split, images.keys(), jobs, expected, options)
+    return problems
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,10 +13,10 @@ polygons differently. Correct files are kept, so it can be rerun at any time.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -25,7 +25,7 @@ import numpy as np
 from cityscapesscripts.helpers.annotation import Annotation
 from cityscapesscripts.helpers.labels import labels
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
-from preparation import Job, Report, existing, run_script, script_parser
+from preparation import Job, existing, make_labels, run_script, script_parser
 
 from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.data.pairing import files_by_key
@@ -61,9 +61,10 @@ def label_from_polygons(path: Path) -> np.ndarray:
         raise ValueError(said.getvalue().strip().splitlines()[0]) from None
 
 
-def prepare(options: argparse.Namespace, report: Report) -> None:
-    """Both splits; see the module."""
+def prepare(options: Namespace) -> list[str]:
+    """Makes the labels of both splits; returns the problems."""
     folder = existing(options.root / FOLDER, "--root")
+    problems = []
     for split, expected in COUNTS.items():
         images = files_by_key(folder / "leftImg8bit" / split, f"*/*{IMAGE_END}", IMAGE_END)
         annotations = folder / "gtFine" / split
@@ -71,7 +72,8 @@ def prepare(options: argparse.Namespace, report: Report) -> None:
             **_jobs(annotations, POLYGONS_END, label_from_polygons),
             **_jobs(annotations, IDS_END, label_from_ids),
         }
-        report.make(split, images.keys(), jobs, expected)
+        problems += make_labels(split, images.keys(), jobs, expected, options)
+    return problems
 
 
 def _jobs(folder: Path, end: str, make: Callable[[Path], np.ndarray]) -> dict[str, Job]:

@@ -15,13 +15,13 @@ rerun at any time.
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from preparation import Job, Report, existing, run_script, script_parser
+from preparation import Job, existing, make_labels, run_script, script_parser
 from scipy.io import loadmat
 
 from auto_seg_loss.data.labels import read_label, unfit_values
@@ -48,8 +48,8 @@ def label_from_sbd(path: Path) -> np.ndarray:
     return np.ascontiguousarray(label, dtype=np.uint8)
 
 
-def prepare(options: argparse.Namespace, report: Report) -> None:
-    """Labels, and then the list; see the module."""
+def prepare(options: Namespace) -> list[str]:
+    """Makes the labels, and then the list; returns the problems."""
     voc = existing(options.root / FOLDER, "--root")
     sbd = existing((options.sbd or options.root / SBD) / "cls", "--sbd").parent
     paths = existing(voc / "JPEGImages", "--root").iterdir()
@@ -62,12 +62,14 @@ def prepare(options: argparse.Namespace, report: Report) -> None:
     )
     # VOC's val labels are used unchanged; they are only checked.
     checks = {name: _job(voc, name) for name in val}
-    report.make("val", images & val, checks, COUNTS["val"])
+    problems = make_labels("val", images & val, checks, COUNTS["val"], options)
     trainaug = train.union(*extra) - val
     jobs = {name: _job(voc, name, None if name in train else sbd, True) for name in trainaug}
-    report.make("trainaug", images & trainaug, jobs, COUNTS["trainaug"])
-    if not report.problems:
+    wanted = COUNTS["trainaug"]
+    problems += make_labels("trainaug", images & trainaug, jobs, wanted, options)
+    if not problems:
         write_whole(lists / "trainaug.txt", "".join(f"{name}\n" for name in sorted(trainaug)))
+    return problems
 
 
 def _job(voc: Path, name: str, sbd: Path | None = None, write: bool = False) -> Job:

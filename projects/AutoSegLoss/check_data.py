@@ -11,7 +11,6 @@ have nothing to learn; the message names them.
 
 from __future__ import annotations
 
-import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 from auto_seg_loss.data.facts import data_sets
 from auto_seg_loss.data.report import data_report
 from auto_seg_loss.data.verify import check_data

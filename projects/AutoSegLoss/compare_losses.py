@@ -15,8 +15,6 @@ multiple of the first repeats these trainings. The rules are those of docs/proto
 
 from __future__ import annotations
 
-import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
-
 import argparse
 from pathlib import Path
 
@@ -81,12 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         help="iterations of every training (default: SOLVER.MAX_ITER)",
     )
     add("--rates", type=_numbers, default=RATES, help="learning rates (default: %(default)s)")
-    add(
-        "--seeds",
-        type=count,
-        default=5,
-        help="seeds of every loss (default: %(default)s)",
-    )
+    add("--seeds", type=count, default=5, help="seeds of every loss (default: %(default)s)")
     add(
         "--curve",
         type=count,

@@ -10,8 +10,6 @@ unless every tensor of the backbone is found. configs/README.md has examples.
 
 from __future__ import annotations
 
-import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
-
 from auto_seg_loss.modeling.build import network_on_meta
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError, config_errors

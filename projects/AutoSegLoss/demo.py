@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
 import PIL.Image
 from tqdm import tqdm
 

@@ -12,8 +12,6 @@ on the test part: OUTPUT/report.md. The same command continues an interrupted ru
 
 from __future__ import annotations
 
-import auto_seg_loss  # noqa: F401  isort: skip  (before Detectron2: quiets warnings of its import)
-
 import argparse
 from pathlib import Path
 

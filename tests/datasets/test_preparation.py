@@ -8,7 +8,7 @@ import numpy as np
 import preparation
 import pytest
 from PIL import Image
-from preparation import Job, Report, holds, write_label
+from preparation import Job, holds, make_labels, write_label
 
 LABEL = np.array([[0, 1, 255], [2, 1, 0]], dtype=np.uint8)
 
@@ -27,23 +27,23 @@ def test_a_file_holds_its_label_or_is_made_anew(tmp_path, palette, mode):
     assert not holds(path, LABEL, palette)
 
 
-def test_problems_of_files_are_collected_and_counted(tmp_path):
+def test_problems_of_files_are_collected_and_counted(tmp_path, capsys):
     def broken(path):
         raise KeyError(path.name)
 
-    report = Report(partial=True, workers=2)
+    options = preparation.script_parser("prepare_x", "", "x").parse_args(["--partial"])
     jobs = {f"{i:02d}": Job(tmp_path / f"{i:02d}", broken) for i in range(13)}
     jobs["b"] = Job(tmp_path, lambda path: LABEL, tmp_path / "b.png")
-    report.make("all", {*jobs, "d", "e"}, {**jobs, "c": Job(tmp_path, broken)}, 14)
-    assert report.lines == ["all: 1 written, 0 right already", "all: 14 of 14 images"]
-    first, *files, last = report.problems
+    more = {**jobs, "c": Job(tmp_path, broken)}
+    first, *files, last = make_labels("all", {*jobs, "d", "e"}, more, 14, options)
+    assert capsys.readouterr().out == "all: 1 written, 0 right already\nall: 14 of 14 images\n"
     assert first == "3 images or labels of all are unmatched: c, d, e"
     assert files == [f"{tmp_path}/{i:02d}: '{i:02d}'" for i in range(10)]
     assert last == "all: 3 more files like these"
 
 
 def test_ctrl_c_says_how_to_go_on(capsys):
-    def interrupted(options, report):
+    def interrupted(options):
         raise KeyboardInterrupt
 
     parser = preparation.script_parser("prepare_x", "", "x")

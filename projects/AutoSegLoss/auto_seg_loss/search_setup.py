@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from functools import reduce
 from operator import getitem
 from typing import Any
@@ -27,6 +28,9 @@ from autoseg_core import (
 )
 from autoseg_core.scores import get_metric
 
+LOSS_KEYS = ("ABSENT", "TOLERANCE", "DROP_BACKGROUND", "VOID_EDGES")
+"""Keys of SEARCH that are fields of every term of a loss."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -44,15 +48,12 @@ def candidate_spec(
     cfg: CfgNode, space: SearchSpace, theta: NDArray[np.float64], name: str = "candidate"
 ) -> LossSpec:
     """The loss at theta (d,) of ``space``, with the settings of SEARCH."""
-    return LossSpec.from_theta(
-        name,
-        space,
-        theta,
-        absent=cfg.SEARCH.ABSENT,
-        tolerance=cfg.SEARCH.TOLERANCE,
-        drop_background=cfg.SEARCH.DROP_BACKGROUND,
-        void_edges=cfg.SEARCH.VOID_EDGES,
-    )
+    return LossSpec.from_theta(name, space, theta, **loss_settings(cfg.SEARCH))
+
+
+def loss_settings(search: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of ``LossSpec.from_theta``: the values of LOSS_KEYS in a SEARCH node."""
+    return {key.lower(): search[key] for key in LOSS_KEYS}
 
 
 def reward_objective(cfg: CfgNode) -> Objective:

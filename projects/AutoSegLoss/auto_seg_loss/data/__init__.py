@@ -20,12 +20,7 @@ from . import builtin_datasets  # noqa: F401  (registration)
 from .images import read_image
 from .labels import LabelError, read_label
 from .mapper import SemSegMapper
-from .splits import (
-    SplitError,
-    assert_disjoint,
-    carve,
-    split_record,
-)
+from .splits import SplitError, assert_disjoint, carve, split_record
 from .train_loader import build_train_loader
 from .verify import DatasetError, verify_dataset
 

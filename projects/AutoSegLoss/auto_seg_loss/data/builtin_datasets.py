@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from detectron2.data.datasets.builtin_meta import (
-    ADE20K_SEM_SEG_CATEGORIES,
-    CITYSCAPES_CATEGORIES,
-)
+from detectron2.data.datasets.builtin_meta import ADE20K_SEM_SEG_CATEGORIES, CITYSCAPES_CATEGORIES
 from detectron2.data.datasets.pascal_voc import CLASS_NAMES
 
 from .catalog import Pairs, datasets_root, register, unregister

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,27 @@ def load_config(config_file: str, opts: list[str]) -> CfgNode:
 
     Raises ``ConfigError`` for a file that is not YAML, an unknown key and an invalid value.
     """
-    cfg = project_defaults()
     if late := [option for option in opts if option.startswith("--")]:
         raise ConfigError(f"{late[0]} must come before the KEY VALUE pairs.")
     content = read_yaml(config_file) if config_file else {}
+    where = f"{config_file or 'defaults'} and KEY VALUE options"
+    return merged(project_defaults(), [content], opts, where)
+
+
+def merged(
+    cfg: CfgNode, parts: Sequence[Mapping[str, Any]], opts: list[str], where: str
+) -> CfgNode:
+    """A copy with the keys of ``parts``, then ``opts``, and what they name registered; not frozen.
+
+    where: for a ``ConfigError``.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
     try:
-        cfg.merge_from_other_cfg(CfgNode(content))
+        for part in parts:
+            cfg.merge_from_other_cfg(CfgNode(part))
         cfg.merge_from_list(opts)
     except (AssertionError, AttributeError, KeyError, ValueError) as error:
-        where = f"{config_file or 'defaults'} and KEY VALUE options"
         words = str(error.args[0] if error.args else error)
         raise ConfigError(f"{where}: {words}{_nearest_key(words)}") from None
     expand_homes(cfg)

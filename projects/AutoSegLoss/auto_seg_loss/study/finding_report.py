@@ -15,13 +15,7 @@ from PIL import Image
 from auto_seg_loss.data.facts import colours_of
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_configs import CONFIGS, PASSES
-from auto_seg_loss.study.finding_verdict import (
-    Found,
-    at_an_end,
-    few_images,
-    not_learned,
-    verdict,
-)
+from auto_seg_loss.study.finding_verdict import Found, at_an_end, few_images, not_learned, verdict
 from auto_seg_loss.study.inspection import gallery
 from auto_seg_loss.study.tables import rate_table, score_table
 from auto_seg_loss.visualize import Image as Picture

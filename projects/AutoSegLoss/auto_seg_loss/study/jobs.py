@@ -40,11 +40,6 @@ class Job:
     cfg: CfgNode
     arguments: Call = ()
 
-    @property
-    def call(self) -> Call:
-        """The arguments of the function."""
-        return (self.cfg, self.trial, *self.arguments)
-
 
 def run_jobs(
     function: Callable[..., Result], jobs: Sequence[Job], workers: int = 1
@@ -66,10 +61,11 @@ def _results(
 ) -> Iterator[tuple[Job, Result]]:
     on_ray = bool(jobs) and jobs[0].cfg.SEARCH.EXECUTOR.NAME == "ray"
     if not on_ray and workers == 1:
-        yield from ((job, function(*job.call)) for job in jobs)
+        for job in jobs:
+            yield job, function(job.cfg, job.trial, *job.arguments)
         return
     with _on_ray(jobs[0].cfg, len(jobs)) if on_ray else _in_processes(workers) as submit:
-        submitted = {submit(function, job.call): job for job in jobs}
+        submitted = {submit(function, (job.cfg, job.trial, *job.arguments)): job for job in jobs}
         for future in as_completed(submitted):
             yield submitted[future], future.result()
 

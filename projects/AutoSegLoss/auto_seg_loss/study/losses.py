@@ -16,20 +16,19 @@ import numpy as np
 from detectron2.config import CfgNode
 
 from auto_seg_loss.candidate_scale import Batches, reference_batches, scaled
-from auto_seg_loss.config import project_defaults, register_names
+from auto_seg_loss.config import project_defaults
 from auto_seg_loss.data.facts import records_of
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import build_proxy, proxy_config, starting_network
+from auto_seg_loss.runtime.configs import merged
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
-from auto_seg_loss.search_setup import build_sets
+from auto_seg_loss.search_setup import build_sets, loss_settings
 from autoseg_core import LossSpec, Objective, SearchSpace, load_spec, search_space
 from autoseg_core.surrogates.soft import soft_spec
 from rl.journal import JournalError, Record, read_journal
 
 SOFT = "soft:"
 """Prefix of the name of an unsearched surrogate, such as soft:mIoU."""
-UNSEARCHED = ("TOLERANCE", "ABSENT", "DROP_BACKGROUND", "VOID_EDGES", "SCALE_ITERS", "SCALE_LR")
-"""Keys of SEARCH that an unsearched surrogate shares with the candidates of the search."""
 SOFT_FILES = "soft-*.json"
 """Files that ``soft_file`` writes into OUTPUT_DIR."""
 
@@ -70,19 +69,12 @@ def canonical_loss(loss: str) -> str:
 def soft_file(cfg: CfgNode, metric: str) -> Path:
     """The unsearched surrogate of an objective as a spec in OUTPUT_DIR, scaled as candidates are.
 
-    The counterpart of this config's search: identity curves, and the keys ``UNSEARCHED``.
+    The counterpart of this config's search, with identity curves.
     """
     name = re.sub(r"[^A-Za-z0-9.+-]+", "-", SOFT + metric)
     path = Path(cfg.OUTPUT_DIR) / f"{name}.json"
     if not path.is_file():
-        node = cfg.SEARCH
-        spec = soft_spec(
-            metric,
-            tolerance=node.TOLERANCE,
-            absent=node.ABSENT,
-            drop_background=node.DROP_BACKGROUND,
-            void_edges=node.VOID_EDGES,
-        )
+        spec = soft_spec(metric, **loss_settings(cfg.SEARCH))
         own = proxy_config(cfg)
         model, records = starting_network(own), records_of(own.DATASETS.TRAIN)
         reference = reference_batches(own, model, model.state_dict(), records)
@@ -151,10 +143,8 @@ def _is_file_of(path: Path, spec: LossSpec) -> bool:
 
 def _reference(config: dict[str, Any], folder: Path) -> Batches:
     """The batches on which a search in ``folder``, with its warm start, scaled its candidates."""
-    cfg = project_defaults()
-    cfg.merge_from_other_cfg(CfgNode(config))
+    cfg = merged(project_defaults(), [config], [], "the config of STUDY.JOURNAL")
     cfg.OUTPUT_DIR = str(folder)
-    register_names(cfg)
     cfg.freeze()
     return build_proxy(cfg, *build_sets(cfg)).reference
 
@@ -167,15 +157,9 @@ def _read(journal: Path) -> list[Record]:
 
 
 def _candidate(header: Record, record: Record, folder: Path) -> CandidateLoss:
-    search, test = header["config"]["SEARCH"], header["config"]["TEST"]
-    spec = LossSpec.from_theta(
-        record["id"],
-        SearchSpace.from_dict(header["space"]),
-        record["theta"],
-        absent=search["ABSENT"],
-        tolerance=search["TOLERANCE"],
-        # Journals from before SEARCH.DROP_BACKGROUND: one key for both loss and reward.
-        drop_background=search.get("DROP_BACKGROUND", test["DROP_BACKGROUND"]),
-        void_edges=search.get("VOID_EDGES", False),  # journals from before the key: no such edges
-    )
+    # Of journals from before these keys; TEST.DROP_BACKGROUND was that of the loss, too.
+    before = {"DROP_BACKGROUND": header["config"]["TEST"]["DROP_BACKGROUND"], "VOID_EDGES": False}
+    settings = loss_settings({**before, **header["config"]["SEARCH"]})
+    space = SearchSpace.from_dict(header["space"])
+    spec = LossSpec.from_theta(record["id"], space, record["theta"], **settings)
     return CandidateLoss(spec, float(record["reward"]), folder / f"{spec.name}.json")

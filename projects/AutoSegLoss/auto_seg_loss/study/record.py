@@ -18,8 +18,7 @@ from auto_seg_loss.data.catalog import Pairs
 from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.evaluation import metrics_of
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.search_setup import reward_objective, without
-from auto_seg_loss.study.losses import UNSEARCHED
+from auto_seg_loss.search_setup import LOSS_KEYS, reward_objective, without
 from auto_seg_loss.weights import weights_digest
 from autoseg_core.files import DamagedFileError, file_digest, parse_json, write_whole
 from rl.settings_diff import differences
@@ -136,7 +135,8 @@ def comparison_settings(cfg: CfgNode, records: Pairs, seeds: Iterable[int]) -> d
 
     records: those of the data sets for training, hold-out and test, in this order.
     """
-    start, unsearched = cfg.MODEL.WEIGHTS, {key: cfg.SEARCH[key] for key in UNSEARCHED}
+    start, scaling = cfg.MODEL.WEIGHTS, ("SCALE_ITERS", "SCALE_LR")
+    unsearched = {key: cfg.SEARCH[key] for key in (*LOSS_KEYS, *scaling)}
     if cfg.SEARCH.SCALE_ITERS:
         unsearched |= {"BASE_LR": cfg.SOLVER.BASE_LR, "SEED": cfg.SEED}
     return {

@@ -12,8 +12,7 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode
 
-from auto_seg_loss.config import expand_homes, register_names
-from auto_seg_loss.runtime.configs import load_config, read_yaml
+from auto_seg_loss.runtime.configs import load_config, merged, read_yaml
 from auto_seg_loss.runtime.errors import ConfigError
 
 TENSORBOARD, CANDIDATES = RESERVED = ("tensorboard", "losses")
@@ -56,8 +55,12 @@ def read_settings(config_file: str, opts: Sequence[str]) -> tuple[CfgNode, list[
     settings = []
     for name, data in datasets.items():
         for network, model in networks.items():
-            parts = [data, model, _of_the_data(data), own]
-            settings.append(Setting(name, network, _merged(cfg, (name, network), parts, opts)))
+            where = f"{', '.join(filter(None, (name, network)))} of STUDY.DATASETS and NETWORKS"
+            setting = merged(cfg, [data, model, _of_the_data(data), own], list(opts), where)
+            setting.STUDY = cfg.STUDY.clone()
+            setting.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, name, network))
+            setting.freeze()
+            settings.append(Setting(name, network, setting))
     return cfg, settings
 
 
@@ -81,27 +84,6 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str,
 
 def _of_the_data(config: dict[str, Any]) -> dict[str, Any]:
     keys = ("DATASETS", "INPUT", "TEST")
-    found: dict[str, Any] = {key: config[key] for key in keys if key in config}
-    if "INPUT" in found:
-        found["INPUT"] = {k: v for k, v in found["INPUT"].items() if k != "FORMAT"}
+    found: dict[str, Any] = {key: dict(config[key]) for key in keys if key in config}
+    found.get("INPUT", {}).pop("FORMAT", None)
     return found
-
-
-def _merged(
-    cfg: CfgNode, labels: Sequence[str], parts: Sequence[dict[str, Any]], opts: Sequence[str]
-) -> CfgNode:
-    merged = cfg.clone()
-    merged.defrost()
-    try:
-        for part in parts:
-            merged.merge_from_other_cfg(CfgNode(part))
-        merged.merge_from_list(list(opts))
-    except (AssertionError, KeyError, ValueError) as error:
-        names = ", ".join(filter(None, labels))
-        raise ConfigError(f"{names} of STUDY.DATASETS and NETWORKS: {error.args[0]}") from None
-    expand_homes(merged)
-    register_names(merged)
-    merged.STUDY = cfg.STUDY.clone()
-    merged.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, *labels))
-    merged.freeze()
-    return merged
