@@ -146,7 +146,6 @@ def make_shapes(root: Path, parameters: Parameters, force: bool = False) -> Path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         description="Make the data set `shapes` (VOC layout, deterministic) under <root>/shapes."
     )

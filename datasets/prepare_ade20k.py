@@ -48,7 +48,6 @@ def prepare(options: Namespace) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
     return run_script(script_parser("prepare_ade20k", __doc__, FOLDER), prepare, arguments)
 
 

@@ -82,7 +82,6 @@ def _jobs(folder: Path, end: str, make: Callable[[Path], np.ndarray]) -> dict[st
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
     return run_script(script_parser("prepare_cityscapes", __doc__, FOLDER), prepare, arguments)
 
 

@@ -82,7 +82,6 @@ def _job(voc: Path, name: str, sbd: Path | None = None, write: bool = False) -> 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
     parser = script_parser("prepare_voc_aug", __doc__, FOLDER)
     parser.add_argument(
         "--sbd",

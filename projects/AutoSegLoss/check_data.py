@@ -19,7 +19,6 @@ from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 
 
 def main() -> None:
-    """Print the report, then refuse invalid data."""
     arguments = script_parser(__doc__).parse_args()
     with explain_user_errors():
         cfg = load_config(arguments.config_file, arguments.opts)

@@ -37,7 +37,6 @@ from autoseg_core import Objective
 
 
 def main() -> None:
-    """Run the comparison of a command line."""
     arguments = _parser().parse_args()
     with explain_user_errors(), say_how_to_go_on():
         cfg = checked_config(arguments.config_file, arguments.opts, check_train_data)

@@ -19,7 +19,6 @@ from autoseg_core.files import save_whole, user_path
 
 
 def main() -> None:
-    """Convert one file, and print how."""
     parser = script_parser(__doc__)
     add = parser.add_argument
     add("--input", required=True, type=user_path, metavar="FILE", help="weight file")

@@ -38,7 +38,6 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 
 def main() -> None:
-    """Parse the command line, run the steps, report the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -21,7 +21,6 @@ from auto_seg_loss.search import check_search, open_journal, search
 
 
 def main() -> None:
-    """Run the search of a config."""
     parser = script_parser(__doc__)
     parser.add_argument("--resume", action="store_true", help="continue OUTPUT_DIR/journal.jsonl")
     arguments = parser.parse_args()

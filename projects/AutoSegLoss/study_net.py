@@ -26,7 +26,6 @@ FAILED = "failed (trials.jsonl in OUTPUT_DIR says where; --retry-failed repeats 
 
 
 def main() -> None:
-    """Run the study of a config."""
     parser = script_parser(__doc__)
     add = parser.add_argument
     add("--resume", action="store_true", help="no effect: a study always resumes")

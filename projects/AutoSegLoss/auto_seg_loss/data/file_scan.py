@@ -53,7 +53,6 @@ def look_at_labels(paths: Sequence[str], palette: Palette = ()) -> dict[str, See
 
 
 def count_values(labels: Iterable[Seen]) -> Counter[int]:
-    """Pixels of each value in all labels."""
     total: Counter[int] = Counter()
     for seen in labels:
         total.update(seen.counts)

@@ -62,7 +62,6 @@ def image_size(path: str) -> tuple[int, int]:
 
 
 def _check_levels(picture: Image.Image) -> None:
-    """Refuses levels without a known range."""
     wide = picture.mode == "I" and picture.format not in WIDE_FORMATS
     if picture.mode == "F" or wide:
         kind = "floats" if picture.mode == "F" else "32 bit integers"

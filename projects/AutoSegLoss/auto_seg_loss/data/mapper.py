@@ -96,7 +96,6 @@ class CenterCrop(T.Augmentation):
         self.size = size
 
     def get_transform(self, image: np.ndarray) -> T.Transform:
-        """The crop of an image (H, W, ...)."""
         height, width = (min(side, self.size) for side in image.shape[:2])
         y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
         return T.CropTransform(x, y, width, height)

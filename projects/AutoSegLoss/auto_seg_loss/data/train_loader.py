@@ -72,8 +72,6 @@ class TrainLoader:
 
 
 class _Placed(Dataset[Any]):
-    """A data set indexed by ``Place``."""
-
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
         self._dataset, self._key = dataset, (seed, comm.get_rank())
 

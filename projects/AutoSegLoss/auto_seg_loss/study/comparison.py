@@ -112,7 +112,6 @@ class Comparison:
         return {trial.seed: 100 * self._score(trial, self.test, by or metric) for trial in trials}
 
     def mean(self, loss: str, metric: str) -> float:
-        """Mean of ``scores``."""
         return float(np.mean([*self.scores(loss, metric).values()]))
 
     def curves(self, loss: str, metric: str) -> list[list[tuple[int, float]]]:

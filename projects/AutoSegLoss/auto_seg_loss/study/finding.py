@@ -204,5 +204,4 @@ def _executor(cfg: CfgNode, wish: Wish) -> dict[str, Any]:
 
 
 def _unless_given(wish: Wish, values: dict[str, Any]) -> dict[str, Any]:
-    """The values whose keys the command line does not give."""
     return {key: value for key, value in values.items() if key not in wish.opts}

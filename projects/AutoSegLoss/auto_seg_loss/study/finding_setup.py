@@ -69,9 +69,6 @@ def options_named() -> Iterator[None]:
 def prepared(wish: Wish) -> CfgNode:
     """The checked config; writes find.yaml and train.yaml for other scripts into OUTPUT, with the
     lists of the parts. ``ConfigError`` before anything is written."""
-    for option, path in ("--images", wish.images), ("--labels", wish.labels):
-        if not path.is_dir():
-            raise ConfigError(f"{option}: there is no directory {path.absolute()}.")
     folder: dict[str, Any] = {
         "IMAGES": str(wish.images.absolute()),
         "LABELS": str(wish.labels.absolute()),

@@ -56,12 +56,10 @@ BORDER_METRICS = tuple(name for name in PAPER_METRICS if get_metric(name).region
 
 
 def border_length(counts: BoundaryCounts) -> float:
-    """A ratio >= 0."""
     return _mean_ratio(counts.prediction, counts.target)
 
 
 def jaggedness(counts: BoundaryCounts) -> float:
-    """A ratio > 0."""
     return _mean_ratio(counts.matched_prediction, counts.matched_target)
 
 
@@ -154,7 +152,6 @@ def prediction_file(folder: Path, record: dict[str, Any]) -> Path:
 
 
 def scored_set(cfg: CfgNode) -> Pairs:
-    """The records of the first of DATASETS.TEST."""
     return DatasetCatalog.get(cfg.DATASETS.TEST[0])
 
 

@@ -50,13 +50,11 @@ def loss_label(loss: str) -> str:
 
 
 def canonical_metric(metric: str) -> str:
-    """The canonical text of an objective; ``ConfigError`` for an unknown one."""
     with config_errors("--metrics"):
         return str(Objective.parse(metric))
 
 
 def canonical_loss(loss: str) -> str:
-    """The canonical text of a loss."""
     with config_errors(f"--losses, of {', '.join(baselines())}, {SOFT}METRIC or a spec"):
         if loss.startswith(SOFT):
             return f"{SOFT}{search_space(loss.removeprefix(SOFT)).objective}"

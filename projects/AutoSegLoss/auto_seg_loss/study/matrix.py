@@ -64,7 +64,6 @@ class Study:
 
     @property
     def output(self) -> Path:
-        """OUTPUT_DIR."""
         return Path(self.config.OUTPUT_DIR)
 
     @cached_property

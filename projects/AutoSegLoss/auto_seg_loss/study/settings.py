@@ -34,7 +34,6 @@ class Setting:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The non-empty labels."""
         return tuple(label for label in (self.dataset, self.network) if label)
 
 

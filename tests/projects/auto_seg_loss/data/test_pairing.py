@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auto_seg_loss.data.catalog import make_pair
-from auto_seg_loss.data.pairing import label_ends, paired_files, pairs_of_list
+from auto_seg_loss.data.pairing import paired_files, pairs_of_list
 
 
 @pytest.fixture
@@ -66,9 +66,8 @@ def test_images_and_labels_in_one_folder(paired, names, expected):
     assert paired(names, [], places=("i", "i")) == expected
 
 
-def test_ends_of_several_labels_are_named(paired, tmp_path):
+def test_several_labels_of_an_image_are_no_pair(paired):
     assert not paired(["1_x.png", "2_x.png"], ["1_a.png", "1_b.png", "2_a.png", "2_b.png"])
-    assert label_ends(tmp_path / "i", tmp_path / "l") == ["_a", "_b"]
 
 
 @pytest.mark.parametrize("row", ["c/1", "c/1.png", "i/c/1.png", "i/c/1.png l/c/1.png"])

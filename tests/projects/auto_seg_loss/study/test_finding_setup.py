@@ -63,8 +63,8 @@ def test_edges_that_can_be_scored_are_not_refused(prepare, label, metric, opts):
     ("label", "options", "words"),
     [
         (SQUARE, {"grey": 11}, r"train part: images are black.*\n.*test part: images are black"),
-        (SQUARE, {"images": Path("nope")}, "--images: there is no directory /.*nope"),
-        (SQUARE, {"labels": Path("nope")}, "--labels: there is no directory /.*nope"),
+        (SQUARE, {"images": Path("nope")}, "--images '/.*nope' must be a directory"),
+        (SQUARE, {"labels": Path("nope")}, "--labels '/.*nope' must be a directory"),
         (1 + SQUARE, {"void": 0, "classes": True}, "names 2 classes.* 2: .*void value 0 in the fi"),
         (SQUARE * 7, {"classes": True}, "go up to 7: name all of them, from 0 on, or set --void"),
     ],
