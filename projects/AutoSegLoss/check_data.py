@@ -11,7 +11,7 @@ have nothing to learn; the message names them.
 
 from __future__ import annotations
 
-from auto_seg_loss.data.facts import data_sets
+from auto_seg_loss.data.catalog import data_sets
 from auto_seg_loss.data.report import data_report
 from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.runtime.configs import load_config

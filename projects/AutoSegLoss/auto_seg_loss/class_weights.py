@@ -17,7 +17,7 @@ from detectron2.config import CfgNode
 from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
-from auto_seg_loss.data.facts import ignore_label_of
+from auto_seg_loss.data.catalog import ignore_label_of
 from auto_seg_loss.data.file_scan import Seen
 from auto_seg_loss.data.verify import check_data
 from auto_seg_loss.runtime.checks import check_train_data

@@ -15,8 +15,7 @@ from detectron2.utils import comm
 from tabulate import tabulate
 from torch import nn
 
-from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import label_rule
+from auto_seg_loss.data.catalog import Pairs, label_rule
 from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.data.mapper import build_mapper
 from autoseg_core import PAPER_METRICS, SegmentationScores

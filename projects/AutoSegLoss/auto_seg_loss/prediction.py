@@ -18,7 +18,7 @@ from detectron2.data import DatasetCatalog
 from numpy.typing import NDArray
 
 from auto_seg_loss.config import changed
-from auto_seg_loss.data.facts import colours_of
+from auto_seg_loss.data.catalog import colours_of
 from auto_seg_loss.data.lists import IMAGE_SUFFIXES
 from auto_seg_loss.data.mapper import build_mapper
 from auto_seg_loss.data.verify import check_num_classes

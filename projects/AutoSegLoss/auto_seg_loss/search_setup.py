@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from auto_seg_loss.config import plain
 from auto_seg_loss.data import assert_disjoint, carve
-from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import records_of
+from auto_seg_loss.data.catalog import Pairs, records_of
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 from autoseg_core import (
     Constraints,

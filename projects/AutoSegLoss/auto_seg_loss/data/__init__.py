@@ -1,15 +1,14 @@
 """Data sets, splits, checks and the mapper. Importing this package registers the data sets.
 
-images.py   image file -> pixels             labels.py              label file -> class indices
-lists.py    list of images -> rows           catalog.py             pairs of files -> catalogs
-splits.py   search set and hold-out set      mapper.py              dict -> tensors
-file_scan.py every file checked once           verify.py              checks before training starts
-train_loader.py                              batches of a training
-folder.py   any folder as a data set         cutting.py             parts by groups and classes
-neighbours.py frames of films in two parts   report.py              what data sets hold, as text
-facts.py    what the catalogs know of a data set    pairing.py    folders and lists -> pairs
-colours.py  palettes to fill in                     name_matching.py    names that pair
-builtin_datasets.py VOC, Cityscapes, ADE20K, CamVid, shapes
+images.py   image file -> pixels              labels.py         label file -> class indices
+lists.py    list of images -> rows            colours.py        palettes to fill in
+pairing.py  folders and lists -> pairs        name_matching.py  names that pair
+catalog.py  pairs of files -> catalogs        builtin_datasets.py VOC, Cityscapes, ...
+folder.py   any folder as a data set          cutting.py        parts by groups and classes
+splits.py   search set and hold-out set       neighbours.py     frames of films in two parts
+file_scan.py every file checked once          verify.py         checks before training starts
+report.py   what data sets hold, as text      mapper.py         dict -> tensors
+train_loader.py batches of a training
 """
 
 from __future__ import annotations

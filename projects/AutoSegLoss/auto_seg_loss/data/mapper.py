@@ -19,7 +19,7 @@ from detectron2.config import CfgNode
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T
 
-from .facts import label_rule
+from .catalog import label_rule
 from .images import read_image
 from .labels import read_label
 

@@ -11,8 +11,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from tabulate import tabulate
 
-from .catalog import some
-from .facts import data_sets, ignore_label_of, records_of
+from .catalog import data_sets, ignore_label_of, records_of, some
 from .file_scan import count_values
 from .folder import PARTS, Folder
 from .neighbours import alike_neighbours

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .catalog import Pairs, some
-from .facts import records_of
+from .catalog import Pairs, records_of, some
 
 FILE_KEYS = ("file_name", "sem_seg_file_name")
 

@@ -13,9 +13,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.runtime.errors import ConfigError, config_errors
 
-from .catalog import LISTED, Pairs
+from .catalog import LISTED, Pairs, ignore_label_of
 from .colours import refuse_colours
-from .facts import ignore_label_of
 from .file_scan import Seen, count_values, look_at_images, look_at_labels
 from .images import read_image
 from .labels import REMEDY, Palette, check_palette, unfit_values

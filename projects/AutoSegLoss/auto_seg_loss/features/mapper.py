@@ -11,7 +11,7 @@ import torch
 from detectron2.config import CfgNode
 from numpy.typing import NDArray
 
-from auto_seg_loss.data.facts import label_rule, records_of
+from auto_seg_loss.data.catalog import label_rule, records_of
 from auto_seg_loss.data.images import image_size
 from auto_seg_loss.data.labels import read_label
 from auto_seg_loss.features.store import feature_store

@@ -14,8 +14,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
 from auto_seg_loss.data import read_image, read_label
-from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import colours_of, image_name
+from auto_seg_loss.data.catalog import Pairs, colours_of, image_name
 from auto_seg_loss.visualize import (
     Image,
     Labels,

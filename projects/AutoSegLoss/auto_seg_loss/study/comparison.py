@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from detectron2.config import CfgNode
 
-from auto_seg_loss.data.facts import records_of
+from auto_seg_loss.data.catalog import records_of
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
 from auto_seg_loss.study.jobs import Job, run_jobs, told

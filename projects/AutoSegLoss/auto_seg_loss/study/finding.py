@@ -12,7 +12,7 @@ import torch
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import changed
-from auto_seg_loss.data.facts import data_sets, records_of
+from auto_seg_loss.data.catalog import data_sets, records_of
 from auto_seg_loss.data.report import data_report
 from auto_seg_loss.features.backbone import save_backbone
 from auto_seg_loss.features.store import feature_store

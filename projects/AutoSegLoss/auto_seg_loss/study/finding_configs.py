@@ -13,7 +13,7 @@ import yaml
 from detectron2.config import CfgNode
 
 from auto_seg_loss.config import plain
-from auto_seg_loss.data.facts import records_of
+from auto_seg_loss.data.catalog import records_of
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.search_setup import blind_to_inverse
 from autoseg_core import Objective

@@ -12,7 +12,7 @@ import numpy as np
 from detectron2.data import MetadataCatalog
 from PIL import Image
 
-from auto_seg_loss.data.facts import colours_of
+from auto_seg_loss.data.catalog import colours_of
 from auto_seg_loss.study.comparison import Comparison
 from auto_seg_loss.study.finding_configs import CONFIGS, PASSES
 from auto_seg_loss.study.finding_verdict import Found, at_an_end, few_images, not_learned, verdict

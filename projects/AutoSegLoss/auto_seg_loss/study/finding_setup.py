@@ -15,8 +15,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
-from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import label_rule
+from auto_seg_loss.data.catalog import Pairs, label_rule
 from auto_seg_loss.data.file_scan import count_values
 from auto_seg_loss.data.folder import PARTS
 from auto_seg_loss.data.images import image_size

@@ -33,8 +33,7 @@ from torch import Tensor
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import read_image, read_label
-from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.data.facts import image_name, label_rule
+from auto_seg_loss.data.catalog import Pairs, image_name, label_rule
 from auto_seg_loss.data.labels import read_values
 from auto_seg_loss.evaluation import (
     SegmentationScoresEvaluator,

@@ -17,7 +17,7 @@ from detectron2.config import CfgNode
 
 from auto_seg_loss.candidate_scale import Batches, reference_batches, scaled
 from auto_seg_loss.config import project_defaults
-from auto_seg_loss.data.facts import records_of
+from auto_seg_loss.data.catalog import records_of
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import build_proxy, proxy_config, starting_network
 from auto_seg_loss.runtime.configs import merged

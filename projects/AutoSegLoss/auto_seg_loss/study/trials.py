@@ -16,7 +16,7 @@ from detectron2.utils.env import seed_all_rng
 
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import DATA_ERRORS
-from auto_seg_loss.data.facts import records_of
+from auto_seg_loss.data.catalog import records_of
 from auto_seg_loss.evaluation import score
 from auto_seg_loss.losses import loss_names
 from auto_seg_loss.proxy import starting_network
