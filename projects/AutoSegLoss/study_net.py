@@ -1,7 +1,7 @@
 r"""Compare losses: train each with every seed on every data set with every network, from equal
 starts, and print one table.
 
-    python projects/AutoSegLoss/study_net.py --config-file CONFIG [--executor ray] \\
+    python projects/AutoSegLoss/study_net.py --config-file CONFIG [--executor NAME] \\
         [--retry-failed] [KEY VALUE ...]
 
 Finished runs below OUTPUT_DIR are kept; running the command again continues where it stopped. The
@@ -30,7 +30,11 @@ def main() -> None:
     add = parser.add_argument
     add("--resume", action="store_true", help="no effect: a study always resumes")
     add("--retry-failed", action="store_true", help="retrain failed cells")
-    add("--executor", metavar="NAME", help="serial or ray; short for SEARCH.EXECUTOR.NAME")
+    add(
+        "--executor",
+        metavar="NAME",
+        help="serial, processes or ray; short for SEARCH.EXECUTOR.NAME",
+    )
     arguments = parser.parse_args()
     chosen = ["SEARCH.EXECUTOR.NAME", arguments.executor] if arguments.executor else []
     with explain_user_errors():

@@ -22,7 +22,7 @@ from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
 from rl.executors.base import ExecutorError
-from rl.executors.processes import forkserver
+from rl.executors.processes import available_cores, forkserver
 from rl.executors.serial import one_line
 
 T = TypeVar("T")
@@ -46,7 +46,8 @@ def run_jobs(
 ) -> Iterator[tuple[Job, Result]]:
     """Run the trials of jobs, and record each when done. An exception of ``function`` ends it.
 
-    SEARCH.EXECUTOR of the first job's config selects Ray, with its workers, CPUs and GPUs; a
+    SEARCH.EXECUTOR of the first job's config selects ``processes``, with its WORKERS and as many
+    threads each as this process has, or Ray, with its workers, CPUs and GPUs; a
     worker that dies is replaced MAX_RETRIES times per job, which then gives {"failed": the
     reason}. ``ExecutorError`` for workers that do not fit. Otherwise ``workers`` is 1 for
     this process, with its threads, or the number of processes, with one thread each. With equal
@@ -59,12 +60,19 @@ def run_jobs(
 def _results(
     function: Callable[..., Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[Job, Result]]:
-    on_ray = bool(jobs) and jobs[0].cfg.SEARCH.EXECUTOR.NAME == "ray"
-    if not on_ray and workers == 1:
+    name = jobs[0].cfg.SEARCH.EXECUTOR.NAME if jobs else "serial"
+    if name == "serial" and workers == 1:
         for job in jobs:
             yield job, function(job.cfg, job.trial, *job.arguments)
         return
-    with _on_ray(jobs[0].cfg, len(jobs)) if on_ray else _in_processes(workers) as submit:
+    if name == "ray":
+        pool = _on_ray(jobs[0].cfg, len(jobs))
+    elif name == "processes":
+        threads, wanted = torch.get_num_threads(), jobs[0].cfg.SEARCH.EXECUTOR.WORKERS
+        pool = _in_processes(wanted or max(1, available_cores() // threads), threads)
+    else:
+        pool = _in_processes(workers, 1)
+    with pool as submit:
         submitted = {submit(function, (job.cfg, job.trial, *job.arguments)): job for job in jobs}
         for future in as_completed(submitted):
             yield submitted[future], future.result()
@@ -84,14 +92,14 @@ def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iter
 
 
 @contextmanager
-def _in_processes(workers: int) -> Iterator[Submit]:
+def _in_processes(workers: int, threads: int) -> Iterator[Submit]:
     context = forkserver(__name__)
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
         try:
             yield lambda *job: pool.submit(_elsewhere, *job)
         except BrokenProcessPool:
             raise ExecutorError(
-                "A worker process was killed, perhaps for lack of memory: use fewer --workers. "
+                "A worker process was killed, perhaps for lack of memory: use fewer workers. "
                 "The same command continues the run."
             ) from None
         finally:  # the first failure, or Ctrl-C, ends it; running jobs are awaited

@@ -59,7 +59,7 @@ def _make_cells(study: Study, records: Mapping[Setting, Record], retry_failed: b
         if not is_complete(cell, known) and ("failed" not in known or retry_failed):
             arguments = (record.settings, cell.predictions)
             jobs[Job(record, cell.trial, cell.config, arguments)] = cell
-    if study.config.SEARCH.EXECUTOR.NAME == "serial":
+    if study.config.SEARCH.EXECUTOR.NAME != "ray":
         for job in jobs:
             check_device(job.cfg)
     for number, (job, result) in enumerate(run_jobs(complete, list(jobs)), start=1):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
+from auto_seg_loss.config import changed
 from auto_seg_loss.study.jobs import Job, run_jobs
 from auto_seg_loss.study.record import Record, Trial, pinned_settings
 from auto_seg_loss.study.trials import run_trial, trial_config
@@ -13,6 +16,10 @@ SETTINGS = {"SOLVER": {"IMS_PER_BATCH": 8}}
 TRIAL = Trial("cross_entropy", 0.05, 3, seed=1)
 
 
+def _process(cfg, trial):
+    return {"scores": {"pid": os.getpid()}}
+
+
 def test_a_trial_in_another_process_scores_the_same_and_is_kept(make_cfg, shapes, tmp_path):
     cfg = make_cfg("SEARCH.METRIC", "0.5*mIoU+0.5*Dice")
     record = Record(tmp_path / "trials.jsonl", SETTINGS)
@@ -20,6 +27,10 @@ def test_a_trial_in_another_process_scores_the_same_and_is_kept(make_cfg, shapes
     torch.set_num_threads(1)
     ((_, made),) = run_jobs(run_trial, [Job(record, TRIAL, cfg, ([TEST],))], workers=2)
     assert made == run_trial(cfg, TRIAL, [TEST], tmp_path / "shown")
+    other = Record(tmp_path / "other.jsonl", SETTINGS)
+    processes = changed(cfg, {"SEARCH.EXECUTOR.NAME": "processes", "SEARCH.EXECUTOR.WORKERS": 1})
+    ((_, pid),) = run_jobs(_process, [Job(other, TRIAL, processes)])
+    assert pid["scores"]["pid"] != os.getpid()
     torch.set_num_threads(threads)
     assert "Dice" in made["scores"][TEST]
     assert Record(record.path, SETTINGS).results == {TRIAL: made}
