@@ -113,6 +113,13 @@ def forkserver(module: str) -> ForkServerContext:
     return context
 
 
+def begin_worker(threads: int) -> None:
+    """For the initializer of a pool: sets torch's threads, and how this worker starts processes of
+    its own, such as data loaders', to the platform's default instead of the pool's."""
+    torch.set_num_threads(threads)
+    multiprocessing.set_start_method(None, force=True)
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
@@ -134,6 +141,7 @@ _worker: Worker
 def _begin(make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
     """In a new worker."""
     global _worker
+    begin_worker(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which ends its workers
     _worker = Worker(make, policy, threads, time_limit)
 

@@ -22,7 +22,7 @@ from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
 from rl.executors.base import ExecutorError
-from rl.executors.processes import available_cores, forkserver
+from rl.executors.processes import available_cores, begin_worker, forkserver
 from rl.executors.serial import one_line
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iter
 @contextmanager
 def _in_processes(workers: int, threads: int) -> Iterator[Submit]:
     context = forkserver(__name__)
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, context, begin_worker, (threads,)) as pool:
         try:
             yield lambda *job: pool.submit(_elsewhere, *job)
         except BrokenProcessPool:

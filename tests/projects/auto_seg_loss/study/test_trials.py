@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 
 import torch
@@ -17,7 +18,8 @@ TRIAL = Trial("cross_entropy", 0.05, 3, seed=1)
 
 
 def _process(cfg, trial):
-    return {"scores": {"pid": os.getpid()}}
+    """Its data loaders' workers start as usual: not every data set can be pickled."""
+    return {"scores": {"pid": os.getpid(), "start": multiprocessing.get_start_method()}}
 
 
 def test_a_trial_in_another_process_scores_the_same_and_is_kept(make_cfg, shapes, tmp_path):
@@ -29,8 +31,9 @@ def test_a_trial_in_another_process_scores_the_same_and_is_kept(make_cfg, shapes
     assert made == run_trial(cfg, TRIAL, [TEST], tmp_path / "shown")
     other = Record(tmp_path / "other.jsonl", SETTINGS)
     processes = changed(cfg, {"SEARCH.EXECUTOR.NAME": "processes", "SEARCH.EXECUTOR.WORKERS": 1})
-    ((_, pid),) = run_jobs(_process, [Job(other, TRIAL, processes)])
-    assert pid["scores"]["pid"] != os.getpid()
+    ((_, made_there),) = run_jobs(_process, [Job(other, TRIAL, processes)])
+    assert made_there["scores"]["pid"] != os.getpid()
+    assert made_there["scores"]["start"] == multiprocessing.get_start_method()
     torch.set_num_threads(threads)
     assert "Dice" in made["scores"][TEST]
     assert Record(record.path, SETTINGS).results == {TRIAL: made}
