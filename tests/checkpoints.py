@@ -15,6 +15,12 @@ def content_of(path: Path) -> dict[str, Any]:
     return content
 
 
+def weights_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of its state, but for what its loss keeps."""
+    state = network.state_dict()
+    return {key: value.clone() for key, value in state.items() if ".loss." not in key}
+
+
 def equal(one: Any, other: Any) -> bool:
     """Whether two trees hold the same, tensors bit for bit."""
     if isinstance(one, torch.Tensor):

@@ -85,19 +85,22 @@ def shapes(shapes_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def own_shapes(
-    shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], None]:
-    """``own_shapes("train")``: makes an image longer, of a copy of the data set that is known to
-    this process."""
-    copy = shutil.copytree(shapes_root, tmp_path / "datasets")
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+def own_shapes(shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a copy of the tiny data set, to spoil; known to this process."""
+    root = shutil.copytree(shapes_root, tmp_path / "datasets")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
+    return root / "shapes"
 
-    def lengthen(part: str) -> None:
-        first = min((copy / "shapes" / "JPEGImages").glob(f"{part}_*"))
+
+@pytest.fixture
+def lengthen(own_shapes: Path) -> Callable[[str], None]:
+    """``lengthen("train")``: makes an image of that part of ``own_shapes`` longer."""
+
+    def append(part: str) -> None:
+        first = min((own_shapes / "JPEGImages").glob(f"{part}_*"))
         first.write_bytes(first.read_bytes() + b"longer")
 
-    return lengthen
+    return append
 
 
 @pytest.fixture(scope="session")
@@ -158,11 +161,6 @@ class Run:
             self.status = self.server.ask({"wait": self.pid})
         return self
 
-    def kill(self) -> None:
-        if self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self.wait()
-
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for a moment of the script; fails when the script ends before it.
 
@@ -174,7 +172,8 @@ class Run:
                 assert not over or condition(), f"it ended before; stderr:\n{self.stderr}"
                 time.sleep(0.0005)
         except BaseException:
-            self.kill()
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
             raise
 
     def stop_when(self, condition: Callable[[], bool], signum: int = signal.SIGKILL) -> Run:

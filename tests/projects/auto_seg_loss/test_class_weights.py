@@ -21,17 +21,11 @@ def counts(tmp_path) -> np.ndarray:
     return count_pixels(look_at_labels(paths).values(), num_classes=3, ignore_label=9)
 
 
-def test_pixels_are_counted_without_void(counts):
+def test_pixels_are_counted_without_void_and_weighted_by_frequency(counts):
     assert counts.tolist() == [[12, 14], [2, 6], [0, 0]]
-
-
-def test_median_frequency(counts):
     # f = 12/14 and 2/6, their median 25/42
-    expected = [25 / 42 / (12 / 14), 25 / 42 / (2 / 6), 0]
-    assert WEIGHT_RULES.get("median_frequency")(counts) == pytest.approx(expected)
-
-
-def test_inverse_frequency_weighs_pixels_by_one_on_average(counts):
-    weights = WEIGHT_RULES.get("inverse_frequency")(counts)
-    assert weights == pytest.approx([14 / 24, 14 / 4, 0])
-    assert (weights * counts[:, 0]).sum() == pytest.approx(14)
+    median = [25 / 42 / (12 / 14), 25 / 42 / (2 / 6), 0]
+    assert WEIGHT_RULES.get("median_frequency")(counts) == pytest.approx(median)
+    inverse = WEIGHT_RULES.get("inverse_frequency")(counts)
+    assert inverse == pytest.approx([14 / 24, 14 / 4, 0])
+    assert (inverse * counts[:, 0]).sum() == pytest.approx(14)  # one a pixel on average

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from detectron2.utils import comm
 from PIL import Image
 from samples import label_maps, with_void
 
@@ -16,7 +17,7 @@ from autoseg_core import PAPER_METRICS, SegmentationScores
 
 CLASSES = ["sky", "road", "car", "pole", "never"]
 RULE = {"num_classes": 5, "ignore_label": 11}  # void is 255 in memory
-TWO_PROCESSES = Path(__file__).parents[1] / "helpers" / "two_processes.py"
+ALL = slice(None)
 
 
 class Case:
@@ -39,10 +40,9 @@ class Case:
     def evaluator(self, **settings) -> SegmentationScoresEvaluator:
         return SegmentationScoresEvaluator(CLASSES, RULE, **settings)
 
-    def process(self, evaluator: SegmentationScoresEvaluator, batch: int = 1) -> None:
-        for start in range(0, len(self.dicts), batch):
-            outputs = [{"sem_seg": logits} for logits in self.logits[start : start + batch]]
-            evaluator.process(self.dicts[start : start + batch], outputs)
+    def process(self, evaluator: SegmentationScoresEvaluator, images: slice = ALL) -> None:
+        outputs = [{"sem_seg": logits} for logits in self.logits[images]]
+        evaluator.process(self.dicts[images], outputs)
 
     def expected(self, **settings) -> SegmentationScores:
         scores = SegmentationScores(5, 255, **settings)
@@ -65,7 +65,8 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_scores_are_those_of_segmentation_scores_in_percent(case, settings):
     evaluator, expected = case.evaluator(**settings), case.expected(**settings)
-    case.process(evaluator, batch=2)
+    case.process(evaluator, images=slice(2))
+    case.process(evaluator, images=slice(2, None))
     results = evaluator.evaluate()
     assert list(results) == ["sem_seg"]
     scores = results["sem_seg"]
@@ -90,19 +91,14 @@ def test_further_protocols_are_scored_in_the_same_pass(case):
 
 
 @pytest.mark.parametrize("share", [1, 5])
-def test_two_processes_give_the_result_of_one(case, tmp_path, scripts, share):
-    content = {
-        "dicts": case.dicts,
-        "class_names": CLASSES,
-        "rule": RULE,
-        "also": ["paper"],
-    }
-    (tmp_path / "case.json").write_text(json.dumps(content))
-    torch.save(case.logits, tmp_path / "logits.pt")
-    scripts.run(str(TWO_PROCESSES), tmp_path, share).assert_ok()
-    evaluator = case.evaluator(also=["paper"])
-    case.process(evaluator)
-    alone = json.loads(json.dumps(evaluator.evaluate()))
-    main, other = json.loads((tmp_path / "results.json").read_text())
-    assert other == [None, None]
-    assert [str(result) for result in main] == [str(alone)] * 2
+def test_processes_give_the_result_of_one(case, monkeypatch, share):
+    """Real ones: test_resume.py."""
+    whole, *ranks = (case.evaluator(also=["paper"]) for _ in range(3))
+    case.process(whole)
+    expected = str(whole.evaluate())
+    case.process(ranks[0], images=slice(share))
+    case.process(ranks[1], images=slice(share, None))
+    monkeypatch.setattr(comm, "gather", lambda own: deepcopy([rank._all for rank in ranks]))
+    assert [str(ranks[0].evaluate()) for _ in range(2)] == [expected] * 2, "counted twice"
+    monkeypatch.setattr(comm, "is_main_process", lambda: False)
+    assert ranks[1].evaluate() is None

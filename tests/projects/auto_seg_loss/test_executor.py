@@ -16,7 +16,6 @@ from auto_seg_loss.executor import check_executor, open_executor, worker_recipe,
 from auto_seg_loss.proxy import build_proxy
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.search_setup import build_sets
-from rl.executors import SerialExecutor
 
 THETA = np.full(12, 0.4)
 SHORT = ("SEARCH.WARM_START.MAX_ITER", 2)
@@ -52,11 +51,12 @@ def test_workers_get_whole_paths_of_features(make_cfg, monkeypatch, tmp_path, we
     assert sent.format(here=tmp_path) == features.WEIGHTS
 
 
-def test_serial_evaluates_with_the_proxy_at_hand(shapes, make_cfg):
-    cfg = make_cfg("SEARCH.EXECUTOR.TIMEOUT", 60, "SEARCH.WARM_START.MAX_ITER", 0)
-    proxy = build_proxy(cfg, *build_sets(cfg))
-    with open_executor(cfg, proxy) as executor:
-        assert isinstance(executor, SerialExecutor) and executor.task is proxy
+@pytest.mark.parametrize("name", ["serial", "ray"])  # which does not start before a candidate
+def test_an_executor_has_the_settings_of_the_config(make_proxy, name):
+    pytest.importorskip("ray")
+    proxy = make_proxy("SEARCH.EXECUTOR.TIMEOUT", 60, "SEARCH.EXECUTOR.NAME", name)
+    with open_executor(proxy.cfg, proxy) as executor:
+        assert name == "ray" or executor.task is proxy
         assert (executor.policy.max_retries, executor.policy.timeout) == (2, 60)
 
 

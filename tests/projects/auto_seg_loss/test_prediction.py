@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from auto_seg_loss.data import read_label
-from auto_seg_loss.prediction import find_images, write_labels
+from auto_seg_loss.prediction import find_images
 
 
 @pytest.fixture
@@ -35,13 +32,3 @@ def files(tmp_path, monkeypatch) -> Path:
 )
 def test_inputs_are_files_directories_and_patterns(files, inputs, found):
     assert find_images(inputs) == [Path(name) for name in found]
-
-
-def test_a_label_file_holds_indices_and_colours(tmp_path):
-    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    colours = np.random.default_rng(0).integers(0, 256, (12, 3)).astype(np.uint8)
-    write_labels(tmp_path / "label.png", labels, colours)
-    found = read_label(tmp_path / "label.png", num_classes=12, ignore_label=255)
-    np.testing.assert_array_equal(found, labels)
-    with Image.open(tmp_path / "label.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), colours[labels])

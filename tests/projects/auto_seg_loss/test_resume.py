@@ -91,9 +91,6 @@ def test_at_its_end_it_writes_the_final_checkpoint_and_evaluates(shapes, make_cf
     assert (Path(cfg.OUTPUT_DIR) / "last_checkpoint").read_text() == path.name
 
 
-# --- another length ---
-
-
 def rates(cfg: Any) -> dict[int, float]:
     rows = (Path(cfg.OUTPUT_DIR) / "metrics.json").read_text().splitlines()
     found = [json.loads(row) for row in rows]

@@ -7,11 +7,7 @@ import pytest
 from detectron2.data import DatasetCatalog
 
 from auto_seg_loss.data import SplitError
-from auto_seg_loss.search_setup import (
-    build_sets,
-    build_space,
-    candidate_spec,
-)
+from auto_seg_loss.search_setup import build_sets, build_space, candidate_spec
 
 TRAIN, VAL, TEST = (f"shapes_sem_seg_{split}" for split in ("train", "val", "test"))
 HOLDOUT = "SEARCH.HOLDOUT."
@@ -33,9 +29,6 @@ def test_the_spec_has_the_settings_of_the_search(make_cfg):
     assert (term.absent, term.tolerance, term.drop_background) == ("zero", 2, True)
     assert term.void_edges
     np.testing.assert_allclose(space.theta(term.control_points), space.identity())
-
-
-# --- the sets ---
 
 
 def test_search_set_and_hold_out_are_carved_from_train(shapes, make_cfg):

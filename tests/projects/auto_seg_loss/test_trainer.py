@@ -8,7 +8,9 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 from detectron2.utils.env import seed_all_rng
+from PIL import Image
 
+from auto_seg_loss.data.builtin_datasets import SETS
 from auto_seg_loss.train_loop import build_optimizer
 from auto_seg_loss.trainer import Trainer
 
@@ -49,3 +51,14 @@ def test_synchronised_batch_norm_is_batch_norm_in_one_process(shapes, make_cfg):
     kinds = {type(module) for module in synchronised.model.modules()}
     assert torch.nn.SyncBatchNorm in kinds and torch.nn.BatchNorm2d not in kinds
     assert torch.equal(weights(synchronised), weights(plain))
+
+
+def test_a_palette_gives_the_training_and_the_scores_of_indices(own_shapes, make_cfg):
+    indices = trained(make_cfg())
+    for path in (own_shapes / "SegmentationClass").glob("*.png"):
+        Image.open(path).convert("RGB").save(path)
+    palette = [[*colour, index] for index, colour in enumerate(SETS["shapes"].classes.values())]
+    void = [224, 224, 192, 255]
+    colours = trained(make_cfg("INPUT.LABEL_PALETTE", [*palette, void]))
+    assert torch.equal(weights(colours), weights(indices))
+    assert colours.results == indices.results and indices.results["sem_seg"]["mIoU"] > 0

@@ -9,46 +9,16 @@ import random
 import numpy as np
 import pytest
 import torch
+from checkpoints import equal, weights_of
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.modeling import build_model
 from PIL import Image
 from torch import nn
 
-from auto_seg_loss import training as training_module
 from auto_seg_loss.data.catalog import register, unregister
-from auto_seg_loss.proxy import DetectronProxy
-from auto_seg_loss.search_setup import build_sets
-from auto_seg_loss.training import DetectronTraining
-
-ITERATIONS = 6
-
-
-@pytest.fixture
-def make_proxy(shapes, make_cfg):
-    """``make_proxy(KEY, VALUE, ...)``: a proxy on the tiny set, from random weights."""
-
-    def make(*options) -> DetectronProxy:
-        cfg = make_cfg("SOLVER.MAX_ITER", ITERATIONS, "SOLVER.WARMUP_ITERS", 2, *options)
-        torch.manual_seed(0)
-        model = build_model(cfg)
-        start = {key: value.clone() for key, value in model.state_dict().items()}
-        search, holdout = build_sets(cfg)
-        return DetectronProxy(cfg, model, start, search, holdout)
-
-    return make
 
 
 def theta(number: int) -> np.ndarray:
     return np.random.default_rng(number).uniform(0.05, 0.95, 12)
-
-
-def weights(owner: DetectronProxy | DetectronTraining) -> dict[str, torch.Tensor]:
-    state = owner.model.state_dict()
-    return {key: value.clone() for key, value in state.items() if ".loss." not in key}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(one[key], other[key]) for key in one)
 
 
 def disturb() -> None:
@@ -57,9 +27,6 @@ def disturb() -> None:
     np.random.seed(0)
     torch.manual_seed(0)
     torch.rand(10)
-
-
-# --- any cut of a training gives the uncut one ---
 
 
 @pytest.mark.parametrize(
@@ -81,7 +48,7 @@ def test_equal_steps_of_one_theta_end_where_evaluate_does(make_proxy, options):
         disturb()
         step = training.advance(theta(0), 1 / 3)
     assert step.result == whole
-    assert same(weights(training), weights(proxy))
+    assert equal(weights_of(training.model), weights_of(proxy.model))
 
 
 def test_the_loss_of_each_step_is_that_of_its_theta(make_proxy):
@@ -92,13 +59,13 @@ def test_the_loss_of_each_step_is_that_of_its_theta(make_proxy):
         training.start(5)
         first = training.advance(theta(0), 0.5)
         last = training.advance(theta(second), 0.5)
-        ends.append((first, last, weights(training)))
+        ends.append((first, last, weights_of(training.model)))
     (first, last, trained), (other_first, other_last, other_trained) = ends
     assert first == other_first and math.isfinite(first.loss)
-    assert last.loss != other_last.loss and not same(trained, other_trained)
+    assert last.loss != other_last.loss and not equal(trained, other_trained)
 
 
-def test_the_reported_loss_is_the_mean_over_the_step(make_proxy, monkeypatch):
+def test_the_reported_loss_is_the_mean_over_the_step(make_proxy, train_with):
     values = iter([3.0, 1.0, 8.0, 9.0, 1.0, 2.0])
 
     class Told(nn.Module):
@@ -106,34 +73,25 @@ def test_the_reported_loss_is_the_mean_over_the_step(make_proxy, monkeypatch):
             return 0 * logits.sum() + next(values)
 
     training = make_proxy().training()
-    monkeypatch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Told())
     training.start(5)
-    losses = [training.advance(theta(0), share).loss for share in (1 / 3, 1 / 6, 1 / 2)]
+    with train_with(Told()):
+        losses = [training.advance(theta(0), share).loss for share in (1 / 3, 1 / 6, 1 / 2)]
     assert losses == pytest.approx([2.0, 8.0, 4.0])
 
 
-# --- beginning and ending ---
-
-
-def test_a_training_that_blew_up_stays_failed_until_the_next_start(make_proxy, monkeypatch):
-    class Broken(nn.Module):
-        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            return logits.sum() * math.nan
-
+def test_a_training_that_blew_up_stays_failed_until_the_next_start(
+    make_proxy, train_with, nan_loss
+):
     training = make_proxy().training()
     training.start(5)
     good = training.advance(theta(0), 0.5)
-    with monkeypatch.context() as patch:
-        patch.setattr(training_module, "AutoSegLoss", lambda *_, **__: Broken())
+    with train_with(nan_loss):
         step = training.advance(theta(0), 0.2)
     assert step.result.status == "failed" and "iteration=3" in step.result.reason
     assert math.isnan(step.loss)
     assert training.advance(theta(0), 0.3).result == step.result
     training.start(5)
     assert training.advance(theta(0), 0.5) == good
-
-
-# --- the state ---
 
 
 def through_a_file(state: dict) -> dict:
@@ -154,7 +112,7 @@ def test_a_saved_training_goes_on_bit_for_bit(make_proxy):
     fresh = make_proxy(*options).training()
     fresh.load_state_dict(through_a_file(state))
     assert [fresh.advance(theta(i), 1 / 3) for i in (1, 2)] == expected
-    assert same(weights(fresh), weights(training))
+    assert equal(weights_of(fresh.model), weights_of(training.model))
 
 
 def test_a_holdout_is_scored_with_its_own_void_label(make_proxy, tmp_path):

@@ -23,17 +23,11 @@ def plain(height: int, width: int, value: int = 80) -> np.ndarray:
     return np.full((height, width, 3), value, np.uint8)
 
 
-# --- overlay ---
-
-
 @pytest.mark.parametrize("alpha, red", [(0.0, 80), (0.25, 110), (1.0, 200)])
 def test_an_overlay_mixes_image_and_colours(alpha, red):
     drawn = overlay(plain(1, 2), np.array([[1, 255]]), COLOURS, alpha)
     assert drawn[0, 0, 0] == red
     assert drawn[0, 1].tolist() == [80, 80, 80]  # void shows the image
-
-
-# --- edges ---
 
 
 def halves(column: int, width: int = 8, height: int = 3) -> np.ndarray:
@@ -53,9 +47,6 @@ def test_void_makes_no_edge_and_hides_those_in_it():
     target[:, :2] = 0
     drawn = boundary_overlay(plain(3, 8), halves(4), target, 2)
     assert (drawn == 40).all()
-
-
-# --- sheets ---
 
 
 def test_a_legend_has_a_square_of_each_colour_in_as_many_lines_as_it_needs():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import equal
 from detectron2.modeling import build_model
 
 from auto_seg_loss import warm_start as warm_start_module
@@ -45,27 +46,19 @@ def path(tmp_path) -> Path:
     return tmp_path / "output" / "warm_start.pth"
 
 
-def same(one, other) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
 def test_it_is_trained_once_with_cross_entropy(start, trainings, path):
     options = ("SEARCH.WARM_START.MAX_ITER", 3, "SEARCH.WARM_START.BASE_LR", 0.07)
     first = start(*options)
     assert trainings == [(0.07, 3, "cross_entropy")]
     assert path.is_file()
     written = path.stat().st_mtime_ns
-    assert same(start(*options), first)
+    assert equal(start(*options), first)
     assert len(trainings) == 1 and path.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ("SEED", 2),
-        ("MODEL.SEM_SEG_HEAD.ASPP_DILATIONS", [1, 2, 3]),
-        ("SEARCH.HOLDOUT.SEED", 1),
-    ],
+    [("SEED", 2), ("MODEL.SEM_SEG_HEAD.ASPP_DILATIONS", [1, 2, 3]), ("SEARCH.HOLDOUT.SEED", 1)],
     ids=lambda options: options[0],
 )
 def test_one_made_with_other_settings_is_refused(start, trainings, path, options):
@@ -76,24 +69,21 @@ def test_one_made_with_other_settings_is_refused(start, trainings, path, options
     assert len(trainings) == 1 and path.is_file()
 
 
-def test_one_made_from_other_files_of_the_same_names_is_refused(start, own_shapes):
+def test_one_made_from_other_files_of_the_same_names_is_refused(start, lengthen):
     start("SEARCH.HOLDOUT.DATASETS", ("shapes_sem_seg_val",))
-    own_shapes("train")
+    lengthen("train")
     with pytest.raises(ConfigError, match="lengths of images or labels"):
         start("SEARCH.HOLDOUT.DATASETS", ("shapes_sem_seg_val",))
 
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ("SOLVER.MAX_ITER", 77),
-        ("MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "reference"),
-    ],
+    [("SOLVER.MAX_ITER", 77), ("MODEL.SEM_SEG_HEAD.LOSS_BACKEND", "reference")],
     ids=lambda options: options[0],
 )
 def test_settings_it_does_not_depend_on_may_differ(start, trainings, options):
     first = start()
-    assert same(start(*options), first)
+    assert equal(start(*options), first)
     assert len(trainings) == 1
 
 

@@ -8,7 +8,6 @@ import prepare_ade20k
 import prepare_voc_aug
 import pytest
 import torch
-from detectron2.config import get_cfg
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 from PIL import Image, ImageOps
 from trees import (
@@ -24,7 +23,7 @@ from trees import (
     write_label,
 )
 
-from auto_seg_loss.config import add_auto_seg_loss_config
+from auto_seg_loss.config import project_defaults
 from auto_seg_loss.data import SemSegMapper, verify_dataset
 from auto_seg_loss.data.builtin_datasets import SETS, voc_colours
 from auto_seg_loss.evaluation import build_evaluator, build_test_loader
@@ -42,19 +41,18 @@ def root(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "classes", "first", "void"),
     [
-        ("voc_2012_sem_seg_trainaug", 21, ("background", [0, 0, 0]), 255),
-        ("cityscapes_fine_sem_seg_val", 19, ("road", [128, 64, 128]), 255),
-        ("ade20k_sem_seg_val", 150, ("wall", [128, 0, 0]), 255),
-        ("camvid_sem_seg_test", 11, ("sky", [128, 128, 128]), 11),
-        ("shapes_sem_seg_test", 7, ("background", [0, 0, 0]), 255),
+        ("voc_2012_sem_seg_trainaug", 21, "background", 255),
+        ("cityscapes_fine_sem_seg_val", 19, "road", 255),
+        ("ade20k_sem_seg_val", 150, "wall", 255),
+        ("camvid_sem_seg_test", 11, "sky", 11),
+        ("shapes_sem_seg_test", 7, "background", 255),
     ],
 )
 def test_metadata(name, classes, first, void):
     metadata = MetadataCatalog.get(name)
-    assert (metadata.stuff_classes[0], metadata.stuff_colors[0]) == first
+    assert metadata.stuff_classes[0] == first and metadata.ignore_label == void
     assert len(metadata.stuff_classes) == classes
     assert len({tuple(colour) for colour in metadata.stuff_colors}) == classes
-    assert (metadata.ignore_label, metadata.evaluator_type) == (void, "sem_seg")
 
 
 def test_colours_and_classes_are_those_of_the_devkit_and_of_the_script():
@@ -120,8 +118,7 @@ def test_camvid_is_sorted_and_images_may_be_jpeg_or_png(root, suffix):
 
 @pytest.fixture
 def cfg():
-    config = get_cfg()
-    add_auto_seg_loss_config(config)
+    config = project_defaults()
     config.DATASETS.TRAIN = config.DATASETS.TEST = ("voc_2012_sem_seg_val",)
     config.INPUT.MIN_SIZE_TEST = 0
     config.INPUT.FORMAT = "BGR"

@@ -116,14 +116,6 @@ def test_defaults_of_a_set_without_metadata(bare, make_cfg):
     assert [*rule.values()][:3] == [80, 255, 254]
 
 
-def test_the_metadata_of_a_set(make_cfg):
-    assert ignore_label_of("camvid_sem_seg_val") == 11
-    assert colours_of("camvid_sem_seg_val")[5].tolist() == [128, 128, 0]
-    assert (
-        label_rule(make_cfg(), ["camvid_sem_seg_train", "camvid_sem_seg_val"])["num_classes"] == 11
-    )
-
-
 def test_names_of_nested_images_differ():
     records = [{"file_name": f"/x/i/{key}.jpg", "image_id": key} for key in ("a/1", "b/1", "1")]
     assert [image_name(record) for record in records] == ["a__1", "b__1", "1"]

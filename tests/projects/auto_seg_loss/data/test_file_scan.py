@@ -40,10 +40,7 @@ def spoil(path):
 
 def test_a_file_is_looked_at_once(paths, user_cache):
     first = look_at_labels(paths)
-    assert first == {
-        paths[0]: Seen(1, 3, {0: 1, 1: 2}),
-        paths[1]: Seen(1, 3, {0: 2, 300: 1}),
-    }
+    assert first == {paths[0]: Seen(1, 3, {0: 1, 1: 2}), paths[1]: Seen(1, 3, {0: 2, 300: 1})}
     spoil(paths[0])
     assert look_at_labels(paths) == first
     Image.fromarray(np.array([[1, 1]], dtype=np.uint8)).save(paths[1])

@@ -115,23 +115,6 @@ def test_labels_that_may_have_lost_values_are_refused(make):
 
 
 @pytest.mark.parametrize(
-    ("image", "label"),
-    [
-        ("{}_sat.jpg", "{}_mask.png"),
-        ("img_{}.jpg", "gt_{}.png"),
-        ("x.{}.sat.png", "y-{}.tif"),
-    ],
-)
-def test_names_may_differ_by_what_all_have_in_common(make, image, label):
-    make({"11": [0], "21": [0], "31": [0]}, image, label)
-    load()
-    for part in PARTS:
-        (item,) = DatasetCatalog.get(f"folder_sem_seg_{part}")
-        (number,) = [n for n in ("11", "21", "31") if image.format(n) in item["file_name"]]
-        assert item["sem_seg_file_name"].endswith("/" + label.format(number))
-
-
-@pytest.mark.parametrize(
     ("keys", "words"),
     [
         ({"IMAGES": "nowhere"}, r"IMAGES 'nowhere' must be a directory: absolute, or in /"),
@@ -177,8 +160,6 @@ def test_a_name_stands_for_one_set(make):
         for part in PARTS:
             unregister(f"other_sem_seg_{part}")
 
-
-# --- parts that are cut ---
 
 ALL = [f"{film}_{frame}" for film in "pqrstuvwxy" for frame in range(2)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from trees import write_label
 
 from auto_seg_loss.data import read_label
 from auto_seg_loss.data.labels import LabelError, read_values
@@ -12,33 +13,26 @@ from auto_seg_loss.data.labels import LabelError, read_values
 INDICES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.uint8)
 
 
-def write_palette(path, indices, palette=(0, 0, 0, 128, 0, 0, 0, 128, 0, 255, 255, 255)):
-    picture = Image.fromarray(indices)
-    picture.putpalette(list(palette))
-    picture.save(path)
-    return path
-
-
 def test_palette_files_give_indices_not_brightness(tmp_path):
-    path = write_palette(tmp_path / "a.png", INDICES)
-    with Image.open(path) as picture:
-        assert picture.mode == "P"
-        assert np.asarray(picture.convert("L"))[0, 1] == 38  # what reading as grey would give
-    label = read_label(path, num_classes=3, ignore_label=3)
+    write_label(tmp_path / "a.png", INDICES, palette=True)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.mode == "P" and np.asarray(picture.convert("L"))[0, 1] > 3
+    label = read_label(tmp_path / "a.png", num_classes=3, ignore_label=3)
     np.testing.assert_array_equal(label, [[0, 1, 2], [2, 1, 255]])
     assert label.dtype == np.uint8
 
 
-def test_sixteen_bit_files(tmp_path):
-    Image.fromarray(np.array([[0, 2, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
-    label = read_label(tmp_path / "a.png", num_classes=3, ignore_label=65535)
-    np.testing.assert_array_equal(label, [[0, 2, 255]])
-
-
-def test_one_bit_files(tmp_path):
-    Image.fromarray(np.array([[False, True]])).save(tmp_path / "a.png")
-    label = read_values(tmp_path / "a.png")
-    assert label.tolist() == [[0, 1]] and label.dtype == np.uint8
+@pytest.mark.parametrize(
+    ("values", "ignore", "expected"),
+    [
+        (np.uint16([[0, 2, 65535]]), 65535, [[0, 2, 255]]),
+        (np.array([[False, True]]), 255, [[0, 1]]),
+    ],
+)
+def test_files_of_16_bits_and_of_one(tmp_path, values, ignore, expected):
+    Image.fromarray(values).save(tmp_path / "a.png")
+    label = read_label(tmp_path / "a.png", num_classes=3, ignore_label=ignore)
+    assert label.tolist() == expected and label.dtype == np.uint8
 
 
 @pytest.mark.parametrize("value", [3, 255])
@@ -50,9 +44,8 @@ def test_a_value_that_is_neither_class_nor_void(tmp_path, value):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
 def test_equal_channels_are_an_index_map(tmp_path, mode):
-    values = np.uint8([[0, 1], [2, 3]])
-    Image.fromarray(values).convert(mode).save(tmp_path / "grey.png")
-    np.testing.assert_array_equal(read_values(tmp_path / "grey.png"), values)
+    Image.fromarray(INDICES).convert(mode).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_values(tmp_path / "grey.png"), INDICES)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

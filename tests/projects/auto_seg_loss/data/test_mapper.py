@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detectron2.config import CfgNode, get_cfg
 from detectron2.data import MetadataCatalog
 from detectron2.data.detection_utils import SizeMismatchError
-from detectron2.projects.deeplab import add_deeplab_config
 from PIL import Image
+from trees import write_label
 
+from auto_seg_loss.config import project_defaults
 from auto_seg_loss.data import SemSegMapper
+from auto_seg_loss.data.catalog import make_pair
 from auto_seg_loss.data.mapper import build_augmentations
-
-PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
 
 
 @pytest.fixture
@@ -30,37 +29,25 @@ def write(folder, stem, height, width):
     image = np.zeros((height, width, 3), dtype=np.uint8)
     image[:, :, 0] = 10 * label
     Image.fromarray(image).save(folder / f"{stem}.png")
-    picture = Image.fromarray(label)
-    picture.putpalette(PALETTE)
-    picture.save(folder / f"{stem}_label.png")
-    return {
-        "file_name": str(folder / f"{stem}.png"),
-        "sem_seg_file_name": str(folder / f"{stem}_label.png"),
-        "image_id": stem,
-    }
+    write_label(folder / f"{stem}_label.png", label, palette=True)
+    return make_pair(stem, folder / f"{stem}.png", folder / f"{stem}_label.png")
 
 
 @pytest.fixture
 def cfg():
-    """Detectron2's config, as add_auto_seg_loss_config leaves it, on two tiny registered sets.
-
-    Training images stay as they are.
-    """
-    config = get_cfg()
-    add_deeplab_config(config)
-    config.INPUT.FORMAT = "RGB"
-    config.INPUT.CACHE, config.INPUT.LABEL_PALETTE = False, []
-    config.DATASETS.TRAIN = ("mapper_test_train",)
-    config.DATASETS.TEST = ("mapper_test_val",)
+    """A config of two registered sets whose training images stay as they are."""
+    config = project_defaults()
+    config.INPUT.FORMAT, config.INPUT.CACHE = "RGB", False
     config.INPUT.MIN_SIZE_TRAIN, config.INPUT.RANDOM_FLIP = (0,), "none"
-    config.INPUT.CROP.ENABLED = False
     config.INPUT.MIN_SIZE_TEST = 40
-    config.SEARCH = CfgNode({"HOLDOUT": {"DATASETS": ("mapper_test_val",)}})
-    for name, classes in (("train", "abc"), ("val", "abc"), ("other", "abcd")):
-        MetadataCatalog.get(f"mapper_test_{name}").set(stuff_classes=list(classes), ignore_label=3)
+    config.DATASETS.TRAIN, config.DATASETS.TEST = ("mapper_train",), ("mapper_val",)
+    config.SEARCH.HOLDOUT.DATASETS = ("mapper_val",)
+    sets = {"mapper_train": "abc", "mapper_val": "abc", "mapper_other": "abcd"}
+    for name, classes in sets.items():
+        MetadataCatalog.get(name).set(stuff_classes=list(classes), ignore_label=3)
     yield config
-    for name in ("train", "val", "other"):
-        MetadataCatalog.remove(f"mapper_test_{name}")
+    for name in sets:
+        MetadataCatalog.remove(name)
 
 
 def test_training_gives_image_and_indices(cfg, item):
@@ -124,6 +111,6 @@ def test_a_centre_crop_is_of_image_and_label_alike(cfg, item, crop, rows, column
 
 
 def test_sets_that_disagree_are_refused(cfg):
-    cfg.DATASETS.TRAIN = ("mapper_test_train", "mapper_test_other")
+    cfg.DATASETS.TRAIN = ("mapper_train", "mapper_other")
     with pytest.raises(ValueError, match=r"must agree in \(number of classes, ignore label\)"):
         SemSegMapper(cfg, True)

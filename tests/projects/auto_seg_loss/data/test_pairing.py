@@ -19,13 +19,8 @@ def paired(tmp_path):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).touch()
         files, known = paired_files(*folders)
-        both = sorted(files.keys() & known.keys())
-        return {
-            files[key].relative_to(folders[0]).as_posix(): known[key]
-            .relative_to(folders[1])
-            .as_posix()
-            for key in both
-        }
+        both = [(files[key], known[key]) for key in sorted(files.keys() & known.keys())]
+        return {str(i.relative_to(folders[0])): str(k.relative_to(folders[1])) for i, k in both}
 
     return pair
 
@@ -36,6 +31,9 @@ def paired(tmp_path):
         # A label for some images alone: what these have in common is no end of the name.
         (["p1_0.png", "p1_1.png", "p2_0.png"], ["p1_0_m.png", "p1_1_m.png"], "0 1"),
         (["p1_0_x.png", "p2_0_x.png"], ["p1_0_m.png"], "0"),
+        (["11_sat.png", "21_sat.png"], ["11_mask.png", "21_mask.png"], "0 1"),
+        (["img_11.png", "img_21.png"], ["gt_11.png", "gt_21.png"], "0 1"),
+        (["x.11.sat.png", "x.21.sat.png"], ["y-11.tif", "y-21.tif"], "0 1"),
         (["a.png", "a_b.png"], ["a_m.png", "a_b_m.png"], "0 1"),
         (["a_sat.png", "a_b_sat.png"], ["a.png", "a_b.png"], "0 1"),
         (["p1_s.png", "p1_left_s.png"], ["p1.png", "p1_left.png"], "0 1"),

@@ -22,11 +22,15 @@ def named(count: int, **settings: object) -> list[list[str]]:
     return list(islice(loader, count))
 
 
-def by_hand(images: int) -> list[str]:
+def order(count: int, length: int, seed: int) -> list[int]:
     """Shuffles of one generator, one after the other."""
-    generator = torch.Generator().manual_seed(3)
-    shuffles = [torch.randperm(5, generator=generator).tolist() for _ in range(images // 5)]
-    return [f"{index}.png" for shuffle in shuffles for index in shuffle]
+    generator = torch.Generator().manual_seed(seed)
+    shuffles = [torch.randperm(length, generator=generator) for _ in range(count // length)]
+    return torch.cat(shuffles).tolist()
+
+
+def by_hand(images: int) -> list[str]:
+    return [f"{index}.png" for index in order(images, length=5, seed=3)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -61,16 +65,11 @@ def test_workers_augment_by_place(shapes, make_cfg):
     whole = images(cfg, 1, 0, 6)
     assert all(map(torch.equal, images(cfg, 2, 0, 6), whole))
     assert all(map(torch.equal, images(cfg, 2, 4, 2), whole[16:]))
-    crops = {}
-    for place, index in enumerate(by_hand_of(cfg, 24)):
+    np.random.seed(1)
+    crops, seed = {}, int(np.random.randint(2**31))
+    for place, index in enumerate(order(24, length=8, seed=seed)):
         crops.setdefault(index, []).append(whole[place])
     assert all(not torch.equal(first, second) for first, second, *_ in crops.values())
-
-
-def by_hand_of(cfg, count: int) -> list[int]:
-    np.random.seed(1)
-    generator = torch.Generator().manual_seed(int(np.random.randint(2**31)))
-    return [i for _ in range(count // 8) for i in torch.randperm(8, generator=generator).tolist()]
 
 
 @pytest.mark.parametrize("rank", [0, 1])

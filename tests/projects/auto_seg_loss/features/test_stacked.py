@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from auto_seg_loss.executor import StackedExecutor, check_executor, open_executor
 from auto_seg_loss.features.stacked import train_stacked
@@ -17,6 +16,7 @@ from auto_seg_loss.search_setup import build_sets
 from rl.executors import Candidate, ExecutorError
 
 ITERATIONS = 4
+assert_same = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
@@ -35,12 +35,6 @@ def make_proxy(make_frozen):
 def thetas(proxy, count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     return [rng.uniform(0.2, 0.8, proxy.space.dim) for _ in range(count)]
-
-
-def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(value, other[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +57,10 @@ def test_each_of_a_stack_gets_the_weights_that_it_gets_alone(make_proxy, options
         assert_same(heads.state(number), alone)
 
 
-class NotANumber(nn.Module):
-    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return logits.sum() * math.nan
-
-
-def test_a_loss_of_nan_ends_its_own_training_alone(make_proxy):
+def test_a_loss_of_nan_ends_its_own_training_alone(make_proxy, nan_loss):
     proxy = make_proxy()
     good = [proxy.loss(theta) for theta in thetas(proxy, 2)]
-    heads = train_stacked(proxy, [good[0], NotANumber(), good[1]], 5, ITERATIONS)
+    heads = train_stacked(proxy, [good[0], nan_loss, good[1]], 5, ITERATIONS)
     assert heads.failed.tolist() == [False, True, False]
     alone = train_stacked(proxy, good, 5, ITERATIONS)
     assert_same(heads.state(0), alone.state(0))

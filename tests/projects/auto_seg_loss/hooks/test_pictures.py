@@ -1,4 +1,4 @@
-"""hooks/pictures.py: sample predictions, and the figure of a loss."""
+"""hooks/pictures.py: sample predictions. The figure of a loss: ../../test_train_net.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from detectron2.data import MetadataCatalog
 from detectron2.utils.events import EventStorage
 from PIL import Image
 
-from auto_seg_loss.hooks.pictures import SamplePictures, Surfaces
+from auto_seg_loss.hooks.pictures import SamplePictures
 from auto_seg_loss.visualize import BOTH, overlay
-from autoseg_core import load_loss
 
 COLOURS = [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
 RULE = {"num_classes": 3, "ignore_label": 9}
@@ -68,12 +67,3 @@ def test_a_picture_is_image_truth_prediction_and_edges(dicts):
     np.testing.assert_array_equal(prediction, overlay(image, np.ones_like(label), COLOURS))
     assert (edges[:-1, 9:11] == (0, 255, 0)).all()  # the truth's edge is missed
     assert not (edges == BOTH).all(-1).any()
-
-
-# --- surfaces ---
-
-
-@pytest.mark.parametrize("start, drawn", [(0, [("surfaces", 0)]), (2, [])])
-def test_the_surfaces_are_drawn_once(train, make_model, start, drawn):
-    model = make_model(load_loss("voc-miou-bezier"))
-    assert train(Surfaces(), 6, start=start, model=model).images == drawn

@@ -23,26 +23,17 @@ WEIGHTS = [0, 1, 2, 3, 4, 5, 6]
 WEIGHTED = (HEAD + "LOSS_TYPE", "weighted_cross_entropy", HEAD + "LOSS_CLASS_WEIGHTS", WEIGHTS)
 
 
-def batch() -> list[dict[str, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(0)
-    return [
-        {
-            "image": torch.randint(256, (3, 32, 48), generator=generator, dtype=torch.uint8),
-            "sem_seg": torch.randint(7, (32, 48), generator=generator),
-        }
-        for _ in range(2)
-    ]
-
-
 @pytest.mark.parametrize("options", [SEARCHED, WEIGHTED], ids=["searched", "weighted"])
 @pytest.mark.parametrize("name", STOCK)
-def test_a_head_of_detectron2_trains_with_the_loss_of_the_config(make_cfg, name, options):
+def test_a_head_of_detectron2_trains_with_the_loss_of_the_config(
+    make_cfg, make_batch, name, options
+):
     cfg = make_cfg(*STOCK[name], *options)
     model, logits = build_model(cfg).train(), []
     head = model.sem_seg_head
     assert type(head).__name__ == name and type(head.loss) is type(build_loss(cfg))
     head.predictor.register_forward_hook(lambda *args: logits.append(args[2]))
-    value = model(images := batch())["loss_sem_seg"]
+    value = model(images := make_batch(2, 32, 48))["loss_sem_seg"]
     target = torch.stack([item["sem_seg"] for item in images])
     large = F.interpolate(logits[0], target.shape[1:], mode="bilinear", align_corners=False)
     torch.testing.assert_close(value, build_loss(cfg)(large, target))

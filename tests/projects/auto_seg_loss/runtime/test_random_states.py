@@ -15,15 +15,8 @@ def draw() -> list[float]:
     return [random.random(), random.gauss(0, 1), np.random.randn(), float(torch.rand(()))]
 
 
-def test_what_was_drawn_is_drawn_again():
+def test_what_was_drawn_is_drawn_again_whatever_was_drawn_inside():
     draw()
-    states = random_states("cpu")
-    drawn = [draw() for _ in range(3)]
-    set_random_states(states, "cpu")
-    assert [draw() for _ in range(3)] == drawn
-
-
-def test_nothing_drawn_inside_is_seen_outside():
     states = random_states("cpu")
     expected = draw()
     set_random_states(states, "cpu")

@@ -50,11 +50,7 @@ def test_an_interruption_is_one_line_with_the_command_that_goes_on(
 ):
     monkeypatch.setattr(sys, "orig_argv", [".venv/bin/python", "-u", "search_net.py"])
     monkeypatch.setattr(sys, "argv", ["search_net.py", "--config-file", "a b.yaml", "SEED", "1"])
-    with (
-        pytest.raises(SystemExit) as stop,
-        explain_user_errors(),
-        say_how_to_go_on("--resume"),
-    ):
+    with pytest.raises(SystemExit) as stop, explain_user_errors(), say_how_to_go_on("--resume"):
         os.kill(os.getpid(), signum)
     assert stop.value.code == status
     assert capsys.readouterr().err == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from tables import rows_of
 
 from auto_seg_loss.data import SplitError
 from auto_seg_loss.runtime.errors import ConfigError
@@ -24,6 +25,12 @@ def hold_out(made, loss, rate, *scores):
         made.record.add(Trial(loss, rate, 10, seed), {"scores": {HOLDOUT: {"mIoU": score}}})
 
 
+def on_test(made, loss, rate, *scores):
+    """One score for each of the seeds of the test."""
+    for seed, score in zip(SEEDS, scores, strict=True):
+        made.record.add(Trial(loss, rate, 10, seed), {"scores": {TEST: {"mIoU": score}}})
+
+
 @pytest.fixture
 def comparison(make_cfg, shapes, tmp_path):
     """Loss a: best at rate 1; b: at 0.1. On the test b has 1 point more, whatever the seed."""
@@ -33,10 +40,8 @@ def comparison(make_cfg, shapes, tmp_path):
     for loss, scores in {"a": {0.1: 0.2, 1.0: 0.4}, "b": {0.1: 0.5, 1.0: 0.5}}.items():
         for rate, score in scores.items():
             hold_out(made, loss, rate, score)
-    for seed in SEEDS:
-        for loss, rate, gain in (("a", 1.0, 0.0), ("b", 0.1, 0.01)):
-            scores = {TEST: {"mIoU": 0.1 * seed + gain}}
-            made.record.add(Trial(loss, rate, 10, seed), {"scores": scores})
+    on_test(made, "a", 1.0, 0.1, 0.2, 0.3)
+    on_test(made, "b", 0.1, 0.11, 0.21, 0.31)
     return made
 
 
@@ -53,8 +58,8 @@ def test_a_rate_that_leads_by_one_seed_is_tried_with_others(comparison):
     hold_out(comparison, "a", 1.0, 0.48, 0.47, 0.49)
     assert comparison.rate("a", "mIoU") == 1.0  # 0.3 does not lead with the first seed
     assert comparison.at_rate("a", 0.3, "mIoU") == [45.0]
-    row = rate_table(comparison, ["a"], "mIoU").splitlines()[2]
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["30.0 ± 20.0", "45.0", "48.0 ± 1.0"]
+    _, row = rows_of(rate_table(comparison, ["a"], "mIoU"))
+    assert row[1:] == ["30.0 ± 20.0", "45.0", "48.0 ± 1.0"]
 
 
 def test_only_leading_rates_are_trained_with_all_seeds(make_cfg, shapes, weights):
@@ -74,9 +79,8 @@ def test_a_training_that_diverged_scores_nothing(comparison):
 
 
 def test_tables(comparison):
-    table = score_table(comparison, ["a", "b"], "mIoU").splitlines()
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["b", "a"]
-    assert "+1.00 [+1.00, +1.00] better" in table[2]
+    _, first, second = rows_of(score_table(comparison, ["a", "b"], "mIoU"))
+    assert (first[0], second[0]) == ("b", "a") and "+1.00 [+1.00, +1.00] better" in first
     assert "40.0" in rate_table(comparison, ["a"], "mIoU")
 
 
@@ -96,10 +100,8 @@ def test_iterations_to_the_final_score_of_the_first_loss(comparison):
             curve = [[iteration, {"mIoU": score / 100}] for iteration, score in points]
             scores = {HOLDOUT: {"mIoU": last / 100}, TEST: {"mIoU": 0.5}}
             made.record.add(Trial(loss, rate, 10, seed), {"scores": scores, "curve": curve})
-    table = curve_table(made, ["a", "b", "c"], "mIoU").splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:]]
     # a: at 10, 8, 10; b: at 4, 8, 4.
-    assert rows == [
+    assert rows_of(curve_table(made, ["a", "b", "c"], "mIoU"))[1:] == [
         ["a", "9", "1.00"],
         ["b", "5", "0.57"],
         ["c", "not reached by 1 of 3 seeds", ""],
@@ -131,9 +133,7 @@ def test_parts_that_share_images_and_further_sets_are_refused(make_cfg, shapes):
 
 
 def test_the_first_loss_that_is_the_best_is_one_claim(comparison):
-    for seed, gain in zip(SEEDS, (0.02, 0.03, 0.04), strict=True):
-        scores = {TEST: {"mIoU": 0.1 * seed + gain}}
-        comparison.record.add(Trial("b", 0.1, 10, seed), {"scores": scores})
+    on_test(comparison, "b", 0.1, 0.12, 0.23, 0.34)
     assert 0.025 < comparison.difference("b", "a", "mIoU").p < 0.05  # two claims would be too many
     table, _ = gains(comparison, ["a", "b"], ["mIoU"], "b")
     assert table.count("better") == 2
@@ -142,7 +142,7 @@ def test_the_first_loss_that_is_the_best_is_one_claim(comparison):
 def test_the_gains_of_a_found_loss(comparison):
     table, sentence = gains(comparison, ["a", "b"], ["mIoU"], "b")
     gain = "+1.00 [+1.00, +1.00]"
-    cells = [cell.strip() for cell in table.splitlines()[2].split("|")[1:-1]]
+    _, cells = rows_of(table)
     assert cells == ["mIoU", "20.00", "a 20.00", "", "21.00", *[f"{gain} better"] * 2, ""]
     assert f"points of mIoU with 95 % intervals, {gain} over a; {gain} over a, the best" in sentence
     _, sentence = gains(comparison, ["a", "b"], ["mIoU"], "a")
@@ -150,9 +150,8 @@ def test_the_gains_of_a_found_loss(comparison):
 
 
 def test_equal_scores_are_said_to_show_nothing(comparison):
-    for seed in SEEDS:
-        comparison.record.add(Trial("b", 0.1, 10, seed), {"scores": {TEST: {"mIoU": 0.5}}})
-        comparison.record.add(Trial("a", 1.0, 10, seed), {"scores": {TEST: {"mIoU": 0.5}}})
+    on_test(comparison, "a", 1.0, 0.5, 0.5, 0.5)
+    on_test(comparison, "b", 0.1, 0.5, 0.5, 0.5)
     assert "All 6 scores are equal" in score_table(comparison, ["a", "b"], "mIoU")
     assert "All 6 scores are equal" in rate_table(comparison, ["b"], "mIoU")
     assert "equal" not in rate_table(comparison, ["a"], "mIoU")
@@ -163,9 +162,7 @@ def test_verdicts_of_a_table_hold_together(comparison):
     for loss in "bcd":
         for rate in (0.1, 1.0):
             hold_out(comparison, loss, rate, 0.5)
-        for seed, gain in zip(SEEDS, (1.9, 4.4, 3.3), strict=True):
-            scores = {TEST: {"mIoU": 0.1 * seed + gain / 100}}
-            comparison.record.add(Trial(loss, 0.1, 10, seed), {"scores": scores})
+        on_test(comparison, loss, 0.1, 0.119, 0.244, 0.333)
     assert score_table(comparison, ["a", "b"], "mIoU").count("better") == 1
     assert score_table(comparison, ["a", "b", "c", "d"], "mIoU").count("better") == 0
 
@@ -183,14 +180,14 @@ def test_predictions_of_test_images_are_shown_side_by_side(make_cfg, shapes, tmp
 
 
 @pytest.mark.parametrize("what", ["images", "weights"])
-def test_a_record_is_of_its_files(make_cfg, own_shapes, tmp_path, what):
+def test_a_record_is_of_its_files(make_cfg, lengthen, tmp_path, what):
     start = tmp_path / "start.pth"
     start.write_bytes(b"1")
     cfg = make_cfg("SEARCH.HOLDOUT.DATASETS", (HOLDOUT,), "MODEL.WEIGHTS", start)
     Comparison(cfg, 10).record.add(Trial("a", 1.0, 10, RATE_SEEDS[0]), {"scores": {}})
     assert Comparison(cfg, 10, seeds=9).record.results
     if what == "images":
-        own_shapes("test")
+        lengthen("test")
     else:
         start.write_bytes(b"12")
     with pytest.raises(ConfigError, match=rf"{what}.*another OUTPUT_DIR"):

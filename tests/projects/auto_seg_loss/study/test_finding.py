@@ -100,12 +100,17 @@ def test_search_yaml_has_what_the_plan_and_the_baselines_decided(tmp_path, make_
     assert read == ("BIoU", 7, 70, 0.3)
 
 
-@pytest.mark.parametrize("minutes", [0.0, -1.0, math.inf, math.nan])
-def test_minutes_that_are_no_time_are_refused(minutes):
-    with pytest.raises(ConfigError, match="--minutes must be a number > 0"):
-        find_loss(Wish(Path("images"), Path("labels"), "mIoU", minutes, Path("found")))
-
-
-def test_a_metric_that_is_none_is_named_alone():
-    with pytest.raises(ConfigError, match=r"^--metric: Objective 'mIuO'"):
-        find_loss(Wish(Path("images"), Path("labels"), "mIuO", 1.0, Path("found")))
+@pytest.mark.parametrize(
+    ("wish", "named"),
+    [
+        *(({"minutes": minutes}, "--minutes ") for minutes in (0.0, -1.0, math.inf, math.nan)),
+        ({"metric": "mIuO"}, r"^--metric: Objective 'mIuO'"),
+        ({"metric": "IoU"}, r"expected IoU\(classes\).* Without parameters: mIoU"),
+        ({"opts": ["SOLVER.MAX_ITER"]}, "pairs of KEY VALUE"),
+        ({"opts": ["DATASETS.FOLDER.NAME", "mine"]}, r"find_loss\.py sets DATASETS\.FOLDER\.NAME"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused(wish, named):
+    usual = Wish(Path("images"), Path("labels"), "mIoU", 1.0, Path("found"))
+    with pytest.raises(ConfigError, match=named):
+        find_loss(replace(usual, **wish))

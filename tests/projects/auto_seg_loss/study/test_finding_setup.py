@@ -20,14 +20,20 @@ RING = np.where(SQUARE, SQUARE, 255)
 RING[:6], RING[18:], RING[:, :6], RING[:, 18:] = 0, 0, 0, 0  # void, two pixels wide
 
 
+def forget_sets():
+    for name in (f"{name}_sem_seg_{part}" for name in ("cut", "own") for part in PARTS):
+        unregister(name)
+
+
 @pytest.fixture
 def prepare(tmp_path):
     """``prepare(label, metric, *opts)``: the config for ten grey images, all with this label."""
 
-    def make(label, metric="mIoU", *opts, grey=128, **options):
+    def make(label, metric="mIoU", *opts, grey=128, count=10, **options):
+        forget_sets()  # of an earlier call
         for kind, pixels in ("images", np.full((24, 24), grey, np.uint8)), ("labels", label):
             (tmp_path / kind).mkdir(exist_ok=True)
-            for number in range(10):
+            for number in range(count):
                 Image.fromarray(pixels).save(tmp_path / kind / f"{number}.png")
         wish = {"images": tmp_path / "images", "labels": tmp_path / "labels", "minutes": 1}
         wish |= {"output": tmp_path / "found", "metric": metric, "opts": opts}
@@ -35,8 +41,7 @@ def prepare(tmp_path):
             return prepared(Wish(**wish | options))
 
     yield make
-    for name in (f"{name}_sem_seg_{part}" for name in ("cut", "own") for part in PARTS):
-        unregister(name)
+    forget_sets()
 
 
 @pytest.mark.parametrize("metric", ["BF1", "mIoU+BIoU"])
@@ -67,6 +72,10 @@ def test_edges_that_can_be_scored_are_not_refused(prepare, label, metric, opts):
         (SQUARE, {"labels": Path("nope")}, "--labels '/.*nope' must be a directory"),
         (1 + SQUARE, {"void": 0, "classes": True}, "names 2 classes.* 2: .*void value 0 in the fi"),
         (SQUARE * 7, {"classes": True}, "go up to 7: name all of them, from 0 on, or set --void"),
+        (SQUARE, {"groups": "("}, r"^--groups '\('"),
+        (SQUARE, {"count": 3}, "The 3 images make parts of train 1, holdout 1, test 1"),
+        (0 * SQUARE, {}, "hold one class besides void.*--void"),
+        (SQUARE, {"void": 1}, "hold one class besides void.*--void"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_written(prepare, tmp_path, label, options, words):
@@ -76,6 +85,22 @@ def test_what_is_wrong_is_told_before_anything_is_written(prepare, tmp_path, lab
     with pytest.raises(ConfigError, match=f"(?s){words}"):
         prepare(label, **options)
     assert not (tmp_path / "found").exists()
+
+
+def test_a_folder_of_another_run_is_refused(prepare, tmp_path):
+    prepare(SQUARE)
+    found = tmp_path / "found"
+    (found / "trials.jsonl").touch()
+    kept = {path: path.read_text() for path in found.iterdir()}
+    prepare(SQUARE)
+    for named, metric, options, count in (
+        ('--metric: "mIoU" -> "BF1"', "BF1", (), 10),
+        (r"SEARCH\.SURROGATE", "mIoU", ("SEARCH.SURROGATE", "BIoU"), 10),
+        ("other images", "mIoU", (), 11),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            prepare(SQUARE, metric, *options, count=count)
+    assert kept == {path: path.read_text() for path in found.iterdir()}
 
 
 def test_lists_name_files_below_the_folder_and_labels_that_a_list_pairs(prepare, tmp_path):

@@ -22,10 +22,7 @@ from autoseg_core import SearchSpace, load_spec
 from rl.journal import Journal, JournalError
 
 SPACE = SearchSpace("mAcc")
-CONFIG = {
-    "SEARCH": {"ABSENT": "zero", "TOLERANCE": 3},
-    "TEST": {"DROP_BACKGROUND": False},
-}
+CONFIG = {"SEARCH": {"ABSENT": "zero", "TOLERANCE": 3}, "TEST": {"DROP_BACKGROUND": False}}
 
 
 def thetas(count: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from tables import rows_of
 
 from auto_seg_loss.data import LabelError
 from auto_seg_loss.runtime.errors import ConfigError
@@ -14,15 +15,8 @@ SPEC = "voc-miou-bezier"
 EVERY = [("cross_entropy", 1), (SPEC, 1), ("cross_entropy", 2), (SPEC, 2)]
 
 
-def rows(table: str) -> list[list[str]]:
-    """The cells of the first Markdown table, without the rule below its head."""
-    lines = [line for line in table.split("\n\n")[0].splitlines() if line.startswith("|")]
-    lines = [line for line in lines if not set(line) <= set("|-: ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
 def test_finished_cells_are_kept_and_cut_off_ones_trained_again(study, tmp_path):
-    _, first, second = rows(study("STUDY.SEEDS", [1]).text)
+    _, first, second = rows_of(study("STUDY.SEEDS", [1]).text)
     assert first[:3] == ["cross_entropy", "1", "10.00"] and second[:3] == [SPEC, "1", "10.00"]
     record = tmp_path / "output" / "trials.jsonl"
     text = record.read_text()
@@ -30,7 +24,7 @@ def test_finished_cells_are_kept_and_cut_off_ones_trained_again(study, tmp_path)
     first = study()
     assert study.trained == [*EVERY[:2], *EVERY[1:]]
     assert study() == first and len(study.trained) == 5
-    assert rows((tmp_path / "output" / "summary.md").read_text()) == rows(first.text)
+    assert rows_of((tmp_path / "output" / "summary.md").read_text()) == rows_of(first.text)
 
 
 def test_cells_of_another_config_are_refused_with_what_differs(study):
@@ -40,8 +34,7 @@ def test_cells_of_another_config_are_refused_with_what_differs(study):
     assert len(study.trained) == 2
 
 
-@pytest.mark.parametrize("what", ["loss", "start"])
-def test_cells_of_other_files_are_trained_again(study, weights, tmp_path, what):
+def test_cells_of_other_files_are_trained_again(study, tmp_path):
     """A search that was made again writes another loss into the same searched_loss.json."""
     loss, start = tmp_path / "searched_loss.json", tmp_path / "start.pth"
     load_spec(SPEC).model_copy(update={"name": "found"}).save(loss)
@@ -50,18 +43,18 @@ def test_cells_of_other_files_are_trained_again(study, weights, tmp_path, what):
     for _ in range(2):
         study(*options)
     assert len(study.trained) == 1
-    if what == "loss":
-        load_spec("voc-miou-bezier-paper").model_copy(update={"name": "found"}).save(loss)
-    if what == "start":
-        start.write_bytes(b"2")
+    load_spec("voc-miou-bezier-paper").model_copy(update={"name": "found"}).save(loss)
     study(*options)
     assert len(study.trained) == 2
+    start.write_bytes(b"2")
+    study(*options)
+    assert len(study.trained) == 3
 
 
 def test_a_diverged_cell_is_a_result(study):
     study.raising |= dict.fromkeys(EVERY, FloatingPointError("the loss is NaN"))
     first = study()
-    assert rows(first.text)[1][2:] == ["nan ± nan"] * 6
+    assert rows_of(first.text)[1][2:] == ["nan ± nan"] * 6
     assert study() == first and study.trained == EVERY
 
 
@@ -71,7 +64,7 @@ def test_a_failed_cell_is_reported_and_left_alone_until_it_is_asked_for(study, t
     assert study.trained == EVERY
     (failure,) = outcome.failures
     assert failure == f"{SPEC}, seed 1: RuntimeError: the disk is full"
-    _, first, second = rows(outcome.text)
+    _, first, second = rows_of(outcome.text)
     assert first[1:3] == ["2", "15.00 ± 7.07"] and second[1:3] == ["1", "20.00"]
     assert "fewer than two seeds" in outcome.text
     assert failure in (tmp_path / "output" / "summary.md").read_text()
@@ -85,18 +78,18 @@ def test_a_failed_cell_is_reported_and_left_alone_until_it_is_asked_for(study, t
 
 
 def test_a_cell_that_fails_keeps_the_scores_that_it_had(study, tmp_path):
-    known = rows(study().text)
+    known = rows_of(study().text)
     more = ("STUDY.BORDERS", True)
     study.raising[SPEC, 1] = RuntimeError("no memory")
     for retry in (False, True):
         outcome = study(*more, retry_failed=retry)
         assert outcome.failures == (f"{SPEC}, seed 1: RuntimeError: no memory",)
-        found = rows(outcome.text)
+        found = rows_of(outcome.text)
         assert [row[: len(known[0])] for row in found] == known
         assert [row[-1] for row in found[1:]] == ["0.00 ± 0.00", "0.00"]
     assert study().failures == (), "what is asked for here is known"
     study.raising.clear()
-    assert rows(study(*more, retry_failed=True).text)[2][-1] == "0.00 ± 0.00"
+    assert rows_of(study(*more, retry_failed=True).text)[2][-1] == "0.00 ± 0.00"
 
 
 def test_damaged_data_ends_a_study_at_once_and_leaves_no_failed_cell(study):

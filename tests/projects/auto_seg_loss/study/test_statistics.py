@@ -9,12 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from auto_seg_loss.study.statistics import (
-    Difference,
-    judged,
-    paired_difference,
-    rank_correlations,
-)
+from auto_seg_loss.study.statistics import Difference, judged, paired_difference, rank_correlations
 
 NAN = math.nan
 

@@ -35,19 +35,12 @@ def prefixed(prefix: str, network: nn.Module) -> dict[str, Tensor]:
     return {prefix + name: weight for name, weight in network.state_dict().items()}
 
 
-def old_torch(content, path: Path) -> None:
-    torch.save(content, path, _use_new_zipfile_serialization=False)
-
-
 def zoo(content, path: Path) -> None:
     path.write_bytes(pickle.dumps(content))
 
 
-# --- every kind of file gives the same network ---
-
 SAVED = {
     "train_net.pth": lambda n, path: torch.save({"model": n.state_dict(), "iteration": 3}, path),
-    "old.model": lambda n, path: old_torch({"model": n.state_dict()}, path),
     "compiled.pth": lambda n, path: torch.save(prefixed("module._orig_mod.", n), path),
     "lightning.ckpt": lambda n, path: torch.save(
         {"state_dict": {**prefixed("model.", n), "criterion.weight": torch.ones(3)}}, path
@@ -100,9 +93,6 @@ def test_blobs_of_caffe2_get_detectron2s_names(tmp_path):
     zoo({"conv1_w": blob.numpy(), "conv1_w_momentum": blob.numpy()}, tmp_path / "R-50.pkl")
     Checkpointer(network).load(str(tmp_path / "R-50.pkl"))
     assert torch.equal(network.backbone.stem.conv1.weight, blob)
-
-
-# --- a start: the head may be new ---
 
 
 @pytest.mark.parametrize("source", [Network(4), Network().backbone], ids=["classes", "no head"])

@@ -42,9 +42,6 @@ def same(state) -> bool:
     return state.keys() == STATE.keys() and all(torch.equal(state[n], STATE[n]) for n in STATE)
 
 
-# --- what is read ---
-
-
 @pytest.mark.parametrize("save", [torch.save, old_torch])
 @pytest.mark.parametrize(
     "content",
@@ -77,8 +74,6 @@ def test_objects_beside_the_weights_are_left_out(tmp_path):
     content = read_checkpoint(tmp_path / "weights.pth")
     assert same(content["model"]) and not hasattr(content["args"], "lr")
 
-
-# --- what is refused ---
 
 DAMAGED = "is damaged or not a weight file"
 
