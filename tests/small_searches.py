@@ -12,7 +12,7 @@ import numpy as np
 from rl.agents import PPO, Agent, RandomSearch
 from rl.callbacks import Callback
 from rl.events import SearchStart
-from rl.executors import Executor, SerialExecutor
+from rl.executors import SerialExecutor
 from rl.journal import Journal
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, ProxyTask, failed, lost
@@ -88,13 +88,7 @@ class Told(RandomSearch):
 
 
 def small_search(
-    path: Path,
-    task: ProxyTask | None = None,
-    agent: Agent | None = None,
-    callbacks: tuple[Callback, ...] | list[Callback] = (),
-    settings: SearchSettings = SETTINGS,
-    executor: Executor | None = None,
-    **options,
+    path: Path, task=None, agent=None, callbacks=(), settings=SETTINGS, executor=None, **options
 ) -> SearchResult:
     """Begin or go on with a search, by PPO on `Counting` unless told otherwise."""
     agent = agent or PPO(IDENTITY, seed=1, epochs=5)

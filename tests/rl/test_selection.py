@@ -142,13 +142,10 @@ def test_mean_and_error_by_hand() -> None:
     assert mean_and_error([0.3]) == pytest.approx((0.3, NAN), nan_ok=True)
 
 
-def test_finalists_are_identity_mean_and_the_best() -> None:
+def test_finalists_are_identity_mean_and_the_best_all_distinct() -> None:
     seen = _seen(("a", 0.1, 0.2), ("b", 0.2, 0.9), ("c", 0.3, 0.5), ("d", 0.9, 0.5))
     finalists = choose_finalists(MEAN, IDENTITY, seen, top_k=2)
     assert [one.name for one in finalists] == ["identity", "mean", "b", "c"]
-
-
-def test_finalists_are_distinct() -> None:
     seen = _seen(("same", 0.5, 0.9), ("b", 0.2, 0.8), ("b2", 0.2 + 1e-9, 0.7))
     finalists = choose_finalists(IDENTITY + 1e-12, IDENTITY, seen, top_k=3)
     assert [one.name for one in finalists] == ["identity", "b"]

@@ -14,12 +14,6 @@ from gymnasium.envs.registration import EnvSpec
 
 from rl.envs import LossScheduleEnv, LossSearchEnv
 
-KWARGS = {
-    "autoseg/LossSearch-v0": {"proxy_kwargs": {"noise": 0.1}, "metric": "mAcc", "horizon": 2},
-    "autoseg/LossSchedule-v0": {"proxy_kwargs": {"noise": 0.1}, "metric": "mAcc", "steps": 2},
-}
-CLASSES = {"autoseg/LossSearch-v0": LossSearchEnv, "autoseg/LossSchedule-v0": LossScheduleEnv}
-
 
 def test_importing_rl_is_cheap() -> None:
     source = "import sys, rl; print({'torch', 'matplotlib', 'rl.envs'} & set(sys.modules))"
@@ -27,10 +21,14 @@ def test_importing_rl_is_cheap() -> None:
     assert subprocess.check_output(command, text=True).strip() == "set()"
 
 
-@pytest.mark.parametrize("name", KWARGS)
-def test_a_spec_survives_json(name: str) -> None:
-    env = gymnasium.make(f"rl:{name}", **KWARGS[name])
-    assert type(env.unwrapped) is CLASSES[name]
+@pytest.mark.parametrize(
+    ("name", "kind", "length"),
+    [("LossSearch", LossSearchEnv, "horizon"), ("LossSchedule", LossScheduleEnv, "steps")],
+)
+def test_a_spec_survives_json(name: str, kind: type, length: str) -> None:
+    options = {"proxy_kwargs": {"noise": 0.1}, "metric": "mAcc", length: 2}
+    env = gymnasium.make(f"rl:autoseg/{name}-v0", **options)
+    assert type(env.unwrapped) is kind
     assert env.spec is not None
     twin = gymnasium.make(EnvSpec.from_json(env.spec.to_json()))
     action = np.full(6, 0.3)

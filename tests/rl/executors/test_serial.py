@@ -8,22 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripted_task import Damaged
 
 from autoseg_core import SearchSpace
-from rl.executors import Candidate, ExecutorError, SerialExecutor, make_executor
+from rl.executors import Candidate, Executor, ExecutorError, SerialExecutor, make_executor
 from rl.proxies import Quadratic
 from rl.proxy import ProxyResult, lost
 from rl.signals import Interrupted
 
 
-class _Damaged(ValueError):
-    pass
-
-
 class _Recorder:
     """Keeps the seeds it saw; `act` says what happens to the n-th evaluation, n = 1, 2, …"""
 
-    data_errors = (_Damaged,)
+    data_errors = (Damaged,)
 
     def __init__(self, act: Callable[[int], object] = lambda n: None) -> None:
         self.seeds: list[int] = []
@@ -43,17 +40,17 @@ def _raise(error: BaseException, *times: int) -> Callable[[int], None]:
     return act
 
 
-def _candidates(*values: float) -> list[Candidate]:
-    return [Candidate(f"c{i}", np.array([value]), i) for i, value in enumerate(values)]
+def _candidates(number: int) -> list[Candidate]:
+    return [Candidate(f"c{i}", np.array([0.1]), seed=i) for i in range(number)]
 
 
-def _results(executor: SerialExecutor, *values: float) -> list[ProxyResult]:
-    return list(executor.run(_candidates(*values)))
+def _results(executor: Executor, number: int) -> list[ProxyResult]:
+    return list(executor.run(_candidates(number)))
 
 
 def test_in_order_and_lazily() -> None:
     task = _Recorder()
-    results = SerialExecutor(task).run(_candidates(0.1, 0.2))
+    results = SerialExecutor(task).run(_candidates(2))
     assert task.seeds == []
     assert (next(results), task.seeds) == (ProxyResult(0.5), [0])
     assert (len(list(results)), task.seeds) == (1, [0, 1])
@@ -64,7 +61,7 @@ def test_in_order_and_lazily() -> None:
 
 def test_an_exception_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     task = _Recorder(_raise(KeyError("a bug"), 1, 2))
-    assert _results(SerialExecutor(task), 0.1) == [ProxyResult(0.5)]
+    assert _results(SerialExecutor(task), 1) == [ProxyResult(0.5)]
     assert len(task.seeds) == 3
     assert "candidate c0: attempt 1 of 3 failed\nTraceback" in caplog.text
     assert "attempt 2 of 3 failed" in caplog.text
@@ -83,7 +80,7 @@ def test_an_exception_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture
 )
 def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) -> None:
     task = _Recorder(_raise(error, *range(1, retries + 2)))
-    results = _results(SerialExecutor(task, max_retries=retries), 0.1, 0.2)
+    results = _results(SerialExecutor(task, max_retries=retries), 2)
     assert results == [lost(reason), ProxyResult(0.5)]  # and the search goes on
     assert task.seeds == [0] * (retries + 1) + [1]
 
@@ -91,7 +88,7 @@ def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) ->
 @pytest.mark.parametrize(
     "error",
     [
-        _Damaged("images/7.png is no image"),
+        Damaged("images/7.png is no image"),
         FileNotFoundError(2, "No such file or directory", "images/7.png"),
         OSError("Caught OSError in DataLoader worker process 0.\nOSError: images/7.png"),
         OSError(28, "No space left on device"),
@@ -101,7 +98,7 @@ def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) ->
 def test_a_data_error_ends_the_run_at_once(error: Exception) -> None:
     task = _Recorder(_raise(error))
     with pytest.raises(type(error)) as caught:
-        _results(SerialExecutor(task), 0.1, 0.2)
+        _results(SerialExecutor(task), 2)
     assert caught.value is error
     assert task.seeds == [0]
 
@@ -109,14 +106,14 @@ def test_a_data_error_ends_the_run_at_once(error: Exception) -> None:
 def test_a_theta_of_another_dimension_ends_the_run_at_once() -> None:
     task = Quadratic(np.full(6, 0.5), space=SearchSpace("mAcc"))
     with pytest.raises(ExecutorError, match=r"expected thetas of shape \(6,\).*got \(1,\)"):
-        _results(SerialExecutor(task), 0.1)
+        _results(SerialExecutor(task), 1)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), Interrupted(15)])
 def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
     task = _Recorder(_raise(error))
     with pytest.raises(type(error)):
-        _results(SerialExecutor(task), 0.1)
+        _results(SerialExecutor(task), 1)
     assert task.seeds == [0]
 
 
@@ -127,7 +124,7 @@ def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
 def test_what_is_no_reward_ends_the_search_at_once(given: Any, words: str) -> None:
     task = _Recorder(lambda number: given)
     with pytest.raises(ExecutorError, match=words):
-        _results(SerialExecutor(task), 0.1, 0.2)
+        _results(SerialExecutor(task), 2)
     assert len(task.seeds) == 1
 
 
@@ -140,7 +137,7 @@ def test_settings_out_of_range(options: dict[str, Any]) -> None:
 def test_a_timeout_is_lost_at_once(caplog: pytest.LogCaptureFixture) -> None:
     task = _Recorder(lambda n: time.sleep(30) if n == 1 else None)
     start = time.monotonic()
-    results = _results(SerialExecutor(task, timeout=0.05), 0.1, 0.2)
+    results = _results(SerialExecutor(task, timeout=0.05), 2)
     assert results == [lost("stopped after 0.05 s, the timeout"), ProxyResult(0.5)]
     assert time.monotonic() - start < 25
     assert task.seeds == [0, 1]
@@ -154,6 +151,6 @@ def test_serial_by_name_makes_the_task_here() -> None:
     with make_executor("serial", _Recorder, max_retries=1, timeout=5.0) as executor:
         assert isinstance(executor, SerialExecutor)
         assert (executor.policy.max_retries, executor.policy.timeout) == (1, 5.0)
-        assert _results(executor, 0.1) == [ProxyResult(0.5)]
+        assert _results(executor, 1) == [ProxyResult(0.5)]
     with pytest.raises(ValueError, match=r"'dask'; known: serial, processes, ray"):
         make_executor("dask", _Recorder)

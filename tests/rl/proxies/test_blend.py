@@ -1,13 +1,11 @@
-"""A model of a training: shares of what each theta earns alone."""
+"""A model of a training: shares of what each theta earns alone. State: test_loss_schedule.py."""
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 import pytest
-import torch
 
 from rl.proxies import Quadratic
 from rl.proxies.blend import Blend
@@ -50,18 +48,6 @@ def test_failure_ends_it_until_the_next_start() -> None:
     assert training.advance(GOOD, 0.5).result.status == "failed"
     training.start(0)
     assert training.advance(GOOD, 0.5).result.status == "ok"
-
-
-def test_state_is_plain_and_continues_exactly() -> None:
-    training, other = Blend(_task(noise=0.1)), Blend(_task(noise=0.1))
-    training.start(3)
-    training.advance(GOOD, 0.3)
-    file = io.BytesIO()
-    torch.save(training.state_dict(), file)
-    file.seek(0)
-    expected = training.advance(BAD, 0.7)
-    other.load_state_dict(torch.load(file, weights_only=True))
-    assert other.advance(BAD, 0.7) == expected
 
 
 def test_before_the_start_and_past_the_end() -> None:

@@ -1,10 +1,8 @@
-"""A real training: exact, interruptible, and one on which theta matters."""
+"""A real training: exact, and one on which theta matters. Its state: test_loss_schedule.py."""
 
 from __future__ import annotations
 
-import io
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,15 +19,6 @@ SHORT = 4  # iterations
 
 def _short(metric: str = "mAcc", surface: str = "bezier") -> Shapes:
     return Shapes(SearchSpace(metric, surface), iterations=SHORT)
-
-
-def _stored(state: dict[str, Any]) -> dict[str, Any]:
-    """The state as it comes out of a file that may hold nothing but data."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    return loaded
 
 
 def test_equal_arguments_give_equal_bits_whatever_ran_before() -> None:
@@ -81,23 +70,6 @@ def test_budget_is_the_same_training_stopped_earlier() -> None:
     assert task.evaluate(THETA, 1, 1e-3) == task.evaluate(THETA, 1, 1 / SHORT)  # at least one
     with pytest.raises(ValueError, match="budget is a share"):
         task.evaluate(THETA, 1, 1.5)
-
-
-def test_state_continues_exactly() -> None:
-    training, other = _short().training(), _short().training()
-    training.start(1)
-    training.advance(THETA, 0.5)
-    state = training.state_dict()
-    stored = _stored(state)
-    expected = training.advance(1 - THETA, 0.5)
-    for snapshot in (stored, state):  # neither changed while the training went on
-        other.load_state_dict(snapshot)
-        assert other.advance(1 - THETA, 0.5) == expected
-        ours, theirs = training.state_dict(), other.state_dict()
-        assert all(torch.equal(w, theirs["weights"][n]) for n, w in ours["weights"].items())
-        for index, one in ours["optimizer"]["state"].items():
-            again = theirs["optimizer"]["state"][index]["momentum_buffer"]
-            assert torch.equal(one["momentum_buffer"], again)
 
 
 def test_numbers_that_blow_up_fail_with_a_reason() -> None:
