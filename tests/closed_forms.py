@@ -88,25 +88,16 @@ def weights_of(metric: str) -> Tensor:
 
 
 PER_CLASS: dict[str, Callable[[Cells], Tensor]] = {
-    "mIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
-    "FWIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
-    "mAcc": lambda c: c.tp / (c.tp + c.fn),
-    "gAcc": lambda c: c.tp / (c.tp + c.fn),
-    "BIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "IoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
+    "Acc": lambda c: c.tp / (c.tp + c.fn),
     "Dice": lambda c: 2 * c.tp / (2 * c.tp + c.fp + c.fn),
     "mPrecision": lambda c: c.tp / (c.tp + c.fp),
     "mSpecificity": lambda c: c.tn / (c.tn + c.fp),
-    "worstIoU": lambda c: c.tp / (c.tp + c.fp + c.fn),
     "Fbeta(beta=2)": lambda c: 5 * c.tp / (5 * c.tp + 4 * c.fn + c.fp),
     "Tversky(alpha=0.3,beta=0.7)": lambda c: c.tp / (c.tp + 0.3 * c.fp + 0.7 * c.fn),
     "Tversky(alpha=0,beta=1)": lambda c: c.tp / (c.tp + c.fn),
-    "IoU(classes=[1,3])": lambda c: c.tp / (c.tp + c.fp + c.fn),
-    "wIoU(weights=[1,2,0.5,0,3])": lambda c: c.tp / (c.tp + c.fp + c.fn),
-    "wAcc(weights=[1,2,0.5,0,3])": lambda c: c.tp / (c.tp + c.fn),
-    "wDice(weights=[1,2,0.5,0,3])": lambda c: 2 * c.tp / (2 * c.tp + c.fp + c.fn),
-    "BoundaryIoU(radius=2)": lambda c: c.tp / (c.tp + c.fp + c.fn),
-    "BoundaryIoU(diagonal=0.05,border=0)": lambda c: c.tp / (c.tp + c.fp + c.fn),
 }
+"""Of a metric by its name, or by a part of it: mIoU and "IoU(classes=[1,3])" are means of IoU."""
 
 
 def of_cells(metric: str, c: Cells) -> Tensor:
@@ -120,7 +111,8 @@ def of_cells(metric: str, c: Cells) -> Tensor:
         weights = pixels
     if metric == "IoU(classes=[1,3])":
         weights = torch.tensor([0, 1, 0, 1, 0]).double()
-    values, weights = PER_CLASS[metric](c)[here], weights[here]
+    (per_class,) = (one for name, one in PER_CLASS.items() if name in metric)
+    values, weights = per_class(c)[here], weights[here]
     if metric == "worstIoU":
         return values.min()
     return (values.nan_to_num(0.0) * weights).sum() / weights.sum()

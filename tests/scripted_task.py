@@ -53,12 +53,8 @@ class Scripted:
             return self.otherwise.evaluate(theta, seed, budget)
         theta[:] = 0.0  # it may
         act = ACTS[seed]
-        self.mark(act.__name__)
+        mark(self.home / act.__name__)
         return act(self) or OK
-
-    def mark(self, name: str) -> int:
-        """Leave one more mark of that name; how many there are."""
-        return mark(self.home / name)
 
     def marks(self, act: Act) -> int:
         """How often that act began."""
@@ -113,9 +109,6 @@ def torch_threads(number: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-# Acts.
-
-
 def is_fine(task: Scripted) -> None:
     pass
 
@@ -145,7 +138,7 @@ def never_returns(task: Scripted) -> None:
 
 
 def is_slow(task: Scripted) -> ProxyResult:
-    time.sleep(1.0)
+    time.sleep(0.5)
     return notes_the_end(task)
 
 
@@ -161,6 +154,7 @@ def names_its_process(task: Scripted) -> ProxyResult:
     return ProxyResult(0.5, {"pid": float(os.getpid())})
 
 
+# Their place is the seed that names them.
 ACTS: list[Act] = [
     is_fine,
     always_fails,
@@ -174,4 +168,3 @@ ACTS: list[Act] = [
     counts_threads,
     names_its_process,
 ]
-"""Their place is the seed that names them."""

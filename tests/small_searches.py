@@ -108,10 +108,9 @@ def assert_same(one: SearchResult, other: SearchResult) -> None:
     """Equal to the last bit."""
     np.testing.assert_array_equal(one.theta, other.theta)
     np.testing.assert_array_equal(one.mean, other.mean)
-    assert one.reward == other.reward
     assert one.selection.report() == other.selection.report()
-    assert (one.evaluations, one.failures) == (other.evaluations, other.failures)
-    assert one.lost == other.lost
+    for name in ("reward", "evaluations", "failures", "lost"):
+        assert getattr(one, name) == getattr(other, name)
 
 
 def result_of(reward: float) -> ProxyResult:

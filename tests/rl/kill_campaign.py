@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import gc
 import importlib.util
+import io
 import itertools
 import json
 import logging
@@ -22,7 +23,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,26 +50,14 @@ class _Slow(Quadratic):
         return super().evaluate(theta, seed, budget)
 
 
-class _InHalves:
-    """A file that takes its time in the midst of each line."""
+class _InHalves(io.FileIO):
+    """Takes its time in the midst of each line."""
 
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes) -> int:
         for half in (line[: len(line) // 2], line[len(line) // 2 :]):
-            self.file.write(half)
-            self.file.flush()
+            super().write(half)
             time.sleep(0.001)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.file, name)
-
-
-class _SlowJournal(Journal):
-    def __init__(self, path: Path, header: dict[str, Any], resume: bool) -> None:
-        super().__init__(path, header, resume)
-        self._file: Any = _InHalves(self._file)
+        return len(line)
 
 
 def search(case: str, directory: Path) -> None:
@@ -78,11 +66,9 @@ def search(case: str, directory: Path) -> None:
     task = _Slow([0.8, 0.3, 0.6], noise=0.02, fails=lambda theta: bool(theta[0] > 0.85))
     make = agent_class("ppo" if case == "rungs" else case)
     agent = make(np.array([0.5, 0.5, 0.5]), seed=1, rounds=settings.rounds)
-    header = dataclasses.asdict(settings)
-    with (
-        _SlowJournal.resume(directory / "journal.jsonl", header) as journal,
-        SerialExecutor(task, max_retries=1) as executor,
-    ):
+    path, executor = directory / "journal.jsonl", SerialExecutor(task, max_retries=1)
+    with Journal.resume(path, dataclasses.asdict(settings)) as journal:
+        journal._file = journal._held.enter_context(_InHalves(path, "ab"))
         run_search(agent, executor, journal, settings, max_lost=1.0)
 
 
@@ -139,14 +125,13 @@ class Campaign:
 
         Then the last one is left to end. A search that is done may be resumed, too.
         """
-        expected = -signum if signum == signal.SIGKILL else 128 + signum
         struck = torn = searches = identical = 0
         for case in itertools.cycle(self.cases):
             if struck >= least:
                 break
             directory = self.new()
             path = directory / "journal.jsonl"
-            while struck < least and self._struck(case, directory, signum, expected):
+            while struck < least and self._struck(case, directory, signum):
                 struck += 1
                 torn += path.exists() and not path.read_bytes().endswith(b"\n")
             assert ended(child(case, directory)) == 0
@@ -154,14 +139,14 @@ class Campaign:
             searches += 1
         return {"struck": struck, "torn": torn, "searches": searches, "identical": identical}
 
-    def _struck(self, case: str, directory: Path, signum: int, expected: int) -> bool:
+    def _struck(self, case: str, directory: Path, signum: int) -> bool:
         """Start or resume the search and send the signal; False: it was done before."""
         pid = child(case, directory)
         # Early instants are more likely, or few kills would come in a start's first milliseconds.
         time.sleep(self.random.random() ** 3 * self.seconds[case])
         os.kill(pid, signum)
         status = ended(pid)
-        assert status in (0, expected)
+        assert status in (0, -signum if signum == signal.SIGKILL else 128 + signum)
         return status != 0
 
 

@@ -30,9 +30,6 @@ def _resumed(path: Path, whole: tuple[bytes, SearchResult]) -> int:
     return len(task.asked)
 
 
-# What one search does.
-
-
 def test_journal_holds_every_step_in_order(whole) -> None:
     records = [json.loads(line) for line in whole[0].splitlines()]
     names = [record.get("id", record["kind"]) for record in records]
@@ -54,9 +51,6 @@ def test_a_round_shares_one_seed_and_the_final_has_fresh_ones(tmp_path: Path) ->
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-# Callbacks.
-
-
 def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
     log = Log()
     result = small_search(tmp_path / "journal.jsonl", callbacks=[log])
@@ -71,9 +65,6 @@ def test_callbacks_are_told_everything_in_order(tmp_path: Path) -> None:
     assert bests == sorted(bests)
     rewards = [e.result.reward for e in log.of(CandidateEvent) if e.stage == "search"]
     assert bests[-1] == max(rewards)
-
-
-# Kills.
 
 
 # Header, 4 candidates and a round three times, 8 of the final, the result.
@@ -95,9 +86,6 @@ def test_a_stop_and_a_data_error_propagate_and_the_journal_resumes(
         small_search(path, Counting({7}, error), callbacks=[log])
     assert log.closed == 1
     assert _resumed(path, whole) == 20 - 7
-
-
-# A journal that belongs to something else.
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from small_searches import result_of
 
-from rl.estimates import Estimate, Finalist, mean_and_error
+from rl.estimates import Finalist, mean_and_error
 from rl.selection import ERROR, NoVerdictError, Selection, choose_finalists, race
 
 NAN = math.nan
@@ -59,11 +59,13 @@ def test_who_falls_behind_gets_no_further_seed() -> None:
 
 def test_what_was_lost_is_in_no_mean_and_no_comparison() -> None:
     """A loss as reward 0 would have made the identity the winner, by 0.5 - 0.6."""
-    selection = _race(identity=(0.4, 0.5, 0.6), mean=(0.5, 0.7, NAN))
+    selection = _race(identity=(0.4, 0.5, 0.6), mean=(0.5, 0.7, NAN), a=(0.5, 0.6, -1))
     assert selection.winner.finalist.name == "mean"
     assert selection.winner.mean == pytest.approx(0.6)
     assert "+0.1500 ± 0.0500 over 2 paired seeds" in selection.statement  # (0.1 + 0.2) / 2
     assert "mean       0.6000 ± 0.1000  3 seeds  (1 of 3 lost)" in selection.report()
+    assert selection.estimates[2].rewards == (0.5, 0.6, 0.0)  # a failure counts with the floor
+    assert "a          0.3667 ± 0.1856  3 seeds  (1 of 3 failed)" in selection.report()
 
 
 def test_the_winner_gains_most_over_the_identity_under_common_seeds() -> None:
@@ -149,11 +151,3 @@ def test_finalists_are_identity_mean_and_the_best_all_distinct() -> None:
     seen = _seen(("same", 0.5, 0.9), ("b", 0.2, 0.8), ("b2", 0.2 + 1e-9, 0.7))
     finalists = choose_finalists(IDENTITY + 1e-12, IDENTITY, seen, top_k=3)
     assert [one.name for one in finalists] == ["identity", "b"]
-
-
-def test_a_failure_counts_with_the_floor_and_a_loss_not_at_all() -> None:
-    one = Estimate(Finalist("x", MEAN), tuple(map(result_of, (0.6, -1, NAN))))
-    assert (one.mean, one.rewards[:2]) == (0.3, (0.6, 0.0))
-    assert [one.count(status) for status in ("ok", "failed", "lost")] == [1, 1, 1]
-    other = Estimate(Finalist("y", MEAN), tuple(map(result_of, (0.5, 0.25))))
-    assert one.minus(other) == pytest.approx([0.1, -0.25])

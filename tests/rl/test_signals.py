@@ -26,15 +26,10 @@ def _send(signum: int) -> None:
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """Python's own handlers (a background job's Ctrl-C is ignored), checked and put back."""
-    old = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
-    }
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    old = {signum: signal.signal(signum, handler) for signum, handler in usual.items()}
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    for signum, handler in old.items():
-        signal.signal(signum, handler)
+    assert {signum: signal.signal(signum, handler) for signum, handler in old.items()} == usual
 
 
 @BOTH

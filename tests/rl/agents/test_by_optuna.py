@@ -12,6 +12,7 @@ optuna = pytest.importorskip("optuna")
 from rl.agents.by_optuna import GP, TPE, StudyAgent, winsorized  # noqa: E402
 
 IDENTITY = np.array([0.2, 0.8])
+RISING = [0.5, 0.51, 0.52, 0.53, 0.54]
 
 
 @pytest.fixture(params=[TPE, GP])
@@ -45,10 +46,7 @@ def test_spread_is_that_of_the_best_tenth(agent: StudyAgent) -> None:
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [
-        (
-            [0.5, 0.51, 0.52, 0.53, 0.54, 0.0],
-            [0.5, 0.51, 0.52, 0.53, 0.54, 0.515 - 3 * 1.4826 * 0.015],
-        ),
+        ([*RISING, 0.0], [*RISING, 0.515 - 3 * 1.4826 * 0.015]),
         ([0.5, 0.5, 0.5, 0.0], [0.5, 0.5, 0.5, 0.0]),  # no scale
         ([], []),
     ],

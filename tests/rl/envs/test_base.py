@@ -19,9 +19,6 @@ def _env(normalize: bool = False) -> LossScheduleEnv:
     return LossScheduleEnv("quadratic", metric="mAcc", normalize_action=normalize)
 
 
-# Actions.
-
-
 def test_an_action_keeps_its_digits() -> None:
     action = np.array([0, 0.1, 1, 0.2, 0.3, 0.4])
     theta = _env().theta_of(action)
@@ -50,9 +47,6 @@ def test_actions_that_are_none(action: ArrayLike, got: str) -> None:
         _env().theta_of(action)
 
 
-# Observations.
-
-
 def test_fields_lie_where_their_bounds_are_and_are_clipped_to_them() -> None:
     env = _env()
     space, fields = env.observation_space, env.observation_fields
@@ -76,8 +70,6 @@ def test_scores_that_were_not_measured() -> None:
     assert measured(scores) == {"reward": 1.5, "mIoU": -0.5}
     assert type(measured(scores)["reward"]) is float
 
-
-# Use.
 
 KINDS = pytest.mark.parametrize(
     ("kind", "length"), [(LossSearchEnv, "horizon"), (LossScheduleEnv, "steps")]

@@ -164,9 +164,6 @@ def test_a_worker_that_cannot_make_its_task() -> None:
     assert "could not make its task: FileNotFoundError: there is no data set" in str(error)
 
 
-# Processes only.
-
-
 def test_a_process_that_hangs_is_stopped_and_one_that_dies_ends_the_run(
     on_processes: Shared,
 ) -> None:
@@ -184,9 +181,6 @@ def test_processes_for_the_cores() -> None:
         assert ProcessExecutor(Scripted(Path()))._workers == available_cores()
     with pytest.raises(ValueError, match=r"workers >= 1.*-1"):
         ProcessExecutor(Scripted(Path()), workers=-1)
-
-
-# Ray only.
 
 
 def test_a_result_that_ray_cannot_bring(on_ray: Shared) -> None:

@@ -56,9 +56,6 @@ def test_in_order_and_lazily() -> None:
     assert (len(list(results)), task.seeds) == (1, [0, 1])
 
 
-# What goes wrong.
-
-
 def test_an_exception_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     task = _Recorder(_raise(KeyError("a bug"), 1, 2))
     assert _results(SerialExecutor(task), 1) == [ProxyResult(0.5)]
@@ -92,10 +89,13 @@ def test_lost_after_all_attempts(retries: int, error: Exception, reason: str) ->
         FileNotFoundError(2, "No such file or directory", "images/7.png"),
         OSError("Caught OSError in DataLoader worker process 0.\nOSError: images/7.png"),
         OSError(28, "No space left on device"),
+        KeyboardInterrupt(),
+        SystemExit(3),
+        Interrupted(15),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_data_error_ends_the_run_at_once(error: Exception) -> None:
+def test_a_data_error_and_a_wish_to_stop_end_the_run_at_once(error: BaseException) -> None:
     task = _Recorder(_raise(error))
     with pytest.raises(type(error)) as caught:
         _results(SerialExecutor(task), 2)
@@ -107,14 +107,6 @@ def test_a_theta_of_another_dimension_ends_the_run_at_once() -> None:
     task = Quadratic(np.full(6, 0.5), space=SearchSpace("mAcc"))
     with pytest.raises(ExecutorError, match=r"expected thetas of shape \(6,\).*got \(1,\)"):
         _results(SerialExecutor(task), 1)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), Interrupted(15)])
-def test_a_wish_to_stop_passes_through(error: BaseException) -> None:
-    task = _Recorder(_raise(error))
-    with pytest.raises(type(error)):
-        _results(SerialExecutor(task), 1)
-    assert task.seeds == [0]
 
 
 @pytest.mark.parametrize(
@@ -142,9 +134,6 @@ def test_a_timeout_is_lost_at_once(caplog: pytest.LogCaptureFixture) -> None:
     assert time.monotonic() - start < 25
     assert task.seeds == [0, 1]
     assert "candidate c0: attempt 1 of 3 failed\nstopped after 0.05 s" in caplog.text
-
-
-# By name.
 
 
 def test_serial_by_name_makes_the_task_here() -> None:

@@ -29,7 +29,7 @@ def test_scores_by_hand() -> None:
     assert step.loss == 1 - alone[1].reward
 
 
-@pytest.mark.parametrize("steps", [1, 3, 7, 10])
+@pytest.mark.parametrize("steps", [1, 3, 7, 10, 1000])
 def test_a_constant_theta_ends_at_exactly_its_own_score(steps: int) -> None:
     task = _task(noise=0.1)
     training = Blend(task)

@@ -1,19 +1,10 @@
-"""Shares of a training add up to exactly one."""
+"""Shares of a training, which add up to exactly one (test_blend.py), and what is none."""
 
 from __future__ import annotations
 
 import pytest
 
 from rl.proxies.progress import add_share
-
-
-@pytest.mark.parametrize("steps", [1, 3, 7, 10, 1000])
-def test_equal_shares_end_at_exactly_one(steps: int) -> None:
-    progress = 0.0
-    for _ in range(steps):
-        assert progress < 1.0
-        progress = add_share(progress, 1 / steps)
-    assert progress == 1.0
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
