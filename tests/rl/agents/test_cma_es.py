@@ -40,13 +40,7 @@ def test_after_convergence_it_starts_elsewhere_and_keeps_what_it_found() -> None
     assert abs(agent.mean - task.optimum).max() > 0.05
 
 
-@pytest.mark.parametrize(
-    ("sizes", "words"),
-    [
-        ([1], r"needs at least 4 samples .*, got 1"),
-        ([6, 7], r"the first ask was for 6 samples .*, got 7"),
-    ],
-)
+@pytest.mark.parametrize(("sizes", "words"), [([1], "least 4 .* got 1"), ([6, 7], "6 .* got 7")])
 def test_a_population_it_cannot_have_is_refused(sizes: list[int], words: str) -> None:
     agent = CMAES(IDENTITY, seed=0)
     with pytest.raises(ValueError, match=words):

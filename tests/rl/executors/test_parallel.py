@@ -12,22 +12,21 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import scripted_task as act
 import torch
 from scripted_task import OK, Scripted, Uneven, candidates, results, torch_threads
-from small_searches import SETTINGS, small_search
+from small_searches import small_search
 
-from rl.agents import PPO
 from rl.executors import Executor, ExecutorError, ProcessExecutor, SerialExecutor, make_executor
 from rl.executors.processes import available_cores
 from rl.executors.serial import AttemptPolicy
 from rl.executors.worker import Worker
-from rl.proxy import ProxyTask
+from rl.proxy import ProxyTask, lost
 from rl.signals import Interrupted, interruptible, time_limit
 
 
@@ -86,15 +85,11 @@ def shared(request: pytest.FixtureRequest) -> Shared:
     return there
 
 
-def _journal(path: Path, executor: Executor) -> bytes:
-    agent = PPO(np.array([0.5, 0.5, 0.5]), seed=1)
-    small_search(path, agent=agent, settings=SETTINGS, executor=executor, max_lost=1.0)
-    return path.read_bytes()
-
-
 def test_serial_and_workers_write_the_same_journal(shared: Shared, tmp_path: Path) -> None:
-    serial = _journal(tmp_path / "serial", SerialExecutor(Uneven(), max_retries=1))
-    assert serial == _journal(tmp_path / "workers", shared.executor)
+    one, other = tmp_path / "serial.jsonl", tmp_path / "workers.jsonl"
+    small_search(one, executor=SerialExecutor(Uneven(), max_retries=1), max_lost=1.0)
+    small_search(other, executor=shared.executor, max_lost=1.0)
+    assert (serial := one.read_bytes()) == other.read_bytes()
     assert b"2 attempts failed; the last: ArithmeticError: theta[2] is 0." in serial
     assert b"this theta was configured to fail" in serial
     assert (shared.task.home / "died").exists() == shared.is_ray
@@ -188,6 +183,16 @@ def test_a_result_that_ray_cannot_bring(on_ray: Shared) -> None:
     found, last = results(executor, act.cannot_be_pickled, act.is_fine)
     assert found.status == "lost" and re.fullmatch("1 attempt failed: .+", found.reason)
     assert (task.marks(act.cannot_be_pickled), last) == (1, OK)
+
+
+def test_a_ray_worker_that_always_dies(on_ray: Shared) -> None:
+    from ray.exceptions import RayActorError
+
+    died: Future[Any] = Future()
+    died.set_exception(RayActorError())
+    (candidate,) = candidates([act.always_dies])
+    found = on_ray.executor._result(candidate, died)
+    assert found == lost("2 attempts failed; the last: the worker's process died")
 
 
 def test_timeouts_of_ray(cluster: None, tmp_path: Path) -> None:
