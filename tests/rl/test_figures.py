@@ -23,7 +23,8 @@ def test_one_panel_per_curve_and_one_line_per_theta(metric: str, surface: str) -
 
 
 def test_image_has_the_figure_s_size() -> None:
-    figure = draw_curves(SearchSpace("mIoU"), [], [])
+    space = SearchSpace("mIoU")
+    figure = draw_curves(space, [space.identity()], ["identity"])
     image = figure_to_image(figure)
     width, height = figure.canvas.get_width_height()
     assert (image.shape, image.dtype) == ((height, width, 3), np.uint8)
