@@ -2,7 +2,7 @@
 
 N: images; C: classes; H, W: pixels. Numbers are those of runs of the released code and of the
 paper. ``zoo/test_zoo.py`` compares the published vectors with a slow twin of its rules,
-``metrics/test_evaluator_protocols.py`` the released evaluator.
+``metrics/test_evaluator.py`` the released evaluator.
 """
 
 from __future__ import annotations
