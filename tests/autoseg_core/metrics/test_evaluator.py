@@ -119,6 +119,7 @@ def test_only_what_is_asked_for_is_computed_and_counted() -> None:
     six.update(prediction, target)
     two.update(prediction, target)
     assert list(two.counts) == ["image", "trimap"]
+    assert int(two.counts["image"].target.sum()) == (target != samples.VOID).sum()
     assert two.compute() == {name: six.compute()[name] for name in ("gAcc", "BIoU")}
     np.testing.assert_equal(two.per_class(), {k: six.per_class()[k] for k in ("Acc", "BIoU")})
 
