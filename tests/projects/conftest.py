@@ -261,24 +261,6 @@ class ScriptServer:
 
 
 @pytest.fixture(scope="session")
-def as_user(shapes_root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """``as_user(script, argument, ..., cwd=...)``: a script in a new interpreter, 5 s an import."""
-
-    def run(script: str, *arguments: Any, cwd: Path) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "DETECTRON2_DATASETS": str(shapes_root),
-        }
-        command = [sys.executable, str(PROJECT / script), *map(str, arguments)]
-        done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    return run
-
-
-@pytest.fixture(scope="session")
 def scripts(tmp_path_factory: pytest.TempPathFactory, shapes_root: Path) -> Iterator[ScriptServer]:
     """Runs the project's scripts on the tiny data set."""
     server = ScriptServer(tmp_path_factory.mktemp("scripts"), shapes_root)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 from PIL import Image
 from trees import write_image, write_label, write_list
 
 
-def test_wrong_values_are_shown_and_then_refused(scripts, tiny_config, shapes_root, tmp_path):
-    root = tmp_path / "datasets"
-    shutil.copytree(shapes_root, root)
-    Image.new("L", (64, 48), 9).save(root / "shapes/SegmentationClass/test_00000.png")
-    run = scripts.run("check_data.py", "--config-file", tiny_config, DETECTRON2_DATASETS=str(root))
+def test_wrong_values_are_shown_and_then_refused(scripts, tiny_config, own_shapes):
+    Image.new("L", (64, 48), 9).save(own_shapes / "SegmentationClass/test_00000.png")
+    copy = {"DETECTRON2_DATASETS": str(own_shapes.parent)}
+    run = scripts.run("check_data.py", "--config-file", tiny_config, **copy)
     assert "test_00000.png: label values 9 are neither" in run.refusal()
     assert "values that are neither a class nor void: 9 (in 1 files)" in run.stdout
 
@@ -27,28 +24,14 @@ def test_a_folder_is_cut_and_what_is_left_out_is_told(scripts, tiny_config, tmp_
     write_list(tmp_path / "mine/test.txt", ["c_1"])
     write_list(tmp_path / "mine/train.txt", ["a_1", "a_2"])
     write_list(tmp_path / "mine/classes.txt", ["road", "crack"])
-    config = tmp_path / "mine.yaml"
-    config.write_text(
-        f"""
-_BASE_: "{tiny_config}"
-DATASETS:
-  FOLDER:
-    IMAGES: "mine/images"
-    LABELS: "mine/labels"
-    TRAIN: "mine/train.txt"
-    TEST: "mine/test.txt"
-  TRAIN: ("folder_sem_seg_train",)
-  TEST: ("folder_sem_seg_test",)
-SEARCH:
-  HOLDOUT:
-    DATASETS: ("folder_sem_seg_holdout",)
-MODEL:
-  SEM_SEG_HEAD:
-    NUM_CLASSES: 2
-"""
-    )
     run = scripts.run(
-        "check_data.py", "--config-file", config, DETECTRON2_DATASETS=str(tmp_path)
+        *("check_data.py", "--config-file", tiny_config, "MODEL.SEM_SEG_HEAD.NUM_CLASSES", 2),
+        *("DATASETS.FOLDER.IMAGES", "mine/images", "DATASETS.FOLDER.LABELS", "mine/labels"),
+        *("DATASETS.FOLDER.TRAIN", "mine/train.txt", "DATASETS.FOLDER.TEST", "mine/test.txt"),
+        *("DATASETS.TRAIN", "('folder_sem_seg_train',)"),
+        *("DATASETS.TEST", "('folder_sem_seg_test',)"),
+        *("SEARCH.HOLDOUT.DATASETS", "('folder_sem_seg_holdout',)"),
+        DETECTRON2_DATASETS=str(tmp_path),
     ).assert_ok()
     rows = [line.split() for line in run.stdout.splitlines()]
     assert ["1", "crack", "50.000", "1", "0", "0", "100.000", "1"] in rows

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import runpy
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.configs import load_config
@@ -17,8 +15,6 @@ from auto_seg_loss.weights import Checkpointer, converted
 
 SCRIPT = Path(__file__).resolve().parents[2] / "projects" / "AutoSegLoss" / "convert_weights.py"
 CONFIGS = SCRIPT.with_name("configs")
-TIMM = ("MODEL.BACKBONE.NAME", "build_timm_backbone", "MODEL.TIMM.NAME")
-needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="needs timm: extra [baselines]")
 RESNET18 = (
     *("MODEL.BACKBONE.NAME", "build_resnet_backbone", "MODEL.RESNETS.DEPTH", "18"),
     *("MODEL.RESNETS.RES2_OUT_CHANNELS", "64", "MODEL.RESNETS.RES5_DILATION", "1"),
@@ -69,26 +65,9 @@ def test_a_resnet_of_torchvision(convert, tmp_path, capsys):
         torch.testing.assert_close(backbone(images)["res5"], expected)
 
 
-@needs_timm
-def test_a_network_of_timm_needs_no_conversion(tmp_path):
-    import timm
-
-    options = (*TIMM, "test_resnet", "MODEL.TIMM.OUT_FEATURES", "['stage1', 'stage4']")
-    heads = ("MODEL.SEM_SEG_HEAD.IN_FEATURES", "['stage1', 'stage4']")
-    heads += ("MODEL.SEM_SEG_HEAD.PROJECT_FEATURES", "['stage1']")
-    source = trained(timm.create_model("test_resnet"))
-    save_file(source.state_dict(), tmp_path / "model.safetensors")
-    found = loaded("Base-DeepLabV3Plus.yaml", tmp_path / "model.safetensors", *options, *heads)
-    state = source.state_dict()
-    for name, tensor in found.network.state_dict().items():
-        assert torch.equal(tensor, state[name]), name
-
-
-@needs_timm
 def test_other_names_in_the_same_order(convert, tmp_path, capsys):
     """As the EfficientNets of other packages: the backbone's tensors, then a classifier's."""
-    import timm
-
+    timm = pytest.importorskip("timm", reason="needs timm: extra [baselines]")
     source = trained(timm.create_model("tf_efficientnet_lite0"))
     state = {f"_n{place}.{n.rpartition('.')[2]}": t for place, (n, t) in enumerate(named(source))}
     torch.save(state, tmp_path / "lite0.pth")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tables import rows_of
 
 from autoseg_core import PAPER_METRICS
 
@@ -21,7 +22,7 @@ SETTINGS = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def command(tiny_config, weights):
     """``command(OUTPUT_DIR, KEY, VALUE, ...)``: a study with SETTINGS, or what options say."""
 
@@ -33,20 +34,13 @@ def command(tiny_config, weights):
 
 
 @pytest.fixture(scope="module")
-def finished(scripts, tiny_config, weights, tmp_path_factory) -> Path:
+def finished(scripts, command, tmp_path_factory) -> Path:
     """The output of a study of two losses and two seeds; what it printed is in stdout.txt."""
     directory = tmp_path_factory.mktemp("study")
-    options = ("OUTPUT_DIR", "run", "MODEL.WEIGHTS", weights, *SETTINGS)
-    command = ("study_net.py", "--config-file", tiny_config, *options)
-    run = scripts.run(*command, directory=directory).assert_ok()
+    run = scripts.run(*command("run"), directory=directory).assert_ok()
     (directory / "run" / "stdout.txt").write_text(run.stdout)
     (directory / "run" / "stderr.txt").write_text(run.stderr)
     return directory / "run"
-
-
-def table(text: str) -> list[list[str]]:
-    lines = [line for line in text.split("\n\n")[0].splitlines() if re.match(r"\| *\w", line)]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def results(output: Path) -> list[dict]:
@@ -62,7 +56,7 @@ def scores(output: Path, loss: str, seed: int) -> dict[str, float]:
 
 def test_the_table_is_the_mean_and_spread_of_the_cells(finished):
     text = (finished / "stdout.txt").read_text()
-    head, *rows = table(text)
+    head, *rows = rows_of(text)
     assert head == ["loss", "seeds", *PAPER_METRICS]
     assert [row[0] for row in rows] == list(LOSSES)
     for row in rows:
@@ -98,7 +92,7 @@ def test_a_failed_cell_is_in_no_table_and_the_status_is_1(scripts, command, fini
     run = scripts.run(*command(output))
     assert run.status == 1 and "Traceback" not in run.stderr
     assert f"{SPEC}, seed 2: RuntimeError: no memory" in run.stderr
-    assert table(run.stdout)[2][1] == "1"
+    assert rows_of(run.stdout)[2][1] == "1"
 
 
 def test_a_cell_is_what_train_net_makes_of_its_config(finished, scripts, tmp_path):

@@ -7,23 +7,41 @@ import re
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from autoseg_core import PAPER_METRICS
 
 HEAD = "MODEL.SEM_SEG_HEAD."
 SEARCHED = (HEAD + "LOSS_TYPE", "auto_seg_loss", HEAD + "LOSS_SPEC", "voc-miou-bezier")
-SETTINGS = (*SEARCHED, "SOLVER.MAX_ITER", 20, "SOLVER.CHECKPOINT_PERIOD", 10)
+PERIODS = ("SOLVER.CHECKPOINT_PERIOD", 4, "TEST.EVAL_PERIOD", 4, "VIS_PERIOD", 3)
+SETTINGS = (*SEARCHED, "SOLVER.MAX_ITER", 10, *PERIODS)
+
+CLASSES = ("background", "ellipse", "polygon", "square", "bar", "disc", "triangle")
+DUE = [2, 5, 8, 9]  # every VIS_PERIOD iterations, and the last
+EVALUATED = [3, 7, 10]
+SAMPLES = [f"samples/shapes_sem_seg_test/test_0000{index}" for index in range(3)]
 
 
 @pytest.fixture(scope="module")
-def trained(scripts, tiny_config, weights, tmp_path_factory) -> Path:
-    """The output of a training of twenty iterations; what it printed is in stdout.txt."""
+def train(scripts, tiny_config, weights):
+    """``train(OUTPUT_DIR, argument, ...)`` with SETTINGS unless options say otherwise."""
+
+    def run(output: Path, *arguments: Any, options: tuple[Any, ...] = ()):
+        options = ("OUTPUT_DIR", output, "MODEL.WEIGHTS", weights, *SETTINGS, *options)
+        return scripts.run("train_net.py", "--config-file", tiny_config, *arguments, *options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory) -> Path:
+    """The output of a training of ten iterations; what it printed is in stdout.txt."""
     output = tmp_path_factory.mktemp("train") / "run"
-    options = ("OUTPUT_DIR", output, "MODEL.WEIGHTS", weights, *SETTINGS)
-    run = scripts.run("train_net.py", "--config-file", tiny_config, *options).assert_ok()
+    run = train(output).assert_ok()
     (output / "stdout.txt").write_text(run.stdout)
     return output
 
@@ -34,24 +52,58 @@ def copy(trained, tmp_path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
-@pytest.fixture
-def train(scripts, tiny_config, weights):
-    """``train(OUTPUT_DIR, argument, ...)`` with SETTINGS unless options say otherwise."""
-
-    def run(output: Path, *arguments, options=()):
-        options = ("OUTPUT_DIR", output, "MODEL.WEIGHTS", weights, *SETTINGS, *options)
-        return scripts.run("train_net.py", "--config-file", tiny_config, *arguments, *options)
-
-    return run
-
-
-def printed_scores(text: str) -> dict[str, list[str]]:
-    """Task -> names and numbers, of the last evaluation's lines to copy and paste."""
-    found = re.findall(r"copypaste: Task: (.*)\n.*copypaste: (.*)\n.*copypaste: (.*)", text)
-    return {task: [names, numbers] for task, names, numbers in found}
+def everything(output: Path) -> dict[str, list[int]]:
+    """Tag -> steps, of the events and of metrics.json, in one table."""
+    sizes = {"images": 0, "scalars": 0}
+    events = EventAccumulator(str(output), size_guidance=sizes).Reload()
+    found = {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    found |= {tag: [e.step for e in events.Images(tag)] for tag in events.Tags()["images"]}
+    for line in (output / "metrics.json").read_text().splitlines():
+        row = json.loads(line)
+        for name in row:
+            found.setdefault(f"metrics.json {name}", []).append(row["iteration"])
+    return found
 
 
-# --- resume ---
+def test_scalars_and_images_have_these_tags(trained):
+    tags = {tag for tag in everything(trained) if "metrics.json" not in tag}
+    columns = ("IoU", "Acc", "BIoU", "BF1")
+    expected = {
+        *("total_loss", "lr", "time", "data_time", "eta_seconds"),
+        *("lr/backbone", "lr/sem_seg_head", "speed/images_per_second", "memory/host_peak_MiB"),
+        "surrogate/mIoU",
+        *(f"counts/mIoU/{n}/{c}" for n in ("target", "intersection", "union") for c in CLASSES),
+        *(f"sem_seg/{name}" for name in PAPER_METRICS),
+        *(f"sem_seg/{column}-{label}" for column in columns for label in CLASSES),
+        *("surfaces", *SAMPLES),
+    }
+    assert tags - {"memory/cuda_peak_MiB"} == expected
+
+
+def test_points_lie_at_the_iterations_they_were_measured_at(trained):
+    found = everything(trained)
+    due = ("surrogate/mIoU", "counts/mIoU/intersection/background", "lr/backbone")
+    steps = {
+        **dict.fromkeys(("sem_seg/mIoU", "sem_seg/BF1-disc", SAMPLES[0]), EVALUATED),
+        **dict.fromkeys((*due, "speed/images_per_second"), DUE),
+        **{"total_loss": [*range(10)], "surfaces": [0]},
+        **{"metrics.json sem_seg/mIoU": EVALUATED, "metrics.json surrogate/mIoU": DUE},
+    }
+    assert {tag: found[tag] for tag in steps} == steps
+
+
+def test_the_events_of_a_resumed_training_neither_repeat_nor_lose_a_point(trained, copy, train):
+    """As if killed after the checkpoint of iteration 3."""
+    # Older than the events to come, by the second in the file's name.
+    (events,) = copy.glob("events.out.tfevents.*")
+    events.rename(copy / "events.out.tfevents.1000000000.host.1.0")
+    (copy / "last_checkpoint").write_text("model_0000003.pth")
+    train(copy, "--resume").assert_ok()
+    found, expected = everything(copy), everything(trained)
+    # Detectron2 does not time the first two iterations after a start; metrics.json only grows.
+    timed = {"time", "eta_seconds", "speed/images_per_second"}
+    tags = {t for t in expected if "metrics.json" not in t} - timed
+    assert {tag: found[tag] for tag in tags} == {tag: expected[tag] for tag in tags}
 
 
 def test_a_training_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config, tmp_path):
@@ -63,7 +115,7 @@ def test_a_training_that_is_asked_to_stop_says_how_to_go_on(scripts, tiny_config
     run.stop_when(lambda: last.exists() and last.stat().st_size > 0, signal.SIGTERM)
     assert run.status == 143, run.stderr
     told = run.interruption()
-    assert told == [*map(str, told[:1]), "--resume", *map(str, (*command[1:], *options))]
+    assert told == ["train_net.py", "--resume", *map(str, (*command[1:], *options))]
     # It is kept to its last step, not only to the last period's checkpoint.
     kept = torch.load(output / last.read_text(), weights_only=False)["iteration"]
     rows = map(json.loads, (output / "metrics.json").read_text().splitlines())
@@ -77,11 +129,14 @@ def test_resume_with_another_config_says_what_differs_and_changes_nothing(copy, 
     rows = [line.strip() for line in run.refusal().splitlines() if " -> " in line]
     assert rows == ["SOLVER.MOMENTUM: 0.9 -> 0.5", "SOLVER.NESTEROV: false -> true"]
     names = {path.name for path in copy.iterdir()}
-    assert names >= {"model_0000009.pth", "model_final.pth", "config.yaml", "log.txt"}
+    assert names >= {"model_0000003.pth", "model_final.pth", "config.yaml", "log.txt"}
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 
-# --- evaluation ---
+def printed_scores(text: str) -> dict[str, list[str]]:
+    """Task -> names and numbers, of the last evaluation's lines to copy and paste."""
+    found = re.findall(r"copypaste: Task: (.*)\n.*copypaste: (.*)\n.*copypaste: (.*)", text)
+    return {task: [names, numbers] for task, names, numbers in found}
 
 
 def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
@@ -102,9 +157,6 @@ def test_eval_only_shows_both_protocols_side_by_side(trained, train, tmp_path):
     assert before["sem_seg"][0] == ",".join(PAPER_METRICS)
     assert not (tmp_path / "strict" / "model_final.pth").exists()
     assert not (tmp_path / "strict" / "run.json").exists()
-
-
-# --- refusals ---
 
 
 def test_more_processes_than_gpus_are_refused_in_one_line(train, tmp_path):
