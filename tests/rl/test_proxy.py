@@ -27,7 +27,11 @@ def test_lost_has_no_reward() -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [ProxyResult(0.1 + 0.2, {"mIoU": 1 / 3}), failed("loss is NaN at step 3"), lost("no memory")],
+    [
+        ProxyResult(0.1 + 0.2, {"mIoU": 1 / 3, "BF1": math.nan}),
+        failed("loss is NaN at step 3"),
+        lost("no memory"),
+    ],
 )
 def test_round_trip_is_exact(result: ProxyResult) -> None:
     assert result_from_json(json.loads(to_json(asdict(result), inf_nan_mode="null"))) == result
