@@ -133,3 +133,9 @@ def test_each_test_image_is_scored_once(make_study, monkeypatch):
     monkeypatch.setattr(SegmentationScoresEvaluator, "process", process)
     run(make_study().cells[0])
     assert sorted(scored) == sorted(one["file_name"] for one in DatasetCatalog.get(TEST))
+
+
+def test_a_training_that_diverges_has_no_scores(make_study):
+    cell = make_study("SOLVER.BASE_LR", 1e20).cells[0]
+    result = run(cell)
+    assert result == {"scores": {}} and is_complete(cell, result)
