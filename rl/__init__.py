@@ -1,9 +1,5 @@
 """Black-box search for a loss: ask/tell agents propose, proxies score, a journal records.
 
-Modules: ``proxy`` (the problem), ``envs`` (the problem as Gymnasium environments), ``agents``
-(proposals), ``executors`` (evaluation), ``journal`` (the record that survives a kill), ``search``
-(the loop), ``selection`` (the final choice).
-
 Importing it registers the environments, so that ``gymnasium.make("rl:autoseg/LossSearch-v0")``
 finds them; their modules are imported when an environment is made.
 """

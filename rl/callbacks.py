@@ -37,11 +37,9 @@ class Callback:
 
 
 def tell_all(callbacks: Sequence[Callback], name: str, *event: Any) -> None:
-    """Call this method of each callback with the event; a signal to stop waits for the last.
-
-    File writers have their own threads and locks: an exception before a lock is released would
-    leave them waiting forever.
-    """
+    """Call this method of each callback with the event; a signal to stop waits for the last."""
+    # File writers have threads and locks: an exception before a lock is released would leave them
+    # waiting forever.
     with uninterrupted():
         for callback in callbacks:
             getattr(callback, name)(*event)

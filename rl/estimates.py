@@ -35,17 +35,13 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Finalist:
-    """A theta (D,) in the final, under a name: "identity", "mean", or its candidate id."""
+    """A theta (D,) in the final, under a name: "identity", "mean", or its candidate id.
+
+    `results`: (M,), under its fresh seeds, in order.
+    """
 
     name: str
     theta: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """A finalist and its (M,) results under its fresh seeds, in order."""
-
-    finalist: Finalist
     results: tuple[ProxyResult, ...] = ()
 
     @property
@@ -60,25 +56,25 @@ class Estimate:
 
     @property
     def mean(self) -> float:
-        """Mean and standard error of the known rewards."""
+        """Mean of the known rewards."""
         return mean_and_error(self.known)[0]
 
     def count(self, status: str) -> int:
         """Number of results with this status."""
         return sum(result.status == status for result in self.results)
 
-    def minus(self, other: Estimate) -> list[float]:
+    def minus(self, other: Finalist) -> list[float]:
         """Differences of the rewards under the seeds for which both have one."""
         pairs = zip(self.rewards, other.rewards, strict=False)
         return [ours - theirs for ours, theirs in pairs if not math.isnan(ours - theirs)]
 
-    def is_ahead_of(self, other: Estimate, level: float) -> bool:
+    def is_ahead_of(self, other: Finalist, level: float) -> bool:
         """One-sided paired t test; False for fewer than two pairs."""
         differences = self.minus(other)
         mean, error = mean_and_error(differences)
         return len(differences) > 1 and mean > _quantile(level, len(differences) - 1) * error
 
-    def gain_over(self, identity: Estimate) -> float:
+    def gain_over(self, identity: Finalist) -> float:
         """Mean difference; 0 for the identity itself, -infinity for fewer than two pairs."""
         differences = self.minus(identity)
         if self is identity:
@@ -93,7 +89,7 @@ class Estimate:
         seeds = len(self.results)
         counts = {what: self.count(what) for what in ("failed", "lost")}
         bad = ", ".join(f"{count} of {seeds} {what}" for what, count in counts.items() if count)
-        return f"{self.finalist.name:<10} {shown}  {seeds} seeds" + f"  ({bad})" * bool(bad)
+        return f"{self.name:<10} {shown}  {seeds} seeds" + f"  ({bad})" * bool(bad)
 
 
 @cache

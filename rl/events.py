@@ -56,7 +56,7 @@ class SearchSettings:
                 raise ValueError(f"{name} must be >= {least.get(name, 0)}, got {value}")
 
     def time_is_over(self, rounds: int, seconds: float) -> bool:
-        """Whether to stop after this many rounds, which took this many seconds in total."""
+        """Whether to stop after so many rounds, which took so many seconds in total."""
         return self.minutes > 0.0 and seconds * (rounds + 1) / rounds > 60.0 * self.minutes
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,11 +23,9 @@ from autoseg_core.files import checked, naming, parse_json, user_path
 from rl.settings_diff import differences
 from rl.signals import uninterrupted
 
-FORMAT = 1
-"""Version of the files that this module writes and reads."""
+FORMAT = 1  # version of the files that this module writes and reads
 
-EVALUATIONS = ("candidate", "rung")
-"""Kinds of the records that cost an evaluation."""
+EVALUATIONS = ("candidate", "rung")  # kinds of the records that cost an evaluation
 
 Record = dict[str, Any]
 
@@ -67,8 +65,13 @@ class Journal(AbstractContextManager["Journal"]):
             if resume and records:
                 _check_same(path, records[0], header)
                 os.truncate(path, whole_bytes)
+            elif any(record["kind"] in EVALUATIONS for record in records):
+                raise JournalError(
+                    f"{path} already holds a search and is not overwritten: add --resume to the "
+                    "command that started it (in Python: Journal.resume), or choose another output "
+                    "directory"
+                )
             else:
-                _check_unused(path, records)
                 records = []
                 path.unlink(missing_ok=True)
             self._file, self.records = held.enter_context(path.open("ab")), records
@@ -132,7 +135,6 @@ def read_journal(path: str | Path) -> list[Record]:
 
 
 def _sole_use(path: Path) -> AbstractContextManager[Any]:
-    """Keeps a second search out, in this process and others; the lock dies with its process."""
     try:
         return FileLock(f"{path}.lock").acquire(blocking=False)
     except Timeout:
@@ -140,14 +142,6 @@ def _sole_use(path: Path) -> AbstractContextManager[Any]:
             f"another search is running in {path.parent}; wait for it, stop it, or choose another "
             "output directory"
         ) from None
-
-
-def _check_unused(path: Path, records: Sequence[Record]) -> None:
-    if any(record["kind"] in EVALUATIONS for record in records):
-        raise JournalError(
-            f"{path} already holds a search and is not overwritten: add --resume to the command "
-            "that started it (in Python: Journal.resume), or choose another output directory"
-        )
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

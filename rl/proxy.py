@@ -16,10 +16,13 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg_core import PAPER_METRICS, SearchSpace
+from autoseg_core import PAPER_METRICS
 
 FLOOR_REWARD = 0.0
 """The reward of a failed candidate: the lowest value of a score in [0, 1]."""
+
+ROUNDING = 1e-9
+"""Rewards and shares of a training this close to a bound count as the bound."""
 
 Status = Literal["ok", "failed", "lost"]
 
@@ -68,7 +71,7 @@ class ProxyResult:
 class ProxyTask(Protocol):
     """A cheap substitute for the real training: equal arguments give an equal result.
 
-    A task may also have these attributes; functions with `_of` after the name read them:
+    A task may also have these attributes:
         space: SearchSpace, the space of its thetas.
         score_names: tuple of str, the names of its scores, in a fixed order.
         data_errors: tuple of exception types, besides OSError, for missing or wrong files.
@@ -119,18 +122,12 @@ class TrainingTask(Protocol):
 class TrainingStep:
     """The result of one step of a training.
 
-    Args:
-        result: the scores at its end; failed if the training diverged, which ends it.
-        loss: mean training loss over the step; NaN if there is none.
+    result: the scores at its end; failed if the training diverged, which ends it. loss: mean
+    training loss over the step; NaN if there is none.
     """
 
     result: ProxyResult
     loss: float = math.nan
-
-
-def space_of(task: object) -> SearchSpace | None:
-    """The task's own search space, or None if undefined."""
-    return getattr(task, "space", None)
 
 
 def score_names_of(task: object) -> tuple[str, ...]:
@@ -138,9 +135,29 @@ def score_names_of(task: object) -> tuple[str, ...]:
     return tuple(getattr(task, "score_names", PAPER_METRICS))
 
 
-def data_errors_of(task: object) -> tuple[type[Exception], ...]:
-    """The exception types, besides OSError, for wrong data of a task; () by default."""
-    return tuple(getattr(task, "data_errors", ()))
+def add_share(progress: float, share: float) -> float:
+    """progress in [0, 1] after one more share, in (0, 1]; exactly 1.0 where the shares sum to 1.
+
+    ValueError for a share outside (0, 1], or one that goes past the end of the training.
+    """
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"share is a part of the training and must lie in (0, 1], got {share}")
+    after = progress + share
+    if after > 1.0 + ROUNDING:
+        raise ValueError(
+            f"a share of {share} goes past the end: {progress:.6g} of the training is done; "
+            "start(seed) starts another"
+        )
+    return 1.0 if after > 1.0 - ROUNDING else after
+
+
+def check_length(theirs: int, ours: int) -> None:
+    """ValueError unless the run of a state has as many iterations as the run to continue."""
+    if theirs != ours:
+        raise ValueError(
+            f"the state is from a training of {theirs} iterations, this one has {ours}; make it "
+            "with the same settings"
+        )
 
 
 def check_budget(budget: float) -> float:
@@ -161,7 +178,7 @@ def check_result(task: object, result: object) -> ProxyResult:
         )
     if result.status == "lost":
         raise LostError(result.reason)
-    if not 0.0 <= result.reward <= 1.0 + 1e-9:
+    if not 0.0 <= result.reward <= 1.0 + ROUNDING:
         raise RewardError(
             f"{type(task).__name__} gave the reward {result.reward:g}; rewards lie in [0, 1]: "
             "divide percent by 100"

@@ -6,11 +6,10 @@ Shapes: N candidates of a round, D search coordinates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rl.executors.base import Candidate, Executor
 from rl.journal import EVALUATIONS, Journal, JournalError, Record
@@ -37,20 +36,6 @@ def candidate_seed(seed: int, stage: str, index: int) -> int:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(_STAGES[stage], index))
     return int(sequence.generate_state(1)[0]) >> 1
-
-
-def candidates_of_round(seed: int, index: int, thetas: NDArray[np.float64]) -> list[Candidate]:
-    """The candidates of round `index`, thetas (N, D), in the search of this seed."""
-    own = candidate_seed(seed, "search", index)
-    return [Candidate(f"r{index:02d}c{i:02d}", theta, own) for i, theta in enumerate(thetas)]
-
-
-def candidates_of_final(
-    seed: int, index: int, thetas: Mapping[int, NDArray[np.float64]]
-) -> list[Candidate]:
-    """Those of fresh seed `index`: the theta (D,) of each finalist, by its number."""
-    own = candidate_seed(seed, "selection", index)
-    return [Candidate(f"s00c{i:02d}m{index}", theta, own) for i, theta in thetas.items()]
 
 
 class Recorded:
@@ -158,14 +143,12 @@ class Recorded:
             self.let_again()
             raise SearchError(
                 f"{lost} of {self._size} evaluations were lost, more than the allowed share "
-                f"{self.max_lost:g}; the last reason: {self._reason}. The journal "
-                f"{self.journal.path} holds all reasons: fix the cause and resume the search, "
-                "which repeats them"
+                f"{self.max_lost:g}; the last reason: {self._reason}. {self.journal.path} holds "
+                "all reasons: fix the cause and resume the search, which repeats them"
             )
 
 
 def _name(candidate: Candidate) -> Record:
-    """The fields of an evaluation's record before its result."""
     name = {"kind": "candidate", "id": candidate.id, "seed": candidate.seed}
     if candidate.budget < 1.0:
         name |= {"kind": "rung", "budget": candidate.budget}

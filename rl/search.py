@@ -35,14 +35,7 @@ from rl.executors.base import Candidate, Executor
 from rl.halving import climb, told_rewards
 from rl.journal import Journal, Record
 from rl.proxy import ProxyResult
-from rl.recorded import (
-    MAX_LOST,
-    Recorded,
-    SearchError,
-    candidate_seed,
-    candidates_of_final,
-    candidates_of_round,
-)
+from rl.recorded import MAX_LOST, Recorded, SearchError, candidate_seed
 from rl.selection import NoVerdictError, Selection, choose_finalists, race
 
 __all__ = ["SearchError", "SearchResult", "SearchSettings", "candidate_seed", "run_search"]
@@ -103,8 +96,6 @@ def run_search(
 
 @dataclass
 class _Search:
-    """The state of one run: results and times so far."""
-
     agent: Guarded
     recorded: Recorded
     settings: SearchSettings
@@ -131,7 +122,10 @@ class _Search:
         first = int(settings.paired)  # row 0 is then the reference, not a candidate
         thetas = self.agent.ask(settings.samples)
         self.recorded.begin_stage(settings.samples)
-        candidates = candidates_of_round(settings.seed, index, thetas)
+        seed = candidate_seed(settings.seed, "search", index)
+        candidates = [
+            Candidate(f"r{index:02d}c{i:02d}", theta, seed) for i, theta in enumerate(thetas)
+        ]
         ends = climb(candidates, settings.rungs, self._evaluate, never_stopped=first)
         rewards = np.array(told_rewards(ends))
         told = ~np.isnan(rewards)
@@ -147,7 +141,6 @@ class _Search:
         self._end_round(index, begin, (thetas[told], rewards[told]), counts)
 
     def _end_round(self, index: int, begin: float, told: Told, counts: Counter[str]) -> None:
-        """Record the agent's state after a round, which started at `begin`."""
         mean, spread = self.agent.mean, self.agent.spread
         record: Record = {"kind": "round", "round": index, "mean": mean, "sigma": spread}
         seconds = self.seconds + self.clock() - begin
@@ -165,8 +158,10 @@ class _Search:
         self.recorded.begin_stage(len(finalists) * settings.reseeds)
 
         def evaluate(index: int, running: Sequence[int]) -> list[ProxyResult]:
-            thetas = {i: finalists[i].theta for i in running}
-            candidates = candidates_of_final(settings.seed, index, thetas)
+            seed = candidate_seed(settings.seed, "selection", index)
+            candidates = [
+                Candidate(f"s00c{i:02d}m{index}", finalists[i].theta, seed) for i in running
+            ]
             return [result for _, result in self._evaluate(candidates, final=True)]
 
         try:
@@ -179,7 +174,7 @@ class _Search:
         self.recorded.write_once({"kind": "result", **selection.record()})
         counts, winner = self.recorded.counts, selection.winner
         result = SearchResult(
-            theta=winner.finalist.theta,
+            theta=winner.theta,
             reward=winner.mean,
             mean=self.agent.mean,
             selection=selection,
@@ -193,7 +188,6 @@ class _Search:
     def _evaluate(
         self, candidates: Sequence[Candidate], final: bool = False
     ) -> Iterator[Evaluated]:
-        """Each candidate with its result, in order; callbacks are called."""
         for candidate, result, replayed in self.recorded.results(candidates):
             of_round: Stage = "search" if candidate.budget == 1.0 else "rung"
             stage: Stage = "selection" if final else of_round

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.estimates import Estimate, Finalist, mean_and_error
+from rl.estimates import Finalist, mean_and_error
 from rl.proxy import ProxyResult
 
 IDENTITY = "identity"
@@ -38,29 +38,29 @@ class NoVerdictError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """All estimates in the order of the finalists, the identity first, and the winner.
+    """All finalists with their results, the identity first, and the winner.
 
     `ending` says how the race ended, `statement` how much the winner gains over the identity with
     the seeds that both have, and whether that is `beyond_noise`.
     """
 
-    estimates: tuple[Estimate, ...]
-    winner: Estimate
+    finalists: tuple[Finalist, ...]
+    winner: Finalist
     ending: str
     statement: str
     beyond_noise: bool
 
     def report(self) -> str:
         """One line per finalist, longest in the race and then best first, and two statements."""
-        return "\n".join([*_listed(self.estimates, self.winner), self.ending, self.statement])
+        return "\n".join([*_listed(self.finalists, self.winner), self.ending, self.statement])
 
     def record(self) -> dict[str, Any]:
         """Its content for the journal: plain values and theta (D,)."""
         return {
-            "winner": self.winner.finalist.name,
-            "theta": self.winner.finalist.theta,
+            "winner": self.winner.name,
+            "theta": self.winner.theta,
             "reward": self.winner.mean,
-            "finalists": {one.finalist.name: one.rewards for one in self.estimates},
+            "finalists": {one.name: one.rewards for one in self.finalists},
             "ending": self.ending,
             "statement": self.statement,
         }
@@ -116,68 +116,66 @@ def race(
     if len(finalists) == 1:
         raise NoVerdictError("No verdict: the search proposed nothing but the identity.")
     level = ERROR / ((len(finalists) - 1) * (seeds - 1))
-    estimates = [Estimate(finalist) for finalist in finalists]
+    raced = list(finalists)
     left, leader = list(range(len(finalists))), 0
     for seed in range(seeds):
         running = sorted({0, *left})
         for i, result in zip(running, evaluate(seed, running), strict=True):
-            estimates[i] = Estimate(finalists[i], (*estimates[i].results, result))
-        leader = max(left, key=lambda i: estimates[i].gain_over(estimates[0]))
-        left = [i for i in left if not estimates[leader].is_ahead_of(estimates[i], level)]
+            raced[i] = replace(raced[i], results=(*raced[i].results, result))
+        leader = max(left, key=lambda i: raced[i].gain_over(raced[0]))
+        left = [i for i in left if not raced[leader].is_ahead_of(raced[i], level)]
         if len(left) == 1:
             break
-    _check_verdict(estimates)
-    winner = estimates[leader]
-    ending = _ending(winner, [estimates[i] for i in left], seeds)
-    beyond = winner.is_ahead_of(estimates[0], level)
-    return Selection(
-        tuple(estimates), winner, ending, _statement(winner, estimates, beyond), beyond
-    )
+    _check_verdict(raced)
+    winner = raced[leader]
+    ending = _ending(winner, [raced[i] for i in left], seeds)
+    beyond = winner.is_ahead_of(raced[0], level)
+    return Selection(tuple(raced), winner, ending, _statement(winner, raced, beyond), beyond)
 
 
-def _check_verdict(estimates: Sequence[Estimate]) -> None:
-    trained = any(one.count("ok") for one in estimates)
-    if trained and any(len(one.minus(estimates[0])) > 1 for one in estimates[1:]):
+def _check_verdict(finalists: Sequence[Finalist]) -> None:
+    trained = any(one.count("ok") for one in finalists)
+    if trained and any(len(one.minus(finalists[0])) > 1 for one in finalists[1:]):
         return
     reason = (
         "No verdict: it needs two fresh seeds with rewards for both the identity and another "
         "finalist, and one evaluation that did not fail. If evaluations failed, a lower learning "
         "rate often helps; resuming the search repeats lost evaluations."
     )
-    raise NoVerdictError("\n".join([reason, *_listed(estimates)]))
+    raise NoVerdictError("\n".join([reason, *_listed(finalists)]))
 
 
-def _ending(leader: Estimate, left: Sequence[Estimate], seeds: int) -> str:
-    name, had = leader.finalist.name, len(leader.results)
-    others = ", ".join(one.finalist.name for one in left if one is not leader)
+def _ending(leader: Finalist, left: Sequence[Finalist], seeds: int) -> str:
+    name, had = leader.name, len(leader.results)
+    others = ", ".join(one.name for one in left if one is not leader)
     if not others:
         return f"Race over after {had} of {seeds} seeds: {name} is ahead of all beyond the noise."
     return f"Race over, all {seeds} seeds used: {name} leads, but not beyond the noise: {others}."
 
 
-def _statement(winner: Estimate, estimates: Sequence[Estimate], beyond: bool) -> str:
-    rewards = [reward for one in estimates for reward in one.known]
+def _statement(winner: Finalist, finalists: Sequence[Finalist], beyond: bool) -> str:
+    rewards = [reward for one in finalists for reward in one.known]
     if min(rewards) == max(rewards):
         return (
             f"All {len(rewards)} rewards of the final are {rewards[0]:g}, so they do not "
             "distinguish the losses: nothing was found. Train the candidates longer, or at higher "
             "learning rates."
         )
-    if winner is estimates[0]:
+    if winner is finalists[0]:
         return "The identity won: nothing found was better."
-    differences = winner.minus(estimates[0])
+    differences = winner.minus(finalists[0])
     difference, error = mean_and_error(differences)
     verdict = "beyond the noise" if beyond else "NOT beyond the noise"
     return (
-        f"{winner.finalist.name} - identity = {difference:+.4f} ± {error:.4f} over "
+        f"{winner.name} - identity = {difference:+.4f} ± {error:.4f} over "
         f"{len(differences)} paired seeds: {verdict} (t tests, {ERROR:.0%} for the whole race)."
     )
 
 
-def _listed(estimates: Iterable[Estimate], winner: Estimate | None = None) -> list[str]:
+def _listed(finalists: Iterable[Finalist], winner: Finalist | None = None) -> list[str]:
     """One line each, sorted by number of seeds and then reward; "*" marks the winner."""
 
-    def rank(one: Estimate) -> tuple[int, float]:
+    def rank(one: Finalist) -> tuple[int, float]:
         return -len(one.results), math.inf if math.isnan(one.mean) else -one.mean
 
-    return [("* " if one is winner else "  ") + str(one) for one in sorted(estimates, key=rank)]
+    return [("* " if one is winner else "  ") + str(one) for one in sorted(finalists, key=rank)]

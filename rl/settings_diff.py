@@ -11,7 +11,7 @@ _ABSENT = object()
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """One "ppo.lr: 0.2 -> 0.1" for each key that differs, sorted; [] if none does."""
-    before, now = _flat(old), _flat(new)
+    before, now = flat(old), flat(new)
     return [
         f"{key}: {_shown(before, key)} -> {_shown(now, key)}"
         for key in sorted(before | now)
@@ -19,15 +19,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings to {"ppo.lr": ...}, to name differences exactly."""
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by full name: {"ppo.lr": 0.1}."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _shown(values: dict[str, Any], key: str) -> str:

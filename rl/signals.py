@@ -75,10 +75,10 @@ def interruptible() -> Iterator[None]:
 
 
 def end_at_once() -> None:
-    """For a script that stops on `Interrupted`, before its last message: from here on signals raise
-    no exception but end the process with their exit status.
+    """From here on signals raise no exception but end the process with their exit status.
 
-    Otherwise a second Ctrl-C would raise KeyboardInterrupt while the interpreter exits.
+    For a script that stops on `Interrupted`, before its last message: a second Ctrl-C would raise
+    KeyboardInterrupt while the interpreter exits.
     """
     for signum in _state.previous:
         signal.signal(signum, _leave)

@@ -23,7 +23,7 @@ AGENTS = {
     "tpe": "rl.agents.by_optuna:TPE",
     "gp": "rl.agents.by_optuna:GP",
 }
-"""name -> its class, called as ``cls(identity, seed=..., rounds=..., **options)``."""
+"""name -> its class."""
 
 
 def agent_class(name: str) -> Callable[..., Agent]:

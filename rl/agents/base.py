@@ -20,7 +20,8 @@ class Agent(Protocol):
     """Ask/tell. Every choice it makes comes from its own generator, seeded in the constructor.
 
     So its proposals are a function of that seed and of what it is told: a search is resumed by
-    replaying the journal to a new agent.
+    replaying the journal to a new agent. Made by ``cls(identity, seed=..., rounds=..., **options)``
+    with the identity's theta (D,) and the length of the search.
     """
 
     @property

@@ -22,9 +22,6 @@ except ImportError as error:
         "the agents tpe and gp need optuna, which is not installed: pip install -e '.[agents]'"
     ) from error
 
-_LOWEST = 3.0
-"""Lowest score kept, in robust deviations below the median."""
-
 
 class StudyAgent(ABC):
     """An optuna sampler, which sees all told thetas as finished trials and a round as running ones.
@@ -95,7 +92,6 @@ class StudyAgent(ABC):
         return np.array([[trial.params[name] for name in self._space] for trial in trials])
 
     def _study(self) -> optuna.Study:
-        """A study of all that was told, and a sampler with its own seed."""
         sampler = self._sampler(int(self._seeds.integers(2**32)))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         make = functools.partial(optuna.trial.create_trial, distributions=self._space)
@@ -176,7 +172,7 @@ def winsorized(scores: Vector) -> Vector:
     if scores.size == 0:
         return scores
     median = np.median(scores)
-    lowest = median - _LOWEST * 1.4826 * np.median(np.abs(scores - median))
+    lowest = median - 3.0 * 1.4826 * np.median(np.abs(scores - median))
     raised: Vector = np.maximum(scores, lowest) if lowest < median else scores
     return raised
 

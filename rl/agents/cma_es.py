@@ -16,11 +16,8 @@ from cmaes import CMA
 
 from rl.agents.base import Vector
 
-_LEAST = 4
-"""With fewer, the better half is one sample, and the library's weights divide by zero."""
-
-_SPREAD_DRAWS = 1000
-"""Samples behind `spread`: a standard deviation within 2 %."""
+_LEAST = 4  # with fewer, the better half is one sample, and the library divides by zero
+_SPREAD_DRAWS = 1000  # samples behind `spread`: a standard deviation within 2 %
 
 
 class CMAES:

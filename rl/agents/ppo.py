@@ -15,12 +15,6 @@ from rl.agents import truncated_normal
 from rl.agents.base import Vector
 from rl.agents.ppo_objective import advantage_over_mean, clipped_objective, logit, lr_at, sigma_at
 
-_CHOICES = {
-    "baseline": ("mean", "mu"),
-    "ratio": ("coordinate", "joint"),
-    "adam": ("persistent", "fresh"),
-}
-
 
 class PPO:
     """mean = sigmoid(logits), sigma given; `epochs` Adam steps per round on the clipped objective.
@@ -73,11 +67,10 @@ class PPO:
             f"0 <= warmup <= 1, got {warmup}": 0.0 <= warmup <= 1.0,
             f"sigma_final >= 0, got {sigma_final}": sigma_final is None or sigma_final >= 0.0,
             f"rounds >= 1 with sigma_final, got {rounds}": sigma_final is None or bool(rounds),
+            f"baseline mean or mu, got {baseline!r}": baseline in ("mean", "mu"),
+            f"ratio coordinate or joint, got {ratio!r}": ratio in ("coordinate", "joint"),
+            f"adam persistent or fresh, got {adam!r}": adam in ("persistent", "fresh"),
         }
-        chosen = {"baseline": baseline, "ratio": ratio, "adam": adam}
-        for name, one in chosen.items():
-            known = " or ".join(_CHOICES[name])
-            expected[f"{name} {known}, got {one!r}"] = one in _CHOICES[name]
         if broken := [rule for rule, holds in expected.items() if not holds]:
             raise ValueError(f"PPO expects {'; '.join(broken)}")
         self._asks_mean, self._is_joint = baseline == "mu", ratio == "joint"

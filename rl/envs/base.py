@@ -9,8 +9,7 @@ import math
 import operator
 from abc import abstractmethod
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -27,8 +26,7 @@ from rl.proxy import ProxyResult
 Observation = NDArray[np.float32]
 Theta = NDArray[np.float64]
 Step = tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]
-UNKNOWN = -1.0
-"""Marks a score or loss that was not measured, or not yet."""
+UNKNOWN = -1.0  # marks a score or loss that was not measured, or not yet
 
 
 @dataclass
@@ -119,21 +117,6 @@ class LossEnv(gymnasium.Env[Observation, Any]):
             raise ResetNeeded("the episode is over; call reset() before step()")
         return self.episode
 
-    def episode_state(self) -> dict[str, Any]:
-        """The state of the episode and the generator, in plain values."""
-        return {
-            "episode": asdict(self.episode),
-            "np_random": self.np_random.bit_generator.state,
-            "np_random_seed": self.np_random_seed,
-        }
-
-    def set_episode_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from the `state` of another environment."""
-        self._episode = Episode(**deepcopy(state["episode"]))
-        self.np_random = np.random.Generator(np.random.PCG64())
-        self.np_random.bit_generator.state = state["np_random"]
-        self._np_random_seed = state["np_random_seed"]
-
     def info(self) -> dict[str, Any]:
         """The info of every step."""
         episode = self.episode
@@ -151,11 +134,9 @@ class LossEnv(gymnasium.Env[Observation, Any]):
 
         Raises gymnasium.error.InvalidAction.
         """
-        low, high = float(self.action_space.low[0]), 1.0
-        shape = (self.space.dim,)
-        what = "the action (clip samples outside these bounds)"
-        values = checked_array(what, action, shape, low, high, InvalidAction)
-        theta: Theta = (values - low) / (high - low)
+        low, what = float(self.action_space.low[0]), "the action (clip samples outside the bounds)"
+        values = checked_array(what, action, (self.space.dim,), low, 1.0, InvalidAction)
+        theta: Theta = (values - low) / (1.0 - low)
         return theta
 
     def pack(self, **values: ArrayLike) -> Observation:

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rl.envs import base
-from rl.envs.base import UNKNOWN, LossEnv, Observation, Step, Theta
+from rl.envs.base import (
+    UNKNOWN,
+    Episode,
+    LossEnv,
+    Observation,
+    Step,
+    Theta,
+    asked_space,
+    measured,
+)
 from rl.figures import Course
 from rl.proxies import make_task, training_of
 from rl.proxy import ProxyTask, TrainingTask, check_result, score_names_of
@@ -100,10 +110,6 @@ class LossScheduleEnv(LossEnv):
     `torch.load(path, weights_only=True)`. A new environment with the same arguments continues
     exactly from it: call `env.reset()` first, as Gymnasium's wrappers require it, then
     `env.unwrapped.load_state_dict(state)`; `observation()` is the agent's observation there.
-
-    ## Version History
-
-    * v0: initial version.
     """  # noqa: E501  (a table's row is one line)
 
     def __init__(
@@ -117,7 +123,7 @@ class LossScheduleEnv(LossEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        task, space = make_task(proxy, proxy_kwargs, base.asked_space(metric, surface, pieces))
+        task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
         self.training = training_of(task)
         names = score_names_of(self.training)
         fields = {
@@ -163,24 +169,30 @@ class LossScheduleEnv(LossEnv):
 
     def info(self) -> dict[str, Any]:
         """The base class's info, and the loss of the last step."""
-        return {**super().info(), "losses": base.measured({"training": self.episode.loss})}
+        return {**super().info(), "losses": measured({"training": self.episode.loss})}
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists, dicts and tensors; ResetNeeded before the first reset."""
-        episode = self.episode_state()
-        training = self.training.state_dict()
-        return {"settings": self._settings(), "training": training, **episode}
+        return {
+            "settings": self._settings(),
+            "training": self.training.state_dict(),
+            "episode": asdict(self.episode),
+            "np_random": self.np_random.bit_generator.state,
+            "np_random_seed": self.np_random_seed,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from the `state` of another environment; ValueError for other settings."""
-        unlike = differences(state["settings"], self._settings())
-        if unlike:
+        if unlike := differences(state["settings"], self._settings()):
             raise ValueError(
                 "the state is from another environment; make this one with the same arguments. "
                 f"State -> this one: {'; '.join(unlike)}"
             )
         self.training.load_state_dict(state["training"])
-        self.set_episode_state(state)
+        self._episode = Episode(**deepcopy(state["episode"]))
+        self.np_random = np.random.Generator(np.random.PCG64())
+        self.np_random.bit_generator.state = state["np_random"]
+        self._np_random_seed = state["np_random_seed"]
 
     def _settings(self) -> dict[str, Any]:
         names = list(self.score_names)

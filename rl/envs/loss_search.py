@@ -117,10 +117,6 @@ class LossSearchEnv(LossEnv):
 
     `gymnasium.make_vec("rl:autoseg/LossSearch-v0", num_envs=8, ...)` gives
     `rl.envs.loss_search_vector.LossSearchVectorEnv`: n candidates a step, evaluated in parallel.
-
-    ## Version History
-
-    * v0: initial version.
     """  # noqa: E501  (a table's row is one line)
 
     def __init__(

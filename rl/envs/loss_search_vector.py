@@ -5,7 +5,7 @@ Shapes: N environments, D search coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from autoseg_core import SearchSpace
 from rl.envs.base import Observation, asked_space
 from rl.envs.loss_search import LossSearchEnv
-from rl.executors import Candidate, Executor, make_executor
+from rl.executors import Executor, make_executor
 from rl.proxies import make_task
 from rl.proxy import ProxyResult, ProxyTask, check_result, score_names_of
 
@@ -73,10 +73,6 @@ class LossSearchVectorEnv(SyncVectorEnv):
 
     The others are `LossSearchEnv`'s. A named proxy is built once in this process (for its space),
     and once more in each worker process of the executor, if any.
-
-    ## Version History
-
-    * v0: initial version.
     """  # noqa: E501  (a table's row is one line)
 
     def __init__(
@@ -95,9 +91,7 @@ class LossSearchVectorEnv(SyncVectorEnv):
         # First, for `close`, which the library also calls when the rest fails.
         self._owned: Executor | None = None
         if num_envs < 1:
-            raise ValueError(
-                f"expected num_envs >= 1, at least one candidate per step; got {num_envs}"
-            )
+            raise ValueError(f"expected num_envs >= 1, a candidate per step; got {num_envs}")
         asked = asked_space(metric, surface, pieces)
         task, space = make_task(proxy, proxy_kwargs, asked)
         self._answers = _Answers(space, score_names_of(task))
@@ -123,10 +117,14 @@ class LossSearchVectorEnv(SyncVectorEnv):
         batch = list(np.asarray(actions))
         if len(batch) != self.num_envs:
             raise InvalidAction(f"expected {self.num_envs} actions, one per row; got {len(batch)}")
+        # Each environment names its own candidates; an executor needs unique names.
         candidates = [
-            env.propose(action) for env, action in zip(self._searches, batch, strict=True)
+            replace(env.propose(action), id=f"s{self._steps:06d}n{index:03d}")
+            for index, (env, action) in enumerate(zip(self._searches, batch, strict=True))
         ]
-        self._answers.results = self._evaluate(candidates)
+        self._steps += 1
+        results = self._executor.run(candidates)
+        self._answers.results = [check_result(self._executor, result) for result in results]
         return super().step(batch)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -134,15 +132,6 @@ class LossSearchVectorEnv(SyncVectorEnv):
         super().close_extras(**kwargs)
         if self._owned is not None:
             self._owned.close()
-
-    def _evaluate(self, candidates: Sequence[Candidate]) -> list[ProxyResult]:
-        # Each environment names its own candidates; an executor needs unique names.
-        named = [
-            replace(candidate, id=f"s{self._steps:06d}n{index:03d}")
-            for index, candidate in enumerate(candidates)
-        ]
-        self._steps += 1
-        return [check_result(self._executor, result) for result in self._executor.run(named)]
 
 
 def task_of(

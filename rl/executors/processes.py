@@ -1,7 +1,7 @@
 """Candidates evaluated in parallel by processes of this machine.
 
-Results are yielded in the order of the candidates, whichever finishes first. So this executor
-writes the same journal as the serial one.
+Results are yielded in the order of the candidates, whichever finishes first: searches write the
+same journal as with the serial executor.
 """
 
 from __future__ import annotations
@@ -9,29 +9,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from logging import getLogger
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
 import torch
 
-from rl.executors.base import Candidate, Executor, ExecutorError
+from rl.executors.base import Candidate, ExecutorError
 from rl.executors.serial import AttemptPolicy
-from rl.executors.worker import Answer, Worker
+from rl.executors.worker import Answer, Worker, WorkerExecutor, unpacked
 from rl.proxy import ProxyResult, ProxyTask
 from rl.signals import time_limit
 
-_logger = getLogger(__name__)
 
-
-class ProcessExecutor(Executor):
+class ProcessExecutor(WorkerExecutor):
     """Keeps worker processes busy with candidates; each makes the task once and keeps it.
 
-    The processes start at the first candidate. On a GPU all of them use the same one. An unfinished
-    run is ended by the next one, or by `close`.
+    The processes start at the first candidate. On a GPU all of them use the same one.
 
     Args:
         make: () -> ProxyTask, picklable; called once in each worker.
@@ -58,21 +54,7 @@ class ProcessExecutor(Executor):
         self._recipe = make, AttemptPolicy(max_retries, timeout), threads
         self._pool: ProcessPoolExecutor | None = None
         self._others: list[BaseProcess] = []
-        self._running = self._results(())
-
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
-        """Yield their results in order; see `Executor.run`.
-
-        Raises ExecutorError: a worker died, or the task cannot be made.
-        """
-        self._running.close()
-        self._running = self._results(candidates)
-        return self._running
-
-    def close(self) -> None:
-        """End the workers; a second call does nothing."""
-        self._running.close()
-        self._end_workers()
+        super().__init__()
 
     def _results(self, candidates: Sequence[Candidate]) -> Generator[ProxyResult]:
         pool = self._pool
@@ -85,7 +67,7 @@ class ProcessExecutor(Executor):
             for candidate in candidates:
                 sent.append(pool.submit(_evaluate, candidate))
             for future in sent:
-                yield _result(future.result())
+                yield unpacked(future.result())
         except BrokenProcessPool as error:
             raise ExecutorError(
                 "a worker process died, perhaps for lack of memory: use fewer workers; what is "
@@ -126,20 +108,10 @@ def available_cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def _result(answer: Answer) -> ProxyResult:
-    outcome, said = answer
-    for line in said:
-        _logger.warning(line)
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
-
-
 _worker: Worker
 
 
 def _begin(make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
-    """In a new worker."""
     global _worker
     begin_worker(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which ends its workers

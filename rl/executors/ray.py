@@ -1,7 +1,7 @@
 """Candidates evaluated by Ray actors, in parallel, on this machine or on a cluster.
 
-Results are yielded in the order of the candidates, whichever finishes first. So serial and Ray
-write the same journal.
+Results are yielded in the order of the candidates, whichever finishes first: searches write the
+same journal as with the serial executor.
 
 This process waits for futures, never inside Ray: `ray.get` and `ray.wait` break when a signal's
 handler raises there.
@@ -12,17 +12,16 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from logging import getLogger
 from queue import SimpleQueue
 from typing import Any
 
 import torch
 
-from rl.executors.base import Candidate, Executor
+from rl.executors.base import Candidate
 from rl.executors.serial import AttemptPolicy, lost_after, one_line
-from rl.executors.worker import Answer, Worker
+from rl.executors.worker import Answer, Worker, WorkerExecutor, unpacked
 from rl.proxy import ProxyResult, ProxyTask
 from rl.signals import hard_time_limit
 
@@ -35,15 +34,13 @@ except ImportError as error:
 
 from rl.executors.ray_cluster import connect, fitting
 
-_logger = getLogger(__name__)
 
-
-class RayExecutor(Executor):
+class RayExecutor(WorkerExecutor):
     """Keeps workers busy with candidates; each makes the task once and keeps it.
 
     Ray is started or joined at the first candidate. The output of workers is in Ray's own log
     files; the traceback of a failed attempt is also in this process's log. Ray restarts a worker
-    that dies, and repeats its candidate. An unfinished run is ended by the next one, or by `close`.
+    that dies, and repeats its candidate.
 
     Args:
         make: () -> ProxyTask, picklable; called once in each worker.
@@ -75,21 +72,10 @@ class RayExecutor(Executor):
         self._threads = threads or torch.get_num_threads()
         # Idle workers, and whether each must be replaced; None until Ray has started.
         self._idle: SimpleQueue[tuple[Any, bool]] | None = None
-        self._running = self._results(())
-        self._ours = False
+        self._ours = False  # whether Ray was started here
+        super().__init__()
 
-    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
-        """Yield their results in order; see `Executor.run`.
-
-        Raises ExecutorError: no cluster at the address, no room on it, or the task cannot be made.
-        """
-        self._running.close()
-        self._running = self._results(candidates)
-        return self._running
-
-    def close(self) -> None:
-        """End the workers, and Ray if it was started here; a second call does nothing."""
-        self._running.close()
+    def _end_workers(self) -> None:
         self._idle = None  # Ray ends an actor that nobody refers to
         if self._ours:
             ray.shutdown()
@@ -144,17 +130,12 @@ class RayExecutor(Executor):
         return actor.remote(self._make, self.policy, self._threads, hard_time_limit)
 
     def _result(self, candidate: Candidate, future: Future[Answer]) -> ProxyResult:
-        """The worker's result; raises an error that ends the run."""
+        answer: Answer
         try:
-            outcome, said = future.result()
+            answer = future.result()
         except ray.exceptions.RayTaskError as error:  # its result cannot be pickled
-            outcome, said = lost_after(1, one_line(error.cause or error)), [str(error)]
+            answer = lost_after(1, one_line(error.cause or error)), [str(error)]
         except ray.exceptions.RayError as error:
-            attempts = 1 + self.policy.max_retries
-            outcome = lost_after(attempts, "the worker's process died")
-            said = [f"candidate {candidate.id}: {error}"]
-        for line in said:
-            _logger.warning(line)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+            result = lost_after(1 + self.policy.max_retries, "the worker's process died")
+            answer = result, [f"candidate {candidate.id}: {error}"]
+        return unpacked(answer)

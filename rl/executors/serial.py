@@ -23,9 +23,7 @@ from rl.proxy import (
     ProxyTask,
     RewardError,
     check_result,
-    data_errors_of,
     lost,
-    space_of,
 )
 from rl.signals import TimeLimitExceeded, time_limit
 
@@ -90,7 +88,7 @@ def evaluate(
     Raises ExecutorError for a theta of another dimension than the task's space, and for a reward
     outside [0, 1]: no further attempt and no other candidate would do better.
     """
-    space = space_of(task)
+    space = getattr(task, "space", None)
     if space is not None and candidate.theta.shape != (space.dim,):
         raise ExecutorError(
             f"expected thetas of shape ({space.dim},), the coordinates of {space}; got "
@@ -110,7 +108,7 @@ def evaluate(
         except RewardError as error:
             raise ExecutorError(str(error)) from error
         except Exception as error:
-            if is_data_error(error, data_errors_of(task)):
+            if is_data_error(error, tuple(getattr(task, "data_errors", ()))):
                 raise
             reason, trace = one_line(error), traceback.format_exc().rstrip()
             log(f"candidate {candidate.id}: attempt {number} of {attempts} failed\n{trace}")

@@ -1,20 +1,65 @@
-"""The code in an executor's worker process."""
+"""What executors with worker processes have in common, and the code in a worker."""
 
 from __future__ import annotations
 
+import logging
 import traceback
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 
 import torch
 
-from rl.executors.base import Candidate, ExecutorError
+from rl.executors.base import Candidate, Executor, ExecutorError
 from rl.executors.serial import AttemptPolicy, evaluate, one_line
 from rl.proxy import ProxyResult, ProxyTask
 
 Answer = tuple[ProxyResult | BaseException, list[str]]
 """Of a worker: the result, or the error that ends the run; and log messages."""
+
+_logger = logging.getLogger(__name__)
+
+
+class WorkerExecutor(Executor):
+    """Base of executors with worker processes, which start at the first candidate.
+
+    An unfinished run is ended by the next one, or by `close`.
+    """
+
+    def __init__(self) -> None:
+        self._running = self._results(())
+
+    def run(self, candidates: Sequence[Candidate]) -> Iterator[ProxyResult]:
+        """Yield their results in order; see `Executor.run`.
+
+        Raises ExecutorError: the task cannot be made, a worker process died, or Ray has no cluster
+        at the address, or no room on it.
+        """
+        self._running.close()
+        self._running = self._results(candidates)
+        return self._running
+
+    def close(self) -> None:
+        """End the workers, and Ray if it was started here; a second call does nothing."""
+        self._running.close()
+        self._end_workers()
+
+    @abstractmethod
+    def _results(self, candidates: Sequence[Candidate]) -> Generator[ProxyResult]: ...
+
+    @abstractmethod
+    def _end_workers(self) -> None: ...
+
+
+def unpacked(answer: Answer) -> ProxyResult:
+    """The result of an answer; logs its messages, and raises its error."""
+    outcome, said = answer
+    for line in said:
+        _logger.warning(line)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 class Worker:

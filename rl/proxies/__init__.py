@@ -12,7 +12,7 @@ from typing import Any
 
 from autoseg_core import SearchSpace
 from rl.proxies.quadratic import Quadratic
-from rl.proxy import ProxyTask, TrainingTask, space_of
+from rl.proxy import ProxyTask, TrainingTask
 
 __all__ = ["PROXIES", "Quadratic", "make_task", "training_of"]
 
@@ -44,14 +44,12 @@ def make_task(
         ImportError, AttributeError: "module:factory" is not there.
     """
     task = _task(proxy, dict(kwargs or {}), space)
-    if not callable(getattr(task, "evaluate", None)) and not callable(
-        getattr(task, "advance", None)
-    ):
+    if not hasattr(task, "evaluate") and not hasattr(task, "advance"):
         raise TypeError(
             f"a proxy needs evaluate(theta, seed, budget) -> ProxyResult; {proxy!r} gave "
             f"{type(task).__name__}, which has no such method"
         )
-    own = space_of(task)
+    own: SearchSpace | None = getattr(task, "space", None)
     if own is not None and space is not None and own != space:
         raise ValueError(
             f"the proxy scores thetas of {own}, but {space} was requested; leave metric, surface "
@@ -62,17 +60,16 @@ def make_task(
 
 def training_of(task: Any) -> TrainingTask:
     """The task as a training run step by step; TypeError if it does not support that."""
-    if callable(getattr(task, "training", None)):
-        training: TrainingTask = task.training()
-        return training
-    if callable(getattr(task, "advance", None)):
-        given: TrainingTask = task
-        return given
-    raise TypeError(
-        f"{type(task).__name__} cannot train step by step: it has neither training() nor the "
-        "methods of rl.proxy.TrainingTask. rl.proxies.blend.Blend(task) makes a model of a "
-        "training from its scores"
-    )
+    # The attribute `training` of a torch module is no method.
+    method = getattr(task, "training", None)
+    training: TrainingTask = method() if callable(method) else task
+    if not hasattr(training, "advance"):
+        raise TypeError(
+            f"{type(task).__name__} cannot train step by step: it has neither training() nor the "
+            "methods of rl.proxy.TrainingTask. rl.proxies.blend.Blend(task) makes a model of a "
+            "training from its scores"
+        )
+    return training
 
 
 def _task(
@@ -87,7 +84,6 @@ def _task(
     if ":" in proxy:
         return resolve_name(proxy)(**kwargs)
     if proxy not in PROXIES:
-        raise ValueError(
-            f"unknown proxy {proxy!r}; known: {', '.join(PROXIES)}, or 'module:factory' of your own"
-        )
+        known = ", ".join(PROXIES)
+        raise ValueError(f"unknown proxy {proxy!r}; known: {known}, or your own 'module:factory'")
     return resolve_name(PROXIES[proxy])(space=space, **kwargs)

@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.proxies.progress import add_share
 from rl.proxy import (
     ProxyResult,
     ProxyTask,
     TrainingStep,
+    add_share,
     check_result,
     failed,
     score_names_of,
-    space_of,
 )
 
 
@@ -49,7 +48,7 @@ class Blend:
 
     def __init__(self, task: ProxyTask) -> None:
         self.task = task
-        self.space = space_of(task)
+        self.space = getattr(task, "space", None)
         self.score_names = score_names_of(task)
         self._state = _State()
 

@@ -21,8 +21,7 @@ from rl.proxy import ProxyResult, check_budget, failed
 
 Array = NDArray[np.float64]
 
-_WAVES = 4.0
-"""Local maxima of Rastrigin's function along each edge of the cube."""
+_WAVES = 4.0  # local maxima of Rastrigin's function along each edge of the cube
 _DEPTH = 10.0 * (_WAVES / 10.24) ** 2
 """Rastrigin's amplitude 10 belongs to a cube 10.24 waves wide; this keeps the ratio to the bowl."""
 
@@ -67,7 +66,6 @@ class KnownOptimum(ABC):
         Scores: the reward, and "rmse", the root mean square distance from the optimum.
         """
         check_budget(budget)
-        theta = np.ascontiguousarray(theta, dtype=np.float64)
         if self.fails is not None and self.fails(theta):
             return failed("this theta was configured to fail")
         reward = self.value(theta)

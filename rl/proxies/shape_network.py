@@ -23,20 +23,17 @@ from rl.proxies.shape_images import CLASSES, VOID, draw_sample
 
 SIDE = 32
 """Height and width of every image, pixels: every second pixel of a drawing twice as large."""
-TRAIN, VALIDATION = 96, 64
-"""Number of images in each set."""
-DATA_SEED = 0
-"""Every search sees the same images."""
+TRAIN, VALIDATION = 96, 64  # number of images in each set
+DATA_SEED = 0  # every search sees the same images
 WARM_ITERATIONS, WARM_LR, WARM_SEED = 60, 0.2, 0
 BATCH, MOMENTUM = 16, 0.9
-TOLERANCE = 1
-"""Tolerance of boundary metrics, pixels; the images are 32 pixels wide."""
+TOLERANCE = 1  # tolerance of boundary metrics, pixels; the images are 32 pixels wide
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Images(NamedTuple):
-    """One set.
+    """One set of images.
 
     pixels: (N, 3, H, W) float32, RGB, of about zero mean and unit deviation. labels: (N, H, W)
     int64, in [0, C) or VOID.

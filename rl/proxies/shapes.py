@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg_core import AutoSegLoss, LossSpec, SearchSpace
-from rl.proxies.progress import add_share, check_length
 from rl.proxies.shape_images import VOID
 from rl.proxies.shape_network import (
     TOLERANCE,
@@ -27,7 +26,7 @@ from rl.proxies.shape_network import (
     score,
     warm_start,
 )
-from rl.proxy import ProxyResult, TrainingStep, check_budget, failed
+from rl.proxy import ProxyResult, TrainingStep, add_share, check_budget, check_length, failed
 
 
 class Shapes:
@@ -101,15 +100,16 @@ class Shapes:
 
     def state_dict(self) -> dict[str, Any]:
         """Length, seed, progress, weights and momentum: a copy, of plain values and tensors."""
-        state = {
-            "iterations": self.iterations,
-            "seed": self._seed,
-            "progress": self._progress,
-            "reason": self._reason,
-            "weights": dict(self._network.state_dict()),
-            "optimizer": self._optimizer.state_dict(),
-        }
-        return copy.deepcopy(state)
+        return copy.deepcopy(
+            {
+                "iterations": self.iterations,
+                "seed": self._seed,
+                "progress": self._progress,
+                "reason": self._reason,
+                "weights": dict(self._network.state_dict()),
+                "optimizer": self._optimizer.state_dict(),
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly from the `state` of a training with equal arguments.

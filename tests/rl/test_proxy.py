@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 from pydantic_core import to_json
 
-from rl.proxy import FLOOR_REWARD, ProxyResult, failed, lost, result_from_json
+from rl.proxy import FLOOR_REWARD, ProxyResult, add_share, failed, lost, result_from_json
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])
@@ -35,3 +35,23 @@ def test_lost_has_no_reward() -> None:
 )
 def test_round_trip_is_exact(result: ProxyResult) -> None:
     assert result_from_json(json.loads(to_json(asdict(result), inf_nan_mode="null"))) == result
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7, 10, 1000])
+def test_equal_shares_end_at_exactly_one(steps: int) -> None:
+    progress = 0.0
+    for _ in range(steps):
+        assert progress < 1.0
+        progress = add_share(progress, 1 / steps)
+    assert progress == 1.0
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_a_share_lies_between_zero_and_one(share: float) -> None:
+    with pytest.raises(ValueError, match=r"share is a part .* in \(0, 1\]"):
+        add_share(0.0, share)
+
+
+def test_the_end_is_the_end() -> None:
+    with pytest.raises(ValueError, match=r"goes past the end: 0.75 .* start\(seed\)"):
+        add_share(0.75, 0.3)

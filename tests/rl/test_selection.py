@@ -27,7 +27,7 @@ def _race(**rewards: Sequence[float]) -> Selection:
 def test_the_comparison_is_paired() -> None:
     # Differences 0.01, 0.02, 0.03: mean 0.02, error 0.01 / sqrt(3), t = 3.46; 2 tests at 5 %: 4.30.
     selection = _race(identity=(0.1, 0.5, 0.9), mean=(0.11, 0.52, 0.93))
-    assert selection.winner.finalist.name == "mean"
+    assert selection.winner.name == "mean"
     assert not selection.beyond_noise
     assert selection.report().splitlines() == [
         "* mean       0.5200 ± 0.2367  3 seeds",
@@ -50,7 +50,7 @@ def test_who_falls_behind_gets_no_further_seed() -> None:
         b=(0.01, 0.41, NAN, NAN),
         c=(0.16, 0.56, 0.96, NAN),
     )
-    assert [len(one.results) for one in selection.estimates] == [3, 3, 2, 3]
+    assert [len(one.results) for one in selection.finalists] == [3, 3, 2, 3]
     assert "lost" not in selection.report()
     assert selection.ending == "Race over after 3 of 4 seeds: c is ahead of all beyond the noise."
     assert selection.beyond_noise
@@ -60,18 +60,18 @@ def test_who_falls_behind_gets_no_further_seed() -> None:
 def test_what_was_lost_is_in_no_mean_and_no_comparison() -> None:
     """A loss as reward 0 would have made the identity the winner, by 0.5 - 0.6."""
     selection = _race(identity=(0.4, 0.5, 0.6), mean=(0.5, 0.7, NAN), a=(0.5, 0.6, -1))
-    assert selection.winner.finalist.name == "mean"
+    assert selection.winner.name == "mean"
     assert selection.winner.mean == pytest.approx(0.6)
     assert "+0.1500 ± 0.0500 over 2 paired seeds" in selection.statement  # (0.1 + 0.2) / 2
     assert "mean       0.6000 ± 0.1000  3 seeds  (1 of 3 lost)" in selection.report()
-    assert selection.estimates[2].rewards == (0.5, 0.6, 0.0)  # a failure counts with the floor
+    assert selection.finalists[2].rewards == (0.5, 0.6, 0.0)  # a failure counts with the floor
     assert "a          0.3667 ± 0.1856  3 seeds  (1 of 3 failed)" in selection.report()
 
 
 def test_the_winner_gains_most_over_the_identity_under_common_seeds() -> None:
     """The third seed is easy for all: who lost it has a lower mean, and is better all the same."""
     selection = _race(identity=(0.1, 0.21, 0.9), a=(0.2, 0.3, 1.0), b=(0.3, 0.4, NAN))
-    assert selection.winner.finalist.name == "b"
+    assert selection.winner.name == "b"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_is_no_verdict(rewards: dict[str, tuple[float, ...]]) -> None:
 
 def test_rewards_that_tell_nothing_are_told() -> None:
     selection = _race(identity=(0.0, 0.0, NAN), mean=(0.0, -1, 0.0))
-    assert selection.winner.finalist.name == "identity" and not selection.beyond_noise
+    assert selection.winner.name == "identity" and not selection.beyond_noise
     assert "All 5 rewards of the final are 0, so they do not" in selection.report()
 
 
@@ -109,7 +109,7 @@ def test_a_race_rarely_errs() -> None:
     rng = np.random.default_rng(0)
     claims = [_noisy(rng, [0.5] * 4, 6).beyond_noise for _ in range(80)]
     assert np.mean(claims) < ERROR
-    winners = [_noisy(rng, [0.5, 0.5, 0.505, 0.5], 6).estimates[2] for _ in range(80)]
+    winners = [_noisy(rng, [0.5, 0.5, 0.505, 0.5], 6).finalists[2] for _ in range(80)]
     assert np.mean([len(one.results) < 6 for one in winners]) < 0.3
 
 
@@ -117,8 +117,8 @@ def test_a_dropped_finalist_is_that_of_a_t_test_by_scipy() -> None:
     rng = np.random.default_rng(1)
     selection = _noisy(rng, [0.5, 0.5, 0.53, 0.52], 7)
     level = ERROR / (3 * 6)
-    table = {one.finalist.name: one.rewards for one in selection.estimates}
-    winner = table[selection.winner.finalist.name]
+    table = {one.name: one.rewards for one in selection.finalists}
+    winner = table[selection.winner.name]
     for name, rewards in table.items():
         count = len(rewards)
         if name == "identity" or count == len(winner):

@@ -29,8 +29,7 @@ from autoseg_core import AutoSegLoss, LossSpec, gradient_scale
 Batches = Sequence[tuple[Tensor, Tensor]]
 """Logits (N, C, H, W) and targets (N, H, W)."""
 
-BATCHES = 4
-"""Number of batches that the gradients are averaged over."""
+BATCHES = 4  # number of batches that the gradients are averaged over
 
 
 def reference_batches(cfg: CfgNode, model: Any, start: dict[str, Tensor], dicts: Pairs) -> Batches:
@@ -65,13 +64,12 @@ def scaled(spec: LossSpec, batches: Batches, ignore_value: int) -> LossSpec:
 
 
 class _Listener(nn.Module):
-    """A loss that stores its arguments."""
+    """A loss that stores its arguments; its value is meaningless."""
 
     def __init__(self) -> None:
         super().__init__()
         self.heard: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Store both; the value is meaningless."""
         self.heard.append((logits.clone(), target))
         return logits.sum()

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from detectron2.config import CfgNode
-from fvcore.common.registry import Registry
 from numpy.typing import NDArray
 
 from auto_seg_loss.data.catalog import ignore_label_of
@@ -26,14 +25,7 @@ from auto_seg_loss.runtime.scripts import explain_user_errors, script_parser
 
 Vector = NDArray[np.float64]
 
-WEIGHT_RULES = Registry("WEIGHT_RULES")
-WEIGHT_RULES.__doc__ = """Rules of weighting: functions of counts, (C, 2), that return (C,) weights.
 
-counts[c]: the pixels of class c, and the valid pixels of the images that show it.
-"""
-
-
-@WEIGHT_RULES.register()
 def median_frequency(counts: Vector) -> Vector:
     """Median frequency balancing (Eigen & Fergus, 2015): w_c = median(f) / f_c.
 
@@ -43,7 +35,6 @@ def median_frequency(counts: Vector) -> Vector:
     return _ratio(np.full(len(counts), np.median(frequency[frequency > 0])), frequency)
 
 
-@WEIGHT_RULES.register()
 def inverse_frequency(counts: Vector) -> Vector:
     """w_c = 1 / (C' n_c), n_c the share of class c in all pixels and C' the classes that occur.
 
@@ -53,28 +44,30 @@ def inverse_frequency(counts: Vector) -> Vector:
     return _ratio(np.full(len(pixels), pixels.sum() / (pixels > 0).sum()), pixels)
 
 
+WEIGHT_RULES = {rule.__name__: rule for rule in (median_frequency, inverse_frequency)}
+"""Functions of counts (C, 2) that return weights (C,).
+
+counts[c]: the pixels of class c, and the valid pixels of the images that show it.
+"""
+
+
 def count_pixels(labels: Iterable[Seen], num_classes: int, ignore_label: int) -> Vector:
     """(C, 2) counts in a data set's label files, see ``WEIGHT_RULES``."""
     counts = np.zeros((num_classes, 2))
     for label in labels:
-        pixels = np.array(
-            [(c != ignore_label) * label.counts.get(c, 0) for c in range(num_classes)]
-        )
+        valid = {**label.counts, ignore_label: 0}
+        pixels = np.array([valid.get(index, 0) for index in range(num_classes)])
         counts += np.stack([pixels, (pixels > 0) * pixels.sum()], axis=1)
     return counts
 
 
 def class_weights(cfg: CfgNode, rule: str) -> list[float]:
     """(C,) weights for DATASETS.TRAIN by a rule of ``WEIGHT_RULES``, to four digits."""
-    counts = sum(
-        count_pixels(
-            check_data(cfg, name).values(),
-            cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES,
-            ignore_label_of(name),
-        )
-        for name in cfg.DATASETS.TRAIN
-    )
-    return [float(f"{weight:.4g}") for weight in WEIGHT_RULES.get(rule)(counts)]
+    num_classes = cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES
+    counts = np.zeros((num_classes, 2))
+    for name in cfg.DATASETS.TRAIN:
+        counts += count_pixels(check_data(cfg, name).values(), num_classes, ignore_label_of(name))
+    return [float(f"{weight:.4g}") for weight in WEIGHT_RULES[rule](counts)]
 
 
 def _ratio(numerator: Vector, denominator: Vector) -> Vector:
@@ -85,8 +78,8 @@ def _ratio(numerator: Vector, denominator: Vector) -> Vector:
 def main() -> None:
     """Print the key for a config."""
     parser = script_parser(__doc__)
-    rules = [name for name, _ in WEIGHT_RULES]
-    parser.add_argument("--rule", choices=rules, default=rules[0], help="default: %(default)s")
+    rules, default = list(WEIGHT_RULES), median_frequency.__name__
+    parser.add_argument("--rule", choices=rules, default=default, help="default: %(default)s")
     arguments = parser.parse_args()
     with explain_user_errors():
         cfg = load_config(arguments.config_file, arguments.opts)

@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 from detectron2.config import CfgNode, get_cfg
-from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.projects.deeplab import add_deeplab_config
 
 from auto_seg_loss.data.folder import register_folder
@@ -32,9 +31,7 @@ def add_auto_seg_loss_config(cfg: CfgNode) -> None:
 
 @cache
 def _own_keys() -> dict[str, Any]:
-    path = Path(__file__).with_name("defaults.yaml")
-    keys: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return keys
+    return yaml.safe_load(Path(__file__).with_name("defaults.yaml").read_text(encoding="utf-8"))
 
 
 def project_defaults() -> CfgNode:
@@ -96,13 +93,7 @@ def changed(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
 
 def plain(cfg: CfgNode) -> dict[str, Any]:
     """A config as nested dicts of JSON types."""
-    values: dict[str, Any] = yaml.safe_load(cfg.dump())
-    return values
-
-
-def flat(config: dict[str, Any]) -> dict[str, Any]:
-    """Nested settings by full name: {"SOLVER.MAX_ITER": 9}."""
-    return {key.replace("/", "."): value for key, value in flatten_results_dict(config).items()}
+    return yaml.safe_load(cfg.dump())
 
 
 def _add_missing(cfg: CfgNode, keys: CfgNode) -> None:

@@ -110,10 +110,10 @@ def protocol_table(kinds: Sequence[SegmentationScores]) -> str:
 
 def class_table(class_names: list[str], per_class: dict[str, list[float]]) -> str:
     """Text table: rows are classes, columns per-class scores in percent; "-" where absent."""
-    rows = []
-    for index, name in enumerate(class_names):
-        values = [columns[index] for columns in per_class.values()]
-        rows.append([name, *("-" if v != v else f"{100 * v:.2f}" for v in values)])
+    rows = [
+        [name, *("-" if v != v else f"{100 * v:.2f}" for v in values)]
+        for name, *values in zip(class_names, *per_class.values(), strict=True)
+    ]
     return tabulate(rows, headers=["class", *per_class], disable_numparse=True)
 
 
@@ -124,8 +124,7 @@ def metrics_of(cfg: CfgNode) -> tuple[str, ...]:
 
 def build_test_loader(cfg: CfgNode, dicts: Pairs, crop: int = 0) -> Iterable[Any]:
     """Loader over ``dicts``, once, in order, an image at a time; crop: see ``SemSegMapper``."""
-    mapper = build_mapper(cfg, False, crop, dicts)
-    workers = cfg.DATALOADER.NUM_WORKERS
+    mapper, workers = build_mapper(cfg, False, crop, dicts), cfg.DATALOADER.NUM_WORKERS
     return build_detection_test_loader(dicts, mapper=mapper, num_workers=workers)
 
 

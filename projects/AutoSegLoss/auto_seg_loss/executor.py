@@ -15,27 +15,20 @@ from torch import Tensor
 from auto_seg_loss.config import changed, project_defaults, register_names
 from auto_seg_loss.data.catalog import Pairs, datasets_root
 from auto_seg_loss.data.splits import FILE_KEYS
+from auto_seg_loss.features.stacked import evaluate_stacked
 from auto_seg_loss.proxy import DetectronProxy, build_network, proxy_config
 from auto_seg_loss.runtime.errors import ConfigError
-from rl.executors import (
-    Candidate,
-    Executor,
-    ExecutorError,
-    SerialExecutor,
-    make_executor,
-)
+from rl.executors import Candidate, Executor, ExecutorError, SerialExecutor, make_executor
 from rl.proxy import ProxyResult, ProxyTask
 
 
 def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
     """The executor that SEARCH.EXECUTOR names; workers start from the weights of ``proxy``."""
-    attempts = attempt_options(cfg)
+    name, attempts, sizes = cfg.SEARCH.EXECUTOR.NAME, attempt_options(cfg), worker_sizes(cfg)
     if cfg.SEARCH.PROXY.STACK > 1:
         return StackedExecutor(proxy, cfg.SEARCH.PROXY.STACK)
-    name = cfg.SEARCH.EXECUTOR.NAME
     if name == "serial":
         return SerialExecutor(proxy, **attempts)
-    sizes = worker_sizes(cfg)
     if name == "processes":
         sizes = {"workers": sizes["workers"]}
     return make_executor(name, worker_recipe(cfg, proxy), **attempts, **sizes)
@@ -57,7 +50,7 @@ class StackedExecutor(Executor):
             while stack := list(islice(group, self.size)):
                 thetas = [one.theta for one in stack]
                 try:
-                    results = self.proxy.evaluate_together(thetas, seed, budget)
+                    results = evaluate_stacked(self.proxy, thetas, seed, budget)
                 except torch.cuda.OutOfMemoryError as error:
                     raise ExecutorError(
                         f"The GPU has no memory for {len(stack)} candidates at once; start again "
@@ -131,7 +124,10 @@ def worker_recipe(cfg: CfgNode, proxy: DetectronProxy) -> Callable[[], Detectron
         values["FEATURES.WEIGHTS"] = os.path.abspath(cfg.FEATURES.WEIGHTS)
     elsewhere = changed(cfg, values)
     start = {name: tensor.cpu() for name, tensor in proxy.start.items()}
-    sets = tuple([_with_whole_paths(one) for one in own] for own in (proxy.search, proxy.holdout))
+    sets = (
+        [{**one, **{key: os.path.abspath(one[key]) for key in FILE_KEYS}} for one in records]
+        for records in (proxy.search, proxy.holdout)
+    )
     return partial(proxy_in_worker, elsewhere.dump(), str(datasets_root().absolute()), start, *sets)
 
 
@@ -149,7 +145,3 @@ def proxy_in_worker(
     cfg.freeze()
     proxy_cfg = proxy_config(cfg)
     return DetectronProxy(proxy_cfg, build_network(proxy_cfg), start, search, holdout)
-
-
-def _with_whole_paths(record: dict[str, Any]) -> dict[str, Any]:
-    return {**record, **{key: os.path.abspath(record[key]) for key in FILE_KEYS}}

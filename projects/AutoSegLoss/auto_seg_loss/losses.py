@@ -8,7 +8,6 @@ void pixels gives 0 with zero gradients.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +19,8 @@ from auto_seg_loss.runtime.errors import require
 from autoseg_core import load_loss
 
 SEM_SEG_LOSS_REGISTRY = Registry("SEM_SEG_LOSS")
-SEM_SEG_LOSS_REGISTRY.__doc__ = """
-Losses for semantic heads: functions of a config that return a module. Register your own with
-``@SEM_SEG_LOSS_REGISTRY.register()`` and name it in MODEL.SEM_SEG_HEAD.LOSS_TYPE.
-"""
+"""Losses for semantic heads: functions of a config that return a module. Register your own with
+``@SEM_SEG_LOSS_REGISTRY.register()`` and name it in MODEL.SEM_SEG_HEAD.LOSS_TYPE."""
 
 
 class CrossEntropy(nn.CrossEntropyLoss):
@@ -87,16 +84,12 @@ class SomeValid(nn.Module):
         return self.loss(logits, target)
 
 
-class Sum(nn.Module):
+class Sum(nn.ModuleList):
     """The sum of losses."""
-
-    def __init__(self, *losses: nn.Module) -> None:
-        super().__init__()
-        self.losses = nn.ModuleList(losses)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """See the module."""
-        return torch.stack([loss(logits, target) for loss in self.losses]).sum()
+        return torch.stack([loss(logits, target) for loss in self]).sum()
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -141,7 +134,7 @@ def dice(cfg: CfgNode) -> nn.Module:
 @SEM_SEG_LOSS_REGISTRY.register()
 def cross_entropy_dice(cfg: CfgNode) -> nn.Module:
     """Cross entropy + Dice, equally weighted; extra [baselines]."""
-    return Sum(cross_entropy(cfg), dice(cfg))
+    return Sum([cross_entropy(cfg), dice(cfg)])
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -190,10 +183,6 @@ def build_loss(cfg: CfgNode) -> nn.Module:
 def _from_smp(cfg: CfgNode, kind: str) -> nn.Module:
     """A multi-class loss of segmentation_models_pytorch with its default settings."""
     head = cfg.MODEL.SEM_SEG_HEAD
-    smp: Any = require(
-        "segmentation_models_pytorch.losses",
-        "baselines",
-        f'MODEL.SEM_SEG_HEAD.LOSS_TYPE "{head.LOSS_TYPE}"',
-    )
-    loss: nn.Module = getattr(smp, kind)("multiclass", ignore_index=head.IGNORE_VALUE)
-    return loss
+    what = f'MODEL.SEM_SEG_HEAD.LOSS_TYPE "{head.LOSS_TYPE}"'
+    smp = require("segmentation_models_pytorch.losses", "baselines", what)
+    return getattr(smp, kind)("multiclass", ignore_index=head.IGNORE_VALUE)

@@ -45,8 +45,7 @@ class Predictor:
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Labels (H, W) uint8 of an image file, H and W its own; OSError for an unreadable one."""
         (output,) = self._model([self._mapper({"file_name": str(path)})])
-        labels: NDArray[np.uint8] = output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
-        return labels
+        return output["sem_seg"].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
 def _check(cfg: CfgNode) -> None:

@@ -7,36 +7,91 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.utils.env import seed_all_rng
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from auto_seg_loss.candidate_scale import reference_batches, scaled
 from auto_seg_loss.config import changed
 from auto_seg_loss.data import DATA_ERRORS
 from auto_seg_loss.data.catalog import Pairs
-from auto_seg_loss.features.stacked import evaluate_stacked
+from auto_seg_loss.evaluation import score
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checks import check_train_data, checked_config
+from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.search_setup import build_sets, check_problem
-from auto_seg_loss.training import DetectronTraining, TrainingSetup
+from auto_seg_loss.search_setup import (
+    build_sets,
+    build_space,
+    candidate_spec,
+    check_problem,
+    reward_objective,
+)
+from auto_seg_loss.training import DetectronTraining
 from auto_seg_loss.warm_start import warm_start
 from auto_seg_loss.weights import Checkpointer
-from rl.proxy import ProxyResult, check_budget
+from autoseg_core import AutoSegLoss
+from rl.proxy import ProxyResult, check_budget, failed
 
 
-class DetectronProxy(TrainingSetup):
+@dataclass(eq=False)
+class DetectronProxy:
     """``ProxyTask``: theta, seed -> exact score of a network trained briefly with that loss.
 
     Every evaluation starts from the same weights; equal seeds give equal crops, flips and order
-    of images, and on a CPU equal results. Arguments: those of ``TrainingSetup``.
+    of images, and on a CPU equal results.
+
+    Args:
+        cfg: of ``proxy_config``. SOLVER, INPUT and MODEL describe the training.
+        model: its loss and weights are replaced.
+        start: the model's state dict to start from.
+        search, holdout: records to train on and to score.
     """
 
+    cfg: CfgNode
+    model: Any
+    start: dict[str, Tensor]
+    search: Pairs
+    holdout: Pairs
+
     data_errors = DATA_ERRORS
+
+    def __post_init__(self) -> None:
+        self.space = build_space(self.cfg)
+        self.score_names = reward_objective(self.cfg).reported
+        # Batches on which every loss is scaled to cross entropy's gradient; (): no scaling.
+        self.reference = reference_batches(self.cfg, self.model, self.start, self.search)
+
+    def iterations(self, share: float) -> int:
+        """Iterations in a share of the training, at least 1."""
+        return max(1, round(share * self.cfg.SOLVER.MAX_ITER))
+
+    def loss(self, theta: NDArray[np.float64]) -> nn.Module:
+        """The loss at theta (d,), scaled; ``ValueError`` for one that is flat at the start."""
+        head = self.cfg.MODEL.SEM_SEG_HEAD
+        spec = candidate_spec(self.cfg, self.space, theta)
+        spec = scaled(spec, self.reference, head.IGNORE_VALUE)
+        loss = AutoSegLoss(spec, head.IGNORE_VALUE, backend=head.LOSS_BACKEND)
+        return loss.to(self.cfg.MODEL.DEVICE)
+
+    def result(self, model: nn.Module) -> ProxyResult:
+        """The exact scores of a trained network on the hold-out; failed if weights are not finite.
+
+        The states of the random generators do not change.
+        """
+        broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+        if broken:
+            return failed(f"{len(broken)} weights are not finite, {broken[0]} first")
+        with logs_off(), undisturbed(self.cfg.MODEL.DEVICE):
+            node = self.cfg.SEARCH.HOLDOUT
+            name, *_ = node.DATASETS or self.cfg.DATASETS.TRAIN
+            scores = score(self.cfg, model, self.holdout, name, self.score_names, node.CROP)
+        return ProxyResult(reward_objective(self.cfg).score(scores), scores)
 
     def evaluate(self, theta: NDArray[np.float64], seed: int, budget: float = 1.0) -> ProxyResult:
         """Score theta (d,); a non-finite loss or weight gives the floor and a reason.
@@ -47,12 +102,6 @@ class DetectronProxy(TrainingSetup):
         training = DetectronTraining(self, self.model)
         training.begin(seed)
         return training.advance(theta, check_budget(budget)).result
-
-    def evaluate_together(
-        self, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
-    ) -> list[ProxyResult]:
-        """``evaluate`` for each of thetas (d,), trained in one pass, up to rounding."""
-        return evaluate_stacked(self, thetas, seed, check_budget(budget))
 
     def training(self) -> DetectronTraining:
         """One training run step by step, with its own network."""

@@ -18,10 +18,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from auto_seg_loss.data import build_train_loader
 
-# The dtype of mixed precision by device: float16 needs gradient scaling; bfloat16, used on all
-# others, does not.
-HALF = {"cuda": torch.float16}
-
 
 class TrainLoop(SimpleTrainer):
     """Detectron2's ``SimpleTrainer`` with the optimiser, schedule, accumulation and AMP of SOLVER.
@@ -45,7 +41,8 @@ class TrainLoop(SimpleTrainer):
         self.scheduler = build_lr_scheduler(cfg, self.optimizer)
         self.accumulate, self.mixed_precision = cfg.SOLVER.ACCUMULATE, cfg.SOLVER.AMP.ENABLED
         self._device = next(model.parameters()).device.type
-        scaled = self.mixed_precision and self._device in HALF
+        # float16 needs gradient scaling, bfloat16 does not.
+        scaled = self.mixed_precision and self._device == "cuda"
         self._scaler = torch.amp.GradScaler(self._device, enabled=scaled)
         self.register_hooks([hooks.LRScheduler()])
 
@@ -76,7 +73,7 @@ class TrainLoop(SimpleTrainer):
             self._scaler.load_state_dict(state_dict["grad_scaler"])
 
     def _backward(self, batch: Any) -> dict[str, Tensor]:
-        dtype = HALF.get(self._device, torch.bfloat16)
+        dtype = torch.float16 if self._device == "cuda" else torch.bfloat16
         with torch.autocast(self._device, dtype, enabled=self.mixed_precision):
             losses: dict[str, Any] = self.model(batch)
             total = sum(losses.values()) / self.accumulate

@@ -17,7 +17,8 @@ from torch import distributed
 from auto_seg_loss.data import build_train_loader
 from auto_seg_loss.data.catalog import label_rule
 from auto_seg_loss.evaluation import build_evaluator, evaluate, metrics_of
-from auto_seg_loss.hooks import SamplePictures, WholeSteps, build_hooks, build_writers
+from auto_seg_loss.hooks.build import WholeSteps, build_hooks, build_writers
+from auto_seg_loss.hooks.pictures import SamplePictures
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.checkpoints import (
     TrainingCheckpointer,

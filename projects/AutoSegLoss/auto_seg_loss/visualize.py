@@ -28,9 +28,7 @@ Labels = NDArray[np.integer]
 
 MISSED, FALSE, BOTH = (0, 255, 0), (255, 0, 0), (255, 255, 0)
 """Colours of edges: see the module."""
-_WHITE = 255
-_LETTER = 14
-"""Height of the letters of a legend, in pixels."""
+_LETTER = 14  # height of the letters of a legend, in pixels
 
 
 def overlay(image: Image, labels: Labels, colours: ArrayLike, alpha: float = 0.5) -> Image:
@@ -64,8 +62,7 @@ def boundary_overlay(image: Image, prediction: Labels, target: Labels, num_class
 def _edges(labels: Labels, seen: torch.Tensor, num_classes: int) -> NDArray[np.bool_]:
     known = np.where(_is_class(labels, num_classes), labels, num_classes)
     whole = torch.from_numpy(known.astype(np.int64))
-    edges: NDArray[np.bool_] = label_edges(whole[None], seen[None], num_classes)[0].numpy()
-    return edges
+    return label_edges(whole[None], seen[None], num_classes)[0].numpy()
 
 
 def grid(rows: Sequence[Sequence[Image]], gap: int = 4) -> Image:
@@ -77,7 +74,7 @@ def grid(rows: Sequence[Sequence[Image]], gap: int = 4) -> Image:
     images = [image for row in rows for image in row]
     height, width = (max(image.shape[axis] for image in images) + gap for axis in (0, 1))
     columns = max(map(len, rows))
-    sheet = np.full((len(rows) * height - gap, columns * width - gap, 3), _WHITE, np.uint8)
+    sheet = np.full((len(rows) * height - gap, columns * width - gap, 3), 255, np.uint8)
     for i, row in enumerate(rows):
         for j, image in enumerate(row):
             top, left = i * height, j * width

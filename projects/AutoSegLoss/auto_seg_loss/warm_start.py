@@ -20,7 +20,7 @@ from auto_seg_loss.data.splits import files_digest
 from auto_seg_loss.runtime.errors import ConfigError
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
-from auto_seg_loss.runtime.resume import changed_keys
+from auto_seg_loss.runtime.resume import UNTRAINED_KEYS, changed_keys
 from auto_seg_loss.train_loop import train
 from auto_seg_loss.weights import read_checkpoint, weights_digest
 from autoseg_core.files import save_whole
@@ -30,16 +30,8 @@ logger = logging.getLogger(__name__)
 # Settings that the weights depend on; a file made with other ones is refused. Exceptions are the
 # second list and the settings of losses: it is trained with cross entropy.
 _SECTIONS = ("MODEL", "INPUT", "SOLVER", "DATASETS", "DATALOADER", "SEED")
-_FREE_KEYS = (
-    "DATALOADER.NUM_WORKERS",
-    "INPUT.CACHE",
-    "MODEL.DEVICE",
-    "MODEL.SEM_SEG_HEAD.LOSS_BACKEND",
-    "MODEL.SEM_SEG_HEAD.LOSS_CLASS_WEIGHTS",
-    "MODEL.SEM_SEG_HEAD.LOSS_SPEC",
-    "MODEL.SEM_SEG_HEAD.LOSS_SYNC",
-    "SOLVER.CHECKPOINT_PERIOD",
-)
+_LOSS_KEYS = ("LOSS_BACKEND", "LOSS_CLASS_WEIGHTS", "LOSS_SYNC")
+_FREE_KEYS = (*UNTRAINED_KEYS, "MODEL.DEVICE", *(f"MODEL.SEM_SEG_HEAD.{k}" for k in _LOSS_KEYS))
 
 
 def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor]:
@@ -49,14 +41,13 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor
     ``dicts``; the result is saved in SEARCH.WARM_START.WEIGHTS and reused from there.
     Raises ``ConfigError`` if that file was made with other settings, or by another program.
     """
-    if cfg.SEARCH.WARM_START.MAX_ITER == 0:
-        return {key: value.detach().clone() for key, value in model.state_dict().items()}
-    path = Path(cfg.SEARCH.WARM_START.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
     node = cfg.SEARCH.WARM_START
+    if node.MAX_ITER == 0:
+        return {key: value.detach().clone() for key, value in model.state_dict().items()}
+    path = Path(node.WEIGHTS or Path(cfg.OUTPUT_DIR) / "warm_start.pth")
     training = changed(cfg, {"SOLVER.MAX_ITER": node.MAX_ITER, "SOLVER.BASE_LR": node.BASE_LR})
-    config = {key: value for key, value in plain(training).items() if key in _SECTIONS}
     settings = {
-        "config": config,
+        "config": {key: value for key, value in plain(training).items() if key in _SECTIONS},
         "images": [Path(item["file_name"]).name for item in dicts],
         "digests": [files_digest(dicts), weights_digest(cfg.MODEL.WEIGHTS)],
     }
@@ -75,8 +66,7 @@ def warm_start(cfg: CfgNode, model: nn.Module, dicts: Pairs) -> dict[str, Tensor
             + "Delete it to remake it, or set SEARCH.WARM_START.WEIGHTS to another file. To "
             "start from a checkpoint of train_net.py: SEARCH.WARM_START.MAX_ITER 0, MODEL.WEIGHTS."
         )
-    state: dict[str, Tensor] = content["model"]
-    return state
+    return content["model"]
 
 
 def state_digest(state: dict[str, Tensor]) -> str:

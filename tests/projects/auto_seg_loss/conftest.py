@@ -44,12 +44,12 @@ def nan_loss() -> nn.Module:
 @pytest.fixture
 def train_with(monkeypatch) -> Callable[..., Any]:
     """``with train_with(loss):`` proxies train with it."""
-    from auto_seg_loss import training
+    from auto_seg_loss import proxy
 
     @contextmanager
     def instead(loss: nn.Module) -> Iterator[None]:
         with monkeypatch.context() as patch:
-            patch.setattr(training, "AutoSegLoss", lambda *_, **__: loss)
+            patch.setattr(proxy, "AutoSegLoss", lambda *_, **__: loss)
             yield
 
     return instead

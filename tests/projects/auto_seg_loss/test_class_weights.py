@@ -25,7 +25,7 @@ def test_pixels_are_counted_without_void_and_weighted_by_frequency(counts):
     assert counts.tolist() == [[12, 14], [2, 6], [0, 0]]
     # f = 12/14 and 2/6, their median 25/42
     median = [25 / 42 / (12 / 14), 25 / 42 / (2 / 6), 0]
-    assert WEIGHT_RULES.get("median_frequency")(counts) == pytest.approx(median)
-    inverse = WEIGHT_RULES.get("inverse_frequency")(counts)
+    assert WEIGHT_RULES["median_frequency"](counts) == pytest.approx(median)
+    inverse = WEIGHT_RULES["inverse_frequency"](counts)
     assert inverse == pytest.approx([14 / 24, 14 / 4, 0])
     assert (inverse * counts[:, 0]).sum() == pytest.approx(14)  # one a pixel on average

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from autoseg_core import PAPER_METRICS, SearchSpace
 from rl.proxies import PROXIES, Quadratic, make_task, training_of
@@ -80,6 +81,8 @@ def test_what_is_no_proxy(
 
 
 def test_what_cannot_be_led_step_by_step() -> None:
-    with pytest.raises(TypeError, match="Bare"):
-        training_of(Bare())
+    module = torch.nn.Identity()  # its attribute `training` is a bool
+    for task in (Bare(), module):
+        with pytest.raises(TypeError, match=type(task).__name__):
+            training_of(task)
     assert Blend(Bare()).score_names == PAPER_METRICS

@@ -34,12 +34,10 @@ def trained_backbone(cfg: CfgNode) -> Any:
             "FEATURES.WEIGHTS is missing: features of a backbone without trained weights would "
             "mean nothing. configs/README.md says where weights come from."
         )
-    _, found = converted(
-        read_checkpoint(local_weights(cfg.FEATURES.WEIGHTS, WEIGHTS_KEY))["model"], ours
-    )
-    backbone.load_state_dict(
-        {n.removeprefix("backbone."): t for n, t in found.items()}, strict=False
-    )
+    checkpoint = read_checkpoint(local_weights(cfg.FEATURES.WEIGHTS, WEIGHTS_KEY))
+    _, found = converted(checkpoint["model"], ours)
+    state = {name.removeprefix("backbone."): tensor for name, tensor in found.items()}
+    backbone.load_state_dict(state, strict=False)
     return backbone.eval().to(cfg.MODEL.DEVICE)
 
 

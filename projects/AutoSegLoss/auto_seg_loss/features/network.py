@@ -39,10 +39,9 @@ class FrozenFeatures(nn.Module):
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """Map config keys to the keywords of ``__init__``."""
+        most = cfg.FEATURES.CHANNELS
         shapes = {
-            name: ShapeSpec(
-                channels=min(shape.channels, cfg.FEATURES.CHANNELS), stride=shape.stride
-            )
+            name: ShapeSpec(channels=min(shape.channels, most), stride=shape.stride)
             for name, shape in feature_shapes(cfg).items()
         }
         return {"sem_seg_head": build_sem_seg_head(cfg, shapes)}
@@ -76,19 +75,13 @@ class FrozenFeatures(nn.Module):
 def frozen_backbone(cfg: CfgNode) -> Backbone:
     """The backbone of a config, with initial weights."""
     with logs_off():
-        backbone: Backbone = build_backbone(cfg)
-    return backbone
+        return build_backbone(cfg)
 
 
 def feature_shapes(cfg: CfgNode) -> dict[str, ShapeSpec]:
     """Shapes of the backbone features that the heads use, by name, without computing them."""
     with torch.device("meta"):
         shapes = frozen_backbone(cfg).output_shape()
-    names = feature_names(cfg)
-    return {name: shape for name, shape in shapes.items() if name in names}
-
-
-def feature_names(cfg: CfgNode) -> list[str]:
-    """Names of the features that the heads of a config use."""
     auxiliary = [cfg.MODEL.AUX_HEAD.IN_FEATURE] if cfg.MODEL.AUX_HEAD.ENABLED else []
-    return [*cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES, *auxiliary]
+    used = (*cfg.MODEL.SEM_SEG_HEAD.IN_FEATURES, *auxiliary)
+    return {name: shape for name, shape in shapes.items() if name in used}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ from auto_seg_loss.modeling.any_loss import AnyLoss, Features, loss_at
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.train_loop import seeded_loop
-from auto_seg_loss.training import TrainingSetup
-from rl.proxy import ProxyResult, failed
+from rl.proxy import ProxyResult, check_budget, failed
+
+if TYPE_CHECKING:
+    from auto_seg_loss.proxy import DetectronProxy
 
 
 class StackedHeads(nn.Module):
@@ -90,43 +92,38 @@ def _repeat(network: nn.Module, times: int) -> None:
 
 
 def evaluate_stacked(
-    setup: TrainingSetup, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
+    proxy: DetectronProxy, thetas: Sequence[NDArray[np.float64]], seed: int, budget: float = 1.0
 ) -> list[ProxyResult]:
     """The results of ``DetectronProxy.evaluate`` for each of S thetas (d,), up to rounding.
 
     A head with dropout drops other activations in a stack, so its results differ randomly.
     """
     results: dict[int, ProxyResult] = {}
+    iterations = proxy.iterations(check_budget(budget))
     losses: dict[int, nn.Module] = {}
     for number, theta in enumerate(thetas):
         try:
-            losses[number] = setup.loss(theta)
+            losses[number] = proxy.loss(theta)
         except ValueError as error:  # flat at the start of training
             results[number] = failed(str(error))
     if losses:
-        heads = train_stacked(setup, list(losses.values()), seed, setup.iterations(budget))
-        results |= zip(losses, _scores(setup, heads), strict=True)
+        heads = train_stacked(proxy, list(losses.values()), seed, iterations)
+        for copy_number, number in enumerate(losses):
+            if heads.failed[copy_number]:
+                results[number] = failed("the loss became infinite or NaN")
+            else:
+                proxy.model.sem_seg_head.load_state_dict(heads.state(copy_number))
+                results[number] = proxy.result(proxy.model)
     return [results[number] for number in range(len(thetas))]
 
 
 def train_stacked(
-    setup: TrainingSetup, losses: Sequence[nn.Module], seed: int, iterations: int
+    proxy: DetectronProxy, losses: Sequence[nn.Module], seed: int, iterations: int
 ) -> StackedHeads:
-    """Heads from the start of ``setup``, each trained for this many iterations with its loss."""
-    setup.model.load_state_dict(setup.start)
-    network: Any = copy.deepcopy(setup.model)
-    network.sem_seg_head = heads = StackedHeads(setup.model.sem_seg_head, losses)
-    with logs_off(), undisturbed(setup.cfg.MODEL.DEVICE):
-        seeded_loop(setup.cfg, network, setup.search, seed).train(0, iterations)
+    """Heads from the start of ``proxy``, each trained for this many iterations with its loss."""
+    proxy.model.load_state_dict(proxy.start)
+    network: Any = copy.deepcopy(proxy.model)
+    network.sem_seg_head = heads = StackedHeads(proxy.model.sem_seg_head, losses)
+    with logs_off(), undisturbed(proxy.cfg.MODEL.DEVICE):
+        seeded_loop(proxy.cfg, network, proxy.search, seed).train(0, iterations)
     return heads
-
-
-def _scores(setup: TrainingSetup, heads: StackedHeads) -> list[ProxyResult]:
-    results = []
-    for number, broken in enumerate(heads.failed.tolist()):
-        if broken:
-            results.append(failed("the loss became infinite or NaN"))
-            continue
-        setup.model.sem_seg_head.load_state_dict(heads.state(number))
-        results.append(setup.result(setup.model))
-    return results

@@ -38,11 +38,8 @@ from rl.executors.processes import available_cores
 
 logger = logging.getLogger(__name__)
 
-GPU_IMAGES = 8
-"""Images, each with its mirror image, per pass of the backbone on a GPU."""
-
-GPU_READERS = 8
-"""Processes that read images for a GPU, at most."""
+GPU_IMAGES, GPU_READERS = 8, 8
+"""Images, each with its mirror, per pass of the backbone on a GPU; processes that read them."""
 
 
 class FeatureStore:
@@ -162,9 +159,8 @@ class _Images(Dataset[tuple[Path, Tensor | None]]):
         return len(self._wanted)
 
     def __getitem__(self, number: int) -> tuple[Path, Tensor | None]:
-        path, scale = self._wanted[number]
-        file = self._store.file(path, scale)
-        return file, None if file.is_file() else self._store.pixels(path, scale)
+        file = self._store.file(*self._wanted[number])
+        return file, None if file.is_file() else self._store.pixels(*self._wanted[number])
 
 
 @lru_cache(maxsize=4)
@@ -193,5 +189,4 @@ def worker_count(files: int, on_cpu: bool) -> int:
 
 def _mapped(file: Path) -> NDArray[np.float16]:
     # Not cached: each holds an open file, and the limit of a process may be 1024.
-    features: NDArray[np.float16] = np.load(file, mmap_mode="r")
-    return features
+    return np.load(file, mmap_mode="r")

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from auto_seg_loss.features.store import FeatureStore
 
-SAMPLE = 64
-"""Number of training images used for whitening."""
+SAMPLE = 64  # number of training images used for whitening
 
 _FLOOR = 0.05
 """Share of the largest variance added to each: directions of little variance are noise."""

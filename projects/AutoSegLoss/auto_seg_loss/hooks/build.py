@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,9 +16,10 @@ from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, JSONWriter, TensorboardXWriter
 from fvcore.nn.precise_bn import get_bn_modules
 
-from .counts import LossCounts
-from .pictures import Surfaces
-from .progress import Progress
+from auto_seg_loss.hooks.counts import LossCounts
+from auto_seg_loss.hooks.pictures import Surfaces
+from auto_seg_loss.hooks.progress import Progress
+from rl.signals import Interrupted, uninterrupted
 
 _PERIOD = 20  # iterations between two log lines, as in Detectron2
 
@@ -39,6 +41,30 @@ def build_hooks(trainer: Any) -> list[HookBase | None]:
         trainer.steps,
         Evaluation(cfg.TEST.EVAL_PERIOD, trainer.test),
     ]
+
+
+class WholeSteps(HookBase):
+    """Defers a first SIGINT or SIGTERM to the end of a step, and of all hooks before this one.
+
+    So an interrupted training has the state after iteration ``done``: None before the first step,
+    and when a second signal or an error ended a step half way.
+    """
+
+    def __init__(self) -> None:
+        self.done: int | None = None
+        self._step = ExitStack()
+
+    def before_step(self) -> None:
+        self._step.enter_context(uninterrupted(patient=False))
+        self.done = None
+
+    def after_step(self) -> None:
+        self.done = self.trainer.iter
+        self._step.close()  # raises a deferred interruption
+
+    def after_train(self) -> None:
+        with suppress(Interrupted):  # the step failed: its error, or this one, propagates
+            self._step.close()
 
 
 class Evaluation(hooks.EvalHook):

@@ -12,9 +12,8 @@ import torch
 from detectron2.engine import HookBase
 from torch import Tensor, nn
 
+from auto_seg_loss.hooks.progress import ends_period
 from autoseg_core import AutoSegLoss, LossSpec
-
-from .progress import ends_period
 
 
 class LossCounts(HookBase):

@@ -15,18 +15,10 @@ from detectron2.utils.events import get_event_storage
 
 from auto_seg_loss.data import read_image, read_label
 from auto_seg_loss.data.catalog import Pairs, colours_of, image_name
-from auto_seg_loss.visualize import (
-    Image,
-    Labels,
-    boundary_overlay,
-    grid,
-    overlay,
-    shrunk,
-)
+from auto_seg_loss.hooks.counts import searched_loss
+from auto_seg_loss.visualize import Image, Labels, boundary_overlay, grid, overlay, shrunk
 from autoseg_core.plot import draw_losses
 from rl.figures import figure_to_image
-
-from .counts import searched_loss
 
 
 class Surfaces(HookBase):
@@ -57,12 +49,7 @@ class SamplePictures(DatasetEvaluator):
     """
 
     def __init__(
-        self,
-        dicts: Pairs,
-        name: str,
-        count: int,
-        rule: dict[str, Any],
-        longest: int = 320,
+        self, dicts: Pairs, name: str, count: int, rule: dict[str, Any], longest: int = 320
     ) -> None:
         self._chosen = {item["file_name"]: item for item in evenly_spread(dicts, count)}
         self._colours = colours_of(name)

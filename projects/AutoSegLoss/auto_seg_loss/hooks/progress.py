@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from detectron2.engine import HookBase
-from torch import nn
 
 _MIB = 2**20
 
@@ -35,7 +34,12 @@ class Progress(HookBase):
         self._period, self._batch = period, batch
 
     def before_train(self) -> None:
-        self._groups = named_groups(self.trainer.model, self.trainer.optimizer)
+        """Find the parameter group of the first weight of each part (child module) of the model."""
+        groups, model = self.trainer.optimizer.param_groups, self.trainer.model
+        of = {id(weight): i for i, group in enumerate(groups) for weight in group["params"]}
+        parts = getattr(model, "module", model).named_children()
+        first = {name: next(iter(part.parameters()), None) for name, part in parts}
+        self._groups = {name: of[id(one)] for name, one in first.items() if id(one) in of}
 
     def before_step(self) -> None:
         groups = self.trainer.optimizer.param_groups
@@ -48,21 +52,9 @@ class Progress(HookBase):
         if "time" in storage.histories():
             seconds = storage.history("time").avg(self._period)
             values["speed/images_per_second"] = self._batch / seconds
-        values["memory/host_peak_MiB"] = host_peak() / _MIB
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        values["memory/host_peak_MiB"] = peak / _MIB
         if torch.cuda.is_available():
             values["memory/cuda_peak_MiB"] = torch.cuda.max_memory_allocated() / _MIB
         storage.put_scalars(**values, smoothing_hint=False)
-
-
-def named_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
-    """The parameter group of the first weight of each part (child module) of the model."""
-    of = {id(p): i for i, group in enumerate(optimizer.param_groups) for p in group["params"]}
-    parts = getattr(model, "module", model).named_children()
-    first = {name: next(iter(part.parameters()), None) for name, part in parts}
-    return {name: of[id(weight)] for name, weight in first.items() if id(weight) in of}
-
-
-def host_peak() -> int:
-    """Bytes: the process's largest resident set so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

@@ -66,8 +66,7 @@ def loss_at(loss: nn.Module, logits: Tensor, stride: int, target: Tensor) -> Ten
     """The loss of logits (N, C, h, w), upsampled by ``stride``, in float32."""
     # Sums over a batch's pixels need float32, whatever the network's dtype.
     with torch.autocast(logits.device.type, enabled=False):
-        value: Tensor = loss(_fitted(upsampled(logits.float(), stride), target), target)
-        return value
+        return loss(_fitted(upsampled(logits.float(), stride), target), target)
 
 
 class Head(AnyLoss):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from detectron2 import modeling
 from detectron2.config import CfgNode
@@ -21,7 +18,7 @@ STOCK = (DeepLabV3PlusHead, DeepLabV3Head)
 THEIRS = ("cross_entropy", "hard_pixel_mining")
 
 
-def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_model) -> nn.Module:
+def build_model(cfg: CfgNode) -> nn.Module:
     """The network of a config, with any loss even in Detectron2's own DeepLab heads.
 
     ``DeepLabV3PlusHead`` and ``DeepLabV3Head`` are built with cross entropy, and then get the loss
@@ -30,15 +27,15 @@ def build_model(cfg: CfgNode, build: Callable[[CfgNode], Any] = modeling.build_m
     """
     replaced = replaces_loss(cfg)
     try:
-        model: Any = build(changed(cfg, {LOSS_TYPE: THEIRS[0]}) if replaced else cfg)
+        own = changed(cfg, {LOSS_TYPE: THEIRS[0]}) if replaced else cfg
+        model = modeling.build_model(own)
     except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # Errors of Detectron2, timm and torch.
         reason = error.args[0] if error.args else type(error).__name__
         raise ConfigError(f"MODEL cannot be built: {reason}") from error
     if replaced:
         model.sem_seg_head.loss = build_loss(cfg).to(cfg.MODEL.DEVICE)
-    network: nn.Module = model
-    return network
+    return model
 
 
 def replaces_loss(cfg: CfgNode) -> bool:

@@ -55,5 +55,4 @@ class AnyLossDeepLabV3Head(Detectron2Head, DeepLabV3Head):
 
     def layers(self, features: Features) -> Tensor:
         """Features of the backbone -> logits (N, C, h, w)."""
-        logits: Tensor = self.predictor(self.aspp(features[self.in_features[0]]))
-        return logits
+        return self.predictor(self.aspp(features[self.in_features[0]]))

@@ -138,6 +138,7 @@ def check_train_data(cfg: CfgNode) -> None:
 
 
 def _check_all(cfg: CfgNode, key: str, names: tuple[str, ...]) -> None:
+    """Check every file, and the number of classes."""
     if not names:
         raise ConfigError(f"{key} must name a data set.")
     for name in dict.fromkeys(names):

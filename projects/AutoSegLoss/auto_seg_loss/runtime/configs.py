@@ -11,9 +11,10 @@ import yaml
 from detectron2.config import CfgNode
 from fvcore.common.config import CfgNode as LocalCfgNode
 
-from auto_seg_loss.config import expand_homes, flat, project_defaults, register_names
+from auto_seg_loss.config import expand_homes, project_defaults, register_names
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core.files import user_path
+from rl.settings_diff import flat
 
 
 def load_config(config_file: str, opts: list[str]) -> CfgNode:

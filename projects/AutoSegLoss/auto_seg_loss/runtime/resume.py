@@ -13,13 +13,13 @@ from detectron2.config import CfgNode
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from auto_seg_loss.config import flat, plain, project_defaults
+from auto_seg_loss.config import plain, project_defaults
 from auto_seg_loss.data.splits import images_digest
 from auto_seg_loss.runtime.checkpoints import LAST, RUN_FILE
 from auto_seg_loss.runtime.errors import ConfigError
 from autoseg_core import LossSpec, load_spec
 from autoseg_core.files import naming, read_json, replacing
-from rl.settings_diff import differences
+from rl.settings_diff import differences, flat
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def loss_text(cfg: CfgNode) -> str | None:
 
 
 def _content(loss: str | None) -> dict[str, Any] | None:
-    """The loss in a text of ``loss_text``, without names and notes."""
+    """A ``loss_text`` without names and notes."""
     if loss is None:
         return None
     spec = LossSpec.from_json(loss, "the recorded loss")
@@ -95,11 +95,8 @@ def begin_training(cfg: CfgNode, resume: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
         _replace_older(path.parent)
-    record = {
-        "config": plain(cfg),
-        "loss": loss_text(cfg),
-        "images": images_digest(cfg.DATASETS.TRAIN),
-    }
+    images = images_digest(cfg.DATASETS.TRAIN)
+    record = {"config": plain(cfg), "loss": loss_text(cfg), "images": images}
     with replacing(path) as partial:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
 

@@ -21,7 +21,7 @@ from detectron2.utils.logger import setup_logger
 
 from auto_seg_loss.data import DATA_ERRORS, SplitError
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.runtime.log_levels import hide_detectron2_lines
+from auto_seg_loss.runtime.log_levels import LOGGERS, hide_detectron2_lines
 from autoseg_core import SpecError
 from autoseg_core.files import DamagedFileError
 from rl.executors import ExecutorError
@@ -64,7 +64,8 @@ def say_how_to_go_on(*options: str) -> Iterator[None]:
 
     Use it inside ``explain_user_errors``, around the part that can be resumed.
     """
-    command = command_line([sys.orig_argv[0], *sys.argv], *options)
+    missing = [option for option in options if option not in sys.argv]
+    command = shlex.join([sys.orig_argv[0], sys.argv[0], *missing, *sys.argv[1:]])
     with _stopping(f"anything saved is kept; continue with: {command}"):
         yield
 
@@ -83,13 +84,6 @@ def _stopping(outcome: str) -> Iterator[None]:
         sys.exit(stop.exit_code)
 
 
-def command_line(argv: list[str], *options: str) -> str:
-    """``argv``, Python first, as typed in a shell; ``options`` that it lacks follow the script."""
-    python, script, *arguments = argv
-    missing = [option for option in options if option not in arguments]
-    return shlex.join([python, script, *missing, *arguments])
-
-
 def _message(error: Exception) -> str:
     """The error's message, without the traceback of a data loader's worker."""
     if isinstance(error, FloatingPointError):
@@ -105,9 +99,7 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config-file", required=True, type=expanduser, metavar="FILE", help="YAML config")
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the config"
-    )
+    add("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the config")
     return parser
 
 
@@ -127,7 +119,7 @@ def start_run(cfg: CfgNode, args: argparse.Namespace, *, verbose: bool = True) -
 
     Without ``verbose`` Detectron2's INFO lines go to the log file only.
     """
-    for name in ("detectron2", "fvcore", "auto_seg_loss"):
+    for name in LOGGERS:
         # Detectron2 caches its loggers by these arguments, which are those of default_setup.
         named = {} if name == "detectron2" else {"name": name}
         setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), **named)

@@ -82,8 +82,7 @@ def _renamed(checkpoint: Mapping[str, Any], ours: Mapping[str, Tensor]) -> dict[
     state: dict[str, Tensor] = checkpoint["model"]
     if checkpoint.get("matching_heuristics"):
         caffe2 = checkpoint.get("__author__") == "Caffe2"
-        renamed: dict[str, Tensor] = align_and_update_state_dicts(ours, state, c2_conversion=caffe2)
-        return renamed
+        return align_and_update_state_dicts(ours, state, c2_conversion=caffe2)
     return placed(state, ours)
 
 

@@ -70,7 +70,6 @@ def _counted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With Detectron2's names."""
     renamed = dict(state)
     for pattern, ours in _RESNET:
         renamed = {re.sub(pattern, ours, name): tensor for name, tensor in renamed.items()}

@@ -26,8 +26,7 @@ NESTS = (
 )
 """Keys for a state dict in files of training scripts; of several, the first is read."""
 
-_DEPTH = 4
-"""Maximum nesting depth: a pickle can contain itself."""
+_DEPTH = 4  # maximum nesting: a pickle can contain itself
 
 _ZIP = b"PK\x03\x04"
 _OLD_TORCH = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)

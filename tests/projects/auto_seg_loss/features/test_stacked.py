@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from auto_seg_loss import executor
 from auto_seg_loss.executor import StackedExecutor, check_executor, open_executor
 from auto_seg_loss.features.stacked import train_stacked
 from auto_seg_loss.proxy import build_proxy
@@ -80,15 +81,14 @@ def test_the_executor_stacks_candidates_of_one_seed_and_budget(make_proxy):
         assert result.scores == pytest.approx(expected.scores, abs=1e-3)
 
 
-class TooLarge:
-    def evaluate_together(self, thetas, seed, budget):
+def test_a_stack_that_the_gpu_cannot_hold_names_the_key(make_proxy, monkeypatch):
+    def too_large(*arguments):
         raise torch.cuda.OutOfMemoryError("tried to allocate 2 GiB")
 
-
-def test_a_stack_that_the_gpu_cannot_hold_names_the_key():
+    monkeypatch.setattr(executor, "evaluate_stacked", too_large)
     candidates = [Candidate(name, np.zeros(2), 5, 1.0) for name in "ab"]
     with pytest.raises(ExecutorError, match=r"2 candidates .*SEARCH\.PROXY\.STACK: tried"):
-        list(StackedExecutor(TooLarge(), 8).run(candidates))
+        list(StackedExecutor(make_proxy(), 8).run(candidates))
 
 
 @pytest.mark.parametrize(

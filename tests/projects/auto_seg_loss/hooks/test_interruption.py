@@ -1,4 +1,4 @@
-"""hooks/interruption.py: an interrupted training is kept as it was after its last whole step."""
+"""WholeSteps: an interrupted training is kept as it was after its last whole step."""
 
 from __future__ import annotations
 
