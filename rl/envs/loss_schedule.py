@@ -14,16 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rl.envs.base import (
-    UNKNOWN,
-    Episode,
-    LossEnv,
-    Observation,
-    Step,
-    Theta,
-    asked_space,
-    measured,
-)
+from rl.envs import base
+from rl.envs.base import UNKNOWN, LossEnv, Observation, Step, Theta
 from rl.figures import Course
 from rl.proxies import make_task, training_of
 from rl.proxy import ProxyTask, TrainingTask, check_result, score_names_of
@@ -123,7 +115,7 @@ class LossScheduleEnv(LossEnv):
         normalize_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        task, space = make_task(proxy, proxy_kwargs, asked_space(metric, surface, pieces))
+        task, space = make_task(proxy, proxy_kwargs, base.asked_space(metric, surface, pieces))
         self.training = training_of(task)
         names = score_names_of(self.training)
         fields = {
@@ -169,7 +161,7 @@ class LossScheduleEnv(LossEnv):
 
     def info(self) -> dict[str, Any]:
         """The base class's info, and the loss of the last step."""
-        return {**super().info(), "losses": measured({"training": self.episode.loss})}
+        return {**super().info(), "losses": base.measured({"training": self.episode.loss})}
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists, dicts and tensors; ResetNeeded before the first reset."""
@@ -189,7 +181,7 @@ class LossScheduleEnv(LossEnv):
                 f"State -> this one: {'; '.join(unlike)}"
             )
         self.training.load_state_dict(state["training"])
-        self._episode = Episode(**deepcopy(state["episode"]))
+        self._episode = base.Episode(**deepcopy(state["episode"]))
         self.np_random = np.random.Generator(np.random.PCG64())
         self.np_random.bit_generator.state = state["np_random"]
         self._np_random_seed = state["np_random_seed"]

@@ -13,15 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rl.proxy import (
-    ProxyResult,
-    ProxyTask,
-    TrainingStep,
-    add_share,
-    check_result,
-    failed,
-    score_names_of,
-)
+from rl.proxy import ProxyResult, ProxyTask, TrainingStep, check_result, failed, score_names_of
+from rl.shares import add_share
 
 
 @dataclass

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoseg_core import SearchSpace
 from rl.proxies.blend import Blend
-from rl.proxy import ProxyResult, check_budget, failed
+from rl.proxy import ProxyResult, failed
+from rl.shares import check_budget
 
 Array = NDArray[np.float64]
 

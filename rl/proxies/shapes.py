@@ -26,7 +26,8 @@ from rl.proxies.shape_network import (
     score,
     warm_start,
 )
-from rl.proxy import ProxyResult, TrainingStep, add_share, check_budget, check_length, failed
+from rl.proxy import ProxyResult, TrainingStep, failed
+from rl.shares import add_share, check_budget, check_length
 
 
 class Shapes:

@@ -9,7 +9,8 @@ from dataclasses import asdict
 import pytest
 from pydantic_core import to_json
 
-from rl.proxy import FLOOR_REWARD, ProxyResult, add_share, failed, lost, result_from_json
+from rl.proxy import FLOOR_REWARD, ProxyResult, failed, lost, result_from_json
+from rl.shares import add_share
 
 
 @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf])

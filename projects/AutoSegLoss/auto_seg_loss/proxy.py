@@ -36,7 +36,8 @@ from auto_seg_loss.training import DetectronTraining
 from auto_seg_loss.warm_start import warm_start
 from auto_seg_loss.weights import Checkpointer
 from autoseg_core import AutoSegLoss
-from rl.proxy import ProxyResult, check_budget, failed
+from rl.proxy import ProxyResult, failed
+from rl.shares import check_budget
 
 
 @dataclass(eq=False)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import random_states, set_random_states, undisturbed
 from auto_seg_loss.train_loop import TrainLoop, seeded_loop
-from rl.proxy import ProxyResult, TrainingStep, add_share, check_length, failed
+from rl.proxy import ProxyResult, TrainingStep, failed
+from rl.shares import add_share, check_length
 
 if TYPE_CHECKING:
     from auto_seg_loss.proxy import DetectronProxy

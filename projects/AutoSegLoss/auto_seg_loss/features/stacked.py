@@ -25,7 +25,8 @@ from auto_seg_loss.modeling.any_loss import AnyLoss, Features, loss_at
 from auto_seg_loss.runtime.log_levels import logs_off
 from auto_seg_loss.runtime.random_states import undisturbed
 from auto_seg_loss.train_loop import seeded_loop
-from rl.proxy import ProxyResult, check_budget, failed
+from rl.proxy import ProxyResult, failed
+from rl.shares import check_budget
 
 if TYPE_CHECKING:
     from auto_seg_loss.proxy import DetectronProxy

@@ -15,6 +15,7 @@ compare_losses.py and find_loss.py: each loss at its own learning rate
 comparison.py    rates by the hold-out, then seeds
 tables.py        its tables
 finding.py       from a folder of images to a loss
+finding_plan.py  how long its trainings and its search are
 finding_setup.py checks of the folder           finding_configs.py   its configs
 finding_verdict.py what the test says           finding_report.py    tables, pictures, commands
 """

@@ -14,7 +14,7 @@ from auto_seg_loss.features.backbone import save_backbone
 from auto_seg_loss.modeling import build_model
 from auto_seg_loss.runtime.configs import load_config
 from auto_seg_loss.runtime.errors import ConfigError
-from auto_seg_loss.study.finding import _fitting, _surrogates, find_loss
+from auto_seg_loss.study.finding import _surrogates, find_loss
 from auto_seg_loss.study.finding_configs import (
     BASE,
     CONFIGS,
@@ -22,6 +22,7 @@ from auto_seg_loss.study.finding_configs import (
     configs_of,
     search_config,
 )
+from auto_seg_loss.study.finding_plan import fitting
 from auto_seg_loss.weights import Checkpointer
 
 
@@ -62,12 +63,12 @@ def test_edges_of_two_classes_are_no_surrogate(configs, capsys, classes, metric,
 def test_the_plan_has_time_for_the_final_of_the_search(make_cfg):
     wish = Wish(Path("images"), Path("labels"), "mIoU", 60.0, Path("found"), workers=4)
     cfg = make_cfg("SOLVER.MAX_ITER", 10**6, "SEARCH.SELECTION.TOP_K", 3)
-    plan = _fitting(cfg, wish, spent=600, each=0.01, surrogates=1)
+    plan = fitting(cfg, wish, spent=600, each=0.01, surrogates=1)
     # 3000 s, half of them for the candidates. 5 losses at 3 rates and 4 with 5 seeds, by four
     # processes, and 5 finalists with 2 seeds.
     assert plan == {"iterations": int(1500 / (0.01 * 45 / 4)), "search_minutes": 25}
     alone = replace(wish, opts=["SEARCH.EXECUTOR.NAME", "serial"])  # one process has the final
-    assert _fitting(cfg, alone, 600, 0.01, 1)["iterations"] == 8000  # 1500 / (0.01 * (35 / 4 + 10))
+    assert fitting(cfg, alone, 600, 0.01, 1)["iterations"] == 8000  # 1500 / (0.01 * (35 / 4 + 10))
 
 
 def test_train_yaml_is_long_enough_for_its_images_and_starts_from_the_backbone(configs):
