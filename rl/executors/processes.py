@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from rl.executors.base import Candidate, ExecutorError
-from rl.executors.serial import AttemptPolicy
+from rl.executors.serial import AttemptPolicy, lost_after, one_line
 from rl.executors.worker import Answer, Worker, WorkerExecutor, unpacked
 from rl.proxy import ProxyResult, ProxyTask
 from rl.signals import time_limit
@@ -67,15 +67,17 @@ class ProcessExecutor(WorkerExecutor):
             for candidate in candidates:
                 sent.append(pool.submit(_evaluate, candidate))
             for future in sent:
-                yield unpacked(future.result())
+                yield unpacked(_answer(future))
         except BrokenProcessPool as error:
             raise ExecutorError(
                 "a worker process died, perhaps for lack of memory: use fewer workers; what is "
                 f"known is kept ({error})"
             ) from error
         finally:
-            if [one for one in sent if not one.cancel() and (not one.done() or one.exception())]:
-                self._end_workers()  # evaluations of an abandoned run would keep them busy
+            # Evaluations of an abandoned run would keep workers busy, and a pool whose worker died
+            # takes no further candidates.
+            if any([not one.cancel() and (not one.done() or _is_broken(one)) for one in sent]):
+                self._end_workers()
 
     def _end_workers(self) -> None:
         if self._pool is None:
@@ -85,6 +87,19 @@ class ProcessExecutor(WorkerExecutor):
         for process in multiprocessing.active_children():
             if process not in self._others:
                 process.kill()
+
+
+def _answer(future: Future[Answer]) -> Answer:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise
+    except Exception as error:  # its result cannot be pickled
+        return lost_after(1, one_line(error)), [str(error.__cause__ or error)]
+
+
+def _is_broken(future: Future[Answer]) -> bool:
+    return isinstance(future.exception(), BrokenProcessPool)
 
 
 def forkserver(module: str) -> ForkServerContext:

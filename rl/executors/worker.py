@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -98,4 +99,14 @@ class Worker:
         try:
             return evaluate(self._task, candidate, self._policy, said.append, self._limit), said
         except (Exception, SystemExit) as error:  # a pool would wrap it, Ray would end the actor
-            return error, said
+            return _portable(error), said
+
+
+def _portable(error: BaseException) -> BaseException:
+    """The error, or one with the same words if it cannot be sent to another process: many
+    exceptions with arguments of their own can be pickled, but not made again."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return ExecutorError(f"{one_line(error)}\n{''.join(traceback.format_exception(error))}")
+    return error

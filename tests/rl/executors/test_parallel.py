@@ -16,13 +16,21 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import scripted_task as act
 import torch
 from scripted_task import OK, Scripted, Uneven, candidates, results, torch_threads
 from small_searches import small_search
 
-from rl.executors import Executor, ExecutorError, ProcessExecutor, SerialExecutor, make_executor
+from rl.executors import (
+    Candidate,
+    Executor,
+    ExecutorError,
+    ProcessExecutor,
+    SerialExecutor,
+    make_executor,
+)
 from rl.executors.processes import available_cores
 from rl.executors.serial import AttemptPolicy
 from rl.executors.worker import Worker
@@ -159,6 +167,24 @@ def test_a_worker_that_cannot_make_its_task() -> None:
     assert "could not make its task: FileNotFoundError: there is no data set" in str(error)
 
 
+class _Unsendable(FileNotFoundError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+
+
+def test_an_error_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
+    def damaged(task: Scripted) -> None:
+        raise _Unsendable("images/7.png", "no image")
+
+    task = Scripted(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(act, "ACTS", [damaged])
+        worker = Worker(lambda: task, AttemptPolicy(), torch.get_num_threads(), time_limit)
+        error, _ = worker.evaluate(Candidate("c0", np.array([0.5]), 0))
+    assert isinstance(error, ExecutorError)
+    assert str(error).startswith("_Unsendable: images/7.png: no image")
+
+
 def test_a_process_that_hangs_is_stopped_and_one_that_dies_ends_the_run(
     on_processes: Shared,
 ) -> None:
@@ -178,8 +204,8 @@ def test_processes_for_the_cores() -> None:
         ProcessExecutor(Scripted(Path()), workers=-1)
 
 
-def test_a_result_that_ray_cannot_bring(on_ray: Shared) -> None:
-    task, executor, _ = on_ray
+def test_a_result_that_cannot_be_brought(shared: Shared) -> None:
+    task, executor, _ = shared
     found, last = results(executor, act.cannot_be_pickled, act.is_fine)
     assert found.status == "lost" and re.fullmatch("1 attempt failed: .+", found.reason)
     assert (task.marks(act.cannot_be_pickled), last) == (1, OK)
