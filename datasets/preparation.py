@@ -62,7 +62,7 @@ def make_labels(
     problems += failed[:LISTED]
     if len(failed) > LISTED:
         problems.append(f"{split}: {len(failed) - LISTED} more files like these")
-    if len(found) != expected and not (options.partial and found):
+    if len(found) != expected and not options.partial:
         problems.append(
             f"{split}: {len(found)} images instead of {expected}; complete the download, or "
             "pass --partial if you want only a part of the set"

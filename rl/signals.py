@@ -124,7 +124,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     if not _in_main_thread():
         raise RuntimeError(
             "a timeout uses a signal, which needs the main thread; evaluate there, leave the "
-            "timeout out, or use the ray executor, whose workers can be stopped from any thread"
+            "timeout out, or use the executor processes or ray"
         )
     struck = TimeLimitExceeded(f"not finished after {seconds:g} s")
 

@@ -13,6 +13,7 @@ on the test part: OUTPUT/report.md. The same command continues an interrupted ru
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from auto_seg_loss.runtime.scripts import at_least, explain_user_errors, say_how_to_go_on
 from auto_seg_loss.study.finding import find_loss
@@ -25,6 +26,18 @@ def main() -> None:
     arguments = _parser().parse_args()
     with explain_user_errors(), say_how_to_go_on():
         print(find_loss(Wish(**vars(arguments))))
+
+
+def _file(text: str) -> Path:
+    if not (path := user_path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return path
+
+
+def _folder(text: str) -> Path:
+    if (path := user_path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"expected a folder, new or of this run; {path} is a file")
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,10 +54,10 @@ def _parser() -> argparse.ArgumentParser:
         default=30.0,
         help="total time; warns if it is too short (default: %(default)s)",
     )
-    add("--output", required=True, type=user_path, metavar="DIR")
+    add("--output", required=True, type=_folder, metavar="DIR")
     add(
         "--classes",
-        type=user_path,
+        type=_file,
         metavar="FILE",
         help="file of class names, one per line (default: classes.txt)",
     )

@@ -9,9 +9,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
@@ -53,40 +56,40 @@ class ProcessExecutor(WorkerExecutor):
         self._workers = workers
         self._recipe = make, AttemptPolicy(max_retries, timeout), threads
         self._pool: ProcessPoolExecutor | None = None
-        self._others: list[BaseProcess] = []
+        self._workers_begun: list[BaseProcess] = []
         super().__init__()
 
     def _results(self, candidates: Sequence[Candidate]) -> Generator[ProxyResult]:
         pool = self._pool
         if pool is None:
-            self._others = multiprocessing.active_children()
             pool = ProcessPoolExecutor(self._workers, forkserver(__name__), _begin, self._recipe)
             self._pool = pool  # its processes start one by one, with the first candidates
         sent: list[Future[Answer]] = []
         try:
-            for candidate in candidates:
-                sent.append(pool.submit(_evaluate, candidate))
+            with kept_children(self._workers_begun):
+                for candidate in candidates:
+                    sent.append(pool.submit(_evaluate, candidate))
             for future in sent:
                 yield unpacked(_answer(future))
         except BrokenProcessPool as error:
+            self._end_workers()  # it takes no further candidates
             raise ExecutorError(
-                "a worker process died, perhaps for lack of memory: use fewer workers; what is "
-                f"known is kept ({error})"
+                "a worker process died: for lack of memory (use fewer workers), or at its start, "
+                "with an error above (a script that starts workers needs if __name__ == "
+                f"'__main__'). {error}"
             ) from error
         finally:
-            # Evaluations of an abandoned run would keep workers busy, and a pool whose worker died
-            # takes no further candidates.
-            if any([not one.cancel() and (not one.done() or _is_broken(one)) for one in sent]):
-                self._end_workers()
+            if any([not one.cancel() and not one.done() for one in sent]):
+                self._end_workers()  # evaluations of an abandoned run would keep them busy
 
     def _end_workers(self) -> None:
         if self._pool is None:
             return
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None
-        for process in multiprocessing.active_children():
-            if process not in self._others:
-                process.kill()
+        for process in self._workers_begun:
+            process.kill()
+        self._workers_begun.clear()
 
 
 def _answer(future: Future[Answer]) -> Answer:
@@ -98,23 +101,37 @@ def _answer(future: Future[Answer]) -> Answer:
         return lost_after(1, one_line(error)), [str(error.__cause__ or error)]
 
 
-def _is_broken(future: Future[Answer]) -> bool:
-    return isinstance(future.exception(), BrokenProcessPool)
-
-
 def forkserver(module: str) -> ForkServerContext:
-    """For pools of processes: the first one in this process also imports the module, once for all
-    its workers, which would take seconds each."""
+    """For pools of processes: on Linux the first one in this process also imports the module, once
+    for all its workers, which would take seconds each. Elsewhere that may not be safe."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
+    context.set_forkserver_preload([module] if sys.platform == "linux" else [])
     return context
+
+
+@contextmanager
+def kept_children(begun: list[BaseProcess]) -> Iterator[None]:
+    """Adds the processes that this one starts in here to ``begun``."""
+    before = multiprocessing.active_children()
+    try:
+        yield
+    finally:
+        begun += [child for child in multiprocessing.active_children() if child not in before]
 
 
 def begin_worker(threads: int) -> None:
     """For the initializer of a pool: sets torch's threads, and how this worker starts processes of
-    its own, such as data loaders', to the platform's default instead of the pool's."""
+    its own, such as data loaders', to the platform's default instead of the pool's. It ends with
+    the process that made the pool, even one that is killed."""
     torch.set_num_threads(threads)
     multiprocessing.set_start_method(None, force=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def available_cores() -> int:

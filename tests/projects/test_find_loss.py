@@ -47,7 +47,7 @@ def command(folder, *options):
 
 def test_a_folder_gives_a_loss_and_a_verdict_and_further_calls_go_on(scripts, folder, weights):
     own = ("SEARCH.SURROGATE", "miou", "FEATURES.WEIGHTS", weights)
-    asked = command(folder, "--metric", "dice", "--minutes", "0.02", *TINY, *own)
+    asked = command(folder, "--metric", "dice", "--minutes", "0.02", "--workers", "2", *TINY, *own)
     found = folder / "found"
     stopped = scripts.start(*asked).stop_when((found / "trials.jsonl").is_file, signal.SIGINT)
     assert "Features of 13 images" in stopped.stdout
@@ -85,8 +85,8 @@ def test_a_folder_gives_a_loss_and_a_verdict_and_further_calls_go_on(scripts, fo
     ("options", "named"),
     [
         (("--groups", "("), r"^error: --groups '\('"),
-        (("--classes", "no.txt"), "No such file.*no.txt"),
-        (("--output", __file__), "File exists: .*test_find_loss"),
+        (("--classes", "no.txt"), "--classes: there is no file no.txt"),
+        (("--output", __file__), "--output: expected a folder.*test_find_loss.py is a file"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(scripts, folder, weights, options, named):

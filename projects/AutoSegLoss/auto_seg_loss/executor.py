@@ -30,7 +30,8 @@ def open_executor(cfg: CfgNode, proxy: DetectronProxy) -> Executor:
     if name == "serial":
         return SerialExecutor(proxy, **attempts)
     if name == "processes":
-        sizes = {"workers": sizes["workers"]}
+        on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"  # one for all
+        sizes = {"workers": sizes["workers"] or (1 if on_gpu else None)}
     return make_executor(name, worker_recipe(cfg, proxy), **attempts, **sizes)
 
 

@@ -84,12 +84,15 @@ class SomeValid(nn.Module):
         return self.loss(logits, target)
 
 
-class Sum(nn.ModuleList):
+class Sum(nn.Module):
     """The sum of losses."""
 
+    def __init__(self, *losses: nn.Module) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """See the module."""
-        return torch.stack([loss(logits, target) for loss in self]).sum()
+        return torch.stack([loss(logits, target) for loss in self.losses]).sum()
 
 
 @SEM_SEG_LOSS_REGISTRY.register()
@@ -134,7 +137,7 @@ def dice(cfg: CfgNode) -> nn.Module:
 @SEM_SEG_LOSS_REGISTRY.register()
 def cross_entropy_dice(cfg: CfgNode) -> nn.Module:
     """Cross entropy + Dice, equally weighted; extra [baselines]."""
-    return Sum([cross_entropy(cfg), dice(cfg)])
+    return Sum(cross_entropy(cfg), dice(cfg))
 
 
 @SEM_SEG_LOSS_REGISTRY.register()

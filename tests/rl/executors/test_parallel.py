@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +38,18 @@ from rl.executors.serial import AttemptPolicy
 from rl.executors.worker import Worker
 from rl.proxy import ProxyTask, lost
 from rl.signals import Interrupted, interruptible, time_limit
+
+DRIVER = """
+import time
+from pathlib import Path
+from scripted_task import Scripted, names_its_process, results
+from rl.executors import ProcessExecutor
+
+if __name__ == "__main__":
+    (found,) = results(ProcessExecutor(Scripted(Path()), workers=1), names_its_process)
+    print(int(found.scores["pid"]), flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +209,34 @@ def test_a_process_that_hangs_is_stopped_and_one_that_dies_ends_the_run(
     with pytest.raises(ExecutorError, match=r"a worker process died.*use fewer workers"):
         list(run)
     assert results(executor, act.is_fine) == [OK]
+
+
+def test_executors_of_processes_end_only_their_own(tmp_path: Path) -> None:
+    """And one whose worker died between two runs starts others."""
+    task = Scripted(tmp_path)
+    with ProcessExecutor(task, workers=1) as one, ProcessExecutor(task, workers=1) as other:
+        (first,) = results(one, act.names_its_process)
+        assert results(other, act.is_fine) == [OK]
+        one.close()
+        assert results(other, act.is_fine) == [OK]
+        (first,) = results(one, act.names_its_process)
+        os.kill(int(first.scores["pid"]), signal.SIGKILL)
+        time.sleep(0.5)
+        with pytest.raises(ExecutorError, match="a worker process died"):
+            results(one, act.is_fine)
+        assert results(one, act.is_fine) == [OK]
+
+
+def test_processes_end_with_a_killed_driver(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    paths = os.pathsep.join(path for path in sys.path if path)
+    driver = subprocess.Popen(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE
+    )
+    assert driver.stdout is not None and driver.stdout.readline()
+    driver.kill()
+    driver.communicate(timeout=30)  # until no process has its output open
 
 
 def test_processes_for_the_cores() -> None:

@@ -20,7 +20,7 @@ from .cutting import cut, groups_of
 from .file_scan import Seen, count_values, look_at_labels
 from .labels import LabelError, Palette, check_palette
 from .lists import read_lines
-from .pairing import paired_files, pairs_of_list, unpaired
+from .pairing import label_ends, paired_files, pairs_of_list, unpaired
 from .splits import SplitError
 from .verify import check_masks
 
@@ -61,10 +61,9 @@ class Folder:
         pairs = [make_pair(s, images[s], labels[s]) for s in sorted(images) if s in labels]
         if not pairs:
             raise FileNotFoundError(
-                f"no image in {self.keys.IMAGES} has a label in {self.keys.LABELS}: an image needs "
-                "one label, with its name, folders included, or its name and an end that all "
-                f"share, as 7_mask (datasets/README.md); images are {some(sorted(images))}, labels "
-                f"are {some(sorted(labels)) or 'none'}"
+                f"no image in {self.keys.IMAGES} has a label in {self.keys.LABELS}: "
+                f"{self._why_unpaired()}; images are {some(sorted(images))}, labels are "
+                f"{some(sorted(labels)) or 'none'}"
             )
         keys = {key: path.relative_to(places[1]).with_suffix("") for key, path in labels.items()}
         if other := [key for key in sorted(images) if keys.get(key, Path(key)) != Path(key)]:
@@ -74,6 +73,19 @@ class Folder:
             words = f"{len(lonely)} files without a counterpart are left out: {some(lonely)}"
             log_first_n(logging.WARNING, f"{self.keys.IMAGES}: {words}", key="message")
         return pairs
+
+    def _why_unpaired(self) -> str:
+        if len(ends := label_ends(*self.places)) > 1:
+            return (
+                f"images have several labels, which end in {some(ends)}; put those of one kind "
+                "into a folder of their own (links will do), in the same folders below it"
+            )
+        if realpath(self.places[0]) == realpath(self.places[1]):
+            return "both are one folder, and none of its files is named as another and _mask"
+        return (
+            "labels must have the names of their images, folders included, or the names and one "
+            "end, as 7_mask has; numbers in what all names begin or end with must be equal"
+        )
 
     def part(self, name: str) -> Pairs:
         """The pairs of "train", "holdout" or "test".

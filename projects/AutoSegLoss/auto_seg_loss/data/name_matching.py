@@ -15,14 +15,14 @@ SIGNS = "/._- "  # where a name may be cut
 
 def owners_by_end(images: Collection[str], labels: Collection[str]) -> dict[str, str]:
     """The image of each label that has the commonest end; {} if an image has several labels."""
-    by_end = _labels_by_end(images, labels)
+    by_end = labels_by_end(images, labels)
     counts = Counter(image for owners in by_end.values() for image in owners.values())
     if max(counts.values(), default=0) > 1:
         return {}
     return max(by_end.values(), key=len, default={})
 
 
-def _labels_by_end(images: Collection[str], labels: Collection[str]) -> dict[str, dict[str, str]]:
+def labels_by_end(images: Collection[str], labels: Collection[str]) -> dict[str, dict[str, str]]:
     """End -> label -> image, of labels that are named as an image and an end without digits."""
     for names in _without_ends(images):
         found: dict[str, dict[str, str]] = defaultdict(dict)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .catalog import Pairs, make_pair, some
 from .lists import IMAGE_SUFFIXES, LABEL_SUFFIXES, key_of, read_rows, stem_of
-from .name_matching import owners_by_end, owners_by_own_parts
+from .name_matching import labels_by_end, owners_by_end, owners_by_own_parts
 
 LOSSY = (
     "A label must be of a lossless format: others change values. Export the labels again as PNG, "
@@ -55,6 +55,11 @@ def paired_files(images: Path, labels: Path) -> tuple[dict[str, Path], dict[str,
             image_files, label_files
         )
     return image_files, {owners.get(key, key): path for key, path in label_files.items()}
+
+
+def label_ends(images: Path, labels: Path) -> list[str]:
+    """What labels have after the names of images: several where an image has several labels."""
+    return sorted(labels_by_end(_files(images, IMAGE_SUFFIXES), _files(labels, LABEL_SUFFIXES)))
 
 
 def files_by_key(folder: Path, pattern: str, end: str) -> dict[str, Path]:

@@ -85,8 +85,9 @@ def fitting(
 
 def executor(cfg: CfgNode, wish: Wish) -> dict[str, Any]:
     """Keys that search in as many processes as train; none for stacks or on a GPU, which one
-    process keeps busy."""
-    if wish.workers == 1 or cfg.SEARCH.PROXY.STACK > 1 or cfg.MODEL.DEVICE != "cpu":
+    process keeps busy, or with another executor on the command line."""
+    named = "SEARCH.EXECUTOR.NAME" in wish.opts
+    if named or wish.workers == 1 or cfg.SEARCH.PROXY.STACK > 1 or cfg.MODEL.DEVICE != "cpu":
         return {}
     return {"SEARCH.EXECUTOR.NAME": "processes", "SEARCH.EXECUTOR.WORKERS": wish.workers}
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, 
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
 from rl.executors.base import ExecutorError
-from rl.executors.processes import available_cores, begin_worker, forkserver
+from rl.executors.processes import available_cores, begin_worker, forkserver, kept_children
 from rl.executors.serial import one_line
 
 T = TypeVar("T")
@@ -46,12 +47,13 @@ def run_jobs(
 ) -> Iterator[tuple[Job, Result]]:
     """Run the trials of jobs, and record each when done. An exception of ``function`` ends it.
 
-    SEARCH.EXECUTOR of the first job's config selects ``processes``, with its WORKERS and as many
-    threads each as this process has, or Ray, with its workers, CPUs and GPUs; a
+    SEARCH.EXECUTOR of the first job's config selects Ray, with its workers, CPUs and GPUs; a
     worker that dies is replaced MAX_RETRIES times per job, which then gives {"failed": the
-    reason}. ``ExecutorError`` for workers that do not fit. Otherwise ``workers`` is 1 for
-    this process, with its threads, or the number of processes, with one thread each. With equal
-    threads equal jobs give equal results, whichever process runs them.
+    reason}. Otherwise ``workers``, if > 1, is the number of processes, with one thread each; if 1,
+    ``processes`` selects as many as its WORKERS, with the threads of this process each, and
+    ``serial`` this process. A process that dies ends the run. ``ExecutorError`` for this, and for
+    workers that do not fit. With equal threads equal jobs give equal results, whichever process
+    runs them.
     """
     for job, result in _results(function, jobs, workers):
         yield job, job.record.add(job.trial, result)
@@ -67,11 +69,11 @@ def _results(
         return
     if name == "ray":
         pool = _on_ray(jobs[0].cfg, len(jobs))
-    elif name == "processes":
+    elif workers > 1:
+        pool = _in_processes(workers, 1)
+    else:
         threads, wanted = torch.get_num_threads(), jobs[0].cfg.SEARCH.EXECUTOR.WORKERS
         pool = _in_processes(wanted or max(1, available_cores() // threads), threads)
-    else:
-        pool = _in_processes(workers, 1)
     with pool as submit:
         submitted = {submit(function, (job.cfg, job.trial, *job.arguments)): job for job in jobs}
         for future in as_completed(submitted):
@@ -94,15 +96,21 @@ def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iter
 @contextmanager
 def _in_processes(workers: int, threads: int) -> Iterator[Submit]:
     context = forkserver(__name__)
+    begun: list[BaseProcess] = []
     with ProcessPoolExecutor(workers, context, begin_worker, (threads,)) as pool:
         try:
-            yield lambda *job: pool.submit(_elsewhere, *job)
+            with kept_children(begun):
+                yield lambda *job: pool.submit(_elsewhere, *job)
         except BrokenProcessPool:
             raise ExecutorError(
                 "A worker process was killed, perhaps for lack of memory: use fewer workers. "
                 "The same command continues the run."
             ) from None
-        finally:  # the first failure, or Ctrl-C, ends it; running jobs are awaited
+        except BaseException:  # a failure, or Ctrl-C: the results of running jobs would be lost
+            for process in begun:
+                process.kill()
+            raise
+        finally:
             pool.shutdown(cancel_futures=True)
 
 

@@ -83,6 +83,6 @@ def _axis(key: str, entries: Sequence[Any], folder: Path) -> dict[str, dict[str,
 
 def _of_the_data(config: dict[str, Any]) -> dict[str, Any]:
     keys = ("DATASETS", "INPUT", "TEST")
-    found: dict[str, Any] = {key: dict(config[key]) for key in keys if key in config}
+    found: dict[str, Any] = {key: dict(config[key] or {}) for key in keys if key in config}
     found.get("INPUT", {}).pop("FORMAT", None)
     return found

@@ -132,11 +132,17 @@ def test_what_cannot_be_used_is_told(make, keys, words):
         names("train")
 
 
-@pytest.mark.parametrize("labels", [("19_{}_mask.png", "19_{}_ids.png"), ("20_{}.png",)])
-def test_images_of_which_none_has_one_label_are_refused(make, labels):
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("19_{}_mask.png", "19_{}_ids.png"), "several labels, which end in _ids, _mask; put"),
+        (("20_{}.png",), "numbers in what all names begin or end with must be equal"),
+    ],
+)
+def test_why_no_image_has_a_label_is_told(make, labels, words):
     for label in labels:
         make(same("abc"), image="19_{}.jpg", label=label)
-    with pytest.raises(FileNotFoundError, match=r"one label.*images are 19_a.*labels are "):
+    with pytest.raises(FileNotFoundError, match=words):
         load()
 
 
