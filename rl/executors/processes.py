@@ -76,7 +76,7 @@ class ProcessExecutor(WorkerExecutor):
             raise ExecutorError(
                 "a worker process died: for lack of memory (use fewer workers), or at its start, "
                 "with an error above (a script that starts workers needs if __name__ == "
-                f"'__main__'). {error}"
+                "'__main__'). What is known is kept: resume the search"
             ) from error
         finally:
             if any([not one.cancel() and not one.done() for one in sent]):
@@ -122,7 +122,8 @@ def kept_children(begun: list[BaseProcess]) -> Iterator[None]:
 def begin_worker(threads: int) -> None:
     """For the initializer of a pool: sets torch's threads, and how this worker starts processes of
     its own, such as data loaders', to the platform's default instead of the pool's. It ends with
-    the process that made the pool, even one that is killed."""
+    the process that made the pool, even one that is killed, which alone handles Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     multiprocessing.set_start_method(None, force=True)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -146,7 +147,6 @@ _worker: Worker
 def _begin(make: Callable[[], ProxyTask], policy: AttemptPolicy, threads: int) -> None:
     global _worker
     begin_worker(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which ends its workers
     _worker = Worker(make, policy, threads, time_limit)
 
 

@@ -97,7 +97,7 @@ def _save(cfg: CfgNode, result: SearchResult, reference: Batches) -> LossSpec:
     identity.save(output / "identity_loss.json")
     figure = draw_curves(space, [space.identity(), result.theta], ["identity", spec.name])
     figure.savefig(output / "curves.png", dpi=120)
-    logger.info("Found loss: %s", output / "searched_loss.json")
+    logger.info("The chosen loss is %s", output / "searched_loss.json")
     return spec
 
 
