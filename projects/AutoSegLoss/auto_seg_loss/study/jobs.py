@@ -97,7 +97,8 @@ def told(made: Iterable[T], label: str, total: int, every: float = 60.0) -> Iter
 def _in_processes(workers: int, threads: int) -> Iterator[Submit]:
     context = forkserver(__name__)
     begun: list[BaseProcess] = []
-    with ProcessPoolExecutor(workers, context, begin_worker, (threads,)) as pool:
+    place = (threads, str(datasets_root().absolute()))
+    with ProcessPoolExecutor(workers, context, _begin, place) as pool:
         try:
             with kept_children(begun):
                 yield lambda *job: pool.submit(_elsewhere, *job)
@@ -155,6 +156,12 @@ def _on_ray(cfg: CfgNode, jobs: int) -> Iterator[Submit]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _begin(threads: int, datasets: str) -> None:
+    """In a new process, whose environment is that of the first pool's start."""
+    os.environ["DETECTRON2_DATASETS"] = datasets
+    begin_worker(threads)
 
 
 def _on_cluster(
