@@ -133,7 +133,8 @@ class Campaign:
             path = directory / "journal.jsonl"
             while struck < least and self._struck(case, directory, signum):
                 struck += 1
-                torn += path.exists() and not path.read_bytes().endswith(b"\n")
+                # A file that is still empty has no line that could be torn.
+                torn += path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
             assert ended(child(case, directory)) == 0
             identical += path.read_bytes() == self.whole[case]
             searches += 1
