@@ -49,8 +49,7 @@ class ProcessExecutor(WorkerExecutor):
         timeout: float | None = None,
     ) -> None:
         threads = torch.get_num_threads()
-        if workers is None:
-            workers = max(1, available_cores() // threads)
+        workers = default_workers() if workers is None else workers
         if workers < 1:
             raise ValueError(f"expected workers >= 1, or None, got {workers}")
         self._workers = workers
@@ -139,6 +138,11 @@ def available_cores() -> int:
     """Cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """As many as have cores of their own, with torch's present number of threads each; >= 1."""
+    return max(1, available_cores() // torch.get_num_threads())
 
 
 _worker: Worker

@@ -23,7 +23,7 @@ from auto_seg_loss.data.catalog import datasets_root
 from auto_seg_loss.executor import worker_sizes
 from auto_seg_loss.study.record import Record, Result, Trial
 from rl.executors.base import ExecutorError
-from rl.executors.processes import available_cores, begin_worker, forkserver, kept_children
+from rl.executors.processes import begin_worker, default_workers, forkserver, kept_children
 from rl.executors.serial import one_line
 
 T = TypeVar("T")
@@ -72,8 +72,8 @@ def _results(
     elif workers > 1:
         pool = _in_processes(workers, 1)
     else:
-        threads, wanted = torch.get_num_threads(), jobs[0].cfg.SEARCH.EXECUTOR.WORKERS
-        pool = _in_processes(wanted or max(1, available_cores() // threads), threads)
+        wanted = jobs[0].cfg.SEARCH.EXECUTOR.WORKERS
+        pool = _in_processes(wanted or default_workers(), torch.get_num_threads())
     with pool as submit:
         submitted = {submit(function, (job.cfg, job.trial, *job.arguments)): job for job in jobs}
         for future in as_completed(submitted):
