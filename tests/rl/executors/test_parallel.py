@@ -239,7 +239,10 @@ def test_processes_end_with_a_killed_driver(tmp_path: Path) -> None:
     script.write_text(DRIVER)
     paths = os.pathsep.join(path for path in sys.path if path)
     driver = subprocess.Popen(
-        [sys.executable, script], env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
     )
     assert driver.stdout is not None and driver.stdout.readline()
     driver.kill()
